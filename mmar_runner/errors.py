@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error tree of the whole program.
+
+::
+
+    MmarRunnerError
+    ├── UsageError                    a command was called wrongly              exit 2
+    ├── MmarError
+    │   ├── MmarUnreadableError       no folder, not JSON, unsafe path          exit 2
+    │   └── MmarInvalidError          the folder has findings of severity error exit 1
+    ├── PluginError
+    │   ├── PluginLoadError           a plugin cannot be imported or registered
+    │   ├── PluginConflictError       two plugins claim one name
+    │   ├── ComponentNotFoundError    nothing is registered under that name
+    │   └── ComponentBuildError       a component's constructor refused or failed
+    ├── StorageError
+    │   ├── FormatError               bytes that are not the safetensors profile we accept
+    │   ├── SchemaMismatchError       tensors other than the model's
+    │   ├── NonFiniteError            NaN or infinity in a tensor
+    │   ├── DigestError               the bytes are not those that were announced
+    │   ├── DiskFullError             no space left; nothing was acknowledged
+    │   └── JournalError              the journal cannot be opened, read or written
+    ├── TaskError                     work in a child process did not succeed
+    │   ├── TaskFailedError           the component raised
+    │   ├── TaskTimeoutError          it outran its limit and was killed
+    │   └── ChildDiedError            the process ended (exit, signal, memory)
+    ├── WireError
+    │   ├── RefusedError              the peer said no, with a stable reason
+    │   ├── UnreachableError          nobody answers
+    │   └── ProtocolError             the peer answered something impossible
+    └── RunError
+        ├── RunFailedError            the run ended without its rounds            exit 1
+        └── RunStoppedError           the run stopped and can be resumed          exit 3
+
+Every error carries a stable ``reason`` (an upper-case id that also travels over
+the wire and into ``--json`` output), and, where there is one, a ``hint``: the mend.
+Errors of other libraries are translated at the edge where they enter.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MmarRunnerError(Exception):
+    """Base of every error that this program raises on purpose.
+
+    Args:
+        message: What is wrong and where, in one sentence.
+        hint: How to mend it, if that is known.
+        reason: A stable id in place of the class's own.
+    """
+
+    default_reason: ClassVar[str] = "ERROR"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.reason = reason or self.default_reason
+
+
+class UsageError(MmarRunnerError):
+    """A command was called wrongly."""
+
+    default_reason = "USAGE"
+    exit_code = 2
+
+
+class MmarError(MmarRunnerError):
+    """An MMAR folder cannot be used."""
+
+    default_reason = "MMAR"
+
+
+class MmarUnreadableError(MmarError):
+    """The folder cannot be read at all."""
+
+    default_reason = "MMAR_UNREADABLE"
+    exit_code = 2
+
+
+class MmarInvalidError(MmarError):
+    """The folder was read and has findings of severity error."""
+
+    default_reason = "MMAR_INVALID"
+
+
+class PluginError(MmarRunnerError):
+    """Something is wrong with a plugin or a component."""
+
+    default_reason = "PLUGIN"
+
+
+class PluginLoadError(PluginError):
+    """A plugin cannot be imported or does not register properly."""
+
+    default_reason = "PLUGIN_LOAD"
+
+
+class PluginConflictError(PluginError):
+    """Two plugins claim the same component name, or the same plugin name."""
+
+    default_reason = "PLUGIN_CONFLICT"
+
+
+class ComponentNotFoundError(PluginError):
+    """No installed plugin registers a component of that kind and name."""
+
+    default_reason = "COMPONENT_NOT_FOUND"
+
+
+class ComponentBuildError(PluginError):
+    """A component's module cannot be imported, or its constructor failed."""
+
+    default_reason = "COMPONENT_BUILD"
+
+
+class StorageError(MmarRunnerError):
+    """Bytes on disk, or on their way there, are not what they must be."""
+
+    default_reason = "STORAGE"
+
+
+class FormatError(StorageError):
+    """The bytes are not a safetensors file of the profile accepted here."""
+
+    default_reason = "FORMAT"
+
+
+class SchemaMismatchError(StorageError):
+    """The tensors are not those of the model: name, shape or dtype differ."""
+
+    default_reason = "SCHEMA"
+
+
+class NonFiniteError(StorageError):
+    """A tensor holds NaN or an infinity."""
+
+    default_reason = "NON_FINITE"
+
+
+class DigestError(StorageError):
+    """The bytes do not have the announced length or sha256."""
+
+    default_reason = "DIGEST"
+
+
+class DiskFullError(StorageError):
+    """No space is left; nothing that was not stored has been acknowledged."""
+
+    default_reason = "DISK_FULL"
+
+
+class JournalError(StorageError):
+    """The journal cannot be opened, read or written."""
+
+    default_reason = "JOURNAL"
+
+
+class TaskError(MmarRunnerError):
+    """Work in a child process did not succeed; the parent process lives on."""
+
+    default_reason = "TASK"
+
+
+class TaskFailedError(TaskError):
+    """The component raised. ``details`` holds the child's traceback, for ``-v`` and logs."""
+
+    default_reason = "TASK_FAILED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        reason: str | None = None,
+        details: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self.details = details
+
+
+class TaskTimeoutError(TaskError):
+    """The task outran its limit; its process group was killed."""
+
+    default_reason = "TASK_TIMEOUT"
+
+
+class ChildDiedError(TaskError):
+    """The child process ended before it answered."""
+
+    default_reason = "CHILD_DIED"
+
+
+class WireError(MmarRunnerError):
+    """Talking to a peer did not succeed."""
+
+    default_reason = "WIRE"
+
+
+class RefusedError(WireError):
+    """The peer refused a call. ``reason`` is the id it gave."""
+
+    default_reason = "REFUSED"
+
+
+class UnreachableError(WireError):
+    """Nobody answers at that address."""
+
+    default_reason = "UNREACHABLE"
+
+
+class ProtocolError(WireError):
+    """The peer answered something that the protocol does not allow."""
+
+    default_reason = "PROTOCOL"
+
+
+class RunError(MmarRunnerError):
+    """A run ended before it was finished."""
+
+    default_reason = "RUN"
+
+
+class RunFailedError(RunError):
+    """The run cannot be finished."""
+
+    default_reason = "RUN_FAILED"
+
+
+class RunStoppedError(RunError):
+    """The run was stopped; the same command resumes it."""
+
+    default_reason = "RUN_STOPPED"
+    exit_code = 3

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an aggregator must be.
+
+The server never holds a model in memory: it walks over the accepted update files,
+one block of one tensor at a time, in the order of client names. An aggregator sees
+only such blocks, so it is as small as its idea::
+
+    class CoordinateMedian(TensorwiseAggregator):
+        def combine(self, name, tensors, weights):
+            return np.median(tensors.astype(np.float64), axis=0)
+
+What the server does around it: it checks every update, calls `weigh` once a round,
+runs the `measure` pass if the class declares one, calls `combine` for every block,
+adds the result to the base model where clients sent differences, rounds integer
+tensors to even, and turns boolean tensors into a majority.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class UpdateKind(StrEnum):
+    """What the tensors of an update are."""
+
+    WEIGHTS = "weights"
+    WEIGHT_DIFF = "weight_diff"
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One accepted update, without its tensors.
+
+    Attributes:
+        client: The client's name.
+        num_samples: How many samples it trained on this round (positive, finite).
+        kind: Full weights or a difference to the round's model.
+        metrics: What the client reported, by name.
+    """
+
+    client: str
+    num_samples: float
+    kind: UpdateKind = UpdateKind.WEIGHTS
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class TensorwiseAggregator(ABC):
+    """Base class of every aggregator.
+
+    Attributes:
+        needs_measure: True if `measure` must see every block before `combine` does.
+        foldable: True if `fold` and `finish` are implemented, so that any number of
+            updates is combined with memory for one. The result must equal
+            `combine`'s, bit for bit.
+        min_updates: The smallest number of updates the rule is defined for.
+    """
+
+    needs_measure: ClassVar[bool] = False
+    foldable: ClassVar[bool] = False
+    min_updates: ClassVar[int] = 1
+
+    def weigh(self, contributions: Sequence[Contribution]) -> Sequence[float]:
+        """Return one weight per contribution, in the given (client-name) order.
+
+        Called once a round, before any block. The default is the number of samples.
+        """
+        return [float(c.num_samples) for c in contributions]
+
+    def excludes(self, name: str) -> bool:
+        """Return True if tensor ``name`` keeps the global model's value."""
+        return False
+
+    def measure(
+        self, name: str, tensors: npt.NDArray[Any], weights: npt.NDArray[np.float64]
+    ) -> None:
+        """See one block in the first pass (only if `needs_measure`).
+
+        Args:
+            name: The tensor's name.
+            tensors: Shape ``[clients, block]``, in the tensor's own dtype.
+            weights: Shape ``[clients]``, as `weigh` returned them.
+        """
+
+    @abstractmethod
+    def combine(
+        self, name: str, tensors: npt.NDArray[Any], weights: npt.NDArray[np.float64]
+    ) -> npt.NDArray[Any]:
+        """Combine one block of all updates.
+
+        Args:
+            name: The tensor's name.
+            tensors: Shape ``[clients, block]``, in the tensor's own dtype; read-only.
+            weights: Shape ``[clients]``, as `weigh` returned them.
+
+        Returns:
+            Shape ``[block]``, normally float64; the server rounds and casts. The
+            value of an element must not depend on where the block begins or ends.
+        """
+
+    def fold(
+        self,
+        accumulator: npt.NDArray[np.float64],
+        name: str,
+        tensor: npt.NDArray[Any],
+        weight: float,
+    ) -> None:
+        """Add one client's block, shape ``[block]``, to the accumulator in place."""
+        raise NotImplementedError
+
+    def finish(
+        self, accumulator: npt.NDArray[np.float64], name: str, weights: npt.NDArray[np.float64]
+    ) -> npt.NDArray[Any]:
+        """Turn the accumulator into the combined block, shape ``[block]``."""
+        raise NotImplementedError

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed, as data: component kinds, descriptions and the catalog protocol.
+
+The validator asks a `ComponentCatalog`; the registry in ``hooks/`` is one. A
+description never holds the component itself, only where it would be found, so a
+catalog answers without importing numpy, torch or any plugin's working code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class ComponentKind(StrEnum):
+    """Every kind of component that a plugin can register."""
+
+    AGGREGATOR = "aggregator"
+    RESULT_PROCESSOR = "result_processor"
+    FILTER = "filter"
+    MODEL_PERSISTOR = "model_persistor"
+    HANDLER = "handler"
+    WORKFLOW = "workflow"
+    CLIENT_TRAINER = "client_trainer"
+    MODEL_VALIDATOR = "model_validator"
+    ADMIN_CMD_MODULE = "admin_cmd_module"
+    MODEL = "model"
+    LOSS = "loss"
+    OPTIMIZER = "optimizer"
+    LR_SCHEDULER = "lr_scheduler"
+    DATASET = "dataset"
+    TRANSFORM = "transform"
+    METRIC = "metric"
+
+
+#: Kinds that exist only as parts of a trainer (or of a model persistor).
+TRAINER_PARTS = frozenset(
+    {
+        ComponentKind.MODEL,
+        ComponentKind.LOSS,
+        ComponentKind.OPTIMIZER,
+        ComponentKind.LR_SCHEDULER,
+        ComponentKind.DATASET,
+        ComponentKind.TRANSFORM,
+        ComponentKind.METRIC,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentDescription:
+    """One registered component, as data.
+
+    Attributes:
+        kind: What it is.
+        name: The name an MMAR uses.
+        target: ``module:attribute``, imported only when the component is built.
+        args_schema: JSON Schema (2020-12) of ``args``, an object schema. A property
+            with ``"x-component": KIND`` holds a nested component declaration (an
+            array of them where its type is array); it reaches the constructor as a
+            `Blueprint`.
+        aliases: Older names, and dotted class paths of older systems, that mean
+            this component.
+        path_prefix: True if ``name`` is a dotted prefix (``torch.nn.``) under which
+            any class may be named by ``path``.
+        summary: One line for ``plugins list``.
+        distribution: The installed distribution that registered it.
+        version: That distribution's version.
+        extras: Static facts for the validator, such as ``{"memory": "O(block)"}``.
+    """
+
+    kind: ComponentKind
+    name: str
+    target: str
+    args_schema: Mapping[str, Any]
+    aliases: tuple[str, ...] = ()
+    path_prefix: bool = False
+    summary: str = ""
+    distribution: str = ""
+    version: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ComponentCatalog(Protocol):
+    """Answers which components are installed, without importing them."""
+
+    def find(self, kind: ComponentKind, name: str) -> ComponentDescription | None:
+        """Return the component of that kind with that name or alias, or None.
+
+        A dotted ``name`` is looked up among aliases, then among path prefixes; for a
+        prefix the description returned has ``target`` set to the named class.
+        """
+        ...
+
+    def names(self, kind: ComponentKind) -> Sequence[str]:
+        """Return all names of a kind, sorted, without aliases."""
+        ...
+
+    def kinds_of(self, name: str) -> Sequence[ComponentKind]:
+        """Return the kinds under which a name or alias is registered (for hints)."""
+        ...
+
+    def broken(self) -> Mapping[str, str]:
+        """Return the plugins that could not be loaded: name to reason."""
+        ...
+
+
+class Blueprint(Protocol):
+    """A component declaration that was checked and can be built, any number of times."""
+
+    @property
+    def kind(self) -> ComponentKind:
+        """The kind of what will be built."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The declared name (or path)."""
+        ...
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        """The declared arguments."""
+        ...
+
+    def build(self, *positional: Any, **extra: Any) -> Any:
+        """Import the target and call it with the declared and the given arguments.
+
+        Raises:
+            ComponentBuildError: The import or the call failed.
+        """
+        ...

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client trainer must be.
+
+A trainer lives in a child process of the client session. It never sees the network:
+it reads the round's global model from one safetensors file and writes its update to
+another. It is built once per run from the arguments of its declaration, set up once,
+and then asked to train, round after round.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.interfaces.aggregator import UpdateKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.interfaces.catalog import Blueprint, ComponentKind
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerContext:
+    """What a trainer is told once, before its first task.
+
+    Attributes:
+        client_name: The name of this client.
+        mmar: The MMAR's root folder (read-only).
+        workspace: A folder that belongs to this client and run.
+        train_config: ``config_train.json`` with its variables replaced, or empty.
+        validation_config: ``config_validation.json`` likewise, or empty.
+        variables: Every variable in force, strongest value.
+        blueprint: Turns a declaration (``{"name": ..., "args": ...}``) of a kind into
+            a `Blueprint`; raises ComponentNotFoundError or ComponentBuildError.
+    """
+
+    client_name: str
+    mmar: Path
+    workspace: Path
+    train_config: Mapping[str, Any]
+    validation_config: Mapping[str, Any]
+    variables: Mapping[str, Any]
+    blueprint: Callable[[ComponentKind, Mapping[str, Any]], Blueprint]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainTask:
+    """One round's work.
+
+    Attributes:
+        run_number: The run, from 1.
+        round: The round, from the run's start_round.
+        num_rounds: The round to stop at; negative if the run never stops.
+        seed: H(run seed, client, round), 0 <= seed < 2**63: seed everything with it.
+        model: The round's global model, a safetensors file; read-only.
+        update: Where to write the update, a safetensors file with the model's tensors.
+        state: A folder with what `save` of the last acknowledged round left (empty in
+            the first round).
+        new_state: An empty folder for what must be kept; it becomes ``state`` of the
+            next task only if this round's update is acknowledged.
+    """
+
+    run_number: int
+    round: int
+    num_rounds: int
+    seed: int
+    model: Path
+    update: Path
+    state: Path
+    new_state: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a trainer answers once ``task.update`` is written and closed.
+
+    Attributes:
+        num_samples: How many samples were used this round; positive and finite.
+        metrics: Of this round's local training, such as ``train_loss``.
+        validation: Of the *received* global model on this site's held-out data, such
+            as ``val_auc``; empty if it was not validated.
+        kind: Whether the update holds weights or differences to the received model.
+    """
+
+    num_samples: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    validation: Mapping[str, float] = field(default_factory=dict)
+    kind: UpdateKind = UpdateKind.WEIGHTS
+
+
+class ClientTrainer(ABC):
+    """Trains on a site's own data."""
+
+    def setup(self, context: TrainerContext) -> None:
+        """Prepare data and model, once, before the first task."""
+
+    @abstractmethod
+    def train(self, task: TrainTask) -> TrainResult:
+        """Train one round and write ``task.update``."""
+
+    def validate(self, model: Path) -> Mapping[str, float]:
+        """Return the metrics of a model file on this site's held-out data."""
+        return {}
+
+    def close(self) -> None:
+        """Release what `setup` took; called once, after the last task."""

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model validator must be: it measures a model file on data of its own.
+
+It runs in a child process, of the server or of a client.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.interfaces.client_trainer import TrainerContext
+
+
+class ModelValidator(ABC):
+    """Measures models."""
+
+    def setup(self, context: TrainerContext) -> None:
+        """Prepare data, once, before the first model."""
+
+    @abstractmethod
+    def validate(self, model: Path) -> Mapping[str, float]:
+        """Return metrics of a safetensors model file, by name."""
+
+    def close(self) -> None:
+        """Release what `setup` took."""

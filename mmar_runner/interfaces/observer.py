@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a server or a session tells whoever watches what is going on.
+
+The runtime never prints and never formats: it hands observations to an `Observer`,
+and the command line decides whether they become a live table, lines or JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Topic(StrEnum):
+    """What an observation is about; its ``data`` keys follow the dash."""
+
+    LISTENING = "listening"  # listen, workspace, run_number, resumed
+    CLIENT_JOINED = "client_joined"  # client, active
+    CLIENT_LEFT = "client_left"  # client, reason, active
+    CLIENT_STATE = "client_state"  # client, state (idle, training, uploading, done)
+    ROUND_STARTED = "round_started"  # round, num_rounds, participants
+    UPDATE_PROGRESS = "update_progress"  # client, received_bytes, total_bytes
+    UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train
+    UPDATE_REFUSED = "update_refused"  # client, round, reason, message
+    ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
+    WAITING = "waiting"  # message
+    BEST_MODEL = "best_model"  # round, score
+    RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds
+    # of a session
+    CONNECTING = "connecting"  # target
+    UNREACHABLE = "unreachable"  # target, since_seconds, message
+    REGISTERED = "registered"  # client, run_number, num_rounds
+    MODEL_RECEIVED = "model_received"  # round, bytes, seconds
+    TRAINING = "training"  # round
+    TRAINED = "trained"  # round, seconds, num_samples, metrics
+    TASK_FAILED = "task_failed"  # round, reason, message
+    SUBMITTED = "submitted"  # round, bytes, seconds, duplicate
+    REFUSED = "refused"  # round, reason, message
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One thing that happened.
+
+    Attributes:
+        topic: What it is about.
+        data: Facts, JSON-serialisable; see `Topic`.
+    """
+
+    topic: Topic
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Observer(Protocol):
+    """Anything that wants to see observations."""
+
+    def observe(self, observation: Observation) -> None:
+        """See one observation; must return quickly and must not raise."""
+        ...
+
+
+class NullObserver:
+    """Sees everything and says nothing."""
+
+    def observe(self, observation: Observation) -> None:
+        """Do nothing."""
