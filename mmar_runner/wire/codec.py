@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serialisation of the two streams that carry models.
+
+``ModelPart`` and ``UpdatePart`` are ordinary protocol buffer messages, and their
+``data`` has field number 2 in both. Building a message around a chunk copies it
+twice before gRPC copies it again; a chunk is therefore framed by hand (tag, length,
+bytes), which is the same encoding, and is read back as a view of what arrived.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from mmar_runner.errors import ProtocolError
+from mmar_runner.wire.messages import (
+    ModelHeader,
+    ModelPart,
+    TaskFailure,
+    UpdateBegin,
+    UpdateCommit,
+    UpdateCredit,
+    UpdatePart,
+    UpdateReady,
+    UpdateReceipt,
+    UpdateReply,
+)
+
+Chunk: TypeAlias = bytes | bytearray | memoryview
+ModelItem: TypeAlias = ModelHeader | Chunk
+UpdateItem: TypeAlias = UpdateBegin | UpdateCommit | TaskFailure | Chunk
+ReplyItem: TypeAlias = UpdateReady | UpdateCredit | UpdateReceipt
+
+_Message = TypeVar("_Message", ModelPart, UpdatePart, UpdateReply)
+
+_DATA_TAG: Final = 0x12  # field 2, length-delimited
+_VARINT_BYTES: Final = 5  # enough for any 32-bit length
+
+
+def frame_chunk(chunk: Chunk) -> bytes:
+    """Return a chunk as an encoded message whose only field is ``data``."""
+    prefix = bytearray((_DATA_TAG,))
+    length = len(chunk)
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return b"".join((prefix, chunk))
+
+
+def unframe_chunk(message: bytes) -> memoryview:
+    """Return the chunk inside a framed message, without copying it."""
+    length = shift = 0
+    for position in range(1, min(len(message), 1 + _VARINT_BYTES)):
+        byte = message[position]
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 - the last byte of a varint
+            if position + 1 + length != len(message):
+                break
+            return memoryview(message)[position + 1 :]
+        shift += 7
+    msg = "a chunk's length does not fit its message"
+    raise ProtocolError(msg)
+
+
+def encode_model_part(item: ModelItem) -> bytes:
+    """Encode one message of GetModel's answer."""
+    if isinstance(item, ModelHeader):
+        return ModelPart(header=item).SerializeToString()
+    return frame_chunk(item)
+
+
+def decode_model_part(message: bytes) -> ModelItem:
+    """Decode one message of GetModel's answer."""
+    if message[:1] == b"\x12":
+        return unframe_chunk(message)
+    part = _parse(ModelPart, message)
+    if part.WhichOneof("part") != "header":
+        msg = "a part of a model is neither a header nor data"
+        raise ProtocolError(msg)
+    return part.header
+
+
+def encode_update_part(item: UpdateItem) -> bytes:
+    """Encode one message of SubmitUpdate's request."""
+    match item:
+        case UpdateBegin():
+            return UpdatePart(begin=item).SerializeToString()
+        case UpdateCommit():
+            return UpdatePart(commit=item).SerializeToString()
+        case TaskFailure():
+            return UpdatePart(failure=item).SerializeToString()
+        case _:
+            return frame_chunk(item)
+
+
+def decode_update_part(message: bytes) -> UpdateItem:
+    """Decode one message of SubmitUpdate's request."""
+    if message[:1] == b"\x12":
+        return unframe_chunk(message)
+    part = _parse(UpdatePart, message)
+    match part.WhichOneof("part"):
+        case "begin":
+            return part.begin
+        case "commit":
+            return part.commit
+        case "failure":
+            return part.failure
+        case _:
+            msg = "a part of an update is none of begin, data, commit and failure"
+            raise ProtocolError(msg)
+
+
+def encode_reply(item: ReplyItem) -> bytes:
+    """Encode one message of SubmitUpdate's answer."""
+    match item:
+        case UpdateReady():
+            return UpdateReply(ready=item).SerializeToString()
+        case UpdateCredit():
+            return UpdateReply(credit=item).SerializeToString()
+        case _:
+            return UpdateReply(receipt=item).SerializeToString()
+
+
+def decode_reply(message: bytes) -> ReplyItem:
+    """Decode one message of SubmitUpdate's answer."""
+    reply = _parse(UpdateReply, message)
+    match reply.WhichOneof("reply"):
+        case "ready":
+            return reply.ready
+        case "credit":
+            return reply.credit
+        case "receipt":
+            return reply.receipt
+        case _:
+            msg = "an answer to an update is none of ready, credit and receipt"
+            raise ProtocolError(msg)
+
+
+def _parse(kind: type[_Message], message: bytes) -> _Message:
+    try:
+        return kind.FromString(message)
+    except DecodeError as error:
+        text = f"a message is not a {kind.DESCRIPTOR.name}"
+        raise ProtocolError(text) from error

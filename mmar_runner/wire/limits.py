@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of the wire, each with its unit. They are enforced where bytes enter."""
+
+from typing import Final
+
+#: Bytes of a model or update in one message. 64 KiB chunks are three times slower.
+CHUNK_BYTES: Final = 1 << 20
+#: An update or model of at most this many bytes travels inside one message.
+INLINE_BYTES: Final = 64 << 10
+#: The largest message either side accepts, in bytes (gRPC counts it decompressed).
+MAX_MESSAGE_BYTES: Final = 4 << 20
+#: The largest request metadata, in bytes.
+MAX_METADATA_BYTES: Final = 16 << 10
+#: The largest JSON result, in bytes.
+MAX_RESULT_BYTES: Final = 256 << 10
+#: Chunks of one upload that may be under way unacknowledged.
+UPLOAD_WINDOW_CHUNKS: Final = 8
+#: Bytes that gRPC may read ahead of the application, per stream.
+LOOKAHEAD_BYTES: Final = 4 << 20
+#: How often an idle connection is probed, and how long a probe may take, in ms.
+KEEPALIVE_TIME_MS: Final = 20_000
+KEEPALIVE_TIMEOUT_MS: Final = 10_000
+#: How long a peer may take for its part of the handshake, in ms.
+HANDSHAKE_TIMEOUT_MS: Final = 10_000
+#: Streams that one connection may hold open.
+MAX_STREAMS_PER_CONNECTION: Final = 16

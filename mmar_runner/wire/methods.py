@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The methods of both services: their names, arity and serialisers, once for both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from mmar_runner.wire import codec
+from mmar_runner.wire.messages import (
+    GetModelRequest,
+    HeartbeatReply,
+    HeartbeatRequest,
+    QuitReply,
+    QuitRequest,
+    RegisterReply,
+    RegisterRequest,
+    ResultReply,
+    ResultRequest,
+)
+
+FEDERATED_TRAINING: Final = "mmar_runner.v1.FederatedTraining"
+ADMIN_COMMUNICATING: Final = "mmar_runner.v1.AdminCommunicating"
+
+_Request = TypeVar("_Request")
+_Reply = TypeVar("_Reply")
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[_Request, _Reply]):
+    """One RPC: where it lives and how its messages become bytes."""
+
+    service: str
+    name: str
+    encode_request: Callable[[_Request], bytes]
+    decode_request: Callable[[bytes], _Request]
+    encode_reply: Callable[[_Reply], bytes]
+    decode_reply: Callable[[bytes], _Reply]
+
+    @property
+    def path(self) -> str:
+        """The full name, as gRPC wants it."""
+        return f"/{self.service}/{self.name}"
+
+
+def _unary(service: str, name: str, request: Any, reply: Any) -> Method[Any, Any]:
+    return Method(
+        service,
+        name,
+        request.SerializeToString,
+        request.FromString,
+        reply.SerializeToString,
+        reply.FromString,
+    )
+
+
+REGISTER: Final[Method[RegisterRequest, RegisterReply]] = _unary(
+    FEDERATED_TRAINING, "Register", RegisterRequest, RegisterReply
+)
+QUIT: Final[Method[QuitRequest, QuitReply]] = _unary(
+    FEDERATED_TRAINING, "Quit", QuitRequest, QuitReply
+)
+HEARTBEAT: Final[Method[HeartbeatRequest, HeartbeatReply]] = _unary(
+    FEDERATED_TRAINING, "Heartbeat", HeartbeatRequest, HeartbeatReply
+)
+GET_MODEL: Final[Method[GetModelRequest, codec.ModelItem]] = Method(
+    FEDERATED_TRAINING,
+    "GetModel",
+    GetModelRequest.SerializeToString,
+    GetModelRequest.FromString,
+    codec.encode_model_part,
+    codec.decode_model_part,
+)
+SUBMIT_UPDATE: Final[Method[codec.UpdateItem, codec.ReplyItem]] = Method(
+    FEDERATED_TRAINING,
+    "SubmitUpdate",
+    codec.encode_update_part,
+    codec.decode_update_part,
+    codec.encode_reply,
+    codec.decode_reply,
+)
+SEND_RESULT: Final[Method[ResultRequest, ResultReply]] = _unary(
+    ADMIN_COMMUNICATING, "SendResult", ResultRequest, ResultReply
+)

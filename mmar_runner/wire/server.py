@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server side of the wire: a gRPC server around a servicer that knows no gRPC.
+
+A servicer raises errors of the error tree; they leave as a status with a reason.
+Anything else is logged here and leaves as one fixed sentence, so that no internals
+reach a peer.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import grpc
+import grpc.aio
+
+from mmar_runner.errors import MmarRunnerError, UsageError
+from mmar_runner.wire import limits, methods
+from mmar_runner.wire.status import status_of, trailing_metadata
+
+if TYPE_CHECKING:
+    from mmar_runner.wire.codec import ModelItem, ReplyItem, UpdateItem
+    from mmar_runner.wire.messages import (
+        GetModelRequest,
+        HeartbeatReply,
+        HeartbeatRequest,
+        QuitReply,
+        QuitRequest,
+        RegisterReply,
+        RegisterRequest,
+        ResultReply,
+        ResultRequest,
+    )
+
+_log = logging.getLogger(__name__)
+
+_SERVER_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", limits.MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", limits.MAX_METADATA_BYTES),
+    ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
+    ("grpc.server_handshake_timeout_ms", limits.HANDSHAKE_TIMEOUT_MS),
+    ("grpc.keepalive_time_ms", limits.KEEPALIVE_TIME_MS),
+    ("grpc.keepalive_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", limits.KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", limits.LOOKAHEAD_BYTES),
+    ("grpc.so_reuseport", 0),  # else a second server silently shares the port
+)
+
+
+class UpdateStream(ABC):
+    """One SubmitUpdate as the servicer sees it."""
+
+    @abstractmethod
+    async def read(self) -> UpdateItem | None:
+        """Return the next part, or None once the client has no more to say."""
+
+    @abstractmethod
+    async def write(self, item: ReplyItem) -> None:
+        """Send one reply."""
+
+
+class FederationServicer(ABC):
+    """What a server must answer. Errors of the error tree become refusals."""
+
+    @abstractmethod
+    async def register(self, request: RegisterRequest) -> RegisterReply:
+        """Join the run."""
+
+    @abstractmethod
+    async def quit(self, request: QuitRequest) -> QuitReply:
+        """Leave the run."""
+
+    @abstractmethod
+    async def heartbeat(self, request: HeartbeatRequest) -> HeartbeatReply:
+        """Renew a lease."""
+
+    @abstractmethod
+    def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
+        """Yield a header and the bytes of a model, when there is one to give."""
+
+    @abstractmethod
+    async def submit_update(self, stream: UpdateStream) -> None:
+        """Receive one update."""
+
+    @abstractmethod
+    async def send_result(self, request: ResultRequest) -> ResultReply:
+        """Process a result."""
+
+
+class _GrpcUpdateStream(UpdateStream):
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    async def read(self) -> UpdateItem | None:
+        item = await self._context.read()
+        return None if item is grpc.aio.EOF else item
+
+    async def write(self, item: ReplyItem) -> None:
+        await self._context.write(item)
+
+
+def build_server(servicer: FederationServicer) -> grpc.aio.Server:
+    """Return a gRPC server for a servicer; it has no port yet and is not started."""
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    server.add_generic_rpc_handlers(_handlers(servicer))
+    return server
+
+
+def bind(
+    server: grpc.aio.Server, listen: str, *, credentials: grpc.ServerCredentials | None = None
+) -> str:
+    """Bind a server to ``host:port`` (port 0 picks a free one) or ``unix:/path``.
+
+    Returns:
+        The address it really listens on.
+
+    Raises:
+        UsageError: The address cannot be bound.
+    """
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, credentials)
+    except RuntimeError as error:
+        msg = f"cannot listen on {listen}: the address is in use or not one of this machine's"
+        hint = "stop the other server, or choose another port with --listen (0 picks a free one)"
+        raise UsageError(msg, hint=hint, reason="ADDRESS_IN_USE") from error
+    if listen.startswith("unix:"):
+        return listen
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _handlers(servicer: FederationServicer) -> list[grpc.GenericRpcHandler]:
+    training = {
+        "Register": _unary(servicer.register, methods.REGISTER),
+        "Quit": _unary(servicer.quit, methods.QUIT),
+        "Heartbeat": _unary(servicer.heartbeat, methods.HEARTBEAT),
+        "GetModel": _get_model(servicer),
+        "SubmitUpdate": _submit_update(servicer),
+    }
+    communicating = {"SendResult": _unary(servicer.send_result, methods.SEND_RESULT)}
+    return [
+        grpc.method_handlers_generic_handler(methods.FEDERATED_TRAINING, training),
+        grpc.method_handlers_generic_handler(methods.ADMIN_COMMUNICATING, communicating),
+    ]
+
+
+def _unary(
+    answer: Callable[[Any], Awaitable[Any]], method: methods.Method[Any, Any]
+) -> grpc.RpcMethodHandler[Any, Any]:
+    async def handle(request: Any, context: Any) -> Any:
+        try:
+            return await answer(request)
+        except Exception as error:  # noqa: BLE001 - always leaves as an abort
+            await _abort(context, error)
+
+    return grpc.unary_unary_rpc_method_handler(
+        handle, request_deserializer=method.decode_request, response_serializer=method.encode_reply
+    )
+
+
+def _get_model(servicer: FederationServicer) -> grpc.RpcMethodHandler[Any, Any]:
+    async def handle(request: GetModelRequest, context: Any) -> None:
+        try:
+            async for item in servicer.get_model(request):
+                await context.write(item)
+        except Exception as error:  # noqa: BLE001 - always leaves as an abort
+            await _abort(context, error)
+
+    return grpc.unary_stream_rpc_method_handler(
+        handle,
+        request_deserializer=methods.GET_MODEL.decode_request,
+        response_serializer=methods.GET_MODEL.encode_reply,
+    )
+
+
+def _submit_update(servicer: FederationServicer) -> grpc.RpcMethodHandler[Any, Any]:
+    async def handle(_requests: object, context: Any) -> None:
+        try:
+            await servicer.submit_update(_GrpcUpdateStream(context))
+        except Exception as error:  # noqa: BLE001 - always leaves as an abort
+            await _abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(
+        handle,
+        request_deserializer=methods.SUBMIT_UPDATE.decode_request,
+        response_serializer=methods.SUBMIT_UPDATE.encode_reply,
+    )
+
+
+async def _abort(context: Any, error: Exception) -> NoReturn:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, MmarRunnerError):
+        await context.abort(status_of(error), error.message, trailing_metadata(error))
+    else:
+        _log.error("a call failed unexpectedly", exc_info=error)
+        internal = MmarRunnerError("internal error; the server's log has it", reason="INTERNAL")
+        await context.abort(status_of(internal), internal.message, trailing_metadata(internal))
+    raise error  # abort raises; this line is for readers and type checkers

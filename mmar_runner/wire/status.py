@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals on the wire: stable reason ids to gRPC status and back.
+
+A refusal is a status with the reason in trailing metadata, because a status alone
+cannot tell "this name is taken" from "this token is unknown". A status without a
+reason comes from gRPC itself: nobody answers, or the connection broke.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import grpc
+
+from mmar_runner.errors import MmarRunnerError, RefusedError, UnreachableError, WireError
+
+if TYPE_CHECKING:
+    from grpc.aio import AioRpcError
+
+REASON_KEY: Final = "mmar-reason"
+HINT_KEY: Final = "mmar-hint-bin"
+
+_Code: TypeAlias = grpc.StatusCode
+
+#: Reason id to status. A reason that is not here travels as FAILED_PRECONDITION.
+STATUS_OF_REASON: Final = {
+    "NAME_INVALID": _Code.INVALID_ARGUMENT,
+    "NAME_TAKEN": _Code.ALREADY_EXISTS,
+    "TASK_MISMATCH": _Code.INVALID_ARGUMENT,
+    "TOO_MANY_CLIENTS": _Code.RESOURCE_EXHAUSTED,
+    "TOKEN_INVALID": _Code.UNAUTHENTICATED,
+    "ROUND_MISMATCH": _Code.FAILED_PRECONDITION,
+    "NOT_A_PARTICIPANT": _Code.FAILED_PRECONDITION,
+    "RUN_MISMATCH": _Code.FAILED_PRECONDITION,
+    "RUN_OVER": _Code.OUT_OF_RANGE,
+    "BASE_MISMATCH": _Code.FAILED_PRECONDITION,
+    "SCHEMA": _Code.INVALID_ARGUMENT,
+    "FORMAT": _Code.INVALID_ARGUMENT,
+    "NON_FINITE": _Code.INVALID_ARGUMENT,
+    "WEIGHT": _Code.INVALID_ARGUMENT,
+    "KIND": _Code.INVALID_ARGUMENT,
+    "METRICS": _Code.INVALID_ARGUMENT,
+    "DIGEST": _Code.DATA_LOSS,
+    "TOO_LARGE": _Code.RESOURCE_EXHAUSTED,
+    "TOO_SLOW": _Code.DEADLINE_EXCEEDED,
+    "TOO_MANY_UPLOADS": _Code.RESOURCE_EXHAUSTED,
+    "DISK_FULL": _Code.RESOURCE_EXHAUSTED,
+    "PROTOCOL": _Code.INVALID_ARGUMENT,
+    "TOPIC_UNKNOWN": _Code.NOT_FOUND,
+    "MODEL_UNKNOWN": _Code.NOT_FOUND,
+    "INTERNAL": _Code.INTERNAL,
+}
+
+#: Status of calls that another attempt may serve.
+_TRANSIENT: Final = {_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.CANCELLED}
+
+#: What gRPC says of a write on a stream that the peer has just ended. The peer's own
+#: status is lost then; the next attempt is told it again.
+_BROKEN_WRITE: Final = "Internal error from Core"
+
+
+def status_of(error: MmarRunnerError) -> _Code:
+    """Return the gRPC status that carries an error."""
+    return STATUS_OF_REASON.get(error.reason, _Code.FAILED_PRECONDITION)
+
+
+def trailing_metadata(error: MmarRunnerError) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the metadata that carries an error's reason and hint."""
+    reason: tuple[str, str | bytes] = (REASON_KEY, error.reason)
+    if error.hint is None:
+        return (reason,)
+    return (reason, (HINT_KEY, error.hint.encode()))
+
+
+def translate(error: AioRpcError, target: str) -> WireError:
+    """Return what an RPC error means to the caller.
+
+    Args:
+        error: What gRPC raised.
+        target: The address that was called, for the sentence.
+
+    Returns:
+        A `RefusedError` if the peer gave a reason, else an `UnreachableError` if
+        another attempt may succeed, else a plain `WireError`.
+    """
+    trailing = {str(key): value for key, value in error.trailing_metadata() or ()}
+    reason = trailing.get(REASON_KEY)
+    details = error.details() or error.code().name
+    if reason is not None:
+        hint = trailing.get(HINT_KEY)
+        text = hint.decode(errors="replace") if isinstance(hint, bytes) else None
+        return RefusedError(details, reason=str(reason), hint=text)
+    if error.code() in _TRANSIENT or details == _BROKEN_WRITE:
+        return UnreachableError(f"no answer from {target}: {details}")
+    if error.code() is _Code.RESOURCE_EXHAUSTED:
+        return RefusedError(f"{target} is overloaded: {details}", reason="OVERLOADED")
+    return WireError(f"{target} answered {error.code().name}: {details}")

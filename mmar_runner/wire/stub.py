@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client's view of the server: typed calls whose errors are the error tree's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from mmar_runner.wire import methods
+from mmar_runner.wire.status import translate
+
+if TYPE_CHECKING:
+    from mmar_runner.wire.codec import ModelItem, ReplyItem, UpdateItem
+    from mmar_runner.wire.messages import (
+        GetModelRequest,
+        HeartbeatReply,
+        HeartbeatRequest,
+        QuitReply,
+        QuitRequest,
+        RegisterReply,
+        RegisterRequest,
+        ResultReply,
+        ResultRequest,
+    )
+
+_T = TypeVar("_T")
+
+
+class ModelCall:
+    """A running GetModel: iterate over the header and the chunks that follow."""
+
+    def __init__(self, call: Any, target: str) -> None:
+        self._call = call
+        self._target = target
+
+    async def __aiter__(self) -> AsyncIterator[ModelItem]:
+        """Yield the header, then views of the chunks, in order.
+
+        Raises:
+            WireError: The stream was refused or broke off.
+        """
+        while (item := await _translated(self._call.read(), self._target)) is not grpc.aio.EOF:
+            yield item
+
+    def cancel(self) -> None:
+        """Give the call up; the server stops sending."""
+        self._call.cancel()
+
+
+class UpdateCall:
+    """A running SubmitUpdate: write parts, read replies."""
+
+    def __init__(self, call: Any, target: str) -> None:
+        self._call = call
+        self._target = target
+
+    async def write(self, item: UpdateItem) -> None:
+        """Send one part.
+
+        Raises:
+            WireError: The server refused the update, or the stream broke off.
+        """
+        await _translated(self._write(item), self._target)
+
+    async def read(self) -> ReplyItem | None:
+        """Return the next reply, or None once the server has no more to say."""
+        item = await _translated(self._call.read(), self._target)
+        return None if item is grpc.aio.EOF else item
+
+    async def done_writing(self) -> None:
+        """Say that no part follows."""
+        await _translated(self._call.done_writing(), self._target)
+
+    def cancel(self) -> None:
+        """Give the call up; what the server holds is kept for a later attempt."""
+        self._call.cancel()
+
+    async def _write(self, item: UpdateItem) -> None:
+        try:
+            await self._call.write(item)
+        except asyncio.InvalidStateError:
+            # The call ended while we wrote; its status says why.
+            await self._call.read()
+
+
+class FederationStub:
+    """Calls of one server over one channel.
+
+    Args:
+        channel: From `open_channel`.
+        target: The server's address, for error sentences.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, target: str = "the server") -> None:
+        self._target = target
+        self._register = _unary(channel, methods.REGISTER)
+        self._quit = _unary(channel, methods.QUIT)
+        self._heartbeat = _unary(channel, methods.HEARTBEAT)
+        self._send_result = _unary(channel, methods.SEND_RESULT)
+        self._get_model: Any = channel.unary_stream(
+            methods.GET_MODEL.path,
+            request_serializer=methods.GET_MODEL.encode_request,
+            response_deserializer=methods.GET_MODEL.decode_reply,
+        )
+        self._submit_update: Any = channel.stream_stream(
+            methods.SUBMIT_UPDATE.path,
+            request_serializer=methods.SUBMIT_UPDATE.encode_request,
+            response_deserializer=methods.SUBMIT_UPDATE.decode_reply,
+        )
+
+    async def register(
+        self, request: RegisterRequest, *, timeout: float | None = None
+    ) -> RegisterReply:
+        """Join the run."""
+        return await _translated(self._register(request, timeout=timeout), self._target)
+
+    async def quit(self, request: QuitRequest, *, timeout: float | None = None) -> QuitReply:
+        """Leave the run."""
+        return await _translated(self._quit(request, timeout=timeout), self._target)
+
+    async def heartbeat(
+        self, request: HeartbeatRequest, *, timeout: float | None = None
+    ) -> HeartbeatReply:
+        """Renew the lease."""
+        return await _translated(self._heartbeat(request, timeout=timeout), self._target)
+
+    async def send_result(
+        self, request: ResultRequest, *, timeout: float | None = None
+    ) -> ResultReply:
+        """Send a result for a topic."""
+        return await _translated(self._send_result(request, timeout=timeout), self._target)
+
+    def get_model(self, request: GetModelRequest) -> ModelCall:
+        """Ask for the next model; the call is held until there is one."""
+        return ModelCall(self._get_model(request), self._target)
+
+    def submit_update(self) -> UpdateCall:
+        """Begin to submit one update."""
+        return UpdateCall(self._submit_update(), self._target)
+
+
+def _unary(
+    channel: grpc.aio.Channel, method: methods.Method[Any, Any]
+) -> Callable[..., Awaitable[Any]]:
+    call: Callable[..., Awaitable[Any]] = channel.unary_unary(
+        method.path,
+        request_serializer=method.encode_request,
+        response_deserializer=method.decode_reply,
+    )
+    return call
+
+
+async def _translated(awaitable: Awaitable[_T], target: str) -> _T:
+    try:
+        return await awaitable
+    except grpc.aio.AioRpcError as error:
+        raise translate(error, target) from error
