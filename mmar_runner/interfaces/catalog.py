@@ -90,7 +90,11 @@ class ComponentCatalog(Protocol):
         """Return the component of that kind with that name or alias, or None.
 
         A dotted ``name`` is looked up among aliases, then among path prefixes; for a
-        prefix the description returned has ``target`` set to the named class.
+        prefix the description returned has ``name`` set to the path and ``target`` to
+        the named class.
+
+        Raises:
+            PluginConflictError: More than one plugin claims the name.
         """
         ...
 
