@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a child builds the components it hosts, and what it makes of their exceptions."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner.hooks import load_plugins
+from mmar_runner.hooks.components import blueprint, build_component
+from mmar_runner.interfaces.client_trainer import TrainerContext
+
+if TYPE_CHECKING:
+    from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.interfaces.catalog import Blueprint, ComponentKind
+
+
+class Workshop:
+    """Loads the plugins once and builds components from declarations.
+
+    Code in ``custom/`` is looked at only if the specification names that folder.
+    """
+
+    def __init__(self, spec: ChildSpec) -> None:
+        plugins_dir = Path(spec.plugins_dir) if spec.plugins_dir else None
+        self._catalog = load_plugins(plugins_dir=plugins_dir).registry
+        self._custom_dir = Path(spec.custom_dir) if spec.custom_dir else None
+
+    def build(
+        self, kind: ComponentKind, declaration: Mapping[str, Any], expected: type[Any]
+    ) -> Any:
+        """Build a component and check its type.
+
+        Raises:
+            PluginError: It is not there, refuses its arguments, or is something else.
+        """
+        return build_component(
+            self._catalog, kind, declaration, expected, custom_dir=self._custom_dir
+        )
+
+    def context(self, fields: Mapping[str, Any]) -> TrainerContext:
+        """Return the context of a trainer or validator from its JSON fields."""
+        return TrainerContext(
+            client_name=fields["client_name"],
+            mmar=Path(fields["mmar"]),
+            workspace=Path(fields["workspace"]),
+            train_config=fields.get("train_config") or {},
+            validation_config=fields.get("validation_config") or {},
+            variables=fields.get("variables") or {},
+            blueprint=self._blueprint,
+        )
+
+    def _blueprint(self, kind: ComponentKind, declaration: Mapping[str, Any]) -> Blueprint:
+        return blueprint(self._catalog, kind, declaration, custom_dir=self._custom_dir)
+
+
+@contextmanager
+def component_errors(doing: str) -> Iterator[None]:
+    """Translate whatever a component raises, so that the child lives on.
+
+    Args:
+        doing: The method that was asked for, for the message.
+
+    Raises:
+        TaskFailedError: Something was raised; ``details`` holds the traceback.
+    """
+    try:
+        yield
+    except TaskFailedError:
+        raise
+    except MmarRunnerError as error:
+        raise TaskFailedError(
+            error.message, hint=error.hint, reason=error.reason, details=traceback.format_exc()
+        ) from error
+    except Exception as error:
+        message = f"{doing} raised {type(error).__name__}: {error}".rstrip(": ")
+        hint = "the child's memory limit is too low" if isinstance(error, MemoryError) else None
+        raise TaskFailedError(message, hint=hint, details=traceback.format_exc()) from error

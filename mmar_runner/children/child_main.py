@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The child's half: read a request, let the role answer it, until told to close."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.children.building import Workshop, component_errors
+from mmar_runner.children.lifeline import hold
+from mmar_runner.children.messages import decode, encode
+from mmar_runner.children.role import Role, role_of
+from mmar_runner.children.spec import ChildSpec
+from mmar_runner.errors import TaskFailedError
+from mmar_runner.storage.memory import peak_rss_bytes
+
+if TYPE_CHECKING:
+    from io import BufferedRWPair
+
+
+def main(control_fd: int, lifeline_fd: int) -> None:
+    """Serve requests from the control socket until ``close`` or its end.
+
+    Args:
+        control_fd: The inherited control socket.
+        lifeline_fd: The inherited socket whose end is this process group's end.
+    """
+    hold(lifeline_fd)
+    os.set_inheritable(control_fd, False)
+    with socket.socket(fileno=control_fd) as control, control.makefile("rwb") as lines:
+        started = decode(lines.readline())
+        with closing(Attendant(ChildSpec.from_json(started["params"]))) as attendant:
+            _reply(lines, started, attendant.start)
+            while line := lines.readline():
+                request = decode(line)
+                _reply(lines, request, attendant.answer)
+                if request["method"] == "close":
+                    break
+    sys.stdout.flush()
+
+
+class Attendant:
+    """Builds the role that the specification asks for and passes requests to it."""
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self._spec = spec
+        self._role: Role | None = None
+
+    def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the component and set it up."""
+        del request
+        limit = self._spec.memory_limit_bytes
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        self._role = role_of(self._spec, Workshop(self._spec))
+        gc.collect()
+        gc.freeze()  # what was imported stays; later collections need not look at it
+        return {"pid": os.getpid()}
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one request.
+
+        Raises:
+            TaskFailedError: The component raised, or nothing answers this method.
+        """
+        method = request["method"]
+        if method == "stats":
+            return {"peak_rss_bytes": peak_rss_bytes()}
+        if method == "close":
+            self.close()
+            return {}
+        action = self._role.methods().get(method) if self._role is not None else None
+        if action is None:
+            message = f"a {self._spec.role} child answers no {method!r}"
+            raise TaskFailedError(message)
+        with component_errors(method):
+            return action(request["params"])
+
+    def close(self) -> None:
+        """Let the component release what it took; once."""
+        role, self._role = self._role, None
+        if role is not None:
+            with component_errors("close"):
+                role.close()
+
+
+def _reply(lines: BufferedRWPair, request: Mapping[str, Any], answer: Any) -> None:
+    try:
+        with component_errors(request["method"]):
+            line = encode({"id": request["id"], "result": answer(request)})
+    except TaskFailedError as error:
+        fields = {"message": error.message, "hint": error.hint}
+        fields |= {"reason": error.reason, "details": error.details}
+        line = encode({"id": request["id"], "error": fields})
+    lines.write(line)
+    lines.flush()

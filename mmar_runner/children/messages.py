@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words on the control socket: one JSON object a line.
+
+A request is ``{"id", "method", "params"}``; its reply is ``{"id", "result"}`` or
+``{"id", "error": {"message", "hint", "reason", "details"}}``. Numbers are finite.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mmar_runner.errors import ChildDiedError
+
+#: The longest line, in bytes: a specification carries whole training configs.
+LINE_LIMIT: Final = 64 * 1024 * 1024
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Return a message as one line.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+        TypeError: A value is not JSON.
+    """
+    text = json.dumps(message, allow_nan=False, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Return the message in one line.
+
+    Raises:
+        ChildDiedError: The line is not a message; the peer is out of step.
+    """
+    try:
+        message = json.loads(line)
+    except ValueError as error:
+        text = f"the child's control socket carried {line[:80]!r}, which is not a message"
+        raise ChildDiedError(text) from error
+    if not isinstance(message, dict):
+        text = f"the child's control socket carried {line[:80]!r}, which is not a message"
+        raise ChildDiedError(text)
+    return message

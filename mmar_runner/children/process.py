@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parent's half: start a child, ask it, end it.
+
+A child is started by exec, never by fork alone, as the leader of its own session.
+It holds two sockets: *control* carries requests and replies, and *lifeline* carries
+nothing at all. When the parent's end of the lifeline closes, for whatever reason,
+the kernel kills the child's whole process group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.children.messages import LINE_LIMIT, decode, encode
+from mmar_runner.children.spec import ChildSpec, child_environment
+from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: How long a child that closed its control socket may take to end, in seconds.
+END_SECONDS: Final = 2.0
+
+
+class ChildProcess:
+    """One child process. Used from the event loop that started it.
+
+    Requests are answered one after the other, in the order they were made.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        lifeline: socket.socket,
+        log: Path,
+    ) -> None:
+        self._process = process
+        self._reader, self._writer = streams
+        self._lifeline = lifeline
+        self._log = log
+        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._unanswered = 0
+        self._next_id = 0
+        self._death: ChildDiedError | None = None
+        self._listener = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(
+        cls, spec: ChildSpec, *, log: Path, timeout: float | None = None
+    ) -> ChildProcess:
+        """Start a child and wait until its component is built and set up.
+
+        Args:
+            spec: What the child is.
+            log: The file to which its stdout and stderr are appended.
+            timeout: Seconds it may take, or None for no limit.
+
+        Raises:
+            TaskFailedError: The component could not be built or set up.
+            TaskTimeoutError: That took longer than ``timeout``.
+            ChildDiedError: The process could not be started, or ended.
+        """
+        child = await cls._spawn(spec, log)
+        try:
+            await child.request("start", spec.to_json(), timeout=timeout)
+        except BaseException:
+            await child.kill()
+            raise
+        return child
+
+    @classmethod
+    async def _spawn(cls, spec: ChildSpec, log: Path) -> ChildProcess:
+        control, childs_control = socket.socketpair()
+        lifeline, childs_lifeline = socket.socketpair()
+        try:
+            process = await _exec(spec, log, (childs_control.fileno(), childs_lifeline.fileno()))
+        except OSError as error:
+            control.close()
+            lifeline.close()
+            message = f"the child process for {spec.role} cannot be started: {error}"
+            raise ChildDiedError(message) from error
+        finally:
+            childs_control.close()
+            childs_lifeline.close()
+        streams = await asyncio.open_connection(sock=control, limit=LINE_LIMIT)
+        return cls(process, streams, lifeline, log)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also the id of its process group."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """True while the process can be asked."""
+        return self._death is None and self._process.returncode is None
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Ask the child and return its answer.
+
+        Args:
+            method: What is asked, such as ``train``.
+            params: The question, a JSON object.
+            timeout: Seconds until the child is given up and killed, or None.
+
+        Raises:
+            TaskFailedError: The component raised; ``details`` holds the traceback.
+            TaskTimeoutError: No answer in time; the process group was killed.
+            ChildDiedError: The process ended before it answered.
+        """
+        if self._death is not None:
+            raise self._death
+        reply = self._send(method, params)
+        try:
+            async with asyncio.timeout(timeout):
+                return await reply
+        except TimeoutError as error:
+            await self.kill()
+            message = f"{method} did not end within {timeout:g} seconds; its process was killed"
+            raise TaskTimeoutError(message, hint=f"its log is {self._log}") from error
+
+    def _send(self, method: str, params: Mapping[str, Any]) -> asyncio.Future[dict[str, Any]]:
+        self._next_id += 1
+        line = encode({"id": self._next_id, "method": method, "params": params})
+        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._replies[self._next_id] = reply
+        self._unanswered += 1
+        self._writer.write(line)
+        return reply
+
+    async def _listen(self) -> None:
+        with suppress(OSError, ValueError, ChildDiedError):
+            while line := await self._reader.readline():
+                self._answer(decode(line))
+        await self._ended()
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        self._unanswered -= 1
+        reply = self._replies.pop(message["id"])
+        if reply.done():  # the caller gave up waiting
+            return
+        error = message.get("error")
+        if error is None:
+            reply.set_result(message["result"])
+        else:
+            reply.set_exception(TaskFailedError(error.pop("message"), **error))
+
+    async def _ended(self) -> None:
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                code = await self._process.wait()
+        except TimeoutError:
+            self._kill_group()
+            code = await self._process.wait()
+        self._kill_group()  # what it started and left behind
+        self._lifeline.close()
+        self._writer.close()
+        self._death = ChildDiedError(describe_exit(code), hint=f"its log is {self._log}")
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(self._death)
+        self._replies.clear()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def kill(self) -> None:
+        """End the process group at once and wait until it is gone."""
+        if self._process.returncode is None:
+            self._kill_group()
+        await asyncio.shield(self._listener)
+
+    async def close(self, grace: float = 5.0) -> None:
+        """Let the component close, then end the process group; never raises.
+
+        A child that still works on a request nobody waits for any more is killed
+        at once.
+
+        Args:
+            grace: Seconds the component may take to close.
+        """
+        if self._death is None and not self._unanswered:
+            with suppress(TaskFailedError, TaskTimeoutError, ChildDiedError):
+                await self.request("close", {}, timeout=grace)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await asyncio.shield(self._listener)
+        await self.kill()
+
+
+def describe_exit(code: int) -> str:
+    """Return a sentence about how a process ended.
+
+    Args:
+        code: The exit status, or minus the signal's number.
+    """
+    if code >= 0:
+        return f"the child process ended by itself with exit code {code}"
+    name = signal.Signals(-code).name
+    guess = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+    return f"the child process was ended by {name}{guess}"
+
+
+async def _exec(spec: ChildSpec, log: Path, fds: tuple[int, int]) -> asyncio.subprocess.Process:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the current folder is not on the path: only installed code is found
+            "-m",
+            "mmar_runner.children",
+            *map(str, fds),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=child_environment(spec),
+            cwd=spec.context.get("workspace") or log.parent,
+            pass_fds=fds,
+            start_new_session=True,
+        )

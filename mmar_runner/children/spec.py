@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a child process is told to be, and the environment it gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+Role = Literal["client_trainer", "model_persistor", "model_validator", "filter"]
+
+#: Variables that a child inherits, if set; every other one stays outside.
+INHERITED: Final = (
+    "CUDA_VISIBLE_DEVICES",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "MMAR_RUNNER_PLUGINS",
+    "PATH",
+    "PYTHONPATH",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+    "XDG_CACHE_HOME",
+)
+
+#: Variables that fix the number of threads; they count only before the first import.
+THREADS: Final = (
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+#: Variables every child gets: the same seed must give the same bytes, a crash must
+#: leave a traceback in the log, and freed memory must go back to the system.
+FIXED: Final = {
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "MALLOC_ARENA_MAX": "2",
+    "PYTHONFAULTHANDLER": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """What a child process is.
+
+    Attributes:
+        role: Which kind of component it hosts.
+        component: The component's declaration, ``{"name"|"path", "args"}``. A filter
+            child takes ``{"filters": [declaration, ...]}``; a trainer child may take
+            an empty one and be told its trainers with ``setup``.
+        context: The fields of `TrainerContext` as JSON (``client_name``, ``mmar``,
+            ``workspace``, ``train_config``, ``validation_config``, ``variables``);
+            needed by trainers and validators.
+        custom_dir: The MMAR's ``custom/`` folder if code in it may be run, else None.
+        plugins_dir: A folder of further plugins, or None.
+        threads: Threads that arithmetic libraries may use.
+        memory_limit_bytes: Address space the child may take, or None for no limit.
+    """
+
+    role: Role
+    component: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    custom_dir: str | None = None
+    plugins_dir: str | None = None
+    threads: int = 1
+    memory_limit_bytes: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the specification as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ChildSpec:
+        """Return the specification in a JSON object that `to_json` made."""
+        return cls(**value)
+
+
+def child_environment(spec: ChildSpec, parent: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the whole environment of a child.
+
+    Args:
+        spec: What the child is.
+        parent: The parent's environment; the process's own if None.
+    """
+    source = os.environ if parent is None else parent
+    inherited = {name: source[name] for name in INHERITED if name in source}
+    threads = dict.fromkeys(THREADS, str(spec.threads))
+    return {**inherited, **FIXED, **threads}

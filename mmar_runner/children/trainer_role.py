@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A child that hosts the trainers of one client, or of several in a simulation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.children.role import Method, Role
+from mmar_runner.errors import TaskFailedError
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
+
+if TYPE_CHECKING:
+    from mmar_runner.children.building import Workshop
+    from mmar_runner.children.spec import ChildSpec
+
+_PATHS = ("model", "update", "state", "new_state")
+
+
+class TrainerRole(Role):
+    """Answers ``setup``, ``train``, ``validate`` and ``release``.
+
+    A request without ``client`` means the client of the specification's context.
+    """
+
+    def __init__(self, spec: ChildSpec, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._trainers: dict[str, ClientTrainer] = {}
+        self._default = ""
+        if spec.component:
+            self._default = spec.context["client_name"]
+            self._setup({"component": spec.component, "context": spec.context})
+
+    def methods(self) -> Mapping[str, Method]:
+        """Return what can be asked, by name."""
+        return {
+            "setup": self._setup,
+            "train": self._train,
+            "validate": self._validate,
+            "release": self._release,
+        }
+
+    def close(self) -> None:
+        """Close every trainer, even if one of them raises."""
+        with ExitStack() as stack:
+            for trainer in self._trainers.values():
+                stack.callback(trainer.close)
+        self._trainers.clear()
+
+    def _setup(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Build and set up a client's trainer: ``component``, ``context``, ``client``."""
+        context = self._workshop.context(params["context"])
+        client = params.get("client", context.client_name)
+        kind = ComponentKind.CLIENT_TRAINER
+        trainer: ClientTrainer = self._workshop.build(kind, params["component"], ClientTrainer)
+        trainer.setup(context)
+        self._trainers[client] = trainer
+        return {}
+
+    def _train(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        fields = {name: value for name, value in params.items() if name != "client"}
+        task = TrainTask(**{**fields, **{name: Path(fields[name]) for name in _PATHS}})
+        result = self._trainer(params).train(task)
+        if not task.update.is_file():
+            raise TaskFailedError(f"the trainer answered without writing {task.update.name}")
+        return checked_result(result)
+
+    def _validate(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        metrics = self._trainer(params).validate(Path(params["model"]))
+        return {"metrics": checked_metrics("metric", metrics)}
+
+    def _release(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Close one client's trainer and forget it."""
+        self._trainer(params).close()
+        del self._trainers[params.get("client", self._default)]
+        return {}
+
+    def _trainer(self, params: Mapping[str, Any]) -> ClientTrainer:
+        client = params.get("client", self._default)
+        if client not in self._trainers:
+            raise TaskFailedError(f"no trainer is set up here for client {client!r}")
+        return self._trainers[client]
+
+
+def checked_result(result: TrainResult) -> dict[str, Any]:
+    """Return a trainer's result as JSON.
+
+    Raises:
+        TaskFailedError: It is no `TrainResult`, ``num_samples`` is not positive and
+            finite, or a metric is not a finite number.
+    """
+    if not isinstance(result, TrainResult):
+        message = f"train returned a {type(result).__name__}, not a TrainResult"
+        raise TaskFailedError(message)
+    samples = _number("num_samples", result.num_samples)
+    if samples <= 0:
+        raise TaskFailedError(f"num_samples is {samples:g}; it must be positive")
+    return {
+        "num_samples": samples,
+        "metrics": checked_metrics("metric", result.metrics),
+        "validation": checked_metrics("validation metric", result.validation),
+        "kind": str(UpdateKind(result.kind)),
+    }
+
+
+def checked_metrics(what: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics as finite floats.
+
+    Raises:
+        TaskFailedError: One is not a finite number; the message names it.
+    """
+    return {str(name): _number(f"{what} {name!r}", value) for name, value in metrics.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TaskFailedError(f"{name} is {value!r}, which is not a number") from error
+    if not math.isfinite(number):
+        raise TaskFailedError(f"{name} is {number}, which is not finite")
+    return number
