@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trainer that returns what it received, plus a constant."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
+
+from mmar_runner_echo.blocks import Change, first_value, transform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.interfaces.client_trainer import TrainerContext, TrainTask
+
+
+class EchoTrainer(ClientTrainer):
+    """Adds ``constant``, and noise if asked, to every floating-point tensor.
+
+    Integer and boolean tensors are returned as they came. The arguments from
+    ``fail_in_round`` on make it fail in the ways that user code fails.
+
+    Args:
+        constant: What is added to every element.
+        num_samples: How many samples are reported.
+        noise: Standard deviation of Gaussian noise drawn from the task's seed.
+        seconds: How long training pretends to take.
+        fail_in_round: The round in which it fails; negative for never.
+        behaviour: How it fails: ``raise``, ``exit``, ``hang`` or ``nan``.
+        fail_times: How many attempts fail before one succeeds; 0 for all.
+    """
+
+    def __init__(
+        self,
+        constant: float = 1.0,
+        num_samples: float = 1,
+        *,
+        noise: float = 0.0,
+        seconds: float = 0.0,
+        fail_in_round: int = -1,
+        behaviour: str = "raise",
+        fail_times: int = 0,
+    ) -> None:
+        self._constant = constant
+        self._num_samples = num_samples
+        self._noise = noise
+        self._seconds = seconds
+        self._failure = _Failure(fail_in_round, behaviour, fail_times)
+        self._failures: Path | None = None
+
+    def setup(self, context: TrainerContext) -> None:
+        """Remember where attempts are counted."""
+        self._failures = context.workspace / "echo_failures"
+
+    def train(self, task: TrainTask) -> TrainResult:
+        """Write the received model plus the constant."""
+        if self._seconds:
+            threading.Event().wait(self._seconds)
+        nan = self._failure.is_due(task.round, self._failures) and self._failure.happen()
+        change = Change(self._constant, self._noise, seed=task.seed, nan=nan)
+        transform(task.model, task.update, change)
+        metrics = {"constant": self._constant}
+        return TrainResult(self._num_samples, metrics=metrics, validation=self.validate(task.model))
+
+    def validate(self, model: Path) -> Mapping[str, float]:
+        """Return the model's first value, by which one can see how often it was trained."""
+        return {"val_first_value": first_value(model)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """When and how to fail; attempts are counted in a file, since a process may die."""
+
+    round: int
+    behaviour: str
+    times: int
+
+    def is_due(self, round_number: int, counter: Path | None) -> bool:
+        if round_number != self.round:
+            return False
+        if not self.times or counter is None:
+            return True
+        failed = int(counter.read_text()) if counter.exists() else 0
+        counter.write_text(str(failed + 1))
+        return failed < self.times
+
+    def happen(self) -> bool:
+        """Fail; return True if the failure is to be NaN in the update."""
+        if self.behaviour == "raise":
+            message = f"failing in round {self.round}, as the arguments say"
+            raise RuntimeError(message)
+        if self.behaviour == "exit":
+            sys.exit(3)
+        if self.behaviour == "hang":
+            threading.Event().wait()
+        return True
