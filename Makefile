@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything a developer needs. Each goal makes .venv first if it is not there; plain
+# Python 3.11 (or newer) and make are enough. `make help` lists the goals.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+PLUGIN_PROJECTS := $(wildcard plugins/*/*/pyproject.toml)
+PLUGINS := $(PLUGIN_PROJECTS:/pyproject.toml=)
+PROTOS := $(wildcard mmar_runner/wire/proto/*.proto)
+TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
+
+# What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
+PYTEST ?= -n 2
+
+.PHONY: help venv demo test lint format types imports protos bench check wheels clean
+
+help: ## List the goals
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+venv: $(STAMP) ## Make .venv with the core, the bundled plugins and the tools
+
+# Installed again only when a dependency list changed: the sources are used in place.
+$(STAMP): pyproject.toml constraints.txt $(PLUGIN_PROJECTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip hatchling
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt \
+		--editable '.[dev]' $(addprefix --editable ./,$(PLUGINS))
+	touch $@
+
+demo: $(STAMP) ## Train mmars/breast_cancer with one server and three client processes
+	$(BIN)/python benchmarks/demo.py
+
+test: $(STAMP) ## Run all tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(STAMP) ## Check style (ruff, all rules but a short list with reasons)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## Mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP) ## Check types (mypy, strict)
+	$(BIN)/mypy $(TYPED)
+
+imports: $(STAMP) ## Check that the rooms' imports point downwards
+	$(BIN)/lint-imports
+
+protos: $(STAMP) ## Generate the protocol's modules again; fail if they differed
+	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(PROTOS)
+	git diff --exit-code -- mmar_runner/wire/proto
+
+bench: $(STAMP) ## Measure the program against its floor: one JSON object a line
+	@$(BIN)/python benchmarks/bench.py $(BENCH)
+
+check: lint types imports protos test ## Everything that CI checks
+
+wheels: $(STAMP) ## Build the wheels of the core and of every bundled plugin into dist/
+	for project in . $(PLUGINS); do \
+		$(BIN)/python -m build --wheel --no-isolation --outdir dist $$project; \
+	done
+
+clean: ## Remove what was built, the environment included
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
