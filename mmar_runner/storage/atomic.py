@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes that happen as a whole or not at all, and ``OSError`` in the project's words."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmar_runner.errors import DiskFullError, StorageError
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def storage_error(error: OSError, path: Path | str) -> StorageError:
+    """Translate an ``OSError`` about ``path``; no space left becomes DiskFullError."""
+    cause = error.strerror or str(error)
+    if error.errno in _NO_SPACE:
+        return DiskFullError(
+            f"{path}: {cause}", hint="free space on that disk; the same call then goes on"
+        )
+    return StorageError(f"{path}: {cause}")
+
+
+@contextmanager
+def translated(path: Path | str) -> Iterator[None]:
+    """Let every ``OSError`` of the block leave as a StorageError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries (new names, renames) to the disk.
+
+    Raises:
+        StorageError: The folder cannot be opened or synced.
+    """
+    with translated(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write every byte of ``data`` at ``offset``; one system call may write less."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view = view[written:]
+        offset += written
+
+
+def publish(temporary: Path, path: Path, *, durable: bool) -> None:
+    """Give a finished temporary file its real name, replacing what had it.
+
+    The caller has synced the file's own bytes if ``durable``.
+
+    Raises:
+        StorageError: The name cannot be given.
+    """
+    with translated(path):
+        temporary.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_bytes_atomic(path: Path, data: bytes, durable: bool = False) -> None:  # noqa: FBT001, FBT002
+    """Write a file so that a reader sees the old bytes or the new, never a mixture.
+
+    Args:
+        path: The file; its folder exists.
+        data: The whole content.
+        durable: True to return only once file and name are on the disk.
+
+    Raises:
+        DiskFullError: No space left; the old file is untouched.
+        StorageError: Any other refusal of the file system.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with translated(path):
+            _write_file(temporary, data, durable=durable)
+        publish(temporary, path, durable=durable)
+    except StorageError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json_atomic(path: Path, value: Any, durable: bool = False) -> None:  # noqa: FBT001, FBT002
+    """Write a value as indented JSON with a final newline; see `write_bytes_atomic`.
+
+    Raises:
+        ValueError: The value holds NaN or an infinity, which JSON does not know.
+        StorageError: As `write_bytes_atomic`.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False)
+    write_bytes_atomic(path, f"{text}\n".encode(), durable)
+
+
+def _write_file(path: Path, data: bytes, *, durable: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        write_all(descriptor, data, 0)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
