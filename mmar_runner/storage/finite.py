@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mmar_runner.errors import FormatError, NonFiniteError
-from mmar_runner.storage.header import Header, TensorInfo
+
+if TYPE_CHECKING:
+    from mmar_runner.storage.header import Header, TensorInfo
 
 
 class _Layout(NamedTuple):

@@ -9,10 +9,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from mmar_runner.errors import SchemaMismatchError
 from mmar_runner.storage.dtypes import numpy_dtype
-from mmar_runner.storage.header import Header
+
+if TYPE_CHECKING:
+    from mmar_runner.storage.header import Header
 
 _HEADER_BASE = 1024
 _HEADER_PER_TENSOR = 512

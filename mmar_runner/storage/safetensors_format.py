@@ -180,7 +180,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_number(text: str) -> NoReturn:
-    raise FormatError(f"the header holds the number {_shown(text)}; only whole numbers belong there")
+    raise FormatError(
+        f"the header holds the number {_shown(text)}; only whole numbers belong there"
+    )
 
 
 def _check_metadata(value: Any) -> dict[str, str]:
