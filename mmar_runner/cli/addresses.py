@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses on the command line: their form, and which of them are loopback."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from mmar_runner.errors import UsageError
+
+
+def require_loopback(address: str, *, option: str) -> None:
+    """Accept ``HOST:PORT`` on this machine only, because nothing protects the bytes.
+
+    Args:
+        address: What was given.
+        option: Where, for the sentence.
+
+    Raises:
+        UsageError: It is not an address, or not one of loopback.
+    """
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdecimal() or not 0 <= int(port) <= 65535:  # noqa: PLR2004
+        msg = f"{option} takes HOST:PORT, not {address!r}"
+        raise UsageError(msg, hint=f"for example {option} 127.0.0.1:8002")
+    if not is_loopback(host):
+        msg = f"--insecure is refused for {host!r}: only loopback may speak plain text"
+        raise UsageError(msg, hint="use 127.0.0.1, or certificates in a version that has them")
+
+
+def is_loopback(host: str) -> bool:
+    """Return True for localhost and loopback addresses of either family."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

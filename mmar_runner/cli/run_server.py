@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mmar-runner run-server``: runs the rounds that an MMAR declares, then exits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from mmar_runner.cli.addresses import require_loopback
+from mmar_runner.cli.progress import make_observer
+from mmar_runner.cli.validated import parse_settings, validated
+from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
+from mmar_runner.hooks import load_plugins
+from mmar_runner.server.run import RunOutcome, run_server
+from mmar_runner.server.settings import ServerSettings
+from mmar_runner.storage.durability import Durability
+
+if TYPE_CHECKING:
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observer
+
+_DEFAULT_LISTEN: Final = "127.0.0.1:8002"
+
+
+@click.command("run-server")
+@click.argument("mmar", required=False, type=click.Path(path_type=Path))
+@click.option("--workspace", type=click.Path(path_type=Path), help="Where runs are kept.  [default: ./workspace/<mmar name>]")
+@click.option("--listen", default=_DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where clients connect; port 0 picks a free one.")
+@click.option("--kit", type=click.Path(path_type=Path), help="Start-up kit with certificates (not available in this version).")
+@click.option("--insecure", is_flag=True, help="Speak plain text; loopback only.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Give a variable of the MMAR a value; repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), help="The run's seed.  [default: the MMAR's]")
+@click.option("--keep-models", default="2", show_default=True, metavar="N|all", help="How many of the newest round models stay.")
+@click.option("--new-run", is_flag=True, help="Begin a new run even if the last one is unfinished.")
+@click.option("--durability", type=click.Choice(["full", "process"]), default="full", show_default=True, help="Whether a receipt waits for the disk, or only survives a crash of the program.")
+@click.option("--plugins-dir", type=click.Path(path_type=Path, file_okay=False, exists=True), help="A folder of one-file plugins.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's summary as JSON at the end.")
+@click.pass_context
+def command(  # noqa: PLR0913 - one parameter an option
+    context: click.Context,
+    mmar: Path | None,
+    workspace: Path | None,
+    listen: str,
+    kit: Path | None,
+    insecure: bool,
+    pairs: tuple[str, ...],
+    seed: int | None,
+    keep_models: str,
+    new_run: bool,
+    durability: str,
+    plugins_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the server of a federation.
+
+    The rounds that MMAR declares are run, then the command exits: 0 finished,
+    1 failed, 3 stopped. The same command on the same workspace resumes a run that
+    was stopped or killed.
+    """
+    if mmar is None:
+        msg = "run-server without an MMAR waits for an administrator; this version cannot"
+        raise UsageError(msg, hint="name the MMAR's folder")
+    _require_insecure(kit, insecure, listen)
+    plugins = load_plugins(plugins_dir=plugins_dir)
+    variables = parse_settings(pairs)
+    spec = validated(mmar, plugins, side="server", settings=variables)
+    settings = ServerSettings(
+        spec=spec,
+        workspace=(workspace or Path("workspace") / spec.name).absolute(),
+        listen=listen,
+        seed=seed,
+        keep_models=_parse_keep(keep_models),
+        new_run=new_run,
+        durability=Durability(durability),
+        variables=variables,
+        plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
+    )
+    observer = make_observer("server", context.obj, quiet=as_json)
+    outcome = asyncio.run(_serve(settings, plugins, observer))
+    _conclude(outcome, as_json=as_json)
+
+
+async def _serve(
+    settings: ServerSettings, plugins: LoadedPlugins, observer: Observer
+) -> RunOutcome:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop_or_die, stop, number)
+    return await run_server(settings, plugins, observer, stop)
+
+
+def _stop_or_die(stop: asyncio.Event, number: int) -> None:
+    """Stop in order at the first signal; at the second, let it do what it does."""
+    if stop.is_set():
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    stop.set()
+
+
+def _conclude(outcome: RunOutcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(outcome.summary))
+    summary = outcome.run_folder / "summary.json"
+    if outcome.status == "failed":
+        msg = f"the run failed: {outcome.reason}"
+        raise RunFailedError(msg, hint=f"see {summary}")
+    if outcome.status == "stopped":
+        msg = f"the run was stopped: {outcome.reason}"
+        raise RunStoppedError(msg, hint="the same command resumes it")
+
+
+def _require_insecure(kit: Path | None, insecure: bool, listen: str) -> None:
+    if kit is not None:
+        msg = "--kit (certificates and mutual TLS) is not available in this version"
+        raise UsageError(msg, hint="use --insecure on loopback")
+    if not insecure:
+        msg = "without a start-up kit the server speaks plain text, which must be asked for"
+        raise UsageError(msg, hint="add --insecure (loopback only)")
+    require_loopback(listen, option="--listen")
+
+
+def _parse_keep(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"--keep-models takes a number from 1 or 'all', not {text!r}"
+        raise UsageError(msg)
+    return int(text)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Validates an MMAR before a command runs it; shared by every command that runs one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
+from mmar_runner.mmar.validation import validate
+from mmar_runner.mmar.variables import parse_setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.mmar.spec import MmarSpec
+
+
+def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn ``KEY=VALUE`` pairs of ``--set`` into a mapping; the last of a key wins.
+
+    Raises:
+        UsageError: A pair has no ``=`` or no name before it.
+    """
+    return dict(parse_setting(pair) for pair in pairs)
+
+
+def validated(
+    folder: Path, plugins: LoadedPlugins, *, side: str, settings: Mapping[str, Any]
+) -> MmarSpec:
+    """Return what an MMAR says, or say on stderr what is wrong with it.
+
+    Raises:
+        MmarUnreadableError: The folder cannot be read.
+        MmarInvalidError: It has findings of severity error, which were printed.
+    """
+    validation = validate(folder, plugins.registry, side=side, settings=settings)
+    errors = [f for f in validation.report.findings if f.severity == "error"]
+    for finding in errors:
+        place = f"{finding.file}:{finding.line}:{finding.column}"
+        click.echo(f"{place}: {finding.code}: {finding.message}", err=True)
+        if finding.hint:
+            click.echo(f"    hint: {finding.hint}", err=True)
+    if errors:
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        msg = f"{folder} has {count}; nothing was started"
+        raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
+    if validation.spec is None:
+        msg = f"{folder} cannot be read as an MMAR"
+        raise MmarUnreadableError(msg)
+    return validation.spec

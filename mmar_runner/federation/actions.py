@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the round machine wants done, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Status: TypeAlias = Literal["finished", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRound:
+    """Give the current model to these clients."""
+
+    round: int
+    participants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Give the open round's model to one more client, or once more to one that failed."""
+
+    round: int
+    client: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRound:
+    """Take no more updates and aggregate those of these clients, in this order."""
+
+    round: int
+    accepted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Send a Tick at this time; a later SetTimer replaces an earlier one."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRun:
+    """The run is over."""
+
+    status: Status
+    reason: str
+
+
+Action: TypeAlias = OpenRound | Invite | CloseRound | SetTimer | FinishRun

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can happen to a run, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ClientJoined:
+    """A client is there that was not."""
+
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLeft:
+    """A client quit or was lost."""
+
+    client: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccepted:
+    """A client's update for a round was accepted."""
+
+    client: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFailed:
+    """A client could not do its task, or its update was not usable."""
+
+    client: str
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregated:
+    """The round that was closed has become the next model."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Whoever runs the server wants it to stop; the run can be resumed."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    ClientJoined | ClientLeft | UpdateAccepted | UpdateFailed | Aggregated | Tick | StopRequested
+)

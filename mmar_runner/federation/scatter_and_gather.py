@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scatter and gather: every round, all clients or a sample of them work in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmar_runner.federation.seeds import derive_seed
+
+
+class ScatterAndGather:
+    """The default workflow (McMahan et al. 2017, arXiv:1602.05629, algorithm 1).
+
+    It has the methods of ``interfaces.workflow.Workflow``, which this room may not
+    import.
+    """
+
+    def participants(
+        self, active: Sequence[str], *, round_number: int, seed: int, per_round: int | None
+    ) -> Sequence[str]:
+        """Return all active clients, or ``per_round`` of them sampled by seed and round.
+
+        The sample depends on the names alone: each client gets a number from the
+        seed, the round and its name, and the smallest numbers win.
+        """
+        if per_round is None or per_round >= len(active):
+            return tuple(sorted(active))
+        ranked = sorted(active, key=lambda name: (derive_seed(seed, "sample", round_number, name)))
+        return tuple(sorted(ranked[:per_round]))
+
+    def admits_late(self, *, per_round: int | None) -> bool:
+        """Return True if everyone works, so a late client does too."""
+        return per_round is None

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Aggregation over files: block by block, in the order of client names.
+
+Memory is bounded by the block budget, whatever the model's size and the number of
+clients. The aggregator sees one block of one tensor of all updates at a time; adding
+differences to the base, rounding integers and majorities of booleans are done here,
+so that every rule treats them alike.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mmar_runner.errors import RunFailedError
+from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
+from mmar_runner.storage.safetensors_format import numpy_dtype
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.storage.safetensors_format import TensorInfo
+
+    Block = npt.NDArray[Any]
+
+#: Bytes of all updates' blocks together.
+_BLOCK_BUDGET: Final = 64 << 20
+#: Elements of a block that is folded: small enough for the processor's cache.
+_FOLD_ELEMENTS: Final = 128 << 10
+#: Update files that are open at once.
+_OPEN_FILES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One accepted update.
+
+    Attributes:
+        contribution: What the client said about it.
+        open: Opens its file.
+    """
+
+    contribution: Contribution
+    open: Callable[[], TensorReader]
+
+
+def aggregate(
+    aggregator: TensorwiseAggregator,
+    base: Path,
+    updates: Sequence[Update],
+    destination: Path,
+    *,
+    durable: bool,
+) -> tuple[str, list[float]]:
+    """Combine updates into the next model file.
+
+    Args:
+        aggregator: The rule.
+        base: The model the updates were made from.
+        updates: In the order of client names.
+        destination: Where the result goes; it appears whole or not at all.
+        durable: Whether the result is on disk before this returns.
+
+    Returns:
+        The result's sha256 (hex) and the weights that were used, in order.
+
+    Raises:
+        RunFailedError: The rule gave weights or blocks that are not usable.
+    """
+    weights = _weights(aggregator, updates)
+    with TensorReader(base) as model:
+        walk = _Walk(aggregator, model, updates, weights)
+        if aggregator.needs_measure:
+            walk.measure()
+        tensors = [(t.name, t.dtype, t.shape) for t in model.header.tensors.values()]
+        with TensorWriter(destination, tensors, model.header.metadata, durable=durable) as writer:
+            for name, block in walk.results():
+                writer.write(name, block)
+            return writer.commit(), weights.tolist()
+
+
+def _weights(
+    aggregator: TensorwiseAggregator, updates: Sequence[Update]
+) -> npt.NDArray[np.float64]:
+    weights = np.asarray(aggregator.weigh([u.contribution for u in updates]), dtype=np.float64)
+    if weights.shape != (len(updates),) or not np.isfinite(weights).all() or (weights < 0).any():
+        msg = f"the aggregator gave weights that are not usable: {weights.tolist()}"
+        raise RunFailedError(msg, reason="AGGREGATOR")
+    return weights
+
+
+class _Walk:
+    """One aggregation: base, updates and rule, walked block by block."""
+
+    def __init__(
+        self,
+        aggregator: TensorwiseAggregator,
+        model: TensorReader,
+        updates: Sequence[Update],
+        weights: npt.NDArray[np.float64],
+    ) -> None:
+        self._rule = aggregator
+        self._model = model
+        self._updates = updates
+        self._weights = weights
+        kinds = {u.contribution.kind for u in updates}
+        self._mixed = len(kinds) > 1
+        self._difference = UpdateKind.WEIGHT_DIFF in kinds
+
+    def measure(self) -> None:
+        """Show every block to the rule's first pass."""
+        with _Opened(self._updates) as files:
+            for info in self._included():
+                for start, count in _blocks(info, self._elements(info)):
+                    stacked = self._stacked(files, info, start, count)
+                    self._rule.measure(info.name, stacked, self._weights)
+
+    def results(self) -> Iterator[tuple[str, Block]]:
+        """Yield the next model's blocks, in the file's order and dtype."""
+        with _Opened(self._updates) as files:
+            for info in self._model.header.tensors.values():
+                excluded = self._rule.excludes(info.name)
+                elements = _FOLD_ELEMENTS if excluded else self._elements(info)
+                for start, count in _blocks(info, elements):
+                    if excluded:
+                        yield info.name, self._base(info, start, count)
+                    else:
+                        yield info.name, self._combined(files, info, start, count)
+
+    def _included(self) -> Iterator[TensorInfo]:
+        for info in self._model.header.tensors.values():
+            if not self._rule.excludes(info.name):
+                yield info
+
+    def _elements(self, info: TensorInfo) -> int:
+        if self._folds:
+            return _FOLD_ELEMENTS
+        itemsize = 8 if self._mixed else info.itemsize
+        return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
+
+    @property
+    def _folds(self) -> bool:
+        return self._rule.foldable and not self._mixed
+
+    def _combined(self, files: _Opened, info: TensorInfo, start: int, count: int) -> Block:
+        if self._folds:
+            combined = self._folded(files, info, start, count)
+        else:
+            stacked = self._stacked(files, info, start, count)
+            stacked.flags.writeable = False
+            combined = self._rule.combine(info.name, stacked, self._weights)
+        if combined.shape != (count,):
+            msg = f"the aggregator gave {combined.shape} for a block of {count} of {info.name!r}"
+            raise RunFailedError(msg, reason="AGGREGATOR")
+        if self._difference:
+            combined = self._base(info, start, count).astype(np.float64) + combined
+        return _cast(combined, info)
+
+    def _folded(self, files: _Opened, info: TensorInfo, start: int, count: int) -> Block:
+        accumulator = np.zeros(count, dtype=np.float64)
+        buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
+        for index, weight in enumerate(self._weights):
+            files.reader(index).read_into(info.name, start, buffer)
+            self._rule.fold(accumulator, info.name, buffer, float(weight))
+        return self._rule.finish(accumulator, info.name, self._weights)
+
+    def _stacked(self, files: _Opened, info: TensorInfo, start: int, count: int) -> Block:
+        stacked = np.empty((len(self._updates), count), dtype=numpy_dtype(info.dtype))
+        for index in range(len(self._updates)):
+            files.reader(index).read_into(info.name, start, stacked[index])
+        return self._as_differences(stacked, info, start, count) if self._mixed else stacked
+
+    def _as_differences(self, stacked: Block, info: TensorInfo, start: int, count: int) -> Block:
+        """Bring updates of both kinds to differences, in float64."""
+        base = self._base(info, start, count).astype(np.float64)
+        differences = stacked.astype(np.float64)
+        for index, update in enumerate(self._updates):
+            if update.contribution.kind is UpdateKind.WEIGHTS:
+                differences[index] -= base
+        return differences
+
+    def _base(self, info: TensorInfo, start: int, count: int) -> Block:
+        block = np.empty(count, dtype=numpy_dtype(info.dtype))
+        self._model.read_into(info.name, start, block)
+        return block
+
+
+class _Opened:
+    """The updates' readers; beyond a number, they are open in groups."""
+
+    def __init__(self, updates: Sequence[Update]) -> None:
+        self._updates = updates
+        self._stack = ExitStack()
+        self._readers: dict[int, TensorReader] = {}
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def reader(self, index: int) -> TensorReader:
+        """Return an open reader of the index-th update."""
+        reader = self._readers.get(index)
+        if reader is None:
+            if len(self._readers) >= _OPEN_FILES:
+                self._stack.close()
+                self._readers.clear()
+            reader = self._stack.enter_context(self._updates[index].open())
+            self._readers[index] = reader
+        return reader
+
+
+def _blocks(info: TensorInfo, elements: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, info.count, elements):
+        yield start, min(elements, info.count - start)
+
+
+def _cast(block: Block, info: TensorInfo) -> Block:
+    dtype = numpy_dtype(info.dtype)
+    if dtype == np.bool_:
+        return np.asarray(block > 0.5, dtype=np.bool_)  # noqa: PLR2004 - a majority
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(block), limits.min, limits.max).astype(dtype)
+    cast = block.astype(dtype, copy=False)
+    if not np.isfinite(cast).all():
+        msg = f"the aggregated tensor {info.name!r} is not finite in {info.dtype}"
+        raise RunFailedError(msg, reason="NON_FINITE")
+    return cast

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which global model is the best so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.interfaces.handler import BestModelSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A round whose result got a score."""
+
+    round: int
+    score: float
+
+
+class BestModel:
+    """Keeps the best score.
+
+    Clients validate the model they receive, so their metrics of round k speak of the
+    result of round k - 1. The initial model is nobody's result and never the best.
+
+    Args:
+        selector: The declared one, or None: then the first validation metric in
+            alphabetical order that is not a loss counts, larger being better.
+        start_round: The first round of the run.
+        best: What an earlier process had found.
+    """
+
+    def __init__(
+        self,
+        selector: BestModelSelector | None,
+        *,
+        start_round: int,
+        best: tuple[int, float] | None = None,
+    ) -> None:
+        self._selector = selector
+        self._start_round = start_round
+        self._best = None if best is None else Scored(*best)
+
+    def consider(self, round_number: int, metrics: Mapping[str, float]) -> Scored | None:
+        """Return the round's result with its score if it is better than all before."""
+        if round_number < self._start_round:
+            return None
+        score = self._score(metrics)
+        if score is None or (self._best is not None and score <= self._best.score):
+            return None
+        self._best = Scored(round_number, score)
+        return self._best
+
+    def _score(self, metrics: Mapping[str, float]) -> float | None:
+        if self._selector is not None:
+            return self._selector.score(metrics)
+        names = sorted(name for name in metrics if "loss" not in name)
+        return metrics[names[0]] if names else None

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closes a round: aggregates its updates, records the result, finds the best model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.interfaces.handler import EventType
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.server.aggregation import Update, aggregate
+from mmar_runner.server.models import ModelFile
+from mmar_runner.server.record import Kind
+from mmar_runner.server.summary import round_summary, weighted_metrics
+from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.tensor_files import TensorReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
+    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.best import BestModel
+    from mmar_runner.server.events import EventDispatcher
+    from mmar_runner.server.models import ModelStore
+    from mmar_runner.server.open_round import OpenRound
+    from mmar_runner.server.record import AcceptedUpdate
+    from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.summary import Summary
+    from mmar_runner.server.tasks import ServerValidator
+    from mmar_runner.server.workspace import RunFolder
+    from mmar_runner.storage.journal import Journal
+    from mmar_runner.storage.spool import Spool
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedRound:
+    """What a closed round leaves: the next round's model and the journal's number."""
+
+    model: ModelFile
+    recorded: asyncio.Future[int]
+
+
+@dataclass(slots=True)
+class RoundCloser:
+    """Everything that closing a round needs.
+
+    Attributes are the parts of one run; see their classes.
+    """
+
+    settings: ServerSettings
+    folder: RunFolder
+    aggregator: TensorwiseAggregator
+    journal: Journal
+    spool: Spool
+    models: ModelStore
+    best: BestModel
+    summary: Summary
+    dispatcher: EventDispatcher
+    observer: Observer
+    validator: ServerValidator | None
+    started_at: float
+
+    async def close(self, current: OpenRound, work: Executor) -> ClosedRound:
+        """Aggregate a round's accepted updates and record the result.
+
+        Raises:
+            MmarRunnerError: The updates cannot be combined or the result not stored.
+        """
+        loop = asyncio.get_running_loop()
+        updates = [current.accepted[name] for name in sorted(current.accepted)]
+        model, weights = await loop.run_in_executor(
+            work, partial(self._aggregate, current, updates)
+        )
+        metrics = weighted_metrics(updates)
+        validated = await self._validate(current.number, model)
+        entry = round_summary(
+            current.number,
+            updates,
+            weights,
+            seconds=loop.time() - current.opened_at,
+            rejected=current.rejected,
+            metrics={**metrics, **validated},
+            model_sha256=model.sha256,
+        )
+        recorded = self._record(current.number, entry)
+        self._choose_best(current.number, updates, validated)
+        self._tell(current.number, entry, model)
+        return ClosedRound(model, recorded)
+
+    def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
+        """Delete what is no longer needed, once the result is on record."""
+
+        def delete(done: asyncio.Future[int]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                work.submit(self._delete, current.number, done.result())
+
+        closed.recorded.add_done_callback(delete)
+
+    def _aggregate(
+        self, current: OpenRound, updates: list[AcceptedUpdate]
+    ) -> tuple[ModelFile, list[float]]:
+        destination = self.folder.model(current.number + 1)
+        sha256, weights = aggregate(
+            self.aggregator,
+            current.model.path,
+            [Update(u.contribution, partial(self._open, current, u)) for u in updates],
+            destination,
+            durable=self.settings.durability is Durability.FULL,
+        )
+        return ModelFile.load(destination, sha256), weights
+
+    def _open(self, current: OpenRound, update: AcceptedUpdate) -> TensorReader:
+        inline = current.inline.get(update.client)
+        if inline is None:
+            return TensorReader(self.spool.path(update.round, update.client))
+        if inline.data is not None:
+            return TensorReader(inline.data)
+        return TensorReader(self.journal.blob(inline.recorded.result()))
+
+    async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
+        every = self.settings.server.validate_every
+        if self.validator is None or not every or (number + 1) % every:
+            return {}
+        return await self.validator.validate(model.path)
+
+    def _record(self, number: int, entry: dict[str, Any]) -> asyncio.Future[int]:
+        loop = asyncio.get_running_loop()
+        self.summary.rounds.append(entry)
+        wall = loop.time() - self.started_at
+        record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
+        return asyncio.wrap_future(self.journal.append(Kind.ROUND_CLOSED, record), loop=loop)
+
+    def _choose_best(
+        self, number: int, updates: list[AcceptedUpdate], validated: Mapping[str, float]
+    ) -> None:
+        """Score the newest model by the server's metrics, else the last by the clients'."""
+        if validated:
+            found = self.best.consider(number, validated)
+        else:
+            received = weighted_metrics(updates, validation_only=True)
+            found = self.best.consider(number - 1, received)
+        if found is None:
+            return
+        path = self.models.publish(found.round + 1, "best")
+        self.summary.set_best(found.round)
+        facts = {"round": found.round, "score": found.score}
+        self.journal.append(Kind.BEST_MODEL, facts)
+        self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path))
+        self.observer.observe(Observation(Topic.BEST_MODEL, facts))
+
+    def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
+        facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}
+        self.dispatcher.emit(EventType.AFTER_AGGREGATION, number, model=str(model.path), **facts)
+        data = {
+            "round": number,
+            "num_rounds": self.settings.server.num_rounds,
+            "seconds": entry["seconds"],
+            "clients": [c["client"] for c in entry["contributions"]],
+            **facts,
+        }
+        self.observer.observe(Observation(Topic.ROUND_FINISHED, data))
+
+    def _delete(self, number: int, seq: int) -> None:
+        try:
+            self.spool.delete_round(number)
+            self.journal.drop_blobs(seq)
+            self.models.discard_older(number + 1)
+        except OSError as error:
+            _log.warning("files of round %d could not be deleted: %s", number, error)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends models: one header, then the file's bytes as the client takes them.
+
+A chunk is read on the event loop if the kernel has it in memory (which costs less
+than asking another thread), and in a worker thread if the disk must be waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.wire.limits import CHUNK_BYTES
+from mmar_runner.wire.messages import ModelHeader, RunEnd
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.members import Members
+    from mmar_runner.server.models import ModelFile, ModelStore
+    from mmar_runner.wire.codec import ModelItem
+    from mmar_runner.wire.messages import GetModelRequest
+
+#: Read only what is in memory; else EAGAIN. Not every kernel and file system can.
+_NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)
+
+
+class Downloads:
+    """Answers GetModel.
+
+    Args:
+        coordinator: Knows when there is work for a client.
+        members: Knows whose token it is.
+        models: Finds models by id.
+    """
+
+    def __init__(self, coordinator: Coordinator, members: Members, models: ModelStore) -> None:
+        self._coordinator = coordinator
+        self._members = members
+        self._models = models
+        self._end_told: set[str] = set()
+        self._told = asyncio.Event()
+
+    async def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
+        """Yield a header and the bytes of a model; held until there is one.
+
+        Raises:
+            RefusedError: TOKEN_INVALID or MODEL_UNKNOWN.
+        """
+        client = self._members.authenticate(request.token).name
+        if request.model_id:
+            model = await asyncio.to_thread(self._models.by_id, request.model_id)
+            header = ModelHeader(round=-1, total_bytes=model.size, sha256=model.sha256)
+        else:
+            current = await self._coordinator.next_task(client, request.after_round)
+            if current is None:
+                yield self._end()
+                self._note_end(client)
+                return
+            model = current.model
+            header = ModelHeader(
+                round=current.number,
+                total_bytes=model.size,
+                sha256=model.sha256,
+                attempt=current.invited[client].attempt,
+            )
+        if model.inline is not None:
+            header.inline = model.inline
+            yield header
+            return
+        if request.sha256 == model.sha256 and request.offset <= model.size:
+            header.offset = request.offset
+        yield header
+        async for chunk in _chunks(model, header.offset):
+            yield chunk
+
+    async def all_told(self, seconds: float) -> None:
+        """Wait until every client that is there knows that the run has ended."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not set(self._members.present()) <= self._end_told:
+                    self._told.clear()
+                    await self._told.wait()
+        except TimeoutError:
+            return
+
+    def client_left(self) -> None:
+        """Look again at who must still be told."""
+        self._told.set()
+
+    def _end(self) -> ModelHeader:
+        status, reason = self._coordinator.ended.result()
+        if status == "stopped":
+            msg = "the server is stopping; the run goes on when it is back"
+            raise RefusedError(msg, reason="SERVER_STOPPING")
+        return ModelHeader(end=RunEnd(status=status, reason=reason))
+
+    def _note_end(self, client: str) -> None:
+        self._end_told.add(client)
+        self._told.set()
+
+
+async def _chunks(model: ModelFile, offset: int) -> AsyncIterator[bytes]:
+    descriptor = os.open(model.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while offset < model.size:
+            chunk = _read_cached(descriptor, offset)
+            if chunk is None:
+                chunk = await asyncio.to_thread(os.pread, descriptor, CHUNK_BYTES, offset)
+            if not chunk:
+                msg = "the model's file became shorter"
+                raise RefusedError(msg, reason="INTERNAL")
+            yield chunk
+            offset += len(chunk)
+    finally:
+        os.close(descriptor)
+
+
+def _read_cached(descriptor: int, offset: int) -> bytes | None:
+    if _NOWAIT is None:
+        return None
+    buffer = bytearray(CHUNK_BYTES)
+    try:
+        count = os.preadv(descriptor, [buffer], offset, _NOWAIT)
+    except OSError as error:
+        if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP}:
+            return None
+        raise
+    return bytes(memoryview(buffer)[:count]) if count < CHUNK_BYTES else bytes(buffer)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry in time: leases end, and comings and goings reach the coordinator."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.server.record import Kind
+from mmar_runner.server.registry import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.record import RecordedClient
+    from mmar_runner.server.registry import ClientRegistry
+    from mmar_runner.storage.journal import Journal
+    from mmar_runner.wire.messages import RegisterRequest
+
+_STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
+
+
+class Members:
+    """Who is in the run, now.
+
+    Args:
+        registry: Names, keys, tokens and leases.
+        coordinator: Hears who came and who went.
+        journal: Remembers who is in, across restarts.
+        observer: Whoever watches.
+        task_name: The federated task that clients must name.
+    """
+
+    def __init__(
+        self,
+        registry: ClientRegistry,
+        coordinator: Coordinator,
+        journal: Journal,
+        observer: Observer,
+        *,
+        task_name: str,
+    ) -> None:
+        self._registry = registry
+        self._coordinator = coordinator
+        self._journal = journal
+        self._observer = observer
+        self._task_name = task_name
+        self._loop = asyncio.get_running_loop()
+        self._sweep_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a silent client is believed to be alive."""
+        return self._registry.lease_seconds
+
+    def restore(self, recorded: Iterable[RecordedClient]) -> None:
+        """Take in who was there when the journal ended; their leases begin anew."""
+        deadline = self._loop.time() + self.lease_seconds
+        clients = [
+            Client(c.name, c.key_sha256, c.token_sha256, deadline, c.mmar_digest) for c in recorded
+        ]
+        self._registry.restore(clients)
+        for name in self._registry.present():
+            self._coordinator.client_joined(name)
+
+    def register(self, request: RegisterRequest) -> str:
+        """Let a client in and return its token.
+
+        Raises:
+            RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_TAKEN or TOO_MANY_CLIENTS.
+        """
+        if request.task_name != self._task_name:
+            msg = f"this server runs the task {self._task_name!r}, not {request.task_name!r}"
+            hint = "servers[0].name must be the same in both federated configuration files"
+            raise RefusedError(msg, reason="TASK_MISMATCH", hint=hint)
+        now = self._loop.time()
+        client, token, joined = self._registry.register(
+            request.client_name, request.session_key, mmar_digest=request.mmar_digest, now=now
+        )
+        record = {
+            "client": client.name,
+            "key_sha256": client.key_sha256,
+            "token_sha256": client.token_sha256,
+            "mmar_digest": client.mmar_digest,
+        }
+        self._journal.append(Kind.CLIENT_REGISTERED, record)
+        if joined:
+            self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
+            self._coordinator.client_joined(client.name)
+        return token
+
+    def authenticate(self, token: str) -> Client:
+        """Return whose token it is and renew the lease.
+
+        Raises:
+            RefusedError: TOKEN_INVALID.
+        """
+        return self._registry.authenticate(token, now=self._loop.time())
+
+    def renew(self, name: str) -> None:
+        """Renew a lease because of progress."""
+        self._registry.renew(name, now=self._loop.time())
+
+    def heard(self, token: str, state: int) -> None:
+        """A client says what it is doing.
+
+        Raises:
+            RefusedError: TOKEN_INVALID.
+        """
+        client = self.authenticate(token)
+        said = _STATES.get(state, "unknown")
+        if said != client.state:
+            client.state = said
+            self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
+
+    def quit(self, token: str, comment: str) -> None:
+        """A client leaves of its own accord.
+
+        Raises:
+            RefusedError: TOKEN_INVALID.
+        """
+        client = self.authenticate(token)
+        self._leave(client.name, comment[:200] or "it quit")
+
+    def present(self) -> list[str]:
+        """Return the names of the present clients, sorted."""
+        return self._registry.present()
+
+    def start_sweeping(self) -> None:
+        """Look for ended leases, several times a lease, until `close`."""
+        self._sweep_timer = self._loop.call_later(self.lease_seconds / 4, self._sweep)
+
+    def close(self) -> None:
+        """Stop looking for ended leases."""
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+
+    def _sweep(self) -> None:
+        for client in self._registry.expired(self._loop.time()):
+            self._leave(client.name, f"nothing was heard of it for {self.lease_seconds:g} s")
+        self.start_sweeping()
+
+    def _leave(self, name: str, reason: str) -> None:
+        self._registry.remove(name)
+        self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
+        self._coordinator.client_left(name, reason)
+
+    def _active(self) -> int:
+        return len(self._registry.present())
+
+    def _observe(self, topic: Topic, **data: object) -> None:
+        self._observer.observe(Observation(topic, data))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The global model's life on disk: initial, of each round, best and final."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmar_runner.errors import DigestError, RefusedError, StorageError
+from mmar_runner.storage.model_schema import ModelSchema
+from mmar_runner.storage.safetensors_format import read_header
+from mmar_runner.storage.tensor_files import sha256_file
+from mmar_runner.wire.limits import INLINE_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.server.workspace import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One model file that is whole and will not change.
+
+    Attributes:
+        path: Where it lies.
+        sha256: Of the whole file, hex.
+        size: In bytes.
+        inline: The whole file, if it is small enough to travel in one message.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+    inline: bytes | None
+
+    @classmethod
+    def load(cls, path: Path, sha256: str) -> ModelFile:
+        """Describe a file whose digest is known."""
+        size = path.stat().st_size
+        inline = path.read_bytes() if size <= INLINE_BYTES else None
+        return cls(path, sha256, size, inline)
+
+
+class ModelStore:
+    """The models of one run.
+
+    Args:
+        folder: The run's folder.
+        keep: How many of the newest round models stay; None keeps all.
+    """
+
+    def __init__(self, folder: RunFolder, *, keep: int | None) -> None:
+        self._folder = folder
+        self._keep = None if keep is None else max(keep, 1)
+
+    def adopt(self, round_number: int, sha256: str | None) -> tuple[ModelFile, ModelSchema]:
+        """Take the model file of a round as the current one.
+
+        Args:
+            round_number: The round in which clients receive it.
+            sha256: What its digest must be; None computes it.
+
+        Raises:
+            DigestError: The file is not the one that was recorded.
+            StorageError: There is no such file, or it cannot be read.
+        """
+        path = self._folder.model(round_number)
+        try:
+            found = sha256_file(path)
+        except OSError as error:
+            msg = f"the model of round {round_number} cannot be read: {path}: {error.strerror}"
+            raise StorageError(msg, hint="start a new run with --new-run") from error
+        if sha256 is not None and found != sha256:
+            msg = f"the model of round {round_number} is damaged: {path} is not the recorded file"
+            raise DigestError(msg, hint="restore the file, or start a new run with --new-run")
+        return ModelFile.load(path, found), ModelSchema.from_header(read_header(path))
+
+    def discard_older(self, round_number: int) -> None:
+        """Delete round models that are older than the newest few."""
+        if self._keep is None:
+            return
+        oldest = self._folder.model(round_number - self._keep + 1).name
+        for path in self._folder.models.glob("round_*.safetensors"):
+            if path.name < oldest:
+                path.unlink(missing_ok=True)
+
+    def publish(self, round_number: int, name: str) -> Path:
+        """Make a round's model also available under a name, without copying it."""
+        target = self._folder.models / f"{name}.safetensors"
+        partial = target.with_suffix(".part")
+        try:
+            partial.unlink(missing_ok=True)
+            os.link(self._folder.model(round_number), partial)
+            partial.replace(target)
+        except OSError as error:
+            msg = f"the {name} model cannot be saved: {target}: {error.strerror}"
+            raise StorageError(msg) from error
+        return target
+
+    def by_id(self, model_id: str) -> ModelFile:
+        """Return a stored model by ``final``, ``best`` or ``round_<k>``.
+
+        Raises:
+            RefusedError: MODEL_UNKNOWN.
+        """
+        name = model_id
+        if model_id.startswith("round_") and model_id[6:].isdecimal():
+            name = f"round_{int(model_id[6:]):04d}"
+        known = {path.stem: path for path in self._folder.models.glob("*.safetensors")}
+        if name not in known:
+            msg = f"there is no model {model_id!r} in this run"
+            raise RefusedError(msg, reason="MODEL_UNKNOWN", hint=f"known: {sorted(known)}")
+        return ModelFile.load(known[name], sha256_file(known[name]))

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the round that is open: who is asked, who answered, what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from mmar_runner.errors import MmarRunnerError
+    from mmar_runner.server.models import ModelFile
+    from mmar_runner.server.record import AcceptedUpdate
+
+
+@dataclass(slots=True)
+class Invitation:
+    """A client that is asked to work in the round.
+
+    Attributes:
+        attempt: 1, or more if its task is given again.
+        delivered: Whether the model was sent for this attempt.
+    """
+
+    attempt: int = 1
+    delivered: bool = False
+
+
+@dataclass(slots=True)
+class OpenRound:
+    """One open round.
+
+    Attributes:
+        number: The round.
+        model: What clients receive.
+        opened_at: On the server's clock, in seconds.
+        invited: Clients that are asked and have not answered.
+        accepted: Accepted updates by client; inline bytes or journal number beside it.
+        refused: The refusal of an update, by its update id, for those who send it again.
+        rejected: Entries of the summary.
+        closing: True once no further update is taken.
+    """
+
+    number: int
+    model: ModelFile
+    opened_at: float
+    invited: dict[str, Invitation] = field(default_factory=dict)
+    accepted: dict[str, AcceptedUpdate] = field(default_factory=dict)
+    inline: dict[str, InlineUpdate] = field(default_factory=dict)
+    refused: dict[str, MmarRunnerError] = field(default_factory=dict)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    closing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InlineUpdate:
+    """An update that lies in the journal.
+
+    Attributes:
+        recorded: Its journal number, once the record is durable.
+        data: Its bytes, as long as there is room to keep them at hand.
+    """
+
+    recorded: Future[int]
+    data: bytes | None

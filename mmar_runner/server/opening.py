@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens a run: resumes the last one if it is unfinished, else begins the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmar_runner.errors import UsageError
+from mmar_runner.server.models import ModelStore
+from mmar_runner.server.record import Kind, RunState, replay
+from mmar_runner.server.tasks import make_initial_model
+from mmar_runner.storage.journal import Journal
+
+if TYPE_CHECKING:
+    from mmar_runner.server.models import ModelFile
+    from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.workspace import RunFolder, Workspace
+    from mmar_runner.storage.model_schema import ModelSchema
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun:
+    """A run that is ready to go on.
+
+    Attributes:
+        folder: Where its files lie.
+        journal: Open.
+        state: What the journal adds up to.
+        model: The model of the round to go on with.
+        schema: The tensors of every model and update.
+        models: The run's models.
+        resumed: Whether an earlier process had worked on it.
+    """
+
+    folder: RunFolder
+    journal: Journal
+    state: RunState
+    model: ModelFile
+    schema: ModelSchema
+    models: ModelStore
+    resumed: bool
+
+
+async def open_run(settings: ServerSettings, workspace: Workspace, digest: str) -> OpenedRun:
+    """Resume or begin a run.
+
+    Args:
+        settings: Of the server.
+        workspace: Locked by this process.
+        digest: The effective digest of what would be run.
+
+    Raises:
+        UsageError: The last run is unfinished and was another MMAR's, or its seed's.
+        StorageError: Its files are damaged.
+        RunFailedError: There is no initial model.
+    """
+    last = workspace.last_run()
+    if last is not None and not settings.new_run and last.journal.exists():
+        opened = _resume(settings, last, digest)
+        if opened is not None:
+            return opened
+    number = 1 if last is None else last.number + 1
+    return await _begin(settings, workspace.run(number), digest)
+
+
+def _resume(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedRun | None:
+    journal = _journal(settings, folder)
+    events = journal.events()
+    state = replay(events) if events else RunState(status="failed")
+    if not state.resumable:
+        journal.close()
+        return None
+    if state.digest != digest:
+        journal.close()
+        msg = f"run {folder.number} is unfinished, and what is to be run now differs from it"
+        hint = (
+            "give the same MMAR, --set values and plugin versions to finish it, "
+            "or begin another with --new-run"
+        )
+        raise UsageError(msg, hint=hint, reason="RUN_DIFFERS")
+    models = ModelStore(folder, keep=settings.keep_models)
+    model, schema = models.adopt(state.round, state.model_sha256)
+    journal.append(Kind.RUN_RESUMED, {"round": state.round})
+    state.status = "running"
+    return OpenedRun(folder, journal, state, model, schema, models, resumed=True)
+
+
+async def _begin(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedRun:
+    folder.create(settings.spec.root)
+    await make_initial_model(settings, folder)
+    models = ModelStore(folder, keep=settings.keep_models)
+    start = settings.server.start_round
+    model, schema = models.adopt(start, None)
+    journal = _journal(settings, folder)
+    record = {
+        "run_number": folder.number,
+        "mmar": settings.spec.name,
+        "digest": digest,
+        "seed": settings.run_seed,
+        "round": start,
+        "model_sha256": model.sha256,
+    }
+    journal.append(Kind.RUN_STARTED, record).result()
+    state = RunState(
+        digest=digest, seed=settings.run_seed, round=start, model_sha256=model.sha256
+    )
+    return OpenedRun(folder, journal, state, model, schema, models, resumed=False)
+
+
+def _journal(settings: ServerSettings, folder: RunFolder) -> Journal:
+    return Journal(folder.journal, durability=settings.durability, projection=folder.events)

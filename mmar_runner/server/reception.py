@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receives updates: checks them while they stream in, and gives one receipt.
+
+An update of a few kilobytes travels inside its first message and lives in the
+journal; a larger one is spooled to a file, hashed and checked for finite values in
+worker threads while the next chunks arrive. The receipt follows durability.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import (
+    DigestError,
+    FormatError,
+    MmarRunnerError,
+    NonFiniteError,
+    ProtocolError,
+    RefusedError,
+    SchemaMismatchError,
+)
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.server.record import AcceptedUpdate
+from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.finite import FiniteScanner
+from mmar_runner.storage.safetensors_format import parse_header
+from mmar_runner.wire.limits import CHUNK_BYTES, UPLOAD_WINDOW_CHUNKS
+from mmar_runner.wire.messages import (
+    TaskFailure,
+    UpdateBegin,
+    UpdateCommit,
+    UpdateCredit,
+    UpdateReady,
+    UpdateReceipt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.members import Members
+    from mmar_runner.storage.model_schema import ModelSchema
+    from mmar_runner.storage.spool import Spool, SpoolFile
+    from mmar_runner.wire.codec import Chunk
+    from mmar_runner.wire.server import UpdateStream
+
+#: Uploads that may stream at once; the others wait for their turn.
+_BULK_UPLOADS: Final = 4
+#: Chunks that one worker call writes.
+_BATCH_CHUNKS: Final = UPLOAD_WINDOW_CHUNKS // 2
+#: Seconds in which a sender must send at least one chunk.
+_CHUNK_SECONDS: Final = 60.0
+#: Metrics one update may report, and the length of a name.
+_MAX_METRICS: Final = 256
+_MAX_METRIC_NAME: Final = 128
+#: The largest number of samples that is believed.
+_MAX_SAMPLES: Final = 1e15
+
+#: What says that the update itself is bad, whoever sends it and however often.
+_UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError, DigestError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Who sends, and what it announced."""
+
+    client: str
+    begin: UpdateBegin
+    began: float
+
+
+class Reception:
+    """Takes updates in for one run.
+
+    Args:
+        coordinator: Counts what was accepted.
+        members: Knows whose token it is.
+        spool: Where large updates go.
+        schema: The tensors every update must have.
+        durability: Whether files are forced to disk before the receipt.
+        run_number: The run that updates must name.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        members: Members,
+        spool: Spool,
+        schema: ModelSchema,
+        *,
+        durability: Durability,
+        run_number: int,
+    ) -> None:
+        self._coordinator = coordinator
+        self._members = members
+        self._spool = spool
+        self._schema = schema
+        self._durable = durability is Durability.FULL
+        self._run_number = run_number
+        self._turns = asyncio.Semaphore(_BULK_UPLOADS)
+        self._disk = ThreadPoolExecutor(_BULK_UPLOADS, thread_name_prefix="spool")
+        self._receiving: dict[str, asyncio.Task[None]] = {}
+
+    async def submit(self, stream: UpdateStream) -> None:
+        """Answer one SubmitUpdate.
+
+        Raises:
+            RefusedError: Why nothing was counted.
+            StorageError: Why the update is not usable, or cannot be stored.
+        """
+        match await _read(stream):
+            case UpdateBegin() as begin:
+                client = self._members.authenticate(begin.token).name
+                now = asyncio.get_running_loop().time()
+                await self._take(_Sender(client, begin, now), stream)
+            case TaskFailure() as failure:
+                self._note_failure(failure)
+                await stream.write(UpdateReceipt(round=failure.round))
+            case _:
+                msg = "an update begins with Begin or TaskFailure"
+                raise ProtocolError(msg)
+
+    async def close(self) -> None:
+        """Wait for the disk."""
+        await asyncio.to_thread(self._disk.shutdown)
+
+    def _note_failure(self, failure: TaskFailure) -> None:
+        client = self._members.authenticate(failure.token).name
+        self._check_run(failure.run_number)
+        message = failure.message[:2000]
+        self._coordinator.task_failed(client, failure.round, failure.reason[:64], message)
+
+    async def _take(self, sender: _Sender, stream: UpdateStream) -> None:
+        begin = sender.begin
+        self._check_run(begin.run_number)
+        if self._coordinator.already_counted(sender.client, begin.round):
+            await stream.write(UpdateReceipt(duplicate=True, round=begin.round))
+            return
+        self._check_invited(sender)
+        try:
+            _check_announcement(begin, self._schema)
+            if begin.inline:
+                durable = self._accept_inline(sender)
+            else:
+                durable = await self._exclusively(sender, stream)
+        except (*_UNUSABLE, RefusedError) as error:
+            if not isinstance(error, RefusedError) or error.reason in _UNUSABLE_REASONS:
+                self._coordinator.update_refused(sender.client, begin.update_id, error)
+            raise
+        await durable
+        await stream.write(UpdateReceipt(round=begin.round))
+
+    def _check_run(self, run_number: int) -> None:
+        if run_number != self._run_number:
+            msg = f"this is run {self._run_number}, not run {run_number}"
+            raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
+
+    def _check_invited(self, sender: _Sender) -> None:
+        begin = sender.begin
+        current = self._coordinator.require_round(begin.round)
+        if (refusal := current.refused.get(begin.update_id)) is not None:
+            raise refusal
+        if sender.client not in current.invited:
+            msg = f"{sender.client} is not asked for an update in round {begin.round}"
+            raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
+        if begin.base_sha256 != current.model.sha256:
+            msg = f"the update was not made from the model of round {begin.round}"
+            raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the current model")
+
+    # Small updates
+
+    def _accept_inline(self, sender: _Sender) -> asyncio.Future[int]:
+        data = sender.begin.inline
+        _check_bytes(data, sender.begin, self._schema)
+        return self._accept(sender, sender.begin.sha256, data)
+
+    # Large updates
+
+    async def _exclusively(self, sender: _Sender, stream: UpdateStream) -> asyncio.Future[int]:
+        """Receive a large update; a newer attempt of the same client ends an older one."""
+        task = asyncio.current_task()
+        older = self._receiving.get(sender.client)
+        if older is not None:
+            older.cancel()
+            await asyncio.wait({older})
+        if task is not None:
+            self._receiving[sender.client] = task
+        try:
+            async with self._turns:
+                return await self._spooled(sender, stream)
+        finally:
+            if self._receiving.get(sender.client) is task:
+                del self._receiving[sender.client]
+
+    async def _spooled(self, sender: _Sender, stream: UpdateStream) -> asyncio.Future[int]:
+        begin = sender.begin
+        file: SpoolFile = await self._run(
+            self._spool.open,
+            begin.round,
+            sender.client,
+            begin.update_id,
+            begin.total_bytes,
+            self._schema,
+        )
+        try:
+            await stream.write(UpdateReady(offset=file.offset, credits=UPLOAD_WINDOW_CHUNKS))
+            digest = await self._receive_chunks(sender, stream, file)
+            self._coordinator.require_round(begin.round)
+            await self._run(file.commit, digest, self._durable)
+        except _UNUSABLE:
+            await self._run(file.discard)
+            raise
+        finally:
+            await self._run(file.close)
+        return self._accept(sender, digest, None)
+
+    async def _receive_chunks(
+        self, sender: _Sender, stream: UpdateStream, file: SpoolFile
+    ) -> str:
+        """Write chunks as they come; return the sha256 that the sender commits to.
+
+        One batch is written while the next arrives. What is outstanding is always
+        less than the window, so a sender without credits is never waited for.
+        """
+        batch: list[Chunk] = []
+        writing: asyncio.Future[int] | None = None
+        while True:
+            item = await _read(stream)
+            if isinstance(item, UpdateCommit):
+                break
+            if not isinstance(item, (bytes, memoryview)) or not 0 < len(item) <= CHUNK_BYTES:
+                msg = f"an update consists of chunks of 1 to {CHUNK_BYTES} bytes and a Commit"
+                raise ProtocolError(msg)
+            batch.append(item)
+            if writing is None or writing.done() or len(batch) >= _BATCH_CHUNKS:
+                if writing is not None:
+                    await stream.write(UpdateCredit(credits=await writing))
+                self._members.renew(sender.client)
+                writing = self._run(_write_batch, file, batch)
+                batch = []
+        if writing is not None:
+            await writing
+        await self._run(_write_batch, file, batch)
+        return item.sha256
+
+    def _run(self, call: object, *args: object) -> asyncio.Future[object]:
+        return asyncio.get_running_loop().run_in_executor(self._disk, partial(call, *args))
+
+    def _accept(
+        self, sender: _Sender, digest: str, data: bytes | None
+    ) -> asyncio.Future[int]:
+        begin = sender.begin
+        update = AcceptedUpdate(
+            client=sender.client,
+            round=begin.round,
+            sha256=digest,
+            bytes=begin.total_bytes,
+            num_samples=begin.num_samples,
+            kind=begin.kind,
+            metrics=_metrics(begin.metrics),
+            validation=_metrics(begin.validation),
+            seconds_train=begin.seconds_train,
+            seconds_upload=asyncio.get_running_loop().time() - sender.began,
+            inline=data is not None,
+        )
+        return self._coordinator.update_accepted(update, data)
+
+
+#: Refusals that mean the client's work is not usable, not that it came too late.
+_UNUSABLE_REASONS: Final = {"WEIGHT", "KIND", "METRICS", "TOO_LARGE"}
+
+
+async def _read(stream: UpdateStream) -> object:
+    try:
+        async with asyncio.timeout(_CHUNK_SECONDS):
+            item = await stream.read()
+    except TimeoutError:
+        msg = f"nothing of the update came in {_CHUNK_SECONDS:g} s"
+        raise RefusedError(msg, reason="TOO_SLOW", hint="send it again; it goes on") from None
+    if item is None:
+        msg = "the update ended before its Commit"
+        raise ProtocolError(msg)
+    return item
+
+
+def _write_batch(file: SpoolFile, batch: list[Chunk]) -> int:
+    file.write_many(batch)
+    return len(batch)
+
+
+def _check_announcement(begin: UpdateBegin, schema: ModelSchema) -> None:
+    samples = begin.num_samples
+    if not math.isfinite(samples) or not 0 < samples <= _MAX_SAMPLES:
+        msg = f"num_samples is {samples}; it must be positive and at most {_MAX_SAMPLES:g}"
+        raise RefusedError(msg, reason="WEIGHT")
+    if begin.kind not in set(UpdateKind):
+        msg = f"an update is of kind {sorted(UpdateKind)}, not {begin.kind!r}"
+        raise RefusedError(msg, reason="KIND")
+    for metrics in (begin.metrics, begin.validation):
+        if len(metrics) > _MAX_METRICS or any(len(n) > _MAX_METRIC_NAME for n in metrics):
+            msg = f"more than {_MAX_METRICS} metrics, or a name over {_MAX_METRIC_NAME} letters"
+            raise RefusedError(msg, reason="METRICS")
+    limit = schema.data_bytes + schema.header_limit
+    if begin.total_bytes > limit:
+        msg = f"an update of {begin.total_bytes} bytes; this model's have at most {limit}"
+        raise RefusedError(msg, reason="TOO_LARGE")
+
+
+def _check_bytes(data: bytes, begin: UpdateBegin, schema: ModelSchema) -> None:
+    if len(data) != begin.total_bytes or sha256(data).hexdigest() != begin.sha256:
+        msg = "the update's bytes do not have the announced length and sha256"
+        raise DigestError(msg)
+    header = parse_header(data, file_size=len(data), limit=schema.header_limit)
+    schema.check(header)
+    FiniteScanner(header).feed(memoryview(data)[header.data_offset :])
+
+
+def _metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Keep what is finite: a metric may be undefined at a site, a mean may not."""
+    return {name: float(metrics[name]) for name in sorted(metrics) if math.isfinite(metrics[name])}

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is in the federation: names, session keys, tokens and leases.
+
+Keys and tokens are kept as digests only, so that neither the journal nor a core dump
+holds one that could be used.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+_MIN_KEY_BYTES: Final = 16
+
+
+@dataclass(slots=True)
+class Client:
+    """One registered client.
+
+    Attributes:
+        name: Its name.
+        key_sha256: Digest of its session key, hex.
+        token_sha256: Digest of its token, hex.
+        deadline: When its lease ends, on the server's clock.
+        mmar_digest: The digest of the MMAR it runs.
+        present: False once it left or its lease ended.
+        state: What it last said it was doing.
+    """
+
+    name: str
+    key_sha256: str
+    token_sha256: str
+    deadline: float
+    mmar_digest: str = ""
+    present: bool = True
+    state: str = "idle"
+
+
+class ClientRegistry:
+    """The clients of one run.
+
+    Args:
+        max_clients: How many may be present at once.
+        lease_seconds: How long a silent client is believed to be alive.
+    """
+
+    def __init__(self, *, max_clients: int, lease_seconds: float) -> None:
+        self._max_clients = max_clients
+        self.lease_seconds = lease_seconds
+        self._clients: dict[str, Client] = {}
+        self._by_token: dict[str, Client] = {}
+
+    def register(
+        self, name: str, session_key: bytes, *, mmar_digest: str, now: float
+    ) -> tuple[Client, str, bool]:
+        """Let a client in, or back in.
+
+        Returns:
+            The client, its new token, and whether it was not present before.
+
+        Raises:
+            RefusedError: NAME_INVALID, NAME_TAKEN or TOO_MANY_CLIENTS.
+        """
+        _check_name(name)
+        if len(session_key) < _MIN_KEY_BYTES:
+            msg = f"the session key has fewer than {_MIN_KEY_BYTES} bytes"
+            raise RefusedError(msg, reason="PROTOCOL")
+        key = sha256(session_key).hexdigest()
+        known = self._clients.get(name)
+        if known is not None and known.present and not hmac.compare_digest(known.key_sha256, key):
+            msg = f"the client name {name!r} is taken by a session that is alive"
+            hint = "choose another --name, or wait until that session has ended"
+            raise RefusedError(msg, reason="NAME_TAKEN", hint=hint)
+        joined = known is None or not known.present
+        if joined and len(self.present()) >= self._max_clients:
+            msg = f"the federation is full: max_num_clients is {self._max_clients}"
+            hint = "raise max_num_clients on the server, or join when a client has left"
+            raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
+        token = secrets.token_urlsafe(32)
+        client = Client(name, key, _digest(token), now + self.lease_seconds, mmar_digest)
+        self._keep(client)
+        return client, token, joined
+
+    def restore(self, clients: Iterable[Client]) -> None:
+        """Take in clients that an earlier server process had registered."""
+        for client in clients:
+            self._keep(client)
+
+    def authenticate(self, token: str, *, now: float) -> Client:
+        """Return the client a token belongs to, and renew its lease.
+
+        Raises:
+            RefusedError: TOKEN_INVALID; the client should register again.
+        """
+        client = self._by_token.get(_digest(token))
+        if client is None or not client.present:
+            msg = "the token is not one of this run"
+            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
+        client.deadline = now + self.lease_seconds
+        return client
+
+    def renew(self, name: str, *, now: float) -> None:
+        """Renew the lease of a client that is present."""
+        self._clients[name].deadline = now + self.lease_seconds
+
+    def remove(self, name: str) -> None:
+        """Mark a client as gone; its name is free for another session key."""
+        client = self._clients[name]
+        client.present = False
+        self._by_token.pop(client.token_sha256, None)
+
+    def expired(self, now: float) -> list[Client]:
+        """Return the present clients whose lease has ended."""
+        return [c for c in self._clients.values() if c.present and c.deadline < now]
+
+    def present(self) -> list[str]:
+        """Return the names of the present clients, sorted."""
+        return sorted(c.name for c in self._clients.values() if c.present)
+
+    def _keep(self, client: Client) -> None:
+        known = self._clients.get(client.name)
+        if known is not None:
+            self._by_token.pop(known.token_sha256, None)
+        self._clients[client.name] = client
+        if client.present:
+            self._by_token[client.token_sha256] = client
+
+
+def _check_name(name: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit"
+        raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode()).hexdigest()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.storage.durability import Durability
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.mmar.spec import MmarSpec, ServerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Everything that the command line, or a simulation, decides about a server.
+
+    Attributes:
+        spec: The validated MMAR; its server part is there.
+        workspace: The folder that holds ``endpoint.json`` and the runs.
+        listen: ``host:port`` (port 0 picks a free one) or ``unix:/path``.
+        seed: The run's seed; None takes the MMAR's.
+        keep_models: How many of the newest round models stay; None keeps all.
+        new_run: Open a new run even if the last one can be resumed.
+        durability: Whether receipts wait for the disk or only for the kernel.
+        expected_clients: The first round waits for so many clients, if given.
+        variables: The ``--set`` values, which are part of a run's identity.
+        plugins_dir: A folder of one-file plugins, for the server's children.
+    """
+
+    spec: MmarSpec
+    workspace: Path
+    listen: str = "127.0.0.1:8002"
+    seed: int | None = None
+    keep_models: int | None = 2
+    new_run: bool = False
+    durability: Durability = Durability.FULL
+    expected_clients: int | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    plugins_dir: Path | None = None
+
+    @property
+    def server(self) -> ServerSpec:
+        """The MMAR's server part."""
+        if self.spec.server is None:
+            msg = f"{self.spec.name} was validated without its server part"
+            raise ValueError(msg)
+        return self.spec.server
+
+    @property
+    def run_seed(self) -> int:
+        """The seed in force."""
+        return self.spec.seed if self.seed is None else self.seed

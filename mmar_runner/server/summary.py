@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds ``summary.json``: what a run did, round by round."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.storage.atomic import write_json_atomic
+from mmar_runner.storage.memory import peak_rss_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mmar_runner.server.record import AcceptedUpdate
+    from mmar_runner.server.workspace import RunFolder
+
+
+def weighted_metrics(
+    updates: Sequence[AcceptedUpdate], *, validation_only: bool = False
+) -> dict[str, float]:
+    """Return the mean of every metric over the clients that report it.
+
+    Weights are numbers of samples. Clients are taken in the given order, so that the
+    same updates give the same numbers.
+    """
+    sums: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    for update in updates:
+        metrics = update.validation if validation_only else {**update.metrics, **update.validation}
+        for name, value in metrics.items():
+            sums[name] = sums.get(name, 0.0) + value * update.num_samples
+            weights[name] = weights.get(name, 0.0) + update.num_samples
+    return {name: sums[name] / weights[name] for name in sums}
+
+
+def round_summary(
+    number: int,
+    updates: Sequence[AcceptedUpdate],
+    weights: Sequence[float],
+    *,
+    seconds: float,
+    rejected: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, float],
+    model_sha256: str,
+) -> dict[str, Any]:
+    """Return one entry of ``rounds``."""
+    return {
+        "round": number,
+        "seconds": round(seconds, 6),
+        "contributions": [
+            {
+                "client": update.client,
+                "num_samples": update.num_samples,
+                "weight": weight,
+                "bytes": update.bytes,
+                "seconds_train": round(update.seconds_train, 6),
+                "seconds_upload": round(update.seconds_upload, 6),
+            }
+            for update, weight in zip(updates, weights, strict=True)
+        ],
+        "rejected": [dict(entry) for entry in rejected],
+        "metrics": dict(metrics),
+        "model_sha256": model_sha256,
+    }
+
+
+class Summary:
+    """The summary of one run; it is kept current and written when something ends."""
+
+    def __init__(self, folder: RunFolder, *, name: str, digest: str) -> None:
+        self._folder = folder
+        self.rounds: list[dict[str, Any]] = []
+        self._best_round: int | None = None
+        self._facts: dict[str, Any] = {
+            "run_number": folder.number,
+            "mmar": {"name": name, "digest": digest},
+        }
+
+    def set_best(self, round_number: int) -> None:
+        """Say which round's result is the best so far."""
+        self._best_round = round_number
+
+    @property
+    def best_round(self) -> int | None:
+        """The round whose result is the best so far."""
+        return self._best_round
+
+    def write(
+        self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
+    ) -> dict[str, Any]:
+        """Write ``summary.json`` and return what it says."""
+        best = None if self._best_round is None else "models/best.safetensors"
+        summary = {
+            "status": status,
+            "reason": reason,
+            **self._facts,
+            "rounds": self.rounds,
+            "final_model": final,
+            "best_round": self._best_round,
+            "best_model": best,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "wall_seconds": round(wall_seconds, 6),
+        }
+        write_json_atomic(self._folder.summary, summary)
+        return summary

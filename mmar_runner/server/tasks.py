@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that needs a framework: the server has it done in child processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.children.process import ChildProcess
+from mmar_runner.children.spec import ChildSpec
+from mmar_runner.errors import RunFailedError, StorageError
+from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.storage.safetensors_format import read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.mmar.spec import ComponentSpec
+    from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.workspace import RunFolder
+
+
+async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> None:
+    """Write the model of the first round, from a checkpoint or the declared network.
+
+    Raises:
+        RunFailedError: The MMAR declares neither, or the result is no model.
+        TaskError: The persistor failed.
+    """
+    server = settings.server
+    destination = folder.model(server.start_round)
+    partial = destination.with_suffix(".part")
+    partial.unlink(missing_ok=True)
+    checkpoint = _checkpoint(settings)
+    if checkpoint is not None and checkpoint.suffix == ".safetensors":
+        _copy(checkpoint, partial)
+    elif checkpoint is not None:
+        await _persist(
+            settings, folder, "convert", checkpoint=str(checkpoint), destination=str(partial)
+        )
+    else:
+        seed = derive_seed(settings.run_seed, "initial model")
+        await _persist(settings, folder, "initial_model", destination=str(partial), seed=seed)
+    read_header(partial)
+    partial.rename(destination)
+
+
+async def export_model(settings: ServerSettings, folder: RunFolder, model: Path) -> str | None:
+    """Export the final model in the framework's own format, if the persistor does."""
+    if settings.server.model_persistor is None:
+        return None
+    answer = await _persist(
+        settings, folder, "export", model=str(model), folder=str(folder.models)
+    )
+    return answer.get("file")
+
+
+class ServerValidator:
+    """Validates global models on the server's own data, in a child that is kept."""
+
+    def __init__(self, settings: ServerSettings, folder: RunFolder, spec: ComponentSpec) -> None:
+        self._spec = _child_spec(settings, folder, "model_validator", spec)
+        self._log = folder.logs / "model_validator.log"
+        self._child: ChildProcess | None = None
+
+    async def validate(self, model: Path) -> dict[str, float]:
+        """Return the metrics of a model file."""
+        if self._child is None or not self._child.alive:
+            self._child = await ChildProcess.start(self._spec, log=self._log)
+        answer = await self._child.request("validate", {"model": str(model)})
+        return dict(answer["metrics"])
+
+    async def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            await self._child.close()
+
+
+def _checkpoint(settings: ServerSettings) -> Path | None:
+    if settings.server.checkpoint is None:
+        return None
+    path = settings.spec.root / settings.server.checkpoint
+    if not path.is_file():
+        msg = f"the checkpoint {settings.server.checkpoint!r} is not a file"
+        raise RunFailedError(msg, hint="correct ckpt_preload_path", reason="CHECKPOINT")
+    return path
+
+
+def _copy(source: Path, destination: Path) -> None:
+    try:
+        destination.write_bytes(b"")
+        with source.open("rb") as reader, destination.open("wb") as writer:
+            while chunk := reader.read(1 << 20):
+                writer.write(chunk)
+    except OSError as error:
+        msg = f"{source} cannot be copied to {destination}: {error.strerror}"
+        raise StorageError(msg) from error
+
+
+async def _persist(
+    settings: ServerSettings, folder: RunFolder, method: str, **params: Any
+) -> dict[str, Any]:
+    persistor = settings.server.model_persistor
+    if persistor is None:
+        msg = "the MMAR declares no model_persistor, so there is no initial model"
+        hint = "declare model_persistor in config_fed_server.json, or a .safetensors checkpoint"
+        raise RunFailedError(msg, hint=hint, reason="NO_MODEL")
+    spec = _child_spec(settings, folder, "model_persistor", persistor)
+    child = await ChildProcess.start(spec, log=folder.logs / "model_persistor.log")
+    try:
+        return await child.request(method, params)
+    finally:
+        await child.close()
+
+
+def _child_spec(
+    settings: ServerSettings, folder: RunFolder, role: str, component: ComponentSpec
+) -> ChildSpec:
+    spec = settings.spec
+    return ChildSpec(
+        role=role,
+        component=component.declaration,
+        context={
+            "client_name": "server",
+            "mmar": str(folder.mmar),
+            "workspace": str(folder.path),
+            "train_config": dict(spec.train_config),
+            "validation_config": dict(spec.validation_config),
+            "variables": dict(spec.variables),
+        },
+        custom_dir=None,
+        plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
+    )

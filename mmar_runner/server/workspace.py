@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server's workspace on disk: its lock, its endpoint, its runs and their files."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import StorageError, UsageError
+from mmar_runner.storage.atomic import write_json_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_RUN_NAME: Final = re.compile(r"run_([1-9][0-9]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where the files of one run lie: ``WORKSPACE/run_<N>``."""
+
+    path: Path
+    number: int
+
+    @property
+    def mmar(self) -> Path:
+        """The verified, read-only copy of the MMAR."""
+        return self.path / "mmar"
+
+    @property
+    def models(self) -> Path:
+        """Models of rounds, the best and the final one."""
+        return self.path / "models"
+
+    @property
+    def updates(self) -> Path:
+        """Updates of rounds whose result is not yet committed."""
+        return self.path / "updates"
+
+    @property
+    def journal(self) -> Path:
+        """The truth about the run."""
+        return self.path / "journal.db"
+
+    @property
+    def events(self) -> Path:
+        """The journal's projection, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The summary of the run."""
+        return self.path / "summary.json"
+
+    @property
+    def logs(self) -> Path:
+        """What child processes printed."""
+        return self.path / "logs"
+
+    def model(self, round_number: int) -> Path:
+        """Return the file of the model that clients receive in a round."""
+        return self.models / f"round_{round_number:04d}.safetensors"
+
+    def create(self, mmar: Path) -> None:
+        """Make the folders and copy the MMAR, read-only and without its models."""
+        try:
+            for folder in (self.models, self.updates, self.logs):
+                folder.mkdir(parents=True, exist_ok=True)
+            if not self.mmar.exists():
+                _copy_read_only(mmar, self.mmar)
+        except OSError as error:
+            msg = f"the run's folder {self.path} cannot be prepared: {error.strerror}"
+            raise StorageError(msg, hint="choose another folder with --workspace") from error
+
+
+class Workspace:
+    """A folder with runs, used by one server at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the workspace for this process.
+
+        Raises:
+            UsageError: Another server holds it.
+            StorageError: It cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            msg = f"the workspace {self.path} cannot be written: {error.strerror}"
+            raise StorageError(msg, hint="choose another folder with --workspace") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            msg = f"another server works in {self.path}"
+            hint = "stop it first, or give this one its own --workspace"
+            raise UsageError(msg, hint=hint, reason="WORKSPACE_IN_USE") from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def last_run(self) -> RunFolder | None:
+        """Return the run with the highest number, or None."""
+        numbers = [
+            int(match[1])
+            for entry in self.path.iterdir()
+            if (match := _RUN_NAME.fullmatch(entry.name)) and entry.is_dir()
+        ]
+        return self.run(max(numbers)) if numbers else None
+
+    def run(self, number: int) -> RunFolder:
+        """Return a run's folder; it need not exist."""
+        return RunFolder(self.path / f"run_{number}", number)
+
+    @contextmanager
+    def endpoint(self, listen: str) -> Iterator[None]:
+        """Publish where the server listens for as long as it accepts connections."""
+        file = self.path / "endpoint.json"
+        write_json_atomic(file, {"listen": listen, "admin": None, "pid": os.getpid()})
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def _copy_read_only(source: Path, destination: Path) -> None:
+    partial = destination.with_name(destination.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial, ignore=_ignore_models)
+    for path in partial.rglob("*"):
+        if path.is_file():
+            path.chmod(0o444)
+    partial.rename(destination)
+
+
+def _ignore_models(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == "models" or name.startswith(".")]
