@@ -32,7 +32,7 @@ def main(control_fd: int, lifeline_fd: int) -> None:
         lifeline_fd: The inherited socket whose end is this process group's end.
     """
     hold(lifeline_fd)
-    os.set_inheritable(control_fd, False)
+    os.set_inheritable(control_fd, False)  # noqa: FBT003 - takes no keyword
     with socket.socket(fileno=control_fd) as control, control.makefile("rwb") as lines:
         started = decode(lines.readline())
         with closing(Attendant(ChildSpec.from_json(started["params"]))) as attendant:

@@ -20,7 +20,8 @@ def hold(fd: int) -> None:
     Args:
         fd: An inherited socket; it stays open until the process ends.
     """
-    os.set_inheritable(fd, False)  # a program started from here must not keep it open
+    # A program started from here must not keep it open.
+    os.set_inheritable(fd, False)  # noqa: FBT003 - takes no keyword
     try:
         kill_by_signal(fd)
     except OSError:

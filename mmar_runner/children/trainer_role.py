@@ -87,7 +87,7 @@ class TrainerRole(Role):
         return self._trainers[client]
 
 
-def checked_result(result: TrainResult) -> dict[str, Any]:
+def checked_result(result: object) -> dict[str, Any]:
     """Return a trainer's result as JSON.
 
     Raises:

@@ -61,7 +61,9 @@ def test_a_task_is_answered_and_output_goes_to_the_log(tmp_path):
 def test_an_exception_is_a_failed_task_with_its_traceback(tmp_path):
     async def scenario():
         child = await ChildProcess.start(spec_of(tmp_path, "raise"), log=tmp_path / "log")
-        with pytest.raises(TaskFailedError, match="RuntimeError: the optimizer diverged") as caught:
+        with pytest.raises(
+            TaskFailedError, match=r"RuntimeError: the optimizer diverged"
+        ) as caught:
             await child.request("train", task(tmp_path))
         assert "in _raise" in caught.value.details
         alive = await child.request("validate", {"model": "m"})
@@ -86,7 +88,7 @@ def test_a_dead_child_is_reported_with_its_end(tmp_path, mood, words):
 
 
 def test_a_component_that_cannot_be_built_is_named(tmp_path):
-    with pytest.raises(TaskFailedError, match="Moody.*not today") as caught:
+    with pytest.raises(TaskFailedError, match=r"Moody.*not today") as caught:
         asyncio.run(outcome(tmp_path, "refuse"))
     assert caught.value.reason == "COMPONENT_BUILD"
 
@@ -220,7 +222,7 @@ def test_a_specification_survives_json(tmp_path):
 async def appears(path):
     """Return the text of a file as soon as it is there."""
     async with asyncio.timeout(20):
-        while not path.exists():
+        while not path.exists():  # noqa: ASYNC110 - written by another process
             await asyncio.sleep(0.01)
     return path.read_text()
 
@@ -228,7 +230,7 @@ async def appears(path):
 async def gone(pid):
     """Return True once no process has that id (a zombie counts as gone)."""
     async with asyncio.timeout(10):
-        while _running(pid):
+        while _running(pid):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
     return True
 

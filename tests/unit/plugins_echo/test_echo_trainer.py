@@ -58,7 +58,7 @@ def model(tmp_path):
         "mask": np.array([True, False]),
         "empty": np.zeros((0, 4), np.float32),
     }
-    save_file({k: v for k, v in tensors.items()}, tmp_path / "global.safetensors")
+    save_file(dict(tensors), tmp_path / "global.safetensors")
     return tensors
 
 
@@ -119,7 +119,9 @@ def test_it_recovers_after_the_given_number_of_attempts(tmp_path, model):
 
 def test_the_first_value_counts_rounds(tmp_path, model):
     assert trainer(tmp_path).validate(tmp_path / "global.safetensors")["val_first_value"] == (
-        pytest.approx(float(next(iter(load_file(tmp_path / "global.safetensors").values())).flat[0]))
+        pytest.approx(
+            float(next(iter(load_file(tmp_path / "global.safetensors").values())).flat[0])
+        )
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
 from mmar_runner.errors import FormatError
 from mmar_runner.storage.safetensors_format import encode_header, numpy_dtype, read_header
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+
     from mmar_runner.storage.safetensors_format import TensorInfo
 
 #: Bytes that are read, changed and written at a time: few calls, and it stays in cache.

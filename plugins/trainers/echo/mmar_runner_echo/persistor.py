@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from mmar_runner.interfaces.model_persistor import ModelPersistor
 from mmar_runner.storage.safetensors_format import encode_header
-
 from mmar_runner_echo.blocks import BLOCK_BYTES, write_all, writing
 
 if TYPE_CHECKING:

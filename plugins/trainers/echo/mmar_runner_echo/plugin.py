@@ -86,7 +86,7 @@ def mmar_register_components(registry: Any) -> None:
         name="EchoTrainer",
         target="mmar_runner_echo.trainer:EchoTrainer",
         args_schema=TRAINER_ARGS,
-        summary="Returns the received model plus a constant; needs no data and can fail on request.",
+        summary="Returns the received model plus a constant; no data; fails on request.",
         extras={"memory": "O(block)"},
     )
     registry.add(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
-
 from mmar_runner_echo.blocks import Change, first_value, transform
 
 if TYPE_CHECKING:

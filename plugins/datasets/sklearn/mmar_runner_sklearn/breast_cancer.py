@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Wisconsin diagnostic breast cancer data as hospitals of unequal size and patients."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_breast_cancer
+
+from mmar_runner_sklearn.shards import Indices, skewed_shards, stocks
+from mmar_runner_sklearn.site_dataset import SMALLEST_SHARD, SiteDataset, chosen
+
+
+class BreastCancerDataset(SiteDataset):
+    """569 cases, 30 features of cell nuclei; label 1 is malignant, 0 is benign.
+
+    Sites differ in size (geometrically, the first is the largest) and in patients: the
+    first sees few malignant cases, like a screening programme, the last sees mostly
+    malignant ones, like a centre to which others refer. With three sites, that is 209
+    cases with 8% malignant, 104 with one half, and 52 with 92%.
+
+    Features are standardised with the mean and the standard deviation of the whole
+    published data set. These are public constants that every site computes alike, so
+    nothing about a site's own patients is needed or given away.
+
+    Args:
+        partition: ``train`` or ``held_out``.
+        site_index: Which site, from 1.
+        num_sites: How many sites there are.
+        pooled: True for all sites together.
+        seed: Where the cut comes from.
+        held_out: The share of each class that is held out.
+        skew: How far from one half the share of malignant cases goes, at the ends.
+        size_ratio: Size of the first site over that of the last.
+    """
+
+    def __init__(
+        self,
+        partition: Literal["train", "held_out"] = "train",
+        site_index: int = 1,
+        num_sites: int = 1,
+        *,
+        pooled: bool = False,
+        seed: int = 0,
+        held_out: float = 0.3,
+        skew: float = 0.42,
+        size_ratio: float = 4.0,
+    ) -> None:
+        x, y = _cases()
+        shards = _shards(partition, num_sites, (seed, held_out), skew, size_ratio)
+        cases = chosen(shards, site_index=site_index, pooled=pooled)
+        super().__init__(x[cases], y[cases])
+
+
+@lru_cache(maxsize=1)
+def _cases() -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    x, benign = load_breast_cancer(return_X_y=True)
+    return (x - x.mean(axis=0)) / x.std(axis=0), 1 - benign
+
+
+@lru_cache(maxsize=8)
+def _shards(
+    partition: str, num_sites: int, cut: tuple[int, float], skew: float, size_ratio: float
+) -> list[Indices]:
+    seed, held_out = cut
+    train, rest = stocks(_cases()[1], held_out=held_out, seed=seed)
+    if num_sites == 1:
+        return [np.sort(np.concatenate(train if partition == "train" else rest))]
+    malignant = np.linspace(0.5 - skew, 0.5 + skew, num_sites)
+    sizes = np.geomspace(size_ratio, 1, num_sites)
+    shares = np.stack([sizes * (1 - malignant), sizes * malignant], axis=1)
+    if partition == "train":
+        return skewed_shards(train, shares, smallest=SMALLEST_SHARD)
+    return skewed_shards(rest, shares, smallest=SMALLEST_SHARD // 2)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this distribution registers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mmar_runner.hooks import hookimpl
+
+_SITE_ARGS: Final[dict[str, Any]] = {
+    "partition": {
+        "description": "The part to train on, or the part held out to measure on.",
+        "enum": ["train", "held_out"],
+        "default": "train",
+    },
+    "site_index": {
+        "description": "Which site's shard, from 1.",
+        "type": "integer",
+        "minimum": 1,
+        "default": 1,
+    },
+    "num_sites": {
+        "description": "Into how many shards the data is cut.",
+        "type": "integer",
+        "minimum": 1,
+        "default": 1,
+    },
+    "pooled": {
+        "description": "True for the union of all sites' shards.",
+        "type": "boolean",
+        "default": False,
+    },
+    "seed": {
+        "description": "Where the cut comes from; the same everywhere.",
+        "type": "integer",
+        "minimum": 0,
+        "default": 0,
+    },
+    "held_out": {
+        "description": "The share of the data that is held out.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "exclusiveMaximum": 1,
+        "default": 0.3,
+    },
+}
+
+BREAST_CANCER_ARGS: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **_SITE_ARGS,
+        "skew": {
+            "description": "How far the share of malignant cases goes from even, at the ends: "
+            "0 gives every site one half, 0.42 gives 0.08 to 0.92.",
+            "type": "number",
+            "minimum": 0,
+            "exclusiveMaximum": 0.5,
+            "default": 0.42,
+        },
+        "size_ratio": {
+            "description": "How many times as many cases the first site has as the last.",
+            "type": "number",
+            "minimum": 1,
+            "default": 4.0,
+        },
+    },
+}
+
+DIGITS_ARGS: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **_SITE_ARGS,
+        "alpha": {
+            "description": "Dirichlet concentration of each site's classes; small is skewed.",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 0.5,
+        },
+    },
+}
+
+
+@hookimpl
+def mmar_register_components(registry: Any) -> None:
+    """Register the data sets."""
+    registry.add(
+        kind="dataset",
+        name="BreastCancerDataset",
+        target="mmar_runner_sklearn.breast_cancer:BreastCancerDataset",
+        args_schema=BREAST_CANCER_ARGS,
+        summary="Wisconsin breast cancer: 569 cases, 30 features, 2 classes, as hospitals.",
+    )
+    registry.add(
+        kind="dataset",
+        name="DigitsDataset",
+        target="mmar_runner_sklearn.digits:DigitsDataset",
+        args_schema=DIGITS_ARGS,
+        summary="Handwritten digits: 1,797 images of 8 x 8, 10 classes, for any number of sites.",
+    )

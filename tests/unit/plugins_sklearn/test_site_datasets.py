@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cuts: deterministic, disjoint while that is possible, and as skewed as they say."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from mmar_runner_sklearn.breast_cancer import BreastCancerDataset
+from mmar_runner_sklearn.digits import DigitsDataset
+from mmar_runner_sklearn.plugin import BREAST_CANCER_ARGS, DIGITS_ARGS
+
+BOTH = pytest.mark.parametrize("dataset", [BreastCancerDataset, DigitsDataset])
+
+
+def rows(data):
+    """Return the cases as a set of bytes."""
+    return [case.tobytes() for case in data.x]
+
+
+@BOTH
+@pytest.mark.parametrize("sites", [1, 2, 3, 10])
+def test_few_shards_are_disjoint_and_pooled_is_their_union(dataset, sites):
+    seen = [r for i in range(sites) for r in rows(dataset("train", i + 1, sites))]
+    pooled = rows(dataset("train", 1, sites, pooled=True))
+    assert sorted(seen) == sorted(pooled)
+
+
+@BOTH
+@pytest.mark.parametrize("sites", [1, 3, 40, 400])
+def test_nothing_held_out_is_trained_on_anywhere(dataset, sites):
+    train = set(rows(dataset("train", 1, sites, pooled=True)))
+    held_out = set(rows(dataset("held_out", 1, sites, pooled=True)))
+    assert held_out
+    # Some of the digits are printed twice in the published data; the cases differ.
+    assert len(train & held_out) <= 1
+
+
+@BOTH
+@pytest.mark.parametrize("sites", [3, 100, 1000])
+def test_every_site_has_enough_to_train_and_to_measure(dataset, sites):
+    for index in {1, 2, sites // 2, sites}:
+        assert len(dataset("train", index, sites)) >= 16
+        assert len(dataset("held_out", index, sites)) >= 8
+
+
+@BOTH
+def test_the_same_arguments_give_the_same_shard_and_another_seed_another(dataset):
+    def first(seed):
+        dataset.__init__.__globals__["_shards"].cache_clear()
+        return rows(dataset("train", 2, 3, seed=seed))
+
+    assert first(0) == first(0)
+    assert first(0) != first(1)
+
+
+@BOTH
+def test_items_are_arrays_and_labels(dataset):
+    data = dataset("train", 1, 3)
+    x, y = data[0]
+    assert x.dtype == np.float32
+    assert isinstance(y, int)
+    assert len(data) == len(data.x) == len(data.y)
+
+
+@BOTH
+def test_a_site_that_does_not_exist_is_refused(dataset):
+    with pytest.raises(ValueError, match="site_index is 4, but num_sites is 3"):
+        dataset("train", 4, 3)
+
+
+def test_hospitals_differ_in_size_and_patients():
+    hospitals = [BreastCancerDataset("train", i, 3) for i in (1, 2, 3)]
+    assert [len(h) for h in hospitals] == [209, 104, 52]
+    assert [round(float(h.y.mean()), 2) for h in hospitals] == [0.08, 0.5, 0.92]
+
+
+def test_every_hospital_has_both_classes_in_both_parts():
+    for sites in (3, 17, 100):
+        for part in ("train", "held_out"):
+            for index in range(1, sites + 1):
+                assert set(BreastCancerDataset(part, index, sites).y) == {0, 1}
+
+
+def test_features_are_standardised_with_public_constants():
+    whole = BreastCancerDataset("train", 1, 1), BreastCancerDataset("held_out", 1, 1)
+    x = np.concatenate([part.x for part in whole])
+    assert np.allclose(x.mean(axis=0), 0, atol=1e-5)
+    assert np.allclose(x.std(axis=0), 1, atol=1e-5)
+
+
+def test_digits_are_skewed_by_class_and_alike_in_both_parts():
+    def shares(part, index):
+        return np.bincount(DigitsDataset(part, index, 10).y, minlength=10)
+
+    favourites = [np.sort(shares("train", i))[-3:].sum() / 125 for i in range(1, 11)]
+    assert np.mean(favourites) > 0.5  # three of ten classes make up more than half
+    train, held_out = shares("train", 1), shares("held_out", 1)
+    assert train.argmax() in np.argsort(held_out)[-2:]
+
+
+def test_many_shards_overlap():
+    cases = sum(len(DigitsDataset("train", i, 500)) for i in range(1, 501))
+    assert cases >= 500 * 16 > len(DigitsDataset("train", 1, 500, pooled=True))
+
+
+@pytest.mark.parametrize(
+    ("component", "schema"),
+    [(BreastCancerDataset, BREAST_CANCER_ARGS), (DigitsDataset, DIGITS_ARGS)],
+)
+def test_schemas_are_the_constructors_signatures(component, schema):
+    parameters = inspect.signature(component).parameters
+    declared = {name: p["default"] for name, p in schema["properties"].items()}
+    assert {name: p.default for name, p in parameters.items()} == declared
