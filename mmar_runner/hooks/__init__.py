@@ -10,5 +10,13 @@ until one is built.
 
 from mmar_runner.hooks.manager import LoadedPlugins, load_plugins
 from mmar_runner.hooks.markers import PROJECT_NAME, hookimpl, hookspec
+from mmar_runner.hooks.registrar import Registrar
 
-__all__ = ["PROJECT_NAME", "LoadedPlugins", "hookimpl", "hookspec", "load_plugins"]
+__all__ = [
+    "PROJECT_NAME",
+    "LoadedPlugins",
+    "Registrar",
+    "hookimpl",
+    "hookspec",
+    "load_plugins",
+]

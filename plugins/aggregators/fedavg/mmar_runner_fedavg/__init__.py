@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Federated averaging. `plugin` registers it, `fedavg` is it; nothing else is here."""
