@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A safetensors file that is in memory already, read like one on disk."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from mmar_runner.errors import SchemaMismatchError
+from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.safetensors_format import parse_header
+
+if TYPE_CHECKING:
+    from mmar_runner.storage.header import Header
+
+
+class TensorBytes:
+    """Reads blocks of tensors out of bytes; the small twin of `TensorReader`.
+
+    Args:
+        data: A whole file.
+
+    Raises:
+        FormatError: The bytes are not of the accepted profile.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.header: Header = parse_header(data, file_size=len(data))
+        self._arrays = {
+            info.name: np.frombuffer(
+                data, numpy_dtype(info.dtype), info.count, self.header.data_offset + info.start
+            )
+            for info in self.header.tensors.values()
+        }
+
+    def __enter__(self) -> Self:
+        """Return the reader."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Do nothing: there is nothing to close."""
+
+    def read_into(self, name: str, start_element: int, out: npt.NDArray[Any]) -> None:
+        """Fill ``out`` with consecutive elements of a tensor; see `TensorReader`.
+
+        Raises:
+            SchemaMismatchError: No such tensor, another dtype, or beyond its end.
+        """
+        array = self._arrays.get(name)
+        if array is None or array.dtype != out.dtype or start_element + out.size > array.size:
+            msg = f"the update has no {out.dtype} tensor {name!r} with {out.size} such elements"
+            raise SchemaMismatchError(msg)
+        out.reshape(-1)[:] = array[start_element : start_element + out.size]
