@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner.cli.addresses import require_loopback
+from mmar_runner.cli.output import json_option
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.validated import parse_settings, validated
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
@@ -29,19 +30,55 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:8002"
 
 @click.command("run-server")
 @click.argument("mmar", required=False, type=click.Path(path_type=Path))
-@click.option("--workspace", type=click.Path(path_type=Path), help="Where runs are kept.  [default: ./workspace/<mmar name>]")
-@click.option("--listen", default=_DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where clients connect; port 0 picks a free one.")
-@click.option("--kit", type=click.Path(path_type=Path), help="Start-up kit with certificates (not available in this version).")
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    help="Where runs are kept.  [default: ./workspace/<mmar name>]",
+)
+@click.option(
+    "--listen",
+    default=_DEFAULT_LISTEN,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where clients connect; port 0 picks a free one.",
+)
+@click.option(
+    "--kit",
+    type=click.Path(path_type=Path),
+    help="Start-up kit with certificates (not available in this version).",
+)
 @click.option("--insecure", is_flag=True, help="Speak plain text; loopback only.")
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Give a variable of the MMAR a value; repeatable.")
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Give a variable of the MMAR a value; repeatable.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="The run's seed.  [default: the MMAR's]")
-@click.option("--keep-models", default="2", show_default=True, metavar="N|all", help="How many of the newest round models stay.")
+@click.option(
+    "--keep-models",
+    default="2",
+    show_default=True,
+    metavar="N|all",
+    help="How many of the newest round models stay.",
+)
 @click.option("--new-run", is_flag=True, help="Begin a new run even if the last one is unfinished.")
-@click.option("--durability", type=click.Choice(["full", "process"]), default="full", show_default=True, help="Whether a receipt waits for the disk, or only survives a crash of the program.")
-@click.option("--plugins-dir", type=click.Path(path_type=Path, file_okay=False, exists=True), help="A folder of one-file plugins.")
-@click.option("--json", "as_json", is_flag=True, help="Print the run's summary as JSON at the end.")
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "process"]),
+    default="full",
+    show_default=True,
+    help="Whether a receipt waits for the disk, or only survives a crash of the program.",
+)
+@click.option(
+    "--plugins-dir",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A folder of one-file plugins.",
+)
+@json_option
 @click.pass_context
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     context: click.Context,
     mmar: Path | None,
     workspace: Path | None,
@@ -80,8 +117,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         variables=variables,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
     )
-    observer = make_observer("server", context.obj, quiet=as_json)
-    outcome = asyncio.run(_serve(settings, plugins, observer))
+    with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
+        outcome = asyncio.run(_serve(settings, plugins, observer))
     _conclude(outcome, as_json=as_json)
 
 

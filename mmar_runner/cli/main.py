@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program ``mmar-runner``: its options, its commands and how errors leave it.
+
+Exit codes: what the error says (1 unless it says otherwise), 2 for wrong usage, 3 for a
+run that stopped and can be resumed, 70 for an error nobody foresaw, 130 after Ctrl-C.
+A command ends with its own code by `click.Context.exit`, or by returning an int.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from mmar_runner import __version__
+from mmar_runner.cli.lazy import LazyCommand, LazyGroup
+from mmar_runner.cli.output import Invocation, echo_error, echo_json, write_traceback
+from mmar_runner.errors import MmarRunnerError, TaskFailedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXIT_INTERNAL: Final = 70
+EXIT_INTERRUPTED: Final = 130
+
+_COMMANDS: Final = {
+    "validate-mmar": LazyCommand(
+        "mmar_runner.cli.validate_mmar", "Check MMAR folders completely, before anything runs."
+    ),
+    "run-server": LazyCommand(
+        "mmar_runner.cli.run_server", "Run the rounds that an MMAR declares."
+    ),
+    "run-client": LazyCommand(
+        "mmar_runner.cli.run_client", "Join a run, train on this site's data, submit updates."
+    ),
+    "simulate": LazyCommand("mmar_runner.cli.simulate", "Run a whole federation on this machine."),
+    "init": LazyCommand("mmar_runner.cli.init", "Begin a new MMAR or plugin from a template."),
+    "plugins": LazyCommand(
+        "mmar_runner.cli.plugins", "List, show and diagnose installed components."
+    ),
+    "schema": LazyCommand("mmar_runner.cli.schema", "Print the JSON Schema of a file format."),
+}
+
+_LATER: Final = {
+    "provision": "will write certificates and start-up kits",
+    "sign-mmar": "will sign an MMAR",
+    "verify-mmar": "will verify an MMAR's signatures",
+    "policy": "will explain which rule of a site's policy decides",
+    "admin": "will be the administrator's console",
+    "report": "will make a page of a run, with plots",
+}
+
+
+@click.group(
+    name="mmar-runner",
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    later=_LATER,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Say more: progress and tracebacks; twice for debugging messages.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How progress and log messages are written.",
+)
+@click.version_option(__version__, prog_name="mmar-runner")
+@click.pass_context
+def cli(ctx: click.Context, verbose: int, log_format: str) -> None:
+    """Turn a Medical Model ARchive (MMAR) into a running federated-learning job."""
+    # Deferred: --help and --version need no log.
+    from mmar_runner.cli.logging import configure_logging  # noqa: PLC0415
+
+    invocation = ctx.ensure_object(Invocation)
+    invocation.verbose = verbose
+    invocation.log_format = log_format
+    configure_logging(verbose=verbose, log_format=log_format)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and exit with its exit code.
+
+    Args:
+        arguments: Command-line arguments without the program's name; None takes the
+            process's own.
+    """
+    invocation = Invocation()
+    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments), invocation))
+
+
+def _run(arguments: list[str], invocation: Invocation) -> int:
+    try:
+        code = cli.main(arguments, prog_name="mmar-runner", standalone_mode=False, obj=invocation)
+    except click.ClickException as error:
+        return _usage(error, invocation)
+    except MmarRunnerError as error:
+        return _foreseen(error, invocation)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        # The one place that catches everything: what nobody foresaw leaves as one
+        # sentence, and with -v as it is.
+        if invocation.verbose:
+            raise
+        return _unforeseen(error, invocation)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.ClickException, invocation: Invocation) -> int:
+    if invocation.json:
+        echo_error(UsageError(error.format_message()), invocation)
+    else:
+        error.show()
+    return error.exit_code
+
+
+def _foreseen(error: MmarRunnerError, invocation: Invocation) -> int:
+    if invocation.verbose and not isinstance(error, TaskFailedError):
+        # Deferred: only -v formats tracebacks of errors that have a sentence.
+        import traceback  # noqa: PLC0415
+
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    echo_error(error, invocation)
+    return error.exit_code
+
+
+def _unforeseen(error: Exception, invocation: Invocation) -> int:
+    path = write_traceback(error)
+    message = f"internal error: {type(error).__name__}: {error}"
+    hint = f"this is a bug of mmar-runner; the traceback is in {path} (-v shows it here)"
+    if invocation.json:
+        echo_json({"error": {"reason": "INTERNAL", "message": message, "hint": hint}})
+    else:
+        click.echo(f"{message}\nhint: {hint}", err=True)
+    return EXIT_INTERNAL

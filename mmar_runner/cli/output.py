@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command shares: its invocation's settings, JSON output, error output.
+
+Results go to standard output, everything else to standard error, so that ``--json``
+can be piped into another program.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmar_runner.errors import MmarRunnerError, TaskFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(slots=True)
+class Invocation:
+    """How the program was called; commands receive it with ``@click.pass_obj``.
+
+    Attributes:
+        verbose: 0 for warnings, 1 (``-v``) for progress and tracebacks, 2 for everything.
+        log_format: ``text`` or ``json``.
+        json: True once a command was called with ``--json``: errors are JSON then too.
+    """
+
+    verbose: int = 0
+    log_format: str = "text"
+    json: bool = False
+
+
+def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    if value:
+        ctx.ensure_object(Invocation).json = True
+    return value
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--json`` (its parameter ``as_json``); errors follow it."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        expose_value=True,
+        is_eager=True,
+        callback=_remember_json,
+        help="Write the result (or the error) as JSON.",
+    )(function)
+
+
+def echo_json(value: Any) -> None:
+    """Write a value to standard output as indented JSON; NaN is refused."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def echo_error(error: MmarRunnerError, invocation: Invocation) -> None:
+    """Write an error the way the invocation asks for: a sentence and a mend, or JSON."""
+    if invocation.json:
+        body = {"reason": error.reason, "message": error.message, "hint": error.hint}
+        echo_json({"error": body})
+        return
+    click.echo(f"{_styled('error:', 'red')} {error.message}", err=True)
+    if error.hint:
+        click.echo(f"{_styled('hint:', 'cyan')} {error.hint}", err=True)
+    if invocation.verbose and isinstance(error, TaskFailedError) and error.details:
+        click.echo(error.details.rstrip(), err=True)
+
+
+def write_traceback(error: BaseException) -> Path:
+    """Write an unexpected error's traceback to a file of its own and return its path."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="mmar-runner-", suffix=".traceback", delete=False, encoding="utf-8"
+    ) as file:
+        file.writelines(traceback.format_exception(error))
+    return Path(file.name)
+
+
+def _styled(text: str, colour: str) -> str:
+    return click.style(text, fg=colour, bold=True) if sys.stderr.isatty() else text

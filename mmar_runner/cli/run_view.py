@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a watcher of a run wants to see, folded from observations. Pure: no clock, no screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.interfaces.observer import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mmar_runner.interfaces.observer import Observation
+
+
+@dataclass(slots=True)
+class ClientRow:
+    """One client as it stands.
+
+    Attributes:
+        state: A word: idle, training, uploading, done, failed, refused, left.
+        done_bytes: Bytes of the current update that are there.
+        total_bytes: Bytes of the current update; 0 if unknown.
+        seconds: How long the last local training took; None before the first.
+        metrics: Of the last local training.
+        note: Why the client left or its update does not count; empty otherwise.
+    """
+
+    state: str = "idle"
+    done_bytes: int = 0
+    total_bytes: int = 0
+    seconds: float | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(slots=True)
+class RunView:
+    """A run as it stands; `see` folds one observation into it."""
+
+    listen: str = ""
+    run_number: int | None = None
+    round: int | None = None
+    num_rounds: int | None = None
+    first_round: int | None = None
+    finished_rounds: int = 0
+    last_seconds: float | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    best: str = ""
+    message: str = ""
+    status: str = ""
+    clients: dict[str, ClientRow] = field(default_factory=dict)
+    own_name: str = ""
+
+    def see(self, observation: Observation) -> None:
+        """Fold one observation into the view."""
+        _FOLDS[observation.topic](self, observation.data)
+
+    @property
+    def total_rounds(self) -> int | None:
+        """How many rounds this run has in all; None if it never stops or is not known."""
+        if self.num_rounds is None or self.num_rounds < 0 or self.first_round is None:
+            return None
+        return self.num_rounds - self.first_round
+
+    def row(self, data: Mapping[str, Any]) -> ClientRow:
+        """Return the row of the client that ``data`` speaks of.
+
+        A session observes only itself and does not repeat its own name.
+        """
+        return self.clients.setdefault(data.get("client") or self.own_name, ClientRow())
+
+    def enter_round(self, data: Mapping[str, Any]) -> None:
+        """Note the round that ``data`` speaks of."""
+        self.round = data["round"]
+        self.num_rounds = data.get("num_rounds", self.num_rounds)
+        self.message = ""
+        if self.first_round is None:
+            self.first_round = self.round
+
+
+def _listening(view: RunView, data: Mapping[str, Any]) -> None:
+    view.listen = str(data.get("listen") or data.get("target") or "")
+    view.run_number = data.get("run_number")
+
+
+def _registered(view: RunView, data: Mapping[str, Any]) -> None:
+    view.own_name = str(data["client"])
+    view.run_number = data.get("run_number")
+    view.num_rounds = data.get("num_rounds")
+    view.message = ""
+    view.row(data).state = "idle"
+
+
+def _client_joined(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = "idle", ""
+
+
+def _client_left(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = "left", str(data.get("reason") or "")
+
+
+def _client_state(view: RunView, data: Mapping[str, Any]) -> None:
+    view.row(data).state = str(data.get("state"))
+
+
+def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
+    view.enter_round(data)
+    for name in data.get("participants") or ():
+        row = view.clients.setdefault(name, ClientRow())
+        row.state, row.done_bytes, row.total_bytes, row.note = "training", 0, 0, ""
+
+
+def _update_progress(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state = "uploading"
+    row.done_bytes = int(data.get("received_bytes") or 0)
+    row.total_bytes = int(data.get("total_bytes") or 0)
+
+
+def _update_accepted(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state = "done"
+    row.done_bytes = row.total_bytes = int(data.get("bytes") or 0)
+    row.seconds = data.get("seconds_train", row.seconds)
+    row.metrics = data.get("metrics") or row.metrics
+
+
+def _update_refused(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = "refused", str(data.get("message") or data.get("reason") or "")
+
+
+def _round_finished(view: RunView, data: Mapping[str, Any]) -> None:
+    view.finished_rounds += 1
+    view.last_seconds = data.get("seconds")
+    view.metrics = data.get("metrics") or view.metrics
+
+
+def _say(view: RunView, data: Mapping[str, Any]) -> None:
+    view.message = str(data.get("message") or "")
+
+
+def _best_model(view: RunView, data: Mapping[str, Any]) -> None:
+    view.best = f"round {data['round']} with {data.get('score', 0):.4g}"
+
+
+def _run_ended(view: RunView, data: Mapping[str, Any]) -> None:
+    view.status = str(data.get("status") or "")
+    view.message = str(data.get("reason") or "")
+
+
+def _unreachable(view: RunView, data: Mapping[str, Any]) -> None:
+    view.message = f"the server does not answer: {data.get('message')}"
+
+
+def _model_received(view: RunView, data: Mapping[str, Any]) -> None:
+    view.enter_round(data)
+    row = view.row(data)
+    row.state, row.note = "training", ""
+
+
+def _trained(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state = "uploading"
+    row.seconds = data.get("seconds")
+    row.metrics = data.get("metrics") or {}
+
+
+def _submitted(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state = "done"
+    row.done_bytes = row.total_bytes = int(data.get("bytes") or 0)
+    view.finished_rounds += 1
+
+
+def _task_failed(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = "failed", str(data.get("message") or data.get("reason") or "")
+
+
+def _training(view: RunView, data: Mapping[str, Any]) -> None:
+    view.row(data).state = "training"
+
+
+_FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
+    Topic.LISTENING: _listening,
+    Topic.CLIENT_JOINED: _client_joined,
+    Topic.CLIENT_LEFT: _client_left,
+    Topic.CLIENT_STATE: _client_state,
+    Topic.ROUND_STARTED: _round_started,
+    Topic.UPDATE_PROGRESS: _update_progress,
+    Topic.UPDATE_ACCEPTED: _update_accepted,
+    Topic.UPDATE_REFUSED: _update_refused,
+    Topic.ROUND_FINISHED: _round_finished,
+    Topic.WAITING: _say,
+    Topic.BEST_MODEL: _best_model,
+    Topic.RUN_ENDED: _run_ended,
+    Topic.CONNECTING: _listening,
+    Topic.UNREACHABLE: _unreachable,
+    Topic.REGISTERED: _registered,
+    Topic.MODEL_RECEIVED: _model_received,
+    Topic.TRAINING: _training,
+    Topic.TRAINED: _trained,
+    Topic.TASK_FAILED: _task_failed,
+    Topic.SUBMITTED: _submitted,
+    Topic.REFUSED: _update_refused,
+}

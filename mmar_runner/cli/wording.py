@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Observations as sentences, and numbers as people read them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.interfaces.observer import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mmar_runner.interfaces.observer import Observation
+
+_KIB: Final = 1024
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
+
+def human_bytes(count: float) -> str:
+    """Return a number of bytes in the unit that keeps it short: ``95.4 MiB``."""
+    if count < _KIB:
+        return f"{count:.0f} B"
+    unit = "KiB"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last unit is used below
+        count /= _KIB
+        if count < _KIB:
+            break
+    return f"{count:.1f} {unit}"
+
+
+def human_seconds(seconds: float) -> str:
+    """Return a duration as people say it: ``12 ms``, ``3.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:02.0f} s"
+    return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:02.0f} min"
+
+
+def human_metrics(metrics: Mapping[str, Any] | None) -> str:
+    """Return the numbers among metrics as ``auc 0.9812, loss 0.1034``, sorted by name."""
+    numbers = sorted(
+        (name, value)
+        for name, value in (metrics or {}).items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    )
+    return ", ".join(f"{name} {value:.4g}" for name, value in numbers)
+
+
+def round_of(number: int, num_rounds: int | None) -> str:
+    """Return ``round 3 of 0..9``; a run that never stops has no end."""
+    if num_rounds is None or num_rounds < 0:
+        return f"round {number}"
+    return f"round {number} (of 0 to {num_rounds - 1})"
+
+
+def sentence(observation: Observation) -> str:
+    """Return one line that says what happened, without a time and without a full stop."""
+    return _SENTENCES[observation.topic](observation.data)
+
+
+def _listening(data: Mapping[str, Any]) -> str:
+    verb = "resuming" if data.get("resumed") else "starting"
+    return (
+        f"listening on {data.get('listen')}, {verb} run {data.get('run_number')} "
+        f"in {data.get('workspace')}"
+    )
+
+
+def _round_started(data: Mapping[str, Any]) -> str:
+    participants = data.get("participants") or ()
+    return (
+        f"{round_of(data['round'], data.get('num_rounds'))} started with "
+        f"{counted(len(participants), 'client')}"
+    )
+
+
+def _update_accepted(data: Mapping[str, Any]) -> str:
+    facts = [human_bytes(data.get("bytes") or 0), f"{data.get('num_samples', 0):g} samples"]
+    if data.get("seconds_train") is not None:
+        facts.append(f"trained for {human_seconds(data['seconds_train'])}")
+    return f"update of {data['client']} for round {data['round']} accepted: {', '.join(facts)}"
+
+
+def _round_finished(data: Mapping[str, Any]) -> str:
+    metrics = human_metrics(data.get("metrics"))
+    text = f"{round_of(data['round'], data.get('num_rounds'))} finished in "
+    text += human_seconds(data.get("seconds") or 0)
+    return f"{text}: {metrics}" if metrics else text
+
+
+def _run_ended(data: Mapping[str, Any]) -> str:
+    text = f"run {data.get('status')}"
+    if data.get("wall_seconds") is not None:
+        text += f" after {human_seconds(data['wall_seconds'])}"
+    if data.get("reason"):
+        text += f": {data['reason']}"
+    return f"{text}; results in {data['run_folder']}" if data.get("run_folder") else text
+
+
+def _trained(data: Mapping[str, Any]) -> str:
+    metrics = human_metrics(data.get("metrics"))
+    text = f"round {data['round']}: trained on {data.get('num_samples', 0):g} samples in "
+    text += human_seconds(data.get("seconds") or 0)
+    return f"{text}: {metrics}" if metrics else text
+
+
+def _submitted(data: Mapping[str, Any]) -> str:
+    text = f"round {data['round']}: update of {human_bytes(data.get('bytes') or 0)} submitted in "
+    text += human_seconds(data.get("seconds") or 0)
+    return f"{text} (it was counted before)" if data.get("duplicate") else text
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 client`` or ``3 clients``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _refusal(data: Mapping[str, Any], what: str) -> str:
+    return f"{what}: {data.get('message') or data.get('reason')} [{data.get('reason')}]"
+
+
+_SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
+    Topic.LISTENING: _listening,
+    Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
+    Topic.CLIENT_LEFT: lambda d: (
+        f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
+    ),
+    Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}",
+    Topic.ROUND_STARTED: _round_started,
+    Topic.UPDATE_PROGRESS: lambda d: (
+        f"{d['client']} sent {human_bytes(d.get('received_bytes') or 0)} "
+        f"of {human_bytes(d.get('total_bytes') or 0)}"
+    ),
+    Topic.UPDATE_ACCEPTED: _update_accepted,
+    Topic.UPDATE_REFUSED: lambda d: _refusal(
+        d, f"update of {d['client']} for round {d.get('round')} refused"
+    ),
+    Topic.ROUND_FINISHED: _round_finished,
+    Topic.WAITING: lambda d: f"waiting: {d.get('message')}",
+    Topic.BEST_MODEL: lambda d: (
+        f"best model so far: round {d['round']} with {d.get('score', 0):.4g}"
+    ),
+    Topic.RUN_ENDED: _run_ended,
+    Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
+    Topic.UNREACHABLE: lambda d: (
+        f"{d.get('target')} has not answered for {human_seconds(d.get('since_seconds') or 0)}, "
+        f"trying again: {d.get('message')}"
+    ),
+    Topic.REGISTERED: lambda d: f"registered as {d['client']} in run {d.get('run_number')}",
+    Topic.MODEL_RECEIVED: lambda d: (
+        f"round {d['round']}: model of {human_bytes(d.get('bytes') or 0)} received in "
+        f"{human_seconds(d.get('seconds') or 0)}"
+    ),
+    Topic.TRAINING: lambda d: f"round {d['round']}: training",
+    Topic.TRAINED: _trained,
+    Topic.TASK_FAILED: lambda d: _refusal(d, f"round {d['round']}: training failed"),
+    Topic.SUBMITTED: _submitted,
+    Topic.REFUSED: lambda d: _refusal(d, f"round {d.get('round')}: the server refused the update"),
+}
