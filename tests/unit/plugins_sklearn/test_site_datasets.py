@@ -97,8 +97,8 @@ def test_digits_are_skewed_by_class_and_alike_in_both_parts():
 
     favourites = [np.sort(shares("train", i))[-3:].sum() / 125 for i in range(1, 11)]
     assert np.mean(favourites) > 0.5  # three of ten classes make up more than half
-    train, held_out = shares("train", 1), shares("held_out", 1)
-    assert train.argmax() in np.argsort(held_out)[-2:]
+    both = [np.corrcoef(shares("train", i), shares("held_out", i))[0, 1] for i in range(1, 11)]
+    assert np.mean(both) > 0.7
 
 
 def test_many_shards_overlap():
