@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client's children are told to be, checked before anybody is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.children.spec import ChildSpec
+from mmar_runner.errors import UsageError
+from mmar_runner.hooks.components import blueprint
+from mmar_runner.mmar.variables import client_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.children.spec import Role
+    from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.client.workspace import RunFiles
+    from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.mmar.spec import ComponentSpec
+
+
+def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> None:
+    """Check that every component the session will need is here and may run.
+
+    Nothing is imported.
+
+    Raises:
+        UsageError: BYOC_NOT_ALLOWED, code of the MMAR is declared and not accepted.
+        PluginError: A component is not installed.
+    """
+    if settings.spec.byoc and not settings.allow_byoc:
+        msg = f"the MMAR {settings.spec.name!r} brings code of its own in custom/"
+        hint = "read that code; --allow-byoc lets it run, in a child process"
+        raise UsageError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
+    custom = settings.spec.root / "custom" if settings.spec.byoc else None
+    client = settings.client
+    for component in (client.client_trainer, *client.inbound_filters, *client.outbound_filters):
+        blueprint(catalog, component.kind, component.declaration, custom_dir=custom)
+
+
+def trainer_spec(settings: SessionSettings, files: RunFiles) -> ChildSpec:
+    """Return what the trainer's child is."""
+    # What it is built of may come from custom/ even if the trainer itself does not.
+    custom = settings.allow_byoc and settings.spec.byoc
+    declaration = settings.client.client_trainer.declaration
+    return _spec(settings, files, "client_trainer", declaration, custom=custom)
+
+
+def filter_spec(
+    settings: SessionSettings, files: RunFiles, filters: tuple[ComponentSpec, ...]
+) -> ChildSpec:
+    """Return what the child for the filters of one direction is."""
+    custom = settings.allow_byoc and any(one.byoc for one in filters)
+    declaration = {"filters": [dict(one.declaration) for one in filters]}
+    return _spec(settings, files, "filter", declaration, custom=custom)
+
+
+def _spec(
+    settings: SessionSettings,
+    files: RunFiles,
+    role: Role,
+    component: Mapping[str, Any],
+    *,
+    custom: bool,
+) -> ChildSpec:
+    spec = settings.spec
+    return ChildSpec(
+        role=role,
+        component=dict(component),
+        context={
+            "client_name": settings.name,
+            "mmar": str(spec.root),
+            "workspace": str(files.trainer),
+            "train_config": dict(spec.train_config),
+            "validation_config": dict(spec.validation_config),
+            "variables": {**spec.variables, **client_variables(settings.name, spec.variables)},
+        },
+        custom_dir=str(spec.root / "custom") if custom else None,
+        plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
+        threads=settings.threads,
+        memory_limit_bytes=settings.memory_limit_bytes,
+    )

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receiving global models: from the stream into a file, hashed on the way.
+
+Chunks go to a worker thread in batches, one batch being written while the next one
+arrives, so that memory holds two batches whatever the model's size. A transfer that
+broke off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.client.model_file import IncomingModel
+from mmar_runner.client.threads import in_thread
+from mmar_runner.errors import DigestError, ProtocolError, UnreachableError
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.wire.messages import GetModelRequest, ModelHeader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from mmar_runner.client.registration import Connection
+    from mmar_runner.client.workspace import RunFiles
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.wire.codec import Chunk, ModelItem
+    from mmar_runner.wire.stub import FederationStub
+
+#: Chunks handed to the worker thread at once.
+BATCH_CHUNKS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedModel:
+    """A round's task: the global model, complete and checked."""
+
+    round: int
+    attempt: int
+    path: Path
+    sha256: str
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """No model follows: the run is over."""
+
+    status: str
+    reason: str
+
+
+class ModelDownloads:
+    """Receives the models of one run, one at a time.
+
+    Args:
+        connection: Whom to ask.
+        files: Where the models go; two slots take turns.
+        observer: Sees each model that is complete.
+    """
+
+    def __init__(self, connection: Connection, files: RunFiles, observer: Observer) -> None:
+        self._connection = connection
+        self._files = files
+        self._observer = observer
+        self._slot = 0
+        self._incoming: IncomingModel | None = None
+
+    async def next_task(self, after_round: int) -> ReceivedModel | RunEnded:
+        """Wait for the next task and receive its model.
+
+        Args:
+            after_round: The round whose task this client has, or had, last; -1 before
+                the first.
+
+        Raises:
+            RefusedError: The server refused for good.
+            StorageError: The model cannot be written.
+        """
+        try:
+            return await self._connection.call(
+                lambda stub, token: self._receive(stub, token, after_round)
+            )
+        finally:
+            self._forget()
+
+    async def _receive(
+        self, stub: FederationStub, token: str, after_round: int
+    ) -> ReceivedModel | RunEnded:
+        call = stub.get_model(self._request(token, after_round))
+        try:
+            items = aiter(call)
+            header = await anext(items, None)
+            if not isinstance(header, ModelHeader):
+                msg = "the server's answer to GetModel has no header"
+                raise ProtocolError(msg)
+            if header.HasField("end"):
+                return RunEnded(header.end.status, header.end.reason)
+            return await self._take(header, items)
+        except DigestError as error:
+            self._forget()  # damaged on its way: from the beginning, after a pause
+            raise UnreachableError(error.message) from error
+        finally:
+            call.cancel()
+
+    def _request(self, token: str, after_round: int) -> GetModelRequest:
+        partial = self._incoming
+        if partial is None:
+            return GetModelRequest(token=token, after_round=after_round)
+        # The task was delivered once already, so it is asked for by the round before.
+        return GetModelRequest(
+            token=token,
+            after_round=min(after_round, partial.round - 1),
+            offset=partial.offset,
+            sha256=partial.sha256,
+        )
+
+    async def _take(self, header: ModelHeader, items: AsyncIterator[ModelItem]) -> ReceivedModel:
+        started = time.monotonic()
+        incoming = self._opened(header)
+        if header.inline:
+            # Less than a thread hop costs: it goes to the kernel's memory, not to the disk.
+            incoming.write([header.inline])
+        else:
+            await _pump(items, incoming)
+        if incoming.offset < header.total_bytes:
+            msg = f"the model broke off after {incoming.offset} of {header.total_bytes} bytes"
+            raise UnreachableError(msg)
+        incoming.finish()
+        self._slot = 1 - self._slot
+        facts = {
+            "round": header.round,
+            "bytes": header.total_bytes,
+            "seconds": time.monotonic() - started,
+        }
+        self._observer.observe(Observation(Topic.MODEL_RECEIVED, facts))
+        return ReceivedModel(
+            header.round, header.attempt, incoming.path, header.sha256, header.total_bytes
+        )
+
+    def _opened(self, header: ModelHeader) -> IncomingModel:
+        partial = self._incoming
+        if partial is not None and partial.continues(header):
+            return partial
+        self._forget()
+        if header.offset:
+            msg = f"the server began at byte {header.offset}, which nobody asked for"
+            raise ProtocolError(msg)
+        self._incoming = IncomingModel(self._files.model(self._slot), header)
+        return self._incoming
+
+    def _forget(self) -> None:
+        if self._incoming is not None:
+            self._incoming.close()
+            self._incoming = None
+
+
+async def _pump(items: AsyncIterator[ModelItem], incoming: IncomingModel) -> None:
+    """Move chunks to the file, one batch being written while the next arrives."""
+    writing: asyncio.Task[None] | None = None
+    batch: list[Chunk] = []
+    try:
+        async for item in items:
+            if isinstance(item, ModelHeader):
+                msg = "a second header arrived in the middle of a model"
+                raise ProtocolError(msg)
+            batch.append(item)
+            if len(batch) == BATCH_CHUNKS:
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(in_thread(incoming.write, batch))
+                batch = []
+    finally:
+        # Whatever happened: nobody may touch the file while a thread writes to it.
+        if writing is not None:
+            await asyncio.wait({writing})
+    if writing is not None:
+        await writing
+    await in_thread(incoming.write, batch)

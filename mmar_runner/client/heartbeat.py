@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeping the lease: a small call of its own, which no transfer ever delays."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
+
+if TYPE_CHECKING:
+    from mmar_runner.client.registration import Connection
+    from mmar_runner.wire.stub import FederationStub
+
+#: Heartbeats in the time of one lease, so that two of them may be lost.
+PER_LEASE: Final = 3
+#: The longest pause between heartbeats, and the longest wait for an answer, in seconds.
+LONGEST_PAUSE: Final = 60.0
+LONGEST_WAIT: Final = 10.0
+
+
+class Heartbeat:
+    """Renews the lease for as long as `run` runs.
+
+    Attributes:
+        state: What the client is doing, told with the next heartbeat.
+        round: The round it is doing it for.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lease = connection.registration.lease_seconds
+        self.state = ClientState.CLIENT_STATE_IDLE
+        self.round = connection.registration.current_round
+
+    def tell(self, state: ClientState, round_number: int) -> None:
+        """Say what the client is doing, with the next heartbeat."""
+        self.state = state
+        self.round = round_number
+
+    async def run(self) -> NoReturn:
+        """Beat until cancelled.
+
+        Raises:
+            RefusedError: The server does not want this client any more.
+            RunReplacedError: The run is over.
+        """
+        while True:
+            await asyncio.sleep(min(LONGEST_PAUSE, self._lease / PER_LEASE))
+            reply = await self._try_beat()
+            if reply is not None and reply.lease_seconds > 0:
+                self._lease = reply.lease_seconds
+
+    async def _try_beat(self) -> HeartbeatReply | None:
+        try:
+            return await self._connection.try_once(self._beat)
+        except RefusedError as error:
+            if error.reason == "RUN_OVER":
+                return None  # the held stream tells how it ended
+            raise
+
+    async def _beat(self, stub: FederationStub, token: str) -> HeartbeatReply:
+        request = HeartbeatRequest(token=token, state=self.state, round=self.round)
+        return await stub.heartbeat(request, timeout=min(LONGEST_WAIT, self._lease))

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens at the site between a model and an update: filters, training, filters."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from mmar_runner.client.components import filter_spec, trainer_spec
+from mmar_runner.client.filtering import FilterChain
+from mmar_runner.client.threads import in_thread
+from mmar_runner.client.workspace import PendingUpdate
+from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.client_trainer import TrainTask
+from mmar_runner.interfaces.filter import FilterContext
+from mmar_runner.storage.atomic import translated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.client.downloads import ReceivedModel
+    from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.client.training import TrainerHosts
+    from mmar_runner.client.workspace import RunFiles
+    from mmar_runner.interfaces.client_trainer import TrainResult
+    from mmar_runner.wire.messages import RegisterReply
+
+
+class LocalWork:
+    """Turns received models into updates, in child processes.
+
+    Args:
+        settings: What the session was started with.
+        files: The run's files.
+        registration: The run's seed and number of rounds.
+        hosts: Gives the client its trainer.
+    """
+
+    def __init__(
+        self,
+        settings: SessionSettings,
+        files: RunFiles,
+        registration: RegisterReply,
+        hosts: TrainerHosts,
+    ) -> None:
+        self._settings = settings
+        self._files = files
+        self._registration = registration
+        limit = settings.task_timeout
+        self._trainer = hosts.trainer(
+            trainer_spec(settings, files), log=files.log("trainer"), timeout=limit
+        )
+        self._inbound, self._outbound = (
+            FilterChain(filter_spec(settings, files, filters), log=files.log(name), timeout=limit)
+            for name, filters in (
+                ("inbound_filters", settings.client.inbound_filters),
+                ("outbound_filters", settings.client.outbound_filters),
+            )
+        )
+
+    def prepare(self) -> None:
+        """Begin to get ready for the first task."""
+        self._trainer.prepare()
+
+    async def perform(self, model: ReceivedModel) -> PendingUpdate:
+        """Have a model trained; what must leave the site lies in the run's folder.
+
+        Raises:
+            TaskError: Training or a filter did not succeed.
+            StorageError: A file cannot be written or read.
+        """
+        files = self._files
+        seed = derive_seed(self._registration.seed, self._settings.name, model.round)
+        begun = time.monotonic()
+        result = await self._train(model, seed)
+        seconds = time.monotonic() - begun
+        context = self._filter_context(model.round, result.kind, seed)
+        leaving = await self._outbound.apply(files.update, files.filtered_update, context)
+        return self._finished(model, result, leaving, seconds)
+
+    async def close(self) -> None:
+        """End the children, even in the middle of a task."""
+        await self._trainer.close()
+        await self._inbound.close()
+        await self._outbound.close()
+
+    async def _train(self, model: ReceivedModel, seed: int) -> TrainResult:
+        files = self._files
+        context = self._filter_context(model.round, UpdateKind.WEIGHTS, seed)
+        source = await self._inbound.apply(model.path, files.filtered_model, context)
+        if not files.state.pending_is_empty:
+            await in_thread(files.state.clear_pending)
+        return await self._trainer.train(
+            TrainTask(
+                run_number=files.number,
+                round=model.round,
+                num_rounds=self._registration.num_rounds,
+                seed=seed,
+                model=source,
+                update=files.update,
+                state=files.state.current,
+                new_state=files.state.pending,
+            )
+        )
+
+    def _finished(
+        self, model: ReceivedModel, result: TrainResult, leaving: Path, seconds: float
+    ) -> PendingUpdate:
+        with translated(leaving):
+            size = leaving.stat().st_size
+        update = PendingUpdate(
+            run_number=self._files.number,
+            round=model.round,
+            base_sha256=model.sha256,
+            update_id=uuid.uuid4().hex,
+            file=leaving.name,
+            total_bytes=size,
+            num_samples=result.num_samples,
+            kind=str(result.kind),
+            seconds_train=seconds,
+            mmar_digest=self._settings.spec.digest,
+            metrics=dict(result.metrics),
+            validation=dict(result.validation),
+        )
+        self._files.keep_pending(update)
+        return update
+
+    def _filter_context(self, round_number: int, kind: UpdateKind, seed: int) -> FilterContext:
+        return FilterContext(self._settings.name, round_number, kind, seed)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several things at once, of which the first to end decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+async def first_of(*works: Coroutine[Any, Any, _T]) -> _T:
+    """Run coroutines side by side; return or raise what the first to end does.
+
+    The others are cancelled and waited for.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*tasks)
+    # In the given order, if several ended at the same moment.
+    return next(task for task in tasks if task in done).result()
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they have ended, whatever they raise."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def aside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a coroutine beside the block and wait for it at the block's end.
+
+    If the block raises, the coroutine is cancelled.
+    """
+    task = asyncio.create_task(work)
+    try:
+        yield
+        await task
+    finally:
+        await end(task)

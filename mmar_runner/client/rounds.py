@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run as a client sees it: a task comes, is trained, is submitted; then the next."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.client.downloads import ModelDownloads, ReceivedModel, RunEnded
+from mmar_runner.client.races import end
+from mmar_runner.client.submission import Submission
+from mmar_runner.errors import StorageError, TaskError
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.wire.messages import ClientState
+
+if TYPE_CHECKING:
+    from mmar_runner.client.heartbeat import Heartbeat
+    from mmar_runner.client.local_work import LocalWork
+    from mmar_runner.client.registration import Connection
+    from mmar_runner.client.workspace import PendingUpdate, RunFiles
+    from mmar_runner.interfaces.observer import Observer
+
+#: How long a submission under way may still take once the run is over, in seconds.
+_FAREWELL_SECONDS: Final = 2.0
+
+
+class ClientRounds:
+    """Walks through the rounds of one run.
+
+    The next model is asked for as soon as the last one is complete, so that it arrives
+    the moment it exists, and the end of the run is heard even in the middle of a task.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        files: RunFiles,
+        work: LocalWork,
+        heartbeat: Heartbeat,
+        observer: Observer,
+    ) -> None:
+        self._files = files
+        self._work = work
+        self._heartbeat = heartbeat
+        self._observer = observer
+        self._downloads = ModelDownloads(connection, files, observer)
+        self._submission = Submission(connection, files, observer)
+        self._submitting = False
+
+    async def walk(self, *, mmar_digest: str) -> RunEnded:
+        """Work until the run is over.
+
+        Args:
+            mmar_digest: An update that another MMAR left unsent is not sent.
+
+        Raises:
+            RefusedError: The server does not want this client any more.
+            RunReplacedError: The server has opened another run.
+        """
+        after = await self._resubmit(mmar_digest)
+        receiving = asyncio.create_task(self._downloads.next_task(after))
+        try:
+            while isinstance(task := await receiving, ReceivedModel):
+                receiving = asyncio.create_task(self._downloads.next_task(task.round))
+                await self._unless_over(task, receiving)
+            return task
+        finally:
+            await end(receiving)
+
+    async def _resubmit(self, mmar_digest: str) -> int:
+        """Send what an earlier process of this client left unsent; return its round."""
+        pending = self._files.pending(mmar_digest=mmar_digest)
+        if pending is None:
+            return -1
+        return pending.round if await self._submission.submit(pending) else -1
+
+    async def _unless_over(
+        self, task: ReceivedModel, receiving: asyncio.Task[ReceivedModel | RunEnded]
+    ) -> None:
+        """Do a task, but stop if the run ends meanwhile."""
+        doing = asyncio.create_task(self._do(task))
+        try:
+            await asyncio.wait({doing, receiving}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done() and _is_end(receiving):
+                await asyncio.wait({doing}, timeout=_FAREWELL_SECONDS if self._submitting else 0)
+                if not doing.done():
+                    return
+            await doing
+        finally:
+            await end(doing)
+
+    async def _do(self, task: ReceivedModel) -> None:
+        self._tell(Topic.TRAINING, round=task.round)
+        self._heartbeat.tell(ClientState.CLIENT_STATE_TRAINING, task.round)
+        try:
+            update = await self._work.perform(task)
+        except (TaskError, StorageError) as error:
+            await self._submission.report_failure(task.round, error.reason, error.message)
+        else:
+            await self._submit(update)
+        finally:
+            self._heartbeat.tell(ClientState.CLIENT_STATE_IDLE, task.round)
+
+    async def _submit(self, update: PendingUpdate) -> None:
+        self._tell(
+            Topic.TRAINED,
+            round=update.round,
+            seconds=update.seconds_train,
+            num_samples=update.num_samples,
+            metrics={**update.metrics, **update.validation},
+        )
+        self._submitting = True
+        try:
+            await self._submission.submit(update)
+        finally:
+            self._submitting = False
+
+    def _tell(self, topic: Topic, **facts: object) -> None:
+        self._observer.observe(Observation(topic, facts))
+
+
+def _is_end(receiving: asyncio.Task[ReceivedModel | RunEnded]) -> bool:
+    """Whether the run is over, or its server unwilling: no further task will come."""
+    if not receiving.done() or receiving.cancelled():
+        return False
+    return receiving.exception() is not None or isinstance(receiving.result(), RunEnded)

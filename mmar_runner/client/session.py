@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The session: the whole life of a client, from joining a run to leaving it.
+
+Read on in this order: `registration` (who we are to the server), `rounds` (a task
+after the other), `downloads`, `local_work`, `submission`, `uploads`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmar_runner.client.components import check_components
+from mmar_runner.client.downloads import RunEnded
+from mmar_runner.client.heartbeat import Heartbeat
+from mmar_runner.client.local_work import LocalWork
+from mmar_runner.client.races import first_of
+from mmar_runner.client.registration import Connection, RunReplacedError
+from mmar_runner.client.rounds import ClientRounds
+from mmar_runner.client.training import OwnChildren
+from mmar_runner.client.workspace import ClientWorkspace
+from mmar_runner.interfaces.observer import Observation, Topic
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.client.training import TrainerHosts
+    from mmar_runner.hooks.manager import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observer
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOutcome:
+    """How a session ended.
+
+    Attributes:
+        status: ``finished``, ``failed`` or ``stopped``.
+        reason: Why, in a sentence; empty if all rounds were done.
+        run_number: The run it worked for; 0 if it never got as far.
+        run_folder: Where its files lie, or None.
+    """
+
+    status: str
+    reason: str
+    run_number: int = 0
+    run_folder: Path | None = None
+
+
+async def run_session(
+    settings: SessionSettings,
+    plugins: LoadedPlugins,
+    observer: Observer,
+    stop: asyncio.Event,
+    *,
+    children: TrainerHosts | None = None,
+) -> SessionOutcome:
+    """Join a run and work for it until it is over, or until told to stop.
+
+    Args:
+        settings: What the session is started with.
+        plugins: The plugins in force; the components must be among them.
+        observer: Sees what happens.
+        stop: Once set, the session leaves and ends its children.
+        children: Where trainers live; None gives the client a child of its own.
+
+    Raises:
+        UsageError: The MMAR's code may not run here.
+        PluginError: A component is not installed.
+        RefusedError: The server does not want this client, or its name is taken.
+        UnreachableError: Nobody answered within the time given by the settings.
+        StorageError: The client's folder cannot be used.
+    """
+    check_components(settings, plugins.registry)
+    workspace = ClientWorkspace(settings.workspace)
+    with workspace.locked(settings.name):
+        connection = Connection(settings, workspace.session_key(), observer)
+        session = _Session(settings, workspace, connection, observer, children or OwnChildren())
+        try:
+            return await first_of(session.work(), _stopped(stop)) or await session.leave()
+        finally:
+            await connection.close()
+
+
+class _Session:
+    def __init__(
+        self,
+        settings: SessionSettings,
+        workspace: ClientWorkspace,
+        connection: Connection,
+        observer: Observer,
+        hosts: TrainerHosts,
+    ) -> None:
+        self._settings = settings
+        self._workspace = workspace
+        self._connection = connection
+        self._observer = observer
+        self._hosts = hosts
+        self._begun = time.monotonic()
+        self._run_number = 0
+        self._run_folder: Path | None = None
+
+    async def work(self) -> SessionOutcome:
+        """Join, and work for the run that is there until it is over."""
+        await self._connection.register()
+        while True:
+            try:
+                ended = await self._one_run()
+            except RunReplacedError:
+                continue
+            return self._outcome(ended)
+
+    async def leave(self) -> SessionOutcome:
+        """Leave because the session was told to stop."""
+        ended = RunEnded("stopped", "the session was told to stop")
+        await self._connection.quit(ended.reason)
+        return self._outcome(ended)
+
+    async def _one_run(self) -> RunEnded:
+        registration = self._connection.registration
+        files = self._workspace.run(registration.run_number)
+        self._run_number, self._run_folder = files.number, files.folder
+        work = LocalWork(self._settings, files, registration, self._hosts)
+        heartbeat = Heartbeat(self._connection)
+        rounds = ClientRounds(self._connection, files, work, heartbeat, self._observer)
+        work.prepare()
+        try:
+            digest = self._settings.spec.digest
+            ended = await first_of(rounds.walk(mmar_digest=digest), heartbeat.run())
+            await self._connection.quit(ended.reason or ended.status)
+            return ended
+        finally:
+            await work.close()
+
+    def _outcome(self, ended: RunEnded) -> SessionOutcome:
+        facts = {
+            "status": ended.status,
+            "reason": ended.reason,
+            "run_folder": None if self._run_folder is None else str(self._run_folder),
+            "wall_seconds": time.monotonic() - self._begun,
+        }
+        self._observer.observe(Observation(Topic.RUN_ENDED, facts))
+        return SessionOutcome(ended.status, ended.reason, self._run_number, self._run_folder)
+
+
+async def _stopped(stop: asyncio.Event) -> None:
+    await stop.wait()

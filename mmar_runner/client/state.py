@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trainer keeps between rounds, and when it counts.
+
+Two folders take turns. ``current.json`` names the one that the last acknowledged round
+left; the other is emptied and offered to the round under way. Acknowledgement moves
+the name, in one rename, so that a crash leaves the old state or the new, never both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from mmar_runner.storage.atomic import translated, write_json_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StateFolders:
+    """The state of one client's trainer in one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._current = 0
+        self._update_id = ""
+
+    def create(self) -> None:
+        """Make both folders and find out which is in force.
+
+        Raises:
+            StorageError: They cannot be made.
+        """
+        with translated(self._folder):
+            for slot in (0, 1):
+                self._slot(slot).mkdir(parents=True, exist_ok=True)
+        try:
+            named = json.loads(self._pointer.read_bytes())
+            self._current, self._update_id = int(named["slot"] == 1), str(named["update_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            self._current, self._update_id = 0, ""  # nothing was acknowledged with a state
+
+    @property
+    def current(self) -> Path:
+        """What the last acknowledged round left."""
+        return self._slot(self._current)
+
+    @property
+    def pending(self) -> Path:
+        """Where the round under way may leave something."""
+        return self._slot(1 - self._current)
+
+    @property
+    def pending_is_empty(self) -> bool:
+        """Whether there is nothing that `clear_pending` would remove."""
+        return _is_empty(self.pending)
+
+    def clear_pending(self) -> None:
+        """Empty the folder for a round that begins.
+
+        Raises:
+            StorageError: Something in it cannot be removed.
+        """
+        with translated(self.pending):
+            shutil.rmtree(self.pending)
+            self.pending.mkdir()
+
+    def acknowledge(self, update_id: str) -> None:
+        """Let what the round under way left be the state of the next one.
+
+        Args:
+            update_id: The update that was acknowledged; doing so twice changes nothing.
+
+        Raises:
+            StorageError: The change cannot be written.
+        """
+        if update_id == self._update_id:
+            return
+        if self.pending_is_empty and _is_empty(self.current):
+            return  # most trainers keep nothing; then nothing needs to be written
+        other = 1 - self._current
+        write_json_atomic(self._pointer, {"slot": other, "update_id": update_id})
+        self._current, self._update_id = other, update_id
+
+    @property
+    def _pointer(self) -> Path:
+        return self._folder / "current.json"
+
+    def _slot(self, slot: int) -> Path:
+        return self._folder / f"slot_{slot}"
+
+
+def _is_empty(folder: Path) -> bool:
+    with translated(folder), os.scandir(folder) as entries:
+        return next(entries, None) is None

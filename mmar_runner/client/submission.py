@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finished update, until the server has answered it for good."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.client.races import aside
+from mmar_runner.client.uploads import UpdateUploads
+from mmar_runner.errors import RefusedError
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.wire.messages import ResultReply, ResultRequest
+
+if TYPE_CHECKING:
+    from mmar_runner.client.registration import Connection
+    from mmar_runner.client.workspace import PendingUpdate, RunFiles
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.wire.stub import FederationStub
+
+_log = logging.getLogger(__name__)
+
+#: The topic under which the metrics of a round travel, if the server asks for them.
+METRICS_TOPIC: Final = "metrics"
+#: How long the server may take to process a result, in seconds.
+_RESULT_SECONDS: Final = 30.0
+
+
+class Submission:
+    """Submits updates of one run and keeps what a receipt makes valid.
+
+    Args:
+        connection: Whom to send to.
+        files: The run's files.
+        observer: Sees receipts and refusals.
+    """
+
+    def __init__(self, connection: Connection, files: RunFiles, observer: Observer) -> None:
+        self._connection = connection
+        self._files = files
+        self._observer = observer
+        self._uploads = UpdateUploads(connection)
+
+    async def submit(self, update: PendingUpdate) -> bool:
+        """Send an update until it is receipted or refused, and forget it then.
+
+        Returns:
+            Whether it was receipted.
+
+        Raises:
+            StorageError: Its file cannot be read.
+        """
+        begun = time.monotonic()
+        try:
+            async with aside(self._send_metrics(update)):
+                receipt = await self._uploads.submit(update, self._files.folder / update.file)
+        except RefusedError as error:
+            self._files.forget_pending()
+            self._tell(
+                Topic.REFUSED, round=update.round, reason=error.reason, message=error.message
+            )
+            return False
+        self._files.state.acknowledge(update.update_id)
+        self._files.forget_pending()
+        self._tell(
+            Topic.SUBMITTED,
+            round=update.round,
+            bytes=update.total_bytes,
+            seconds=time.monotonic() - begun,
+            duplicate=receipt.duplicate,
+        )
+        return True
+
+    async def report_failure(self, round_number: int, reason: str, message: str) -> None:
+        """Tell observer and server that a task cannot be done."""
+        self._tell(Topic.TASK_FAILED, round=round_number, reason=reason, message=message)
+        await self._uploads.report_failure(round_number, reason, message)
+
+    async def _send_metrics(self, update: PendingUpdate) -> None:
+        if METRICS_TOPIC not in self._connection.registration.result_topics:
+            return
+        result = {
+            "round": update.round,
+            "num_samples": update.num_samples,
+            "seconds_train": update.seconds_train,
+            "metrics": dict(update.metrics),
+            "validation": dict(update.validation),
+        }
+        payload = json.dumps(result).encode()
+
+        async def send(stub: FederationStub, token: str) -> ResultReply:
+            request = ResultRequest(token=token, topic=METRICS_TOPIC, result=payload)
+            return await stub.send_result(request, timeout=_RESULT_SECONDS)
+
+        try:
+            await self._connection.call(send)
+        except RefusedError as error:
+            _log.warning("the server did not take the metrics: %s", error.message)
+
+    def _tell(self, topic: Topic, **facts: object) -> None:
+        self._observer.observe(Observation(topic, facts))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending updates: out of a file into the stream, hashed on the way, until receipted.
+
+An upload may be tried any number of times: its id names its bytes, so the server says
+how much of it is there already, or that it was counted before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.client.threads import in_thread
+from mmar_runner.client.update_file import OutgoingUpdate
+from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError, WireError
+from mmar_runner.wire.messages import (
+    TaskFailure,
+    UpdateBegin,
+    UpdateCommit,
+    UpdateCredit,
+    UpdateReady,
+    UpdateReceipt,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.client.registration import Connection
+    from mmar_runner.client.workspace import PendingUpdate
+    from mmar_runner.wire.stub import FederationStub, UpdateCall
+
+#: Chunks read from the file at once, in a worker thread.
+BATCH_CHUNKS: Final = 4
+#: How often an update that was damaged on its way is sent again.
+_DIGEST_ATTEMPTS: Final = 3
+
+
+class UpdateUploads:
+    """Submits the updates of one run.
+
+    Args:
+        connection: Whom to send them to.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def submit(self, update: PendingUpdate, path: Path) -> UpdateReceipt:
+        """Send an update until there is a receipt.
+
+        Args:
+            update: What it is.
+            path: Its file.
+
+        Raises:
+            RefusedError: The server does not want it, and will not later.
+            StorageError: The file cannot be read.
+        """
+        for left in reversed(range(_DIGEST_ATTEMPTS)):
+            try:
+                return await self._connection.call(
+                    lambda stub, token: _Upload(stub.submit_update(), update, path).send(
+                        token, self._inline_bytes
+                    )
+                )
+            except RefusedError as error:
+                if error.reason != "DIGEST" or not left:
+                    raise
+        raise AssertionError  # the last attempt returned or raised
+
+    async def report_failure(self, round_number: int, reason: str, message: str) -> None:
+        """Tell the server that a task cannot be done.
+
+        A server that has gone on to another round does not mind.
+        """
+        failure = TaskFailure(
+            run_number=self._connection.registration.run_number,
+            round=round_number,
+            reason=reason,
+            message=message,
+        )
+        try:
+            await self._connection.call(lambda stub, token: _fail(stub, token, failure))
+        except RefusedError as error:
+            if error.reason not in {"ROUND_MISMATCH", "RUN_OVER", "NOT_A_PARTICIPANT"}:
+                raise
+
+    @property
+    def _inline_bytes(self) -> int:
+        return self._connection.registration.inline_bytes
+
+
+class _Upload:
+    """One attempt to send one update over one call."""
+
+    def __init__(self, call: UpdateCall, update: PendingUpdate, path: Path) -> None:
+        self._call = call
+        self._update = update
+        self._path = path
+        self._credits = 0
+        self._credited = asyncio.Event()
+        self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def send(self, token: str, inline_bytes: int) -> UpdateReceipt:
+        """Send the update and return its receipt."""
+        try:
+            with OutgoingUpdate(self._path, self._update.total_bytes) as file:
+                if self._update.total_bytes <= inline_bytes:
+                    return await self._send_inline(token, file)
+                return await self._send_stream(token, file)
+        finally:
+            self._call.cancel()
+
+    async def _send_inline(self, token: str, file: OutgoingUpdate) -> UpdateReceipt:
+        # Less than a thread hop costs, and the pages were written a moment ago.
+        data = b"".join(file.read(1))
+        begin = self._begin(token)
+        begin.inline = data
+        begin.sha256 = file.sha256()
+        with suppress(UnreachableError):  # why a write fails is told to the reading side
+            await self._call.write(begin)
+        return await self._receipt()
+
+    async def _send_stream(self, token: str, file: OutgoingUpdate) -> UpdateReceipt:
+        receiving = asyncio.create_task(self._receipt())
+        sending = asyncio.create_task(self._send_chunks(token, file))
+        try:
+            await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and (error := sending.exception()) is not None:
+                await _prefer_status(receiving, error)
+            return await receiving
+        finally:
+            sending.cancel()
+            receiving.cancel()
+            # The file is closed next: no thread may still be reading it.
+            await asyncio.wait({sending, receiving})
+
+    async def _send_chunks(self, token: str, file: OutgoingUpdate) -> None:
+        await self._call.write(self._begin(token))
+        await in_thread(file.skip, await self._ready)
+        reading = asyncio.create_task(in_thread(file.read, BATCH_CHUNKS))
+        try:
+            while chunks := await reading:
+                reading = asyncio.create_task(in_thread(file.read, BATCH_CHUNKS))
+                for chunk in chunks:
+                    await self._credit()
+                    await self._call.write(chunk)
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
+        await self._call.write(UpdateCommit(sha256=file.sha256()))
+        await self._call.done_writing()
+
+    async def _credit(self) -> None:
+        while not self._credits:
+            self._credited.clear()
+            await self._credited.wait()
+        self._credits -= 1
+
+    async def _receipt(self) -> UpdateReceipt:
+        """Take the server's replies until the receipt."""
+        while (reply := await self._call.read()) is not None:
+            match reply:
+                case UpdateReceipt():
+                    return reply
+                case UpdateReady():
+                    self._start(reply)
+                case UpdateCredit():
+                    self._credits += reply.credits
+            self._credited.set()
+        msg = "the server ended the upload without a receipt"
+        raise UnreachableError(msg)
+
+    def _start(self, ready: UpdateReady) -> None:
+        if self._ready.done() or ready.offset > self._update.total_bytes:
+            msg = "the server's answer to an upload makes no sense"
+            raise ProtocolError(msg)
+        self._credits += ready.credits
+        self._ready.set_result(ready.offset)
+
+    def _begin(self, token: str) -> UpdateBegin:
+        update = self._update
+        return UpdateBegin(
+            token=token,
+            run_number=update.run_number,
+            round=update.round,
+            base_sha256=update.base_sha256,
+            total_bytes=update.total_bytes,
+            update_id=update.update_id,
+            num_samples=update.num_samples,
+            kind=update.kind,
+            metrics=update.metrics,
+            validation=update.validation,
+            seconds_train=update.seconds_train,
+        )
+
+
+async def _fail(stub: FederationStub, token: str, failure: TaskFailure) -> None:
+    call = stub.submit_update()
+    try:
+        failure.token = token
+        await call.write(failure)
+        await call.done_writing()
+        await call.read()
+    finally:
+        call.cancel()
+
+
+async def _prefer_status(receiving: asyncio.Task[UpdateReceipt], error: BaseException) -> None:
+    """Raise the status with which the server ended the call, or else the error of a write."""
+    if isinstance(error, WireError):
+        # A write that fails says nothing about why; the reading side is told.
+        await receiving
+    raise error

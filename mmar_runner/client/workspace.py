@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client's folder on disk: its lock, its session key, and the files of each run.
+
+Files are used again and again instead of being made anew: overwriting pages that the
+kernel already holds is cheaper than asking for new ones. Two files take turns for the
+global model, so that the next one can arrive while the last is still being read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.client.state import StateFolders
+from mmar_runner.errors import RefusedError, StorageError
+from mmar_runner.storage.atomic import translated, write_json_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SESSION_KEY_BYTES: Final = 32
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUpdate:
+    """A finished update that the server has not answered yet.
+
+    Attributes:
+        run_number: The run it belongs to.
+        round: Its round.
+        base_sha256: The model it was made from.
+        update_id: Names its bytes.
+        file: The file's name in the run's folder.
+        total_bytes: The file's size.
+        num_samples: How many samples it was trained on.
+        kind: ``weights`` or ``weight_diff``.
+        metrics: Of the local training.
+        validation: Of the received model.
+        seconds_train: How long training took.
+        mmar_digest: The MMAR that trained it.
+    """
+
+    run_number: int
+    round: int
+    base_sha256: str
+    update_id: str
+    file: str
+    total_bytes: int
+    num_samples: float
+    kind: str
+    seconds_train: float
+    mmar_digest: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    validation: Mapping[str, float] = field(default_factory=dict)
+
+
+class RunFiles:
+    """The files of one run: ``<client's folder>/run_<N>``."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder = folder
+        self.number = number
+        self.state = StateFolders(folder / "state")
+
+    @property
+    def trainer(self) -> Path:
+        """The folder that a trainer may use as it likes."""
+        return self.folder / "trainer"
+
+    @property
+    def update(self) -> Path:
+        """Where the trainer writes its update."""
+        return self.folder / "update.safetensors"
+
+    @property
+    def filtered_update(self) -> Path:
+        """The update after the outbound filters: what leaves the site."""
+        return self.folder / "update_filtered.safetensors"
+
+    @property
+    def filtered_model(self) -> Path:
+        """The global model after the inbound filters."""
+        return self.folder / "model_filtered.safetensors"
+
+    @property
+    def _pending(self) -> Path:
+        return self.folder / "pending.json"
+
+    def model(self, slot: int) -> Path:
+        """Return the file of one of the two slots for global models."""
+        return self.folder / f"model_{slot}.safetensors"
+
+    def log(self, role: str) -> Path:
+        """Return the file that gets what a child prints."""
+        return self.folder / "logs" / f"{role}.log"
+
+    def create(self) -> None:
+        """Make the folders.
+
+        Raises:
+            StorageError: The folder cannot be written.
+        """
+        with translated(self.folder):
+            self.trainer.mkdir(parents=True, exist_ok=True)
+        self.state.create()
+
+    def keep_pending(self, update: PendingUpdate) -> None:
+        """Remember a finished update until it is answered.
+
+        It need not survive the machine: the boot id tells whether it has to be
+        trusted, since without a sync its bytes may be lost while its name is not.
+        """
+        write_json_atomic(self._pending, {"boot_id": boot_id(), "update": asdict(update)})
+
+    def pending(self, *, mmar_digest: str) -> PendingUpdate | None:
+        """Return the unanswered update of this run, if it is still worth sending."""
+        try:
+            kept = json.loads(self._pending.read_bytes())
+            update = PendingUpdate(**kept["update"])
+            size = (self.folder / update.file).stat().st_size
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # there is none, or it is damaged: the round is trained again
+        trusted = kept.get("boot_id") == boot_id() and size == update.total_bytes
+        ours = update.run_number == self.number and update.mmar_digest == mmar_digest
+        return update if trusted and ours else None
+
+    def forget_pending(self) -> None:
+        """Forget the update that was answered."""
+        with translated(self._pending):
+            self._pending.unlink(missing_ok=True)
+
+
+class ClientWorkspace:
+    """The folder of one client, used by one session at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the folder for this process.
+
+        Raises:
+            RefusedError: NAME_TAKEN, another session of that name works in it.
+            StorageError: It cannot be written.
+        """
+        with translated(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            descriptor = os.open(self.path / ".lock", flags, 0o600)
+        try:
+            _lock(descriptor, self.path, name)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def session_key(self) -> bytes:
+        """Return the random key by which the server knows this client again.
+
+        Raises:
+            StorageError: It cannot be read or written, or others may read it.
+        """
+        path = self.path / "session.key"
+        with translated(path):
+            if not path.exists():
+                _write_secret(path, secrets.token_bytes(SESSION_KEY_BYTES))
+            if path.stat().st_mode & 0o077:
+                msg = f"{path} can be read by others"
+                raise StorageError(msg, hint=f"chmod 600 {path}")
+            return path.read_bytes()
+
+    def run(self, number: int) -> RunFiles:
+        """Return the files of a run, its folders made."""
+        files = RunFiles(self.path / f"run_{number}", number)
+        files.create()
+        return files
+
+
+def boot_id() -> str:
+    """Return what changes whenever the machine starts anew; empty if unknown."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _lock(descriptor: int, path: Path, name: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        msg = f"the client name {name!r} is taken: another session works in {path}"
+        hint = "choose another --name or --workspace, or stop that session"
+        raise RefusedError(msg, reason="NAME_TAKEN", hint=hint) from error
+
+
+def _write_secret(path: Path, data: bytes) -> None:
+    # Written beside and renamed: a key that was half written is never read.
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    temporary.rename(path)
