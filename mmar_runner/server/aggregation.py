@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from mmar_runner.errors import RunFailedError
-from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
-from mmar_runner.storage.safetensors_format import numpy_dtype
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
 if TYPE_CHECKING:
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
-    from mmar_runner.storage.safetensors_format import TensorInfo
+    from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator
+    from mmar_runner.storage.header import TensorInfo
+
+    from mmar_runner.storage.tensor_bytes import TensorBytes
 
     Block = npt.NDArray[Any]
+    BlockReader = TensorReader | TensorBytes
 
 #: Bytes of all updates' blocks together.
 _BLOCK_BUDGET: Final = 64 << 20
@@ -49,7 +52,7 @@ class Update:
     """
 
     contribution: Contribution
-    open: Callable[[], TensorReader]
+    open: Callable[[], BlockReader]
 
 
 def aggregate(
@@ -199,7 +202,7 @@ class _Opened:
     def __init__(self, updates: Sequence[Update]) -> None:
         self._updates = updates
         self._stack = ExitStack()
-        self._readers: dict[int, TensorReader] = {}
+        self._readers: dict[int, BlockReader] = {}
 
     def __enter__(self) -> _Opened:
         return self
@@ -207,14 +210,15 @@ class _Opened:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def reader(self, index: int) -> TensorReader:
+    def reader(self, index: int) -> BlockReader:
         """Return an open reader of the index-th update."""
         reader = self._readers.get(index)
         if reader is None:
             if len(self._readers) >= _OPEN_FILES:
                 self._stack.close()
                 self._readers.clear()
-            reader = self._stack.enter_context(self._updates[index].open())
+            reader = self._updates[index].open()
+            self._stack.push(reader)
             self._readers[index] = reader
         return reader
 

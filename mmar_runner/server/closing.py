@@ -16,6 +16,7 @@ from mmar_runner.server.models import ModelFile
 from mmar_runner.server.record import Kind
 from mmar_runner.server.summary import round_summary, weighted_metrics
 from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
@@ -116,13 +117,13 @@ class RoundCloser:
         )
         return ModelFile.load(destination, sha256), weights
 
-    def _open(self, current: OpenRound, update: AcceptedUpdate) -> TensorReader:
+    def _open(self, current: OpenRound, update: AcceptedUpdate) -> TensorReader | TensorBytes:
         inline = current.inline.get(update.client)
         if inline is None:
             return TensorReader(self.spool.path(update.round, update.client))
         if inline.data is not None:
-            return TensorReader(inline.data)
-        return TensorReader(self.journal.blob(inline.recorded.result()))
+            return TensorBytes(inline.data)
+        return TensorBytes(self.journal.blob(inline.recorded.result()))
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
         every = self.settings.server.validate_every

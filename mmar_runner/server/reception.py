@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mmar_runner.errors import (
     DigestError,
@@ -41,14 +41,17 @@ from mmar_runner.wire.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.members import Members
     from mmar_runner.storage.model_schema import ModelSchema
-    from mmar_runner.storage.spool import Spool, SpoolFile
+    from mmar_runner.storage.spool import Spool
+    from mmar_runner.storage.spool_file import SpoolFile
     from mmar_runner.wire.codec import Chunk
     from mmar_runner.wire.server import UpdateStream
+
+_T = TypeVar("_T")
 
 #: Uploads that may stream at once; the others wait for their turn.
 _BULK_UPLOADS: Final = 4
@@ -200,7 +203,7 @@ class Reception:
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> asyncio.Future[int]:
         begin = sender.begin
-        file: SpoolFile = await self._run(
+        file = await self._run(
             self._spool.open,
             begin.round,
             sender.client,
@@ -249,7 +252,7 @@ class Reception:
         await self._run(_write_batch, file, batch)
         return item.sha256
 
-    def _run(self, call: object, *args: object) -> asyncio.Future[object]:
+    def _run(self, call: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
         return asyncio.get_running_loop().run_in_executor(self._disk, partial(call, *args))
 
     def _accept(

@@ -177,9 +177,8 @@ class _Run:
 
     async def _until_ended(self, stop: asyncio.Event) -> tuple[str, str]:
         waiting = asyncio.ensure_future(stop.wait())
-        await asyncio.wait(
-            {waiting, self._coordinator.ended}, return_when=asyncio.FIRST_COMPLETED
-        )
+        both: set[asyncio.Future[Any]] = {waiting, self._coordinator.ended}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not self._coordinator.ended.done():
             self._coordinator.stop("the server was asked to stop")

@@ -14,6 +14,7 @@ from mmar_runner.storage.safetensors_format import read_header
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.children.spec import Role
     from mmar_runner.mmar.spec import ComponentSpec
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder
@@ -35,11 +36,16 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
         _copy(checkpoint, partial)
     elif checkpoint is not None:
         await _persist(
-            settings, folder, "convert", checkpoint=str(checkpoint), destination=str(partial)
+            settings,
+            folder,
+            "convert",
+            {"checkpoint": str(checkpoint), "destination": str(partial)},
         )
     else:
         seed = derive_seed(settings.run_seed, "initial model")
-        await _persist(settings, folder, "initial_model", destination=str(partial), seed=seed)
+        await _persist(
+            settings, folder, "initial_model", {"destination": str(partial), "seed": seed}
+        )
     read_header(partial)
     partial.rename(destination)
 
@@ -49,7 +55,7 @@ async def export_model(settings: ServerSettings, folder: RunFolder, model: Path)
     if settings.server.model_persistor is None:
         return None
     answer = await _persist(
-        settings, folder, "export", model=str(model), folder=str(folder.models)
+        settings, folder, "export", {"model": str(model), "folder": str(folder.models)}
     )
     return answer.get("file")
 
@@ -97,7 +103,7 @@ def _copy(source: Path, destination: Path) -> None:
 
 
 async def _persist(
-    settings: ServerSettings, folder: RunFolder, method: str, **params: Any
+    settings: ServerSettings, folder: RunFolder, method: str, params: dict[str, Any]
 ) -> dict[str, Any]:
     persistor = settings.server.model_persistor
     if persistor is None:
@@ -113,7 +119,7 @@ async def _persist(
 
 
 def _child_spec(
-    settings: ServerSettings, folder: RunFolder, role: str, component: ComponentSpec
+    settings: ServerSettings, folder: RunFolder, role: Role, component: ComponentSpec
 ) -> ChildSpec:
     spec = settings.spec
     return ChildSpec(

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real server and a real stub: what is refused, what breaks, what arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mmar_runner.errors import (
+    NonFiniteError,
+    RefusedError,
+    SchemaMismatchError,
+    UnreachableError,
+    UsageError,
+    WireError,
+)
+from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.messages import (
+    GetModelRequest,
+    HeartbeatReply,
+    HeartbeatRequest,
+    ModelHeader,
+    QuitReply,
+    QuitRequest,
+    RegisterReply,
+    RegisterRequest,
+    ResultReply,
+    ResultRequest,
+    UpdateBegin,
+    UpdateCommit,
+    UpdateReady,
+    UpdateReceipt,
+)
+from mmar_runner.wire.server import FederationServicer, UpdateStream, bind, build_server
+from mmar_runner.wire.status import STATUS_OF_REASON
+from mmar_runner.wire.stub import FederationStub
+
+if TYPE_CHECKING:
+    from mmar_runner.wire.codec import ModelItem
+
+
+class Servicer(FederationServicer):
+    """Answers as its calls say it should."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+
+    async def register(self, request: RegisterRequest) -> RegisterReply:
+        if request.client_name == "taken":
+            raise RefusedError("it is taken", reason="NAME_TAKEN", hint="wähle another")
+        return RegisterReply(token=request.client_name)
+
+    async def quit(self, request: QuitRequest) -> QuitReply:
+        raise ValueError(f"a secret: {request.token}")
+
+    async def heartbeat(self, request: HeartbeatRequest) -> HeartbeatReply:
+        await asyncio.Event().wait()
+        return HeartbeatReply()
+
+    async def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
+        yield ModelHeader(round=request.after_round + 1)
+        for number in range(3):
+            yield bytes([number]) * 100_000
+        if request.model_id == "broken":
+            raise NonFiniteError("tensor 'w' holds NaN")
+
+    async def submit_update(self, stream: UpdateStream) -> None:
+        while (part := await stream.read()) is not None:
+            if isinstance(part, UpdateBegin):
+                await stream.write(UpdateReady(credits=8))
+            elif isinstance(part, UpdateCommit):
+                await stream.write(UpdateReceipt(round=1))
+                return
+            else:
+                self.received += part
+                if part[:3] == b"bad":
+                    raise SchemaMismatchError("tensor 'w' is missing")
+
+    async def send_result(self, request: ResultRequest) -> ResultReply:
+        return ResultReply(reply=request.result)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[Servicer, FederationStub, str]]:
+    servicer = Servicer()
+    server = build_server(servicer)
+    address = bind(server, "127.0.0.1:0")
+    await server.start()
+    channel = open_channel(address)
+    try:
+        yield servicer, FederationStub(channel, address), address
+    finally:
+        await channel.close()
+        await server.stop(0)
+
+
+def test_a_refusal_keeps_its_reason_and_hint() -> None:
+    async def scenario() -> None:
+        async with serving() as (_, stub, _address):
+            assert (await stub.register(RegisterRequest(client_name="site-1"))).token == "site-1"
+            with pytest.raises(RefusedError, match="it is taken") as caught:
+                await stub.register(RegisterRequest(client_name="taken"))
+            assert caught.value.reason == "NAME_TAKEN"
+            assert caught.value.hint == "wähle another"
+
+    asyncio.run(scenario())
+
+
+def test_an_unexpected_error_tells_a_peer_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with serving() as (_, stub, _address):
+            with pytest.raises(RefusedError) as caught:
+                await stub.quit(QuitRequest(token="t0k3n"))
+            assert caught.value.reason == "INTERNAL"
+            assert "t0k3n" not in caught.value.message
+
+    asyncio.run(scenario())
+    assert "a secret" in caplog.text
+
+
+def test_nobody_there_and_nobody_answering_are_unreachable() -> None:
+    async def scenario() -> None:
+        nobody = FederationStub(open_channel("127.0.0.1:1"), "127.0.0.1:1")
+        with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1"):
+            await nobody.register(RegisterRequest(), timeout=5)
+        async with serving() as (_, stub, _address):
+            with pytest.raises(UnreachableError):
+                await stub.heartbeat(HeartbeatRequest(), timeout=0.2)
+
+    asyncio.run(scenario())
+
+
+def test_a_model_arrives_whole_and_in_order() -> None:
+    async def scenario() -> None:
+        async with serving() as (_, stub, _address):
+            header, *chunks = [part async for part in stub.get_model(GetModelRequest())]
+            assert isinstance(header, ModelHeader)
+            assert b"".join(bytes(c) for c in chunks) == b"".join(
+                bytes([n]) * 100_000 for n in range(3)
+            )
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_breaks_off_is_an_error_not_data() -> None:
+    async def scenario() -> None:
+        async with serving() as (_, stub, _address):
+            with pytest.raises(RefusedError) as caught:
+                async for _part in stub.get_model(GetModelRequest(model_id="broken")):
+                    pass
+            assert caught.value.reason == "NON_FINITE"
+
+    asyncio.run(scenario())
+
+
+def test_an_update_is_received_and_gets_one_receipt() -> None:
+    async def scenario() -> None:
+        async with serving() as (servicer, stub, _address):
+            call = stub.submit_update()
+            await call.write(UpdateBegin(round=1))
+            assert await call.read() == UpdateReady(credits=8)
+            await call.write(b"one")
+            await call.write(memoryview(b"two"))
+            await call.write(UpdateCommit())
+            assert await call.read() == UpdateReceipt(round=1)
+            assert await call.read() is None
+            assert servicer.received == b"onetwo"
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_update_says_why_to_whoever_reads() -> None:
+    async def scenario() -> None:
+        async with serving() as (_, stub, _address):
+            call = stub.submit_update()
+            await call.write(UpdateBegin(round=1))
+            await call.read()
+            await call.write(b"bad")
+            with pytest.raises(RefusedError, match="tensor 'w' is missing") as caught:
+                await call.read()
+            assert caught.value.reason == "SCHEMA"
+            with pytest.raises(WireError):
+                await call.write(b"more")
+
+    asyncio.run(scenario())
+
+
+def test_two_servers_cannot_share_a_port() -> None:
+    async def scenario() -> None:
+        async with serving() as (servicer, _stub, address):
+            with pytest.raises(UsageError, match="cannot listen") as caught:
+                bind(build_server(servicer), address)
+            assert caught.value.reason == "ADDRESS_IN_USE"
+            assert caught.value.exit_code == 2
+
+    asyncio.run(scenario())
+
+
+def test_every_reason_is_an_upper_case_id() -> None:
+    assert all(reason.replace("_", "").isupper() for reason in STATUS_OF_REASON)
