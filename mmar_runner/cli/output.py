@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +18,7 @@ from mmar_runner.errors import MmarRunnerError, TaskFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @dataclass(slots=True)
@@ -77,6 +75,11 @@ def echo_error(error: MmarRunnerError, invocation: Invocation) -> None:
 
 def write_traceback(error: BaseException) -> Path:
     """Write an unexpected error's traceback to a file of its own and return its path."""
+    # Deferred: both cost more than the rest of `--help`, and are for bugs only.
+    import tempfile  # noqa: PLC0415
+    import traceback  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="mmar-runner-", suffix=".traceback", delete=False, encoding="utf-8"
     ) as file:
