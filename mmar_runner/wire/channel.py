@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import grpc
 import grpc.aio
 
 from mmar_runner.wire import limits
-
-if TYPE_CHECKING:
-    import grpc
 
 _CLIENT_OPTIONS: Final = (
     ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
@@ -27,6 +25,9 @@ _CLIENT_OPTIONS: Final = (
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", limits.LOOKAHEAD_BYTES),
     ("grpc.enable_http_proxy", 0),
+    # Every channel has a connection of its own: sessions that share a process must not
+    # share a connection, whose number of streams is limited.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
