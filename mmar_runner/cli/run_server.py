@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner.cli.addresses import require_loopback
-from mmar_runner.cli.output import json_option
+from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.validated import parse_settings, validated
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
@@ -142,7 +141,7 @@ def _stop_or_die(stop: asyncio.Event, number: int) -> None:
 
 def _conclude(outcome: RunOutcome, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(outcome.summary))
+        echo_json(outcome.summary)
     summary = outcome.run_folder / "summary.json"
     if outcome.status == "failed":
         msg = f"the run failed: {outcome.reason}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator
     from mmar_runner.storage.header import TensorInfo
-
     from mmar_runner.storage.tensor_bytes import TensorBytes
 
     Block = npt.NDArray[Any]
@@ -204,7 +203,7 @@ class _Opened:
         self._stack = ExitStack()
         self._readers: dict[int, BlockReader] = {}
 
-    def __enter__(self) -> _Opened:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

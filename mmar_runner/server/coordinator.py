@@ -169,7 +169,9 @@ class Coordinator:
         """
         current = self.round
         if current is None or current.closing or current.number != number:
-            now = "no round is open" if current is None else f"the current round is {current.number}"
+            now = (
+                "no round is open" if current is None else f"the current round is {current.number}"
+            )
             msg = f"round {number} takes no updates: {now}"
             raise RefusedError(msg, reason="ROUND_MISMATCH", hint="ask for the current model")
         return current
@@ -336,4 +338,3 @@ def _is_new(current: OpenRound, invitation: Invitation, after_round: int) -> boo
     if current.number > after_round:
         return True
     return current.number == after_round and invitation.attempt > 1 and not invitation.delivered
-

@@ -102,9 +102,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, digest: str) -> Op
         "model_sha256": model.sha256,
     }
     journal.append(Kind.RUN_STARTED, record).result()
-    state = RunState(
-        digest=digest, seed=settings.run_seed, round=start, model_sha256=model.sha256
-    )
+    state = RunState(digest=digest, seed=settings.run_seed, round=start, model_sha256=model.sha256)
     return OpenedRun(folder, journal, state, model, schema, models, resumed=False)
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from mmar_runner.errors import (
     DigestError,
     FormatError,
-    MmarRunnerError,
     NonFiniteError,
     ProtocolError,
     RefusedError,
@@ -223,9 +222,7 @@ class Reception:
             await self._run(file.close)
         return self._accept(sender, digest, None)
 
-    async def _receive_chunks(
-        self, sender: _Sender, stream: UpdateStream, file: SpoolFile
-    ) -> str:
+    async def _receive_chunks(self, sender: _Sender, stream: UpdateStream, file: SpoolFile) -> str:
         """Write chunks as they come; return the sha256 that the sender commits to.
 
         One batch is written while the next arrives. What is outstanding is always
@@ -255,9 +252,7 @@ class Reception:
     def _run(self, call: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
         return asyncio.get_running_loop().run_in_executor(self._disk, partial(call, *args))
 
-    def _accept(
-        self, sender: _Sender, digest: str, data: bytes | None
-    ) -> asyncio.Future[int]:
+    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> asyncio.Future[int]:
         begin = sender.begin
         update = AcceptedUpdate(
             client=sender.client,

@@ -138,7 +138,7 @@ class ClientRegistry:
 
 def _check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None:
-        msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit"
+        msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', a letter or digit first"
         raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")
 
 

@@ -50,9 +50,7 @@ class ResultDesk:
         result = _parse(payload)
         context = ResultContext(client, self._folder.number, self._folder.path)
         loop = asyncio.get_running_loop()
-        reply = await loop.run_in_executor(
-            self._thread, processor.process, topic, result, context
-        )
+        reply = await loop.run_in_executor(self._thread, processor.process, topic, result, context)
         return json.dumps(dict(reply)).encode()
 
     async def close(self) -> None:

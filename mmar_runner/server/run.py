@@ -221,11 +221,11 @@ class _Run:
         )
         return Servicer(
             welcome,
-            self._coordinator,
-            self._members,
-            self._downloads,
-            self._reception,
-            self._results,
+            coordinator=self._coordinator,
+            members=self._members,
+            downloads=self._downloads,
+            reception=self._reception,
+            results=self._results,
         )
 
     def _make_summary(self) -> Summary:
@@ -284,7 +284,7 @@ def _raise_file_limit(max_num_clients: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and needed > hard:
         most = max((hard - _FILES_BESIDES) // _FILES_PER_CLIENT, 0)
-        msg = f"max_num_clients is {max_num_clients}, but this machine's limit of open files is {hard}"
+        msg = f"max_num_clients is {max_num_clients}, but the limit of open files is {hard}"
         hint = f"set max_num_clients to at most {most}, or raise the limit (ulimit -Hn)"
         raise UsageError(msg, hint=hint, reason="FILE_LIMIT")
     if soft < needed:

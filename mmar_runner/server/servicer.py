@@ -44,6 +44,7 @@ class Servicer(FederationServicer):
     def __init__(
         self,
         welcome: RegisterReply,
+        *,
         coordinator: Coordinator,
         members: Members,
         downloads: Downloads,

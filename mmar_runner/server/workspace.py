@@ -145,5 +145,5 @@ def _copy_read_only(source: Path, destination: Path) -> None:
     partial.rename(destination)
 
 
-def _ignore_models(folder: str, names: list[str]) -> list[str]:
+def _ignore_models(_folder: str, names: list[str]) -> list[str]:
     return [name for name in names if name == "models" or name.startswith(".")]

@@ -35,6 +35,7 @@ ReplyItem: TypeAlias = UpdateReady | UpdateCredit | UpdateReceipt
 _Message = TypeVar("_Message", ModelPart, UpdatePart, UpdateReply)
 
 _DATA_TAG: Final = 0x12  # field 2, length-delimited
+_VARINT_LOW: Final = 0x7F  # the seven bits that a byte of a varint carries
 _VARINT_BYTES: Final = 5  # enough for any 32-bit length
 
 
@@ -42,8 +43,8 @@ def frame_chunk(chunk: Chunk) -> bytes:
     """Return a chunk as an encoded message whose only field is ``data``."""
     prefix = bytearray((_DATA_TAG,))
     length = len(chunk)
-    while length > 0x7F:
-        prefix.append(length & 0x7F | 0x80)
+    while length > _VARINT_LOW:
+        prefix.append(length & _VARINT_LOW | 0x80)
         length >>= 7
     prefix.append(length)
     return b"".join((prefix, chunk))
@@ -54,8 +55,8 @@ def unframe_chunk(message: bytes) -> memoryview:
     length = shift = 0
     for position in range(1, min(len(message), 1 + _VARINT_BYTES)):
         byte = message[position]
-        length |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the last byte of a varint
+        length |= (byte & _VARINT_LOW) << shift
+        if byte <= _VARINT_LOW:  # the last byte of a varint
             if position + 1 + length != len(message):
                 break
             return memoryview(message)[position + 1 :]
