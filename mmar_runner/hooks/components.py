@@ -216,9 +216,7 @@ def _import_hint(description: ComponentDescription, error: Exception) -> str:
     return "`mmar-runner plugins doctor` shows what is wrong with installed plugins"
 
 
-def _not_found(
-    catalog: ComponentCatalog, kind: ComponentKind, name: str
-) -> ComponentNotFoundError:
+def _not_found(catalog: ComponentCatalog, kind: ComponentKind, name: str) -> ComponentNotFoundError:
     others = [str(k) for k in catalog.kinds_of(name)]
     close = difflib.get_close_matches(name, catalog.names(kind), n=1)
     if others:

@@ -107,6 +107,4 @@ def _from_file(path: Path) -> Candidate:
         package = private_package("plugins", path.parent)
         return importlib.import_module(f"{package}.{path.stem}")
 
-    return Candidate(
-        name=path.stem, distribution=str(path), version="", source="file", load=load
-    )
+    return Candidate(name=path.stem, distribution=str(path), version="", source="file", load=load)

@@ -69,9 +69,7 @@ class LoadedPlugins:
             return
         self.registry.accept(registrar)
         self._plugins.append(
-            PluginInfo(
-                candidate.name, candidate.distribution, candidate.version, candidate.source
-            )
+            PluginInfo(candidate.name, candidate.distribution, candidate.version, candidate.source)
         )
 
     def notify(self, event: RunEvent) -> Sequence[PluginFailure]:

@@ -99,7 +99,7 @@ class Registrar:
         self._claim(description)
         self.descriptions.append(description)
 
-    def _checked_target(self, target: str, name: str, *, prefix: bool) -> str:
+    def _checked_target(self, target: Any, name: str, *, prefix: bool) -> str:
         if prefix and not target:
             return ""
         if prefix or not isinstance(target, str) or not _TARGET.fullmatch(target):
@@ -129,7 +129,7 @@ def _checked_kind(kind: ComponentKind | str, name: str) -> ComponentKind:
         raise PluginLoadError(message, hint=f"kinds are {known}") from error
 
 
-def _checked_name(name: str, *, prefix: bool) -> str:
+def _checked_name(name: Any, *, prefix: bool) -> str:
     pattern = _PREFIX if prefix else _NAME
     if isinstance(name, str) and pattern.fullmatch(name):
         return name
@@ -141,7 +141,7 @@ def _checked_name(name: str, *, prefix: bool) -> str:
     raise PluginLoadError(f"{name!r} cannot be the name of a component", hint=hint)
 
 
-def _checked_aliases(aliases: Iterable[str], name: str) -> tuple[str, ...]:
+def _checked_aliases(aliases: Iterable[Any], name: str) -> tuple[str, ...]:
     if isinstance(aliases, str):
         message = f"component {name!r}: aliases is one string"
         raise PluginLoadError(message, hint=f"write aliases=[{aliases!r}]")
@@ -153,9 +153,7 @@ def _checked_aliases(aliases: Iterable[str], name: str) -> tuple[str, ...]:
     return checked
 
 
-def _checked_schema(
-    schema: Mapping[str, Any] | None, name: str, *, prefix: bool
-) -> dict[str, Any]:
+def _checked_schema(schema: Any, name: str, *, prefix: bool) -> dict[str, Any]:
     if schema is None:
         schema = {}
     if not isinstance(schema, Mapping):

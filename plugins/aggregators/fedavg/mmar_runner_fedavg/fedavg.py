@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
+
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator
 
@@ -90,7 +91,7 @@ class FedAvg(TensorwiseAggregator):
     def fold(
         self,
         accumulator: npt.NDArray[np.float64],
-        name: str,
+        name: str,  # noqa: ARG002 - the interface's signature
         tensor: npt.NDArray[Any],
         weight: float,
     ) -> None:
@@ -102,7 +103,7 @@ class FedAvg(TensorwiseAggregator):
     def finish(
         self,
         accumulator: npt.NDArray[np.float64],
-        name: str,
+        name: str,  # noqa: ARG002 - the interface's signature
         weights: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Divide by the sum of the weights; the accumulator becomes the result."""
