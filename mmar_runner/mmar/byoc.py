@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Code that an MMAR brings: found by the existence of files, never imported."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from mmar_runner.mmar.finding import Findings, did_you_mean
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.folder import MmarFolder
+
+_CUSTOM = "custom/"
+_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What an MMAR may hold without bringing code.
+_DATA_SUFFIXES = frozenset(
+    ".bmp .ckpt .config .conf .cfg .csv .data .frozen .gif .gz .h5 .hdf5 .html .index .ini .jpeg"
+    " .jpg .json .jsonl .log .md .meta .nii .npy .npz .onnx .parquet .pb .pdf .png .pt .rst"
+    " .safetensors .svg .tiff .tif .toml .ts .tsv .txt .xml .yaml .yml .zst".split()
+)
+_DATA_NAMES = frozenset({"license", "licence", "notice", "readme", "changelog", "authors"})
+_TAKEN = frozenset({"mmar_runner", "numpy", "torch", "grpc", "google", "pluggy", "jsonschema"})
+_Problem = tuple[str, str, str | None]
+
+
+def is_data(file: str) -> bool:
+    """Return True if a file is data by its suffix (an allow-list), not code."""
+    path = PurePosixPath(file)
+    if path.suffix:
+        in_commands = file.startswith("commands/") and path.suffix in {".sh", ".bat"}
+        return path.suffix.lower() in _DATA_SUFFIXES or in_commands
+    return path.name.lower() in _DATA_NAMES
+
+
+class ByocModules:
+    """What lies in ``custom/``, and what else in an MMAR may be code."""
+
+    def __init__(self, folder: MmarFolder) -> None:
+        self._folder = folder
+        self.code_files = [f for f in folder.files if f.startswith(_CUSTOM) or not is_data(f)]
+        self._modules = {
+            f[len(_CUSTOM) :] for f in folder.files if f.startswith(_CUSTOM) and f.endswith(".py")
+        }
+
+    @property
+    def present(self) -> bool:
+        """True if the MMAR brings code."""
+        return bool(self.code_files)
+
+    def problem(self, dotted: str) -> _Problem | None:
+        """Return code, message and hint of why a class path is no code of the MMAR's own."""
+        *package, name = dotted.split(".")
+        if not package or not all(_PART.fullmatch(part) for part in (*package, name)):
+            return "MMAR503", f"'{dotted}' is not a dotted class path.", "Write module.Class."
+        file = self._file("/".join(package))
+        if file is None:
+            return self._no_module(dotted, package)
+        text = self._folder.read_bytes(_CUSTOM + file, self._folder.limits.file_bytes).decode(
+            errors="replace"
+        )
+        if re.search(rf"\b{name}\b", text) or "import *" in text:
+            return None
+        classes = re.findall(r"^class\s+(\w+)", text, re.MULTILINE)
+        hint = did_you_mean(name, classes) or (f"It has: {', '.join(classes)}." if classes else None)
+        return "MMAR509", f"custom/{file} has no '{name}'.", hint or "Define the class there."
+
+    def report(self, findings: Findings) -> None:
+        """Say which files are code."""
+        for file in self.code_files:
+            if file.startswith(_CUSTOM):
+                message = "The MMAR brings code; sites decide whether they run it."
+                findings.add("MMAR614", message, file=file)
+            else:
+                message = "A file that is not known to be data counts as code."
+                hint = "Move code to custom/; remove what does not belong to the job."
+                findings.add("MMAR622", message, file=file, hint=hint)
+        for module in sorted({m.split("/")[0].removesuffix(".py") for m in self._modules}):
+            if module in _TAKEN or module in sys.stdlib_module_names:
+                message = f"The module '{module}' has the name of an installed module."
+                file = self._file(module) or module
+                findings.add("MMAR510", message, file=_CUSTOM + file, hint="Rename it.")
+
+    def _file(self, slashed: str) -> str | None:
+        for candidate in (f"{slashed}.py", f"{slashed}/__init__.py"):
+            if candidate in self._modules:
+                return candidate
+        return None
+
+    def _no_module(self, dotted: str, package: list[str]) -> _Problem:
+        near = did_you_mean(".".join(package), self._names())
+        if near is not None or len(package) == 1:
+            message = f"'{dotted}': there is no custom/{'/'.join(package)}.py, and no plugin offers it."
+            have = f"custom/ has: {', '.join(self._names())}." if self._modules else None
+            return "MMAR508", message, near or have
+        return "MMAR503", f"No installed plugin offers or allows '{dotted}'.", None
+
+    def _names(self) -> list[str]:
+        return sorted(m.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for m in self._modules)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one table of finding codes. Codes are stable; each has a section in the docs.
+
+The hundreds say what a code is about: 1 reading, 2 generations, 3 variables,
+4 the shape of files, 5 components, 6 sense across files, 7 the site's policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a code means.
+
+    Attributes:
+        severity: What its findings are, unless the finding says otherwise.
+        title: What is wrong, in a few words.
+        old_archive: A warning that ``"strict": true`` turns into an error.
+    """
+
+    severity: Severity
+    title: str
+    old_archive: bool = False
+
+
+_E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+CODES: dict[str, Code] = {
+    "MMAR101": Code(_E, "The folder cannot be read"),
+    "MMAR102": Code(_E, "A required file is missing"),
+    "MMAR103": Code(_E, "A link leaves the folder, or leads nowhere"),
+    "MMAR104": Code(_E, "Something is not a plain file or folder"),
+    "MMAR105": Code(_E, "A file is too large"),
+    "MMAR106": Code(_E, "The folder holds too much"),
+    "MMAR107": Code(_E, "A file name is not safe"),
+    "MMAR108": Code(_E, "A file cannot be read"),
+    "MMAR110": Code(_E, "Not valid JSON"),
+    "MMAR111": Code(_W, "A key stands twice in one object", old_archive=True),
+    "MMAR112": Code(_E, "A number is not finite"),
+    "MMAR113": Code(_E, "The file begins with a byte-order mark"),
+    "MMAR114": Code(_E, "The file is not UTF-8"),
+    "MMAR115": Code(_E, "The JSON is nested too deeply"),
+    "MMAR116": Code(_E, "The JSON holds too many values"),
+    "MMAR201": Code(_E, "The job is in another system's format"),
+    "MMAR202": Code(_E, "The format_version is unknown"),
+    "MMAR203": Code(_W, "Server and client files are of different generations"),
+    "MMAR210": Code(_N, "An older key was upgraded"),
+    "MMAR211": Code(_N, "A key has no effect here"),
+    "MMAR212": Code(_N, "An older component is not needed here"),
+    "MMAR301": Code(_W, "Nothing defines a variable"),
+    "MMAR302": Code(_E, "Variables refer to each other in a circle"),
+    "MMAR303": Code(_W, "A setting is used nowhere"),
+    "MMAR304": Code(_W, "An expression is never evaluated"),
+    "MMAR401": Code(_E, "A required key is missing"),
+    "MMAR402": Code(_E, "A value has the wrong type"),
+    "MMAR403": Code(_E, "A value is not allowed"),
+    "MMAR404": Code(_W, "A key is unknown"),
+    "MMAR501": Code(_E, "A component is not installed"),
+    "MMAR502": Code(_E, "A component is of another kind"),
+    "MMAR503": Code(_E, "A class path leads to nothing that is installed"),
+    "MMAR504": Code(_E, "A component has neither name nor path"),
+    "MMAR505": Code(_W, "A component has both name and path", old_archive=True),
+    "MMAR506": Code(_W, "A key was disabled by renaming it", old_archive=True),
+    "MMAR507": Code(_W, "A component declaration has an unknown key"),
+    "MMAR508": Code(_E, "A module is not in custom/"),
+    "MMAR509": Code(_E, "A module in custom/ does not mention the class"),
+    "MMAR510": Code(_W, "A module in custom/ has the name of another module"),
+    "MMAR511": Code(_E, "An argument is missing"),
+    "MMAR512": Code(_E, "An argument is unknown"),
+    "MMAR513": Code(_E, "An argument has the wrong type"),
+    "MMAR514": Code(_E, "An argument's value is not allowed"),
+    "MMAR515": Code(_N, "A component is named by an older name"),
+    "MMAR516": Code(_E, "A required component is switched off"),
+    "MMAR517": Code(_E, "A reference leads to nothing"),
+    "MMAR601": Code(_E, "Server and client name different tasks"),
+    "MMAR602": Code(_E, "The minimum of clients is above the maximum"),
+    "MMAR603": Code(_E, "There is no round to run"),
+    "MMAR604": Code(_E, "clients_per_round does not fit the bounds"),
+    "MMAR605": Code(_E, "Filters do not pair"),
+    "MMAR606": Code(_W, "A weight is given to a client that is not listed"),
+    "MMAR607": Code(_W, "Nobody answers a result topic"),
+    "MMAR608": Code(_E, "Nothing gives the initial model"),
+    "MMAR609": Code(_E, "The training configuration is missing"),
+    "MMAR610": Code(_E, "A path leaves the folder"),
+    "MMAR611": Code(_W, "The deadline ends the wait"),
+    "MMAR612": Code(_N, "Certificates come from the start-up kit"),
+    "MMAR613": Code(_W, "The logging configuration cannot be used"),
+    "MMAR614": Code(_N, "The MMAR brings code"),
+    "MMAR615": Code(_N, "The MMAR brings its own data list"),
+    "MMAR616": Code(_W, "Cross-site validation is only half switched on"),
+    "MMAR617": Code(_E, "Nothing validates on the server"),
+    "MMAR618": Code(_E, "Two handlers choose the best model"),
+    "MMAR619": Code(_W, "Only the first server is used"),
+    "MMAR620": Code(_E, "Aggregator and trainer do not fit"),
+    "MMAR621": Code(_E, "A file that is referred to is missing"),
+    "MMAR622": Code(_W, "Code lies outside custom/"),
+    "MMAR701": Code(_E, "The policy does not allow a class path"),
+    "MMAR702": Code(_E, "The policy allows no code in MMARs"),
+    "MMAR703": Code(_E, "The policy does not know this code"),
+    "MMAR704": Code(_E, "A mandatory filter is missing"),
+    "MMAR705": Code(_E, "The policy allows no data list in MMARs"),
+}

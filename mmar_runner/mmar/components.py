@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resolving component declarations, at any depth, without importing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmar_runner.interfaces.catalog import (
+    TRAINER_PARTS,
+    ComponentCatalog,
+    ComponentDescription,
+    ComponentKind,
+)
+from mmar_runner.mmar import aliases
+from mmar_runner.mmar.byoc import ByocModules
+from mmar_runner.mmar.document import Document
+from mmar_runner.mmar.finding import Findings, did_you_mean, pointer_text
+from mmar_runner.mmar.json_source import JsonPath
+from mmar_runner.mmar.nested_components import nested_places
+from mmar_runner.mmar.schema_check import Fault, faults
+from mmar_runner.mmar.spec import ComponentSpec
+
+_KEYS = ("name", "path", "args", "disabled")
+_RENAMED = frozenset({"path2", "name2", "args2", "regular_name", "regular_path", "change_args"})
+#: What trainers' parts carry beside their declaration; the trainer knows them.
+_PART_KEYS = frozenset(
+    {"ref", "rank", "log_label", "is_key_metric", "apply", "search", "data_list_file_path"}
+    | {"data_file_base_dir", "data_list_key"}
+)
+_ARGUMENT_CODES = {
+    "required": "MMAR511",
+    "unknown": "MMAR512",
+    "type": "MMAR513",
+    "value": "MMAR514",
+}
+
+
+def with_article(kind: ComponentKind) -> str:
+    """Return a kind in words: 'an aggregator'."""
+    words = kind.value.replace("_", " ")
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A declaration that was found out.
+
+    Attributes:
+        spec: What to build; None if it cannot be.
+        description: What the catalog says of it; None for BYOC.
+    """
+
+    spec: ComponentSpec | None = None
+    description: ComponentDescription | None = None
+
+
+NOTHING = Resolved()
+
+
+class Resolver:
+    """Resolves the declarations of one MMAR."""
+
+    def __init__(self, catalog: ComponentCatalog, byoc: ByocModules, findings: Findings) -> None:
+        self._catalog = catalog
+        self._byoc = byoc
+        self._findings = findings
+
+    def resolve(self, document: Document, path: JsonPath, kind: ComponentKind) -> Resolved:
+        """Resolve the declaration at a place; what is wrong with it becomes findings.
+
+        Nothing is found, and nothing said, where there is no object, where it is empty,
+        and where it is switched off.
+        """
+        declaration = document.get(path)
+        if not isinstance(declaration, dict) or not declaration:
+            return NOTHING
+        if self._switched_off(document, path, declaration):
+            return NOTHING
+        self._check_keys(document, path, declaration, kind)
+        if not self._has_identity(document, path, declaration):
+            return NOTHING
+        args = declaration.get("args", {})
+        if not isinstance(args, dict):
+            self._findings.at(document, (*path, "args"), "MMAR402", "'args' must be an object.")
+            return NOTHING
+        if "path" in declaration:
+            return self._by_path(document, path, kind, args)
+        return self._by_name(document, path, kind, args)
+
+    # -- the declaration itself ------------------------------------------------------
+
+    def _switched_off(self, document: Document, path: JsonPath, declaration: Any) -> bool:
+        switch = declaration.get("disabled", False)
+        if not isinstance(switch, bool):
+            where = (*path, "disabled")
+            if document.is_unresolved(where):
+                self._findings.raise_severity(document, where, "MMAR301")
+            else:
+                hint = "Write true or false without quotes."
+                message = "'disabled' must be true or false."
+                self._findings.at(document, where, "MMAR402", message, hint=hint)
+        return switch is True
+
+    def _check_keys(
+        self, document: Document, path: JsonPath, declaration: Any, kind: ComponentKind
+    ) -> None:
+        extra = _PART_KEYS if kind in TRAINER_PARTS else frozenset()
+        for key in declaration:
+            if key in _KEYS or key in extra or key.startswith(("_", "//", "#", "comment")):
+                continue
+            where = (*path, key)
+            if key in _RENAMED:
+                message = f"'{key}' looks like a key that was switched off by renaming it."
+                hint = 'Remove it; "disabled": true switches a component off.'
+                self._findings.at(document, where, "MMAR506", message, hint=hint, key=True)
+            else:
+                hint = did_you_mean(key, _KEYS) or "A component has name or path, args, disabled."
+                message = f"A component has no key '{key}'."
+                self._findings.at(document, where, "MMAR507", message, hint=hint, key=True)
+        if "name" in declaration and "path" in declaration:
+            message = "'name' and 'path' are both given; the path counts."
+            hint = "Remove one of them."
+            where = (*path, "name")
+            self._findings.at(document, where, "MMAR505", message, hint=hint, key=True)
+
+    def _has_identity(self, document: Document, path: JsonPath, declaration: Any) -> bool:
+        key = "path" if "path" in declaration else "name"
+        if key not in declaration:
+            message = "The component has neither 'name' nor 'path'."
+            hint = "Name it, or write {} for none."
+            self._findings.at(document, path, "MMAR504", message, hint=hint)
+            return False
+        where = (*path, key)
+        if document.is_unresolved(where):
+            self._findings.raise_severity(document, where, "MMAR301")
+            return False
+        if not isinstance(declaration[key], str) or not declaration[key]:
+            message = f"'{key}' must be text."
+            self._findings.at(document, where, "MMAR402", message)
+            return False
+        return True
+
+    # -- by name ---------------------------------------------------------------------
+
+    def _by_name(
+        self, document: Document, path: JsonPath, kind: ComponentKind, args: dict[str, Any]
+    ) -> Resolved:
+        where = (*path, "name")
+        name = str(document.get(where))
+        label, _, _ = name.partition("#")
+        found = self._catalog.find(kind, label if kind is ComponentKind.TRANSFORM else name)
+        if found is None:
+            self._not_installed(document, where, kind, name)
+            return NOTHING
+        if found.path_prefix:
+            message = f"'{name}' is a class path, not a name."
+            hint = 'Give it as "path".'
+            self._findings.at(document, where, "MMAR501", message, hint=hint)
+            return NOTHING
+        if found.name not in {name, label}:
+            message = f"'{name}' is an older name of '{found.name}'."
+            self._findings.at(document, where, "MMAR515", message)
+        return self._described(document, path, found, args, {"name": found.name})
+
+    def _not_installed(
+        self, document: Document, where: JsonPath, kind: ComponentKind, name: str
+    ) -> None:
+        others = [k for k in self._catalog.kinds_of(name) if k is not kind]
+        if others:
+            is_a = " and ".join(with_article(k) for k in others)
+            message = f"'{name}' is {is_a}, not {with_article(kind)}."
+            hint = self._available(kind)
+            self._findings.at(document, where, "MMAR502", message, hint=hint)
+            return
+        message = f"No installed plugin offers {with_article(kind)} named '{name}'."
+        self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
+
+    def _hint(self, kind: ComponentKind, name: str) -> str:
+        if name in aliases.OLDER_NAMES:
+            return f"An older component: {aliases.OLDER_NAMES[name]}."
+        broken = self._catalog.broken()
+        note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}." if broken else ""
+        return (did_you_mean(name, self._catalog.names(kind)) or self._available(kind)) + note
+
+    def _available(self, kind: ComponentKind) -> str:
+        names = self._catalog.names(kind)
+        words = kind.value.replace("_", " ")
+        return f"Installed {words}s: {', '.join(names)}." if names else f"No {words} is installed."
+
+    # -- by path ---------------------------------------------------------------------
+
+    def _by_path(
+        self, document: Document, path: JsonPath, kind: ComponentKind, args: dict[str, Any]
+    ) -> Resolved:
+        where = (*path, "path")
+        dotted = str(document.get(where))
+        found = self._catalog.find(kind, dotted)
+        if found is not None:
+            known = {"path": dotted} if found.path_prefix else {"name": found.name}
+            if not found.path_prefix and found.name != dotted:
+                message = f"'{dotted}' is an older name of '{found.name}'."
+                self._findings.at(document, where, "MMAR515", message)
+            return self._described(document, path, found, args, known)
+        problem = self._byoc.problem(dotted)
+        if problem is None:
+            return self._own_code(document, path, kind, dotted, args)
+        code, message, hint = problem
+        others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
+        if others:
+            is_a = " and ".join(with_article(k) for k in others)
+            code, message = "MMAR502", f"'{dotted}' is {is_a}, not {with_article(kind)}."
+        last = dotted.rpartition(".")[2]
+        hint = hint or self._hint(kind, last)
+        self._findings.at(document, where, code, message, hint=hint)
+        return NOTHING
+
+    def _own_code(
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        dotted: str,
+        args: dict[str, Any],
+    ) -> Resolved:
+        declaration = {"path": dotted, "args": args}
+        pointer = _pointer(document, path)
+        spec = ComponentSpec(kind, declaration, dotted, args, document.file, pointer, byoc=True)
+        return Resolved(spec)
+
+    # -- arguments -------------------------------------------------------------------
+
+    def _described(
+        self,
+        document: Document,
+        path: JsonPath,
+        found: ComponentDescription,
+        args: dict[str, Any],
+        identity: Mapping[str, str],
+    ) -> Resolved:
+        sound = self._check_args(document, path, found, args)
+        canonical = self._nested(document, (*path, "args"), found.args_schema, args)
+        if canonical is None or not sound:
+            return Resolved(None, found)
+        name = identity.get("path", found.name)
+        declaration = {**identity, "args": canonical}
+        pointer = _pointer(document, path)
+        spec = ComponentSpec(found.kind, declaration, name, canonical, document.file, pointer)
+        return Resolved(spec, found)
+
+    def _check_args(
+        self,
+        document: Document,
+        path: JsonPath,
+        found: ComponentDescription,
+        args: dict[str, Any],
+    ) -> bool:
+        sound = True
+        for fault in faults(found.args_schema, args):
+            where = (*path, "args", *fault.path)
+            sound = False
+            if document.is_unresolved(where):
+                self._findings.raise_severity(document, where, "MMAR301")
+            else:
+                self._argument(document, path, found, fault)
+        return sound
+
+    def _argument(
+        self, document: Document, path: JsonPath, found: ComponentDescription, fault: Fault
+    ) -> None:
+        where = (*path, "args", *fault.path)
+        if fault.kind == "required" and "args" not in document.get(path, {}):
+            where = path
+        name = f"{found.name} ({found.distribution} {found.version})".replace(" ( )", "")
+        inner = "/".join(str(part) for part in fault.path)
+        if fault.member is not None:
+            lead = f"{name}: argument {fault.message}"
+        else:
+            lead = f"{name}: argument '{inner}': {fault.message}" if inner else f"{name}: {fault.message}"
+        code = _ARGUMENT_CODES[fault.kind]
+        key = fault.kind == "unknown"
+        hint = fault.hint
+        self._findings.at(document, where, code, lead, hint=hint, key=key)
+
+    def _nested(
+        self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the arguments with canonical inner declarations; None if one is wrong."""
+        result, sound = _copy(args), True
+        for place, kind in nested_places(schema, args):
+            inner = self.resolve(document, (*path, *place), kind)
+            declared = document.get((*path, *place))
+            off = not declared or (isinstance(declared, dict) and declared.get("disabled") is True)
+            if inner.spec is None and not off:
+                sound = False
+            _put(result, place, dict(inner.spec.declaration) if inner.spec else None)
+        return result if sound else None
+
+
+def _pointer(document: Document, path: JsonPath) -> str:
+    return pointer_text(document.origin(path))
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _copy(v) for k, v in value.items()}
+    return [_copy(v) for v in value] if isinstance(value, list) else value
+
+
+def _put(target: Any, place: JsonPath, value: Any) -> None:
+    for part in place[:-1]:
+        target = target[part]
+    target[place[-1]] = value

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One configuration file on its way from text to canonical form.
+
+Substitution and upgrade change the value; a document remembers where every part
+came from, so that a finding always points at the file as its author wrote it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmar_runner.mmar.json_source import JsonPath, JsonSource
+
+
+@dataclass(slots=True)
+class Document:
+    """A parsed configuration file.
+
+    Attributes:
+        file: Path relative to the MMAR's root, with forward slashes.
+        source: The text and its positions.
+        value: The value as it stands now: substituted, then upgraded.
+        moves: Where a part of ``value`` stood in the file, by its present path.
+        unresolved: Paths (in the file) of strings that hold an undefined variable.
+        disabled: Paths (in the file) of components that are switched off.
+    """
+
+    file: str
+    source: JsonSource
+    value: dict[str, Any]
+    moves: dict[JsonPath, JsonPath] = field(default_factory=dict)
+    unresolved: set[JsonPath] = field(default_factory=set)
+
+    def origin(self, path: JsonPath) -> JsonPath:
+        """Return where a part of the present value stands in the file."""
+        for length in range(len(path), 0, -1):
+            moved = self.moves.get(path[:length])
+            if moved is not None:
+                return (*moved, *path[length:])
+        return path
+
+    def in_doubt(self, origin: JsonPath) -> bool:
+        """Return True if the value there, or around it, could not be read."""
+        doubtful = self.source.doubtful
+        return bool(doubtful) and any(origin[:n] in doubtful for n in range(len(origin) + 1))
+
+    def is_unresolved(self, path: JsonPath) -> bool:
+        """Return True if the value at a present path holds an undefined variable."""
+        return self.origin(path) in self.unresolved
+
+    def get(self, path: JsonPath, default: Any = None) -> Any:
+        """Return the present value at a path, or the default."""
+        value: Any = self.value
+        for part in path:
+            if isinstance(part, str) and isinstance(value, dict) and part in value:
+                value = value[part]
+            elif isinstance(part, int) and isinstance(value, list) and part < len(value):
+                value = value[part]
+            else:
+                return default
+        return value

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finding, and the collection that never stops at the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from mmar_runner.mmar.codes import CODES, Severity
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.json_source import JsonPath
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        code: Stable id, a key of `codes.CODES`.
+        severity: How much it matters.
+        file: The file, relative to the MMAR's root; empty for the folder itself.
+        line: Line, from 1; 0 if it concerns the whole file.
+        column: Column in characters, from 1; 0 likewise.
+        pointer: JSON pointer in the file as it is on disk; empty for the whole file.
+        message: What is wrong, one sentence.
+        hint: How to mend it, or None.
+    """
+
+    code: str
+    severity: Severity
+    file: str
+    line: int
+    column: int
+    pointer: str
+    message: str
+    hint: str | None = None
+
+    @property
+    def sort_key(self) -> tuple[str, int, int, str, str]:
+        """Order of a report: by file, then by place."""
+        return (self.file, self.line, self.column, self.code, self.message)
+
+
+def pointer_text(path: JsonPath) -> str:
+    """Return a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return a hint that names the nearest known words, or None if none is near."""
+    lowered = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
+    if not near:
+        return None
+    names = [f"'{lowered[name]}'" for name in near]
+    return f"Did you mean {' or '.join(names)}?"
+
+
+class Findings:
+    """Collects findings; the same one is kept once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[object, ...], Finding] = {}
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        *,
+        file: str = "",
+        position: tuple[int, int] = (0, 0),
+        pointer: str = "",
+        hint: str | None = None,
+        severity: Severity | None = None,
+    ) -> None:
+        """Add a finding about a file or the folder."""
+        line, column = position
+        kind = severity or CODES[code].severity
+        finding = Finding(code, kind, file, line, column, pointer, message, hint)
+        self._found.setdefault((code, file, line, column, pointer, message), finding)
+
+    def at(
+        self,
+        document: Document,
+        path: JsonPath,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        key: bool = False,
+        severity: Severity | None = None,
+    ) -> None:
+        """Add a finding about a place in a document, unless its value is in doubt.
+
+        Args:
+            document: The document, whose ``path`` may be that after an upgrade.
+            path: The place.
+            code: What it is.
+            message: One sentence.
+            hint: The mend.
+            key: Point at the member's key, not at its value.
+            severity: In place of the code's own.
+        """
+        origin = document.origin(path)
+        if document.in_doubt(origin):
+            return
+        self.add(
+            code,
+            message,
+            file=document.file,
+            position=document.source.locate(origin, key=key),
+            pointer=pointer_text(origin),
+            hint=hint,
+            severity=severity,
+        )
+
+    def raise_severity(self, document: Document, path: JsonPath, code: str) -> None:
+        """Make what was found at a place an error."""
+        pointer = pointer_text(document.origin(path))
+        for key, finding in self._found.items():
+            if (finding.code, finding.file, finding.pointer) == (code, document.file, pointer):
+                self._found[key] = replace(finding, severity=Severity.ERROR)
+
+    def has_error(self, file: str | None = None) -> bool:
+        """Return True if there is an error (in that file)."""
+        return any(
+            f.severity is Severity.ERROR and (file is None or f.file == file)
+            for f in self._found.values()
+        )
+
+    def result(self, *, strict: bool) -> Sequence[Finding]:
+        """Return all findings in order; ``strict`` makes old-archive warnings errors."""
+        found = self._found.values()
+        if strict:
+            found = [  # type: ignore[assignment]
+                replace(f, severity=Severity.ERROR) if CODES[f.code].old_archive else f
+                for f in found
+            ]
+        return tuple(sorted(found, key=lambda f: f.sort_key))

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a folder that somebody else wrote.
+
+Nothing outside the folder is ever opened, nothing but plain files is read, and
+nothing is read beyond the limits. What lies in ``models/`` or is hidden is not looked
+at: it is neither part of the job nor of its digest.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from mmar_runner.errors import MmarUnreadableError
+from mmar_runner.mmar.document import Document
+from mmar_runner.mmar.finding import Findings, pointer_text
+from mmar_runner.mmar.json_source import JsonSource, Problem, read_json
+from mmar_runner.mmar.limits import DEFAULT_LIMITS, ReadingLimits
+
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_BOMS = (
+    (b"\xff\xfe\x00\x00", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(slots=True)
+class MmarFolder:
+    """An MMAR's folder after one look at everything in it.
+
+    Attributes:
+        root: The folder, absolute, links resolved.
+        files: Size in bytes of every readable file, by path relative to the root with
+            forward slashes; neither hidden ones nor those below ``models/``.
+        limits: What may be read.
+    """
+
+    root: Path
+    files: dict[str, int] = field(default_factory=dict)
+    limits: ReadingLimits = DEFAULT_LIMITS
+
+    def read_bytes(self, file: str, limit: int) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            OSError: It cannot be read, is not a plain file, or leaves the folder.
+            ValueError: It is larger than ``limit``.
+        """
+        real = Path(os.path.realpath(self.root / file))
+        if not real.is_relative_to(self.root):
+            raise PermissionError(f"{file} leaves the folder")
+        descriptor = os.open(real, _OPEN_FLAGS)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(f"{file} is not a plain file")
+            data = stream.read(limit + 1)
+        if len(data) > limit:
+            raise ValueError(f"{file} is larger than {limit} bytes")
+        return data
+
+    def inside(self, path: str) -> bool:
+        """Return True if a relative path names a file in the folder."""
+        real = Path(os.path.realpath(self.root / path))
+        return real.is_relative_to(self.root) and real.is_file()
+
+
+def open_folder(
+    folder: Path, findings: Findings, limits: ReadingLimits = DEFAULT_LIMITS
+) -> MmarFolder:
+    """Look at everything in a folder; what must not be there becomes findings.
+
+    Raises:
+        MmarUnreadableError: There is no such folder, or it has no readable ``config/``.
+    """
+    try:
+        root = folder.resolve(strict=True)
+        names = os.listdir(root)
+    except FileNotFoundError:
+        raise MmarUnreadableError(f"There is no folder {str(folder)!r}.") from None
+    except NotADirectoryError:
+        hint = "Name the folder that holds config/."
+        raise MmarUnreadableError(f"{str(folder)!r} is not a folder.", hint=hint) from None
+    except (OSError, RuntimeError) as error:
+        raise MmarUnreadableError(f"{str(folder)!r} cannot be read: {error}") from error
+    if "config" not in names:
+        hint = "Name the folder that holds config/config_fed_server.json."
+        message = f"{str(folder)!r} is not an MMAR: it has no folder config/."
+        raise MmarUnreadableError(message, hint=hint)
+    result = MmarFolder(root, limits=limits)
+    _Survey(result, findings).run()
+    return result
+
+
+class _Survey:
+    """Walks over a folder once, without following links to folders."""
+
+    def __init__(self, folder: MmarFolder, findings: Findings) -> None:
+        self._folder = folder
+        self._findings = findings
+        self._total = 0
+
+    def run(self) -> None:
+        for file, entry in self._walk(self._folder.root, "", 0):
+            if len(self._folder.files) >= self._folder.limits.files:
+                self._too_much(f"more than {self._folder.limits.files} files")
+                return
+            size = self._size(file, entry)
+            if size is None:
+                continue
+            self._total += size
+            if self._total > self._folder.limits.total_bytes:
+                self._too_much(f"more than {self._folder.limits.total_bytes} bytes")
+                return
+            self._folder.files[file] = size
+
+    def _too_much(self, what: str) -> None:
+        hint = "Keep data and results outside; models/ is not counted."
+        self._findings.add("MMAR106", f"The folder holds {what}.", hint=hint)
+
+    def _walk(self, folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        if depth > self._folder.limits.folder_depth:
+            self._findings.add("MMAR106", "Folders are nested too deeply.", file=prefix.rstrip("/"))
+            return
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda e: e.name)
+        except OSError as error:
+            message = f"The folder cannot be read: {error.strerror}."
+            self._findings.add("MMAR108", message, file=prefix.rstrip("/"))
+            return
+        for entry in entries:
+            if entry.name.startswith(".") or (not prefix and entry.name == "models"):
+                continue
+            if not self._safe_name(entry.name, prefix):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", depth + 1)
+            else:
+                yield prefix + entry.name, entry
+
+    def _safe_name(self, name: str, prefix: str) -> bool:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            shown = prefix + name.encode(errors="surrogateescape").decode(errors="replace")
+            self._findings.add("MMAR107", "The file name is not UTF-8.", file=shown)
+            return False
+        if "\\" in name or not name.isprintable():
+            shown = prefix + name.encode("unicode_escape").decode()
+            message = "The file name holds a backslash or a control character."
+            self._findings.add("MMAR107", message, file=shown, hint="Rename the file.")
+            return False
+        return True
+
+    def _size(self, file: str, entry: os.DirEntry[str]) -> int | None:
+        """Return the size of what an entry is or links to; None if it may not be read."""
+        if entry.is_symlink() and not self._link_stays(file):
+            return None
+        try:
+            found = (self._folder.root / file).stat()
+        except OSError as error:
+            self._findings.add("MMAR108", f"The file cannot be read: {error.strerror}.", file=file)
+            return None
+        if stat.S_ISDIR(found.st_mode):
+            return None  # a link to a folder of the MMAR, which is walked in its own place
+        if not stat.S_ISREG(found.st_mode):
+            message = "This is a device, a pipe or a socket, not a file."
+            self._findings.add("MMAR104", message, file=file, hint="Remove it.")
+            return None
+        if found.st_size > self._folder.limits.file_bytes:
+            message = f"The file has {found.st_size} bytes."
+            hint = f"At most {self._folder.limits.file_bytes} bytes are read; move it to models/."
+            self._findings.add("MMAR105", message, file=file, hint=hint)
+            return None
+        return found.st_size
+
+    def _link_stays(self, file: str) -> bool:
+        real = Path(os.path.realpath(self._folder.root / file))
+        if not real.is_relative_to(self._folder.root):
+            message = "The symbolic link leaves the folder."
+        elif not real.exists():
+            message = "The symbolic link leads nowhere."
+        else:
+            return True
+        self._findings.add("MMAR103", message, file=file, hint="Put the file itself there.")
+        return False
+
+
+def read_document(folder: MmarFolder, file: str, findings: Findings) -> Document | None:
+    """Read one JSON file of the folder.
+
+    Returns:
+        The document, or None if there is nothing in it to go on with; then a finding
+        says why.
+    """
+    text = read_text(folder, file, findings, folder.limits.json_bytes)
+    if text is None:
+        return None
+    source = read_json(text, folder.limits)
+    for problem in source.problems:
+        _report(source, file, problem, findings)
+    if not source.reliable:
+        return None
+    if not isinstance(source.value, dict):
+        if not source.doubtful:
+            position = source.locate(())
+            message = "The file must hold a JSON object."
+            findings.add("MMAR402", message, file=file, position=position)
+        return None
+    return Document(file, source, source.value)
+
+
+def read_text(folder: MmarFolder, file: str, findings: Findings, limit: int) -> str | None:
+    """Return a UTF-8 text file of the folder; None, and a finding, if it is not one."""
+    try:
+        data = folder.read_bytes(file, limit)
+    except ValueError:
+        findings.add("MMAR105", f"The file is larger than {limit} bytes.", file=file)
+        return None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        findings.add("MMAR108", f"The file cannot be read: {reason}.", file=file)
+        return None
+    return _decode(data, file, findings)
+
+
+def _decode(data: bytes, file: str, findings: Findings) -> str | None:
+    hint = "Save it as UTF-8 without byte-order mark."
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            message = f"The file is {encoding}, not UTF-8."
+            findings.add("MMAR114", message, file=file, position=(1, 1), hint=hint)
+            return None
+    if data.startswith(_UTF8_BOM):
+        message = "The file begins with a byte-order mark."
+        findings.add("MMAR113", message, file=file, position=(1, 1), hint=hint)
+        data = data[len(_UTF8_BOM) :]
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(errors="replace")
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        message = f"The byte 0x{data[error.start]:02x} is not UTF-8."
+        findings.add("MMAR114", message, file=file, position=(line, column), hint=hint)
+        return None
+
+
+def _report(source: JsonSource, file: str, problem: Problem, findings: Findings) -> None:
+    findings.add(
+        problem.code,
+        problem.message,
+        file=file,
+        position=source.position(problem.offset),
+        pointer=pointer_text(problem.path),
+        hint=problem.hint,
+    )

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an argument schema expects further component declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.json_source import JsonPath
+
+_MARK = "x-component"
+
+
+def nested_places(
+    schema: Mapping[str, Any], value: Any, path: JsonPath = ()
+) -> Iterator[tuple[JsonPath, ComponentKind]]:
+    """Yield every place in ``value`` that holds a component, with its kind.
+
+    A property with ``"x-component": KIND`` holds one declaration, or a list of them.
+    """
+    if _MARK in schema:
+        kind = ComponentKind(schema[_MARK])
+        items = value if isinstance(value, list) else [value]
+        places = [(*path, i) for i in range(len(items))] if isinstance(value, list) else [path]
+        for place, item in zip(places, items, strict=True):
+            if isinstance(item, dict):
+                yield place, kind
+        return
+    for inner, part, child in _parts(schema, value):
+        if isinstance(inner, Mapping):
+            yield from nested_places(inner, child, (*path, part))
+
+
+def _parts(schema: Mapping[str, Any], value: Any) -> Iterator[tuple[Any, str | int, Any]]:
+    """Yield (schema, key, value) of everything directly inside a value."""
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        for key, child in value.items():
+            yield properties.get(key, schema.get("additionalProperties")), key, child
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield schema.get("items"), index, child

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report on one MMAR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mmar_runner.mmar.codes import Severity
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.finding import Finding
+    from mmar_runner.mmar.spec import Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that was found in one MMAR.
+
+    Attributes:
+        mmar: The folder, as it was given.
+        generation: What its configuration is like; None if it is another system's.
+        valid: True if no finding is an error.
+        deployable: True if it is valid, and the given policy accepts it.
+        byoc: Whether it brings code.
+        custom_datalist: Whether it brings its own data list.
+        digest: sha256 over its manifest; None if it cannot be read.
+        findings: By file and place.
+    """
+
+    mmar: str
+    generation: Generation | None = None
+    valid: bool = False
+    deployable: bool = False
+    byoc: bool = False
+    custom_datalist: bool = False
+    digest: str | None = None
+    findings: tuple[Finding, ...] = field(default_factory=tuple)
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings have a severity."""
+        return sum(finding.severity is severity for finding in self.findings)

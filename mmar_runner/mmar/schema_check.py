@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checking a value against a JSON Schema, with every fault as a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.mmar.finding import did_you_mean
+from mmar_runner.mmar.quick_schema import surely_valid
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+    from mmar_runner.mmar.json_source import JsonPath
+
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which a value does not fit its schema.
+
+    Attributes:
+        kind: ``required``, ``type``, ``unknown`` or ``value``.
+        path: The value concerned; for ``unknown`` the unknown member.
+        message: What is wrong, without the place.
+        hint: How to mend it, or None.
+        member: The missing or unknown key, or None.
+    """
+
+    kind: str
+    path: JsonPath
+    message: str
+    hint: str | None = None
+    member: str | None = None
+
+
+def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
+    """Return everything in which a value does not fit a schema (2020-12)."""
+    if surely_valid(schema, value, schema):
+        return []
+    # Imported here because it costs more start-up time than all the rest, and a
+    # valid MMAR does not need it.
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(schema).iter_errors(value)
+    found = [fault for error in errors for fault in _translate(error)]
+    return sorted(found, key=lambda f: [str(part) for part in f.path])
+
+
+def schema_is_sound(schema: Mapping[str, Any]) -> bool:
+    """Return True if a schema is itself valid JSON Schema (2020-12)."""
+    from jsonschema import Draft202012Validator
+
+    return bool(Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema))
+
+
+def show(value: Any) -> str:
+    """Return a value as short JSON."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _translate(error: ValidationError) -> Iterator[Fault]:
+    path: JsonPath = tuple(error.absolute_path)
+    keyword, expected, value = error.validator, error.validator_value, error.instance
+    if keyword == "required":
+        yield from _missing(path, error)
+    elif keyword in {"additionalProperties", "unevaluatedProperties"} and expected is False:
+        yield from _unknown(path, error)
+    elif keyword == "type":
+        yield Fault("type", path, *_wrong_type(expected, value))
+    elif keyword in {"anyOf", "oneOf"} and error.context:
+        yield from _branch(error)
+    else:
+        yield Fault("value", path, *_wrong_value(str(keyword), expected, value, error))
+
+
+def _missing(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
+    """Yield the one missing key that this error is about (there is an error for each)."""
+    instance: Any = error.instance
+    required: Any = error.validator_value
+    for key in required:
+        if key not in instance and error.message.startswith(repr(key)):
+            hint = _near_miss(key, instance)
+            yield Fault("required", path, f"'{key}' is missing.", hint, str(key))
+
+
+def _near_miss(key: str, instance: Any) -> str | None:
+    near = did_you_mean(key, instance) if isinstance(instance, dict) else None
+    return near.replace("Did you mean", "Is it written as") if near else None
+
+
+def _unknown(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    known = list(schema.get("properties", {}))
+    patterns = schema.get("patternProperties", {})
+    instance: Any = error.instance
+    for key in instance:
+        if key in known or _matches_any(key, patterns):
+            continue
+        hint = did_you_mean(key, known) or f"Known here: {', '.join(sorted(known)) or 'nothing'}."
+        yield Fault("unknown", (*path, key), f"'{key}' is unknown here.", hint, key)
+
+
+def _matches_any(key: str, patterns: Mapping[str, Any]) -> bool:
+    import re
+
+    return any(re.search(pattern, key) for pattern in patterns)
+
+
+def _wrong_type(expected: Any, value: Any) -> tuple[str, str | None]:
+    kinds = [expected] if isinstance(expected, str) else list(expected)
+    message = f"Expected {' or '.join(_TYPES.get(k, k) for k in kinds)}, found {show(value)}."
+    if isinstance(value, str) and {"integer", "number", "boolean"} & set(kinds):
+        hint = f"Write it without quotes: {value}." if _is_literal(value, kinds) else None
+        return message, hint
+    return message, None
+
+
+def _is_literal(text: str, kinds: list[str]) -> bool:
+    if text in {"true", "false"}:
+        return "boolean" in kinds
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    return "number" in kinds or ("integer" in kinds and number.is_integer())
+
+
+def _wrong_value(
+    keyword: str, expected: Any, value: Any, error: ValidationError
+) -> tuple[str, str | None]:
+    sentence = _RULES.get(keyword)
+    if keyword == "enum":
+        allowed = [str(v) for v in expected]
+        hint = did_you_mean(value, allowed) if isinstance(value, str) else None
+        return f"{show(value)} is not one of {', '.join(show(v) for v in expected)}.", hint
+    if sentence is None:
+        return f"{show(value)} is not allowed: {error.message}.", None
+    return f"{show(value)} {sentence.format(show(expected))}.", None
+
+
+def _branch(error: ValidationError) -> Iterator[Fault]:
+    """Yield the faults of the alternative that the value comes nearest to."""
+    branches: dict[Any, list[ValidationError]] = {}
+    for inner in error.context or ():
+        branches.setdefault(inner.schema_path[0], []).append(inner)
+    path: JsonPath = tuple(error.absolute_path)
+    fitting = [
+        found
+        for found in branches.values()
+        if not any(e.validator == "type" and not list(e.path) for e in found)
+    ]
+    if len(fitting) == 1:
+        for inner in fitting[0]:
+            yield from _translate(inner)
+        return
+    kinds = [e.validator_value for found in branches.values() for e in found if e.validator == "type"]
+    if not fitting and all(isinstance(k, str) for k in kinds):
+        yield Fault("type", path, *_wrong_type(kinds, error.instance))
+        return
+    yield Fault("value", path, f"{show(error.instance)} fits none of the alternatives.")
+
+
+_TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+}
+_RULES = {
+    "const": "is not {}",
+    "minimum": "is below {}",
+    "maximum": "is above {}",
+    "exclusiveMinimum": "is not above {}",
+    "exclusiveMaximum": "is not below {}",
+    "multipleOf": "is no multiple of {}",
+    "minLength": "is shorter than {} characters",
+    "maxLength": "is longer than {} characters",
+    "pattern": "does not match {}",
+    "minItems": "has fewer than {} items",
+    "maxItems": "has more than {} items",
+    "uniqueItems": "has an item twice",
+    "minProperties": "has fewer than {} members",
+    "maxProperties": "has more than {} members",
+}

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration files of one MMAR: read, substituted, upgraded, checked for shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mmar_runner.mmar.canonical import canonical_client, canonical_server
+from mmar_runner.mmar.document import Document
+from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.folder import MmarFolder, read_document
+from mmar_runner.mmar.generation import generation_of
+from mmar_runner.mmar.schema_check import faults
+from mmar_runner.mmar.schema_store import load_schema
+from mmar_runner.mmar.spec import Generation
+from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
+from mmar_runner.mmar.variables import Variables, is_scalar
+
+Side = Literal["server", "client", "all"]
+
+SERVER = "config/config_fed_server.json"
+CLIENT = "config/config_fed_client.json"
+TRAIN = "config/config_train.json"
+VALIDATION = "config/config_validation.json"
+VALIDATION_CKPT = "config/config_validation_ckpt.json"
+ENVIRONMENT = "config/environment.json"
+
+_FAULT_CODES = {
+    "required": "MMAR401",
+    "type": "MMAR402",
+    "value": "MMAR403",
+    "unknown": "MMAR404",
+}
+_OWN_KEYS = frozenset(
+    {"workflow", "clients_per_round", "round_deadline", "validate_every", "strict"}
+)
+
+
+@dataclass(slots=True)
+class Sources:
+    """The files, in canonical form; a file that is not there or not readable is None.
+
+    Attributes:
+        generation: Of the federated configuration; None if it is another system's.
+        variables: What was substituted.
+        parsed: Every file as it is on disk.
+    """
+
+    generation: Generation | None
+    variables: Variables
+    parsed: Mapping[str, Document]
+    server: Document | None = None
+    client: Document | None = None
+    train: Document | None = None
+    validation: Document | None = None
+    sound: set[str] = field(default_factory=set)
+
+    def documents(self) -> list[Document]:
+        """Return the files in canonical form."""
+        every = (self.server, self.client, self.train, self.validation)
+        return [document for document in every if document is not None]
+
+
+def parse_files(folder: MmarFolder, findings: Findings) -> dict[str, Document]:
+    """Read every JSON file directly in ``config/``."""
+    parsed = {}
+    for file in folder.files:
+        if file.startswith("config/") and file.count("/") == 1 and file.endswith(".json"):
+            document = read_document(folder, file, findings)
+            if document is not None:
+                parsed[file] = document
+    return parsed
+
+
+def prepare(
+    parsed: Mapping[str, Document],
+    settings: Mapping[str, Any],
+    client_name: str,
+    findings: Findings,
+) -> Sources:
+    """Substitute, upgrade and check the shape of parsed files, which stay as they are."""
+    environment = _environment(parsed.get(ENVIRONMENT), findings)
+    variables = Variables(environment, settings, client_name)
+    sources = Sources(None, variables, parsed)
+    sources.server = _open(sources, SERVER, findings)
+    sources.client = _open(sources, CLIENT, findings)
+    sources.train = _open(sources, TRAIN, findings, override=True)
+    validation = VALIDATION if VALIDATION in parsed else VALIDATION_CKPT
+    sources.validation = _open(sources, validation, findings, override=True)
+    _to_canonical_form(sources, findings)
+    for document, name in (
+        (sources.server, "config_fed_server"),
+        (sources.client, "config_fed_client"),
+        (sources.train, "config_train"),
+        (sources.validation, "config_validation"),
+    ):
+        if document is not None and check_shape(document, name, findings):
+            sources.sound.add(document.file)
+    return sources
+
+
+def check_shape(document: Document, schema: str | Mapping[str, Any], findings: Findings) -> bool:
+    """Check a document against a schema; return True if it may be used."""
+    rules = load_schema(schema) if isinstance(schema, str) else schema
+    sound = True
+    for fault in faults(rules, document.value):
+        if fault.kind != "unknown":
+            sound = False
+        if document.is_unresolved(fault.path):
+            findings.raise_severity(document, fault.path, "MMAR301")
+            continue
+        hint = fault.hint
+        if fault.kind == "unknown" and fault.member in _OWN_KEYS and len(fault.path) > 1:
+            hint = f"'{fault.member}' stands at the top level of the file."
+        code, key = _FAULT_CODES[fault.kind], fault.kind == "unknown"
+        where = _place(fault.path)
+        findings.at(document, fault.path, code, where + fault.message, hint=hint, key=key)
+    return sound
+
+
+def _place(path: tuple[str | int, ...]) -> str:
+    names = [str(part) for part in path if isinstance(part, str)]
+    return f"{names[-1]}: " if names else ""
+
+
+def _environment(document: Document | None, findings: Findings) -> dict[str, Any]:
+    if document is None:
+        return {}
+    check_shape(document, "environment", findings)
+    return {key: value for key, value in document.value.items() if is_scalar(value)}
+
+
+def _open(
+    sources: Sources, file: str, findings: Findings, *, override: bool = False
+) -> Document | None:
+    """Return a working copy of a parsed file with its variables replaced."""
+    original = sources.parsed.get(file)
+    if original is None:
+        return None
+    document = Document(file, original.source, deepcopy(original.value))
+    sources.variables.substitute(document, findings, override=override)
+    return document
+
+
+def _to_canonical_form(sources: Sources, findings: Findings) -> None:
+    generations: dict[str, Generation | None] = {}
+    for document in (sources.server, sources.client):
+        if document is not None:
+            generations[document.file] = generation_of(document, findings)
+    if SERVER in generations and CLIENT in generations and None not in generations.values():
+        _compare(sources, generations, findings)
+    known = [g for g in generations.values() if g is not None]
+    if None not in generations.values():
+        sources.generation = known[0] if known else Generation.CLARA_4
+    if sources.server is not None and generations[SERVER] is None:
+        sources.server = None
+    if sources.client is not None and generations[CLIENT] is None:
+        sources.client = None
+    if sources.server is not None:
+        if generations[SERVER] is Generation.CLARA_3:
+            upgrade_server(sources.server, findings)
+        canonical_server(sources.server, findings)
+    if sources.client is not None:
+        if generations[CLIENT] is Generation.CLARA_3:
+            upgrade_client(sources.client, findings)
+        canonical_client(sources.client, findings)
+
+
+def _compare(
+    sources: Sources, generations: Mapping[str, Generation | None], findings: Findings
+) -> None:
+    if generations[SERVER] is generations[CLIENT] or sources.client is None:
+        return
+    message = (
+        f"The server file is of generation {generations[SERVER]},"
+        f" the client file of {generations[CLIENT]}."
+    )
+    hint = 'Write both in the same form ("format_version": 1).'
+    findings.at(sources.client, (), "MMAR203", message, hint=hint)
