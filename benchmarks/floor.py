@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The floor: what gRPC itself costs on this machine, and nothing else.
+
+A bare ``grpc.aio`` server and bare clients move the bytes of a federated round: in each
+round every client downloads a model on one stream and uploads as many bytes on another,
+in the same chunks, over the same channel options and as plain text, and the next round
+opens when all uploads are there. Nothing is parsed, checked, hashed, summed, journaled
+or trained. With ``--spool`` both sides also write what they receive to files.
+
+Run as a program it is one process of the floor; `measure` starts them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import grpc
+import grpc.aio
+
+from processes import Process, peak_rss_bytes, wait_for_file
+
+CHUNK_BYTES: Final = 1 << 20
+SERVICE: Final = "floor.Floor"
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.max_send_message_length", 4 << 20),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4 << 20),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.so_reuseport", 0),
+)
+#: Each session has a connection of its own, also when many share a process.
+CLIENT_OPTIONS: Final = (*OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+
+
+@dataclass(slots=True)
+class FloorResult:
+    """What one measurement of the floor gave.
+
+    Attributes:
+        round_seconds: Median seconds of a round after the first.
+        rounds: Seconds of every round after the first.
+        server_rss: Peak resident bytes of the server process.
+        client_rss: Peak resident bytes of the largest client process.
+    """
+
+    round_seconds: float
+    rounds: list[float]
+    server_rss: int
+    client_rss: int
+
+
+@dataclass(slots=True)
+class Barrier:
+    """The rounds of the floor's server: a round opens when the last one is complete."""
+
+    clients: int
+    rounds: int
+    round: int = -1
+    arrived: int = 0
+    opened_at: float = 0.0
+    seconds: list[float] = field(default_factory=list)
+    opened: asyncio.Condition = field(default_factory=asyncio.Condition)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait_for(self, number: int) -> bool:
+        """Wait until that round is open; False if there is no such round."""
+        if number >= self.rounds:
+            return False
+        async with self.opened:
+            await self.opened.wait_for(lambda: self.round >= number)
+        return True
+
+    async def arrive(self) -> None:
+        """Count one registration or one upload; open the next round at the last one."""
+        self.arrived += 1
+        if self.arrived < self.clients:
+            return
+        self.arrived = 0
+        now = time.perf_counter()
+        if self.round >= 0:
+            self.seconds.append(now - self.opened_at)
+        self.opened_at = now
+        async with self.opened:
+            self.round += 1
+            self.opened.notify_all()
+        if self.round >= self.rounds:
+            self.finished.set()
+
+
+def chunks_of(total: int) -> list[bytes]:
+    """Return ``total`` bytes as chunks of 1 MiB; all but the last are one object in memory."""
+    whole, rest = divmod(total, CHUNK_BYTES)
+    block = os.urandom(min(total, CHUNK_BYTES))
+    return [block] * whole + ([block[:rest]] if rest else [])
+
+
+class FloorHandlers(grpc.GenericRpcHandler):
+    """Join, Download and Upload, with bytes as messages."""
+
+    def __init__(self, barrier: Barrier, total: int, spool: Path | None) -> None:
+        self._barrier = barrier
+        self._chunks = chunks_of(total)
+        self._spool = spool
+        self._uploads = 0
+        self._handlers: dict[str, Any] = {
+            f"/{SERVICE}/Join": grpc.unary_unary_rpc_method_handler(self._join),
+            f"/{SERVICE}/Download": grpc.unary_stream_rpc_method_handler(self._download),
+            f"/{SERVICE}/Upload": grpc.stream_unary_rpc_method_handler(self._upload),
+        }
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Return the handler of a method."""
+        return self._handlers.get(handler_call_details.method)
+
+    async def _join(self, _request: bytes, _context: Any) -> bytes:
+        await self._barrier.arrive()
+        return b"ok"
+
+    async def _download(self, request: bytes, context: Any) -> None:
+        if await self._barrier.wait_for(int(request)):
+            for chunk in self._chunks:
+                await context.write(chunk)
+
+    async def _upload(self, requests: AsyncIterator[bytes], _context: Any) -> bytes:
+        self._uploads += 1
+        with Sink(self._spool, f"upload-{self._uploads % self._barrier.clients}") as sink:
+            async for chunk in requests:
+                sink.write(chunk)
+        await self._barrier.arrive()
+        return b"ok"
+
+
+class Sink:
+    """Takes received bytes: forgets them, or writes them to a file.
+
+    Args:
+        folder: Where files are written; None forgets.
+        name: The file's name.
+    """
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self._fd = -1
+        if folder is not None:
+            self._fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def write(self, chunk: bytes) -> None:
+        """Take one chunk."""
+        if self._fd >= 0:
+            os.write(self._fd, chunk)
+
+
+async def serve(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Serve all rounds and return their seconds."""
+    barrier = Barrier(arguments.clients, arguments.rounds)
+    server = grpc.aio.server(options=OPTIONS)
+    server.add_generic_rpc_handlers((FloorHandlers(barrier, arguments.bytes, arguments.spool),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    endpoint = arguments.endpoint.with_suffix(".new")
+    endpoint.write_text(str(port))
+    endpoint.rename(arguments.endpoint)
+    await barrier.finished.wait()
+    await server.stop(5)
+    return {"rounds": barrier.seconds[1:] or barrier.seconds, "peak_rss": peak_rss_bytes()}
+
+
+async def take_part(target: str, name: str, arguments: argparse.Namespace) -> None:
+    """Join and do every round as one client."""
+    chunks = chunks_of(arguments.bytes)
+    async with grpc.aio.insecure_channel(target, options=CLIENT_OPTIONS) as channel:
+        join: Any = channel.unary_unary(f"/{SERVICE}/Join")
+        await join(b"", wait_for_ready=True)
+        download: Any = channel.unary_stream(f"/{SERVICE}/Download")
+        upload: Any = channel.stream_unary(f"/{SERVICE}/Upload")
+        for number in range(arguments.rounds):
+            with Sink(arguments.spool, f"model-{name}") as sink:
+                model: Any = download(str(number).encode())
+                while (chunk := await model.read()) is not grpc.aio.EOF:
+                    sink.write(chunk)
+            update: Any = upload()
+            for chunk in chunks:
+                await update.write(chunk)
+            await update.done_writing()
+            await update
+
+
+async def sessions(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run this process's clients, each with a connection of its own."""
+    names = (f"{os.getpid()}-{index}" for index in range(arguments.sessions))
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(take_part(arguments.target, name, arguments))
+    return {"peak_rss": peak_rss_bytes()}
+
+
+def measure(
+    *, clients: int, total: int, rounds: int, spool: bool = False, processes: int | None = None
+) -> FloorResult:
+    """Measure the floor of one case.
+
+    Args:
+        clients: How many clients take part.
+        total: Bytes of the model, and of each update.
+        rounds: Rounds; the first is not counted.
+        spool: Also write what is received to files, on both sides.
+        processes: How many processes hold the clients; None gives each its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="floor-") as folder:
+        endpoint = Path(folder) / "port"
+        shared = ["--bytes", str(total), "--rounds", str(rounds)]
+        if spool:
+            shared += ["--spool", folder]
+        server = _start("server", "--clients", clients, "--endpoint", endpoint, *shared)
+        port = wait_for_file(endpoint, server)
+        count = clients if processes is None else processes
+        others = [
+            _start(
+                "clients",
+                *("--target", f"127.0.0.1:{port}"),
+                *("--sessions", clients // count + (index < clients % count)),
+                *shared,
+            )
+            for index in range(count)
+        ]
+        answers = [json.loads(other.wait(timeout=600)) for other in others]
+        served = json.loads(server.wait(timeout=60))
+    return FloorResult(
+        statistics.median(served["rounds"]),
+        served["rounds"],
+        served["peak_rss"],
+        max(answer["peak_rss"] for answer in answers),
+    )
+
+
+def _start(*arguments: object) -> Process:
+    return Process([sys.executable, __file__, *map(str, arguments)])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=["server", "clients"])
+    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--sessions", type=int, default=1)
+    parser.add_argument("--bytes", type=int, required=True)
+    parser.add_argument("--rounds", type=int, required=True)
+    parser.add_argument("--endpoint", type=Path)
+    parser.add_argument("--target")
+    parser.add_argument("--spool", type=Path)
+    return parser
+
+
+def main() -> None:
+    """Be one process of the floor."""
+    arguments = _parser().parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    role = serve if arguments.role == "server" else sessions
+    print(json.dumps(asyncio.run(role(arguments))))
+
+
+if __name__ == "__main__":
+    main()
