@@ -234,7 +234,8 @@ def _cast(block: Block, info: TensorInfo) -> Block:
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         return np.clip(np.rint(block), limits.min, limits.max).astype(dtype)
-    cast = block.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused
+        cast = block.astype(dtype, copy=False)
     if not np.isfinite(cast).all():
         msg = f"the aggregated tensor {info.name!r} is not finite in {info.dtype}"
         raise RunFailedError(msg, reason="NON_FINITE")

@@ -14,7 +14,7 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import MmarRunnerError, RefusedError
+from mmar_runner.errors import DiskFullError, MmarRunnerError, RefusedError
 from mmar_runner.federation import actions, events
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -118,6 +118,10 @@ class Coordinator:
     def fail(self, reason: str) -> None:
         """The run cannot go on."""
         self._finish("failed", reason)
+
+    def interrupt(self, error: MmarRunnerError) -> None:
+        """The disk refuses: what is recorded stays, and the run can be resumed."""
+        self._finish("stopped", error.message)
 
     def update_accepted(self, update: AcceptedUpdate, data: bytes | None) -> asyncio.Future[int]:
         """Count an update that was checked and, unless inline, lies in the spool.
@@ -256,6 +260,9 @@ class Coordinator:
         self._dispatcher.emit(EventType.BEFORE_AGGREGATION, current.number, clients=clients)
         try:
             closed = await self._closer.close(current, self._work)
+        except DiskFullError as error:
+            self.interrupt(error)
+            return
         except MmarRunnerError as error:
             _log.debug("round %d could not be closed", current.number, exc_info=True)
             self.fail(f"round {current.number} could not be closed: {error.message}")
@@ -299,8 +306,8 @@ class Coordinator:
 
     def _recorded(self, done: Any) -> None:
         error = done.exception()
-        if error is not None:
-            self._loop.call_soon_threadsafe(self.fail, f"the journal cannot be written: {error}")
+        if isinstance(error, MmarRunnerError):
+            self._loop.call_soon_threadsafe(self.interrupt, error)
 
     def _room_for(self, data: bytes) -> bytes | None:
         if self._inline_bytes + len(data) > _INLINE_BUDGET:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import DiskFullError, UsageError
 from mmar_runner.server.models import ModelStore
 from mmar_runner.server.record import Kind, RunState, replay
 from mmar_runner.server.tasks import make_initial_model
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder, Workspace
     from mmar_runner.storage.model_schema import ModelSchema
+
+#: The round's model, its result, and the best one.
+_MODELS_AT_ONCE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, digest: str) -> Op
     models = ModelStore(folder, keep=settings.keep_models)
     start = settings.server.start_round
     model, schema = models.adopt(start, None)
+    _require_room(folder, settings.server.min_num_clients, model.size)
     journal = _journal(settings, folder)
     record = {
         "run_number": folder.number,
@@ -104,6 +109,18 @@ async def _begin(settings: ServerSettings, folder: RunFolder, digest: str) -> Op
     journal.append(Kind.RUN_STARTED, record).result()
     state = RunState(digest=digest, seed=settings.run_seed, round=start, model_sha256=model.sha256)
     return OpenedRun(folder, journal, state, model, schema, models, resumed=False)
+
+
+def _require_room(folder: RunFolder, clients: int, model_bytes: int) -> None:
+    """Refuse a run that would fill the disk in its first round."""
+    needed = (clients + _MODELS_AT_ONCE) * model_bytes
+    free = shutil.disk_usage(folder.path).free
+    if free < needed:
+        msg = (
+            f"{folder.path} has {free >> 20} MiB free; a round with {clients} updates "
+            f"and {_MODELS_AT_ONCE} models of {model_bytes >> 20} MiB needs {needed >> 20} MiB"
+        )
+        raise DiskFullError(msg, hint="free some space, or choose another --workspace")
 
 
 def _journal(settings: ServerSettings, folder: RunFolder) -> Journal:

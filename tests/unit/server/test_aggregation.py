@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Aggregation over files: whatever the rule, the walk around it must be right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from mmar_runner.errors import RunFailedError
+from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator, UpdateKind
+from mmar_runner.server import aggregation
+from mmar_runner.server.aggregation import Update, aggregate
+from mmar_runner.storage.tensor_bytes import TensorBytes
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DTYPES = {
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype(np.int64),
+    "U8": np.dtype(np.uint8),
+    "BOOL": np.dtype(np.bool_),
+}
+
+
+class Mean(TensorwiseAggregator):
+    """The weighted mean, as short as it can be."""
+
+    def __init__(self, exclude: str = "") -> None:
+        self.exclude = exclude
+        self.measured = 0
+
+    def excludes(self, name: str) -> bool:
+        return name == self.exclude
+
+    def measure(self, name: str, tensors: Any, weights: Any) -> None:
+        self.measured += tensors.shape[1]
+
+    def combine(self, name: str, tensors: Any, weights: Any) -> Any:
+        total = sum(w * t.astype(np.float64) for w, t in zip(weights, tensors, strict=True))
+        return total / weights.sum()
+
+
+class FoldingMean(Mean):
+    """The same mean, folded."""
+
+    foldable = True
+
+    def fold(self, accumulator: Any, name: str, tensor: Any, weight: float) -> None:
+        accumulator += weight * tensor.astype(np.float64)
+
+    def finish(self, accumulator: Any, name: str, weights: Any) -> Any:
+        return accumulator / weights.sum()
+
+
+def write(path: Path, tensors: dict[str, tuple[str, Any]]) -> Path:
+    listed = [(name, dtype, np.shape(value)) for name, (dtype, value) in tensors.items()]
+    with TensorWriter(path, listed) as writer:
+        for name, (dtype, value) in tensors.items():
+            writer.write(name, np.asarray(value, DTYPES[dtype]).reshape(-1))
+        writer.commit()
+    return path
+
+
+def update(
+    path: Path, client: str, samples: float, kind: UpdateKind = UpdateKind.WEIGHTS
+) -> Update:
+    return Update(Contribution(client, samples, kind), lambda: TensorReader(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    with TensorReader(path) as reader:
+        return {name: reader.read(name) for name in reader.header.tensors}
+
+
+@pytest.mark.parametrize("rule", [Mean, FoldingMean])
+@pytest.mark.parametrize("dtype", ["F32", "F64", "BF16"])
+def test_weighted_mean(tmp_path: Path, rule: type[Mean], dtype: str) -> None:
+    base = write(tmp_path / "base", {"w": (dtype, [0, 0, 0])})
+    one = write(tmp_path / "a", {"w": (dtype, [1, 2, 4])})
+    two = write(tmp_path / "b", {"w": (dtype, [5, 2, 0])})
+    updates = [update(one, "a", 1), update(two, "b", 3)]
+    digest, weights = aggregate(rule(), base, updates, tmp_path / "out", durable=True)
+    assert read(tmp_path / "out")["w"].astype(float).tolist() == [4, 2, 1]
+    assert weights == [1, 3]
+    assert digest == sha256_file(tmp_path / "out")
+
+
+def test_integers_round_to_even_and_booleans_vote(tmp_path: Path) -> None:
+    base = write(tmp_path / "base", {"n": ("I64", [0, 0]), "u": ("U8", [0]), "b": ("BOOL", [0, 0])})
+    one = write(tmp_path / "a", {"n": ("I64", [1, 2]), "u": ("U8", [255]), "b": ("BOOL", [1, 1])})
+    two = write(tmp_path / "b", {"n": ("I64", [2, 3]), "u": ("U8", [254]), "b": ("BOOL", [0, 1])})
+    aggregate(
+        Mean(), base, [update(one, "a", 1), update(two, "b", 1)], tmp_path / "out", durable=False
+    )
+    result = read(tmp_path / "out")
+    assert result["n"].tolist() == [2, 2]  # 1.5 and 2.5
+    assert result["u"].tolist() == [254]
+    assert result["b"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("rule", [Mean, FoldingMean])
+def test_differences_are_added_to_the_base_and_kinds_may_mix(
+    tmp_path: Path, rule: type[Mean]
+) -> None:
+    base = write(tmp_path / "base", {"w": ("F32", [10, 20])})
+    difference = write(tmp_path / "d", {"w": ("F32", [2, 4])})
+    weights = write(tmp_path / "w", {"w": ("F32", [14, 20])})
+    only = [update(difference, "d", 1, UpdateKind.WEIGHT_DIFF)]
+    aggregate(rule(), base, only, tmp_path / "out", durable=False)
+    assert read(tmp_path / "out")["w"].tolist() == [12, 24]
+    both = [*only, update(weights, "w", 1)]
+    aggregate(rule(), base, both, tmp_path / "out", durable=False)
+    assert read(tmp_path / "out")["w"].tolist() == [13, 22]
+
+
+def test_excluded_tensors_keep_the_global_value(tmp_path: Path) -> None:
+    base = write(tmp_path / "base", {"a": ("F32", [1]), "b": ("F32", [2])})
+    other = write(tmp_path / "u", {"b": ("F32", [7]), "a": ("F32", [7])})
+    aggregate(Mean("b"), base, [update(other, "c", 1)], tmp_path / "out", durable=False)
+    assert {k: v.tolist() for k, v in read(tmp_path / "out").items()} == {"a": [7], "b": [2]}
+
+
+@pytest.mark.parametrize("elements", [1, 7, 100])
+def test_block_size_and_open_files_do_not_matter(
+    tmp_path: Path, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    base = write(tmp_path / "base", {"w": ("F32", generator.normal(size=50))})
+    updates = [
+        update(write(tmp_path / f"u{i}", {"w": ("F32", generator.normal(size=50))}), f"c{i}", i + 1)
+        for i in range(5)
+    ]
+    expected, _ = aggregate(FoldingMean(), base, updates, tmp_path / "expected", durable=False)
+    monkeypatch.setattr(aggregation, "_FOLD_ELEMENTS", elements)
+    monkeypatch.setattr(aggregation, "_BLOCK_BUDGET", elements * 5 * 4)
+    monkeypatch.setattr(aggregation, "_OPEN_FILES", 2)
+    for rule in (Mean(), FoldingMean()):
+        digest, _ = aggregate(rule, base, updates, tmp_path / "out", durable=False)
+        assert digest == expected
+
+
+def test_a_first_pass_sees_every_element_once(tmp_path: Path) -> None:
+    class Measuring(Mean):
+        needs_measure = True
+
+    base = write(tmp_path / "base", {"a": ("F32", [1, 2]), "b": ("F32", [3])})
+    rule = Measuring()
+    aggregate(rule, base, [update(base, "c", 1)], tmp_path / "out", durable=False)
+    assert rule.measured == 3
+
+
+def test_updates_in_memory_are_read_like_files(tmp_path: Path) -> None:
+    base = write(tmp_path / "base", {"w": ("F32", [0, 0]), "s": ("F32", 1)})
+    one = write(tmp_path / "a", {"w": ("F32", [1, 2]), "s": ("F32", 3)})
+    data = one.read_bytes()
+    inline = Update(Contribution("a", 1), lambda: TensorBytes(data))
+    first, _ = aggregate(Mean(), base, [inline], tmp_path / "out", durable=False)
+    second, _ = aggregate(Mean(), base, [update(one, "a", 1)], tmp_path / "out2", durable=False)
+    assert first == second
+
+
+class BadWeights(Mean):
+    def weigh(self, contributions: Any) -> list[float]:
+        return [float("nan")] * len(contributions)
+
+
+class BadShape(Mean):
+    def combine(self, name: str, tensors: Any, weights: Any) -> Any:
+        return tensors
+
+
+class Infinite(Mean):
+    def combine(self, name: str, tensors: Any, weights: Any) -> Any:
+        return np.full(tensors.shape[1], 1e300)
+
+
+@pytest.mark.parametrize("rule", [BadWeights, BadShape, Infinite])
+def test_a_rule_that_misbehaves_fails_the_round_and_leaves_no_model(
+    tmp_path: Path, rule: type[Mean]
+) -> None:
+    base = write(tmp_path / "base", {"w": ("F32", [1, 2])})
+    with pytest.raises(RunFailedError):
+        aggregate(rule(), base, [update(base, "c", 1)], tmp_path / "out", durable=False)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is let in, who is not, and when a client is taken for dead."""
+
+import pytest
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.server.registry import ClientRegistry
+
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+
+
+def registry(*, max_clients: int = 3) -> ClientRegistry:
+    return ClientRegistry(max_clients=max_clients, lease_seconds=30)
+
+
+def reason_of(call: object, *args: object, **kwargs: object) -> str:
+    with pytest.raises(RefusedError) as caught:
+        call(*args, **kwargs)  # type: ignore[operator]
+    return caught.value.reason
+
+
+def test_a_token_names_its_client_and_renews_the_lease() -> None:
+    clients = registry()
+    _, token, joined = clients.register("site-1", KEY, mmar_digest="", now=0)
+    assert joined
+    assert clients.authenticate(token, now=20).name == "site-1"
+    assert clients.expired(now=49) == []
+    assert [c.name for c in clients.expired(now=51)] == ["site-1"]
+
+
+def test_the_same_key_comes_back_and_its_old_token_is_void() -> None:
+    clients = registry()
+    _, first, _ = clients.register("site-1", KEY, mmar_digest="", now=0)
+    _, second, joined = clients.register("site-1", KEY, mmar_digest="", now=1)
+    assert not joined
+    assert first != second
+    assert clients.authenticate(second, now=2).name == "site-1"
+    assert reason_of(clients.authenticate, first, now=2) == "TOKEN_INVALID"
+
+
+def test_another_key_is_refused_while_the_session_is_there_and_accepted_afterwards() -> None:
+    clients = registry()
+    clients.register("site-1", KEY, mmar_digest="", now=0)
+    taken = reason_of(clients.register, "site-1", OTHER_KEY, mmar_digest="", now=1)
+    assert taken == "NAME_TAKEN"
+    clients.remove("site-1")
+    _, _, joined = clients.register("site-1", OTHER_KEY, mmar_digest="", now=2)
+    assert joined
+
+
+def test_a_full_federation_refuses_newcomers_but_not_those_who_are_in() -> None:
+    clients = registry(max_clients=1)
+    clients.register("site-1", KEY, mmar_digest="", now=0)
+    full = reason_of(clients.register, "site-2", OTHER_KEY, mmar_digest="", now=0)
+    assert full == "TOO_MANY_CLIENTS"
+    clients.register("site-1", KEY, mmar_digest="", now=0)
+    clients.remove("site-1")
+    clients.register("site-2", OTHER_KEY, mmar_digest="", now=0)
+    assert clients.present() == ["site-2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../x", "a/b", "site 1", "site-1 ", ".hidden", "x" * 65, "sité", "a\nb", "-x"]
+)
+def test_names_that_are_no_file_names_are_refused(name: str) -> None:
+    assert reason_of(registry().register, name, KEY, mmar_digest="", now=0) == "NAME_INVALID"
+
+
+def test_a_short_session_key_is_refused() -> None:
+    assert reason_of(registry().register, "site-1", b"short", mmar_digest="", now=0) == "PROTOCOL"
+
+
+@pytest.mark.parametrize("token", ["", "x", "x" * 10_000])
+def test_unknown_tokens_are_refused(token: str) -> None:
+    assert reason_of(registry().authenticate, token, now=0) == "TOKEN_INVALID"
+
+
+def test_neither_key_nor_token_is_kept() -> None:
+    clients = registry()
+    client, token, _ = clients.register("site-1", KEY, mmar_digest="", now=0)
+    assert token not in repr(client)
+    assert KEY.decode() not in repr(client)
