@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import UsageError
 from mmar_runner.hooks.components import blueprint
-from mmar_runner.mmar.variables import client_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +73,7 @@ def _spec(
             "workspace": str(files.trainer),
             "train_config": dict(spec.train_config),
             "validation_config": dict(spec.validation_config),
-            "variables": {**spec.variables, **client_variables(settings.name, spec.variables)},
+            "variables": {**spec.variables, "CLIENT_NAME": settings.name},
         },
         custom_dir=str(spec.root / "custom") if custom else None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),

@@ -32,7 +32,9 @@ _T = TypeVar("_T")
 REGISTER_SECONDS: Final = 10.0
 QUIT_SECONDS: Final = 2.0
 #: Refusals that another attempt may overcome.
-TRANSIENT_REASONS: Final = frozenset({"OVERLOADED", "TOO_MANY_UPLOADS", "TOO_SLOW", "DISK_FULL"})
+TRANSIENT_REASONS: Final = frozenset(
+    {"DISK_FULL", "OVERLOADED", "SERVER_STOPPING", "TOO_MANY_UPLOADS", "TOO_SLOW"}
+)
 
 
 class RunReplacedError(RunError):

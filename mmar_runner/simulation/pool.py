@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pool of trainer children: each hosts the trainers of several simulated clients."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.children.process import ChildProcess
+from mmar_runner.client.training import task_params, train_result
+from mmar_runner.errors import MmarRunnerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.client.training import Trainer
+    from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
+
+
+class TrainerPool:
+    """Gives every client a place in one of a few children.
+
+    A client always goes to the same child, so that what its trainer keeps in memory
+    is there again in the next round.
+
+    Args:
+        names: The clients, in the order in which they are dealt out.
+        size: How many children there are.
+        logs: The folder for what the children print.
+    """
+
+    def __init__(self, names: list[str], size: int, logs: Path) -> None:
+        hosts = [_Host(logs / f"trainers_{index}.log") for index in range(size)]
+        self._hosts = {name: hosts[index % size] for index, name in enumerate(names)}
+
+    def trainer(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Trainer:
+        """Return the trainer of the client that the specification names."""
+        del log  # children are shared, and so is what they print
+        return _PooledTrainer(self._hosts[spec.context["client_name"]], spec, timeout)
+
+    async def close(self) -> None:
+        """End all children."""
+        await asyncio.gather(*(host.close() for host in set(self._hosts.values())))
+
+
+class _Host:
+    """One child, started when the first of its clients needs it, and again if it dies."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._child: ChildProcess | None = None
+        self._clients: set[str] = set()
+        self._turn = asyncio.Lock()
+
+    async def set_up(self, spec: ChildSpec, timeout: float | None) -> None:
+        """Have a client's trainer built, unless it is there."""
+        async with self._turn:
+            await self._ready(spec, timeout)
+
+    async def train(self, spec: ChildSpec, task: TrainTask, timeout: float | None) -> TrainResult:
+        """Have one client's round trained; clients of one child take turns."""
+        # A turn is waited for here and not in the child, where the limit would run.
+        async with self._turn:
+            child = await self._ready(spec, timeout)
+            params: dict[str, Any] = task_params(task)
+            params["client"] = spec.context["client_name"]
+            return train_result(await child.request("train", params, timeout=timeout))
+
+    async def close(self) -> None:
+        """End the child, even in the middle of a task."""
+        if self._child is not None:
+            await self._child.close()
+            self._child = None
+
+    async def _ready(self, spec: ChildSpec, timeout: float | None) -> ChildProcess:
+        child = self._child
+        if child is None or not child.alive:
+            self._clients.clear()
+            empty = replace(spec, component={})
+            child = await ChildProcess.start(empty, log=self._log, timeout=timeout)
+            self._child = child
+        client = spec.context["client_name"]
+        if client not in self._clients:
+            params = {"client": client, "component": spec.component, "context": spec.context}
+            await child.request("setup", params, timeout=timeout)
+            self._clients.add(client)
+        return child
+
+
+class _PooledTrainer:
+    """One client's trainer in a child that others use too."""
+
+    def __init__(self, host: _Host, spec: ChildSpec, timeout: float | None) -> None:
+        self._host = host
+        self._spec = spec
+        self._timeout = timeout
+        self._preparing: asyncio.Task[None] | None = None
+
+    def prepare(self) -> None:
+        """Begin to have the trainer built."""
+        self._preparing = asyncio.create_task(self._host.set_up(self._spec, self._timeout))
+
+    async def train(self, task: TrainTask) -> TrainResult:
+        """Have one round trained.
+
+        Raises:
+            TaskError: The component could not be built, raised, outran its limit, or
+                the process ended.
+        """
+        preparing, self._preparing = self._preparing, None
+        if preparing is not None:
+            await preparing
+        return await self._host.train(self._spec, task, self._timeout)
+
+    async def close(self) -> None:
+        """Leave the child alone: the pool ends it with all its trainers."""
+        preparing, self._preparing = self._preparing, None
+        if preparing is not None:
+            preparing.cancel()
+            with suppress(asyncio.CancelledError, MmarRunnerError):
+                await preparing

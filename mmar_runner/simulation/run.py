@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a simulation from its settings to the end of its run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.client.session import run_session
+from mmar_runner.client.settings import SessionSettings
+from mmar_runner.interfaces.observer import NullObserver
+from mmar_runner.simulation.job import Job
+from mmar_runner.simulation.pool import TrainerPool
+from mmar_runner.simulation.server_child import ServerChild, ServerEnd
+from mmar_runner.simulation.settings import check_settings
+from mmar_runner.storage.atomic import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.mmar.spec import MmarSpec
+    from mmar_runner.simulation.settings import SimulationSettings
+
+#: The longest path of a Unix socket that every system accepts, in bytes.
+_SOCKET_PATH_BYTES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationOutcome:
+    """How a simulation ended.
+
+    Attributes:
+        status: ``finished``, ``failed`` or ``stopped``.
+        reason: Why, if it did not finish.
+        run_folder: Where the run's files lie.
+        summary: What its ``summary.json`` says.
+    """
+
+    status: str
+    reason: str
+    run_folder: Path
+    summary: dict[str, Any]
+
+
+async def simulate(
+    settings: SimulationSettings,
+    specs: Mapping[str, MmarSpec],
+    plugins: LoadedPlugins,
+    observer: Observer,
+    stop: asyncio.Event,
+) -> SimulationOutcome:
+    """Run a whole federation on this machine.
+
+    Args:
+        settings: What is simulated.
+        specs: The validated MMAR as each client sees it, by the client's name.
+        plugins: The plugins in force.
+        observer: Sees what the server observes.
+        stop: Once set, the server stops; the same settings resume the run.
+
+    Raises:
+        UsageError: The settings make no sense.
+        RunFailedError: The server could not begin.
+        MmarRunnerError: A session could not go on.
+    """
+    check_settings(settings)
+    with translated(settings.workspace):
+        settings.workspace.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        sockets = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="mmar-", dir=_socket_folder())
+        )
+        job = Job(settings, f"unix:{sockets}/server")
+        server = await ServerChild.start(job, observer)
+        stack.push_async_callback(server.close)
+        pool = TrainerPool(settings.names, settings.children, settings.workspace / "logs")
+        stack.push_async_callback(pool.close)
+        end = await _Sessions(settings, specs, plugins, pool, job.listen).beside(server, stop)
+    summary = json.loads((end.run_folder / "summary.json").read_bytes())
+    return SimulationOutcome(end.status, end.reason, end.run_folder, summary)
+
+
+class _Sessions:
+    """All sessions of a simulation, as tasks of this process."""
+
+    def __init__(
+        self,
+        settings: SimulationSettings,
+        specs: Mapping[str, MmarSpec],
+        plugins: LoadedPlugins,
+        pool: TrainerPool,
+        target: str,
+    ) -> None:
+        self._settings = settings
+        self._specs = specs
+        self._plugins = plugins
+        self._pool = pool
+        self._target = target
+        self._stop = asyncio.Event()
+
+    async def beside(self, server: ServerChild, stop: asyncio.Event) -> ServerEnd:
+        """Run until the server has ended; stop it if told so, or if a session fails."""
+        stopping = asyncio.create_task(stop.wait())
+        ending = asyncio.create_task(server.ended())
+        sessions = asyncio.create_task(self._run(server))
+        try:
+            waiting = {stopping, ending, sessions}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done() and sessions.done() and sessions.exception() is None:
+                # All have been told that the run is over; the server settles its files.
+                await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
+            server.stop()
+            if sessions.done() and sessions.exception() is not None:
+                await sessions
+            return await ending
+        finally:
+            self._stop.set()
+            stopping.cancel()
+            ending.cancel()
+            await asyncio.gather(stopping, ending, sessions, return_exceptions=True)
+
+    async def _run(self, server: ServerChild) -> None:
+        await server.listening.wait()
+        tasks = [asyncio.create_task(self._session(name)) for name in self._settings.names]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self._stop.set()  # if one cannot go on, the others leave
+            await asyncio.wait(tasks)
+        for task in tasks:
+            task.result()
+
+    async def _session(self, name: str) -> None:
+        settings = SessionSettings(
+            spec=self._specs[name],
+            target=self._target,
+            name=name,
+            workspace=self._settings.workspace / "clients" / name,
+            allow_byoc=self._settings.allow_byoc,
+            plugins_dir=self._settings.plugins_dir,
+            task_timeout=self._settings.task_timeout,
+        )
+        await run_session(settings, self._plugins, NullObserver(), self._stop, children=self._pool)
+
+
+def _socket_folder() -> str:
+    """Return a folder whose paths are short enough for a socket."""
+    usual = tempfile.gettempdir()
+    longest = _SOCKET_PATH_BYTES - len("/mmar-xxxxxxxx/server")
+    # The folder made in it is private to this user, whoever may write beside it.
+    return usual if len(os.fsencode(usual)) <= longest else "/tmp"  # noqa: S108

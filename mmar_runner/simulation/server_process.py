@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulation's server: ``python -m mmar_runner.simulation.server_process``.
+
+It is told what to do in one JSON line on standard input and tells what happens in JSON
+lines on standard output. When standard input ends (the simulation has gone, or wants
+it so), it stops in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import MmarInvalidError, MmarRunnerError
+from mmar_runner.hooks import load_plugins
+from mmar_runner.mmar.validation import validate
+from mmar_runner.server.run import run_server
+from mmar_runner.server.settings import ServerSettings
+from mmar_runner.simulation.job import Job
+from mmar_runner.simulation.settings import simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observation
+
+
+def main() -> int:
+    """Serve the run that standard input describes; return the exit code."""
+    job = Job.from_json(json.loads(_read_line(sys.stdin.fileno())))
+    try:
+        outcome = asyncio.run(_serve(job))
+    except MmarRunnerError as error:
+        _say("error", {"message": error.message, "hint": error.hint, "reason": error.reason})
+        return error.exit_code
+    _say("outcome", outcome)
+    return 0
+
+
+async def _serve(job: Job) -> dict[str, str]:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _input_ended, stop)
+    settings = job.settings
+    plugins = load_plugins(plugins_dir=settings.plugins_dir)
+    outcome = await run_server(_server_settings(job, plugins), plugins, _Teller(), stop)
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "run_folder": str(outcome.run_folder),
+    }
+
+
+def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
+    settings = job.settings
+    validation = validate(
+        settings.mmar, plugins.registry, side="server", settings=settings.all_variables
+    )
+    if validation.spec is None or not validation.report.valid:
+        msg = f"{settings.mmar} is not a valid MMAR"
+        raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {settings.mmar}")
+    return ServerSettings(
+        spec=simulated(validation.spec, settings),
+        workspace=settings.workspace,
+        listen=job.listen,
+        seed=settings.seed,
+        keep_models=settings.keep_models,
+        new_run=settings.new_run,
+        durability=settings.durability,
+        expected_clients=settings.clients,
+        variables=settings.all_variables,
+        plugins_dir=settings.plugins_dir,
+    )
+
+
+class _Teller:
+    """Tells the simulation what the server observes."""
+
+    def observe(self, observation: Observation) -> None:
+        _say("observation", {"topic": observation.topic, "data": dict(observation.data)})
+
+
+def _say(kind: str, value: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps({kind: value}) + "\n")
+    sys.stdout.flush()
+
+
+def _read_line(descriptor: int) -> bytes:
+    """Read one line and nothing behind it, so that its end can be waited for."""
+    line = bytearray()
+    while not line.endswith(b"\n") and (byte := os.read(descriptor, 1)):
+        line += byte
+    return bytes(line)
+
+
+def _input_ended(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a simulation is started with, and what that makes of the MMAR."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import UsageError
+from mmar_runner.storage.durability import Durability
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.mmar.spec import MmarSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """Everything that the command line decides about a simulation.
+
+    Attributes:
+        mmar: The MMAR's folder.
+        workspace: The server's workspace; clients' folders lie in it too.
+        clients: How many clients there are, named site-1 and so on.
+        clients_per_round: How many work in a round, or None for all.
+        rounds: How many rounds, or None for what the MMAR says.
+        seed: The run's seed; None takes the MMAR's.
+        variables: The ``--set`` values.
+        new_run: Open a new run even if the last one can be resumed.
+        durability: Whether receipts wait for the disk or only for the kernel.
+        keep_models: How many of the newest round models stay; None keeps all.
+        allow_byoc: Code in the MMAR's ``custom/`` may run, in child processes.
+        plugins_dir: A folder of one-file plugins, or None.
+        task_timeout: Seconds a task may take before its child is killed, or None.
+        pool_size: Trainer children; None takes one a processor, at most one a client.
+    """
+
+    mmar: Path
+    workspace: Path
+    clients: int
+    clients_per_round: int | None = None
+    rounds: int | None = None
+    seed: int | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    new_run: bool = False
+    durability: Durability = Durability.PROCESS
+    keep_models: int | None = 2
+    allow_byoc: bool = False
+    plugins_dir: Path | None = None
+    task_timeout: float | None = None
+    pool_size: int | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The clients' names."""
+        return [f"site-{index}" for index in range(1, self.clients + 1)]
+
+    @property
+    def children(self) -> int:
+        """How many trainer children there are."""
+        if self.pool_size is not None:
+            return self.pool_size
+        return max(1, min(self.clients, len(os.sched_getaffinity(0))))
+
+    @property
+    def all_variables(self) -> dict[str, Any]:
+        """The ``--set`` values, with what the numbers of clients make of them.
+
+        Separate processes are given the same with ``--set``, so that a site finds the
+        same data in both.
+        """
+        per_round = self.clients_per_round or self.clients
+        numbers = {"MIN_NUM_CLIENTS": per_round, "NUM_SITES": self.clients}
+        return {**numbers, **self.variables}
+
+
+def check_settings(settings: SimulationSettings) -> None:
+    """Check the numbers.
+
+    Raises:
+        UsageError: One of them makes no sense.
+    """
+    per_round = settings.clients_per_round
+    if settings.clients < 1:
+        raise UsageError("a simulation needs at least one client", hint="--clients 2")
+    if per_round is not None and not 1 <= per_round <= settings.clients:
+        msg = f"{per_round} clients per round cannot be taken from {settings.clients}"
+        raise UsageError(msg, hint="--clients-per-round takes 1 to the number of clients")
+    if settings.rounds is not None and settings.rounds < 0:
+        raise UsageError("--rounds is a count and cannot be negative")
+
+
+def simulated(spec: MmarSpec, settings: SimulationSettings) -> MmarSpec:
+    """Return an MMAR whose server waits for the simulated clients.
+
+    Args:
+        spec: The validated MMAR; its server part is there.
+        settings: The numbers of clients and rounds.
+    """
+    server = spec.server
+    if server is None:
+        msg = f"{spec.name} was validated without its server part"
+        raise ValueError(msg)
+    rounds = settings.rounds
+    changed = replace(
+        server,
+        min_num_clients=settings.clients_per_round or settings.clients,
+        max_num_clients=max(server.max_num_clients, settings.clients),
+        clients_per_round=settings.clients_per_round or server.clients_per_round,
+        num_rounds=server.num_rounds if rounds is None else server.start_round + rounds,
+    )
+    return replace(spec, server=changed)
