@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a journal, open in this process, in another, or in none."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import DiskFullError, JournalError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+#: Rows after a number, in order.
+SELECT = "SELECT seq, time, kind, data FROM events WHERE seq > ? ORDER BY seq"
+
+_PRIMARY_CODE = 0xFF  # the lower byte of SQLite's extended result codes
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """One record.
+
+    Attributes:
+        seq: Its number, from 1, without gaps.
+        time: When it was appended, in seconds since 1970.
+        kind: What it is.
+        data: Its facts, a JSON object.
+    """
+
+    seq: int
+    time: float
+    kind: str
+    data: Mapping[str, Any]
+
+
+def read_events(path: Path, *, after: int = 0) -> list[JournalEvent]:
+    """Return the events of a journal, in order.
+
+    Args:
+        path: The database; another process may have it open.
+        after: Only events with a larger number.
+
+    Raises:
+        JournalError: There is no journal, or it cannot be read.
+    """
+    with _reading(path) as connection:
+        rows = connection.execute(SELECT, (after,)).fetchall()
+    return [JournalEvent(seq, time, kind, json.loads(data)) for seq, time, kind, data in rows]
+
+
+def read_blob(path: Path, seq: int) -> bytes:
+    """Return the bytes kept with an event.
+
+    Raises:
+        JournalError: There are none, or they cannot be read.
+    """
+    with _reading(path) as connection:
+        row = connection.execute("SELECT blob FROM events WHERE seq = ?", (seq,)).fetchone()
+    if row is None or row[0] is None:
+        raise JournalError(f"{path}: event {seq} has no bytes")
+    return bytes(row[0])
+
+
+def journal_error(error: sqlite3.Error, path: Path) -> StorageError:
+    """Translate an error of SQLite; a full disk becomes DiskFullError."""
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFullError(f"{path}: {error}", hint="free space on that disk")
+    return JournalError(f"{path}: {error}")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    if not path.is_file():
+        raise JournalError(f"{path}: there is no journal")
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise journal_error(error, path) from error
