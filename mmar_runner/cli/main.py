@@ -92,8 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: Command-line arguments without the program's name; None takes the
             process's own.
     """
-    invocation = Invocation()
-    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments), invocation))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = words[: words.index("--")] if "--" in words else words
+    # Read by hand, since what cannot be parsed must be answered as JSON too.
+    sys.exit(_run(words, Invocation(json="--json" in options)))
 
 
 def _run(arguments: list[str], invocation: Invocation) -> int:

@@ -28,7 +28,8 @@ class Invocation:
     Attributes:
         verbose: 0 for warnings, 1 (``-v``) for progress and tracebacks, 2 for everything.
         log_format: ``text`` or ``json``.
-        json: True once a command was called with ``--json``: errors are JSON then too.
+        json: True if a command is called with ``--json``: errors are JSON then too,
+            wrong usage included.
     """
 
     verbose: int = 0
@@ -36,23 +37,12 @@ class Invocation:
     json: bool = False
 
 
-def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-    if value:
-        ctx.ensure_object(Invocation).json = True
-    return value
-
-
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command ``--json`` (its parameter ``as_json``); errors follow it."""
-    return click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        expose_value=True,
-        is_eager=True,
-        callback=_remember_json,
-        help="Write the result (or the error) as JSON.",
-    )(function)
+    option = click.option(
+        "--json", "as_json", is_flag=True, help="Write the result (or the error) as JSON."
+    )
+    return option(function)
 
 
 def echo_json(value: Any) -> None:

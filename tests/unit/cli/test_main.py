@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the program starts, and how errors leave it."""
+
+import json
+import subprocess
+import sys
+import types
+
+import click
+import pytest
+
+from mmar_runner.cli import main as program
+from mmar_runner.cli.lazy import LazyCommand
+from mmar_runner.cli.output import Invocation, json_option
+from mmar_runner.errors import RefusedError, RunStoppedError, TaskFailedError, UsageError
+
+
+def call(monkeypatch, function, *arguments):
+    """Run the program with one more command, ``probe``, that calls `function`."""
+
+    @click.command("probe")
+    @json_option
+    def command(as_json):
+        return function()
+
+    module = types.ModuleType("probe_module")
+    module.command = command
+    monkeypatch.setitem(sys.modules, "probe_module", module)
+    monkeypatch.setitem(program.cli._lazy, "probe", LazyCommand("probe_module", "Probes."))
+    with pytest.raises(SystemExit) as caught:
+        program.main(list(arguments) or ["probe"])
+    return caught.value.code
+
+
+def raising(error):
+    def function():
+        raise error
+
+    return function
+
+
+def test_a_foreseen_error_is_a_sentence_and_a_mend(monkeypatch, capsys):
+    error = UsageError("no port is free", hint="use --listen 127.0.0.1:0")
+    assert call(monkeypatch, raising(error)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "error: no port is free\nhint: use --listen 127.0.0.1:0\n"
+
+
+def test_an_error_carries_its_own_exit_code(monkeypatch):
+    assert call(monkeypatch, raising(RunStoppedError("stopped"))) == 3
+
+
+def test_verbose_shows_the_traceback_of_a_foreseen_error(monkeypatch, capsys):
+    assert call(monkeypatch, raising(UsageError("no")), "-v", "probe") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_verbose_shows_the_childs_traceback(monkeypatch, capsys):
+    error = TaskFailedError("the trainer raised", details="Traceback of the child")
+    call(monkeypatch, raising(error), "-v", "probe")
+    err = capsys.readouterr().err
+    assert "Traceback of the child" in err
+    assert "Traceback (most recent call last)" not in err
+
+
+def test_json_errors_are_json_on_standard_output(monkeypatch, capsys):
+    error = RefusedError("the name is taken", hint="choose another", reason="NAME_TAKEN")
+    assert call(monkeypatch, raising(error), "probe", "--json") == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert json.loads(out) == {
+        "error": {
+            "reason": "NAME_TAKEN",
+            "message": "the name is taken",
+            "hint": "choose another",
+        }
+    }
+
+
+def test_wrong_usage_after_json_is_json_too(monkeypatch, capsys):
+    assert call(monkeypatch, raising(UsageError("x")), "probe", "--json", "--nonsense") == 2
+    assert json.loads(capsys.readouterr().out)["error"]["reason"] == "USAGE"
+
+
+def test_an_unforeseen_error_is_one_sentence_and_a_file(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert call(monkeypatch, raising(KeyError("lost"))) == 70
+    err = capsys.readouterr().err
+    assert "internal error: KeyError: 'lost'" in err
+    assert "Traceback" not in err
+    [file] = tmp_path.iterdir()
+    assert str(file) in err
+    assert "Traceback" in file.read_text()
+
+
+def test_an_unforeseen_error_stays_as_it_is_with_verbose(monkeypatch):
+    with pytest.raises(KeyError, match="lost"):
+        call(monkeypatch, raising(KeyError("lost")), "-v", "probe")
+
+
+def test_an_unforeseen_error_is_json_where_json_was_asked_for(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert call(monkeypatch, raising(KeyError("lost")), "probe", "--json") == 70
+    assert json.loads(capsys.readouterr().out)["error"]["reason"] == "INTERNAL"
+
+
+def test_interrupting_gives_130(monkeypatch, capsys):
+    assert call(monkeypatch, raising(KeyboardInterrupt())) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_command_ends_with_the_code_it_exits_with(monkeypatch):
+    assert call(monkeypatch, lambda: click.get_current_context().exit(3)) == 3
+    assert call(monkeypatch, lambda: 1) == 1
+    assert call(monkeypatch, lambda: None) == 0
+
+
+@pytest.mark.parametrize("name", sorted(program.cli._later))
+def test_a_command_of_a_later_version_says_so(monkeypatch, capsys, name):
+    assert call(monkeypatch, lambda: None, name, "x") == 2
+    assert f"'{name}' is not available in this version" in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_wrong_usage(monkeypatch, capsys):
+    assert call(monkeypatch, lambda: None, "run-sever") == 2
+    assert "No such command 'run-sever'" in capsys.readouterr().err
+
+
+def test_options_reach_commands_in_the_invocation(monkeypatch):
+    seen = []
+    code = call(
+        monkeypatch,
+        lambda: seen.append(click.get_current_context().find_object(Invocation)),
+        *("-vv", "--log-format", "json", "probe", "--json"),
+    )
+    assert code == 0
+    assert seen == [Invocation(verbose=2, log_format="json", json=True)]
+
+
+def test_every_command_exists_and_has_help():
+    for name in program.cli.list_commands(click.Context(program.cli)):
+        command = program.cli.get_command(click.Context(program.cli), name)
+        assert command is not None
+        assert command.help or command.short_help, name
+        assert command.name == name
+
+
+def test_help_imports_no_command_and_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from mmar_runner.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'grpc', 'rich', 'torch', 'jsonschema', 'asyncio', 'pluggy', 'logging'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+    assert "run-server" in done.stdout
+
+
+def test_a_closed_pipe_is_no_complaint():
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m mmar_runner --help | head -c 1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+
+
+def test_the_module_is_the_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "mmar_runner", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("mmar-runner, version ")

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person or a program sees while a run goes on."""
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from mmar_runner.cli.live import LiveObserver, render
+from mmar_runner.cli.output import Invocation
+from mmar_runner.cli.progress import JsonObserver, LineObserver, make_observer
+from mmar_runner.cli.run_view import RunView
+from mmar_runner.cli.wording import human_bytes, human_metrics, human_seconds, sentence
+from mmar_runner.interfaces.observer import Observation, Topic
+
+SERVER = [
+    Observation(
+        Topic.LISTENING,
+        {"listen": "127.0.0.1:8002", "workspace": "/w", "run_number": 1, "resumed": False},
+    ),
+    Observation(Topic.WAITING, {"message": "round 0: 1 of 2 clients"}),
+    Observation(Topic.CLIENT_JOINED, {"client": "site-10", "active": 1}),
+    Observation(Topic.CLIENT_JOINED, {"client": "site-2", "active": 2}),
+    Observation(
+        Topic.ROUND_STARTED,
+        {"round": 0, "num_rounds": 4, "participants": ["site-10", "site-2"]},
+    ),
+    Observation(
+        Topic.UPDATE_PROGRESS,
+        {"client": "site-2", "received_bytes": 25 << 20, "total_bytes": 100 << 20},
+    ),
+    Observation(
+        Topic.UPDATE_ACCEPTED,
+        {
+            "client": "site-10",
+            "round": 0,
+            "bytes": 100 << 20,
+            "num_samples": 120,
+            "seconds_train": 3.25,
+        },
+    ),
+]
+END = [
+    Observation(
+        Topic.UPDATE_REFUSED,
+        {"client": "site-2", "round": 0, "reason": "NON_FINITE", "message": "NaN in 'w'"},
+    ),
+    Observation(
+        Topic.ROUND_FINISHED,
+        {
+            "round": 0,
+            "num_rounds": 4,
+            "seconds": 4.5,
+            "metrics": {"val_auc": 0.98765, "note": "x"},
+            "model_sha256": "ab",
+            "clients": ["site-10"],
+        },
+    ),
+    Observation(Topic.BEST_MODEL, {"round": 0, "score": 0.98765}),
+    Observation(Topic.CLIENT_LEFT, {"client": "site-2", "reason": "quit", "active": 1}),
+    Observation(
+        Topic.RUN_ENDED,
+        {"status": "finished", "reason": "", "run_folder": "/w/run_1", "wall_seconds": 65},
+    ),
+]
+SESSION = [
+    Observation(Topic.CONNECTING, {"target": "127.0.0.1:8002"}),
+    Observation(
+        Topic.UNREACHABLE,
+        {"target": "127.0.0.1:8002", "since_seconds": 12.0, "message": "connection refused"},
+    ),
+    Observation(Topic.REGISTERED, {"client": "site-1", "run_number": 2, "num_rounds": 10}),
+    Observation(Topic.MODEL_RECEIVED, {"round": 3, "bytes": 2048, "seconds": 0.01}),
+    Observation(Topic.TRAINING, {"round": 3}),
+    Observation(
+        Topic.TRAINED,
+        {"round": 3, "seconds": 2.0, "num_samples": 50, "metrics": {"train_loss": 0.125}},
+    ),
+    Observation(Topic.SUBMITTED, {"round": 3, "bytes": 2048, "seconds": 0.02, "duplicate": True}),
+    Observation(
+        Topic.TASK_FAILED, {"round": 4, "reason": "CHILD_DIED", "message": "killed by SIGKILL"}
+    ),
+    Observation(Topic.REFUSED, {"round": 4, "reason": "ROUND", "message": "round 5 is open"}),
+]
+
+
+def noon():
+    return datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def picture(observations, *, width=100, role="server", elapsed=61.0):
+    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
+    view = RunView()
+    for observation in observations:
+        view.see(observation)
+    console.print(render(view, title=f"{role} breast_cancer", elapsed=elapsed))
+    return console.export_text()
+
+
+def test_the_table_shows_who_does_what():
+    text = picture(SERVER)
+    assert "server breast_cancer  run 1  127.0.0.1:8002  1 min 01 s" in text
+    assert "round 0/4" in text
+    assert "25% of 100.0 MiB" in text
+    rows = [line for line in text.splitlines() if "site-" in line]
+    assert rows[0].startswith("site-2 ")
+    assert "uploading" in rows[0]
+    assert "done" in rows[1]
+    assert "100.0 MiB" in rows[1]
+    assert "3.2 s" in rows[1]
+
+
+def test_the_table_shows_the_outcome():
+    text = picture(SERVER + END)
+    assert "finished" in text.splitlines()[0]
+    assert "round 1/4" in text
+    assert "val_auc 0.9877" in text
+    assert "round 0 with 0.9877" in text
+    assert "4.5 s a round" in text
+
+
+def test_a_refusal_stands_beside_its_client():
+    text = picture([*SERVER, END[0]])
+    [row] = [line for line in text.splitlines() if line.startswith("site-2 ")]
+    assert "refused" in row
+    assert "NaN in 'w'" in row
+
+
+def test_waiting_says_for_what_until_a_round_opens():
+    assert "round 0: 1 of 2 clients" in picture(SERVER[:3])
+    assert "round 0: 1 of 2 clients" not in picture(SERVER)
+
+
+def test_a_run_that_never_stops_has_no_bar():
+    started = Observation(Topic.ROUND_STARTED, {"round": 7, "num_rounds": -1, "participants": []})
+    assert "round 7" in picture([started])
+
+
+def test_a_session_sees_itself():
+    text = picture(SESSION[:7], role="client")
+    [row] = [line for line in text.splitlines() if line.startswith("site-1 ")]
+    assert "done" in row
+    assert "2.0 KiB" in row
+    assert "train_loss 0.125" in row
+    assert "does not answer" not in text
+
+
+def test_many_clients_fit_on_a_screen():
+    joined = [Observation(Topic.CLIENT_JOINED, {"client": f"site-{k}"}) for k in range(1, 51)]
+    text = picture(joined)
+    assert "and 30 more" in text
+    assert len(text.splitlines()) < 26
+
+
+def test_a_narrow_terminal_is_no_trouble():
+    assert "site-2" in picture(SERVER + END, width=40)
+
+
+def test_the_live_table_keeps_what_matters_above_it():
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True, color_system=None)
+    with LiveObserver("server", mmar="echo", console=console, clock=lambda: 0.0) as observer:
+        for observation in SERVER + END:
+            observer.observe(observation)
+    text = stream.getvalue()
+    assert "round 0 (of 0 to 3) finished in 4.5 s: val_auc 0.9877" in text
+    assert "run finished after 1 min 05 s; results in /w/run_1" in text
+    assert "\x1b[?25h" in text  # the cursor is given back
+
+
+def test_lines_say_one_event_each_and_leave_out_the_chatter():
+    stream = io.StringIO()
+    with LineObserver(stream, clock=noon) as observer:
+        for observation in SERVER + END:
+            observer.observe(observation)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == len(SERVER + END) - 1
+    assert lines[0] == "12:00:00 listening on 127.0.0.1:8002, starting run 1 in /w"
+    assert "12:00:00 round 0 (of 0 to 3) started with 2 clients" in lines
+
+
+def test_json_lines_hold_everything():
+    stream = io.StringIO()
+    with JsonObserver("client", stream, clock=noon) as observer:
+        for observation in SESSION:
+            observer.observe(observation)
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [entry["topic"] for entry in entries] == [o.topic.value for o in SESSION]
+    assert entries[2]["data"] == {"client": "site-1", "run_number": 2, "num_rounds": 10}
+    assert entries[0]["time"] == "2026-01-01T12:00:00+00:00"
+    assert entries[0]["role"] == "client"
+
+
+@pytest.mark.parametrize(
+    ("invocation", "is_tty", "kind"),
+    [
+        (Invocation(), False, "LineObserver"),
+        (Invocation(), True, "LiveObserver"),
+        (Invocation(log_format="json"), True, "JsonObserver"),
+    ],
+)
+def test_the_observer_suits_whoever_watches(invocation, is_tty, kind):
+    observer = make_observer("server", invocation, is_tty=is_tty, stream=io.StringIO())
+    assert type(observer).__name__ == kind
+
+
+def test_a_quiet_observer_writes_nothing():
+    stream = io.StringIO()
+    with make_observer("server", Invocation(), quiet=True, stream=stream) as observer:
+        observer.observe(SERVER[0])
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("topic", list(Topic))
+def test_every_topic_has_a_sentence_and_a_place_in_the_view(topic):
+    data = {"client": "site-1", "round": 0}
+    assert sentence(Observation(topic, data))
+    RunView().see(Observation(topic, data))
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (100_000_000, "95.4 MiB"),
+        (5 << 40, "5.0 TiB"),
+    ],
+)
+def test_bytes_for_people(count, text):
+    assert human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0123, "12 ms"), (3.44, "3.4 s"), (125, "2 min 05 s"), (3725, "1 h 02 min")],
+)
+def test_durations_for_people(seconds, text):
+    assert human_seconds(seconds) == text
+
+
+def test_metrics_for_people_are_numbers_only():
+    assert human_metrics({"b": 0.5, "a": 1, "c": "x", "d": True, "e": {"f": 1}}) == "a 1, b 0.5"
+    assert human_metrics(None) == ""
