@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ import click
 from mmar_runner.cli.addresses import require_loopback
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.progress import make_observer
+from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, validated
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.hooks import load_plugins
@@ -125,18 +125,8 @@ async def _serve(
     settings: ServerSettings, plugins: LoadedPlugins, observer: Observer
 ) -> RunOutcome:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop_or_die, stop, number)
+    stop_on_signals(stop)
     return await run_server(settings, plugins, observer, stop)
-
-
-def _stop_or_die(stop: asyncio.Event, number: int) -> None:
-    """Stop in order at the first signal; at the second, let it do what it does."""
-    if stop.is_set():
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-    stop.set()
 
 
 def _conclude(outcome: RunOutcome, *, as_json: bool) -> None:

@@ -9,14 +9,16 @@ import click
 
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
 from mmar_runner.mmar.validation import validate
-from mmar_runner.mmar.variables import parse_setting
+from mmar_runner.mmar.variables import ANY_CLIENT, parse_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.mmar.sources import Side
     from mmar_runner.mmar.spec import MmarSpec
+    from mmar_runner.mmar.validation import Validation
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
@@ -29,9 +31,38 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def validated(
-    folder: Path, plugins: LoadedPlugins, *, side: str, settings: Mapping[str, Any]
+    folder: Path,
+    plugins: LoadedPlugins,
+    *,
+    side: Side,
+    settings: Mapping[str, Any],
+    client_name: str = ANY_CLIENT,
 ) -> MmarSpec:
     """Return what an MMAR says, or say on stderr what is wrong with it.
+
+    Args:
+        folder: The MMAR.
+        plugins: The plugins in force.
+        side: Which side must be runnable.
+        settings: The ``--set`` values.
+        client_name: The client whose view of it is returned.
+
+    Raises:
+        MmarUnreadableError: The folder cannot be read.
+        MmarInvalidError: It has findings of severity error, which were printed.
+    """
+    validation = checked(folder, plugins, side=side, settings=settings)
+    spec = validation.spec_for(client_name)
+    if spec is None:
+        msg = f"{folder} cannot be read as an MMAR"
+        raise MmarUnreadableError(msg)
+    return spec
+
+
+def checked(
+    folder: Path, plugins: LoadedPlugins, *, side: Side, settings: Mapping[str, Any]
+) -> Validation:
+    """Return a validation without errors, or say on stderr what is wrong.
 
     Raises:
         MmarUnreadableError: The folder cannot be read.
@@ -48,7 +79,4 @@ def validated(
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         msg = f"{folder} has {count}; nothing was started"
         raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
-    if validation.spec is None:
-        msg = f"{folder} cannot be read as an MMAR"
-        raise MmarUnreadableError(msg)
-    return validation.spec
+    return validation
