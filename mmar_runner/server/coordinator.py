@@ -332,8 +332,10 @@ class Coordinator:
         )
 
     def _tell_waiting(self) -> None:
-        message = "" if self.ended.done() else self._machine.waiting_for()
-        if message != self._said and (self.round is None or self.round.closing):
+        if self.ended.done() or (self.round is not None and not self.round.closing):
+            return
+        message = self._machine.waiting_for()
+        if message != self._said:
             self._said = message
             self._observe(Topic.WAITING, message=message)
 
