@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A load generator: many registered sessions in one process that answer at once.
+
+Each session has a connection of its own and does what a client does on the wire: it
+registers, keeps its lease, fetches each round's model and submits an update, which is
+the model it got. It neither trains nor writes files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import resource
+from typing import Final
+
+from mmar_runner.errors import RefusedError, WireError
+from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.messages import (
+    GetModelRequest,
+    HeartbeatRequest,
+    ModelHeader,
+    RegisterReply,
+    RegisterRequest,
+    UpdateBegin,
+    UpdateCommit,
+    UpdateReady,
+    UpdateReceipt,
+)
+from mmar_runner.wire.stub import FederationStub
+from processes import peak_rss_bytes
+
+#: Registrations under way at once; the rest wait, as clients that start one by one do.
+_AT_ONCE: Final = 64
+_CHUNK: Final = 1 << 20
+
+
+class Session:
+    """One client of the load.
+
+    Args:
+        stub: Its connection.
+        name: Its name.
+    """
+
+    def __init__(self, stub: FederationStub, name: str) -> None:
+        self._stub = stub
+        self._name = name
+        self._registered = RegisterReply()
+        self.rounds = 0
+
+    async def register(self) -> None:
+        """Join the run."""
+        self._registered = await self._stub.register(
+            RegisterRequest(
+                client_name=self._name,
+                session_key=os.urandom(32),
+                task_name="echo",
+                runner_version="benchmark",
+            ),
+            timeout=120,
+        )
+
+    async def work(self) -> None:
+        """Do rounds until the run is over."""
+        lease = asyncio.create_task(self._keep_lease())
+        try:
+            last = -1
+            while (header := await self._fetch(last)) is not None:
+                last = header[0].round
+                await self._submit(*header)
+                self.rounds += 1
+        finally:
+            lease.cancel()
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await asyncio.sleep(self._registered.lease_seconds / 3)
+            with contextlib.suppress(WireError):
+                await self._stub.heartbeat(
+                    HeartbeatRequest(token=self._registered.token), timeout=30
+                )
+
+    async def _fetch(self, last: int) -> tuple[ModelHeader, bytes] | None:
+        call = self._stub.get_model(GetModelRequest(token=self._registered.token, after_round=last))
+        header, chunks = ModelHeader(), []
+        async for part in call:
+            if isinstance(part, ModelHeader):
+                header = part
+            else:
+                chunks.append(bytes(part))
+        if header.HasField("end"):
+            return None
+        return header, header.inline or b"".join(chunks)
+
+    async def _submit(self, header: ModelHeader, data: bytes) -> None:
+        begin = UpdateBegin(
+            token=self._registered.token,
+            run_number=self._registered.run_number,
+            round=header.round,
+            base_sha256=header.sha256,
+            total_bytes=len(data),
+            update_id=f"{self._name}-{header.round}",
+            num_samples=1,
+            kind="weights",
+            seconds_train=0.0,
+        )
+        digest = hashlib.sha256(data).hexdigest()
+        call = self._stub.submit_update()
+        if len(data) <= self._registered.inline_bytes:
+            begin.inline, begin.sha256 = data, digest
+        await call.write(begin)
+        while (reply := await call.read()) is not None:
+            match reply:
+                case UpdateReceipt():
+                    await call.done_writing()
+                    return
+                case UpdateReady():
+                    for start in range(reply.offset, len(data), _CHUNK):
+                        await call.write(data[start : start + _CHUNK])
+                    await call.write(UpdateCommit(sha256=digest))
+
+
+async def generate(target: str, first: int, count: int) -> dict[str, float]:
+    """Run `count` sessions until the run is over."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(number: int) -> int:
+        channel = open_channel(target)
+        async with channel:
+            session = Session(FederationStub(channel, target), f"site-{number}")
+            async with gate:
+                await session.register()
+            with contextlib.suppress(RefusedError):  # the run may end while we ask
+                await session.work()
+            return session.rounds
+
+    rounds = await asyncio.gather(*(one(first + k) for k in range(count)))
+    return {"sessions": count, "updates": sum(rounds), "peak_rss": peak_rss_bytes()}
+
+
+def main() -> None:
+    """Generate load until the run ends; print what was done as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--sessions", type=int, required=True)
+    arguments = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    print(json.dumps(asyncio.run(generate(arguments.target, arguments.first, arguments.sessions))))
+
+
+if __name__ == "__main__":
+    main()
