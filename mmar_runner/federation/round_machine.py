@@ -6,17 +6,21 @@ participants, and closes once it has enough updates and nobody is worth waiting 
 A failed task is given again a few times; if then the minimum cannot be reached with
 everybody who is there, the run has failed, and says whose task failed and why. A lost
 client is not a failure: the round stays open and waits for it, or for another.
+
+Whoever feeds the machine hands over `UpdateAccepted` in the same step in which the
+update's record is put into the journal, before the client is told: then no update is
+acknowledged that a closing round leaves out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from mmar_runner.federation import actions, events
+from mmar_runner.federation.round_book import RoundBook
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mmar_runner.federation.plan import RunPlan
 
@@ -35,27 +39,19 @@ class Workflow(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Round:
-    """The open round."""
-
-    opened_at: float
-    invited: set[str] = field(default_factory=set)
-    accepted: set[str] = field(default_factory=set)
-    failed: dict[str, str] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
-    enough_at: float | None = None
-    closed: bool = False
-
-
 class RoundMachine:
     """Decides the rounds of one run.
+
+    The last four arguments are for a server that takes up an unfinished run.
 
     Args:
         plan: What the run is to do.
         workflow: Who works in a round.
         first_round: The round to begin with, if not the plan's.
         accepted: Clients whose updates of that round were accepted before.
+        active: Clients that are taken to be there until they are said to have left.
+        participants: Clients that were given that round's model, if it was open; it
+            then opens again at the first event, for them.
     """
 
     def __init__(
@@ -64,15 +60,19 @@ class RoundMachine:
         workflow: Workflow,
         *,
         first_round: int | None = None,
-        accepted: Sequence[str] = (),
+        accepted: Collection[str] = (),
+        active: Collection[str] = (),
+        participants: Collection[str] = (),
     ) -> None:
         self._plan = plan
         self._workflow = workflow
         self._next_round = plan.start_round if first_round is None else first_round
-        self._carried = set(accepted)
+        self._accepted_before = frozenset(accepted)
+        self._participants_before = frozenset(participants)
         self._first = True
-        self._active: set[str] = set()
-        self._open: _Round | None = None
+        self._active: set[str] = set(active)
+        self._open: RoundBook | None = None
+        self._timer: float | None = None
         self._ended = False
 
     @property
@@ -89,167 +89,159 @@ class RoundMachine:
         """
         if self._ended:
             return []
-        match event:
-            case events.ClientJoined(client):
-                done = self._joined(client)
-            case events.ClientLeft(client):
-                done = self._left(client)
-            case events.UpdateAccepted(client, number):
-                done = self._accepted(client, number, now)
-            case events.UpdateFailed(client, number, reason):
-                done = self._failed(client, number, reason)
-            case events.Aggregated(number):
-                done = self._aggregated(number)
-            case events.StopRequested(reason):
-                return [self._finish("stopped", reason)]
-            case events.Tick():
-                done = []
-        return [*done, *self._advance(now)]
+        if isinstance(event, events.StopRequested):
+            return [self._finish("stopped", event.reason)]
+        return [*self._take(event, now), *self._advance(now)]
 
     def waiting_for(self) -> str:
         """Say in one sentence what the run waits for; empty if it has ended."""
         if self._ended:
             return ""
-        current = self._open
-        if current is None:
+        book = self._open
+        if book is None:
             there = f"{len(self._active)} of {self._needed_to_open()} clients are there"
             return f"round {self._next_round}: {there}"
-        if current.closed:
-            return f"round {self._next_round}: aggregating {len(current.accepted)} updates"
-        missing = sorted(current.invited - current.accepted - set(current.failed))
-        have = f"{len(current.accepted)} of {self._plan.min_num_clients} updates"
-        names = f"; missing {', '.join(missing)}" if missing else "; nobody is there to send one"
+        if book.closed:
+            return f"round {self._next_round}: aggregating {len(book.accepted)} updates"
+        have = f"{len(book.accepted)} of {book.quorum} updates"
+        missing = ", ".join(sorted(book.unanswered()))
+        names = f"; missing {missing}" if missing else "; nobody is there to send one"
         return f"round {self._next_round}: {have}{names}"
 
     # Events
 
+    def _take(self, event: events.Event, now: float) -> list[actions.Action]:
+        match event:
+            case events.ClientJoined(client):
+                return self._joined(client)
+            case events.ClientLeft(client):
+                self._left(client)
+            case events.UpdateAccepted(client, number):
+                if (book := self._open_for(number)) is not None:
+                    book.accept(client, now)
+            case events.UpdateFailed(client, number, reason):
+                return self._failed(client, number, reason)
+            case events.Aggregated(number):
+                self._aggregated(number)
+            case events.Tick():
+                self._timer = None  # it may have come a moment early; then it is set again
+        return []
+
     def _joined(self, client: str) -> list[actions.Action]:
+        if client in self._active:
+            return []
         self._active.add(client)
-        current = self._open
-        if current is None or current.closed or client in current.accepted:
+        book = self._open
+        if book is None or book.closed or client in book.accepted:
             return []
         late = self._workflow.admits_late(per_round=self._plan.clients_per_round)
-        if client in current.invited or late or self._short_of(current):
-            return [self._invite(current, client)]
-        return []
+        return [self._invite(book, client)] if client in book.invited or late else []
 
-    def _left(self, client: str) -> list[actions.Action]:
+    def _left(self, client: str) -> None:
         self._active.discard(client)
-        current = self._open
-        if current is None or current.closed:
-            return []
-        current.failed.pop(client, None)
-        if client in current.accepted or client not in current.invited:
-            return []
-        return self._replace(current)
-
-    def _accepted(self, client: str, number: int, now: float) -> list[actions.Action]:
-        current = self._open
-        if current is None or current.closed or number != self._next_round:
-            return []
-        current.accepted.add(client)
-        current.failed.pop(client, None)
-        if current.enough_at is None and len(current.accepted) >= self._plan.min_num_clients:
-            current.enough_at = now
-        return []
+        if self._open is not None:
+            # When it comes back it may be mended; meanwhile it is lost, not failed.
+            self._open.failed.pop(client, None)
 
     def _failed(self, client: str, number: int, reason: str) -> list[actions.Action]:
-        current = self._open
-        if current is None or current.closed or number != self._next_round:
+        book = self._open_for(number)
+        if book is None or client not in book.unanswered():
             return []
-        if client in current.accepted:
+        attempt = book.attempts.get(client, 1)
+        if attempt >= self._plan.task_attempts:
+            book.failed[client] = reason
             return []
-        attempt = current.attempts.get(client, 1)
-        if attempt < self._plan.task_attempts:
-            current.attempts[client] = attempt + 1
-            return [self._invite(current, client)]
-        current.failed[client] = reason
-        return self._replace(current)
+        book.attempts[client] = attempt + 1
+        return [self._invite(book, client)]
 
-    def _aggregated(self, number: int) -> list[actions.Action]:
-        current = self._open
-        if current is None or not current.closed or number != self._next_round:
-            return []
-        self._open = None
-        self._next_round += 1
-        return []
+    def _aggregated(self, number: int) -> None:
+        if self._open is not None and self._open.closed and number == self._next_round:
+            self._open = None
+            self._timer = None
+            self._next_round += 1
+
+    def _open_for(self, number: int) -> RoundBook | None:
+        """Return the open round, if it is that one and takes answers."""
+        book = self._open
+        return None if book is None or book.closed or number != self._next_round else book
 
     # Decisions
 
     def _advance(self, now: float) -> list[actions.Action]:
-        if self._open is None:
-            return self._advance_closed(now)
-        return self._advance_open(self._open, now)
-
-    def _advance_closed(self, now: float) -> list[actions.Action]:
+        if self._open is not None:
+            return [] if self._open.closed else self._advance_open(self._open, now)
         if 0 <= self._plan.num_rounds <= self._next_round:
             return [self._finish("finished", "")]
-        if len(self._active | self._carried) < self._needed_to_open():
+        if not self._participants_before and (
+            len(self._active | self._accepted_before) < self._needed_to_open()
+        ):
             return []
         return self._open_round(now)
 
     def _open_round(self, now: float) -> list[actions.Action]:
-        per_round = self._plan.clients_per_round
+        invited = (self._resumed() or self._chosen()) | self._accepted_before
+        quorum = max(1, min(self._plan.min_num_clients, len(invited)))
+        book = RoundBook(now, quorum, set(invited))
+        for client in self._accepted_before:
+            book.accept(client, now)
+        self._open, self._first = book, False
+        self._accepted_before = self._participants_before = frozenset()
+        opening: list[actions.Action] = [
+            actions.OpenRound(self._next_round, tuple(sorted(invited)))
+        ]
+        if self._plan.round_deadline is not None:
+            opening += self._set_timer(now + self._plan.round_deadline)
+        return [*opening, *self._advance_open(book, now)]
+
+    def _resumed(self) -> frozenset[str]:
+        before = self._participants_before
+        if before and self._workflow.admits_late(per_round=self._plan.clients_per_round):
+            return before | self._active
+        return before
+
+    def _chosen(self) -> frozenset[str]:
         chosen = self._workflow.participants(
             sorted(self._active),
             round_number=self._next_round,
             seed=self._plan.seed,
-            per_round=per_round,
+            per_round=self._plan.clients_per_round,
         )
-        current = _Round(now, invited=set(chosen) | self._carried, accepted=set(self._carried))
-        if len(current.accepted) >= self._plan.min_num_clients:
-            current.enough_at = now
-        self._open, self._carried, self._first = current, set(), False
-        participants = tuple(sorted(current.invited))
-        opening: list[actions.Action] = [actions.OpenRound(self._next_round, participants)]
-        if self._plan.round_deadline is not None:
-            opening.append(actions.SetTimer(now + self._plan.round_deadline))
-        return [*opening, *self._advance_open(current, now)]
+        return frozenset(chosen)
 
-    def _advance_open(self, current: _Round, now: float) -> list[actions.Action]:
-        if current.closed:
-            return []
-        pending = (current.invited & self._active) - current.accepted - set(current.failed)
-        if current.enough_at is None:
-            return self._give_up(current) if self._is_hopeless(current, pending) else []
-        closes_at = current.enough_at + self._plan.wait_after_min_clients
-        if self._plan.round_deadline is not None:
-            closes_at = min(closes_at, current.opened_at + self._plan.round_deadline)
-        if pending and now < closes_at:
-            return [actions.SetTimer(closes_at)]
-        current.closed = True
-        return [actions.CloseRound(self._next_round, tuple(sorted(current.accepted)))]
+    def _advance_open(self, book: RoundBook, now: float) -> list[actions.Action]:
+        closes_at = book.closes_at(self._plan.wait_after_min_clients, self._plan.round_deadline)
+        if closes_at is None:
+            replacements = self._replacements(book)
+            return [self._give_up(book)] if book.is_hopeless(self._active) else replacements
+        if book.unanswered() & self._active and now < closes_at:
+            return self._set_timer(closes_at)
+        book.closed = True
+        return [actions.CloseRound(self._next_round, tuple(sorted(book.accepted)))]
 
-    def _is_hopeless(self, current: _Round, pending: set[str]) -> bool:
-        """Everyone who is there has answered, some have failed, and it is not enough."""
-        spare = self._active - current.invited
-        return bool(current.failed) and not pending and not spare
-
-    def _give_up(self, current: _Round) -> list[actions.Action]:
-        causes = "; ".join(f"{name}: {why}" for name, why in sorted(current.failed.items()))
-        have = f"{len(current.accepted)} of {self._plan.min_num_clients} updates"
-        return [self._finish("failed", f"round {self._next_round} has {have}; {causes}")]
-
-    def _replace(self, current: _Round) -> list[actions.Action]:
-        """Invite one more client if those who may still answer are too few."""
-        if not self._short_of(current):
-            return []
-        spare = sorted(self._active - current.invited)
-        if not spare:
+    def _replacements(self, book: RoundBook) -> list[actions.Action]:
+        """Invite others if those who may still answer are too few."""
+        missing, spare = book.missing(self._active), sorted(self._active - book.invited)
+        if missing <= 0 or not spare:
             return []
         chosen = self._workflow.participants(
-            spare, round_number=self._next_round, seed=self._plan.seed, per_round=1
+            spare, round_number=self._next_round, seed=self._plan.seed, per_round=missing
         )
-        return [self._invite(current, client) for client in chosen[:1]]
+        return [self._invite(book, client) for client in chosen]
 
-    def _short_of(self, current: _Round) -> bool:
-        able = ((current.invited & self._active) - set(current.failed)) | current.accepted
-        wanted = self._plan.clients_per_round or self._plan.min_num_clients
-        return len(able) < max(wanted, self._plan.min_num_clients)
+    def _give_up(self, book: RoundBook) -> actions.FinishRun:
+        causes = "; ".join(f"{name}: {why}" for name, why in sorted(book.failed.items()))
+        have = f"{len(book.accepted)} of {book.quorum} updates"
+        return self._finish("failed", f"round {self._next_round} has {have}; {causes}")
 
-    def _invite(self, current: _Round, client: str) -> actions.Invite:
-        current.invited.add(client)
-        return actions.Invite(self._next_round, client, current.attempts.setdefault(client, 1))
+    def _invite(self, book: RoundBook, client: str) -> actions.Invite:
+        book.invited.add(client)
+        return actions.Invite(self._next_round, client, book.attempts.setdefault(client, 1))
+
+    def _set_timer(self, at: float) -> list[actions.Action]:
+        if at == self._timer:
+            return []
+        self._timer = at
+        return [actions.SetTimer(at)]
 
     def _needed_to_open(self) -> int:
         expected = self._plan.expected_clients if self._first else None

@@ -25,7 +25,7 @@ class ScatterAndGather:
         """
         if per_round is None or per_round >= len(active):
             return tuple(sorted(active))
-        ranked = sorted(active, key=lambda name: (derive_seed(seed, "sample", round_number, name)))
+        ranked = sorted(active, key=lambda name: derive_seed(seed, "sample", round_number, name))
         return tuple(sorted(ranked[:per_round]))
 
     def admits_late(self, *, per_round: int | None) -> bool:

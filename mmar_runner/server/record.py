@@ -105,6 +105,7 @@ class RunState:
         clients: Who was there.
         rounds: Summaries of the closed rounds.
         rejected: Of the round to go on with.
+        participants: Who was given that round's model, if it was open.
         best: The best round and its score.
         wall_seconds: How long the run had been worked on.
     """
@@ -119,6 +120,7 @@ class RunState:
     clients: dict[str, RecordedClient] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    participants: tuple[str, ...] = ()
     best: tuple[int, float] | None = None
     wall_seconds: float = 0.0
 
@@ -169,6 +171,10 @@ def _client_left(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     state.clients.pop(data["client"], None)
 
 
+def _round_opened(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    state.participants = tuple(data["participants"])
+
+
 def _update_accepted(state: RunState, data: Mapping[str, Any], seq: int) -> None:
     update = AcceptedUpdate(**data)
     state.accepted[update.client] = (update, seq)
@@ -186,6 +192,7 @@ def _round_closed(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     state.wall_seconds = data["wall_seconds"]
     state.accepted.clear()
     state.rejected.clear()
+    state.participants = ()
 
 
 def _best_model(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
@@ -202,6 +209,7 @@ _APPLY = {
     Kind.RUN_RESUMED: _run_resumed,
     Kind.CLIENT_REGISTERED: _client_registered,
     Kind.CLIENT_LEFT: _client_left,
+    Kind.ROUND_OPENED: _round_opened,
     Kind.UPDATE_ACCEPTED: _update_accepted,
     Kind.UPDATE_REFUSED: _rejected,
     Kind.TASK_FAILED: _rejected,

@@ -199,7 +199,12 @@ class _Run:
         )
         state = self._opened.state
         return RoundMachine(
-            plan, workflow, first_round=state.round, accepted=tuple(sorted(state.accepted))
+            plan,
+            workflow,
+            first_round=state.round,
+            accepted=state.accepted.keys(),
+            active=state.clients.keys(),
+            participants=state.participants,
         )
 
     def _restore(self) -> None:
