@@ -83,6 +83,7 @@ CODES: dict[str, Code] = {
     "MMAR515": Code(_N, "A component is named by an older name"),
     "MMAR516": Code(_E, "A required component is switched off"),
     "MMAR517": Code(_E, "A reference leads to nothing"),
+    "MMAR518": Code(_E, "Two plugins claim a name"),
     "MMAR601": Code(_E, "Server and client name different tasks"),
     "MMAR602": Code(_E, "The minimum of clients is above the maximum"),
     "MMAR603": Code(_E, "There is no round to run"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import (
     TRAINER_PARTS,
     ComponentCatalog,
@@ -66,6 +67,8 @@ class Resolver:
         self._catalog = catalog
         self._byoc = byoc
         self._findings = findings
+        #: Every class path that is named by ``path``, without the MMAR's own code.
+        self.paths: list[tuple[Document, JsonPath, str]] = []
 
     def resolve(self, document: Document, path: JsonPath, kind: ComponentKind) -> Resolved:
         """Resolve the declaration at a place; what is wrong with it becomes findings.
@@ -150,7 +153,11 @@ class Resolver:
         where = (*path, "name")
         name = str(document.get(where))
         label, _, _ = name.partition("#")
-        found = self._catalog.find(kind, label if kind is ComponentKind.TRANSFORM else name)
+        try:
+            found = self._catalog.find(kind, label if kind is ComponentKind.TRANSFORM else name)
+        except PluginConflictError as error:
+            self._conflict(document, where, error)
+            return NOTHING
         if found is None:
             self._not_installed(document, where, kind, name)
             return NOTHING
@@ -177,6 +184,10 @@ class Resolver:
         message = f"No installed plugin offers {with_article(kind)} named '{name}'."
         self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
 
+    def _conflict(self, document: Document, where: JsonPath, error: PluginConflictError) -> None:
+        message = f"{error.message[:1].upper()}{error.message[1:]}."
+        self._findings.at(document, where, "MMAR518", message, hint=error.hint)
+
     def _hint(self, kind: ComponentKind, name: str) -> str:
         if name in aliases.OLDER_NAMES:
             return f"An older component: {aliases.OLDER_NAMES[name]}."
@@ -196,12 +207,18 @@ class Resolver:
     ) -> Resolved:
         where = (*path, "path")
         dotted = str(document.get(where))
-        found = self._catalog.find(kind, dotted)
+        try:
+            found = self._catalog.find(kind, dotted)
+        except PluginConflictError as error:
+            self._conflict(document, where, error)
+            return NOTHING
         if found is not None:
             known = {"path": dotted} if found.path_prefix else {"name": found.name}
             if not found.path_prefix and found.name != dotted:
                 message = f"'{dotted}' is an older name of '{found.name}'."
                 self._findings.at(document, where, "MMAR515", message)
+            if found.path_prefix:
+                self.paths.append((document, where, dotted))
             return self._described(document, path, found, args, known)
         problem = self._byoc.problem(dotted)
         if problem is None:
@@ -287,15 +304,25 @@ class Resolver:
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Return the arguments with canonical inner declarations; None if one is wrong."""
-        result, sound = _copy(args), True
+        result, sound, off = _copy(args), True, []
         for place, kind in nested_places(schema, args):
             inner = self.resolve(document, (*path, *place), kind)
-            declared = document.get((*path, *place))
-            off = not declared or (isinstance(declared, dict) and declared.get("disabled") is True)
-            if inner.spec is None and not off:
+            if inner.spec is not None:
+                _parent(result, place)[place[-1]] = dict(inner.spec.declaration)
+            elif is_off(document.get((*path, *place))):
+                off.append(place)
+            else:
                 sound = False
-            _put(result, place, dict(inner.spec.declaration) if inner.spec else None)
+        for place in reversed(off):
+            del _parent(result, place)[place[-1]]
         return result if sound else None
+
+
+def is_off(declaration: object) -> bool:
+    """Return True for a declaration that stands for no component: absent, {} or disabled."""
+    return not declaration or (
+        isinstance(declaration, dict) and declaration.get("disabled") is True
+    )
 
 
 def _pointer(document: Document, path: JsonPath) -> str:
@@ -308,7 +335,7 @@ def _copy(value: Any) -> Any:
     return [_copy(v) for v in value] if isinstance(value, list) else value
 
 
-def _put(target: Any, place: JsonPath, value: Any) -> None:
+def _parent(target: Any, place: JsonPath) -> Any:
     for part in place[:-1]:
         target = target[part]
-    target[place[-1]] = value
+    return target

@@ -23,7 +23,6 @@ class Document:
         value: The value as it stands now: substituted, then upgraded.
         moves: Where a part of ``value`` stood in the file, by its present path.
         unresolved: Paths (in the file) of strings that hold an undefined variable.
-        disabled: Paths (in the file) of components that are switched off.
     """
 
     file: str

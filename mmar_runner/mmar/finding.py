@@ -125,18 +125,15 @@ class Findings:
             if (finding.code, finding.file, finding.pointer) == (code, document.file, pointer):
                 self._found[key] = replace(finding, severity=Severity.ERROR)
 
-    def has_error(self, file: str | None = None) -> bool:
-        """Return True if there is an error (in that file)."""
-        return any(
-            f.severity is Severity.ERROR and (file is None or f.file == file)
-            for f in self._found.values()
-        )
+    def mentions(self, file: str) -> bool:
+        """Return True if there is a finding about a file."""
+        return any(finding.file == file for finding in self._found.values())
 
     def result(self, *, strict: bool) -> Sequence[Finding]:
         """Return all findings in order; ``strict`` makes old-archive warnings errors."""
-        found = self._found.values()
+        found = list(self._found.values())
         if strict:
-            found = [  # type: ignore[assignment]
+            found = [
                 replace(f, severity=Severity.ERROR) if CODES[f.code].old_archive else f
                 for f in found
             ]

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.finding import Findings, pointer_text
@@ -44,6 +45,21 @@ class MmarFolder:
     files: dict[str, int] = field(default_factory=dict)
     limits: ReadingLimits = DEFAULT_LIMITS
 
+    def open(self, file: str) -> BinaryIO:
+        """Open a file for reading.
+
+        Raises:
+            OSError: It cannot be read, is not a plain file, or leaves the folder.
+        """
+        real = Path(os.path.realpath(self.root / file))
+        if not real.is_relative_to(self.root):
+            raise PermissionError(f"{file} leaves the folder")
+        stream = os.fdopen(os.open(real, _OPEN_FLAGS), "rb")
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            stream.close()
+            raise OSError(f"{file} is not a plain file")
+        return stream
+
     def read_bytes(self, file: str, limit: int) -> bytes:
         """Return a file's bytes.
 
@@ -51,13 +67,7 @@ class MmarFolder:
             OSError: It cannot be read, is not a plain file, or leaves the folder.
             ValueError: It is larger than ``limit``.
         """
-        real = Path(os.path.realpath(self.root / file))
-        if not real.is_relative_to(self.root):
-            raise PermissionError(f"{file} leaves the folder")
-        descriptor = os.open(real, _OPEN_FLAGS)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(f"{file} is not a plain file")
+        with self.open(file) as stream:
             data = stream.read(limit + 1)
         if len(data) > limit:
             raise ValueError(f"{file} is larger than {limit} bytes")
@@ -79,7 +89,7 @@ def open_folder(
     """
     try:
         root = folder.resolve(strict=True)
-        names = os.listdir(root)
+        names = {path.name for path in root.iterdir()}
     except FileNotFoundError:
         raise MmarUnreadableError(f"There is no folder {str(folder)!r}.") from None
     except NotADirectoryError:

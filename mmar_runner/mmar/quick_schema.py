@@ -112,7 +112,11 @@ def _items(expected: Any, value: Any, schema: Any, root: Mapping[str, Any]) -> b
 
 
 def _enum(expected: Any, value: Any, *_: Any) -> bool:
-    return isinstance(value, str) and value in expected
+    return any(type(value) is type(e) and value == e for e in expected if _is_scalar(e))
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str | bool | int)
 
 
 def _const(expected: Any, value: Any, *_: Any) -> bool:
@@ -145,6 +149,16 @@ def _pattern(expected: Any, value: Any, *_: Any) -> bool:
     return not isinstance(value, str) or re.search(expected, value) is not None
 
 
+def _format(expected: Any, value: Any, *_: Any) -> bool:
+    if expected != "regex" or not isinstance(value, str):
+        return True  # other formats only annotate
+    try:
+        re.compile(value)
+    except re.error:
+        return False
+    return True
+
+
 _CHECKS: dict[str, Callable[..., bool]] = {
     "type": _type,
     "$ref": _ref,
@@ -167,4 +181,5 @@ _CHECKS: dict[str, Callable[..., bool]] = {
     "maxItems": _length(list, lambda n, e: n <= e),
     "minProperties": _length(dict, lambda n, e: n >= e),
     "pattern": _pattern,
+    "format": _format,
 }

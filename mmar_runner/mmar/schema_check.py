@@ -44,9 +44,10 @@ def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
         return []
     # Imported here because it costs more start-up time than all the rest, and a
     # valid MMAR does not need it.
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
 
-    errors = Draft202012Validator(schema).iter_errors(value)
+    formats = FormatChecker(formats=["regex"])
+    errors = Draft202012Validator(schema, format_checker=formats).iter_errors(value)
     found = [fault for error in errors for fault in _translate(error)]
     return sorted(found, key=lambda f: [str(part) for part in f.path])
 
@@ -134,6 +135,8 @@ def _is_literal(text: str, kinds: list[str]) -> bool:
 def _wrong_value(
     keyword: str, expected: Any, value: Any, error: ValidationError
 ) -> tuple[str, str | None]:
+    if keyword == "format":
+        return f"{show(value)} is not a regular expression: {error.cause}.", None
     sentence = _RULES.get(keyword)
     if keyword == "enum":
         allowed = [str(v) for v in expected]

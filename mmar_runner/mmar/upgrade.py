@@ -51,7 +51,8 @@ def _mark(draft: Draft) -> None:
 
 def _rename(draft: Draft, old: JsonPath, new: JsonPath) -> None:
     if old[-1] in draft.object_at(old[:-1]):
-        draft.note(old, "MMAR210", f"'{old[-1]}' is now '{new[-1]}'.")
+        name = "/".join(str(part) for part in new)
+        draft.note(old, "MMAR210", f"'{old[-1]}' is now '{name}'.")
         draft.move(old, new)
 
 

@@ -6,20 +6,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmar_runner.interfaces.catalog import ComponentCatalog
 from mmar_runner.mmar import build, sources
 from mmar_runner.mmar.byoc import ByocModules
+from mmar_runner.mmar.checks_files import check_files
+from mmar_runner.mmar.checks_filters import check_filters
+from mmar_runner.mmar.checks_parts import check_parts
+from mmar_runner.mmar.checks_rounds import check_rounds
+from mmar_runner.mmar.checks_train import check_train
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import Resolver
 from mmar_runner.mmar.finding import Findings
-from mmar_runner.mmar.folder import MmarFolder, open_folder
-from mmar_runner.mmar.manifest import manifest, manifest_digest
+from mmar_runner.mmar.folder import open_folder
+from mmar_runner.mmar.logging_config import read_levels
+from mmar_runner.mmar.look import Look
+from mmar_runner.mmar.manifest import digest_of
 from mmar_runner.mmar.report import Report
-from mmar_runner.mmar.sources import Side, Sources
+from mmar_runner.mmar.site_policy import check_policy, load_policy
 from mmar_runner.mmar.spec import MmarSpec
 from mmar_runner.mmar.variables import ANY_CLIENT
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.mmar.site_policy import SitePolicy
+    from mmar_runner.mmar.sources import Side, Sources
+    from mmar_runner.mmar.spec import Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +82,18 @@ def validate(
         MmarUnreadableError: There is nothing to check at that path.
         UsageError: The policy cannot be read.
     """
+    rules = load_policy(policy) if policy is not None else None
     check = _Check(folder, catalog, side, dict(settings or {}))
-    spec = check.run(client_name)
-    findings = check.findings.result(strict=strict or check.says_strict())
-    valid = not any(f.severity is Severity.ERROR for f in findings)
+    spec = check.run(client_name, rules)
+    findings = check.findings.result(strict=strict or check.says_strict)
+    valid = not any(finding.severity is Severity.ERROR for finding in findings)
     report = Report(
         mmar=str(folder),
-        generation=check.sources.generation,
+        generation=check.generation,
         valid=valid,
         deployable=valid,
         byoc=check.byoc.present,
+        custom_datalist=check.custom_datalist,
         digest=check.digest,
         findings=tuple(findings),
     )
@@ -87,61 +101,77 @@ def validate(
 
 
 class _Check:
-    """One check of one MMAR."""
+    """One check of one MMAR: the folder is read once, and looked at as often as asked."""
 
     def __init__(
         self, folder: Path, catalog: ComponentCatalog, side: Side, settings: dict[str, Any]
     ) -> None:
         self.findings = Findings()
+        self.generation: Generation | None = None
+        self.says_strict = False
+        self.custom_datalist = False
         self._side = side
         self._catalog = catalog
         self._settings = settings
-        self._folder: MmarFolder = open_folder(folder, self.findings)
+        self._folder = open_folder(folder, self.findings)
         self.byoc = ByocModules(self._folder)
+        self.digest = digest_of(self._folder)
         self._parsed = sources.parse_files(self._folder, self.findings)
-        self.sources: Sources = sources.prepare(self._parsed, settings, ANY_CLIENT, Findings())
-        self.digest = ""
 
-    def says_strict(self) -> bool:
-        server = self.sources.server
-        return server is not None and server.value.get("strict") is True
-
-    def run(self, client_name: str) -> MmarSpec | None:
-        self.digest = manifest_digest(manifest(self._folder))
+    def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
+        """Look at everything and return the specification."""
         self.byoc.report(self.findings)
-        return self._look(client_name, self.findings)
+        read_levels(self._folder, self.findings)
+        look = self._look(client_name, self.findings)
+        self.generation = look.files.generation
+        server = look.files.server
+        self.says_strict = server is not None and server.value.get("strict") is True
+        if self.generation is not None:
+            check_rounds(look)
+            check_parts(look)
+            check_filters(look)
+            check_train(look)
+        self.custom_datalist = check_files(look)
+        if policy is not None:
+            check_policy(look, policy, digest=self.digest, custom_datalist=self.custom_datalist)
+        return self._spec(look)
 
     def spec_for(self, client_name: str) -> MmarSpec | None:
-        return self._look(client_name, Findings())
+        """Return the specification as one client sees it."""
+        return self._spec(self._look(client_name, Findings()))
 
-    def _look(self, client_name: str, findings: Findings) -> MmarSpec | None:
+    def _look(self, client_name: str, findings: Findings) -> Look:
         files = sources.prepare(self._parsed, self._settings, client_name, findings)
-        self.sources = files
+        resolver = Resolver(self._catalog, self.byoc, findings)
+        look = Look(self._folder, files, self.byoc, resolver, self._side, findings)
+        if look.server is not None:
+            look.server_parts = build.resolve_server(look.server, resolver)
+        if look.client is not None:
+            look.client_parts = build.resolve_client(look.client, resolver)
+        return look
+
+    def _spec(self, look: Look) -> MmarSpec | None:
+        files = look.files
         if files.generation is None:
             return None
-        resolver = Resolver(self._catalog, self.byoc, findings)
-        spec = self._frame(files)
-        if files.server is not None and self._side != "client":
-            parts = build.resolve_server(files.server, resolver)
-            if files.server.file in files.sound:
-                spec = replace(spec, server=build.server_spec(files.server, parts))
-        if files.client is not None and self._side != "server":
-            parts = build.resolve_client(files.client, resolver)
-            if files.client.file in files.sound:
-                name = files.server.get(("servers", 0, "name"), "") if files.server else ""
-                spec = replace(spec, client=build.client_spec(files.client, parts, name))
+        spec = self._frame(files, files.generation)
+        if look.server is not None and look.server.file in files.sound:
+            spec = replace(spec, server=build.server_spec(look.server, look.server_parts))
+        if look.client is not None and look.client.file in files.sound:
+            task = files.server.get(("servers", 0, "name"), "") if files.server else ""
+            client = build.client_spec(look.client, look.client_parts, task)
+            spec = replace(spec, client=client)
         return spec
 
-    def _frame(self, files: Sources) -> MmarSpec:
+    def _frame(self, files: Sources, generation: Generation) -> MmarSpec:
         train = files.train.value if files.train else {}
         determinism = train.get("determinism")
         seed = determinism.get("random_seed") if isinstance(determinism, dict) else None
         target = files.client.get(("servers", 0, "service", "target")) if files.client else None
-        assert files.generation is not None
         return MmarSpec(
             name=self._folder.root.name,
             root=self._folder.root,
-            generation=files.generation,
+            generation=generation,
             digest=self.digest,
             byoc=self.byoc.present,
             train_config=train,

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Are the files there that must be, and do paths stay where they belong?"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.mmar.finding import did_you_mean
+from mmar_runner.mmar.sources import CLIENT, ENVIRONMENT, SERVER
+from mmar_runner.mmar.variables import RUNNER_VARIABLES
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.mmar.look import Look
+
+_DATA_LIST_KEY = re.compile(r"data_?list|dataset_json", re.IGNORECASE)
+_DATA_LIST_FILE = re.compile(r"(.*/)?(dataset|data_?list)[^/]*\.json", re.IGNORECASE)
+_COMMENT = ("_", "//", "#", "comment")
+_CHECKPOINT = "ckpt_preload_path"
+
+
+def check_files(look: Look) -> bool:
+    """Check files and paths; return True if the MMAR brings its own data list."""
+    _required(look)
+    for document in _every_document(look):
+        _paths(look, document)
+    _checkpoint(look)
+    _unused_settings(look)
+    return _data_list(look)
+
+
+def _required(look: Look) -> None:
+    for file, side in ((SERVER, "client"), (CLIENT, "server")):
+        if look.side == side or file in look.folder.files or look.findings.mentions(file):
+            continue
+        name = file.rpartition("/")[2]
+        elsewhere = [f for f in look.folder.files if f.rpartition("/")[2] == name]
+        in_config = [f.rpartition("/")[2] for f in look.folder.files if f.startswith("config/")]
+        hint = f"Move {elsewhere[0]} to config/." if elsewhere else did_you_mean(name, in_config)
+        look.findings.add("MMAR102", f"{file} is missing.", file=file, hint=hint)
+
+
+def _every_document(look: Look) -> list[Document]:
+    documents = look.files.documents()
+    environment = look.files.parsed.get(ENVIRONMENT)
+    return documents if environment is None else [*documents, environment]
+
+
+def _paths(look: Look, document: Document) -> None:
+    raw = look.files.parsed[document.file]
+    for path, text in _strings(document.value, ()):
+        if ".." not in text:
+            continue
+        written = raw.get(document.origin(path))
+        if not isinstance(written, str) or ".." not in written:
+            continue  # a variable brought it in, and is reported where it is defined
+        plain = posixpath.normpath(text.replace("\\", "/"))
+        if plain == ".." or plain.startswith("../"):
+            message = f"The path {text!r} leaves the folder."
+            hint = "Name a file in the MMAR, or an absolute path by a variable of the site."
+            look.findings.at(document, path, "MMAR610", message, hint=hint)
+
+
+def _checkpoint(look: Look) -> None:
+    server = look.server
+    if server is None:
+        return
+    name, path = server.value.get(_CHECKPOINT), (_CHECKPOINT,)
+    if not isinstance(name, str) or not name or server.is_unresolved(path):
+        return
+    if "://" in name:
+        message = f"{name!r} is an address, not a path."
+        look.findings.at(server, path, "MMAR610", message, hint="Put the file into the MMAR.")
+    elif not posixpath.isabs(name) and ".." not in name and not look.folder.inside(name):
+        message = f"The checkpoint {name!r} is not in the MMAR."
+        look.findings.at(server, path, "MMAR621", message)
+
+
+def _unused_settings(look: Look) -> None:
+    """A setting that no file takes is a slip; only with both sides is that known."""
+    if look.side != "all":
+        return
+    variables = look.files.variables
+    known = {*variables.used, *variables.globals, *variables.environment, *RUNNER_VARIABLES}
+    for name in sorted(set(variables.settings) - known):
+        message = f"No file uses the setting {name}."
+        look.findings.add("MMAR303", message, hint=did_you_mean(name, known))
+
+
+def _data_list(look: Look) -> bool:
+    """Return True, and say where, if a data list lies in the MMAR."""
+    found: set[str] = set()
+    for document in _every_document(look):
+        for path, text in _strings(document.value, ()):
+            listed = path and _DATA_LIST_KEY.search(str(path[-1]))
+            file = posixpath.normpath(text)
+            if listed and file in look.folder.files:
+                if file not in found:
+                    message = f"The MMAR brings its own data list, {file}."
+                    look.findings.at(document, path, "MMAR615", message)
+                found.add(file)
+    for file in look.folder.files:
+        if file not in found and _DATA_LIST_FILE.fullmatch(file):
+            look.findings.add("MMAR615", "The MMAR brings its own data list.", file=file)
+            found.add(file)
+    return bool(found)
+
+
+def _strings(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:
+    """Yield every text of a value, with its path; comments are left out."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if not key.startswith(_COMMENT):
+                yield from _strings(child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _strings(child, (*path, index))

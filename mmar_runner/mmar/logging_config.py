@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``resources/log.config`` as data: level names are taken, nothing in it is executed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mmar_runner.mmar.folder import read_text
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.finding import Findings
+    from mmar_runner.mmar.folder import MmarFolder
+
+LOG_CONFIG = "resources/log.config"
+
+_SECTION = re.compile(r"\[([^\]]+)\]\s*")
+_OPTION = re.compile(r"([^=:\s][^=:]*?)\s*[=:]\s*(.*)")
+_PLAIN_ARGS = re.compile(r"\(\s*(?:[\w.]+|'[^']*'|\"[^\"]*\")?(?:\s*,\s*[\w.'\"]*)*\s*,?\s*\)")
+_LEVELS = frozenset({"DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "NOTSET"})
+
+
+def read_levels(folder: MmarFolder, findings: Findings) -> Mapping[str, str]:
+    """Return the level of every logger that the file names, ``""`` being the root.
+
+    What cannot be used becomes findings; without the file the answer is empty.
+    """
+    if LOG_CONFIG not in folder.files:
+        return {}
+    text = read_text(folder, LOG_CONFIG, findings, folder.limits.text_bytes)
+    return _Reading(findings).levels(text) if text is not None else {}
+
+
+class _Reading:
+    """One pass over the lines."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._section = ""
+        self._options: dict[str, dict[str, str]] = {}
+
+    def levels(self, text: str) -> Mapping[str, str]:
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip() and not line.lstrip().startswith(("#", ";")):
+                self._line(number, line)
+        result = {}
+        for section, options in self._options.items():
+            if section.startswith("logger_") and options.get("level") in _LEVELS:
+                name = options.get("qualname", section.removeprefix("logger_"))
+                result["" if section == "logger_root" else name] = options["level"]
+        return result
+
+    def _line(self, number: int, line: str) -> None:
+        section, option = _SECTION.fullmatch(line), _OPTION.fullmatch(line.strip())
+        if section:
+            self._section = section[1]
+            self._options.setdefault(self._section, {})
+        elif line[0].isspace():
+            return  # the rest of a longer value
+        elif option and self._section:
+            self._option(number, option[1].strip().lower(), option[2].strip())
+        else:
+            self._warn(number, "This is neither a section nor an option.", None)
+
+    def _option(self, number: int, key: str, value: str) -> None:
+        self._options[self._section][key] = value
+        if key == "level" and value not in _LEVELS:
+            hint = f"One of {', '.join(sorted(_LEVELS))}."
+            self._warn(number, f"{value!r} is no logging level.", hint)
+        if key == "args" and not _PLAIN_ARGS.fullmatch(value):
+            hint = "Only level names are taken from this file."
+            self._warn(number, "This expression is never executed.", hint)
+
+    def _warn(self, number: int, message: str, hint: str | None) -> None:
+        self._findings.add("MMAR613", message, file=LOG_CONFIG, position=(number, 1), hint=hint)
