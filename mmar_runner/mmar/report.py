@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.finding import Finding
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.finding import Finding
+    from mmar_runner.errors import MmarUnreadableError
     from mmar_runner.mmar.spec import Generation
 
 
@@ -40,3 +41,9 @@ class Report:
     def count(self, severity: Severity) -> int:
         """Return how many findings have a severity."""
         return sum(finding.severity is severity for finding in self.findings)
+
+
+def unreadable(mmar: str, error: MmarUnreadableError) -> Report:
+    """Return the report on a folder that cannot be read."""
+    finding = Finding("MMAR101", Severity.ERROR, "", 0, 0, "", error.message, error.hint)
+    return Report(mmar, findings=(finding,))
