@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real servers and clients, as processes of the command line, for end-to-end tests."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: How often a file that appears is looked for, in seconds: files raise no event here.
+_POLL_SECONDS: Final = 0.02
+_TIMEOUT_SECONDS: Final = 60.0
+
+
+class RunningProgram:
+    """One ``mmar-runner`` command that is running. Use it as a context manager.
+
+    It is killed at the end of the block if it is still there. What it says is kept in
+    two files, so that it never waits for a reader.
+
+    Args:
+        arguments: What follows ``mmar-runner``.
+        folder: Where it runs, and where its output goes.
+        label: Names the output files.
+        environment: The whole environment, or None for this process's.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        label: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._outputs = (folder / f"{label}.out", folder / f"{label}.err")
+        with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mmar_runner", *arguments],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=environment,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def stdout(self) -> str:
+        """What it has said so far."""
+        return self._outputs[0].read_text()
+
+    @property
+    def stderr(self) -> str:
+        """What it has complained about so far."""
+        return self._outputs[1].read_text()
+
+    def wait(self, *, timeout: float = _TIMEOUT_SECONDS) -> int:
+        """Wait until it ends and return its exit code.
+
+        Raises:
+            AssertionError: It did not end in time.
+        """
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"still running after {timeout:g} s\n{self._said()}") from error
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it, if it is still there, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait_for_output(self, text: str, *, timeout: float = _TIMEOUT_SECONDS) -> None:
+        """Wait until its standard output holds a text.
+
+        Raises:
+            AssertionError: It ended, or the time is over, without it.
+        """
+        self._until(lambda: text in self.stdout, f"no {text!r} on stdout", timeout)
+
+    def _until(self, holds: Any, otherwise: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        pause = threading.Event()
+        while not holds():
+            ended = self.process.poll() is not None
+            if (ended and not holds()) or time.monotonic() > deadline:
+                raise AssertionError(f"{otherwise}\n{self._said()}")
+            pause.wait(_POLL_SECONDS)
+
+    def _said(self) -> str:
+        return f"exit code: {self.process.poll()}\n{self.stdout}\n{self.stderr}"
+
+
+class RunningServer(RunningProgram):
+    """``run-server`` on a free port of loopback.
+
+    Args:
+        mmar: The MMAR's folder.
+        workspace: Its workspace; output files lie beside it.
+        options: Further arguments.
+        variables: ``--set`` values.
+        listen: Where to listen; port 0 picks a free one.
+    """
+
+    def __init__(
+        self,
+        mmar: Path,
+        workspace: Path,
+        *options: str,
+        variables: Mapping[str, Any] | None = None,
+        listen: str = "127.0.0.1:0",
+    ) -> None:
+        self.workspace = workspace
+        self._endpoint = workspace / "endpoint.json"
+        with suppress(FileNotFoundError):
+            self._endpoint.unlink()  # of a server that was killed
+        arguments = ["run-server", str(mmar), "--workspace", str(workspace), "--insecure"]
+        arguments += ["--listen", listen, *_settings(variables), *options]
+        super().__init__(arguments, folder=workspace.parent, label=f"{workspace.name}-server")
+
+    def address(self, *, timeout: float = _TIMEOUT_SECONDS) -> str:
+        """Wait until it accepts connections and return where.
+
+        Raises:
+            AssertionError: It ended, or the time is over, before that.
+        """
+        self._until(self._endpoint.exists, "no endpoint.json", timeout)
+        return str(json.loads(self._endpoint.read_text())["listen"])
+
+    def summary(self, run_number: int = 1) -> dict[str, Any]:
+        """Return what a run's ``summary.json`` says now."""
+        path = self.workspace / f"run_{run_number}" / "summary.json"
+        summary: dict[str, Any] = json.loads(path.read_bytes())
+        return summary
+
+
+class RunningClient(RunningProgram):
+    """``run-client`` on loopback.
+
+    Args:
+        mmar: The MMAR's folder.
+        server: Where the server listens.
+        name: The client's name.
+        workspace: Where clients keep their files; output files lie in it.
+        options: Further arguments.
+        variables: ``--set`` values.
+    """
+
+    def __init__(
+        self,
+        mmar: Path,
+        server: str,
+        name: str,
+        workspace: Path,
+        *options: str,
+        variables: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.workspace = workspace / name
+        arguments = ["run-client", str(mmar), "--server", server, "--name", name, "--insecure"]
+        arguments += ["--workspace", str(workspace), *_settings(variables), *options]
+        super().__init__(arguments, folder=workspace, label=f"{name}-{time.monotonic_ns()}")
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _settings(variables: Mapping[str, Any] | None) -> list[str]:
+    return [
+        part for key, value in (variables or {}).items() for part in ("--set", f"{key}={value}")
+    ]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainers as plain objects, for tests that need no child process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmar_runner.client.threads import in_thread
+from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner.hooks.components import blueprint
+from mmar_runner.interfaces.client_trainer import TrainerContext
+
+if TYPE_CHECKING:
+    from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.client.training import Trainer
+    from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
+
+
+class ObjectTrainers:
+    """Gives every client a trainer that is an object of this process.
+
+    A trainer runs in a worker thread: a test may look into it, and one that exits or
+    crashes takes the test with it.
+
+    Args:
+        make: Returns the trainer of a client, by its name.
+        catalog: What is installed, for the blueprints that trainers ask for.
+    """
+
+    def __init__(self, make: Callable[[str], ClientTrainer], catalog: ComponentCatalog) -> None:
+        self._make = make
+        self._catalog = catalog
+
+    def trainer(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Trainer:
+        """Return the trainer of the client that the specification names."""
+        del log, timeout  # a thread prints where the test prints, and cannot be killed
+        trainer = self._make(spec.context["client_name"])
+        return _ObjectTrainer(trainer, spec, self._catalog)
+
+
+class _ObjectTrainer:
+    def __init__(self, trainer: ClientTrainer, spec: ChildSpec, catalog: ComponentCatalog) -> None:
+        self._trainer = trainer
+        self._context = _context(spec, catalog)
+        self._setting_up: asyncio.Task[None] | None = None
+
+    def prepare(self) -> None:
+        """Begin to set the trainer up."""
+        self._setting_up = asyncio.create_task(in_thread(self._trainer.setup, self._context))
+
+    async def train(self, task: TrainTask) -> TrainResult:
+        """Have one round trained.
+
+        Raises:
+            TaskFailedError: The trainer raised.
+        """
+        try:
+            if self._setting_up is not None:
+                await self._setting_up
+            return await in_thread(self._trainer.train, task)
+        except MmarRunnerError:
+            raise
+        except Exception as error:
+            msg = f"train raised {type(error).__name__}: {error}"
+            raise TaskFailedError(msg) from error
+
+    async def close(self) -> None:
+        """Close the trainer."""
+        await in_thread(self._trainer.close)
+
+
+def _context(spec: ChildSpec, catalog: ComponentCatalog) -> TrainerContext:
+    fields = spec.context
+    custom = None if spec.custom_dir is None else Path(spec.custom_dir)
+    return TrainerContext(
+        client_name=fields["client_name"],
+        mmar=Path(fields["mmar"]),
+        workspace=Path(fields["workspace"]),
+        train_config=fields["train_config"],
+        validation_config=fields["validation_config"],
+        variables=fields["variables"],
+        blueprint=lambda kind, declared: blueprint(catalog, kind, declared, custom_dir=custom),
+    )
