@@ -29,7 +29,9 @@ _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
 
 
 @click.command("validate-mmar")
-@click.argument("mmars", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MMAR...")
+@click.argument(
+    "mmars", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MMAR..."
+)
 @click.option(
     "--side",
     type=click.Choice(["server", "client", "all"]),

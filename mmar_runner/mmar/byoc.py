@@ -17,9 +17,13 @@ _CUSTOM = "custom/"
 _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What an MMAR may hold without bringing code.
 _DATA_SUFFIXES = frozenset(
-    ".bmp .ckpt .config .conf .cfg .csv .data .frozen .gif .gz .h5 .hdf5 .html .index .ini .jpeg"
-    " .jpg .json .jsonl .log .md .meta .nii .npy .npz .onnx .parquet .pb .pdf .png .pt .rst"
-    " .safetensors .svg .tiff .tif .toml .ts .tsv .txt .xml .yaml .yml .zst".split()
+    {
+        *(".bmp", ".gif", ".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff"),
+        *(".cfg", ".conf", ".config", ".ini", ".json", ".jsonl", ".toml", ".xml", ".yaml", ".yml"),
+        *(".csv", ".html", ".log", ".md", ".parquet", ".rst", ".tsv", ".txt"),
+        *(".ckpt", ".data", ".frozen", ".h5", ".hdf5", ".index", ".meta", ".onnx", ".pb", ".pt"),
+        *(".gz", ".nii", ".npy", ".npz", ".safetensors", ".ts", ".zst"),
+    }
 )
 _DATA_NAMES = frozenset({"license", "licence", "notice", "readme", "changelog", "authors"})
 _TAKEN = frozenset({"mmar_runner", "numpy", "torch", "grpc", "google", "pluggy", "jsonschema"})
@@ -58,14 +62,12 @@ class ByocModules:
         file = self._file("/".join(package))
         if file is None:
             return self._no_module(dotted, package)
-        text = self._folder.read_bytes(_CUSTOM + file, self._folder.limits.file_bytes).decode(
-            errors="replace"
-        )
+        text = self._text(_CUSTOM + file)
         if re.search(rf"\b{name}\b", text) or "import *" in text:
             return None
         classes = re.findall(r"^class\s+(\w+)", text, re.MULTILINE)
-        hint = did_you_mean(name, classes) or (f"It has: {', '.join(classes)}." if classes else None)
-        return "MMAR509", f"custom/{file} has no '{name}'.", hint or "Define the class there."
+        hint = f"It has: {', '.join(classes)}." if classes else "Define the class there."
+        return "MMAR509", f"custom/{file} has no '{name}'.", did_you_mean(name, classes) or hint
 
     def report(self, findings: Findings) -> None:
         """Say which files are code."""
@@ -92,10 +94,20 @@ class ByocModules:
     def _no_module(self, dotted: str, package: list[str]) -> _Problem:
         near = did_you_mean(".".join(package), self._names())
         if near is not None or len(package) == 1:
-            message = f"'{dotted}': there is no custom/{'/'.join(package)}.py, and no plugin offers it."
+            file = f"custom/{'/'.join(package)}.py"
+            message = f"'{dotted}': there is no {file}, and no plugin offers it."
             have = f"custom/ has: {', '.join(self._names())}." if self._modules else None
             return "MMAR508", message, near or have
         return "MMAR503", f"No installed plugin offers or allows '{dotted}'.", None
 
     def _names(self) -> list[str]:
-        return sorted(m.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for m in self._modules)
+        plain = (m.removesuffix(".py").removesuffix("/__init__") for m in self._modules)
+        return sorted(name.replace("/", ".") for name in plain)
+
+    def _text(self, file: str) -> str:
+        """Return a module's text; empty if it cannot be read, which is a finding already."""
+        try:
+            data = self._folder.read_bytes(file, self._folder.limits.text_bytes)
+        except (OSError, ValueError):
+            return ""
+        return data.decode(errors="replace")

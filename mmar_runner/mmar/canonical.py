@@ -93,7 +93,8 @@ def _validation_on_server(draft: Draft) -> None:
     for key in ("validate_on_server", "num_rounds_per_valid"):
         if key not in task:
             continue
-        becomes = "is now 'validate_every'" if wanted else "has no effect: the server does not validate"
+        idle = "has no effect: the server does not validate"
+        becomes = "is now 'validate_every'" if wanted else idle
         draft.note((*_TASK, key), "MMAR210", f"'{key}' {becomes}.")
     if wanted and "validate_every" not in draft.document.value:
         key = "num_rounds_per_valid" if "num_rounds_per_valid" in task else "validate_on_server"

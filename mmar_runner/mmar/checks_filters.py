@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.mmar.aliases import FILTER_PAIRS
 from mmar_runner.mmar.components import is_off
-from mmar_runner.mmar.look import Look
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.build import Parts
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.mmar.look import Look
 
 _UNDOES = {second: first for first, second in FILTER_PAIRS.items()}
 
@@ -37,45 +37,48 @@ def check_filters(look: Look) -> None:
     _direction(look, (client, look.client_parts), (server, look.server_parts), "server")
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One direction: what the sender's filters do, and what the receiver's undo."""
+
+    sender: Document
+    receiver: Document
+    done: list[_Place]
+    undone: list[_Place]
+    who: str
+
+
 def _direction(
     look: Look, sender: tuple[Document, Parts], receiver: tuple[Document, Parts], who: str
 ) -> None:
     done = _places(*sender, "outbound_filters", undoing=False)
     undone = _places(*receiver, "inbound_filters", undoing=True)
+    way = _Way(sender[0], receiver[0], done, undone, who)
     wanted, found = [p.undo for p in reversed(done)], [p.undo for p in undone]
-    if wanted == found:
-        return
-    if sorted(wanted) == sorted(found):
+    if sorted(wanted) != sorted(found):
+        _unpaired(look, way)
+    elif wanted != found:
         index = next(i for i, (a, b) in enumerate(zip(wanted, found, strict=True)) if a != b)
         message = f"Filters must be undone in reverse order: '{wanted[index]}' comes here."
         hint = f"inbound_filters of the {who}: {', '.join(wanted)}."
-        look.findings.at(receiver[0], undone[index].path, "MMAR605", message, hint=hint)
-        return
-    _unpaired(look, sender[0], receiver[0], done, undone, who)
+        look.findings.at(way.receiver, undone[index].path, "MMAR605", message, hint=hint)
 
 
-def _unpaired(
-    look: Look,
-    sender: Document,
-    receiver: Document,
-    done: list[_Place],
-    undone: list[_Place],
-    who: str,
-) -> None:
-    left = [place.undo for place in undone]
-    for place in done:
+def _unpaired(look: Look, way: _Way) -> None:
+    left = [place.undo for place in way.undone]
+    for place in way.done:
         if place.undo in left:
             left.remove(place.undo)
             continue
-        message = f"Nothing undoes '{place.name}': the {who} has no '{place.undo}'."
-        hint = f"Add '{place.undo}' to the {who}'s inbound_filters, or remove '{place.name}'."
-        look.findings.at(sender, place.path, "MMAR605", message, hint=hint)
-    for place in reversed(undone):
+        message = f"Nothing undoes '{place.name}': the {way.who} has no '{place.undo}'."
+        hint = f"Add '{place.undo}' to the {way.who}'s inbound_filters, or remove this."
+        look.findings.at(way.sender, place.path, "MMAR605", message, hint=hint)
+    for place in reversed(way.undone):
         if place.undo in left:
             left.remove(place.undo)
             message = f"'{place.name}' has nothing to undo."
             hint = "Remove it, or add its counterpart to the other side's outbound_filters."
-            look.findings.at(receiver, place.path, "MMAR605", message, hint=hint)
+            look.findings.at(way.receiver, place.path, "MMAR605", message, hint=hint)
 
 
 def _places(document: Document, parts: Parts, slot: str, *, undoing: bool) -> list[_Place]:

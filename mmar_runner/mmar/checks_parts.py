@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.build import takes_part
 from mmar_runner.mmar.components import is_off
-from mmar_runner.mmar.look import Look
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.components import Resolved
     from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.look import Look
 
 
 def check_parts(look: Look) -> None:

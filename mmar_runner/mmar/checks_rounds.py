@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.mmar.build import task_value
-from mmar_runner.mmar.finding import did_you_mean
 from mmar_runner.mmar.look import TASK, Look, first_present, number, whole
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def _task_names(look: Look) -> None:
     if server.is_unresolved(path) or client.is_unresolved(path):
         return
     message = f"The client names the task '{theirs}', the server '{ours}'."
-    look.findings.at(client, path, "MMAR601", message, hint=did_you_mean(theirs, [ours]) or f"Write '{ours}'.")
+    look.findings.at(client, path, "MMAR601", message, hint=f"Write '{ours}'.")
 
 
 def _client_bounds(server: Document, findings: Findings) -> None:
@@ -54,7 +53,7 @@ def _round_bounds(server: Document, findings: Findings) -> None:
     if start is None or stop is None or stop < 0 or start < stop:
         return
     where = first_present(server, (*TASK, "start_round"), (*TASK, "num_rounds"))
-    message = f"Rounds run from start_round ({start}) to num_rounds - 1 ({stop - 1}): there is none."
+    message = f"Rounds run from start_round ({start}) to num_rounds - 1 ({stop - 1}): none."
     hint = f"num_rounds is the round to stop at, not a count; at least {start + 1}."
     findings.at(server, where, "MMAR603", message, hint=hint)
 
@@ -79,7 +78,7 @@ def _deadline(server: Document, findings: Findings) -> None:
     stated = (*TASK, "wait_after_min_clients")
     if deadline is None or wait is None or deadline >= wait or not first_present(server, stated):
         return
-    message = f"round_deadline ({deadline:g} s) is shorter than wait_after_min_clients ({wait:g} s)."
+    message = f"round_deadline ({deadline:g} s) is below wait_after_min_clients ({wait:g} s)."
     hint = "The round closes at the deadline, whatever the wait."
     findings.at(server, ("round_deadline",), "MMAR611", message, hint=hint)
 

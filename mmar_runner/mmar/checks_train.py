@@ -95,9 +95,7 @@ def _labels(item: Mapping[str, Any]) -> set[str]:
     return {name, base, alias} - {""}
 
 
-def _reference(
-    look: Look, document: Document, path: JsonPath, name: str, labels: set[str]
-) -> None:
+def _reference(look: Look, document: Document, path: JsonPath, name: str, labels: set[str]) -> None:
     if name in labels or document.is_unresolved(path):
         return
     hint = did_you_mean(name, labels)

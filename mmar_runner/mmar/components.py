@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import (
@@ -15,13 +15,15 @@ from mmar_runner.interfaces.catalog import (
     ComponentKind,
 )
 from mmar_runner.mmar import aliases
-from mmar_runner.mmar.byoc import ByocModules
-from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.finding import Findings, did_you_mean, pointer_text
-from mmar_runner.mmar.json_source import JsonPath
 from mmar_runner.mmar.nested_components import nested_places
 from mmar_runner.mmar.schema_check import Fault, faults
 from mmar_runner.mmar.spec import ComponentSpec
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.byoc import ByocModules
+    from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.json_source import JsonPath
 
 _KEYS = ("name", "path", "args", "disabled")
 _RENAMED = frozenset({"path2", "name2", "args2", "regular_name", "regular_path", "change_args"})
@@ -294,7 +296,8 @@ class Resolver:
         if fault.member is not None:
             lead = f"{name}: argument {fault.message}"
         else:
-            lead = f"{name}: argument '{inner}': {fault.message}" if inner else f"{name}: {fault.message}"
+            argument = f"argument '{inner}': " if inner else ""
+            lead = f"{name}: {argument}{fault.message}"
         code = _ARGUMENT_CODES[fault.kind]
         key = fault.kind == "unknown"
         hint = fault.hint

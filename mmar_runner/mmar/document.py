@@ -8,9 +8,10 @@ came from, so that a finding always points at the file as its author wrote it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmar_runner.mmar.json_source import JsonPath, JsonSource
+if TYPE_CHECKING:
+    from mmar_runner.mmar.json_source import JsonPath, JsonSource
 
 
 @dataclass(slots=True)
@@ -52,10 +53,8 @@ class Document:
         """Return the present value at a path, or the default."""
         value: Any = self.value
         for part in path:
-            if isinstance(part, str) and isinstance(value, dict) and part in value:
+            try:
                 value = value[part]
-            elif isinstance(part, int) and isinstance(value, list) and part < len(value):
-                value = value[part]
-            else:
+            except (KeyError, IndexError, TypeError):
                 return default
         return value

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.finding import Findings, pointer_text
@@ -115,6 +116,7 @@ class _Survey:
         self._total = 0
 
     def run(self) -> None:
+        """Fill the folder's ``files``."""
         for file, entry in self._walk(self._folder.root, "", 0):
             if len(self._folder.files) >= self._folder.limits.files:
                 self._too_much(f"more than {self._folder.limits.files} files")
@@ -132,7 +134,9 @@ class _Survey:
         hint = "Keep data and results outside; models/ is not counted."
         self._findings.add("MMAR106", f"The folder holds {what}.", hint=hint)
 
-    def _walk(self, folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _walk(
+        self, folder: Path, prefix: str, depth: int
+    ) -> Iterator[tuple[str, os.DirEntry[str]]]:
         if depth > self._folder.limits.folder_depth:
             self._findings.add("MMAR106", "Folders are nested too deeply.", file=prefix.rstrip("/"))
             return

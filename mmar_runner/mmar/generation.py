@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 _FOREIGN_KEYS = frozenset({"workflows", "components", "executors", "task_data_filters"})
 _FOREIGN_VERSION = 2
 _OWN_VERSION = 1
-_OLDER_SERVER_KEYS = frozenset(
-    {"pre_processors", "post_processors", "model_saver"}
-)
+_OLDER_SERVER_KEYS = frozenset({"pre_processors", "post_processors", "model_saver"})
 _OLDER_CLIENT_KEYS = frozenset(
     {
         "local_epochs",

@@ -285,7 +285,7 @@ class _Reader:
         if self._peek() == "'":
             return self._single_quoted()
         try:
-            text, self._at = scanstring(self._text, start + 1, True)
+            text, self._at = scanstring(self._text, start + 1)
         except JSONDecodeError as error:
             return self._damaged_string(error, start)
         if not text.isascii() and _SURROGATE.search(text):
@@ -310,7 +310,7 @@ class _Reader:
         quoted = _SINGLE_QUOTED.match(self._text, self._at)
         if quoted is None:
             self._stop("The string is not closed in its line.", "Use double quotes.")
-        self._slip("JSON strings have double quotes.", 'Write " in place of \'.')
+        self._slip("JSON strings have double quotes.", "Write \" in place of '.")
         self._at = quoted.end()
         return quoted[1]
 
@@ -356,9 +356,7 @@ class _Reader:
             self._doubt(f"{word} is not a JSON value.", f'Write "{word}" if it is text.', path)
         return None
 
-    def _doubt(
-        self, message: str, hint: str | None, path: JsonPath, code: str = "MMAR110"
-    ) -> None:
+    def _doubt(self, message: str, hint: str | None, path: JsonPath, code: str = "MMAR110") -> None:
         """Report a value that cannot be read; None stands in its place."""
         self.source.doubtful.add(path)
         self._slip(message, hint, code=code, path=path)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.build import Parts
-from mmar_runner.mmar.json_source import JsonPath
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.byoc import ByocModules
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
+    from mmar_runner.mmar.json_source import JsonPath
     from mmar_runner.mmar.sources import Side, Sources
 
 TASK: JsonPath = ("servers", 0)

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.json_source import JsonPath
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.json_source import JsonPath
 
 _MARK = "x-component"
 

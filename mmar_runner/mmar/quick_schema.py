@@ -138,7 +138,9 @@ def _number(compare: Callable[[Any, Any], bool]) -> Callable[..., bool]:
     return check
 
 
-def _length(kind: type[str | list[Any] | dict[str, Any]], compare: Callable[[int, int], bool]) -> Callable[..., bool]:
+def _length(
+    kind: type[str | list[Any] | dict[str, Any]], compare: Callable[[int, int], bool]
+) -> Callable[..., bool]:
     def check(expected: Any, value: Any, *_: Any) -> bool:
         return not isinstance(value, kind) or compare(len(value), expected)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
         return []
     # Imported here because it costs more start-up time than all the rest, and a
     # valid MMAR does not need it.
-    from jsonschema import Draft202012Validator, FormatChecker
+    from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415
 
     formats = FormatChecker(formats=["regex"])
     errors = Draft202012Validator(schema, format_checker=formats).iter_errors(value)
@@ -54,7 +55,7 @@ def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
 
 def schema_is_sound(schema: Mapping[str, Any]) -> bool:
     """Return True if a schema is itself valid JSON Schema (2020-12)."""
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - as above
 
     return bool(Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema))
 
@@ -108,8 +109,6 @@ def _unknown(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
 
 
 def _matches_any(key: str, patterns: Mapping[str, Any]) -> bool:
-    import re
-
     return any(re.search(pattern, key) for pattern in patterns)
 
 
@@ -162,7 +161,8 @@ def _branch(error: ValidationError) -> Iterator[Fault]:
         for inner in fitting[0]:
             yield from _translate(inner)
         return
-    kinds = [e.validator_value for found in branches.values() for e in found if e.validator == "type"]
+    inner_errors = [e for found in branches.values() for e in found]
+    kinds = [e.validator_value for e in inner_errors if e.validator == "type"]
     if not fitting and all(isinstance(k, str) for k in kinds):
         yield Fault("type", path, *_wrong_type(kinds, error.instance))
         return

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmar_runner.mmar.canonical import canonical_client, canonical_server
 from mmar_runner.mmar.document import Document
-from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import MmarFolder, read_document
 from mmar_runner.mmar.generation import generation_of
 from mmar_runner.mmar.schema_check import faults
@@ -18,6 +17,9 @@ from mmar_runner.mmar.schema_store import load_schema
 from mmar_runner.mmar.spec import Generation
 from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
 from mmar_runner.mmar.variables import Variables, is_scalar
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.finding import Findings
 
 Side = Literal["server", "client", "all"]
 
@@ -146,37 +148,37 @@ def _open(
 
 
 def _to_canonical_form(sources: Sources, findings: Findings) -> None:
-    generations: dict[str, Generation | None] = {}
-    for document in (sources.server, sources.client):
-        if document is not None:
-            generations[document.file] = generation_of(document, findings)
-    if SERVER in generations and CLIENT in generations and None not in generations.values():
-        _compare(sources, generations, findings)
-    known = [g for g in generations.values() if g is not None]
-    if None not in generations.values():
-        sources.generation = known[0] if known else Generation.CLARA_4
-    if sources.server is not None and generations[SERVER] is None:
-        sources.server = None
-    if sources.client is not None and generations[CLIENT] is None:
-        sources.client = None
+    """Tell the generations of both federated files, and upgrade what is older."""
+    found: dict[str, Generation | None] = {}
     if sources.server is not None:
-        if generations[SERVER] is Generation.CLARA_3:
-            upgrade_server(sources.server, findings)
-        canonical_server(sources.server, findings)
+        found[SERVER] = generation_of(sources.server, findings)
+        sources.server = _upgraded(sources.server, found[SERVER], findings)
     if sources.client is not None:
-        if generations[CLIENT] is Generation.CLARA_3:
-            upgrade_client(sources.client, findings)
-        canonical_client(sources.client, findings)
+        found[CLIENT] = generation_of(sources.client, findings)
+        sources.client = _upgraded(sources.client, found[CLIENT], findings)
+    generations = set(found.values())
+    if None not in generations:
+        sources.generation = next(iter(found.values()), Generation.CLARA_4)
+        if len(generations) > 1 and sources.client is not None:
+            _differ(sources.client, found, findings)
 
 
-def _compare(
-    sources: Sources, generations: Mapping[str, Generation | None], findings: Findings
-) -> None:
-    if generations[SERVER] is generations[CLIENT] or sources.client is None:
-        return
+def _upgraded(
+    document: Document, generation: Generation | None, findings: Findings
+) -> Document | None:
+    """Return a document in canonical form; None if it is another system's."""
+    of_server = document.file == SERVER
+    if generation is None:
+        return None
+    if generation is Generation.CLARA_3:
+        (upgrade_server if of_server else upgrade_client)(document, findings)
+    (canonical_server if of_server else canonical_client)(document, findings)
+    return document
+
+
+def _differ(client: Document, found: Mapping[str, Generation | None], findings: Findings) -> None:
     message = (
-        f"The server file is of generation {generations[SERVER]},"
-        f" the client file of {generations[CLIENT]}."
+        f"The server file is of generation {found[SERVER]}, the client file of {found[CLIENT]}."
     )
     hint = 'Write both in the same form ("format_version": 1).'
-    findings.at(sources.client, (), "MMAR203", message, hint=hint)
+    findings.at(client, (), "MMAR203", message, hint=hint)

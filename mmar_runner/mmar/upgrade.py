@@ -76,7 +76,8 @@ def _trainer(draft: Draft) -> None:
 def _privacy(draft: Draft) -> None:
     if "privacy" not in draft.object_at(("client",)):
         return
-    draft.note(("client", "privacy"), "MMAR210", "'privacy' is now the first of 'outbound_filters'.")
+    message = "'privacy' is now the first of 'outbound_filters'."
+    draft.note(("client", "privacy"), "MMAR210", message)
     value = draft.drop(("client", "privacy"))
     if value:
         draft.append(("outbound_filters",), value, ("client", "privacy"))

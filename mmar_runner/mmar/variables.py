@@ -121,6 +121,7 @@ class _Substitution:
         self._scope = {**own, **self._common}
 
     def run(self, *, override: bool) -> None:
+        """Replace everything; see `Variables.substitute`."""
         value = self._walk(self._document.value, (), quiet=False)
         if override:
             for key in value.keys() & self._common.keys():
@@ -131,7 +132,9 @@ class _Substitution:
 
     def _walk(self, value: Any, path: JsonPath, *, quiet: bool) -> Any:
         if isinstance(value, str):
-            return self._text(value, path, quiet=quiet) if "{" in value else self._plain(value, path)
+            if "{" not in value:
+                return self._plain(value, path)
+            return self._text(value, path, quiet=quiet)
         if isinstance(value, list):
             return [self._walk(v, (*path, i), quiet=quiet) for i, v in enumerate(value)]
         if isinstance(value, dict):
