@@ -16,5 +16,6 @@ def derive_seed(run_seed: int, *parts: str | int) -> int:
         run_seed: The run's seed.
         parts: What it is for, such as a client's name and a round.
     """
-    text = "\x1f".join([str(run_seed), *(f"{type(part).__name__}:{part}" for part in parts)])
+    # With its length in front, no part can pass for the end of one and the start of another.
+    text = "".join(f"{type(part).__name__}:{len(str(part))}:{part}," for part in (run_seed, *parts))
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1
