@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients as real processes, against a real server process."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from mmar_runner.testing.builders import MmarBuilder
+from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
+
+
+@pytest.fixture
+def stack():
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start(stack, tmp_path):
+    """Start servers and clients that end with the test."""
+
+    class Start:
+        folder = tmp_path
+
+        def server(self, mmar, *options, **kwargs):
+            return stack.enter_context(RunningServer(mmar, tmp_path / "server", *options, **kwargs))
+
+        def client(self, mmar, server, name, *options, where="clients", **kwargs):
+            target = server if isinstance(server, str) else server.address()
+            return stack.enter_context(
+                RunningClient(mmar, target, name, tmp_path / where, *options, **kwargs)
+            )
+
+    return Start()
+
+
+def hashes(summary):
+    return [entry["model_sha256"] for entry in summary["rounds"]]
+
+
+def test_two_clients_finish_a_run(start, tmp_path):
+    mmar = MmarBuilder().write(tmp_path)
+    server = start.server(mmar)
+    clients = [start.client(mmar, server, name) for name in ("site-1", "site-2")]
+
+    assert [client.wait() for client in clients] == [0, 0]
+    assert server.wait() == 0
+    summary = server.summary()
+    assert summary["status"] == "finished"
+    assert [[c["client"] for c in r["contributions"]] for r in summary["rounds"]] == [
+        ["site-1", "site-2"],
+        ["site-1", "site-2"],
+    ]
+
+
+def test_updates_larger_than_one_message_stream(start, tmp_path):
+    mmar = MmarBuilder().model_persistor("EchoModelPersistor", size_mb=9.3).write(tmp_path)
+    server = start.server(mmar)
+    clients = [start.client(mmar, server, name) for name in ("site-1", "site-2")]
+
+    assert [client.wait() for client in clients] == [0, 0]
+    assert server.wait() == 0
+    contributions = server.summary()["rounds"][1]["contributions"]
+    assert all(c["bytes"] > 9_300_000 for c in contributions)
+
+
+def test_a_client_waits_for_a_server_that_comes_later(start, tmp_path):
+    mmar = MmarBuilder().variables(MIN_NUM_CLIENTS=1, NUM_ROUNDS=1).write(tmp_path)
+    address = f"127.0.0.1:{free_port()}"
+    client = start.client(mmar, address, "site-1")
+    client.wait_for_output("has not answered for")
+    server = start.server(mmar, listen=address)
+
+    assert client.wait() == 0
+    assert server.wait() == 0
+
+
+def test_a_client_gives_up_if_told_so(start, tmp_path):
+    mmar = MmarBuilder().write(tmp_path)
+    address = f"127.0.0.1:{free_port()}"
+    client = start.client(mmar, address, "site-1", "--connect-timeout", "0.5")
+
+    assert client.wait() == 1
+    assert address in client.stderr
+    assert "Traceback" not in client.stderr
+
+
+def test_a_name_that_is_taken_is_refused_and_the_first_session_lives(start, tmp_path):
+    mmar = MmarBuilder().variables(MIN_NUM_CLIENTS=2, NUM_ROUNDS=1).write(tmp_path)
+    server = start.server(mmar)
+    first = start.client(mmar, server, "site-1")
+    first.wait_for_output("registered as site-1")
+    second = start.client(mmar, server, "site-1", where="elsewhere")
+    same_folder = start.client(mmar, server, "site-1")
+
+    assert second.wait() == 1
+    assert "'site-1' is taken" in second.stderr
+    assert same_folder.wait() == 1
+    assert "'site-1' is taken" in same_folder.stderr
+    assert start.client(mmar, server, "site-2").wait() == 0
+    assert first.wait() == 0
+
+
+def test_a_client_of_another_job_is_refused(start, tmp_path):
+    mmar = MmarBuilder().write(tmp_path)
+    other = MmarBuilder("other", task="another-job").write(tmp_path)
+    client = start.client(other, start.server(mmar), "site-1")
+
+    assert client.wait() == 1
+    assert "'job'" in client.stderr
+    assert "'another-job'" in client.stderr
+
+
+def test_more_clients_than_the_maximum_are_refused(start, tmp_path):
+    mmar = MmarBuilder().server(min_num_clients=1, max_num_clients=1).write(tmp_path)
+    slow = MmarBuilder("slow").trainer("EchoTrainer", seconds=30).write(tmp_path)
+    server = start.server(mmar)
+    first = start.client(slow, server, "site-1")
+    first.wait_for_output("registered as site-1")
+    second = start.client(mmar, server, "site-2")
+
+    assert second.wait() == 1
+    assert "max_num_clients is 1" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("raise", "failing in round 1"),
+        ("exit", "exit code 3"),
+        ("hang", "did not end within"),
+        ("nan", "NON_FINITE"),
+    ],
+)
+def test_a_task_that_fails_once_is_given_again(start, tmp_path, behaviour, said):
+    mmar = MmarBuilder().write(tmp_path)
+    faulty = (
+        MmarBuilder("faulty")
+        .trainer("EchoTrainer", fail_in_round=1, behaviour=behaviour, fail_times=1)
+        .write(tmp_path)
+    )
+    server = start.server(mmar)
+    good = start.client(mmar, server, "site-1")
+    bad = start.client(faulty, server, "site-2", "--task-timeout", "3")
+
+    assert (good.wait(), bad.wait(), server.wait()) == (0, 0, 0), bad.stdout
+    second = server.summary()["rounds"][1]
+    assert [c["client"] for c in second["contributions"]] == ["site-1", "site-2"]
+    assert [r["client"] for r in second["rejected"]] == ["site-2"]
+    assert said in bad.stdout or said in second["rejected"][0]["reason"]
+
+
+def test_a_trainer_that_always_fails_fails_the_run_with_its_reason(start, tmp_path):
+    mmar = MmarBuilder().write(tmp_path)
+    faulty = MmarBuilder("faulty").trainer("EchoTrainer", fail_in_round=0).write(tmp_path)
+    server = start.server(mmar)
+    clients = [start.client(mmar, server, "site-1"), start.client(faulty, server, "site-2")]
+
+    assert server.wait() == 1
+    assert [client.wait() for client in clients] == [1, 1]
+    assert "site-2" in server.stderr
+    assert "failing in round 0" in server.stderr
+
+
+def test_sigterm_stops_a_client_and_the_same_command_goes_on(start, tmp_path):
+    mmar = MmarBuilder().variables(NUM_ROUNDS=1).write(tmp_path)
+    slow = MmarBuilder("slow").trainer("EchoTrainer", seconds=30).write(tmp_path)
+    server = start.server(mmar)
+    stays = start.client(mmar, server, "site-1")
+    leaves = start.client(slow, server, "site-2", "--json")
+    server.wait_for_output("started with 2 clients")
+    leaves.terminate()
+
+    assert leaves.wait(timeout=10) == 3
+    assert json.loads(leaves.stdout)["status"] == "stopped"
+    server.wait_for_output("site-2 left")
+    back = start.client(mmar, server, "site-2", "--json")
+    assert (back.wait(), stays.wait(), server.wait()) == (0, 0, 0)
+    assert json.loads(back.stdout) == {
+        "status": "finished",
+        "reason": "",
+        "client": "site-2",
+        "run_number": 1,
+        "run_folder": str(tmp_path / "clients" / "site-2" / "run_1"),
+    }
+
+
+def test_the_same_seed_gives_the_same_models_whoever_comes_first(start, tmp_path):
+    mmar = MmarBuilder().trainer("EchoTrainer", noise=0.5).write(tmp_path)
+    found = []
+    for order in (["site-1", "site-2"], ["site-2", "site-1"]):
+        server = start.server(mmar, "--seed", "7", "--new-run")
+        for name in order:
+            client = start.client(mmar, server, name)
+            client.wait_for_output("registered as")
+        assert server.wait() == 0
+        found.append(hashes(server.summary(run_number=len(found) + 1)))
+
+    assert len(found[0]) == 2
+    assert found[0] == found[1]
+
+
+def test_a_killed_client_rejoins_and_the_run_finishes(start, tmp_path):
+    mmar = MmarBuilder().variables(NUM_ROUNDS=1).write(tmp_path)
+    slow = MmarBuilder("slow").trainer("EchoTrainer", seconds=30).write(tmp_path)
+    server = start.server(mmar)
+    first = start.client(mmar, server, "site-1")
+    killed = start.client(slow, server, "site-2")
+    server.wait_for_output("started with 2 clients")
+    killed.kill()
+
+    back = start.client(mmar, server, "site-2")
+    assert (back.wait(), first.wait(), server.wait()) == (0, 0, 0)
+
+
+def test_usage_is_refused_in_sentences(start, tmp_path):
+    mmar = MmarBuilder().write(tmp_path)
+    remote = start.client(mmar, "192.0.2.7:8002", "site-1")
+    kit = start.client(mmar, "127.0.0.1:1", "site-1", "--kit", str(tmp_path))
+    nowhere = start.client(tmp_path / "nothing", "127.0.0.1:1", "site-1")
+
+    assert remote.wait() == 2
+    assert "loopback" in remote.stderr
+    assert kit.wait() == 2
+    assert "not available in this version" in kit.stderr
+    assert nowhere.wait() == 2
+    assert all("Traceback" not in client.stderr for client in (remote, kit, nowhere))
