@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every aggregator must do."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mmar_runner.testing.contracts.combining import (
+    DTYPES,
+    Updates,
+    combined,
+    drawn,
+    folded,
+    frozen,
+    stored,
+    weights_of,
+)
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+
+_ELEMENTS = 5000
+_every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+
+
+class AggregatorContract(ABC):
+    """The laws of aggregation, for any rule.
+
+    Attributes:
+        clients: How many updates are combined; at least the rule's ``min_updates``.
+        is_weighted_mean: True if the rule is a mean weighted by what `weigh` answers;
+            it is then compared with one worked out in exact arithmetic.
+    """
+
+    clients: ClassVar[int] = 5
+    is_weighted_mean: ClassVar[bool] = False
+
+    @abstractmethod
+    def make(self) -> TensorwiseAggregator:
+        """Return a new aggregator."""
+
+    @_every_dtype
+    def test_takes_every_dtype(self, dtype: npt.DTypeLike) -> None:
+        """A block of any element type gives one finite number per element."""
+        result = combined(self.make(), self._drawn(dtype))
+        assert result.shape == (_ELEMENTS,)
+        assert result.dtype.kind in "fiub"
+        assert np.isfinite(result).all()
+
+    @_every_dtype
+    @pytest.mark.parametrize("block", [1, 7, 4096])
+    def test_block_size_does_not_matter(self, dtype: npt.DTypeLike, block: int) -> None:
+        """Bit for bit: an element's value does not depend on where a block begins."""
+        updates = self._drawn(dtype)
+        whole = combined(self.make(), updates)
+        assert combined(self.make(), updates, block=block).tobytes() == whole.tobytes()
+
+    @_every_dtype
+    @pytest.mark.parametrize("block", [7, _ELEMENTS])
+    def test_folding_equals_combining(self, dtype: npt.DTypeLike, block: int) -> None:
+        """Bit for bit, if the rule says that it is foldable."""
+        if not self.make().foldable:
+            pytest.skip("the rule does not fold")
+        updates = self._drawn(dtype)
+        whole = combined(self.make(), updates)
+        assert folded(self.make(), updates, block=block).tobytes() == whole.tobytes()
+
+    @_every_dtype
+    def test_inputs_are_left_alone(self, dtype: npt.DTypeLike) -> None:
+        """The blocks belong to the server; they arrive read-only and stay as they are."""
+        updates = self._drawn(dtype)
+        before = updates.tensors.tobytes()
+        combined(self.make(), updates)
+        assert updates.tensors.tobytes() == before
+
+    def test_order_of_clients_does_not_matter(self) -> None:
+        """Clients in another order, each with its weight, give the same result."""
+        updates = self._drawn(np.float32)
+        expected = combined(self.make(), updates)
+        for shift in range(1, self.clients):
+            order = [*range(shift, self.clients), *range(shift)][::-1]
+            result = combined(self.make(), updates.reordered(order))
+            np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
+
+    def test_scale_of_weights_does_not_matter(self) -> None:
+        """Three times the samples everywhere change nothing."""
+        updates = self._drawn(np.float32)
+        scaled = [replace(c, num_samples=3 * c.num_samples) for c in updates.contributions]
+        expected = combined(self.make(), updates)
+        result = combined(self.make(), Updates(scaled, updates.tensors))
+        np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
+
+    @_every_dtype
+    def test_unanimity(self, dtype: npt.DTypeLike) -> None:
+        """If every client sends the same tensor, the result is that tensor."""
+        updates = self._drawn(dtype)
+        same = frozen(np.repeat(updates.tensors[:1], self.clients, axis=0))
+        result = combined(self.make(), Updates(updates.contributions, same))
+        # Bit for bit, except that float64 has no room to hide a rounding.
+        tolerance = 1e-14 if np.dtype(dtype) == np.float64 else 0.0
+        actual = stored(result, dtype).astype(np.float64)
+        np.testing.assert_allclose(actual, same[0].astype(np.float64), rtol=tolerance, atol=0)
+
+    def test_same_input_same_bits(self) -> None:
+        """Nothing random, and nothing kept from an earlier tensor."""
+        updates, other = self._drawn(np.float32), self._drawn(np.float32, seed=1)
+        expected = combined(self.make(), updates).tobytes()
+        aggregator = self.make()
+        if not aggregator.needs_measure:
+            combined(aggregator, other)
+        assert combined(aggregator, updates).tobytes() == expected
+
+    def test_weights(self) -> None:
+        """One finite weight >= 0 for each contribution, not all of them zero."""
+        weights = weights_of(self.make(), self._drawn(np.float32))
+        assert weights.shape == (self.clients,)
+        assert all(math.isfinite(w) and w >= 0 for w in weights)
+        assert any(weights)
+
+    def test_weights_belong_to_clients(self) -> None:
+        """Contributions in another order have their weights in that order."""
+        updates = self._drawn(np.float32)
+        order = list(range(self.clients))[::-1]
+        expected = weights_of(self.make(), updates)[order]
+        actual = weights_of(self.make(), updates.reordered(order))
+        np.testing.assert_allclose(actual, expected, rtol=1e-12)
+
+    def test_weighted_mean(self) -> None:
+        """The mean worked out exactly, rounded once, if the rule is a weighted mean."""
+        if not self.is_weighted_mean:
+            pytest.skip("the rule is no weighted mean")
+        updates = self._drawn(np.float32)
+        weights = weights_of(self.make(), updates)
+        result = combined(self.make(), updates)
+        exact = [_mean(updates.tensors[:, i], weights) for i in range(_ELEMENTS)]
+        np.testing.assert_allclose(result, exact, rtol=1e-12, atol=1e-12)
+
+    def test_excludes_answers(self) -> None:
+        """`excludes` answers for any name, and always the same."""
+        aggregator = self.make()
+        for name in ("layer.weight", "bn.running_mean", "0"):
+            assert aggregator.excludes(name) is aggregator.excludes(name)
+
+    def _drawn(self, dtype: npt.DTypeLike, *, seed: int = 0) -> Updates:
+        assert self.clients >= self.make().min_updates, "raise `clients` of the suite"
+        return drawn(dtype, clients=self.clients, elements=_ELEMENTS, seed=seed)
+
+
+def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float64]) -> float:
+    products = [float(w) * float(v) for w, v in zip(weights, values, strict=True)]
+    return math.fsum(products) / math.fsum(weights)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every client trainer must do."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from mmar_runner.interfaces.client_trainer import (
+    ClientTrainer,
+    TrainerContext,
+    TrainResult,
+    TrainTask,
+)
+from mmar_runner.testing.contracts.files import assert_metrics, schema_of
+
+
+class ClientTrainerContract(ABC):
+    """A trainer turns a model file into an update file, the same one for the same seed."""
+
+    @abstractmethod
+    def make(self) -> ClientTrainer:
+        """Return a new trainer."""
+
+    @abstractmethod
+    def context(self, workspace: Path) -> TrainerContext:
+        """Return what a trainer is told; ``workspace`` is an empty folder of its own."""
+
+    @abstractmethod
+    def model(self, destination: Path) -> None:
+        """Write a model that the trainer can train."""
+
+    def test_update_has_the_tensors_of_the_model(self, tmp_path: Path) -> None:
+        """Every tensor with its shape and element type, and the model stays as it is."""
+        task, _ = self._trained(tmp_path)
+        assert sorted(schema_of(task.update)) == sorted(schema_of(task.model))
+        self.model(tmp_path / "again")
+        assert task.model.read_bytes() == (tmp_path / "again").read_bytes()
+
+    def test_result(self, tmp_path: Path) -> None:
+        """A positive number of samples, and metrics that are numbers."""
+        _, result = self._trained(tmp_path)
+        assert math.isfinite(result.num_samples)
+        assert result.num_samples > 0
+        assert_metrics(result.metrics)
+        assert_metrics(result.validation)
+
+    def test_same_seed_same_bytes(self, tmp_path: Path) -> None:
+        """A task that is repeated gives the same update, bit for bit."""
+        first, _ = self._trained(tmp_path / "first")
+        second, _ = self._trained(tmp_path / "second")
+        assert first.update.read_bytes() == second.update.read_bytes()
+
+    def test_a_second_round(self, tmp_path: Path) -> None:
+        """The same trainer goes on with what it kept of the first round."""
+        trainer = self._ready(tmp_path)
+        first = self._task(tmp_path, number=0)
+        trainer.train(first)
+        second = self._task(tmp_path, number=1, state=first.new_state)
+        trainer.train(second)
+        trainer.close()
+        assert sorted(schema_of(second.update)) == sorted(schema_of(second.model))
+
+    def test_validate(self, tmp_path: Path) -> None:
+        """Metrics of a model file are numbers, and the same when asked again."""
+        trainer = self._ready(tmp_path)
+        task = self._task(tmp_path, number=0)
+        metrics = trainer.validate(task.model)
+        assert_metrics(metrics)
+        assert trainer.validate(task.model) == metrics
+        trainer.close()
+
+    def _trained(self, folder: Path) -> tuple[TrainTask, TrainResult]:
+        trainer = self._ready(folder)
+        task = self._task(folder, number=0)
+        result = trainer.train(task)
+        trainer.close()
+        return task, result
+
+    def _ready(self, folder: Path) -> ClientTrainer:
+        workspace = folder / "workspace"
+        workspace.mkdir(parents=True)
+        trainer = self.make()
+        trainer.setup(self.context(workspace))
+        return trainer
+
+    def _task(self, folder: Path, *, number: int, state: Path | None = None) -> TrainTask:
+        here = folder / f"round_{number}"
+        new_state, empty = here / "new_state", here / "state"
+        new_state.mkdir(parents=True)
+        empty.mkdir()
+        self.model(here / "model.safetensors")
+        return TrainTask(
+            run_number=1,
+            round=number,
+            num_rounds=2,
+            seed=99 + number,
+            model=here / "model.safetensors",
+            update=here / "update.safetensors",
+            state=state or empty,
+            new_state=new_state,
+        )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every model persistor must do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmar_runner.testing.contracts.files import contents, schema_of
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.model_persistor import ModelPersistor
+
+
+class ModelPersistorContract(ABC):
+    """A persistor makes the same initial model from the same seed, as one file."""
+
+    @abstractmethod
+    def make(self) -> ModelPersistor:
+        """Return a new persistor of a small model."""
+
+    def test_initial_model_is_one_safetensors_file(self, tmp_path: Path) -> None:
+        """It writes the destination, and nothing beside it."""
+        destination = tmp_path / "initial.safetensors"
+        self.make().initial_model(destination, seed=1)
+        assert list(contents(tmp_path)) == ["initial.safetensors"]
+        assert len(schema_of(destination)) > 0
+
+    def test_same_seed_same_bytes(self, tmp_path: Path) -> None:
+        """Two servers that are given one seed begin alike."""
+        for name in ("one", "two"):
+            self.make().initial_model(tmp_path / name, seed=1)
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+    def test_every_seed_same_tensors(self, tmp_path: Path) -> None:
+        """Names, shapes and element types belong to the network, not to the seed."""
+        for seed in (1, 2**63 - 1):
+            self.make().initial_model(tmp_path / str(seed), seed=seed)
+        first, second = (schema_of(tmp_path / str(seed)) for seed in (1, 2**63 - 1))
+        assert list(first) == list(second)
+
+    def test_export_writes_into_its_folder(self, tmp_path: Path) -> None:
+        """An export is a file in the folder, or nothing; the model stays as it is."""
+        model, folder = tmp_path / "model.safetensors", tmp_path / "export"
+        folder.mkdir()
+        self.make().initial_model(model, seed=1)
+        before = model.read_bytes()
+        exported = self.make().export(model, folder)
+        assert model.read_bytes() == before
+        files = sorted(p for p in folder.rglob("*") if p.is_file())
+        assert files == ([] if exported is None else [exported])

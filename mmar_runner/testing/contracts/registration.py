@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every plugin's registration must be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from abc import ABC
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from mmar_runner.hooks import LoadedPlugins, load_plugins
+from mmar_runner.hooks.doctor import diagnose
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.catalog import ComponentDescription
+
+#: What listing and validating must never import.
+HEAVY: Final = ("numpy", "torch", "jsonschema", "sklearn", "tensorboard", "grpc")
+
+_WATCH: Final = """
+import json, sys
+from mmar_runner.hooks import load_plugins
+load_plugins(allow=[sys.argv[1]])
+print(json.dumps(sorted(set(sys.argv[2:]) & set(sys.modules))))
+"""
+
+
+class RegistrationContract(ABC):
+    """Everything that an installed distribution registers is complete and true.
+
+    Attributes:
+        distribution: The name of the installed distribution.
+    """
+
+    distribution: ClassVar[str]
+
+    def test_loads(self) -> None:
+        """The plugin loads, and registers something."""
+        plugins = self._plugins()
+        assert not plugins.failures, [f.message for f in plugins.failures]
+        assert self._registered(plugins)
+
+    def test_nothing_is_wrong(self) -> None:
+        """What ``plugins doctor`` examines: schemas, imports, types and signatures."""
+        assert not [f"{p.subject}: {p.message}" for p in diagnose(self._plugins())]
+
+    def test_summaries(self) -> None:
+        """Every component has its line in ``plugins list``."""
+        for description in self._registered(self._plugins()):
+            assert description.summary, f"{description.name} has no summary"
+
+    def test_arguments_are_described(self) -> None:
+        """Every argument has its line in ``plugins show``."""
+        for description in self._registered(self._plugins()):
+            for name, schema in description.args_schema.get("properties", {}).items():
+                assert schema.get("description"), f"{description.name}.{name}: no description"
+
+    def test_schemas_are_json(self) -> None:
+        """A schema is data that other programs can read."""
+        for description in self._registered(self._plugins()):
+            schema = dict(description.args_schema)
+            assert json.loads(json.dumps(schema)) == schema, description.name
+
+    def test_registering_imports_nothing_heavy(self) -> None:
+        """Listing and validating stay quick, whatever the components need."""
+        command = [sys.executable, "-c", _WATCH, self.distribution, *HEAVY]
+        watched = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert json.loads(watched.stdout) == []
+
+    def _plugins(self) -> LoadedPlugins:
+        return load_plugins(allow=[self.distribution])
+
+    def _registered(self, plugins: LoadedPlugins) -> Sequence[ComponentDescription]:
+        own = self.distribution
+        return [d for d in plugins.registry.descriptions() if d.distribution == own]

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every workflow must do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.workflow import Workflow
+
+_SITES = tuple(f"site-{i:02d}" for i in range(1, 13))
+
+
+class WorkflowContract(ABC):
+    """A workflow chooses among those who are there, and always alike."""
+
+    @abstractmethod
+    def make(self) -> Workflow:
+        """Return a new workflow."""
+
+    @pytest.mark.parametrize("per_round", [None, 1, 5, 12, 40])
+    @pytest.mark.parametrize("count", [0, 1, 12])
+    def test_chooses_among_the_active(self, per_round: int | None, count: int) -> None:
+        """Nobody else, nobody twice, and no more than asked for."""
+        active = _SITES[:count]
+        for number in range(4):
+            chosen = self._chosen(active, number, per_round)
+            assert set(chosen) <= set(active)
+            assert len(set(chosen)) == len(chosen)
+            assert per_round is None or len(chosen) <= per_round
+            assert bool(chosen) == bool(active)
+
+    @pytest.mark.parametrize("per_round", [None, 5])
+    def test_same_arguments_same_answer(self, per_round: int | None) -> None:
+        """Another object, or the same one asked again in another order, agrees."""
+        forward = [self._chosen(_SITES, number, per_round) for number in range(5)]
+        made = self.make()
+        backward = [
+            tuple(made.participants(_SITES, round_number=n, seed=7, per_round=per_round))
+            for n in reversed(range(5))
+        ]
+        assert forward == backward[::-1]
+
+    @pytest.mark.parametrize("per_round", [None, 5])
+    def test_admits_late_answers(self, per_round: int | None) -> None:
+        """Whether a late client works in the round is a yes or a no."""
+        assert isinstance(self.make().admits_late(per_round=per_round), bool)
+
+    def _chosen(
+        self, active: tuple[str, ...], number: int, per_round: int | None
+    ) -> tuple[str, ...]:
+        workflow = self.make()
+        return tuple(
+            workflow.participants(active, round_number=number, seed=7, per_round=per_round)
+        )

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every installed distribution of the entry-point group keeps the registration contract."""
+
+from importlib import metadata
+
+import pytest
+
+from mmar_runner.hooks import PROJECT_NAME
+from mmar_runner.testing.contracts import RegistrationContract
+
+BUNDLED = {
+    "mmar-runner-echo",
+    "mmar-runner-fedavg",
+    "mmar-runner-metrics",
+    "mmar-runner-sklearn",
+    "mmar-runner-torch",
+}
+INSTALLED = sorted({e.dist.name for e in metadata.entry_points(group=PROJECT_NAME)})
+
+
+def test_every_bundled_plugin_is_installed():
+    assert set(INSTALLED) >= BUNDLED
+
+
+class TestCore(RegistrationContract):
+    distribution = "mmar-runner"
+
+
+@pytest.mark.parametrize("installed", INSTALLED, scope="class")
+class TestInstalled(RegistrationContract):
+    @pytest.fixture(autouse=True)
+    def _of_this_distribution(self, installed):
+        self.distribution = installed
