@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_breast_cancer
 
-from mmar_runner_sklearn.shards import Indices, skewed_shards, stocks
+from mmar_runner_sklearn.shards import skewed_shards, stocks
 from mmar_runner_sklearn.site_dataset import SMALLEST_SHARD, SiteDataset, chosen
 
 
@@ -19,8 +19,10 @@ class BreastCancerDataset(SiteDataset):
 
     Sites differ in size (geometrically, the first is the largest) and in patients: the
     first sees few malignant cases, like a screening programme, the last sees mostly
-    malignant ones, like a centre to which others refer. With three sites, that is 209
-    cases with 8% malignant, 104 with one half, and 52 with 92%.
+    malignant ones, like a centre to which others refer. They have few cases to train on,
+    as is usual, which is why it is worth their while to train together: with three sites,
+    62 cases with 10% malignant, 36 with one half, and 20 with 90%. What they measure on
+    is larger; it is cut from other cases in the same way.
 
     Features are standardised with the mean and the standard deviation of the whole
     published data set. These are public constants that every site computes alike, so
@@ -33,6 +35,7 @@ class BreastCancerDataset(SiteDataset):
         pooled: True for all sites together.
         seed: Where the cut comes from.
         held_out: The share of each class that is held out.
+        train_cases: How many cases all sites together train on; None for all there are.
         skew: How far from one half the share of malignant cases goes, at the ends.
         size_ratio: Size of the first site over that of the last.
     """
@@ -46,11 +49,19 @@ class BreastCancerDataset(SiteDataset):
         pooled: bool = False,
         seed: int = 0,
         held_out: float = 0.3,
-        skew: float = 0.42,
-        size_ratio: float = 4.0,
+        train_cases: int | None = 120,
+        skew: float = 0.4,
+        size_ratio: float = 3.0,
     ) -> None:
         x, y = _cases()
-        shards = _shards(partition, num_sites, (seed, held_out), skew, size_ratio)
+        shares = _shares(num_sites, skew, size_ratio)
+        train, rest = stocks(y, held_out=held_out, seed=seed)
+        if partition == "train":
+            shards = skewed_shards(
+                train, shares, smallest=SMALLEST_SHARD, largest_total=train_cases
+            )
+        else:
+            shards = skewed_shards(rest, shares, smallest=SMALLEST_SHARD // 2)
         cases = chosen(shards, site_index=site_index, pooled=pooled)
         super().__init__(x[cases], y[cases])
 
@@ -61,17 +72,8 @@ def _cases() -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     return (x - x.mean(axis=0)) / x.std(axis=0), 1 - benign
 
 
-@lru_cache(maxsize=8)
-def _shards(
-    partition: str, num_sites: int, cut: tuple[int, float], skew: float, size_ratio: float
-) -> list[Indices]:
-    seed, held_out = cut
-    train, rest = stocks(_cases()[1], held_out=held_out, seed=seed)
-    if num_sites == 1:
-        return [np.sort(np.concatenate(train if partition == "train" else rest))]
-    malignant = np.linspace(0.5 - skew, 0.5 + skew, num_sites)
-    sizes = np.geomspace(size_ratio, 1, num_sites)
-    shares = np.stack([sizes * (1 - malignant), sizes * malignant], axis=1)
-    if partition == "train":
-        return skewed_shards(train, shares, smallest=SMALLEST_SHARD)
-    return skewed_shards(rest, shares, smallest=SMALLEST_SHARD // 2)
+def _shares(sites: int, skew: float, size_ratio: float) -> npt.NDArray[np.float64]:
+    """Return what each site wants of benign and of malignant cases, in any unit."""
+    malignant = np.linspace(0.5 - skew, 0.5 + skew, sites) if sites > 1 else np.array([0.37])
+    sizes = np.geomspace(size_ratio, 1, sites)
+    return np.stack([sizes * (1 - malignant), sizes * malignant], axis=1)

@@ -50,19 +50,26 @@ BREAST_CANCER_ARGS: Final[dict[str, Any]] = {
     "additionalProperties": False,
     "properties": {
         **_SITE_ARGS,
+        "train_cases": {
+            "description": "How many cases all sites together train on; null for as many as "
+            "there are.",
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "default": 120,
+        },
         "skew": {
             "description": "How far the share of malignant cases goes from even, at the ends: "
-            "0 gives every site one half, 0.42 gives 0.08 to 0.92.",
+            "0 gives every site one half, 0.4 gives 0.1 to 0.9.",
             "type": "number",
             "minimum": 0,
             "exclusiveMaximum": 0.5,
-            "default": 0.42,
+            "default": 0.4,
         },
         "size_ratio": {
             "description": "How many times as many cases the first site has as the last.",
             "type": "number",
             "minimum": 1,
-            "default": 4.0,
+            "default": 3.0,
         },
     },
 }

@@ -71,7 +71,11 @@ class Stock:
 
 
 def skewed_shards(
-    classes: Sequence[Indices], shares: npt.NDArray[np.float64], *, smallest: int
+    classes: Sequence[Indices],
+    shares: npt.NDArray[np.float64],
+    *,
+    smallest: int,
+    largest_total: int | None = None,
 ) -> list[Indices]:
     """Deal shards whose sizes and class shares are given.
 
@@ -80,9 +84,12 @@ def skewed_shards(
         shares: Shape ``[sites, classes]``: what each site wants of each class, in any
             unit; scaled so that the first class to run out is used up.
         smallest: No shard is smaller; from each class a site gets at least two cases.
+        largest_total: All shards together are not larger, unless they would be too small.
     """
     sizes = np.array([len(cases) for cases in classes])
     wanted = shares * (sizes / shares.sum(axis=0)).min()
+    if largest_total is not None:
+        wanted *= min(1.0, largest_total / wanted.sum())
     too_small = wanted.sum(axis=1) < smallest
     wanted[too_small] *= (smallest / wanted[too_small].sum(axis=1))[:, None]
     counts = np.maximum(np.floor(wanted + 1e-9), 2).astype(np.int64)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measuring a network on held-out data, as a configuration declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mmar_runner.errors import ComponentBuildError
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner_torch.batches import loader, matched, pair_of
+from mmar_runner_torch.metrics import Metric
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mmar_runner.interfaces.client_trainer import TrainerContext
+
+#: Held-out data is measured in batches of this size unless the configuration says so.
+BATCH = 256
+
+
+class Measuring:
+    """The data, the loss and the metrics of a ``validate`` section.
+
+    Args:
+        context: Builds the parts.
+        validate: The section: ``dataset``, ``dataloader``, ``metrics``.
+        loss: The declaration of the loss, or None to report none.
+    """
+
+    def __init__(
+        self,
+        context: TrainerContext,
+        validate: Mapping[str, Any],
+        loss: Mapping[str, Any] | None,
+    ) -> None:
+        dataset = context.blueprint(ComponentKind.DATASET, validate["dataset"]).build()
+        self._batches = loader(dataset, validate.get("dataloader", {}), 0, batch_size=BATCH)
+        self._loss = context.blueprint(ComponentKind.LOSS, loss).build() if loss else None
+        declared = [m for m in validate.get("metrics", []) if not m.get("disabled")]
+        self._metrics = dict(_metric(context, declaration) for declaration in declared)
+
+    def measure(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return ``val_loss`` and every metric that is defined on this data.
+
+        Args:
+            network: In evaluation mode, on the device.
+            device: Where to compute.
+        """
+        for metric in self._metrics.values():
+            metric.reset()
+        loss_sum, seen = 0.0, 0
+        with torch.no_grad():
+            for batch in self._batches:
+                inputs, targets = pair_of(batch, device)
+                outputs, targets = matched(network(inputs), targets)
+                if self._loss is not None:
+                    loss_sum += float(self._loss(outputs, targets)) * len(inputs)
+                seen += len(inputs)
+                for metric in self._metrics.values():
+                    metric.update(outputs.cpu(), targets.cpu())
+        values = {label: metric.compute() for label, metric in self._metrics.items()}
+        if self._loss is not None and seen:
+            values["val_loss"] = loss_sum / seen
+        return {label: value for label, value in values.items() if value is not None}
+
+
+def _metric(context: TrainerContext, declaration: Mapping[str, Any]) -> tuple[str, Metric]:
+    blueprint = context.blueprint(ComponentKind.METRIC, declaration)
+    metric = blueprint.build()
+    if not isinstance(metric, Metric):
+        raise ComponentBuildError(
+            f"metric {blueprint.name!r} is a {type(metric).__name__}",
+            hint="derive the class from mmar_runner_torch.metrics.Metric",
+        )
+    name = blueprint.name.rpartition(".")[2].lower()
+    return declaration.get("log_label", f"val_{name}"), metric

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON Schemas of this plugin's components and of the configurations they read."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_DEVICE: Final[dict[str, Any]] = {
+    "description": "Where to compute; auto takes a GPU if there is one.",
+    "enum": ["auto", "cpu", "cuda"],
+    "default": "auto",
+}
+
+TRAINER_ARGS: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "local_epochs": {
+            "description": "Passes over the site's data in a round.",
+            "type": "integer",
+            "minimum": 1,
+            "default": 1,
+        },
+        "steps_aggregation": {
+            "description": "Optimizer steps in a round; if positive, it goes before local_epochs.",
+            "type": "integer",
+            "minimum": 0,
+            "default": 0,
+        },
+        "send": {
+            "description": "Whether the update holds weights or differences to the round's model.",
+            "enum": ["weights", "weight_diff"],
+            "default": "weights",
+        },
+        "device": _DEVICE,
+    },
+}
+
+PERSISTOR_ARGS: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["model"],
+    "properties": {
+        "model": {"description": "The network.", "x-component": "model"},
+        "exclude_vars": {
+            "description": "Regular expression of tensor names that are not shared: the federation "
+            "never sees them, and every site keeps its own.",
+            "type": ["string", "null"],
+            "format": "regex",
+            "default": None,
+        },
+    },
+}
+
+VALIDATOR_ARGS: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"device": _DEVICE},
+}
+
+_COMPONENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "anyOf": [{"required": ["name"]}, {"required": ["path"]}],
+    "properties": {
+        "name": {"type": "string"},
+        "path": {"type": "string"},
+        "args": {"type": "object"},
+        "disabled": {"type": "boolean"},
+    },
+}
+
+_METRIC: Final[dict[str, Any]] = {
+    **_COMPONENT,
+    "properties": {
+        **_COMPONENT["properties"],
+        "log_label": {
+            "description": "The name it is reported under, in place of val_NAME.",
+            "type": "string",
+        },
+    },
+}
+
+_DATALOADER: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "name": {"const": "DataLoader"},
+        "args": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "batch_size": {"type": "integer", "minimum": 1},
+                "shuffle": {"type": "boolean"},
+                "drop_last": {"type": "boolean"},
+                "num_workers": {"type": "integer", "minimum": 0},
+                "pin_memory": {"type": "boolean"},
+            },
+        },
+    },
+}
+
+_VALIDATE: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["dataset"],
+    "additionalProperties": False,
+    "properties": {
+        "dataset": _COMPONENT,
+        "dataloader": _DATALOADER,
+        "metrics": {"type": "array", "items": _METRIC},
+    },
+}
+
+#: What `TorchTrainer` reads of config_train.json; other keys are variables.
+TRAIN_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["train"],
+    "properties": {
+        "train": {
+            "type": "object",
+            "required": ["model", "loss", "optimizer", "dataset"],
+            "additionalProperties": False,
+            "properties": {
+                "model": _COMPONENT,
+                "loss": _COMPONENT,
+                "optimizer": _COMPONENT,
+                "lr_scheduler": _COMPONENT,
+                "dataset": _COMPONENT,
+                "dataloader": _DATALOADER,
+            },
+        },
+        "validate": _VALIDATE,
+    },
+}
+
+#: What `TorchModelValidator` reads of config_validation.json.
+VALIDATION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["validate"],
+    "properties": {"validate": _VALIDATE},
+}
+
+#: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.
+CONFIG_EXTRAS: Final[dict[str, Any]] = {
+    "train_parts": {
+        "/train/model": "model",
+        "/train/loss": "loss",
+        "/train/optimizer": "optimizer",
+        "/train/lr_scheduler": "lr_scheduler",
+        "/train/dataset": "dataset",
+        "/validate/dataset": "dataset",
+        "/validate/metrics/*": "metric",
+    },
+    "train_schema": TRAIN_SCHEMA,
+    "validation_parts": {
+        "/validate/dataset": "dataset",
+        "/validate/metrics/*": "metric",
+    },
+    "validation_schema": VALIDATION_SCHEMA,
+}

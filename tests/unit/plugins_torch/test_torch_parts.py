@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics, networks, files, batches, and the table of parts."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from mmar_runner.errors import FormatError, SchemaMismatchError, TaskFailedError
+from mmar_runner_torch.batches import matched, pair_of
+from mmar_runner_torch.files import read_state, write_state
+from mmar_runner_torch.metrics import AUC, Accuracy
+from mmar_runner_torch.models import MLP, SmallConvNet
+from mmar_runner_torch.parts_table import PARTS
+from mmar_runner_torch.persistor import PTFileModelPersistor
+
+
+def measured(metric, outputs, targets, batch=3):
+    for begin in range(0, len(targets), batch):
+        metric.update(outputs[begin : begin + batch], targets[begin : begin + batch])
+    return metric.compute()
+
+
+def test_accuracy_of_classes_and_of_single_logits():
+    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 1.0], [0.0, 0.5]])
+    assert measured(Accuracy(), logits, torch.tensor([0, 1, 1, 1])) == 0.75
+    one = torch.tensor([-1.0, 2.0, 0.5, -3.0])
+    assert measured(Accuracy(), one, torch.tensor([0.0, 1.0, 0.0, 0.0])) == 0.75
+    assert measured(Accuracy(threshold=1.0), one, torch.tensor([0.0, 1.0, 0.0, 0.0])) == 1.0
+
+
+def test_auc_ranks_and_knows_when_it_is_not_defined():
+    one = torch.tensor([0.1, 0.4, 0.35, 0.8])
+    labels = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    assert measured(AUC(), one, labels) == 0.75
+    two = torch.stack([-one, one], dim=1)
+    assert measured(AUC(), two, labels.long()) == 0.75
+    three = torch.eye(3).repeat(2, 1)
+    assert measured(AUC(), three, torch.arange(3).repeat(2)) == 1.0
+    assert measured(AUC(), one, torch.ones(4)) is None
+
+
+def test_a_metric_forgets_on_reset():
+    accuracy = Accuracy()
+    assert accuracy.compute() is None
+    measured(accuracy, torch.ones(2), torch.ones(2))
+    accuracy.reset()
+    assert accuracy.compute() is None
+
+
+def test_outputs_and_targets_are_made_to_fit():
+    outputs, targets = matched(torch.zeros(4, 1), torch.arange(4))
+    assert outputs.shape == (4,)
+    assert targets.dtype == torch.float32
+    outputs, targets = matched(torch.zeros(4, 3), torch.arange(4))
+    assert (outputs.shape, targets.dtype) == ((4, 3), torch.int64)
+
+
+def test_batches_may_be_mappings_and_nothing_else_is_guessed():
+    pair = {"image": torch.zeros(2), "label": torch.ones(2), "name": ["a", "b"]}
+    assert torch.equal(pair_of(pair, torch.device("cpu"))[1], torch.ones(2))
+    with pytest.raises(TaskFailedError, match="Tensor batches"):
+        pair_of(torch.zeros(3), torch.device("cpu"))
+
+
+def test_networks_answer_in_the_declared_shapes():
+    assert MLP(30, 2, hidden=[])(torch.zeros(5, 30)).shape == (5, 2)
+    assert MLP(30, 1, hidden=[8, 4], dropout=0.5)(torch.zeros(5, 30)).shape == (5, 1)
+    for size in (8, 28):
+        assert SmallConvNet(1, 10, 4)(torch.zeros(2, 1, size, size)).shape == (2, 10)
+
+
+def test_every_type_of_tensor_survives_the_file(tmp_path):
+    state = {
+        "f32": torch.randn(3, 4),
+        "f16": torch.randn(2).half(),
+        "bf16": torch.randn(5).bfloat16(),
+        "f8": torch.randn(3).to(torch.float8_e4m3fn),
+        "scalar": torch.tensor(7),
+        "bool": torch.tensor([True, False]),
+        "empty": torch.zeros(0, 3),
+        "strided": torch.arange(6.0).reshape(2, 3).T,
+    }
+    path = tmp_path / "all.safetensors"
+    path.write_bytes(b"an older file, longer" * 1000)
+    write_state(path, state)
+    for loaded in (read_state(path), load_file(path)):
+        for name, tensor in state.items():
+            assert loaded[name].dtype == tensor.dtype
+            same = loaded[name].reshape(-1).contiguous().view(torch.uint8)
+            assert torch.equal(same, tensor.contiguous().reshape(-1).view(torch.uint8))
+            assert loaded[name].shape == tensor.shape
+
+
+def test_a_tensor_that_cannot_be_stored_is_named(tmp_path):
+    with pytest.raises(FormatError, match=r"'wave' has type torch\.complex64"):
+        write_state(tmp_path / "x", {"wave": torch.zeros(1, dtype=torch.complex64)})
+
+
+class NetworkBlueprint:
+    """Builds a small linear network, as a `Blueprint` would."""
+
+    def build(self):
+        return nn.Linear(3, 2)
+
+
+@pytest.fixture
+def persistor():
+    return PTFileModelPersistor(NetworkBlueprint())
+
+
+def test_the_initial_model_comes_from_the_seed(persistor, tmp_path):
+    files = [tmp_path / name for name in "abc"]
+    for file, seed in zip(files, (1, 1, 2), strict=True):
+        persistor.initial_model(file, seed=seed)
+    first, same, other = (file.read_bytes() for file in files)
+    assert first == same != other
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda s: {"model": s, "epoch": 3}])
+def test_a_checkpoint_becomes_a_model_and_is_exported_again(persistor, tmp_path, wrap):
+    network = nn.Linear(3, 2)
+    torch.save(wrap(network.state_dict()), tmp_path / "model.pt")
+    persistor.convert(tmp_path / "model.pt", tmp_path / "m.safetensors")
+    exported = persistor.export(tmp_path / "m.safetensors", tmp_path)
+    assert exported.name == "final_model.pt"
+    state = torch.load(exported, weights_only=True)
+    assert all(torch.equal(state[n], t) for n, t in network.state_dict().items())
+
+
+def test_checkpoints_that_are_something_else_are_refused(persistor, tmp_path):
+    file = tmp_path / "model.pt"
+    target = tmp_path / "m.safetensors"
+    file.write_bytes(b"not a checkpoint")
+    with pytest.raises(FormatError, match=r"model\.pt"):
+        persistor.convert(file, target)
+    torch.save(nn.Linear(3, 2), file)  # a whole object: code, not data
+    with pytest.raises(FormatError, match="more than tensors") as caught:
+        persistor.convert(file, target)
+    assert "state_dict" in caught.value.hint
+    torch.save({"weight": torch.zeros(2, 3)}, file)
+    with pytest.raises(FormatError, match="lacks tensor 'bias'"):
+        persistor.convert(file, target)
+    torch.save(nn.Linear(4, 2).state_dict(), file)
+    with pytest.raises(SchemaMismatchError, match=r"'weight' is float32\[2, 4\]"):
+        persistor.convert(file, target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part[1])
+def test_every_part_exists_and_takes_the_arguments_of_its_schema(part):
+    _, _, target, properties, required, summary = part
+    module, _, attribute = target.partition(":")
+    parameters = inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
+    assert set(properties) <= set(parameters)
+    assert set(required) <= set(properties)
+    assert summary.endswith(".")
+
+
+def test_registering_does_not_import_torch():
+    code = (
+        "import sys, mmar_runner.hooks as h; plugins = h.load_plugins();"
+        "assert plugins.registry.find('client_trainer', 'TorchTrainer');"
+        "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
