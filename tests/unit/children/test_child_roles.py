@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Persistors, validators and filters in children of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from mmar_runner.children.process import ChildProcess
+from mmar_runner.children.spec import ChildSpec
+from mmar_runner.errors import TaskFailedError
+
+PLUGINS = Path(__file__).parent / "plugins"
+CONTEXT = {"client_name": "site-1", "round": 3, "kind": "weights", "seed": 1}
+
+
+def asked(folder, role, component, *requests, **fields):
+    """Start a child, make requests one after the other, return the answers."""
+
+    async def scenario():
+        spec = ChildSpec(role=role, component=component, plugins_dir=str(PLUGINS), **fields)
+        child = await ChildProcess.start(spec, log=folder / "log")
+        try:
+            return [await child.request(method, params) for method, params in requests]
+        finally:
+            await child.close()
+
+    return asyncio.run(scenario())
+
+
+def test_a_persistor_makes_and_exports_models(tmp_path):
+    model = tmp_path / "model"
+    answers = asked(
+        tmp_path,
+        "model_persistor",
+        {"name": "TextPersistor"},
+        ("initial_model", {"destination": str(model), "seed": 12}),
+        ("export", {"model": str(model), "folder": str(tmp_path)}),
+    )
+    assert answers == [{"bytes": 2}, {"file": str(tmp_path / "final.txt")}]
+    assert (tmp_path / "final.txt").read_text() == "12"
+
+
+def test_a_persistor_without_conversion_says_so(tmp_path):
+    request = ("convert", {"checkpoint": "a.pt", "destination": str(tmp_path / "m")})
+    with pytest.raises(TaskFailedError, match="TextPersistor reads no checkpoints") as caught:
+        asked(tmp_path, "model_persistor", {"name": "TextPersistor"}, request)
+    assert "safetensors" in caught.value.hint
+
+
+def test_a_validator_measures_with_its_context(tmp_path):
+    model = tmp_path / "model"
+    model.write_bytes(b"12345")
+    context = {"client_name": "", "mmar": "", "workspace": str(tmp_path)}
+    answers = asked(
+        tmp_path,
+        "model_validator",
+        {"name": "SizeValidator"},
+        ("validate", {"model": str(model)}),
+        context={**context, "variables": {"factor": 2}},
+    )
+    assert answers == [{"metrics": {"size": 10.0}}]
+
+
+def test_filters_change_tensors_in_declared_order(tmp_path):
+    source, destination = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    tensors = {"a": np.ones((2, 2), np.float32), "b": np.array(4, np.int64)}
+    save_file(tensors, source)
+    chain = [{"name": "Scale", "args": {"by": 2}}, {"name": "Scale", "args": {"by": 10}}]
+    params = {"source": str(source), "destination": str(destination), "context": CONTEXT}
+    (answer,) = asked(tmp_path, "filter", {"filters": chain}, ("filter", params))
+    out = load_file(destination)
+    assert out["a"].tolist() == [[53, 53], [53, 53]]  # (1 * 2 + 3) * 10 + 3
+    assert out["b"].dtype == np.int64
+    assert out["b"] == 113
+    assert answer["bytes"] == destination.stat().st_size
+    assert len(answer["sha256"]) == 64
+
+
+def test_a_filter_that_changes_the_shape_is_named_and_writes_nothing(tmp_path):
+    source, destination = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file({"a": np.ones((2, 2), np.float32)}, source)
+    params = {"source": str(source), "destination": str(destination), "context": CONTEXT}
+    chain = {"filters": [{"name": "Flatten"}]}
+    with pytest.raises(TaskFailedError, match=r"Flatten made float32\[4\] of tensor 'a'"):
+        asked(tmp_path, "filter", chain, ("filter", params))
+    assert not destination.exists()
+
+
+def test_a_method_of_another_role_is_refused(tmp_path):
+    with pytest.raises(TaskFailedError, match="a model_persistor child answers no 'train'"):
+        asked(tmp_path, "model_persistor", {"name": "TextPersistor"}, ("train", {}))
+
+
+BYOC = """
+from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
+class MyTrainer(ClientTrainer):
+    def train(self, task):
+        task.update.touch()
+        return TrainResult(5)
+"""
+
+
+def test_code_in_custom_runs_only_where_it_may(tmp_path):
+    custom = tmp_path / "custom"
+    custom.mkdir()
+    (custom / "mine.py").write_text(BYOC)
+    paths = {name: str(tmp_path / name) for name in ("model", "update", "state", "new_state")}
+    task = ("train", {"run_number": 1, "round": 0, "num_rounds": 1, "seed": 1, **paths})
+    component = {"path": "mine.MyTrainer"}
+    fields = {"context": {"client_name": "s", "mmar": "", "workspace": str(tmp_path)}}
+    with pytest.raises(TaskFailedError, match=r"mine\.MyTrainer") as caught:
+        asked(tmp_path, "client_trainer", component, task, **fields)
+    assert caught.value.reason == "COMPONENT_NOT_FOUND"
+    (answer,) = asked(tmp_path, "client_trainer", component, task, custom_dir=str(custom), **fields)
+    assert answer["num_samples"] == 5
