@@ -27,8 +27,7 @@ from mmar_runner.errors import (
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.record import AcceptedUpdate
 from mmar_runner.storage.durability import Durability
-from mmar_runner.storage.finite import FiniteScanner
-from mmar_runner.storage.safetensors_format import parse_header
+from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.limits import CHUNK_BYTES, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import (
     TaskFailure,
@@ -314,9 +313,7 @@ def _check_bytes(data: bytes, begin: UpdateBegin, schema: ModelSchema) -> None:
     if len(data) != begin.total_bytes or sha256(data).hexdigest() != begin.sha256:
         msg = "the update's bytes do not have the announced length and sha256"
         raise DigestError(msg)
-    header = parse_header(data, file_size=len(data), limit=schema.header_limit)
-    schema.check(header)
-    FiniteScanner(header).feed(memoryview(data)[header.data_offset :])
+    check_update(data, schema)
 
 
 def _metrics(metrics: Mapping[str, float]) -> dict[str, float]:

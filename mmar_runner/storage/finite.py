@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mmar_runner.errors import FormatError, NonFiniteError
+from mmar_runner.storage.dtypes import numpy_dtype
 
 if TYPE_CHECKING:
-    from mmar_runner.storage.header import Header, TensorInfo
+    from mmar_runner.storage.header import Header, Span
 
 
 class _Layout(NamedTuple):
@@ -49,8 +50,8 @@ class FiniteScanner:
     """
 
     def __init__(self, header: Header) -> None:
-        self._tensors = self._scanned(header)
-        self._current = next(self._tensors, None)
+        self._spans = _scanned(header)
+        self._current = next(self._spans, None)
         self._position = 0
         self._carry = b""
 
@@ -65,48 +66,55 @@ class FiniteScanner:
         while view and self._current is not None:
             skipped = min(max(self._current.start - self._position, 0), len(view))
             taken = min(self._current.end - self._position - skipped, len(view) - skipped)
+            self._position += skipped
             if taken > 0:
                 self._scan(self._current, view[skipped : skipped + taken])
-            self._position += skipped + taken
+                self._position += taken
             view = view[skipped + taken :]
             if self._position == self._current.end:
-                self._current = next(self._tensors, None)
+                self._current = next(self._spans, None)
 
-    @staticmethod
-    def _scanned(header: Header) -> Iterator[TensorInfo]:
-        for tensor in header.tensors.values():
-            if tensor.end > tensor.start and (tensor.dtype in _LAYOUTS or tensor.dtype == "BOOL"):
-                yield tensor
-
-    def _scan(self, tensor: TensorInfo, view: memoryview) -> None:
+    def _scan(self, span: Span, view: memoryview) -> None:
         """Check the whole elements of ``view`` and keep what is left of the last one."""
-        itemsize = tensor.itemsize
+        itemsize = numpy_dtype(span.dtype).itemsize
+        position = self._position
         if self._carry:
+            begins = position - len(self._carry)
             missing = min(itemsize - len(self._carry), len(view))
             self._carry += bytes(view[:missing])
             view = view[missing:]
+            position += missing
             if len(self._carry) == itemsize:
                 carry, self._carry = self._carry, b""
-                _check(tensor, memoryview(carry))
+                _check(span, memoryview(carry), begins)
         whole = len(view) // itemsize * itemsize
         if whole:
-            _check(tensor, view[:whole])
+            _check(span, view[:whole], position)
         self._carry += bytes(view[whole:])
 
 
-def _check(tensor: TensorInfo, view: memoryview) -> None:
-    if tensor.dtype == "BOOL":
-        if np.frombuffer(view, "u1").max() > 1:
-            raise FormatError(f"tensor {tensor.name!r} holds a boolean that is neither 0 nor 1")
+def _scanned(header: Header) -> Iterator[Span]:
+    return (span for span in header.spans if span.dtype in _LAYOUTS or span.dtype == "BOOL")
+
+
+def _check(span: Span, view: memoryview, position: int) -> None:
+    if span.dtype == "BOOL":
+        values = np.frombuffer(view, "u1")
+        if values.max() > 1:
+            name = span.tensor_at(position + int(values.argmax())).name
+            raise FormatError(f"tensor {name!r} holds a boolean that is neither 0 nor 1")
         return
-    layout = _LAYOUTS[tensor.dtype]
+    layout = _LAYOUTS[span.dtype]
     sign = 1 << (layout.bits - 1)
     itemsize = layout.bits // 8
     signed = _aligned(view, itemsize).view(f"<i{itemsize}")
+    unsigned = signed.view(f"<u{itemsize}")
     if int(signed.max()) >= layout.first_non_finite or (
-        int(signed.view(f"<u{itemsize}").max()) >= sign + layout.first_non_finite
+        int(unsigned.max()) >= sign + layout.first_non_finite
     ):
-        raise NonFiniteError(f"tensor {tensor.name!r} holds NaN or an infinity")
+        found = (unsigned & (sign - 1)) >= layout.first_non_finite
+        name = span.tensor_at(position + int(found.argmax()) * itemsize).name
+        raise NonFiniteError(f"tensor {name!r} holds NaN or an infinity")
 
 
 def _aligned(view: memoryview, itemsize: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

@@ -16,6 +16,7 @@ import os
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -23,7 +24,7 @@ from typing import Any, NoReturn
 from mmar_runner.errors import FormatError
 from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.dtypes import numpy_dtype
-from mmar_runner.storage.header import Header, TensorInfo
+from mmar_runner.storage.header import Header, TensorInfo, spans_of
 from mmar_runner.storage.model_schema import ModelSchema
 
 __all__ = [
@@ -51,6 +52,8 @@ _MAX_TENSOR_BYTES = 1 << 62  # beyond it numpy's own sizes overflow
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]{1,256}", re.ASCII)
 _TENSOR_KEYS = frozenset({"dtype", "shape", "data_offsets"})
 _METADATA_KEY = "__metadata__"
+_REMEMBERED_HEADERS = 16
+_REMEMBERED_BYTES = 64 * 1024
 
 
 def header_size(first8: bytes, *, limit: int = MAX_HEADER_BYTES) -> int:
@@ -88,17 +91,29 @@ def parse_header(raw: bytes, *, file_size: int, limit: int = MAX_HEADER_BYTES) -
         raise FormatError(f"the header ends at byte {data_offset}, the file at {file_size}")
     if len(raw) < data_offset:
         raise FormatError(f"the header has {data_offset} bytes, {len(raw)} are there")
-    document = _parse_json(bytes(raw[LENGTH_BYTES:data_offset]))
+    text = bytes(raw[LENGTH_BYTES:data_offset])
+    parse = _parse_remembered if len(text) <= _REMEMBERED_BYTES else _parse
+    return parse(text, file_size)
+
+
+def _parse(text: bytes, file_size: int) -> Header:
+    document = _parse_json(text)
     metadata = _check_metadata(document.pop(_METADATA_KEY, {}))
     tensors = [_check_tensor(name, entry) for name, entry in document.items()]
     tensors.sort(key=lambda tensor: (tensor.start, tensor.end))
+    data_offset = LENGTH_BYTES + len(text)
     _check_layout(tensors, file_size - data_offset)
     return Header(
         tensors=MappingProxyType({tensor.name: tensor for tensor in tensors}),
         metadata=MappingProxyType(metadata),
         data_offset=data_offset,
         total_bytes=file_size,
+        spans=spans_of(tensors),
     )
+
+
+# The updates of a run have one header, or a few: it is read once, not once an update.
+_parse_remembered = lru_cache(maxsize=_REMEMBERED_HEADERS)(_parse)
 
 
 def read_header(path: Path, *, limit: int = MAX_HEADER_BYTES) -> Header:

@@ -29,12 +29,7 @@ class TensorBytes:
 
     def __init__(self, data: bytes) -> None:
         self.header: Header = parse_header(data, file_size=len(data))
-        self._arrays = {
-            info.name: np.frombuffer(
-                data, numpy_dtype(info.dtype), info.count, self.header.data_offset + info.start
-            )
-            for info in self.header.tensors.values()
-        }
+        self._data = data
 
     def __enter__(self) -> Self:
         """Return the reader."""
@@ -54,8 +49,11 @@ class TensorBytes:
         Raises:
             SchemaMismatchError: No such tensor, another dtype, or beyond its end.
         """
-        array = self._arrays.get(name)
-        if array is None or array.dtype != out.dtype or start_element + out.size > array.size:
+        info = self.header.tensors.get(name)
+        begins = 0 if info is None else info.start + start_element * out.itemsize
+        if info is None or out.dtype != numpy_dtype(info.dtype) or begins + out.nbytes > info.end:
             msg = f"the update has no {out.dtype} tensor {name!r} with {out.size} such elements"
             raise SchemaMismatchError(msg)
-        out.reshape(-1)[:] = array[start_element : start_element + out.size]
+        flat = out.reshape(-1)
+        offset = self.header.data_offset + begins
+        flat[:] = np.frombuffer(self._data, out.dtype, out.size, offset)
