@@ -299,9 +299,7 @@ class Resolver:
             argument = f"argument '{inner}': " if inner else ""
             lead = f"{name}: {argument}{fault.message}"
         code = _ARGUMENT_CODES[fault.kind]
-        key = fault.kind == "unknown"
-        hint = fault.hint
-        self._findings.at(document, where, code, lead, hint=hint, key=key)
+        self._findings.at(document, where, code, lead, hint=fault.hint, key=fault.at_key)
 
     def _nested(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]

@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.finding import did_you_mean
@@ -30,6 +31,7 @@ class Fault:
         message: What is wrong, without the place.
         hint: How to mend it, or None.
         member: The missing or unknown key, or None.
+        at_key: True if ``path`` is meant as a key, not as its value.
     """
 
     kind: str
@@ -37,6 +39,7 @@ class Fault:
     message: str
     hint: str | None = None
     member: str | None = None
+    at_key: bool = False
 
 
 def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
@@ -49,7 +52,7 @@ def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
 
     formats = FormatChecker(formats=["regex"])
     errors = Draft202012Validator(schema, format_checker=formats).iter_errors(value)
-    found = [fault for error in errors for fault in _translate(error)]
+    found = _merged([fault for error in errors for fault in _translate(error)])
     return sorted(found, key=lambda f: [str(part) for part in f.path])
 
 
@@ -87,13 +90,31 @@ def _missing(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
     required: Any = error.validator_value
     for key in required:
         if key not in instance and error.message.startswith(repr(key)):
-            hint = _near_miss(key, instance)
-            yield Fault("required", path, f"'{key}' is missing.", hint, str(key))
+            yield Fault("required", path, f"'{key}' is missing.", None, str(key))
 
 
-def _near_miss(key: str, instance: Any) -> str | None:
-    near = did_you_mean(key, instance) if isinstance(instance, dict) else None
-    return near.replace("Did you mean", "Is it written as") if near else None
+def _merged(found: list[Fault]) -> list[Fault]:
+    """Make one fault of a missing key and the unknown key that was meant to be it."""
+    merged = list(found)
+    for missing in found:
+        unknown = {
+            str(f.member): f
+            for f in merged
+            if f.kind == "unknown" and f.path[:-1] == missing.path and missing.kind == "required"
+        }
+        near = get_close_matches(str(missing.member), unknown, n=1)
+        if near:
+            merged.remove(unknown[near[0]])
+            message = f"'{missing.member}' is missing; here stands '{near[0]}'."
+            hint = f"Did you mean '{missing.member}'?"
+            merged[merged.index(missing)] = replace(
+                missing,
+                path=(*missing.path, near[0]),
+                message=message,
+                hint=hint,
+                at_key=True,
+            )
+    return merged
 
 
 def _unknown(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
@@ -105,7 +126,7 @@ def _unknown(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
         if key in known or _matches_any(key, patterns):
             continue
         hint = did_you_mean(key, known) or f"Known here: {', '.join(sorted(known)) or 'nothing'}."
-        yield Fault("unknown", (*path, key), f"'{key}' is unknown here.", hint, key)
+        yield Fault("unknown", (*path, key), f"'{key}' is unknown here.", hint, key, at_key=True)
 
 
 def _matches_any(key: str, patterns: Mapping[str, Any]) -> bool:

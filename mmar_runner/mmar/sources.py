@@ -117,9 +117,10 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
         hint = fault.hint
         if fault.kind == "unknown" and fault.member in _OWN_KEYS and len(fault.path) > 1:
             hint = f"'{fault.member}' stands at the top level of the file."
-        code, key = _FAULT_CODES[fault.kind], fault.kind == "unknown"
-        where = _place(fault.path)
-        findings.at(document, fault.path, code, where + fault.message, hint=hint, key=key)
+        code = _FAULT_CODES[fault.kind]
+        where = _place(fault.path[:-1] if fault.at_key else fault.path)
+        message = where + fault.message
+        findings.at(document, fault.path, code, message, hint=hint, key=fault.at_key)
     return sound
 
 
