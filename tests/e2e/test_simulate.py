@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulations as real programs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from mmar_runner.testing.builders import MmarBuilder
+from mmar_runner.testing.processes import RunningClient, RunningProgram, RunningServer
+
+
+@pytest.fixture
+def stack():
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start(stack, tmp_path):
+    """Start simulations that end with the test."""
+
+    def simulation(mmar, *options, workspace="simulated"):
+        arguments = ["simulate", str(mmar), "--workspace", str(tmp_path / workspace), *options]
+        program = RunningProgram(arguments, folder=tmp_path / "said", label=workspace)
+        return stack.enter_context(program)
+
+    return simulation
+
+
+def summary(tmp_path, workspace="simulated", run=1):
+    return json.loads((tmp_path / workspace / f"run_{run}" / "summary.json").read_bytes())
+
+
+def hashes(told):
+    return [entry["model_sha256"] for entry in told["rounds"]]
+
+
+def noisy(tmp_path):
+    return MmarBuilder().trainer("EchoTrainer", noise=0.5).write(tmp_path)
+
+
+def test_a_simulation_runs_the_rounds_asked_for(start, tmp_path):
+    mmar = MmarBuilder().server(start_round=3, num_rounds=4).write(tmp_path)
+    program = start(mmar, "--clients", "3", "--rounds", "2")
+
+    assert program.wait() == 0, program.stderr
+    told = summary(tmp_path)
+    assert [entry["round"] for entry in told["rounds"]] == [3, 4]
+    assert [c["client"] for c in told["rounds"][0]["contributions"]] == [
+        "site-1",
+        "site-2",
+        "site-3",
+    ]
+    assert str(tmp_path / "simulated" / "run_1" / "summary.json") in program.stdout
+
+
+def test_clients_per_round_are_sampled(start, tmp_path):
+    program = start(
+        MmarBuilder().write(tmp_path), "--clients", "4", "--clients-per-round", "2", "--json"
+    )
+
+    assert program.wait() == 0, program.stderr
+    told = json.loads(program.stdout)
+    assert told == summary(tmp_path)
+    assert [len(entry["contributions"]) for entry in told["rounds"]] == [2, 2]
+
+
+def test_processes_and_simulation_make_the_same_models(start, stack, tmp_path):
+    mmar = noisy(tmp_path)
+    simulated = start(mmar, "--clients", "3", "--seed", "11")
+    assert simulated.wait() == 0, simulated.stderr
+
+    variables = {"MIN_NUM_CLIENTS": 3}
+    server = stack.enter_context(
+        RunningServer(mmar, tmp_path / "server", "--seed", "11", variables=variables)
+    )
+    for name in ("site-3", "site-1", "site-2"):
+        stack.enter_context(
+            RunningClient(
+                mmar, server.address(), name, tmp_path / "clients", variables=variables
+            )
+        )
+    assert server.wait() == 0, server.stderr
+    assert hashes(server.summary()) == hashes(summary(tmp_path))
+    assert len(set(hashes(summary(tmp_path)))) == 2
+
+
+def test_another_seed_makes_other_models(start, tmp_path):
+    mmar = noisy(tmp_path)
+    programs = [
+        start(mmar, "--clients", "2", "--seed", seed, workspace=f"seed-{seed}")
+        for seed in ("1", "2")
+    ]
+
+    assert [program.wait() for program in programs] == [0, 0]
+    assert hashes(summary(tmp_path, "seed-1")) != hashes(summary(tmp_path, "seed-2"))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [("raise", "failing in round 1"), ("exit", "exit code 3"), ("hang", "did not end within")],
+)
+def test_a_failing_trainer_fails_the_run_with_its_reason(start, tmp_path, behaviour, said):
+    mmar = (
+        MmarBuilder().trainer("EchoTrainer", fail_in_round=1, behaviour=behaviour).write(tmp_path)
+    )
+    program = start(mmar, "--clients", "2", "--task-timeout", "2")
+
+    assert program.wait() == 1
+    assert said in program.stderr
+    assert "Traceback" not in program.stderr
+    assert summary(tmp_path)["status"] == "failed"
+
+
+def test_sigterm_stops_and_the_same_command_resumes(start, tmp_path):
+    mmar = MmarBuilder().trainer("EchoTrainer", seconds=0.3).write(tmp_path)
+    first = start(mmar, "--clients", "2", "--rounds", "6")
+    first.wait_for_output("round 1 (of 0 to 5) finished")
+    first.terminate()
+    assert first.wait(timeout=20) == 3, first.stderr
+    done = len(summary(tmp_path)["rounds"])
+
+    second = start(mmar, "--clients", "2", "--rounds", "6")
+    assert second.wait() == 0, second.stderr
+    assert "resuming run 1" in second.stdout
+    assert 2 <= done < 6
+    assert [entry["round"] for entry in summary(tmp_path)["rounds"]] == list(range(6))
+
+
+def test_wrong_numbers_are_usage(start, tmp_path):
+    mmar = MmarBuilder().write(tmp_path)
+    too_many = start(mmar, "--clients", "2", "--clients-per-round", "3")
+    invalid = MmarBuilder("invalid").aggregator("FedAgv").write(tmp_path)
+    broken = start(invalid, "--clients", "2", workspace="broken")
+
+    assert too_many.wait() == 2
+    assert "cannot be taken from 2" in too_many.stderr
+    assert broken.wait() == 1
+    assert "FedAvg" in broken.stderr
+    assert not (tmp_path / "broken").exists()

@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session against a server that follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from mmar_runner.client.session import run_session
+from mmar_runner.errors import RefusedError, UnreachableError, UsageError
+from mmar_runner.interfaces.observer import Topic
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def session(settings, plugins, recorder, trainers):
+    """Run a session to its end."""
+
+    async def run(*, stop=None, **changes):
+        return await run_session(
+            replace(settings, **changes),
+            plugins,
+            recorder,
+            stop or asyncio.Event(),
+            children=trainers,
+        )
+
+    return run
+
+
+def model(mib, seed=1):
+    return bytes((index * seed) % 251 for index in range(1021)) * (mib * MIB // 1021 + 1)
+
+
+async def test_small_models_and_updates_travel_inline(server, serving, session, trainers):
+    server.models = [(0, b"first"), (1, b"second")]
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert server.updates == {0: b"first!", 1: b"second!"}
+    assert [begin.metrics["loss"] for begin in server.begins] == [0.5, 0.5]
+    assert [begin.validation["auc"] for begin in server.begins] == [0.75, 0.75]
+    assert server.quits == ["finished"]
+    assert trainers.closed == 1
+
+
+async def test_large_models_and_updates_stream(server, serving, session):
+    large = model(11)
+    server.models = [(0, large), (1, large[:-5])]
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert server.updates == {0: large + b"!", 1: large[:-5] + b"!"}
+
+
+async def test_the_next_model_is_asked_for_while_the_last_is_trained(
+    server, serving, session, trainers
+):
+    server.models = [(0, b"first"), (1, b"second")]
+    trainers.may_end.clear()
+    async with serving():
+        running = asyncio.create_task(session())
+        await trainers.started.wait()
+        await server.asked.get()
+        await server.asked.get()
+        trainers.may_end.set()
+        await running
+
+    assert [request.after_round for request in server.requests] == [-1, 0, 1]
+
+
+async def test_a_broken_download_goes_on_where_it_was(server, serving, session):
+    large = model(12)
+    server.models = [(0, large)]
+    server.break_after = 9
+    async with serving():
+        await session()
+
+    # Whole batches only are known to be in the file.
+    assert [(r.after_round, r.offset > 0) for r in server.requests][:2] == [(-1, False), (-1, True)]
+    assert server.updates[0] == large + b"!"
+
+
+async def test_a_broken_upload_goes_on_where_the_server_was(server, serving, session):
+    large = model(12)
+    server.models = [(0, large)]
+    server.break_upload_after = 5
+    async with serving():
+        await session()
+
+    assert server.updates[0] == large + b"!"
+    assert len({begin.update_id for begin in server.begins}) == 1
+    assert len(server.begins) == 2
+
+
+@pytest.mark.parametrize("reason", ["TOO_MANY_UPLOADS", "DIGEST"])
+async def test_a_refusal_that_may_pass_is_tried_again(server, serving, session, reason, recorder):
+    server.models = [(0, b"first")]
+    server.refuse_upload = reason
+    async with serving():
+        await session()
+
+    assert server.updates == {0: b"first!"}
+    assert recorder.all(Topic.SUBMITTED, round=0)
+
+
+@pytest.mark.parametrize("reason", ["ROUND_MISMATCH", "SCHEMA", "NON_FINITE", "WEIGHT"])
+async def test_a_refused_update_is_dropped_and_the_session_goes_on(
+    server, serving, session, settings, reason, recorder
+):
+    server.models = [(0, b"first"), (1, b"second")]
+    server.refuse_upload = reason
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert server.updates == {1: b"second!"}
+    assert recorder.all(Topic.REFUSED, round=0, reason=reason)
+    assert not (settings.workspace / "run_1" / "pending.json").exists()
+
+
+async def test_a_token_that_is_unknown_is_renewed_with_the_same_key(server, serving, session):
+    server.models = [(0, b"first")]
+    refused = server.check
+
+    def forget_once(token):
+        if token == "token-1":
+            refused("another")
+        refused(token)
+
+    server.check = forget_once
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert len(server.registrations) == 2
+    assert len({request.session_key for request in server.registrations}) == 1
+
+
+async def test_a_task_that_fails_is_reported_and_the_next_one_is_done(
+    server, serving, session, trainers, recorder
+):
+    server.models = [(0, b"first"), (1, b"second")]
+    trainers.errors[0] = "out of luck"
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert (server.failures[0].reason, server.failures[0].message) == ("TASK_FAILED", "out of luck")
+    assert recorder.all(Topic.TASK_FAILED, round=0)
+    assert server.updates == {1: b"second!"}
+
+
+async def test_the_end_of_the_run_ends_a_task_that_nobody_needs(
+    server, serving, session, trainers
+):
+    server.models = [(0, b"first")]
+    trainers.may_end.clear()
+    async with serving():
+        running = asyncio.create_task(session())
+        await trainers.started.wait()
+        await server.answer(0)  # the round was closed without this client
+        outcome = await running
+
+    assert outcome.status == "finished"
+    assert server.updates == {}
+    assert trainers.closed == 1
+
+
+async def test_what_a_trainer_keeps_becomes_current_with_the_receipt(
+    server, serving, session, trainers
+):
+    server.models = [(0, b"a"), (1, b"b"), (2, b"c")]
+    trainers.keep = "kept"
+    server.refuse_upload = "NON_FINITE"
+    async with serving():
+        await session()
+
+    assert [found for _, found in trainers.tasks] == [[], [], ["kept-1"]]
+
+
+async def test_an_unsent_update_is_sent_by_the_next_process_without_training_again(
+    server, serving, session, trainers, settings
+):
+    server.models = [(0, b"first"), (1, b"second")]
+    server.break_upload_after = None
+    stop = asyncio.Event()
+    reached = asyncio.Event()
+    original = server.submit_update
+
+    async def lose_everything(stream):
+        await stream.read()
+        reached.set()
+        await asyncio.Event().wait()
+
+    server.submit_update = lose_everything
+    async with serving():
+        running = asyncio.create_task(session(stop=stop))
+        await reached.wait()
+        stop.set()
+        assert (await running).status == "stopped"
+    assert (settings.workspace / "run_1" / "pending.json").exists()
+
+    server.submit_update = original
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert [task.round for task, _ in trainers.tasks] == [0, 1]
+    assert server.updates == {0: b"first!", 1: b"second!"}
+
+
+async def test_a_duplicate_receipt_counts_as_a_receipt(server, serving, session, recorder):
+    server.models = [(0, b"first")]
+    server.duplicate = True
+    async with serving():
+        await session()
+
+    assert recorder.all(Topic.SUBMITTED, round=0, duplicate=True)
+
+
+async def test_metrics_are_sent_if_somebody_wants_them(server, serving, session):
+    server.models = [(0, b"first")]
+    server.result_topics = ["metrics"]
+    async with serving():
+        await session()
+
+    assert [request.topic for request in server.results] == ["metrics"]
+    sent = json.loads(server.results[0].result)
+    assert (sent["round"], sent["num_samples"]) == (0, 3)
+    assert (sent["metrics"], sent["validation"]) == ({"loss": 0.5}, {"auc": 0.75})
+
+
+async def test_heartbeats_come_in_time_and_say_what_is_done(server, serving, session, trainers):
+    server.models = [(0, b"first")]
+    server.lease = 0.15
+    trainers.may_end.clear()
+    async with serving():
+        running = asyncio.create_task(session())
+        await trainers.started.wait()
+        beats = [await server.heartbeats.get() for _ in range(3)]
+        trainers.may_end.set()
+        await running
+
+    assert (beats[-1].state, beats[-1].round) == (2, 0)
+
+
+async def test_stop_leaves_in_order(server, serving, session, trainers, recorder):
+    server.models = [(0, b"first")]
+    trainers.may_end.clear()
+    stop = asyncio.Event()
+    async with serving():
+        running = asyncio.create_task(session(stop=stop))
+        await trainers.started.wait()
+        stop.set()
+        outcome = await running
+
+    assert outcome.status == "stopped"
+    assert len(server.quits) == 1
+    assert trainers.closed == 1
+    assert recorder.all(Topic.RUN_ENDED, status="stopped")
+
+
+async def test_a_run_that_failed_is_told(server, serving, session):
+    server.end.status, server.end.reason = "failed", "site-2 raised"
+    async with serving():
+        outcome = await session()
+
+    assert (outcome.status, outcome.reason) == ("failed", "site-2 raised")
+
+
+async def test_a_new_run_is_worked_for_from_its_beginning(server, serving, session, settings):
+    server.models = [(0, b"first")]
+    refused = server.check
+
+    def new_run(token):
+        if token == "token-1":
+            server.run_number = 2
+            refused("another")
+        refused(token)
+
+    server.check = new_run
+    async with serving():
+        outcome = await session()
+
+    assert outcome.run_number == 2
+    assert server.begins[0].run_number == 2
+    assert outcome.run_folder == settings.workspace / "run_2"
+
+
+@pytest.mark.parametrize("reason", ["NAME_TAKEN", "TASK_MISMATCH", "TOO_MANY_CLIENTS"])
+async def test_a_refused_registration_ends_the_session(server, serving, session, reason):
+    async def refuse(request):
+        raise RefusedError("no", reason=reason)
+
+    server.register = refuse
+    async with serving():
+        with pytest.raises(RefusedError) as caught:
+            await session()
+
+    assert caught.value.reason == reason
+
+
+async def test_nobody_answers_within_the_time_given(session, recorder):
+    with pytest.raises(UnreachableError, match="no answer from unix:"):
+        await session(connect_timeout=0.3)
+
+    assert recorder.all(Topic.UNREACHABLE)[0].data["since_seconds"] == 0
+
+
+async def test_a_server_that_comes_late_is_joined(server, serving, session, recorder):
+    server.models = [(0, b"first")]
+    running = asyncio.create_task(session())
+    await asyncio.to_thread(recorder.wait_for, Topic.UNREACHABLE)
+    async with serving():
+        outcome = await running
+
+    assert outcome.status == "finished"
+
+
+async def test_a_server_that_goes_away_in_the_middle_is_waited_for(
+    server, serving, session, trainers
+):
+    server.models = [(0, b"first"), (1, b"second")]
+    trainers.may_end.clear()
+    async with serving():
+        running = asyncio.create_task(session())
+        await trainers.started.wait()
+    trainers.may_end.set()
+    async with serving():
+        outcome = await running
+
+    assert outcome.status == "finished"
+    assert [task.round for task, _ in trainers.tasks] == [0, 1]
+
+
+async def test_code_of_the_mmar_needs_consent(session, settings):
+    with pytest.raises(UsageError) as caught:
+        await session(spec=replace(settings.spec, byoc=True))
+
+    assert caught.value.reason == "BYOC_NOT_ALLOWED"
+
+
+async def test_two_sessions_of_one_folder_are_refused(server, serving, session, trainers):
+    server.models = [(0, b"first")]
+    trainers.may_end.clear()
+    async with serving():
+        first = asyncio.create_task(session())
+        await trainers.started.wait()
+        with pytest.raises(RefusedError, match="'site-1' is taken"):
+            await session()
+        trainers.may_end.set()
+        await first
+
+
+async def test_the_session_key_is_private(server, serving, session, settings):
+    async with serving():
+        await session()
+
+    key = settings.workspace / "session.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert len(key.read_bytes()) == 32
+    assert key.read_bytes() == server.registrations[0].session_key
+
+
+async def test_tasks_are_seeded_by_run_client_and_round(server, serving, session, trainers):
+    server.models = [(0, b"a"), (1, b"b")]
+    async with serving():
+        await session()
+    seeds = [task.seed for task, _ in trainers.tasks]
+    trainers.tasks.clear()
+    server.answered.clear()
+    async with serving():
+        await session(name="site-2")
+
+    assert len({*seeds, *(task.seed for task, _ in trainers.tasks)}) == 4
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+async def test_model_files_are_reused(server, serving, session, settings):
+    server.models = [(k, bytes([k]) * (10 - k)) for k in range(5)]
+    async with serving():
+        await session()
+
+    assert sorted(os.listdir(settings.workspace / "run_1")) == [
+        "model_0.safetensors",
+        "model_1.safetensors",
+        "state",
+        "trainer",
+        "update.safetensors",
+    ]
+    assert server.updates[4] == bytes([4]) * 6 + b"!"
