@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal: in order, in groups, durable when it says so, readable by others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import DiskFullError, JournalError
+from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.journal import Journal, read_events
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture(params=list(Durability))
+def durability(request: pytest.FixtureRequest) -> Durability:
+    return Durability(request.param)
+
+
+def test_events_come_back_in_order_with_their_facts(path: Path, durability: Durability) -> None:
+    times = iter([1.5, 2.5])
+    with Journal(path, durability=durability, clock=lambda: next(times)) as journal:
+        first = journal.append("round_opened", {"round": 0, "clients": ["é", "b"]})
+        second = journal.append("update_accepted", {"client": "b"}, blob=b"\x00\xff")
+        assert (first.result(), second.result()) == (1, 2)
+        events = journal.events()
+        assert [(e.seq, e.time, e.kind) for e in events] == [
+            (1, 1.5, "round_opened"),
+            (2, 2.5, "update_accepted"),
+        ]
+        assert events[0].data == {"round": 0, "clients": ["é", "b"]}
+        assert journal.blob(2) == b"\x00\xff"
+    assert read_events(path) == events
+    assert read_events(path, after=1) == events[1:]
+
+
+def test_it_goes_on_after_it_was_closed(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("a", {}).result()
+    with Journal(path) as journal:
+        assert journal.append("b", {}).result() == 2
+        assert [e.kind for e in journal.events()] == ["a", "b"]
+
+
+def test_closing_writes_what_was_appended(path: Path) -> None:
+    journal = Journal(path)
+    pending = [journal.append("a", {"n": n}) for n in range(3000)]
+    journal.close()
+    journal.close()
+    assert [future.result(0) for future in pending] == list(range(1, 3001))
+    assert [e.data["n"] for e in read_events(path)] == list(range(3000))
+    with pytest.raises(JournalError, match="is closed"):
+        journal.append("late", {})
+
+
+def test_many_threads_get_a_number_each(path: Path) -> None:
+    futures: list[Future[int]] = []
+
+    def append(thread: int) -> None:
+        futures.extend([journal.append("a", {"thread": thread, "n": n}) for n in range(100)])
+
+    with Journal(path) as journal:
+        threads = [threading.Thread(target=append, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        wait(futures)
+    assert sorted(future.result() for future in futures) == list(range(1, 801))
+    events = read_events(path)
+    for thread_number in range(8):
+        own = [e.data["n"] for e in events if e.data["thread"] == thread_number]
+        assert own == list(range(100))
+
+
+def test_appends_that_wait_together_are_one_transaction(path: Path) -> None:
+    commits = 0
+
+    def count(statement: str) -> None:
+        nonlocal commits
+        commits += statement == "COMMIT"
+
+    with Journal(path) as journal:
+        started, go = threading.Event(), threading.Event()
+        journal._connection.set_trace_callback(count)
+
+        def hold(_: Future[int]) -> None:
+            started.set()
+            go.wait(10)
+
+        journal.append("first", {}).add_done_callback(hold)
+        started.wait(10)
+        rest = [journal.append("a", {"n": n}) for n in range(500)]
+        go.set()
+        wait(rest)
+    assert commits == 2
+
+
+def test_an_append_cannot_be_cancelled(path: Path) -> None:
+    async def give_up() -> None:
+        waiting = asyncio.wrap_future(journal.append("a", {}))
+        waiting.cancel()
+        await asyncio.sleep(0)
+
+    with Journal(path) as journal:
+        asyncio.run(give_up())
+        assert journal.append("b", {}).result() == 2
+
+
+def test_what_is_no_number_becomes_null(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("a", {"m": {"x": float("nan"), "y": [float("inf"), 1.5]}}).result()
+        assert journal.events()[0].data == {"m": {"x": None, "y": [None, 1.5]}}
+        with pytest.raises(JournalError, match="no JSON object"):
+            journal.append("a", {"m": object()})
+
+
+def test_blobs_are_dropped_and_events_stay(path: Path) -> None:
+    with Journal(path) as journal:
+        for n in range(4):
+            journal.append("a", {"n": n}, blob=bytes([n]))
+        assert journal.drop_blobs(3).result() == 2
+        assert journal.blob(3) == b"\x02"
+        for seq in (1, 2, 99):
+            with pytest.raises(JournalError, match=f"event {seq} has no bytes"):
+                journal.blob(seq)
+        assert len(journal.events()) == 4
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.journal import Journal
+folder = Path(sys.argv[1])
+journal = Journal(folder / "journal.db", durability=Durability(sys.argv[2]),
+                  projection=folder / "events.jsonl")
+n = 0
+while True:
+    batch = [journal.append("a", {"n": n + i}, blob=b"x" * 1000) for i in range(7)]
+    n += 7
+    for future in batch:
+        print(future.result(), flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, durability: Durability) -> None:
+    command = [sys.executable, "-c", _CHILD, str(tmp_path), durability]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        acknowledged = [int(child.stdout.readline()) for _ in range(300)]
+        child.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in child.stdout.read().splitlines(keepends=True)[:-1]]
+    with Journal(tmp_path / "journal.db", projection=tmp_path / "events.jsonl") as journal:
+        events = journal.events()
+        assert [e.seq for e in events] == list(range(1, len(events) + 1))
+        assert len(events) >= acknowledged[-1] >= 300
+        assert journal.blob(acknowledged[-1]) == b"x" * 1000
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [e.seq for e in events]
+
+
+def test_a_full_disk_refuses_those_appends_and_takes_later_ones(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("a", {}).result()
+        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+        journal._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(DiskFullError):
+            journal.append("too large", {}, blob=bytes(100_000)).result()
+        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        assert journal.append("b", {}, blob=bytes(100_000)).result() == 2
+        assert [e.kind for e in journal.events()] == ["a", "b"]
+
+
+def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:
+    path.write_bytes(b"no database at all, " * 100)
+    with pytest.raises(JournalError, match=r"journal\.db"):
+        Journal(path)
+    with pytest.raises(JournalError):
+        read_events(path)
+
+
+def test_a_missing_journal_is_not_made_by_reading(path: Path) -> None:
+    with pytest.raises(JournalError, match="there is no journal"):
+        read_events(path)
+    assert not path.exists()
+
+
+def test_a_folder_that_is_missing_is_a_journal_error(tmp_path: Path) -> None:
+    with pytest.raises(JournalError):
+        Journal(tmp_path / "nowhere" / "journal.db")
+
+
+def test_another_program_may_hold_the_database_for_a_moment(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("a", {}).result()
+        other = sqlite3.connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        pending = journal.append("b", {})
+        other.rollback()
+        other.close()
+        assert pending.result(10) == 2
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def projected(path: Path) -> Path:
+    """Return the projection of a journal with three events."""
+    projection = path.with_name("events.jsonl")
+    with Journal(path, projection=projection, clock=lambda: 12.25) as journal:
+        for n in range(3):
+            journal.append("kind", {"n": n, "text": "a\nb"}).result()
+        assert len(_lines(projection)) == 3, "an event that is acknowledged is projected"
+    return projection
+
+
+def test_a_projection_has_one_line_per_event(projected: Path) -> None:
+    assert _lines(projected) == [
+        {"seq": n + 1, "time": 12.25, "kind": "kind", "data": {"n": n, "text": "a\nb"}}
+        for n in range(3)
+    ]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, 80, 100, 140, -1])
+def test_a_torn_projection_is_repaired(path: Path, projected: Path, keep: int) -> None:
+    whole = projected.read_bytes()
+    projected.write_bytes(whole[:keep])
+    Journal(path, projection=projected).close()
+    assert projected.read_bytes() == whole
+
+
+@pytest.mark.parametrize("tail", [b"\x00" * 50, b"garbage\n", b'{"seq": "x"}\n', b"[1]\nnull\n"])
+def test_garbage_at_the_end_of_a_projection_is_replaced(
+    path: Path, projected: Path, tail: bytes
+) -> None:
+    whole = projected.read_bytes()
+    projected.write_bytes(whole + tail)
+    Journal(path, projection=projected).close()
+    assert projected.read_bytes() == whole
+
+
+def test_a_projection_that_is_ahead_of_the_journal_is_begun_anew(
+    path: Path, projected: Path
+) -> None:
+    whole = projected.read_bytes()
+    projected.write_bytes(whole + whole.splitlines(keepends=True)[2].replace(b":3,", b":9,", 1))
+    Journal(path, projection=projected).close()
+    assert projected.read_bytes() == whole
+
+
+def test_a_last_line_longer_than_a_read_is_found(path: Path) -> None:
+    projection = path.with_name("events.jsonl")
+    with Journal(path, projection=projection) as journal:
+        journal.append("a", {}).result()
+        journal.append("b", {"text": "x" * 300_000}).result()
+    whole = projection.read_bytes()
+    projection.write_bytes(whole[:-5])
+    Journal(path, projection=projection).close()
+    assert projection.read_bytes() == whole
+    Journal(path, projection=projection).close()
+    assert projection.read_bytes() == whole
