@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.workspace import RunFiles
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.codec import Chunk, ModelItem
-    from mmar_runner.wire.stub import FederationStub
+    from mmar_runner.wire.stub import FederationStub, ModelCall
 
 #: Chunks handed to the worker thread at once.
 BATCH_CHUNKS: Final = 4
@@ -67,6 +67,7 @@ class ModelDownloads:
         self._observer = observer
         self._slot = 0
         self._incoming: IncomingModel | None = None
+        self._held: _HeldCall | None = None
 
     async def next_task(self, after_round: int) -> ReceivedModel | RunEnded:
         """Wait for the next task and receive its model.
@@ -89,21 +90,26 @@ class ModelDownloads:
     async def _receive(
         self, stub: FederationStub, token: str, after_round: int
     ) -> ReceivedModel | RunEnded:
-        call = stub.get_model(self._request(token, after_round))
+        if self._held is None:
+            self._held = _HeldCall(stub.get_model(self._request(token, after_round)))
         try:
-            items = aiter(call)
-            header = await anext(items, None)
-            if not isinstance(header, ModelHeader):
-                msg = "the server's answer to GetModel has no header"
-                raise ProtocolError(msg)
+            header = await self._held.header()
             if header.HasField("end"):
                 return RunEnded(header.end.status, header.end.reason)
-            return await self._take(header, items)
+            return await self._take(header, self._held.items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
+            self.close()
             raise UnreachableError(error.message) from error
-        finally:
-            call.cancel()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give up the call that brings one model after the other."""
+        if self._held is not None:
+            self._held.call.cancel()
+            self._held = None
 
     def _request(self, token: str, after_round: int) -> GetModelRequest:
         partial = self._incoming
@@ -157,15 +163,36 @@ class ModelDownloads:
             self._incoming = None
 
 
+class _HeldCall:
+    """A GetModel that stays open from one round to the next."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self.call = call
+        self.items = aiter(call)
+
+    async def header(self) -> ModelHeader:
+        """Wait for the header of the next model."""
+        item = await anext(self.items, None)
+        if item is None:
+            msg = "the server ended the stream of models"
+            raise UnreachableError(msg)
+        if not isinstance(item, ModelHeader):
+            msg = "the server sent part of a model without a header"
+            raise ProtocolError(msg)
+        return item
+
+
 async def _pump(items: AsyncIterator[ModelItem], incoming: IncomingModel) -> None:
     """Move chunks to the file, one batch being written while the next arrives."""
+    expected = incoming.total_bytes - incoming.offset
     writing: asyncio.Task[None] | None = None
     batch: list[Chunk] = []
     try:
-        async for item in items:
+        while expected > 0 and (item := await anext(items, None)) is not None:
             if isinstance(item, ModelHeader):
                 msg = "a second header arrived in the middle of a model"
                 raise ProtocolError(msg)
+            expected -= len(item)
             batch.append(item)
             if len(batch) == BATCH_CHUNKS:
                 if writing is not None:

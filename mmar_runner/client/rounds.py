@@ -66,6 +66,8 @@ class ClientRounds:
             return task
         finally:
             await end(receiving)
+            self._downloads.close()
+            self._submission.close()
 
     async def _resubmit(self, mmar_digest: str) -> int:
         """Send what an earlier process of this client left unsent; return its round."""

@@ -73,6 +73,10 @@ class Submission:
         )
         return True
 
+    def close(self) -> None:
+        """Give up the call that is kept for the next update."""
+        self._uploads.close()
+
     async def report_failure(self, round_number: int, reason: str, message: str) -> None:
         """Tell observer and server that a task cannot be done."""
         self._tell(Topic.TASK_FAILED, round=round_number, reason=reason, message=message)

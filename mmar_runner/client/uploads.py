@@ -45,6 +45,7 @@ class UpdateUploads:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._idle: UpdateCall | None = None
 
     async def submit(self, update: PendingUpdate, path: Path) -> UpdateReceipt:
         """Send an update until there is a receipt.
@@ -60,14 +61,31 @@ class UpdateUploads:
         for left in reversed(range(_DIGEST_ATTEMPTS)):
             try:
                 return await self._connection.call(
-                    lambda stub, token: _Upload(stub.submit_update(), update, path).send(
-                        token, self._inline_bytes
-                    )
+                    lambda stub, token: self._send(stub, token, update, path)
                 )
             except RefusedError as error:
                 if error.reason != "DIGEST" or not left:
                     raise
         raise AssertionError  # the last attempt returned or raised
+
+    def close(self) -> None:
+        """Give up the call that is kept for the next update."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    async def _send(
+        self, stub: FederationStub, token: str, update: PendingUpdate, path: Path
+    ) -> UpdateReceipt:
+        """Send an update over the call that the last one left, or over a new one."""
+        call, self._idle = self._idle or stub.submit_update(), None
+        try:
+            receipt = await _Upload(call, update, path).send(token, self._inline_bytes)
+        except BaseException:
+            call.cancel()
+            raise
+        self._idle = call
+        return receipt
 
     async def report_failure(self, round_number: int, reason: str, message: str) -> None:
         """Tell the server that a task cannot be done.
@@ -104,13 +122,10 @@ class _Upload:
 
     async def send(self, token: str, inline_bytes: int) -> UpdateReceipt:
         """Send the update and return its receipt."""
-        try:
-            with OutgoingUpdate(self._path, self._update.total_bytes) as file:
-                if self._update.total_bytes <= inline_bytes:
-                    return await self._send_inline(token, file)
-                return await self._send_stream(token, file)
-        finally:
-            self._call.cancel()
+        with OutgoingUpdate(self._path, self._update.total_bytes) as file:
+            if self._update.total_bytes <= inline_bytes:
+                return await self._send_inline(token, file)
+            return await self._send_stream(token, file)
 
     async def _send_inline(self, token: str, file: OutgoingUpdate) -> UpdateReceipt:
         # Less than a thread hop costs, and the pages were written a moment ago.
@@ -150,7 +165,6 @@ class _Upload:
             reading.cancel()
             await asyncio.wait({reading})
         await self._call.write(UpdateCommit(sha256=file.sha256()))
-        await self._call.done_writing()
 
     async def _credit(self) -> None:
         while not self._credits:

@@ -184,17 +184,20 @@ class Coordinator:
         """Whether an update of this client was accepted for that round."""
         return self._last_round.get(client) == round_number
 
-    async def next_task(self, client: str, after_round: int) -> OpenRound | None:
-        """Wait until there is a model for a client to work on; None once the run is over."""
-        while not self.ended.done():
-            current = self.round
-            if current is not None and not current.closing:
-                invitation = current.invited.get(client)
-                if invitation is not None and _is_new(current, invitation, after_round):
-                    invitation.delivered = True
-                    return current
-            await self._changed.wait()
-        return None
+    def task_of(self, client: str, after_round: int) -> OpenRound | None:
+        """Return the open round if a client is to work in it and was not given it yet."""
+        current = self.round
+        if current is None or current.closing:
+            return None
+        invitation = current.invited.get(client)
+        if invitation is None or not _is_new(current, invitation, after_round):
+            return None
+        invitation.delivered = True
+        return current
+
+    async def changed(self) -> None:
+        """Wait until a round opens, a client is invited, or the run ends."""
+        await self._changed.wait()
 
     def current_round(self) -> int:
         """The number of the round that is or was open last; -1 before the first."""

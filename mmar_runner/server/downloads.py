@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.wire.limits import CHUNK_BYTES
-from mmar_runner.wire.messages import ModelHeader, RunEnd
+from mmar_runner.wire.messages import GetModelRequest, ModelHeader, RunEnd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.members import Members
     from mmar_runner.server.models import ModelFile, ModelStore
+    from mmar_runner.server.open_round import OpenRound
     from mmar_runner.wire.codec import ModelItem
-    from mmar_runner.wire.messages import GetModelRequest
 
 #: Read only what is in memory; else EAGAIN. Not every kernel and file system can.
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)
@@ -42,11 +42,16 @@ class Downloads:
         self._coordinator = coordinator
         self._members = members
         self._models = models
+        self._newest: dict[str, object] = {}
         self._end_told: set[str] = set()
         self._told = asyncio.Event()
 
     async def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
-        """Yield a header and the bytes of a model; held until there is one.
+        """Yield the models of a client's tasks, each a header and its bytes.
+
+        The stream is held until there is a task, and goes on with the next one, so
+        that a round costs no call of its own. It ends with the run. With a model id
+        it yields that model and ends.
 
         Raises:
             RefusedError: TOKEN_INVALID or MODEL_UNKNOWN.
@@ -55,28 +60,33 @@ class Downloads:
         if request.model_id:
             model = await asyncio.to_thread(self._models.by_id, request.model_id)
             header = ModelHeader(round=-1, total_bytes=model.size, sha256=model.sha256)
-        else:
-            current = await self._coordinator.next_task(client, request.after_round)
-            if current is None:
-                yield self._end()
-                self._note_end(client)
-                return
-            model = current.model
+            async for item in _model(header, model, request):
+                yield item
+            return
+        after = request.after_round
+        newest = self._newest[client] = object()
+        while (current := await self._next_task(client, after, newest)) is not None:
             header = ModelHeader(
                 round=current.number,
-                total_bytes=model.size,
-                sha256=model.sha256,
+                total_bytes=current.model.size,
+                sha256=current.model.sha256,
                 attempt=current.invited[client].attempt,
             )
-        if model.inline is not None:
-            header.inline = model.inline
-            yield header
-            return
-        if request.sha256 == model.sha256 and request.offset <= model.size:
-            header.offset = request.offset
-        yield header
-        async for chunk in _chunks(model, header.offset):
-            yield chunk
+            async for item in _model(header, current.model, request):
+                yield item
+            after = current.number
+            request = GetModelRequest()  # only the first transfer can be a resumed one
+        if self._newest.get(client) is newest:
+            yield self._end()
+            self._note_end(client)
+
+    async def _next_task(self, client: str, after: int, mine: object) -> OpenRound | None:
+        """Wait for a task; None once the run is over or a newer stream has taken over."""
+        while not self._coordinator.ended.done() and self._newest.get(client) is mine:
+            if (current := self._coordinator.task_of(client, after)) is not None:
+                return current
+            await self._coordinator.changed()
+        return None
 
     async def all_told(self, seconds: float) -> None:
         """Wait until every client that is there knows that the run has ended."""
@@ -102,6 +112,21 @@ class Downloads:
     def _note_end(self, client: str) -> None:
         self._end_told.add(client)
         self._told.set()
+
+
+async def _model(
+    header: ModelHeader, model: ModelFile, request: GetModelRequest
+) -> AsyncIterator[ModelItem]:
+    """Yield a header and what is to follow it; a transfer that broke off goes on."""
+    if model.inline is not None:
+        header.inline = model.inline
+        yield header
+        return
+    if request.sha256 == model.sha256 and request.offset <= model.size:
+        header.offset = request.offset
+    yield header
+    async for chunk in _chunks(model, header.offset):
+        yield chunk
 
 
 async def _chunks(model: ModelFile, offset: int) -> AsyncIterator[bytes]:

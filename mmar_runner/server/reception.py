@@ -109,23 +109,24 @@ class Reception:
         self._receiving: dict[str, asyncio.Task[None]] = {}
 
     async def submit(self, stream: UpdateStream) -> None:
-        """Answer one SubmitUpdate.
+        """Answer one SubmitUpdate: update after update, until the client says no more.
 
         Raises:
             RefusedError: Why nothing was counted.
             StorageError: Why the update is not usable, or cannot be stored.
         """
-        match await _read(stream):
-            case UpdateBegin() as begin:
-                client = self._members.authenticate(begin.token).name
-                now = asyncio.get_running_loop().time()
-                await self._take(_Sender(client, begin, now), stream)
-            case TaskFailure() as failure:
-                self._note_failure(failure)
-                await stream.write(UpdateReceipt(round=failure.round))
-            case _:
-                msg = "an update begins with Begin or TaskFailure"
-                raise ProtocolError(msg)
+        while (first := await stream.read()) is not None:
+            match first:
+                case UpdateBegin() as begin:
+                    client = self._members.authenticate(begin.token).name
+                    now = asyncio.get_running_loop().time()
+                    await self._take(_Sender(client, begin, now), stream)
+                case TaskFailure() as failure:
+                    self._note_failure(failure)
+                    await stream.write(UpdateReceipt(round=failure.round))
+                case _:
+                    msg = "an update begins with Begin or TaskFailure"
+                    raise ProtocolError(msg)
 
     async def close(self) -> None:
         """Wait for the disk."""
