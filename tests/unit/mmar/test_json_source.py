@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON reader: positions, and what is wrong, all of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmar_runner.mmar.json_source import read_json
+from mmar_runner.mmar.limits import ReadingLimits
+
+
+def problems(text, **limits):
+    source = read_json(text, ReadingLimits(**limits))
+    return [(p.code, *source.position(p.offset)) for p in source.problems]
+
+
+def test_every_key_and_value_has_its_place():
+    source = read_json('{\n  "a": [1,\n    {"b": "x"}],\n  "c": null\n}')
+
+    assert source.problems == []
+    assert source.locate(()) == (1, 1)
+    assert source.locate(("a",), key=True) == (2, 3)
+    assert source.locate(("a",)) == (2, 8)
+    assert source.locate(("a", 1, "b")) == (3, 11)
+    assert source.locate(("c",)) == (4, 8)
+    assert source.locate(("a", 1, "nothing", 3)) == (3, 5)
+
+
+def test_columns_count_characters_not_bytes():
+    source = read_json('{"ä": "😀", "b": 1}')
+
+    assert source.locate(("b",)) == (1, 17)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "place"),
+    [
+        ('{"a": 1,}', {"a": 1}, (1, 8)),
+        ("[1, 2,]", [1, 2], (1, 6)),
+        ('{"a": 1\n "b": 2}', {"a": 1, "b": 2}, (2, 2)),
+        ("[1 2]", [1, 2], (1, 4)),
+        ("[1,, 2]", [1, 2], (1, 4)),
+        ('{"a" 1}', {"a": 1}, (1, 6)),
+        ('{"a" = 1}', {"a": 1}, (1, 6)),
+        ("{'a': 1}", {"a": 1}, (1, 2)),
+        ("{a: 1}", {"a": 1}, (1, 2)),
+        ('{"a": True}', {"a": True}, (1, 7)),
+        ('{"a": None}', {"a": None}, (1, 7)),
+        ('{"a": 1} // one', {"a": 1}, (1, 10)),
+        ('{\n# one\n"a": 1}', {"a": 1}, (2, 1)),
+        ('{"a": /* one */ 1}', {"a": 1}, (1, 7)),
+        ('["C:\\data"]', ["C:\\data"], (1, 5)),
+        ('["a\tb"]', ["a\tb"], (1, 4)),
+    ],
+)
+def test_a_slip_is_reported_and_read_as_it_was_meant(text, value, place):
+    source = read_json(text)
+
+    assert source.value == value
+    assert source.reliable
+    assert problems(text) == [("MMAR110", *place)]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place"),
+    [
+        ("", "MMAR110", (1, 1)),
+        ("{", "MMAR110", (1, 2)),
+        ('{"a": [1, 2}', "MMAR110", (1, 12)),
+        ('{"a": }', "MMAR110", (1, 7)),
+        ('{"a"}', "MMAR110", (1, 5)),
+        ('["abc\n"]', "MMAR110", (1, 2)),
+        ("[1] 2", "MMAR110", (1, 5)),
+        ("[[[[1]]]]", "MMAR115", (1, 4)),
+        ("[1,2,3,4,5,6,7,8]", "MMAR116", (1, 14)),
+    ],
+)
+def test_where_nothing_can_be_read_on_it_stops(text, code, place):
+    source = read_json(text, ReadingLimits(json_depth=3, json_values=7))
+
+    assert not source.reliable
+    assert problems(text, json_depth=3, json_values=7) == [(code, *place)]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        ("NaN", "MMAR112"),
+        ("-Infinity", "MMAR112"),
+        ("1e999", "MMAR112"),
+        ("01", "MMAR110"),
+        ("+1", "MMAR110"),
+        ("1.", "MMAR110"),
+        (".5", "MMAR110"),
+        ("0x10", "MMAR110"),
+        ("9" * 400, "MMAR110"),
+        ("yes", "MMAR110"),
+    ],
+)
+def test_what_is_no_number_leaves_a_doubtful_value(number, code):
+    source = read_json(f'{{"a": {number}, "b": 1}}')
+
+    assert [p.code for p in source.problems] == [code]
+    assert source.doubtful == {("a",)}
+    assert source.value == {"a": None, "b": 1}
+
+
+def test_of_a_key_that_stands_twice_the_last_counts():
+    source = read_json('{"a": {"x": 1},\n "a": {"y": 2}}')
+
+    assert source.value == {"a": {"y": 2}}
+    assert [(p.code, source.position(p.offset)) for p in source.problems] == [("MMAR111", (2, 2))]
+    assert "line 1" in source.problems[0].hint
+    assert source.locate(("a", "y")) == (2, 13)
+    assert ("a", "x") not in source.values
+
+
+def test_all_slips_are_reported_at_once_but_not_for_ever():
+    found = problems("[1 2 3 'x' True,]")
+    many = problems("[" + "1 " * 100 + "]", syntax_errors=5)
+
+    assert len(found) == 7
+    assert len(many) == 5
+
+
+def test_half_a_surrogate_pair_is_refused():
+    assert problems('["\\ud800"]') == [("MMAR110", 1, 2)]
+
+
+def test_deep_nesting_does_not_exhaust_the_stack():
+    assert problems("[" * 100_000)[0][0] == "MMAR115"

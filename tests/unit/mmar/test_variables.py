@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Variables: precedence, types, and what nobody defines."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmar_runner.errors import UsageError
+from mmar_runner.mmar.variables import client_variables, parse_setting
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("A=1", ("A", 1)),
+        ("A=0.5", ("A", 0.5)),
+        ("A=true", ("A", True)),
+        ("A=null", ("A", None)),
+        ('A="1"', ("A", "1")),
+        ("A=x=y", ("A", "x=y")),
+        ("A=", ("A", "")),
+        ("A=[1]", ("A", "[1]")),
+        ("A=NaN", ("A", "NaN")),
+        ("A=/data/1", ("A", "/data/1")),
+    ],
+)
+def test_a_setting_is_a_json_scalar_or_text(text, setting):
+    key, value = parse_setting(text)
+
+    assert (key, value, type(value)) == (*setting, type(setting[1]))
+
+
+@pytest.mark.parametrize("text", ["A", "=1", "1A=1", "A B=1"])
+def test_what_is_no_setting_is_wrong_usage(text):
+    with pytest.raises(UsageError, match="KEY=VALUE"):
+        parse_setting(text)
+
+
+def test_settings_beat_the_environment_which_beats_the_files_own(mmar):
+    mmar.environment |= {"B": "environment", "C": "environment"}
+    mmar.train |= {"A": "file", "B": "file", "C": "file", "x": ["{A}", "{B}", "{C}"]}
+
+    spec = mmar.check(settings={"C": "setting"}).spec
+
+    assert spec.train_config["x"] == ["file", "environment", "setting"]
+
+
+def test_a_variable_keeps_its_type_only_as_the_whole_text(mmar):
+    mmar.environment |= {"N": 3, "F": 0.5, "T": True, "Z": None}
+    mmar.train["x"] = ["{N}", "{F}", "{T}", "{Z}", "n={N} f={F} t={T} z={Z}"]
+
+    assert mmar.check().spec.train_config["x"] == [3, 0.5, True, None, "n=3 f=0.5 t=true z=null"]
+
+
+def test_a_variable_may_hold_a_variable(mmar):
+    mmar.environment |= {"LIST": "{DATA_ROOT}/list.json"}
+    mmar.train["list"] = "{LIST}"
+
+    assert mmar.check().spec.train_config["list"] == "/data/list.json"
+
+
+def test_the_workflow_files_own_scalars_are_overridden_in_place(mmar):
+    mmar.environment |= {"learning_rate": 0.2}
+
+    assert mmar.check().spec.train_config["learning_rate"] == 0.2
+    assert mmar.check(settings={"learning_rate": 1}).spec.train_config["train"]["optimizer"] == {
+        "path": "torch.optim.SGD",
+        "args": {"lr": 1},
+    }
+
+
+def test_numbers_of_the_server_file_may_be_variables(mmar):
+    mmar.environment |= {"NUM_ROUNDS": 3, "MIN_NUM_CLIENTS": 2}
+    mmar.task.update(num_rounds="{NUM_ROUNDS}", min_num_clients="{MIN_NUM_CLIENTS}")
+
+    assert mmar.check().spec.server.num_rounds == 3
+    finding = mmar.only(settings={"NUM_ROUNDS": "three"})
+    assert (finding.code, finding.pointer) == ("MMAR402", "/servers/0/num_rounds")
+
+
+def test_an_undefined_number_is_an_error_an_undefined_text_a_warning(mmar):
+    mmar.task["num_rounds"] = "{ROUNDS}"
+    mmar.train["list"] = "{LIST}"
+
+    found = {(f.code, f.pointer): f.severity for f in mmar.findings()}
+
+    assert found == {
+        ("MMAR301", "/servers/0/num_rounds"): "error",
+        ("MMAR301", "/list"): "warning",
+    }
+
+
+def test_what_is_switched_off_needs_no_variables(mmar):
+    mmar.train |= {
+        "off": True,
+        "handlers": [
+            {"name": "Loader", "disabled": "{off}", "args": {"path": "{NOWHERE}"}},
+            {"name": "Saver", "disabled": False, "args": {"path": "{NOBODY}"}},
+        ],
+    }
+
+    assert mmar.only().pointer == "/handlers/1/args/path"
+
+
+def test_an_expression_in_braces_is_left_alone(mmar):
+    mmar.train["x"] = ["{}", "{0}", "{a b}", "{{", "conv{2,3}"]
+
+    assert mmar.check().spec.train_config["x"] == ["{}", "{0}", "{a b}", "{{", "conv{2,3}"]
+    assert mmar.check().report.findings == ()
+
+
+def test_a_circle_is_shown_with_its_way(mmar):
+    mmar.environment |= {"A": "{B}", "B": "{A}"}
+    mmar.train["x"] = "{A}"
+
+    assert "A -> B -> A" in mmar.only().message
+
+
+def test_the_runner_defines_who_the_client_is(mmar):
+    mmar.train["who"] = "{CLIENT_NAME} {SITE_INDEX}/{NUM_SITES}"
+    mmar.environment |= {"MIN_NUM_CLIENTS": 3}
+    checked = mmar.check()
+
+    assert checked.report.findings == ()
+    assert checked.spec.train_config["who"] == "site-1 1/3"
+    assert checked.spec_for("site-2").train_config["who"] == "site-2 2/3"
+    assert checked.spec_for("hospital").train_config["who"] == "hospital 1/3"
+    assert checked.spec_for("site-2").client == checked.spec.client
+
+
+def test_nothing_overrides_the_clients_name():
+    given = {"CLIENT_NAME": "x", "SITE_INDEX": 5, "NUM_SITES": 9}
+
+    assert client_variables("site-2", given) == {
+        "CLIENT_NAME": "site-2",
+        "SITE_INDEX": 5,
+        "NUM_SITES": 9,
+    }
+
+
+def test_a_setting_that_nothing_uses_is_a_slip(mmar):
+    mmar.environment |= {"NUM_ROUNDS": 3}
+    mmar.task["num_rounds"] = "{NUM_ROUNDS}"
+
+    finding = mmar.only(settings={"NUM_ROUND": 5, "SITE_INDEX": 1})
+
+    assert finding.code == "MMAR303"
+    assert "'NUM_ROUNDS'" in finding.hint
+    assert mmar.findings(settings={"NUM_ROUND": 5}, side="server") == ()
