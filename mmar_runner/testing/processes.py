@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: How often a file that appears is looked for, in seconds: files raise no event here.
 _POLL_SECONDS: Final = 0.02
-_TIMEOUT_SECONDS: Final = 60.0
+_TIMEOUT_SECONDS: Final = 40.0
 
 
 class RunningProgram:

@@ -39,7 +39,7 @@ class AggregatorContract(ABC):
             it is then compared with one worked out in exact arithmetic.
     """
 
-    clients: ClassVar[int] = 5
+    clients: ClassVar[int] = 9
     is_weighted_mean: ClassVar[bool] = False
 
     @abstractmethod
