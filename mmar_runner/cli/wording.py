@@ -51,10 +51,10 @@ def human_metrics(metrics: Mapping[str, Any] | None) -> str:
 
 
 def round_of(number: int, num_rounds: int | None) -> str:
-    """Return ``round 3 of 0..9``; a run that never stops has no end."""
+    """Return ``round 3 (last: 9)``; a run that never stops has no last one."""
     if num_rounds is None or num_rounds < 0:
         return f"round {number}"
-    return f"round {number} (of 0 to {num_rounds - 1})"
+    return f"round {number} (last: {num_rounds - 1})"
 
 
 def sentence(observation: Observation) -> str:
@@ -79,7 +79,7 @@ def _round_started(data: Mapping[str, Any]) -> str:
 
 
 def _update_accepted(data: Mapping[str, Any]) -> str:
-    facts = [human_bytes(data.get("bytes") or 0), f"{data.get('num_samples', 0):g} samples"]
+    facts = [human_bytes(data.get("bytes") or 0), counted(data.get("num_samples", 0), "sample")]
     if data.get("seconds_train") is not None:
         facts.append(f"trained for {human_seconds(data['seconds_train'])}")
     return f"update of {data['client']} for round {data['round']} accepted: {', '.join(facts)}"
@@ -103,7 +103,7 @@ def _run_ended(data: Mapping[str, Any]) -> str:
 
 def _trained(data: Mapping[str, Any]) -> str:
     metrics = human_metrics(data.get("metrics"))
-    text = f"round {data['round']}: trained on {data.get('num_samples', 0):g} samples in "
+    text = f"round {data['round']}: trained on {counted(data.get('num_samples', 0), 'sample')} in "
     text += human_seconds(data.get("seconds") or 0)
     return f"{text}: {metrics}" if metrics else text
 
@@ -114,9 +114,9 @@ def _submitted(data: Mapping[str, Any]) -> str:
     return f"{text} (it was counted before)" if data.get("duplicate") else text
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: float, noun: str) -> str:
     """Return ``1 client`` or ``3 clients``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
 
 
 def _refusal(data: Mapping[str, Any], what: str) -> str:

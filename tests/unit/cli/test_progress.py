@@ -165,7 +165,7 @@ def test_the_live_table_keeps_what_matters_above_it():
         for observation in SERVER + END:
             observer.observe(observation)
     text = stream.getvalue()
-    assert "round 0 (of 0 to 3) finished in 4.5 s: val_auc 0.9877" in text
+    assert "round 0 (last: 3) finished in 4.5 s: val_auc 0.9877" in text
     assert "run finished after 1 min 05 s; results in /w/run_1" in text
     assert "\x1b[?25h" in text  # the cursor is given back
 
@@ -178,7 +178,7 @@ def test_lines_say_one_event_each_and_leave_out_the_chatter():
     lines = stream.getvalue().splitlines()
     assert len(lines) == len(SERVER + END) - 1
     assert lines[0] == "12:00:00 listening on 127.0.0.1:8002, starting run 1 in /w"
-    assert "12:00:00 round 0 (of 0 to 3) started with 2 clients" in lines
+    assert "12:00:00 round 0 (last: 3) started with 2 clients" in lines
 
 
 def test_json_lines_hold_everything():
