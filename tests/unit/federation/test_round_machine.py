@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When rounds open and close, who is asked, and how a run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from mmar_runner.federation.actions import (
+    Action,
+    CloseRound,
+    FinishRun,
+    Invite,
+    OpenRound,
+    SetTimer,
+)
+from mmar_runner.federation.events import (
+    Aggregated,
+    ClientJoined,
+    ClientLeft,
+    StopRequested,
+    Tick,
+    UpdateAccepted,
+    UpdateFailed,
+)
+from mmar_runner.federation.plan import RunPlan
+from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.federation.scatter_and_gather import ScatterAndGather
+
+
+def _plan(**changes: Any) -> RunPlan:
+    numbers: dict[str, Any] = {
+        "start_round": 0,
+        "num_rounds": 2,
+        "min_num_clients": 2,
+        "max_num_clients": 10,
+        "wait_after_min_clients": 10.0,
+    }
+    return RunPlan(**{**numbers, **changes})
+
+
+def _machine(
+    clients: int = 0, /, *, resume: dict[str, Any] | None = None, **plan: Any
+) -> RoundMachine:
+    machine = RoundMachine(_plan(**plan), ScatterAndGather(), **(resume or {}))
+    for number in range(1, clients + 1):
+        machine.handle(ClientJoined(f"site-{number}"), 0.0)
+    return machine
+
+
+def _feed(machine: RoundMachine, *events: Any, now: float = 1.0) -> list[Action]:
+    return [action for event in events for action in machine.handle(event, now)]
+
+
+def test_a_run_goes_through_its_rounds() -> None:
+    machine = _machine(1)
+    assert _feed(machine, ClientJoined("site-2")) == [OpenRound(0, ("site-1", "site-2"))]
+    done = _feed(machine, UpdateAccepted("site-2", 0), UpdateAccepted("site-1", 0))
+    assert done == [CloseRound(0, ("site-1", "site-2"))]
+    assert _feed(machine, Aggregated(0)) == [OpenRound(1, ("site-1", "site-2"))]
+    assert machine.round == 1
+    done = _feed(machine, UpdateAccepted("site-1", 1), UpdateAccepted("site-2", 1))
+    assert done == [CloseRound(1, ("site-1", "site-2"))]
+    assert _feed(machine, Aggregated(1)) == [FinishRun("finished", "")]
+    assert _feed(machine, Tick(), ClientJoined("site-3")) == []
+
+
+@pytest.mark.parametrize("first_round", [None, 2, 3])
+def test_nothing_to_do_finishes_at_the_first_event(first_round: int | None) -> None:
+    machine = _machine(start_round=2, num_rounds=2, resume={"first_round": first_round})
+    assert _feed(machine, Tick()) == [FinishRun("finished", "")]
+
+
+def test_a_negative_number_of_rounds_never_ends() -> None:
+    machine = _machine(2, num_rounds=-1)
+    for number in range(50):
+        for client in ("site-1", "site-2"):
+            _feed(machine, UpdateAccepted(client, number))
+        assert _feed(machine, Aggregated(number))[0] == OpenRound(number + 1, ("site-1", "site-2"))
+
+
+def test_the_first_round_waits_for_whom_is_expected_later_ones_do_not() -> None:
+    machine = _machine(2, expected_clients=3)
+    assert machine.waiting_for() == "round 0: 2 of 3 clients are there"
+    assert _feed(machine, ClientJoined("site-3")) == [OpenRound(0, ("site-1", "site-2", "site-3"))]
+    _feed(machine, *(UpdateAccepted(f"site-{n}", 0) for n in (1, 2, 3)))
+    assert _feed(machine, ClientLeft("site-3", "quit"), Aggregated(0)) == [
+        OpenRound(1, ("site-1", "site-2"))
+    ]
+
+
+def test_stragglers_are_waited_for_once_the_minimum_is_there() -> None:
+    machine = _machine(3, wait_after_min_clients=5.0)
+    assert _feed(machine, UpdateAccepted("site-3", 0), now=7.0) == []
+    assert _feed(machine, UpdateAccepted("site-1", 0), now=8.0) == [SetTimer(13.0)]
+    assert machine.waiting_for() == "round 0: 2 of 2 updates; missing site-2"
+    assert _feed(machine, ClientJoined("site-3"), now=12.9) == []
+    assert _feed(machine, Tick(), now=13.0) == [CloseRound(0, ("site-1", "site-3"))]
+    assert machine.waiting_for() == "round 0: aggregating 2 updates"
+    assert _feed(machine, UpdateAccepted("site-2", 0), Tick(), now=14.0) == []
+
+
+def test_a_timer_that_comes_too_early_is_set_again() -> None:
+    machine = _machine(3, wait_after_min_clients=5.0)
+    _feed(machine, UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0), now=1.0)
+    assert _feed(machine, Tick(), now=5.9999) == [SetTimer(6.0)]
+    assert _feed(machine, Tick(), now=6.0) == [CloseRound(0, ("site-1", "site-2"))]
+
+
+def test_the_round_closes_at_once_when_nobody_is_left_to_answer() -> None:
+    machine = _machine(3, task_attempts=1)
+    _feed(machine, UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0))
+    assert _feed(machine, UpdateFailed("site-3", 0, "X")) == [CloseRound(0, ("site-1", "site-2"))]
+    machine = _machine(3)
+    _feed(machine, UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0))
+    assert _feed(machine, ClientLeft("site-3", "quit")) == [CloseRound(0, ("site-1", "site-2"))]
+
+
+def test_a_deadline_closes_a_round_that_has_its_minimum() -> None:
+    machine = _machine(1, round_deadline=60.0, wait_after_min_clients=1000.0, min_num_clients=1)
+    machine = _machine(round_deadline=60.0, wait_after_min_clients=1000.0)
+    _feed(machine, ClientJoined("site-1"), now=5.0)
+    assert _feed(machine, ClientJoined("site-2"), now=10.0) == [
+        OpenRound(0, ("site-1", "site-2")),
+        SetTimer(70.0),
+    ]
+    _feed(machine, ClientJoined("site-3"), now=11.0)
+    _feed(machine, UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0), now=12.0)
+    assert _feed(machine, Tick(), now=69.0) == [SetTimer(70.0)]
+    assert _feed(machine, Tick(), now=70.0) == [CloseRound(0, ("site-1", "site-2"))]
+
+
+def test_a_deadline_without_the_minimum_keeps_the_round_open_for_it() -> None:
+    machine = _machine(2, round_deadline=60.0)
+    _feed(machine, UpdateAccepted("site-1", 0))
+    assert _feed(machine, Tick(), now=100.0) == []
+    _feed(machine, ClientJoined("site-3"), now=101.0)
+    assert _feed(machine, UpdateAccepted("site-2", 0), now=102.0) == [
+        CloseRound(0, ("site-1", "site-2"))
+    ]
+
+
+def test_an_update_counts_once() -> None:
+    machine = _machine(2)
+    repeated = [UpdateAccepted("site-1", 0)] * 3
+    assert _feed(machine, *repeated) == []
+    assert machine.waiting_for() == "round 0: 1 of 2 updates; missing site-2"
+
+
+def test_other_rounds_are_not_heard_of() -> None:
+    machine = _machine(2)
+    assert _feed(machine, UpdateAccepted("site-1", 1), UpdateAccepted("site-2", -1)) == []
+    assert _feed(machine, UpdateFailed("site-1", 1, "X"), Aggregated(0), Aggregated(1)) == []
+    assert machine.waiting_for() == "round 0: 0 of 2 updates; missing site-1, site-2"
+
+
+def test_a_late_client_works_too() -> None:
+    machine = _machine(2)
+    assert _feed(machine, ClientJoined("site-3")) == [Invite(0, "site-3", 1)]
+    assert _feed(machine, ClientJoined("site-3")) == []
+
+
+def test_a_failed_task_is_given_again_and_then_the_run_says_whose_it_was() -> None:
+    machine = _machine(2, task_attempts=3)
+    _feed(machine, UpdateAccepted("site-2", 0))
+    assert _feed(machine, UpdateFailed("site-1", 0, "A")) == [Invite(0, "site-1", 2)]
+    assert _feed(machine, UpdateFailed("site-1", 0, "B")) == [Invite(0, "site-1", 3)]
+    assert _feed(machine, UpdateFailed("site-1", 0, "TASK_FAILED: no data")) == [
+        FinishRun("failed", "round 0 has 1 of 2 updates; site-1: TASK_FAILED: no data")
+    ]
+
+
+def test_the_run_does_not_fail_while_somebody_may_still_answer() -> None:
+    machine = _machine(3, task_attempts=1)
+    assert _feed(machine, UpdateFailed("site-1", 0, "X"), UpdateAccepted("site-2", 0)) == []
+    assert _feed(machine, UpdateAccepted("site-3", 0)) == [CloseRound(0, ("site-2", "site-3"))]
+
+
+def test_a_failure_that_succeeds_later_counts() -> None:
+    machine = _machine(2)
+    _feed(machine, UpdateFailed("site-1", 0, "X"), UpdateAccepted("site-2", 0))
+    assert _feed(machine, UpdateAccepted("site-1", 0)) == [CloseRound(0, ("site-1", "site-2"))]
+    assert _feed(machine, Aggregated(0), UpdateFailed("site-1", 1, "X"))[-1] == Invite(
+        1, "site-1", 2
+    )
+
+
+def test_a_failure_of_somebody_who_was_not_asked_is_nothing() -> None:
+    machine = _machine(2, task_attempts=1)
+    assert _feed(machine, UpdateFailed("stranger", 0, "X")) == []
+    _feed(machine, UpdateAccepted("site-1", 0))
+    assert _feed(machine, UpdateFailed("site-1", 0, "X")) == []
+    assert machine.waiting_for() == "round 0: 1 of 2 updates; missing site-2"
+
+
+def test_a_lost_client_is_waited_for_and_asked_again() -> None:
+    machine = _machine(2)
+    _feed(machine, UpdateAccepted("site-1", 0))
+    assert _feed(machine, ClientLeft("site-2", "lease"), Tick(), now=1e6) == []
+    assert machine.waiting_for() == "round 0: 1 of 2 updates; missing site-2"
+    assert _feed(machine, ClientJoined("site-2"), now=1e6) == [Invite(0, "site-2", 1)]
+    assert _feed(machine, UpdateAccepted("site-2", 0), now=1e6) == [
+        CloseRound(0, ("site-1", "site-2"))
+    ]
+
+
+def test_an_update_of_a_client_that_left_still_counts() -> None:
+    machine = _machine(2)
+    _feed(machine, UpdateAccepted("site-1", 0), ClientLeft("site-1", "quit"))
+    assert _feed(machine, UpdateAccepted("site-2", 0)) == [CloseRound(0, ("site-1", "site-2"))]
+
+
+def test_a_lost_client_that_could_make_the_minimum_keeps_the_run_alive() -> None:
+    machine = _machine(2, min_num_clients=1, task_attempts=1)
+    _feed(machine, ClientJoined("site-2"), ClientLeft("site-2", "lease"))
+    assert _feed(machine, UpdateFailed("site-1", 0, "X")) == []
+    assert "missing site-2" in machine.waiting_for()
+    machine = _machine(2, min_num_clients=2, task_attempts=1)
+    _feed(machine, ClientLeft("site-2", "lease"))
+    assert _feed(machine, UpdateFailed("site-1", 0, "X")) == [
+        FinishRun("failed", "round 0 has 0 of 2 updates; site-1: X")
+    ]
+
+
+def test_a_client_that_failed_and_came_back_gets_its_task_again() -> None:
+    machine = _machine(3, task_attempts=1)
+    _feed(machine, UpdateFailed("site-1", 0, "X"), ClientLeft("site-1", "restart"))
+    assert _feed(machine, ClientJoined("site-1")) == [Invite(0, "site-1", 1)]
+
+
+def test_stopping_ends_the_run_at_any_time() -> None:
+    for events in ([], [UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0)]):
+        machine = _machine(2)
+        _feed(machine, *events)
+        assert _feed(machine, StopRequested("SIGTERM")) == [FinishRun("stopped", "SIGTERM")]
+        assert _feed(machine, Aggregated(0), Tick()) == []
+        assert machine.waiting_for() == ""
+
+
+class TestSampling:
+    """``clients_per_round``."""
+
+    def _opened(self, **plan: Any) -> tuple[RoundMachine, list[str], list[str]]:
+        machine = _machine(5, clients_per_round=2, min_num_clients=2, expected_clients=6, **plan)
+        (opened,) = _feed(machine, ClientJoined("site-6"))
+        assert isinstance(opened, OpenRound)
+        chosen = list(opened.participants)
+        return machine, chosen, [f"site-{n}" for n in range(1, 7) if f"site-{n}" not in chosen]
+
+    def test_so_many_work_and_nobody_late(self) -> None:
+        machine, chosen, _ = self._opened()
+        assert len(chosen) == 2
+        assert _feed(machine, ClientJoined("site-7")) == []
+
+    def test_the_sample_depends_on_seed_and_round(self) -> None:
+        samples = {tuple(self._opened(seed=seed)[1]) for seed in range(20)}
+        assert len(samples) > 5
+        assert self._opened(seed=3)[1] == self._opened(seed=3)[1]
+
+    def test_a_lost_participant_is_replaced_always_by_the_same(self) -> None:
+        replacements = set()
+        for _ in range(3):
+            machine, chosen, others = self._opened()
+            (invited,) = _feed(machine, ClientLeft(chosen[0], "lease"))
+            assert isinstance(invited, Invite)
+            assert invited.client in others
+            replacements.add(invited.client)
+            _feed(machine, UpdateAccepted(chosen[1], 0))
+            assert _feed(machine, UpdateAccepted(invited.client, 0)) == [
+                CloseRound(0, tuple(sorted([chosen[1], invited.client])))
+            ]
+        assert len(replacements) == 1
+
+    def test_a_participant_that_answered_is_not_replaced(self) -> None:
+        machine, chosen, _ = self._opened()
+        _feed(machine, UpdateAccepted(chosen[0], 0))
+        assert _feed(machine, ClientLeft(chosen[0], "quit")) == []
+
+    def test_one_that_failed_for_good_is_replaced(self) -> None:
+        machine, chosen, others = self._opened(task_attempts=1)
+        (invited,) = _feed(machine, UpdateFailed(chosen[0], 0, "X"))
+        assert isinstance(invited, Invite)
+        assert invited.client in others
+
+    def test_nobody_is_replaced_while_the_minimum_can_be_met(self) -> None:
+        machine = _machine(6, clients_per_round=3, min_num_clients=2, expected_clients=6)
+        machine = _machine(5, clients_per_round=3, min_num_clients=2, expected_clients=6)
+        (opened,) = _feed(machine, ClientJoined("site-6"))
+        assert isinstance(opened, OpenRound)
+        assert _feed(machine, ClientLeft(opened.participants[0], "lease")) == []
+
+    def test_a_newcomer_fills_a_gap_that_nobody_could(self) -> None:
+        machine = _machine(2, clients_per_round=2)
+        _feed(machine, ClientLeft("site-1", "lease"))
+        assert _feed(machine, ClientJoined("site-3")) == [Invite(0, "site-3", 1)]
+
+    def test_a_sample_smaller_than_the_minimum_needs_only_itself(self) -> None:
+        machine = _machine(3, min_num_clients=4, clients_per_round=1)
+        (opened,) = _feed(machine, ClientJoined("site-4"))
+        assert isinstance(opened, OpenRound)
+        (worker,) = opened.participants
+        assert _feed(machine, UpdateAccepted(worker, 0)) == [CloseRound(0, (worker,))]
+
+
+class TestResuming:
+    """A server that takes up an unfinished run."""
+
+    def test_the_open_round_goes_on_for_those_who_were_in_it(self) -> None:
+        sites = ("site-1", "site-2", "site-3")
+        resume = {"first_round": 4, "accepted": sites[:2], "active": sites, "participants": sites}
+        machine = _machine(num_rounds=6, resume=resume)
+        assert _feed(machine, Tick(), now=50.0) == [OpenRound(4, sites), SetTimer(60.0)]
+        assert machine.waiting_for() == "round 4: 2 of 2 updates; missing site-3"
+        assert _feed(machine, ClientJoined("site-1"), now=51.0) == []
+        assert _feed(machine, UpdateAccepted("site-3", 4), now=52.0) == [CloseRound(4, sites)]
+
+    def test_it_closes_without_those_who_do_not_come_back(self) -> None:
+        sites = ("site-1", "site-2", "site-3")
+        resume = {"first_round": 4, "accepted": sites[:2], "active": sites, "participants": sites}
+        machine = _machine(num_rounds=6, resume=resume)
+        _feed(machine, Tick())
+        assert _feed(machine, ClientLeft("site-3", "lease")) == [CloseRound(4, sites[:2])]
+
+    def test_a_sample_is_not_drawn_again(self) -> None:
+        active = tuple(f"site-{n}" for n in range(9))
+        resume = {"active": active, "participants": ("site-7", "site-8")}
+        machine = _machine(clients_per_round=2, resume=resume)
+        assert _feed(machine, Tick()) == [OpenRound(0, ("site-7", "site-8"))]
+
+    def test_a_client_that_joined_just_before_works_too(self) -> None:
+        resume = {"active": ("a", "b", "c"), "participants": ("a", "b")}
+        assert _feed(_machine(resume=resume), Tick()) == [OpenRound(0, ("a", "b", "c"))]
+
+    def test_a_round_that_had_all_updates_closes_again(self) -> None:
+        resume = {"accepted": ("a", "b"), "active": ("a", "b"), "participants": ("a", "b")}
+        assert _feed(_machine(resume=resume), Tick()) == [
+            OpenRound(0, ("a", "b")),
+            CloseRound(0, ("a", "b")),
+        ]
+
+    def test_without_knowing_who_was_in_it_the_round_waits_for_enough(self) -> None:
+        machine = _machine(resume={"first_round": 1, "accepted": ("a",)})
+        assert _feed(machine, Tick()) == []
+        assert _feed(machine, ClientJoined("b")) == [OpenRound(1, ("a", "b"))]
+        assert _feed(machine, UpdateAccepted("b", 1)) == [CloseRound(1, ("a", "b"))]
+
+
+class _RoundRobin:
+    """One after the other, by the round's number."""
+
+    def participants(
+        self, active: Sequence[str], *, round_number: int, seed: int, per_round: int | None
+    ) -> Sequence[str]:
+        return [active[round_number % len(active)]]
+
+    def admits_late(self, *, per_round: int | None) -> bool:
+        return False
+
+
+def test_another_workflow_decides_who_works() -> None:
+    machine = RoundMachine(_plan(), _RoundRobin(), active=("a", "b"))
+    assert _feed(machine, Tick()) == [OpenRound(0, ("a",))]
+    assert _feed(machine, ClientJoined("c")) == []
+    assert _feed(machine, UpdateAccepted("a", 0)) == [CloseRound(0, ("a",))]
+    assert _feed(machine, Aggregated(0)) == [OpenRound(1, ("b",))]
