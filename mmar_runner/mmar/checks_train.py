@@ -3,8 +3,9 @@
 
 What a trainer (or a model persistor) expects in ``config_train.json`` is stated by its
 plugin in ``extras``: ``train_schema``, a JSON Schema, and ``train_parts``, component
-kinds by JSON pointer pattern, such as ``{"/train/metrics/*": "metric"}``. The files of
-a trainer that is not installed are checked by the general schemas only.
+kinds by JSON pointer pattern, such as ``{"/train/metrics/*": "metric"}``; for
+``config_validation.json`` likewise, in ``validation_schema`` and ``validation_parts``.
+The files of a trainer that is not installed are checked by the general schemas only.
 """
 
 from __future__ import annotations
@@ -32,18 +33,21 @@ def check_train(look: Look) -> None:
 
 
 def _check_for(look: Look, reader: ComponentDescription) -> None:
-    schema, parts = (reader.extras.get(name) for name in ("train_schema", "train_parts"))
-    if not schema and not parts:
-        return
-    train = look.files.train
-    if train is None:
+    if look.files.train is not None:
+        _check_file(look, look.files.train, reader, "train")
+    elif {"train_schema", "train_parts"} & reader.extras.keys():
         _missing(look, reader)
-        return
+    if look.files.validation is not None:
+        _check_file(look, look.files.validation, reader, "validation")
+
+
+def _check_file(look: Look, document: Document, reader: ComponentDescription, what: str) -> None:
+    schema = reader.extras.get(f"{what}_schema")
     if schema:
-        check_shape(train, schema, look.findings)
-    for pattern, kind in (parts or {}).items():
-        for path in places(train.value, pattern):
-            look.resolver.resolve(train, path, ComponentKind(kind))
+        check_shape(document, schema, look.findings)
+    for pattern, kind in reader.extras.get(f"{what}_parts", {}).items():
+        for path in places(document.value, pattern):
+            look.resolver.resolve(document, path, ComponentKind(kind))
 
 
 def _missing(look: Look, reader: ComponentDescription) -> None:

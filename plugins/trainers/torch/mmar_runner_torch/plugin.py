@@ -34,7 +34,7 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_torch.validator:TorchModelValidator",
         args_schema=schemas.VALIDATOR_ARGS,
         summary="Measures a PyTorch model with the metrics of the validation configuration.",
-        extras=schemas.CONFIG_EXTRAS,
+        extras=schemas.VALIDATION_EXTRAS,
     )
     for kind, name, target, properties, required, summary in PARTS:
         schema = {"type": "object", "properties": properties, "required": required}

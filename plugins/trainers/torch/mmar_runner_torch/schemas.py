@@ -151,6 +151,11 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
         "/validate/metrics/*": "metric",
     },
     "train_schema": TRAIN_SCHEMA,
+}
+
+#: The same for what measures with config_validation.json.
+VALIDATION_EXTRAS: Final[dict[str, Any]] = {
+    **CONFIG_EXTRAS,
     "validation_parts": {
         "/validate/dataset": "dataset",
         "/validate/metrics/*": "metric",
