@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 #: How long one attempt to register, and the farewell, may take, in seconds.
 REGISTER_SECONDS: Final = 10.0
 QUIT_SECONDS: Final = 2.0
+#: How often an outage that lasts is told at least, in seconds.
+LONGEST_SILENCE: Final = 60.0
 #: Refusals that another attempt may overcome.
 TRANSIENT_REASONS: Final = frozenset(
     {"DISK_FULL", "OVERLOADED", "SERVER_STOPPING", "TOO_MANY_UPLOADS", "TOO_SLOW"}
@@ -187,7 +189,7 @@ class Connection:
 
 
 class Outage:
-    """Since when nobody answers, told to the observer no more than once a second."""
+    """Since when nobody answers, told to the observer ever more seldom."""
 
     def __init__(self, target: str, observer: Observer) -> None:
         self._target = target
@@ -201,7 +203,8 @@ class Outage:
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         self._message = error.message
-        if now - self._told < 1.0:
+        pause = min(LONGEST_SILENCE, max(1.0, (now - self._since) / 2))
+        if now - self._told < pause:
             return
         self._told = now
         facts = {

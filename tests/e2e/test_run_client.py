@@ -228,3 +228,41 @@ def test_usage_is_refused_in_sentences(start, tmp_path):
     assert "not available in this version" in kit.stderr
     assert nowhere.wait() == 2
     assert all("Traceback" not in client.stderr for client in (remote, kit, nowhere))
+
+
+def test_sessions_outlive_a_server_that_is_killed(start, tmp_path):
+    mmar = MmarBuilder().trainer("EchoTrainer", noise=0.5, seconds=0.2).write(tmp_path)
+    variables = {"NUM_ROUNDS": 4}
+    address = f"127.0.0.1:{free_port()}"
+    server = start.server(mmar, listen=address, variables=variables)
+    clients = [start.client(mmar, address, name) for name in ("site-1", "site-2")]
+    server.wait_for_output("round 1 (of 0 to 3) finished")
+    server.kill()
+    clients[0].wait_for_output("has not answered for")
+    again = start.server(mmar, listen=address, variables=variables)
+
+    assert (again.wait(), *(client.wait() for client in clients)) == (0, 0, 0)
+    undisturbed = start.server(mmar, "--new-run", variables=variables)
+    for name in ("site-1", "site-2"):
+        start.client(mmar, undisturbed, name)
+    assert undisturbed.wait() == 0
+    assert hashes(again.summary()) == hashes(undisturbed.summary(run_number=2))
+    assert len(hashes(again.summary())) == 4
+
+
+def test_an_update_that_was_finished_is_not_trained_again(start, tmp_path):
+    mmar = MmarBuilder().variables(MIN_NUM_CLIENTS=1, NUM_ROUNDS=1).write(tmp_path)
+    address = f"127.0.0.1:{free_port()}"
+    server = start.server(mmar, listen=address)
+    slow = MmarBuilder("slow").trainer("EchoTrainer", seconds=1).write(tmp_path)
+    client = start.client(slow, server, "site-1")
+    client.wait_for_output("model of")
+    server.kill()
+    client.wait_for_output("trained on")
+    client.kill()
+    start.server(mmar, listen=address)
+    back = start.client(slow, address, "site-1")
+
+    assert back.wait() == 0
+    assert "submitted" in back.stdout
+    assert "trained on" not in back.stdout
