@@ -62,32 +62,36 @@ class Federation:
     def __call__(self, plan: Plan) -> dict[str, Any]:
         """Measure the case."""
         rounds = plan.rounds or self.rounds
-        floors, spools, process, full = [], [], [], []
+        floors, helds, spools, process, full = [], [], [], [], []
         for _ in range(plan.repeats):
-            floors.append(self._floor(rounds, spool=False))
+            floors.append(self._floor(rounds))
             process.append(self._ours(rounds, "process"))
-            spools.append(self._floor(rounds, spool=True))
+            helds.append(self._floor(rounds, held=True))
             full.append(self._ours(rounds, "full"))
+            spools.append(self._floor(rounds, spool=True))
         base = _median(floors)
         return {
             "floor_s": base,
+            "floor_held_s": _median(helds),
             "floor_spool_s": _median(spools),
             "ours_s": _median(process),
             "ours_full_s": _median(full),
             "ratio": _median(process) / base,
             "ratio_full": _median(full) / base,
+            "ratio_held": _median(process) / _median(helds),
             "share": base / _median(process),
             "share_of_spool": _median(spools) / _median(process),
             "rss_mib": _memory(process + full),
             "floor_rss_mib": _mib(max(result.server_rss for result in floors)),
         }
 
-    def _floor(self, rounds: int, *, spool: bool) -> floor.FloorResult:
+    def _floor(self, rounds: int, *, spool: bool = False, held: bool = False) -> floor.FloorResult:
         return floor.measure(
             clients=self.clients,
             total=int(self.model_mb * 1_000_000),
             rounds=rounds,
             spool=spool,
+            held=held,
             processes=_LOAD_PROCESSES if self.load else None,
         )
 

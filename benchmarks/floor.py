@@ -108,7 +108,13 @@ def chunks_of(total: int) -> list[bytes]:
 
 
 class FloorHandlers(grpc.GenericRpcHandler):
-    """Join, Download and Upload, with bytes as messages."""
+    """Join, Download and Upload, with bytes as messages.
+
+    Args:
+        barrier: The rounds.
+        total: Bytes of the model, and of each update.
+        spool: Where received bytes are written; None forgets them.
+    """
 
     def __init__(self, barrier: Barrier, total: int, spool: Path | None) -> None:
         self._barrier = barrier
@@ -118,7 +124,7 @@ class FloorHandlers(grpc.GenericRpcHandler):
         self._handlers: dict[str, Any] = {
             f"/{SERVICE}/Join": grpc.unary_unary_rpc_method_handler(self._join),
             f"/{SERVICE}/Download": grpc.unary_stream_rpc_method_handler(self._download),
-            f"/{SERVICE}/Upload": grpc.stream_unary_rpc_method_handler(self._upload),
+            f"/{SERVICE}/Upload": grpc.stream_stream_rpc_method_handler(self._upload),
         }
 
     def service(self, handler_call_details: Any) -> Any:
@@ -130,17 +136,25 @@ class FloorHandlers(grpc.GenericRpcHandler):
         return b"ok"
 
     async def _download(self, request: bytes, context: Any) -> None:
-        if await self._barrier.wait_for(int(request)):
-            for chunk in self._chunks:
-                await context.write(chunk)
+        """Send the models of the rounds that the request names, as each opens."""
+        for number in range(*map(int, request.split())):
+            if await self._barrier.wait_for(number):
+                for chunk in self._chunks:
+                    await context.write(chunk)
 
-    async def _upload(self, requests: AsyncIterator[bytes], _context: Any) -> bytes:
+    async def _upload(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        """Receive updates one after the other; answer each."""
         self._uploads += 1
-        with Sink(self._spool, f"upload-{self._uploads % self._barrier.clients}") as sink:
-            async for chunk in requests:
-                sink.write(chunk)
-        await self._barrier.arrive()
-        return b"ok"
+        name = f"upload-{self._uploads % self._barrier.clients}"
+        while True:
+            with Sink(self._spool, name) as sink:
+                for _ in self._chunks:
+                    chunk = await anext(requests, None)
+                    if chunk is None:
+                        return
+                    sink.write(chunk)
+            await context.write(b"ok")
+            await self._barrier.arrive()
 
 
 class Sink:
@@ -187,21 +201,24 @@ async def serve(arguments: argparse.Namespace) -> dict[str, Any]:
 async def take_part(target: str, name: str, arguments: argparse.Namespace) -> None:
     """Join and do every round as one client."""
     chunks = chunks_of(arguments.bytes)
+    rounds = arguments.rounds
     async with grpc.aio.insecure_channel(target, options=CLIENT_OPTIONS) as channel:
         join: Any = channel.unary_unary(f"/{SERVICE}/Join")
-        await join(b"", wait_for_ready=True)
         download: Any = channel.unary_stream(f"/{SERVICE}/Download")
-        upload: Any = channel.stream_unary(f"/{SERVICE}/Upload")
-        for number in range(arguments.rounds):
-            with Sink(arguments.spool, f"model-{name}") as sink:
-                model: Any = download(str(number).encode())
-                while (chunk := await model.read()) is not grpc.aio.EOF:
-                    sink.write(chunk)
-            update: Any = upload()
-            for chunk in chunks:
-                await update.write(chunk)
+        upload: Any = channel.stream_stream(f"/{SERVICE}/Upload")
+        await join(b"", wait_for_ready=True)
+        spans = [(0, rounds)] if arguments.held else [(k, k + 1) for k in range(rounds)]
+        for first, end in spans:
+            model = download(f"{first} {end}".encode())
+            update = upload()
+            for _ in range(first, end):
+                with Sink(arguments.spool, f"model-{name}") as sink:
+                    for _ in chunks:
+                        sink.write(await model.read())
+                for chunk in chunks:
+                    await update.write(chunk)
+                await update.read()
             await update.done_writing()
-            await update
 
 
 async def sessions(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -214,7 +231,13 @@ async def sessions(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(
-    *, clients: int, total: int, rounds: int, spool: bool = False, processes: int | None = None
+    *,
+    clients: int,
+    total: int,
+    rounds: int,
+    spool: bool = False,
+    held: bool = False,
+    processes: int | None = None,
 ) -> FloorResult:
     """Measure the floor of one case.
 
@@ -223,6 +246,7 @@ def measure(
         total: Bytes of the model, and of each update.
         rounds: Rounds; the first is not counted.
         spool: Also write what is received to files, on both sides.
+        held: One download and one upload stream for all rounds, not new ones in each.
         processes: How many processes hold the clients; None gives each its own.
     """
     with tempfile.TemporaryDirectory(prefix="floor-") as folder:
@@ -230,6 +254,8 @@ def measure(
         shared = ["--bytes", str(total), "--rounds", str(rounds)]
         if spool:
             shared += ["--spool", folder]
+        if held:
+            shared.append("--held")
         server = _start("server", "--clients", clients, "--endpoint", endpoint, *shared)
         port = wait_for_file(endpoint, server)
         count = clients if processes is None else processes
@@ -266,6 +292,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoint", type=Path)
     parser.add_argument("--target")
     parser.add_argument("--spool", type=Path)
+    parser.add_argument("--held", action="store_true")
     return parser
 
 

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import resource
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError, WireError
 from mmar_runner.wire.channel import open_channel
@@ -32,6 +32,12 @@ from mmar_runner.wire.messages import (
 )
 from mmar_runner.wire.stub import FederationStub
 from processes import peak_rss_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mmar_runner.wire.codec import ModelItem
+    from mmar_runner.wire.stub import UpdateCall
 
 #: Registrations under way at once; the rest wait, as clients that start one by one do.
 _AT_ONCE: Final = 64
@@ -67,14 +73,17 @@ class Session:
     async def work(self) -> None:
         """Do rounds until the run is over."""
         lease = asyncio.create_task(self._keep_lease())
+        models = self._stub.get_model(GetModelRequest(token=self._registered.token, after_round=-1))
+        updates = self._stub.submit_update()
         try:
-            last = -1
-            while (header := await self._fetch(last)) is not None:
-                last = header[0].round
-                await self._submit(*header)
+            items = aiter(models)
+            while (task := await _next_model(items)) is not None:
+                await self._submit(updates, *task)
                 self.rounds += 1
         finally:
             lease.cancel()
+            models.cancel()
+            updates.cancel()
 
     async def _keep_lease(self) -> None:
         while True:
@@ -84,19 +93,7 @@ class Session:
                     HeartbeatRequest(token=self._registered.token), timeout=30
                 )
 
-    async def _fetch(self, last: int) -> tuple[ModelHeader, bytes] | None:
-        call = self._stub.get_model(GetModelRequest(token=self._registered.token, after_round=last))
-        header, chunks = ModelHeader(), []
-        async for part in call:
-            if isinstance(part, ModelHeader):
-                header = part
-            else:
-                chunks.append(bytes(part))
-        if header.HasField("end"):
-            return None
-        return header, header.inline or b"".join(chunks)
-
-    async def _submit(self, header: ModelHeader, data: bytes) -> None:
+    async def _submit(self, call: UpdateCall, header: ModelHeader, data: bytes) -> None:
         begin = UpdateBegin(
             token=self._registered.token,
             run_number=self._registered.run_number,
@@ -109,19 +106,31 @@ class Session:
             seconds_train=0.0,
         )
         digest = hashlib.sha256(data).hexdigest()
-        call = self._stub.submit_update()
         if len(data) <= self._registered.inline_bytes:
             begin.inline, begin.sha256 = data, digest
         await call.write(begin)
         while (reply := await call.read()) is not None:
             match reply:
                 case UpdateReceipt():
-                    await call.done_writing()
                     return
                 case UpdateReady():
                     for start in range(reply.offset, len(data), _CHUNK):
                         await call.write(data[start : start + _CHUNK])
                     await call.write(UpdateCommit(sha256=digest))
+
+
+async def _next_model(items: AsyncIterator[ModelItem]) -> tuple[ModelHeader, bytes] | None:
+    """Return the next round's header and model, or None once the run is over."""
+    header = await anext(items, None)
+    if not isinstance(header, ModelHeader) or header.HasField("end"):
+        return None
+    data = bytearray(header.inline)
+    while len(data) < header.total_bytes:
+        chunk = await anext(items)
+        if isinstance(chunk, ModelHeader):
+            raise TypeError("a header in the middle of a model")
+        data += chunk
+    return header, bytes(data)
 
 
 async def generate(target: str, first: int, count: int) -> dict[str, float]:
