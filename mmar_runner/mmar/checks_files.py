@@ -59,7 +59,8 @@ def _paths(look: Look, document: Document) -> None:
         if not isinstance(written, str) or ".." not in written:
             continue  # a variable brought it in, and is reported where it is defined
         plain = posixpath.normpath(text.replace("\\", "/"))
-        if plain == ".." or plain.startswith("../"):
+        leaves = plain == ".." or plain.startswith("../")
+        if leaves and not look.findings.has_at(document, path):
             message = f"The path {text!r} leaves the folder."
             hint = "Name a file in the MMAR, or an absolute path by a variable of the site."
             look.findings.at(document, path, "MMAR610", message, hint=hint)

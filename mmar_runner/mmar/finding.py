@@ -131,6 +131,11 @@ class Findings:
         """Return True if there is a finding about a file."""
         return any(finding.file == file for finding in self._found.values())
 
+    def has_at(self, document: Document, path: JsonPath) -> bool:
+        """Return True if something was found at a place already."""
+        place = (document.file, pointer_text(document.origin(path)))
+        return any((finding.file, finding.pointer) == place for finding in self._found.values())
+
     def result(self, *, strict: bool) -> Sequence[Finding]:
         """Return all findings in order; ``strict`` makes old-archive warnings errors."""
         found = list(self._found.values())

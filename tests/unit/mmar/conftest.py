@@ -7,13 +7,15 @@ import json
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
-from mmar_runner.mmar.finding import Finding
 from mmar_runner.mmar.validation import Validation, validate
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.finding import Finding
 
 
 def _args(required=(), **properties):
