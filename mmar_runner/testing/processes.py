@@ -11,11 +11,14 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mmar_runner.interfaces.observer import Topic
 
 #: How often a file that appears is looked for, in seconds: files raise no event here.
 _POLL_SECONDS: Final = 0.02
@@ -26,7 +29,7 @@ class RunningProgram:
     """One ``mmar-runner`` command that is running. Use it as a context manager.
 
     It is killed at the end of the block if it is still there. What it says is kept in
-    two files, so that it never waits for a reader.
+    two files, so that it never waits for a reader; its progress is JSON lines.
 
     Args:
         arguments: What follows ``mmar-runner``.
@@ -47,7 +50,7 @@ class RunningProgram:
         self._outputs = (folder / f"{label}.out", folder / f"{label}.err")
         with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mmar_runner", *arguments],
+                [sys.executable, "-m", "mmar_runner", "--log-format", "json", *arguments],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -91,15 +94,39 @@ class RunningProgram:
         self.process.kill()
         self.process.wait()
 
-    def wait_for_output(self, text: str, *, timeout: float = _TIMEOUT_SECONDS) -> None:
-        """Wait until its standard output holds a text.
+    def observations(self, topic: Topic | None = None, **facts: Any) -> list[dict[str, Any]]:
+        """Return the data of what it has observed so far.
+
+        Args:
+            topic: What it is about, or None for anything.
+            facts: What the data must hold.
+        """
+        said = [json.loads(line) for line in self.stdout.splitlines() if line.endswith("}")]
+        return [
+            line["data"]
+            for line in said
+            if (topic is None or line.get("topic") == topic)
+            and facts.items() <= line.get("data", {}).items()
+        ]
+
+    def wait_for(
+        self, topic: Topic, *, timeout: float = _TIMEOUT_SECONDS, **facts: Any
+    ) -> dict[str, Any]:
+        """Wait until it has observed something, and return the first that matches.
+
+        Args:
+            topic: What it is about.
+            timeout: Seconds to wait.
+            facts: What the data must hold.
 
         Raises:
             AssertionError: It ended, or the time is over, without it.
         """
-        self._until(lambda: text in self.stdout, f"no {text!r} on stdout", timeout)
+        found = partial(self.observations, topic, **facts)
+        self._until(found, f"no {topic} {facts or ''}", timeout)
+        return found()[0]
 
-    def _until(self, holds: Any, otherwise: str, timeout: float) -> None:
+    def _until(self, holds: Callable[[], object], otherwise: str, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         pause = threading.Event()
         while not holds():

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
 
@@ -71,7 +72,7 @@ def test_a_client_waits_for_a_server_that_comes_later(start, tmp_path):
     mmar = MmarBuilder().variables(MIN_NUM_CLIENTS=1, NUM_ROUNDS=1).write(tmp_path)
     address = f"127.0.0.1:{free_port()}"
     client = start.client(mmar, address, "site-1")
-    client.wait_for_output("has not answered for")
+    client.wait_for(Topic.UNREACHABLE)
     server = start.server(mmar, listen=address)
 
     assert client.wait() == 0
@@ -92,7 +93,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_session_lives(start, tmp_
     mmar = MmarBuilder().variables(MIN_NUM_CLIENTS=2, NUM_ROUNDS=1).write(tmp_path)
     server = start.server(mmar)
     first = start.client(mmar, server, "site-1")
-    first.wait_for_output("registered as site-1")
+    first.wait_for(Topic.REGISTERED)
     second = start.client(mmar, server, "site-1", where="elsewhere")
     same_folder = start.client(mmar, server, "site-1")
 
@@ -119,7 +120,7 @@ def test_more_clients_than_the_maximum_are_refused(start, tmp_path):
     slow = MmarBuilder("slow").trainer("EchoTrainer", seconds=30).write(tmp_path)
     server = start.server(mmar)
     first = start.client(slow, server, "site-1")
-    first.wait_for_output("registered as site-1")
+    first.wait_for(Topic.REGISTERED)
     second = start.client(mmar, server, "site-2")
 
     assert second.wait() == 1
@@ -171,12 +172,12 @@ def test_sigterm_stops_a_client_and_the_same_command_goes_on(start, tmp_path):
     server = start.server(mmar)
     stays = start.client(mmar, server, "site-1")
     leaves = start.client(slow, server, "site-2", "--json")
-    server.wait_for_output("started with 2 clients")
+    server.wait_for(Topic.ROUND_STARTED, participants=["site-1", "site-2"])
     leaves.terminate()
 
     assert leaves.wait(timeout=10) == 3
     assert json.loads(leaves.stdout)["status"] == "stopped"
-    server.wait_for_output("site-2 left")
+    server.wait_for(Topic.CLIENT_LEFT, client="site-2")
     back = start.client(mmar, server, "site-2", "--json")
     assert (back.wait(), stays.wait(), server.wait()) == (0, 0, 0)
     assert json.loads(back.stdout) == {
@@ -195,7 +196,7 @@ def test_the_same_seed_gives_the_same_models_whoever_comes_first(start, tmp_path
         server = start.server(mmar, "--seed", "7", "--new-run")
         for name in order:
             client = start.client(mmar, server, name)
-            client.wait_for_output("registered as")
+            client.wait_for(Topic.REGISTERED)
         assert server.wait() == 0
         found.append(hashes(server.summary(run_number=len(found) + 1)))
 
@@ -209,7 +210,7 @@ def test_a_killed_client_rejoins_and_the_run_finishes(start, tmp_path):
     server = start.server(mmar)
     first = start.client(mmar, server, "site-1")
     killed = start.client(slow, server, "site-2")
-    server.wait_for_output("started with 2 clients")
+    server.wait_for(Topic.ROUND_STARTED, participants=["site-1", "site-2"])
     killed.kill()
 
     back = start.client(mmar, server, "site-2")
@@ -236,9 +237,9 @@ def test_sessions_outlive_a_server_that_is_killed(start, tmp_path):
     address = f"127.0.0.1:{free_port()}"
     server = start.server(mmar, listen=address, variables=variables)
     clients = [start.client(mmar, address, name) for name in ("site-1", "site-2")]
-    server.wait_for_output("round 1 (of 0 to 3) finished")
+    server.wait_for(Topic.ROUND_FINISHED, round=1)
     server.kill()
-    clients[0].wait_for_output("has not answered for")
+    clients[0].wait_for(Topic.UNREACHABLE)
     again = start.server(mmar, listen=address, variables=variables)
 
     assert (again.wait(), *(client.wait() for client in clients)) == (0, 0, 0)
@@ -256,13 +257,13 @@ def test_an_update_that_was_finished_is_not_trained_again(start, tmp_path):
     server = start.server(mmar, listen=address)
     slow = MmarBuilder("slow").trainer("EchoTrainer", seconds=1).write(tmp_path)
     client = start.client(slow, server, "site-1")
-    client.wait_for_output("model of")
+    client.wait_for(Topic.MODEL_RECEIVED)
     server.kill()
-    client.wait_for_output("trained on")
+    client.wait_for(Topic.TRAINED)
     client.kill()
     start.server(mmar, listen=address)
     back = start.client(slow, address, "site-1")
 
     assert back.wait() == 0
-    assert "submitted" in back.stdout
-    assert "trained on" not in back.stdout
+    assert back.observations(Topic.SUBMITTED, round=0)
+    assert not back.observations(Topic.TRAINED)

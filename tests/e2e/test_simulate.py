@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningProgram, RunningServer
 
@@ -79,9 +80,7 @@ def test_processes_and_simulation_make_the_same_models(start, stack, tmp_path):
     )
     for name in ("site-3", "site-1", "site-2"):
         stack.enter_context(
-            RunningClient(
-                mmar, server.address(), name, tmp_path / "clients", variables=variables
-            )
+            RunningClient(mmar, server.address(), name, tmp_path / "clients", variables=variables)
         )
     assert server.wait() == 0, server.stderr
     assert hashes(server.summary()) == hashes(summary(tmp_path))
@@ -118,14 +117,14 @@ def test_a_failing_trainer_fails_the_run_with_its_reason(start, tmp_path, behavi
 def test_sigterm_stops_and_the_same_command_resumes(start, tmp_path):
     mmar = MmarBuilder().trainer("EchoTrainer", seconds=0.3).write(tmp_path)
     first = start(mmar, "--clients", "2", "--rounds", "6")
-    first.wait_for_output("round 1 (of 0 to 5) finished")
+    first.wait_for(Topic.ROUND_FINISHED, round=1)
     first.terminate()
     assert first.wait(timeout=20) == 3, first.stderr
     done = len(summary(tmp_path)["rounds"])
 
     second = start(mmar, "--clients", "2", "--rounds", "6")
     assert second.wait() == 0, second.stderr
-    assert "resuming run 1" in second.stdout
+    assert second.observations(Topic.LISTENING, run_number=1, resumed=True)
     assert 2 <= done < 6
     assert [entry["round"] for entry in summary(tmp_path)["rounds"]] == list(range(6))
 

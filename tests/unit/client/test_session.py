@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from dataclasses import replace
 
 import pytest
@@ -113,7 +112,7 @@ async def test_a_refusal_that_may_pass_is_tried_again(server, serving, session, 
 
 @pytest.mark.parametrize("reason", ["ROUND_MISMATCH", "SCHEMA", "NON_FINITE", "WEIGHT"])
 async def test_a_refused_update_is_dropped_and_the_session_goes_on(
-    server, serving, session, settings, reason, recorder
+    server, serving, session, reason, recorder
 ):
     server.models = [(0, b"first"), (1, b"second")]
     server.refuse_upload = reason
@@ -123,7 +122,7 @@ async def test_a_refused_update_is_dropped_and_the_session_goes_on(
     assert outcome.status == "finished"
     assert server.updates == {1: b"second!"}
     assert recorder.all(Topic.REFUSED, round=0, reason=reason)
-    assert not (settings.workspace / "run_1" / "pending.json").exists()
+    assert not list(outcome.run_folder.glob("pending.json"))
 
 
 async def test_a_token_that_is_unknown_is_renewed_with_the_same_key(server, serving, session):
@@ -131,7 +130,7 @@ async def test_a_token_that_is_unknown_is_renewed_with_the_same_key(server, serv
     refused = server.check
 
     def forget_once(token):
-        if token == "token-1":
+        if token == "token-1":  # noqa: S105 - of a test
             refused("another")
         refused(token)
 
@@ -158,9 +157,7 @@ async def test_a_task_that_fails_is_reported_and_the_next_one_is_done(
     assert server.updates == {1: b"second!"}
 
 
-async def test_the_end_of_the_run_ends_a_task_that_nobody_needs(
-    server, serving, session, trainers
-):
+async def test_the_end_of_the_run_ends_a_task_that_nobody_needs(server, serving, session, trainers):
     server.models = [(0, b"first")]
     trainers.may_end.clear()
     async with serving():
@@ -281,7 +278,7 @@ async def test_a_new_run_is_worked_for_from_its_beginning(server, serving, sessi
     refused = server.check
 
     def new_run(token):
-        if token == "token-1":
+        if token == "token-1":  # noqa: S105 - of a test
             server.run_number = 2
             refused("another")
         refused(token)
@@ -389,7 +386,7 @@ async def test_model_files_are_reused(server, serving, session, settings):
     async with serving():
         await session()
 
-    assert sorted(os.listdir(settings.workspace / "run_1")) == [
+    assert sorted(path.name for path in (settings.workspace / "run_1").iterdir()) == [
         "model_0.safetensors",
         "model_1.safetensors",
         "state",
