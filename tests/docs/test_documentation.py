@@ -100,6 +100,16 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{name_of(page)} links to {target}"
 
 
+def test_every_page_is_reached_from_the_index():
+    seen, queue = set(), [ROOT / "docs" / "index.md"]
+    while queue:
+        page = queue.pop()
+        seen.add(page)
+        links = (page.parent / target for target in LINK.findall(page.read_text()))
+        queue += {link.resolve() for link in links if link.suffix == ".md"} - seen
+    assert set((ROOT / "docs").glob("**/*.md")) <= seen
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_json_examples_are_json(page):
     for language, body in FENCE.findall(page.read_text()):
