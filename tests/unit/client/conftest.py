@@ -62,7 +62,7 @@ class ScriptedServer(FederationServicer):
         self.break_upload_after = None
         self.refuse_upload = None
         self.duplicate = False
-        self.token = "token-0"  # noqa: S105 - of a test
+        self.token = "token-0"
         self.run_number = 1
         self.registrations = []
         self.held = bytearray()

@@ -130,7 +130,7 @@ async def test_a_token_that_is_unknown_is_renewed_with_the_same_key(server, serv
     refused = server.check
 
     def forget_once(token):
-        if token == "token-1":  # noqa: S105 - of a test
+        if token == "token-1":
             refused("another")
         refused(token)
 
@@ -278,7 +278,7 @@ async def test_a_new_run_is_worked_for_from_its_beginning(server, serving, sessi
     refused = server.check
 
     def new_run(token):
-        if token == "token-1":  # noqa: S105 - of a test
+        if token == "token-1":
             server.run_number = 2
             refused("another")
         refused(token)
