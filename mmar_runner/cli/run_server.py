@@ -11,6 +11,7 @@ import click
 
 from mmar_runner.cli.addresses import require_loopback
 from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.process import settle_memory
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, validated
@@ -116,6 +117,7 @@ def command(
         variables=variables,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
     )
+    settle_memory()
     with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
         outcome = asyncio.run(_serve(settings, plugins, observer))
     _conclude(outcome, as_json=as_json)
