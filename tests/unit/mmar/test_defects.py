@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One defect each: the validator finds it, alone, at the right place, and says the mend."""
 
-# ruff: noqa: PLR0917 - the rows of a table are positional
+
 
 from __future__ import annotations
 
