@@ -14,13 +14,14 @@ acknowledged that a closing round leaves out.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from mmar_runner.federation import actions, events
 from mmar_runner.federation.round_book import RoundBook
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mmar_runner.federation.plan import RunPlan
 
@@ -42,7 +43,7 @@ class Workflow(Protocol):
 class RoundMachine:
     """Decides the rounds of one run.
 
-    The last four arguments are for a server that takes up an unfinished run.
+    The last five arguments are for a server that takes up an unfinished run.
 
     Args:
         plan: What the run is to do.
@@ -52,6 +53,8 @@ class RoundMachine:
         active: Clients that are taken to be there until they are said to have left.
         participants: Clients that were given that round's model, if it was open; it
             then opens again at the first event, for them.
+        failures: How often their tasks had failed in that round; attempts are counted
+            on from there, so that a client can tell a new one from one it has had.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class RoundMachine:
         accepted: Collection[str] = (),
         active: Collection[str] = (),
         participants: Collection[str] = (),
+        failures: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._plan = plan
         self._workflow = workflow
         self._next_round = plan.start_round if first_round is None else first_round
         self._accepted_before = frozenset(accepted)
         self._participants_before = frozenset(participants)
+        self._failures_before = dict(failures)
         self._first = True
         self._active: set[str] = set(active)
         self._open: RoundBook | None = None
@@ -139,9 +144,9 @@ class RoundMachine:
 
     def _left(self, client: str) -> None:
         self._active.discard(client)
-        if self._open is not None:
+        if self._open is not None and self._open.failed.pop(client, None) is not None:
             # When it comes back it may be mended; meanwhile it is lost, not failed.
-            self._open.failed.pop(client, None)
+            self._open.attempts[client] += 1
 
     def _failed(self, client: str, number: int, reason: str) -> list[actions.Action]:
         book = self._open_for(number)
@@ -149,7 +154,7 @@ class RoundMachine:
             return []
         attempt = book.attempts.get(client, 1)
         if attempt >= self._plan.task_attempts:
-            book.failed[client] = reason
+            book.failed[client], book.attempts[client] = reason, attempt
             return []
         book.attempts[client] = attempt + 1
         return [self._invite(book, client)]
@@ -185,9 +190,13 @@ class RoundMachine:
         for client in self._accepted_before:
             book.accept(client, now)
         self._open, self._first = book, False
+        again = sorted(book.unanswered() & self._failures_before.keys())
+        book.attempts = {client: self._failures_before[client] + 1 for client in again}
         self._accepted_before = self._participants_before = frozenset()
+        self._failures_before = {}
         opening: list[actions.Action] = [
-            actions.OpenRound(self._next_round, tuple(sorted(invited)))
+            actions.OpenRound(self._next_round, tuple(sorted(invited))),
+            *(self._invite(book, client) for client in again),
         ]
         if self._plan.round_deadline is not None:
             opening += self._set_timer(now + self._plan.round_deadline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -205,6 +206,7 @@ class _Run:
             accepted=state.accepted.keys(),
             active=state.clients.keys(),
             participants=state.participants,
+            failures=Counter(entry["client"] for entry in state.rejected),
         )
 
     def _restore(self) -> None:

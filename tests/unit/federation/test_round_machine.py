@@ -224,10 +224,12 @@ def test_a_lost_client_that_could_make_the_minimum_keeps_the_run_alive() -> None
     ]
 
 
-def test_a_client_that_failed_and_came_back_gets_its_task_again() -> None:
+def test_a_client_that_failed_and_came_back_gets_its_task_again_as_a_new_attempt() -> None:
     machine = _machine(3, task_attempts=1)
     _feed(machine, UpdateFailed("site-1", 0, "X"), ClientLeft("site-1", "restart"))
-    assert _feed(machine, ClientJoined("site-1")) == [Invite(0, "site-1", 1)]
+    assert _feed(machine, ClientJoined("site-1")) == [Invite(0, "site-1", 2)]
+    _feed(machine, UpdateFailed("site-1", 0, "X"), ClientLeft("site-1", "restart"))
+    assert _feed(machine, ClientJoined("site-1")) == [Invite(0, "site-1", 3)]
 
 
 def test_stopping_ends_the_run_at_any_time() -> None:
@@ -338,6 +340,22 @@ class TestResuming:
         assert _feed(_machine(resume=resume), Tick()) == [
             OpenRound(0, ("a", "b")),
             CloseRound(0, ("a", "b")),
+        ]
+
+    def test_attempts_are_counted_on(self) -> None:
+        sites = ("a", "b", "c")
+        failures = {"a": 1, "b": 1, "stranger": 1}
+        resume = {
+            "accepted": ("b",),
+            "active": sites,
+            "participants": sites,
+            "failures": failures,
+        }
+        machine = _machine(resume=resume)
+        assert _feed(machine, Tick()) == [OpenRound(0, sites), Invite(0, "a", 2)]
+        assert _feed(machine, UpdateFailed("c", 0, "X")) == [Invite(0, "c", 2)]
+        assert _feed(machine, UpdateFailed("a", 0, "X"), UpdateFailed("c", 0, "Y")) == [
+            FinishRun("failed", "round 0 has 1 of 2 updates; a: X; c: Y")
         ]
 
     def test_without_knowing_who_was_in_it_the_round_waits_for_enough(self) -> None:
