@@ -101,7 +101,7 @@ class LiveObserver:
         """Fold one observation into the table; some are also kept above it."""
         with self._lock:
             self._view.see(observation)
-        if observation.topic in _KEPT:
+        if observation.topic in _KEPT and observation.data.get("reason") != "finished":
             self._console.print(Text(sentence(observation), style="dim"))
 
     def _render(self) -> RenderableType:

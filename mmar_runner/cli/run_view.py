@@ -100,7 +100,11 @@ def _client_joined(view: RunView, data: Mapping[str, Any]) -> None:
 
 def _client_left(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state, row.note = "left", str(data.get("reason") or "")
+    reason = str(data.get("reason") or "")
+    if reason == "finished":  # the run is over, so everybody goes home
+        row.state, row.note = "done", ""
+    else:
+        row.state, row.note = "left", reason
 
 
 def _client_state(view: RunView, data: Mapping[str, Any]) -> None:

@@ -128,6 +128,13 @@ def test_a_refusal_stands_beside_its_client():
     assert "NaN in 'w'" in row
 
 
+def test_a_client_that_goes_home_at_the_end_is_done():
+    gone = Observation(Topic.CLIENT_LEFT, {"client": "site-10", "reason": "finished", "active": 0})
+    [row] = [line for line in picture([*SERVER, gone]).splitlines() if line.startswith("site-10")]
+    assert "done" in row
+    assert "finished" not in row
+
+
 def test_waiting_says_for_what_until_a_round_opens():
     assert "round 0: 1 of 2 clients" in picture(SERVER[:3])
     assert "round 0: 1 of 2 clients" not in picture(SERVER)
