@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.errors import StorageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.aggregation import Update, aggregate
@@ -95,14 +96,15 @@ class RoundCloser:
         self._tell(current.number, entry, model)
         return ClosedRound(model, recorded)
 
-    def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
+    async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
         """Delete what is no longer needed, once the result is on record."""
-
-        def delete(done: asyncio.Future[int]) -> None:
-            if not done.cancelled() and done.exception() is None:
-                work.submit(self._delete, current.number, done.result())
-
-        closed.recorded.add_done_callback(delete)
+        try:
+            recorded = await closed.recorded
+        except StorageError as error:
+            _log.warning("files of round %d are kept: %s", current.number, error)
+            return
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(work, self._delete, current.number, recorded)
 
     def _aggregate(
         self, current: OpenRound, updates: list[AcceptedUpdate]

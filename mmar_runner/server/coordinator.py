@@ -272,7 +272,7 @@ class Coordinator:
             return
         self._model = closed.model
         self._handle(events.Aggregated(current.number))
-        self._closer.forget(current, closed, self._work)
+        await self._closer.forget(current, closed, self._work)
 
     def _reject(
         self, current: OpenRound, kind: Kind, client: str, reason: str, message: str
