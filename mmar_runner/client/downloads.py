@@ -154,7 +154,7 @@ class ModelDownloads:
         if header.offset:
             msg = f"the server began at byte {header.offset}, which nobody asked for"
             raise ProtocolError(msg)
-        self._incoming = IncomingModel(self._files.model(self._slot), header)
+        self._incoming = IncomingModel(self._files.models[self._slot], header)
         return self._incoming
 
     def _forget(self) -> None:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.client.values import values_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ class FilterChain:
         params = {
             "source": str(source),
             "destination": str(destination),
-            "context": asdict(context),
+            "context": values_of(context),
         }
         await self._child.request("filter", params, timeout=self._timeout)
         return destination

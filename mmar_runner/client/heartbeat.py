@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Heartbeat:
         try:
             return await self._connection.try_once(self._beat)
         except RefusedError as error:
-            if error.reason == "RUN_OVER":
+            if reaction_to(error.reason) is Reaction.LISTEN:
                 return None  # the held stream tells how it ended
             raise
 

@@ -76,6 +76,7 @@ class LocalWork:
         begun = time.monotonic()
         result = await self._train(model, seed)
         seconds = time.monotonic() - begun
+        files.state.look()
         context = self._filter_context(model.round, result.kind, seed)
         leaving = await self._outbound.apply(files.update, files.filtered_update, context)
         return self._finished(model, result, leaving, seconds)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from mmar_runner import __version__
 from mmar_runner.client.backoff import Backoff
 from mmar_runner.errors import RefusedError, RunError, UnreachableError
+from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.messages import QuitRequest, RegisterReply, RegisterRequest
@@ -33,10 +34,6 @@ REGISTER_SECONDS: Final = 10.0
 QUIT_SECONDS: Final = 2.0
 #: How often an outage that lasts is told at least, in seconds.
 LONGEST_SILENCE: Final = 60.0
-#: Refusals that another attempt may overcome.
-TRANSIENT_REASONS: Final = frozenset(
-    {"DISK_FULL", "OVERLOADED", "SERVER_STOPPING", "TOO_MANY_UPLOADS", "TOO_SLOW"}
-)
 
 
 class RunReplacedError(RunError):
@@ -136,7 +133,7 @@ class Connection:
             try:
                 return await operation(self._stub, token)
             except RefusedError as error:
-                if error.reason != "TOKEN_INVALID":
+                if reaction_to(error.reason) is not Reaction.REGISTER:
                     raise
                 await self._register_again(token)
 
@@ -178,7 +175,7 @@ class Connection:
             except UnreachableError as error:
                 self._outage.begin(error)
             except RefusedError as error:
-                if error.reason not in TRANSIENT_REASONS:
+                if reaction_to(error.reason) is not Reaction.RETRY:
                     raise
                 facts = {"message": f"{error.message}; trying again"}
                 self._observer.observe(Observation(Topic.WAITING, facts))

@@ -24,8 +24,12 @@ class StateFolders:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._pointer = folder / "current.json"
+        self._slots = (folder / "slot_0", folder / "slot_1")
         self._current = 0
         self._update_id = ""
+        # What is known to be empty need not be looked at in every round.
+        self._empty = [False, False]
 
     def create(self) -> None:
         """Make both folders and find out which is in force.
@@ -34,28 +38,30 @@ class StateFolders:
             StorageError: They cannot be made.
         """
         with translated(self._folder):
-            for slot in (0, 1):
-                self._slot(slot).mkdir(parents=True, exist_ok=True)
+            for slot in self._slots:
+                slot.mkdir(parents=True, exist_ok=True)
         try:
             named = json.loads(self._pointer.read_bytes())
             self._current, self._update_id = int(named["slot"] == 1), str(named["update_id"])
         except (OSError, ValueError, KeyError, TypeError):
             self._current, self._update_id = 0, ""  # nothing was acknowledged with a state
 
+        self._empty = [_is_empty(slot) for slot in self._slots]
+
     @property
     def current(self) -> Path:
         """What the last acknowledged round left."""
-        return self._slot(self._current)
+        return self._slots[self._current]
 
     @property
     def pending(self) -> Path:
         """Where the round under way may leave something."""
-        return self._slot(1 - self._current)
+        return self._slots[1 - self._current]
 
     @property
     def pending_is_empty(self) -> bool:
         """Whether there is nothing that `clear_pending` would remove."""
-        return _is_empty(self.pending)
+        return self._empty[1 - self._current]
 
     def clear_pending(self) -> None:
         """Empty the folder for a round that begins.
@@ -66,6 +72,11 @@ class StateFolders:
         with translated(self.pending):
             shutil.rmtree(self.pending)
             self.pending.mkdir()
+        self._empty[1 - self._current] = True
+
+    def look(self) -> None:
+        """See whether the round under way has left something."""
+        self._empty[1 - self._current] = _is_empty(self.pending)
 
     def acknowledge(self, update_id: str) -> None:
         """Let what the round under way left be the state of the next one.
@@ -78,18 +89,11 @@ class StateFolders:
         """
         if update_id == self._update_id:
             return
-        if self.pending_is_empty and _is_empty(self.current):
+        if all(self._empty):
             return  # most trainers keep nothing; then nothing needs to be written
         other = 1 - self._current
         write_json_atomic(self._pointer, {"slot": other, "update_id": update_id})
         self._current, self._update_id = other, update_id
-
-    @property
-    def _pointer(self) -> Path:
-        return self._folder / "current.json"
-
-    def _slot(self, slot: int) -> Path:
-        return self._folder / f"slot_{slot}"
 
 
 def _is_empty(folder: Path) -> bool:

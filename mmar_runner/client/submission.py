@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate, RunFiles
     from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.wire.messages import UpdateReceipt
     from mmar_runner.wire.stub import FederationStub
 
 _log = logging.getLogger(__name__)
@@ -54,8 +55,7 @@ class Submission:
         """
         begun = time.monotonic()
         try:
-            async with aside(self._send_metrics(update)):
-                receipt = await self._uploads.submit(update, self._files.folder / update.file)
+            receipt = await self._send(update)
         except RefusedError as error:
             self._files.forget_pending()
             self._tell(
@@ -82,9 +82,14 @@ class Submission:
         self._tell(Topic.TASK_FAILED, round=round_number, reason=reason, message=message)
         await self._uploads.report_failure(round_number, reason, message)
 
-    async def _send_metrics(self, update: PendingUpdate) -> None:
+    async def _send(self, update: PendingUpdate) -> UpdateReceipt:
+        path = self._files.folder / update.file
         if METRICS_TOPIC not in self._connection.registration.result_topics:
-            return
+            return await self._uploads.submit(update, path)
+        async with aside(self._send_metrics(update)):
+            return await self._uploads.submit(update, path)
+
+    async def _send_metrics(self, update: PendingUpdate) -> None:
         result = {
             "round": update.round,
             "num_samples": update.num_samples,

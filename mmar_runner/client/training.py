@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.client.values import values_of
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainResult
@@ -121,8 +121,8 @@ class OwnChildren:
 
 def task_params(task: TrainTask) -> dict[str, Any]:
     """Return a task as the JSON object that a child understands."""
-    fields = asdict(task)
-    return {key: str(v) if isinstance(v, Path) else v for key, v in fields.items()}
+    fields = values_of(task).items()
+    return {key: str(value) if isinstance(value, Path) else value for key, value in fields}
 
 
 def train_result(answer: Mapping[str, Any]) -> TrainResult:

@@ -8,12 +8,14 @@ how much of it is there already, or that it was counted before.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.threads import in_thread
 from mmar_runner.client.update_file import OutgoingUpdate
 from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError, WireError
+from mmar_runner.federation.client_machine import MAX_SENDS, Reaction, reaction_to
 from mmar_runner.wire.messages import (
     TaskFailure,
     UpdateBegin,
@@ -30,10 +32,10 @@ if TYPE_CHECKING:
     from mmar_runner.client.workspace import PendingUpdate
     from mmar_runner.wire.stub import FederationStub, UpdateCall
 
+_log = logging.getLogger(__name__)
+
 #: Chunks read from the file at once, in a worker thread.
 BATCH_CHUNKS: Final = 4
-#: How often an update that was damaged on its way is sent again.
-_DIGEST_ATTEMPTS: Final = 3
 
 
 class UpdateUploads:
@@ -58,13 +60,13 @@ class UpdateUploads:
             RefusedError: The server does not want it, and will not later.
             StorageError: The file cannot be read.
         """
-        for left in reversed(range(_DIGEST_ATTEMPTS)):
+        for left in reversed(range(MAX_SENDS)):
             try:
                 return await self._connection.call(
                     lambda stub, token: self._send(stub, token, update, path)
                 )
             except RefusedError as error:
-                if error.reason != "DIGEST" or not left:
+                if reaction_to(error.reason) is not Reaction.RESEND or not left:
                     raise
         raise AssertionError  # the last attempt returned or raised
 
@@ -101,8 +103,8 @@ class UpdateUploads:
         try:
             await self._connection.call(lambda stub, token: _fail(stub, token, failure))
         except RefusedError as error:
-            if error.reason not in {"ROUND_MISMATCH", "RUN_OVER", "NOT_A_PARTICIPANT"}:
-                raise
+            # It has gone on to another round, or does not ask this client any more.
+            _log.info("the server did not take the failure: %s", error.message)
 
     @property
     def _inline_bytes(self) -> int:

@@ -13,13 +13,14 @@ import json
 import os
 import secrets
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.state import StateFolders
+from mmar_runner.client.values import values_of
 from mmar_runner.errors import RefusedError, StorageError
-from mmar_runner.storage.atomic import translated, write_json_atomic
+from mmar_runner.storage.atomic import translated, write_bytes_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,40 +63,30 @@ class PendingUpdate:
 
 
 class RunFiles:
-    """The files of one run: ``<client's folder>/run_<N>``."""
+    """The files of one run: ``<client's folder>/run_<N>``.
+
+    Attributes:
+        folder: Where they lie.
+        number: The run.
+        state: What the trainer keeps between rounds.
+        trainer: The folder that the trainer may use as it likes.
+        models: The two slots for global models.
+        filtered_model: The global model after the inbound filters.
+        update: Where the trainer writes its update.
+        filtered_update: The update after the outbound filters: what leaves the site.
+    """
 
     def __init__(self, folder: Path, number: int) -> None:
         self.folder = folder
         self.number = number
         self.state = StateFolders(folder / "state")
-
-    @property
-    def trainer(self) -> Path:
-        """The folder that a trainer may use as it likes."""
-        return self.folder / "trainer"
-
-    @property
-    def update(self) -> Path:
-        """Where the trainer writes its update."""
-        return self.folder / "update.safetensors"
-
-    @property
-    def filtered_update(self) -> Path:
-        """The update after the outbound filters: what leaves the site."""
-        return self.folder / "update_filtered.safetensors"
-
-    @property
-    def filtered_model(self) -> Path:
-        """The global model after the inbound filters."""
-        return self.folder / "model_filtered.safetensors"
-
-    @property
-    def _pending(self) -> Path:
-        return self.folder / "pending.json"
-
-    def model(self, slot: int) -> Path:
-        """Return the file of one of the two slots for global models."""
-        return self.folder / f"model_{slot}.safetensors"
+        self.trainer = folder / "trainer"
+        self.models = (folder / "model_0.safetensors", folder / "model_1.safetensors")
+        self.filtered_model = folder / "model_filtered.safetensors"
+        self.update = folder / "update.safetensors"
+        self.filtered_update = folder / "update_filtered.safetensors"
+        self._pending = folder / "pending.json"
+        self._boot_id = boot_id()
 
     def log(self, role: str) -> Path:
         """Return the file that gets what a child prints."""
@@ -117,7 +108,8 @@ class RunFiles:
         It need not survive the machine: the boot id tells whether it has to be
         trusted, since without a sync its bytes may be lost while its name is not.
         """
-        write_json_atomic(self._pending, {"boot_id": boot_id(), "update": asdict(update)})
+        kept = {"boot_id": self._boot_id, "update": values_of(update)}
+        write_bytes_atomic(self._pending, json.dumps(kept).encode())
 
     def pending(self, *, mmar_digest: str) -> PendingUpdate | None:
         """Return the unanswered update of this run, if it is still worth sending."""
@@ -127,7 +119,7 @@ class RunFiles:
             size = (self.folder / update.file).stat().st_size
         except (OSError, ValueError, KeyError, TypeError):
             return None  # there is none, or it is damaged: the round is trained again
-        trusted = kept.get("boot_id") == boot_id() and size == update.total_bytes
+        trusted = kept.get("boot_id") == self._boot_id and size == update.total_bytes
         ours = update.run_number == self.number and update.mmar_digest == mmar_digest
         return update if trusted and ours else None
 

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client does about what a server refuses. Pure: a reason in, a reaction out.
+
+A refusal is final unless it is named here, so that a reason nobody knew when this was
+written never makes a client knock for ever.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Reaction(StrEnum):
+    """What to do after a refusal."""
+
+    #: The same call may succeed a little later.
+    RETRY = "retry"
+    #: The server does not know the token: register again, then make the same call.
+    REGISTER = "register"
+    #: What was sent was damaged on its way: send it once more, from the beginning.
+    RESEND = "resend"
+    #: The run is over: the held stream says how it ended.
+    LISTEN = "listen"
+    #: The answer will not change.
+    GIVE_UP = "give_up"
+
+
+_REACTIONS: Final = {
+    "DISK_FULL": Reaction.RETRY,
+    "OVERLOADED": Reaction.RETRY,
+    "SERVER_STOPPING": Reaction.RETRY,
+    "TOO_MANY_UPLOADS": Reaction.RETRY,
+    "TOO_SLOW": Reaction.RETRY,
+    "TOKEN_INVALID": Reaction.REGISTER,
+    "DIGEST": Reaction.RESEND,
+    "RUN_OVER": Reaction.LISTEN,
+}
+
+#: How often something that was damaged on its way is sent in all.
+MAX_SENDS: Final = 3
+
+
+def reaction_to(reason: str) -> Reaction:
+    """Return what a client does after a refusal with that reason id."""
+    return _REACTIONS.get(reason, Reaction.GIVE_UP)
