@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.mmar.aliases import FILTER_PAIRS
-from mmar_runner.mmar.components import is_off
+from mmar_runner.mmar.declarations import is_off
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.build import Parts

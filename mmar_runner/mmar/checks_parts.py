@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.build import takes_part
-from mmar_runner.mmar.components import is_off
+from mmar_runner.mmar.declarations import is_off
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.components import Resolved

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import (
-    TRAINER_PARTS,
     ComponentCatalog,
     ComponentDescription,
     ComponentKind,
 )
 from mmar_runner.mmar import aliases
+from mmar_runner.mmar.declarations import check_keys, has_identity, is_off, is_switched_off
 from mmar_runner.mmar.finding import Findings, did_you_mean, pointer_text
 from mmar_runner.mmar.nested_components import nested_places
 from mmar_runner.mmar.schema_check import Fault, faults
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.json_source import JsonPath
 
-_KEYS = ("name", "path", "args", "disabled")
-_RENAMED = frozenset({"path2", "name2", "args2", "regular_name", "regular_path", "change_args"})
-#: What trainers' parts carry beside their declaration; the trainer knows them.
-_PART_KEYS = frozenset(
-    {"ref", "rank", "log_label", "is_key_metric", "apply", "search", "data_list_file_path"}
-    | {"data_file_base_dir", "data_list_key"}
-)
 _ARGUMENT_CODES = {
     "required": "MMAR511",
     "unknown": "MMAR512",
@@ -81,11 +74,11 @@ class Resolver:
         declaration = document.get(path)
         if not isinstance(declaration, dict) or not declaration:
             return NOTHING
-        if self._switched_off(document, path, declaration):
+        if is_switched_off(document, path, self._findings):
             return NOTHING
-        self._check_keys(document, path, declaration, kind)
-        if not self._has_identity(document, path, declaration):
+        if not has_identity(document, path, self._findings):
             return NOTHING
+        check_keys(document, path, kind, self._findings)
         args = declaration.get("args", {})
         if not isinstance(args, dict):
             self._findings.at(document, (*path, "args"), "MMAR402", "'args' must be an object.")
@@ -93,59 +86,6 @@ class Resolver:
         if "path" in declaration:
             return self._by_path(document, path, kind, args)
         return self._by_name(document, path, kind, args)
-
-    # -- the declaration itself ------------------------------------------------------
-
-    def _switched_off(self, document: Document, path: JsonPath, declaration: Any) -> bool:
-        switch = declaration.get("disabled", False)
-        if not isinstance(switch, bool):
-            where = (*path, "disabled")
-            if document.is_unresolved(where):
-                self._findings.raise_severity(document, where, "MMAR301")
-            else:
-                hint = "Write true or false without quotes."
-                message = "'disabled' must be true or false."
-                self._findings.at(document, where, "MMAR402", message, hint=hint)
-        return switch is True
-
-    def _check_keys(
-        self, document: Document, path: JsonPath, declaration: Any, kind: ComponentKind
-    ) -> None:
-        extra = _PART_KEYS if kind in TRAINER_PARTS else frozenset()
-        for key in declaration:
-            if key in _KEYS or key in extra or key.startswith(("_", "//", "#", "comment")):
-                continue
-            where = (*path, key)
-            if key in _RENAMED:
-                message = f"'{key}' looks like a key that was switched off by renaming it."
-                hint = 'Remove it; "disabled": true switches a component off.'
-                self._findings.at(document, where, "MMAR506", message, hint=hint, key=True)
-            else:
-                hint = did_you_mean(key, _KEYS) or "A component has name or path, args, disabled."
-                message = f"A component has no key '{key}'."
-                self._findings.at(document, where, "MMAR507", message, hint=hint, key=True)
-        if "name" in declaration and "path" in declaration:
-            message = "'name' and 'path' are both given; the path counts."
-            hint = "Remove one of them."
-            where = (*path, "name")
-            self._findings.at(document, where, "MMAR505", message, hint=hint, key=True)
-
-    def _has_identity(self, document: Document, path: JsonPath, declaration: Any) -> bool:
-        key = "path" if "path" in declaration else "name"
-        if key not in declaration:
-            message = "The component has neither 'name' nor 'path'."
-            hint = "Name it, or write {} for none."
-            self._findings.at(document, path, "MMAR504", message, hint=hint)
-            return False
-        where = (*path, key)
-        if document.is_unresolved(where):
-            self._findings.raise_severity(document, where, "MMAR301")
-            return False
-        if not isinstance(declaration[key], str) or not declaration[key]:
-            message = f"'{key}' must be text."
-            self._findings.at(document, where, "MMAR402", message)
-            return False
-        return True
 
     # -- by name ---------------------------------------------------------------------
 
@@ -317,13 +257,6 @@ class Resolver:
         for place in reversed(off):
             del _parent(result, place)[place[-1]]
         return result if sound else None
-
-
-def is_off(declaration: object) -> bool:
-    """Return True for a declaration that stands for no component: absent, {} or disabled."""
-    return not declaration or (
-        isinstance(declaration, dict) and declaration.get("disabled") is True
-    )
 
 
 def _pointer(document: Document, path: JsonPath) -> str:

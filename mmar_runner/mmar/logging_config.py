@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mmar_runner.mmar.folder import read_text
+from mmar_runner.mmar.reading import read_text
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings

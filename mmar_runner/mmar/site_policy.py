@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmar_runner.errors import UsageError
 from mmar_runner.mmar.finding import did_you_mean, pointer_text
-from mmar_runner.mmar.json_source import read_json
+from mmar_runner.mmar.json_reader import read_json
 from mmar_runner.mmar.limits import DEFAULT_LIMITS
 from mmar_runner.mmar.schema_check import faults
 from mmar_runner.mmar.schema_store import load_schema

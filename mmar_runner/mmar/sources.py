@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmar_runner.mmar.canonical import canonical_client, canonical_server
 from mmar_runner.mmar.document import Document
-from mmar_runner.mmar.folder import MmarFolder, read_document
 from mmar_runner.mmar.generation import generation_of
+from mmar_runner.mmar.reading import read_document
 from mmar_runner.mmar.schema_check import faults
 from mmar_runner.mmar.schema_store import load_schema
 from mmar_runner.mmar.spec import Generation
@@ -20,6 +20,7 @@ from mmar_runner.mmar.variables import Variables, is_scalar
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
+    from mmar_runner.mmar.folder import MmarFolder
 
 Side = Literal["server", "client", "all"]
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import UsageError
 from mmar_runner.mmar.finding import Findings, did_you_mean
-from mmar_runner.mmar.json_source import JsonPath, read_json
+from mmar_runner.mmar.json_reader import read_json
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.json_source import JsonPath
 
 #: Names that the runner defines for every client.
 RUNNER_VARIABLES = ("CLIENT_NAME", "SITE_INDEX", "NUM_SITES")

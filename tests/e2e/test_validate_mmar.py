@@ -121,8 +121,10 @@ def test_it_imports_nothing_heavy_and_no_component():
         "except SystemExit as end:\n"
         f"    found = sorted(set({HEAVY!r}) & set(sys.modules))\n"
         "    from mmar_runner.hooks import load_plugins\n"
-        "    targets = {d.target.partition(':')[0] for d in load_plugins().registry.descriptions()}\n"
-        "    found += sorted(t for t in targets & set(sys.modules) if t.startswith('mmar_runner_'))\n"
+        "    known = load_plugins().registry.descriptions()\n"
+        "    targets = {d.target.partition(':')[0] for d in known if d.distribution}\n"
+        "    targets -= {t for t in targets if not t.startswith('mmar_runner_')}\n"
+        "    found += sorted(targets & set(sys.modules))\n"
         "    print(end.code, found)\n"
     )
 

@@ -8,7 +8,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmar_runner.mmar.json_source import read_json
+from mmar_runner.mmar.json_reader import read_json
 from mmar_runner.mmar.limits import ReadingLimits
 from mmar_runner.mmar.quick_schema import surely_valid
 from mmar_runner.mmar.schema_check import faults

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One defect each: the validator finds it, alone, at the right place, and says the mend."""
 
-
-
 from __future__ import annotations
 
 import json
@@ -150,6 +148,9 @@ DEFECTS = [
         "custom/mine.py",
     ),
     server("no identity", "MMAR504", "/aggregator", "/aggregator", {"args": {}}),
+    server(
+        "name misspelt", "MMAR504", "/aggregator/nam", "/aggregator", {"nam": "FedAvg"}, "'name'"
+    ),
     server("name a number", "MMAR402", "/aggregator/name", "/aggregator/name", 3),
     train("name and path", "MMAR505", "/train/optimizer/name", "/train/optimizer/name", "SGD"),
     server("renamed key", "MMAR506", "/aggregator/path2", "/aggregator/path2", "x.Y", "disabled"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmar_runner.mmar.json_source import read_json
+from mmar_runner.mmar.json_reader import read_json
 from mmar_runner.mmar.limits import ReadingLimits
 
 

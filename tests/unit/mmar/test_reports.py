@@ -99,8 +99,10 @@ def test_annotations_escape_what_would_end_them(report):
     lines = render_github([report]).splitlines()
 
     assert lines == [
-        ("::error file=mmars/job/config/a b.json,title=MMAR512,line=14,col=9::"
-        "Bad, 100%25:%0Aso. Mend."),
+        (
+            "::error file=mmars/job/config/a b.json,title=MMAR512,line=14,col=9::"
+            "Bad, 100%25:%0Aso. Mend."
+        ),
         "::warning file=mmars/job/config/z.json,title=MMAR301,line=3,col=12::Nothing defines.",
         "::notice file=mmars/job/custom/c.py,title=MMAR614::Brings code.",
     ]

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A JSON reader that knows where everything stands and goes on after a slip.
+
+It accepts exactly RFC 8259, without NaN and infinities. What usual slips leave in a
+file (a trailing or missing comma, a comment, single quotes, ``True``) is reported
+with its position and then read as it was meant, so that one slip hides nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from json import JSONDecodeError
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from math import isinf
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mmar_runner.mmar.json_source import JsonSource, Problem
+from mmar_runner.mmar.limits import DEFAULT_LIMITS, ReadingLimits
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.json_source import JsonPath
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_WORD = re.compile(r"[^\s,:=\[\]{}\"']+")
+# Compiled when a file needs them, which good files do not.
+_CLOSED_STRING = r'"((?:[^"\\\n]|\\[^\n])*)"'
+_SINGLE_QUOTED = r"'((?:[^'\\\n]|\\[^\n])*)'"
+_COMMENT = r"(?s://[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z))"
+_SURROGATE = "[\ud800-\udfff]"
+_NOT_FINITE = r"(?i:[+-]?(nan|inf|infinity))"
+_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+_SLIPS: dict[str, bool | None] = {
+    "True": True,
+    "False": False,
+    "None": None,
+    "TRUE": True,
+    "FALSE": False,
+    "NULL": None,
+}
+
+
+class _Stop(Exception):  # noqa: N818 - it ends the reading, it is no error of ours
+    """Nothing after this place can be read."""
+
+
+def read_json(text: str, limits: ReadingLimits = DEFAULT_LIMITS) -> JsonSource:
+    """Read a JSON text; what is wrong with it stands in the result's ``problems``."""
+    reader = _Reader(text, limits)
+    try:
+        reader.document()
+    except _Stop:
+        reader.source.reliable = False
+    return reader.source
+
+
+class _Reader:
+    """One pass over one text."""
+
+    def __init__(self, text: str, limits: ReadingLimits) -> None:
+        self.source = JsonSource(text)
+        self._text = text
+        self._limits = limits
+        self._at = 0
+        self._count = 0
+
+    def document(self) -> None:
+        """Read the only value of the text."""
+        self._skip()
+        self.source.value = self._value((), 1)
+        self._skip()
+        if self._at < len(self._text):
+            self._stop("There is text after the end of the JSON value.", "Remove it.")
+
+    # -- what goes wrong -------------------------------------------------------------
+
+    def _slip(
+        self,
+        message: str,
+        hint: str | None,
+        *,
+        at: int | None = None,
+        code: str = "MMAR110",
+        path: JsonPath = (),
+    ) -> None:
+        offset = self._at if at is None else at
+        self.source.problems.append(Problem(code, message, offset, hint, path))
+        if len(self.source.problems) >= self._limits.syntax_errors and code == "MMAR110":
+            raise _Stop
+
+    def _stop(
+        self, message: str, hint: str | None = None, *, at: int | None = None, code: str = "MMAR110"
+    ) -> NoReturn:
+        offset = self._at if at is None else at
+        self.source.problems.append(Problem(code, message, offset, hint))
+        raise _Stop
+
+    def _unclosed(self, what: str, start: int, closing: str) -> NoReturn:
+        line, column = self.source.position(start)
+        where = f"The {what} that begins at line {line}, column {column}"
+        if self._at >= len(self._text):
+            self._stop(f"{where} is never closed.", f"Add '{closing}'.", at=len(self._text))
+        found = self._text[self._at]
+        self._stop(f"{where} cannot go on with {found!r}.", f"Expected ',' or '{closing}'.")
+
+    # -- pieces ----------------------------------------------------------------------
+
+    def _skip(self) -> None:
+        """Pass over white space, and over comments, which are slips."""
+        while True:
+            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+            if self._text[self._at : self._at + 1] not in {"/", "#"}:
+                return
+            comment = re.compile(_COMMENT).match(self._text, self._at)
+            if comment is None:
+                return
+            self._slip("JSON has no comments.", "Remove the comment.")
+            self._at = comment.end()
+
+    def _peek(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _value(self, path: JsonPath, depth: int) -> Any:
+        self.source.values[path] = self._at
+        self._count += 1
+        if self._count > self._limits.json_values:
+            limit = self._limits.json_values
+            self._stop(f"The file holds more than {limit} values.", code="MMAR116")
+        if depth > self._limits.json_depth:
+            limit = self._limits.json_depth
+            self._stop(f"The file is nested more than {limit} levels deep.", code="MMAR115")
+        char = self._peek()
+        if char == "{":
+            return self._object(path, depth)
+        if char == "[":
+            return self._array(path, depth)
+        if char in {'"', "'"}:
+            return self._string(path)
+        return self._scalar(path)
+
+    def _object(self, path: JsonPath, depth: int) -> dict[str, Any]:
+        start, members = self._at, dict[str, Any]()
+        self._at += 1
+        self._skip()
+        while self._peek() != "}":
+            if self._peek() == ",":
+                self._slip("Nothing stands before this comma.", "Remove the comma.")
+                self._at += 1
+                self._skip()
+                continue
+            key_at = self._at
+            key = self._key(path, start)
+            self._colon(key)
+            member = (*path, key)
+            if key in members:
+                self._forget(member, key, key_at)
+            self.source.keys[member] = key_at
+            members[key] = self._value(member, depth + 1)
+            self._comma("object", start, "}")
+        self._at += 1
+        return members
+
+    def _array(self, path: JsonPath, depth: int) -> list[Any]:
+        start, items = self._at, list[Any]()
+        self._at += 1
+        self._skip()
+        while self._peek() != "]":
+            if self._peek() == ",":
+                self._slip("Nothing stands before this comma.", "Remove the comma.")
+                self._at += 1
+                self._skip()
+                continue
+            if self._peek() in {"", "}", ":"}:
+                self._unclosed("array", start, "]")
+            items.append(self._value((*path, len(items)), depth + 1))
+            self._comma("array", start, "]")
+        self._at += 1
+        return items
+
+    def _key(self, path: JsonPath, start: int) -> str:
+        if self._peek() in {'"', "'"}:
+            return self._string(path)
+        word = _WORD.match(self._text, self._at)
+        if word is None:
+            self._unclosed("object", start, "}")
+        self._slip(f"The key {word[0]!r} is not quoted.", f'Write "{word[0]}".')
+        self._at = word.end()
+        return word[0]
+
+    def _colon(self, key: str) -> None:
+        self._skip()
+        char = self._peek()
+        if char != ":":
+            if char in {"", "}", "]", ","}:
+                self._stop(f"The key {key!r} has no value.", "Write ': ' and a value.")
+            self._slip(f"A colon is missing after the key {key!r}.", "Write ':' between the two.")
+        if char in {":", "="}:
+            self._at += 1
+        self._skip()
+
+    def _comma(self, what: str, start: int, closing: str) -> None:
+        """Pass from one item to the next, or to the closing bracket."""
+        self._skip()
+        char = self._peek()
+        if char == ",":
+            comma = self._at
+            self._at += 1
+            self._skip()
+            if self._peek() == closing:
+                self._slip("A comma stands before the end.", "Remove the comma.", at=comma)
+            elif not self._peek():
+                self._unclosed(what, start, closing)
+        elif char != closing:
+            if char in {"", "]", "}", ":", "="}:
+                self._unclosed(what, start, closing)
+            self._slip("A comma is missing before this.", "Write ',' between the two.")
+
+    def _forget(self, member: JsonPath, key: str, at: int) -> None:
+        """Report a key that stands twice and drop what the first one held."""
+        first, _ = self.source.position(self.source.keys[member])
+        message = f"The key {key!r} stands twice in one object; the last one counts."
+        hint = f"Remove one of them; the first is in line {first}."
+        self._slip(message, hint, at=at, code="MMAR111", path=member)
+        for offsets in (self.source.keys, self.source.values):
+            for path in [p for p in offsets if p[: len(member)] == member]:
+                del offsets[path]
+
+    def _string(self, path: JsonPath) -> str:
+        start = self._at
+        if self._peek() == "'":
+            return self._single_quoted()
+        try:
+            text, self._at = scanstring(self._text, start + 1)
+        except JSONDecodeError as error:
+            return self._damaged_string(error, start)
+        if not text.isascii() and re.search(_SURROGATE, text):
+            self._slip("The string holds half of a surrogate pair.", None, at=start, path=path)
+            return re.sub(_SURROGATE, "\N{REPLACEMENT CHARACTER}", text)
+        return str(text)
+
+    def _damaged_string(self, error: JSONDecodeError, start: int) -> str:
+        closed = re.compile(_CLOSED_STRING).match(self._text, start)
+        if closed is None:
+            self._stop("The string is not closed in its line.", "Add '\"'.", at=start)
+        if error.msg.startswith("Invalid control"):
+            hint = r"Write it as \t or \uXXXX."
+            self._slip("The string holds a control character.", hint, at=error.pos)
+        else:
+            hint = r"Write \\ for a backslash."
+            self._slip("The string holds an invalid escape.", hint, at=error.pos)
+        self._at = closed.end()
+        return closed[1]
+
+    def _single_quoted(self) -> str:
+        quoted = re.compile(_SINGLE_QUOTED).match(self._text, self._at)
+        if quoted is None:
+            self._stop("The string is not closed in its line.", "Use double quotes.")
+        self._slip("JSON strings have double quotes.", "Write \" in place of '.")
+        self._at = quoted.end()
+        return quoted[1]
+
+    def _scalar(self, path: JsonPath) -> Any:
+        word = _WORD.match(self._text, self._at)
+        if word is None:
+            found = repr(self._peek()) if self._peek() else "the end of the file"
+            self._stop(f"Expected a value, found {found}.")
+        number = _NUMBER.match(self._text, self._at)
+        if word[0] in _LITERALS:
+            value: Any = _LITERALS[word[0]]
+        elif number is not None and number.end() == word.end():
+            value = self._number(number, path)
+        else:
+            value = self._bad_word(word[0], path)
+        self._at = word.end()
+        return value
+
+    def _number(self, match: re.Match[str], path: JsonPath) -> int | float | None:
+        if len(match[0]) > self._limits.number_digits:
+            limit = self._limits.number_digits
+            self._doubt(f"A number has more than {limit} characters.", None, path)
+            return None
+        if match[1] is None and match[2] is None:
+            return int(match[0])
+        value = float(match[0])
+        if isinf(value):
+            hint = "Numbers must fit into 64-bit floating point."
+            self._doubt(f"{match[0]} is too large a number.", hint, path, "MMAR112")
+            return None
+        return value
+
+    def _bad_word(self, word: str, path: JsonPath) -> bool | None:
+        if word in _SLIPS:
+            right = {True: "true", False: "false", None: "null"}[_SLIPS[word]]
+            self._slip(f"{word} is not JSON.", f"Write {right}.", path=path)
+            return _SLIPS[word]
+        if re.fullmatch(_NOT_FINITE, word):
+            self._doubt(f"{word} is not a finite number.", "Write a number.", path, "MMAR112")
+        elif word[0] in "+-.0123456789":
+            self._doubt(f"{word} is not a JSON number.", None, path)
+        else:
+            self._doubt(f"{word} is not a JSON value.", f'Write "{word}" if it is text.', path)
+        return None
+
+    def _doubt(self, message: str, hint: str | None, path: JsonPath, code: str = "MMAR110") -> None:
+        """Report a value that cannot be read; None stands in its place."""
+        self.source.doubtful.add(path)
+        self._slip(message, hint, code=code, path=path)
