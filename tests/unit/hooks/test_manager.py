@@ -236,9 +236,9 @@ class TestEvents:
 WATCH = """
 import json, sys, time
 from mmar_runner.hooks import load_plugins
-imported = time.perf_counter()
+imported = time.process_time()
 plugins = load_plugins()
-loaded = time.perf_counter()
+loaded = time.process_time()
 plugins.registry.descriptions()
 print(json.dumps({"seconds": loaded - imported, "modules": sorted(sys.modules)}))
 """
@@ -254,5 +254,5 @@ def test_loading_all_bundled_plugins_is_quick_and_light():
         heavy = {"numpy", "torch", "jsonschema", "rich", "click", "grpc", "sklearn", "pytest"}
         assert not heavy & set(seen["modules"])
         best = min(best, seen["seconds"])
-    # Measured: about 0.03 s. A slow shared machine gets room, a heavy import does not.
-    assert best < 0.15
+    # Processor time, about 0.03 s: a busy machine gets room, a heavy import does not.
+    assert best < 0.06

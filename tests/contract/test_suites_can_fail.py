@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each contract suite passes a plain good component and fails for a known bad one."""
+
+import inspect
+
+import numpy as np
+import pytest
+from _pytest.outcomes import Skipped
+
+from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+from mmar_runner.interfaces.client_trainer import TrainerContext
+from mmar_runner.interfaces.filter import Filter
+from mmar_runner.interfaces.model_validator import ModelValidator
+from mmar_runner.interfaces.result_processor import ResultProcessor
+from mmar_runner.interfaces.workflow import Workflow
+from mmar_runner.testing.contracts import (
+    AdminCmdModuleContract,
+    AggregatorContract,
+    FilterContract,
+    ModelValidatorContract,
+    ResultProcessorContract,
+    WorkflowContract,
+)
+
+
+def failures(suite, *, only="test_", **fixtures):
+    """Run the tests of a suite, with every parameter, and return the names that fail."""
+    failed = set()
+    for name, test in inspect.getmembers(suite, inspect.isfunction):
+        if not name.startswith(only):
+            continue
+        for arguments in cases(test):
+            given = {
+                k: make() for k, make in fixtures.items() if k in inspect.signature(test).parameters
+            }
+            try:
+                test(suite(), **arguments, **given)
+            except Skipped:
+                continue
+            except (AssertionError, ValueError, pytest.fail.Exception):
+                failed.add(name)
+    return failed
+
+
+def cases(test):
+    found = [{}]
+    for mark in getattr(test, "pytestmark", []):
+        name, values = mark.args
+        found = [{**case, name: value} for case in found for value in values]
+    return found
+
+
+class Median(TensorwiseAggregator):
+    def combine(self, name, tensors, weights):
+        return np.median(tensors.astype(np.float64), axis=0)
+
+
+class TestMedian(AggregatorContract):
+    def make(self):
+        return Median()
+
+
+class NormClipped(TensorwiseAggregator):
+    needs_measure = True
+
+    def __init__(self):
+        self.largest = 0.0
+
+    def measure(self, name, tensors, weights):
+        self.largest = max(self.largest, float(np.abs(tensors.astype(np.float64)).max()))
+
+    def combine(self, name, tensors, weights):
+        kept = np.clip(tensors.astype(np.float64), -self.largest, self.largest)
+        return np.median(kept, axis=0)
+
+
+class TestNormClipped(AggregatorContract):
+    def make(self):
+        return NormClipped()
+
+
+class ByPosition(Median):
+    def combine(self, name, tensors, weights):
+        return super().combine(name, tensors, weights) + np.arange(tensors.shape[1])
+
+
+class BlockNorm(Median):
+    def combine(self, name, tensors, weights):
+        norms = 1 + np.abs(tensors.astype(np.float64)).max(axis=1, keepdims=True)
+        return (tensors / norms).mean(axis=0)
+
+
+class BlasMean(TensorwiseAggregator):
+    def combine(self, name, tensors, weights):
+        return tensors.astype(np.float64).mean(axis=0)
+
+
+class InPlace(Median):
+    def combine(self, name, tensors, weights):
+        tensors.flags.writeable = True
+        tensors[0] = 0
+        return super().combine(name, tensors, weights)
+
+
+class LastWins(TensorwiseAggregator):
+    def combine(self, name, tensors, weights):
+        return tensors[-1].astype(np.float64)
+
+
+class NotNormalised(TensorwiseAggregator):
+    def combine(self, name, tensors, weights):
+        return sum(w * t for w, t in zip(weights, tensors.astype(np.float64), strict=True))
+
+
+class Remembers(Median):
+    def __init__(self):
+        self.previous = 0.0
+
+    def combine(self, name, tensors, weights):
+        result = super().combine(name, tensors, weights) + self.previous
+        self.previous = 1.0
+        return result
+
+
+class NegativeWeights(Median):
+    def weigh(self, contributions):
+        return [-1.0 for _ in contributions]
+
+
+class WeighsByPosition(Median):
+    def weigh(self, contributions):
+        return [i + 1.0 for i in range(len(contributions))]
+
+
+class Float32Only(Median):
+    def combine(self, name, tensors, weights):
+        if tensors.dtype != np.float32:
+            raise ValueError(tensors.dtype)
+        return super().combine(name, tensors, weights)
+
+
+class FoldsOtherwise(Median):
+    foldable = True
+
+    def fold(self, accumulator, name, tensor, weight):
+        accumulator += weight * tensor.astype(np.float64)
+
+    def finish(self, accumulator, name, weights):
+        return accumulator / weights.sum()
+
+
+@pytest.mark.parametrize(
+    ("bad", "test"),
+    [
+        (ByPosition, "test_block_size_does_not_matter"),
+        (BlockNorm, "test_block_size_does_not_matter"),
+        (BlasMean, "test_block_size_does_not_matter"),
+        (InPlace, "test_inputs_are_left_alone"),
+        (LastWins, "test_order_of_clients_does_not_matter"),
+        (NotNormalised, "test_scale_of_weights_does_not_matter"),
+        (NotNormalised, "test_unanimity"),
+        (Remembers, "test_same_input_same_bits"),
+        (NegativeWeights, "test_weights"),
+        (WeighsByPosition, "test_weights_belong_to_clients"),
+        (Float32Only, "test_takes_every_dtype"),
+        (FoldsOtherwise, "test_folding_equals_combining"),
+    ],
+)
+def test_a_bad_aggregator_is_caught(bad, test):
+    suite = type("Suite", (AggregatorContract,), {"make": lambda _: bad()})
+    assert failures(suite, only=test) >= {test}
+
+
+def test_a_false_weighted_mean_is_caught():
+    attributes = {"make": lambda _: Median(), "is_weighted_mean": True}
+    suite = type("Suite", (AggregatorContract,), attributes)
+    assert failures(suite) == {"test_weighted_mean"}
+
+
+class Halve(Filter):
+    def apply(self, name, tensor):
+        return (tensor / 2).astype(tensor.dtype)
+
+
+class TestHalve(FilterContract):
+    def make(self):
+        return Halve()
+
+
+class Widen(Filter):
+    def apply(self, name, tensor):
+        return np.atleast_1d(tensor.astype(np.float64))
+
+
+class Unseeded(Filter):
+    def apply(self, name, tensor):
+        return (tensor + np.random.default_rng().normal(size=tensor.shape)).astype(tensor.dtype)
+
+
+class Blinds(Filter):
+    def apply(self, name, tensor):
+        return np.full_like(tensor, np.nan) if tensor.dtype.kind == "f" else tensor
+
+
+@pytest.mark.parametrize(
+    ("bad", "test"),
+    [
+        (Widen, "test_shape_and_dtype_stay"),
+        (Unseeded, "test_same_seed_same_result"),
+        (Blinds, "test_finite_stays_finite"),
+    ],
+)
+def test_a_bad_filter_is_caught(bad, test):
+    assert test in failures(type("Suite", (FilterContract,), {"make": lambda _: bad()}))
+
+
+class Size(ModelValidator):
+    def validate(self, model):
+        return {"bytes": float(model.stat().st_size)}
+
+
+class TestSize(ModelValidatorContract):
+    def make(self):
+        return Size()
+
+    def context(self, workspace):
+        return TrainerContext("site-1", workspace, workspace, {}, {}, {}, lambda *_: None)
+
+    def model(self, destination):
+        destination.write_bytes(b"a model")
+
+
+class Consumes(Size):
+    def validate(self, model):
+        metrics = super().validate(model)
+        model.write_bytes(b"")
+        return metrics
+
+
+def test_a_bad_validator_is_caught(tmp_path):
+    suite = type("Suite", (TestSize,), {"make": lambda _: Consumes()})
+    assert failures(suite, tmp_path=lambda: tmp_path) == {"test_metrics"}
+
+
+class Greets(AdminCmdModule):
+    def get_commands(self):
+        return ("hello", "good-bye")
+
+
+class TestGreets(AdminCmdModuleContract):
+    def make(self):
+        return Greets()
+
+
+@pytest.mark.parametrize("commands", [(), ("hello", "hello"), ("hello you",)])
+def test_a_bad_command_module_is_caught(commands):
+    bad = type("Bad", (Greets,), {"get_commands": lambda _: commands})
+    suite = type("Suite", (AdminCmdModuleContract,), {"make": lambda _: bad()})
+    assert failures(suite) == {"test_commands"}
+
+
+class InventsClients(Workflow):
+    def participants(self, active, *, round_number, seed, per_round):
+        return ["site-99"]
+
+
+class Unsteady(Workflow):
+    def __init__(self):
+        self.asked = 0
+
+    def participants(self, active, *, round_number, seed, per_round):
+        self.asked += 1
+        return active[self.asked % max(len(active), 1) :][:per_round]
+
+
+@pytest.mark.parametrize(
+    ("bad", "test"),
+    [
+        (InventsClients, "test_chooses_among_the_active"),
+        (Unsteady, "test_same_arguments_same_answer"),
+    ],
+)
+def test_a_bad_workflow_is_caught(bad, test):
+    assert test in failures(type("Suite", (WorkflowContract,), {"make": lambda _: bad()}))
+
+
+class Appends(ResultProcessor):
+    def get_topics(self):
+        return ["notes"]
+
+    def process(self, topic, result, context):
+        with (context.run_folder / "notes.txt").open("a") as file:
+            file.write(f"{result}\n")
+        return {}
+
+
+def test_a_processor_that_counts_twice_is_caught(tmp_path):
+    from itertools import count
+
+    from mmar_runner.interfaces.result_processor import ResultContext
+
+    number = count()
+
+    def context():
+        folder = tmp_path / str(next(number)) / "run_1"
+        folder.mkdir(parents=True)
+        return ResultContext("site-1", 1, folder)
+
+    attributes = {"make": lambda _: Appends(), "sample": lambda _: ("notes", {"text": "one"})}
+    suite = type("Suite", (ResultProcessorContract,), attributes)
+    assert failures(suite, context=context) == {"test_a_result_that_comes_twice_counts_once"}
