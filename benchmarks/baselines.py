@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 
+#: The trainer that has the data of all hospitals.
+POOLED = "pooled"
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -74,39 +77,42 @@ class Comparison:
         return asyncio.run(self._run())
 
     async def _run(self) -> list[Measured]:
-        log = self.folder / "baselines.log"
-        hosts = ChildSpec(role="client_trainer")
-        pooled = self._spec("site-1", pooled=True)
-        judging = ChildSpec(
-            role="model_validator",
-            component={"name": "TorchModelValidator"},
-            context=self._context(pooled, "judge"),
-        )
-        trainer, judge = await asyncio.gather(
-            ChildProcess.start(hosts, log=log), ChildProcess.start(judging, log=log)
-        )
+        spec = ChildSpec(role="client_trainer")
+        child = await ChildProcess.start(spec, log=self.folder / "baselines.log")
         try:
+            await self._set_up(child, POOLED, "site-1", pooled=True)
             results = []
             for number in range(1, self.hospitals + 1):
-                spec = self._spec(f"site-{number}", pooled=False)
-                model, samples = await self._train(trainer, spec, f"site-{number}")
-                who = f"hospital {number} alone"
-                results.append(await _measured(judge, who, model, samples))
-            who = "the federation"
-            results.append(await _measured(judge, who, self.final_model, self.samples))
-            model, samples = await self._train(trainer, pooled, "pooled")
-            results.append(await _measured(judge, "all data pooled", model, samples))
+                name = f"site-{number}"
+                await self._set_up(child, name, name, pooled=False)
+                model, samples = await self._train(child, name)
+                results.append(await _measured(child, f"hospital {number} alone", model, samples))
+            model, samples = self.final_model, self.samples
+            results.append(await _measured(child, "the federation", model, samples))
+            model, samples = await self._train(child, POOLED)
+            results.append(await _measured(child, "all data pooled", model, samples))
             return results
         finally:
-            await trainer.close()
-            await judge.close()
+            await child.close()
 
-    async def _train(self, child: ChildProcess, spec: MmarSpec, name: str) -> tuple[Path, int]:
-        """Train as many rounds as the federation did, on one's own; return the last model."""
-        context = self._context(spec, name)
+    async def _set_up(self, child: ChildProcess, name: str, client: str, *, pooled: bool) -> None:
+        """Let the child build the trainer that a client of that name would have."""
+        settings = {**self.settings, "POOLED": pooled}
+        spec = self._validated("client", client, settings)
+        (self.folder / name / "state").mkdir(parents=True, exist_ok=True)
+        context = {
+            "client_name": name,
+            "mmar": str(spec.root),
+            "workspace": str(self.folder / name),
+            "train_config": dict(spec.train_config),
+            "variables": dict(spec.variables),
+        }
         component = dict(_there(spec.client, "client").client_trainer.declaration)
         await child.request("setup", {"client": name, "component": component, "context": context})
-        folder = Path(context["workspace"])
+
+    async def _train(self, child: ChildProcess, name: str) -> tuple[Path, int]:
+        """Train as many rounds as the federation did, on one's own; return the last model."""
+        folder = self.folder / name
         model, update = folder / "model.safetensors", folder / "update.safetensors"
         shutil.copyfile(self.first_model, model)
         rounds, samples = self._rounds(), 0
@@ -131,25 +137,10 @@ class Comparison:
         spec = self._validated("server", "site-1", self.settings)
         return _there(spec.server, "server").num_rounds
 
-    def _spec(self, client: str, *, pooled: bool) -> MmarSpec:
-        return self._validated("client", client, {**self.settings, "POOLED": pooled})
-
     def _validated(self, side: Any, client: str, settings: Mapping[str, Any]) -> MmarSpec:
         catalog = load_plugins().registry
         result = validate(self.mmar, catalog, side=side, settings=settings, client_name=client)
         return _there(result.spec, "usable configuration")
-
-    def _context(self, spec: MmarSpec, name: str) -> dict[str, Any]:
-        folder = self.folder / name
-        (folder / "state").mkdir(parents=True, exist_ok=True)
-        return {
-            "client_name": name,
-            "mmar": str(spec.root),
-            "workspace": str(folder),
-            "train_config": dict(spec.train_config),
-            "validation_config": dict(spec.validation_config),
-            "variables": dict(spec.variables),
-        }
 
 
 def _there(value: Part | None, what: str) -> Part:
@@ -158,7 +149,8 @@ def _there(value: Part | None, what: str) -> Part:
     return value
 
 
-async def _measured(judge: ChildProcess, who: str, model: Path, samples: int) -> Measured:
-    answer = await judge.request("validate", {"model": str(model)})
+async def _measured(child: ChildProcess, who: str, model: Path, samples: int) -> Measured:
+    # The trainer of the pooled data holds out the union of what the hospitals hold out.
+    answer = await child.request("validate", {"client": POOLED, "model": str(model)})
     metrics = answer["metrics"]
     return Measured(who, samples, metrics["val_auc"], metrics["val_accuracy"])

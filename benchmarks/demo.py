@@ -37,6 +37,8 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="mmar-runner-demo-") as scratch:
         folder = (options.workspace or Path(scratch)).resolve()
+        if (folder / "server").exists():
+            sys.exit(f"{folder} holds a demonstration already; name another folder")
         began = time.monotonic()
         settings = {"DATA_SEED": options.seed}
         if options.rounds is not None:
@@ -177,7 +179,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Three hospitals train one model.")
     parser.add_argument("--seed", type=int, default=0, help="of the training and of the data's cut")
     parser.add_argument("--rounds", type=int, help="instead of the MMAR's")
-    parser.add_argument("--workspace", type=Path, help="keep all files here")
+    parser.add_argument("--workspace", type=Path, help="keep all files in this new folder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 

@@ -51,6 +51,7 @@ class ChildProcess:
         self._next_id = 0
         self._death: ChildDiedError | None = None
         self._listener = asyncio.create_task(self._listen())
+        self._reaper = asyncio.create_task(self._reap())
 
     @classmethod
     async def start(
@@ -144,6 +145,16 @@ class ChildProcess:
                 self._answer(decode(line))
         await self._ended()
 
+    async def _reap(self) -> None:
+        """See to it that the listener learns of the process's end.
+
+        What the process forked holds its control socket open, and may outlive it.
+        """
+        await self._process.wait()
+        self._kill_group()
+        await asyncio.wait({self._listener}, timeout=END_SECONDS)
+        self._reader.feed_eof()
+
     def _answer(self, message: Mapping[str, Any]) -> None:
         self._unanswered -= 1
         reply = self._replies.pop(message["id"])
@@ -207,8 +218,9 @@ def describe_exit(code: int) -> str:
     """
     if code >= 0:
         return f"the child process ended by itself with exit code {code}"
-    name = signal.Signals(-code).name
-    guess = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+    number = -code
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    guess = ", perhaps because memory ran out" if number == signal.SIGKILL else ""
     return f"the child process was ended by {name}{guess}"
 
 

@@ -77,6 +77,8 @@ def test_an_exception_is_a_failed_task_with_its_traceback(tmp_path):
     ("mood", "words"),
     [
         ("exit", "exit code 3"),
+        ("fork", "exit code 5"),
+        ("daemon", "exit code 5"),
         ("abort", "SIGABRT"),
         ("killed", "SIGKILL, perhaps because memory ran out"),
     ],
@@ -246,3 +248,4 @@ def _running(pid):
 
 def test_signal_names_are_words():
     assert describe_exit(-signal.SIGSEGV) == "the child process was ended by SIGSEGV"
+    assert describe_exit(-40) == "the child process was ended by signal 40"

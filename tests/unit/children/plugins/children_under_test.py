@@ -92,6 +92,20 @@ class Moody(ClientTrainer):
         helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         (self.context.workspace / "helper").write_text(str(helper.pid))
 
+    def _fork(self, task):
+        """Die like a data loader's parent: the worker keeps the sockets open."""
+        if os.fork():
+            os._exit(5)
+        time.sleep(600)
+
+    def _daemon(self, task):
+        """Die and leave a worker that no signal to the group reaches."""
+        if os.fork():
+            os._exit(5)
+        os.setsid()
+        time.sleep(20)
+        os._exit(0)
+
     def _memory(self, task):
         bytearray(8 << 30)
 
