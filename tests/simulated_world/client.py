@@ -47,7 +47,7 @@ class Client:
         self._process += 1
         self._after = (-1, 0)
         self._task: tuple[int, int, str] | None = None
-        self._failed: int | None = None  # a round whose task failed, until the server knows
+        self._failed: tuple[int, int] | None = None  # a task, until the server knows
         self._registered = False
         self._beat(self._process)
         self._register()
@@ -85,11 +85,11 @@ class Client:
     def _trained(self, process: int, task: tuple[int, int, str]) -> None:
         if process != self._process or self.ended:
             return
-        number, _, base = task
+        number, attempt, base = task
         self._task = None
         failing = self.world.now < self.world.faults_end
         if failing and self.world.rng.random() < self.world.weather.task_failures:
-            self._failed = number
+            self._failed = (number, attempt)
         else:
             self.kept = (number, base, train(self.name, number, base))
         self._go_on()
@@ -110,7 +110,8 @@ class Client:
                 self.kept = None
                 self._go_on()
             case "mismatch":
-                self.kept, self._after = None, (-1, 0)
+                # The server knows nothing of this task: whatever it has now is wanted.
+                self.kept, self._failed, self._after = None, None, (-1, 0)
                 self._go_on()
             case "end":
                 self.ended = facts

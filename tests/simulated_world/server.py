@@ -47,6 +47,7 @@ class Server:
     ) -> None:
         self.world, self.disk, self.acknowledged = world, disk, acknowledged
         self.alive = True
+        self.over = False  # ended, on record
         self.ended: tuple[str, str] | None = None
         self.opened: list[int] = []
         if not disk.journal:
@@ -65,6 +66,7 @@ class Server:
         self.accepted: dict[str, AcceptedUpdate] = {c: u for c, (u, _) in state.accepted.items()}
         self.round, self.closing = -1, True
         self.invited: dict[str, int] = {}
+        self.unrecorded: set[tuple[str, tuple[int, int]]] = set()  # failures
         self.waiting: dict[str, tuple[tuple[int, int], Reply]] = {}
         self.machine = RoundMachine(
             plan,
@@ -102,16 +104,24 @@ class Server:
         self.waiting[client] = (after, reply)
         self._serve()
 
-    def fail(self, client: str, number: int, reply: Reply) -> None:
-        """Hear that a client's task failed."""
+    def fail(self, client: str, task: tuple[int, int], reply: Reply) -> None:
+        """Hear that a client's task, a round and an attempt, failed."""
         if not self._renew(client):
             reply("unknown", None)
-            return
-        if number == self.round and not self.closing and client in self.invited:
+        elif task[0] != self.round or self.closing:
+            reply("mismatch", self.round)
+        elif task[1] == self.invited.get(client):
             del self.invited[client]
-            facts = {"client": client, "round": number, "reason": "X", "message": "m"}
-            self._record(Kind.TASK_FAILED, facts)
-            self._handle(events.UpdateFailed(client, number, "X"))
+            self.unrecorded.add((client, task))
+            facts = {"client": client, "round": task[0], "reason": "X", "message": "m"}
+            self._record(Kind.TASK_FAILED, facts, lambda: self._noted(client, task, reply))
+            self._handle(events.UpdateFailed(client, task[0], "X"))
+        elif (client, task) not in self.unrecorded:
+            reply("noted", None)
+
+    def _noted(self, client: str, task: tuple[int, int], reply: Reply) -> None:
+        # As with an acceptance, a client is told only what will not be forgotten.
+        self.unrecorded.discard((client, task))
         reply("noted", None)
 
     def submit(self, client: str, number: int, base: str, digest: str, reply: Reply) -> None:
@@ -180,9 +190,12 @@ class Server:
                 self.world.later(max(0, at - self.world.now), lambda: self._handle(events.Tick()))
             case actions.FinishRun(status, reason):
                 self.ended = (status, reason)
-                self._record(
-                    Kind.RUN_ENDED, {"status": status, "reason": reason, "wall_seconds": 0.0}
-                )
+                facts = {"status": status, "reason": reason, "wall_seconds": 0.0}
+                self._record(Kind.RUN_ENDED, facts, self._told)
+        self._serve()
+
+    def _told(self) -> None:
+        self.over = True
         self._serve()
 
     def _open(self, number: int, participants: tuple[str, ...]) -> None:
@@ -236,7 +249,7 @@ class Server:
     def _serve(self) -> None:
         for client, (after, reply) in list(self.waiting.items()):
             attempt = self.invited.get(client)
-            if self.ended and self.ended[0] != "stopped":
+            if self.over and self.ended and self.ended[0] != "stopped":
                 reply("end", self.ended)
             elif attempt is not None and not self.closing and (self.round, attempt) > after:
                 reply("task", (self.round, attempt, self.model))

@@ -24,6 +24,7 @@ class Weather:
         loss: The share of messages that never arrive.
         duplication: The share that arrive twice.
         delay: The longest delay of a message in seconds; it alone reorders.
+        disk: The longest time until a journal record is durable.
         partitions: How often a client is cut off.
         client_crashes: How often a client dies.
         server_crashes: How often the server dies.
@@ -34,6 +35,7 @@ class Weather:
     loss: float
     duplication: float
     delay: float
+    disk: float
     partitions: int
     client_crashes: int
     server_crashes: int
@@ -44,11 +46,12 @@ class Weather:
     def draw(cls, rng: random.Random) -> Weather:
         """Return the weather of a world; one in eight is calm."""
         if rng.random() < 1 / 8:
-            return cls(0, 0, 0.01, 0, 0, 0, 0, 0)
+            return cls(0, 0, 0.01, 0.01, 0, 0, 0, 0, 0)
         return cls(
             loss=rng.choice([0, 0.05, 0.3]),
             duplication=rng.choice([0, 0.1, 0.5]),
             delay=rng.choice([0.01, 0.5, 3.0]),
+            disk=rng.choice([0.01, 0.5, 3.0]),
             partitions=rng.randrange(4),
             client_crashes=rng.randrange(5),
             server_crashes=rng.randrange(5),
@@ -125,7 +128,8 @@ class Disk:
         if not self._flushing:
             self._flushing = True
             epoch = self._epoch
-            self.world.later(self.world.rng.uniform(0.0001, 0.05), lambda: self._flush(epoch))
+            seconds = self.world.rng.uniform(0.0001, self.world.weather.disk)
+            self.world.later(seconds, lambda: self._flush(epoch))
 
     def crash(self) -> None:
         """Lose what is not durable, but for a beginning of it."""
