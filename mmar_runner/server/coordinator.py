@@ -20,6 +20,7 @@ from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.open_round import InlineUpdate, Invitation, OpenRound
 from mmar_runner.server.record import Kind
+from mmar_runner.wire.messages import RunEnd
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -198,6 +199,20 @@ class Coordinator:
     async def changed(self) -> None:
         """Wait until a round opens, a client is invited, or the run ends."""
         await self._changed.wait()
+
+    def outcome(self) -> RunEnd | None:
+        """Return how the run has ended, or None while it goes on.
+
+        Raises:
+            RefusedError: SERVER_STOPPING; the run will go on, but not here and now.
+        """
+        if not self.ended.done():
+            return None
+        status, reason = self.ended.result()
+        if status == "stopped":
+            msg = "the server is stopping; the run goes on when it is back"
+            raise RefusedError(msg, reason="SERVER_STOPPING")
+        return RunEnd(status=status, reason=reason)
 
     def current_round(self) -> int:
         """The number of the round that is or was open last; -1 before the first."""

@@ -12,9 +12,10 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import RefusedError
+from mmar_runner.errors import StorageError
+from mmar_runner.wire.codec import FramedBuffer
 from mmar_runner.wire.limits import CHUNK_BYTES
-from mmar_runner.wire.messages import GetModelRequest, ModelHeader, RunEnd
+from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members import Members
     from mmar_runner.server.models import ModelFile, ModelStore
     from mmar_runner.server.open_round import OpenRound
-    from mmar_runner.wire.codec import ModelItem
+    from mmar_runner.wire.codec import SentModelItem
 
 #: Read only what is in memory; else EAGAIN. Not every kernel and file system can.
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)
@@ -46,7 +47,7 @@ class Downloads:
         self._end_told: set[str] = set()
         self._told = asyncio.Event()
 
-    async def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
+    async def get_model(self, request: GetModelRequest) -> AsyncIterator[SentModelItem]:
         """Yield the models of a client's tasks, each a header and its bytes.
 
         The stream is held until there is a task, and goes on with the next one, so
@@ -77,7 +78,7 @@ class Downloads:
             after = current.number
             request = GetModelRequest()  # only the first transfer can be a resumed one
         if self._newest.get(client) is newest:
-            yield self._end()
+            yield ModelHeader(end=self._coordinator.outcome())
             self._note_end(client)
 
     async def _next_task(self, client: str, after: int, mine: object) -> OpenRound | None:
@@ -102,13 +103,6 @@ class Downloads:
         """Look again at who must still be told."""
         self._told.set()
 
-    def _end(self) -> ModelHeader:
-        status, reason = self._coordinator.ended.result()
-        if status == "stopped":
-            msg = "the server is stopping; the run goes on when it is back"
-            raise RefusedError(msg, reason="SERVER_STOPPING")
-        return ModelHeader(end=RunEnd(status=status, reason=reason))
-
     def _note_end(self, client: str) -> None:
         self._end_told.add(client)
         self._told.set()
@@ -116,7 +110,7 @@ class Downloads:
 
 async def _model(
     header: ModelHeader, model: ModelFile, request: GetModelRequest
-) -> AsyncIterator[ModelItem]:
+) -> AsyncIterator[SentModelItem]:
     """Yield a header and what is to follow it; a transfer that broke off goes on."""
     if model.inline is not None:
         header.inline = model.inline
@@ -129,30 +123,30 @@ async def _model(
         yield chunk
 
 
-async def _chunks(model: ModelFile, offset: int) -> AsyncIterator[bytes]:
+async def _chunks(model: ModelFile, offset: int) -> AsyncIterator[SentModelItem]:
     descriptor = os.open(model.path, os.O_RDONLY | os.O_CLOEXEC)
+    buffer = FramedBuffer(CHUNK_BYTES)
     try:
         while offset < model.size:
-            chunk = _read_cached(descriptor, offset)
-            if chunk is None:
-                chunk = await asyncio.to_thread(os.pread, descriptor, CHUNK_BYTES, offset)
-            if not chunk:
-                msg = "the model's file became shorter"
-                raise RefusedError(msg, reason="INTERNAL")
-            yield chunk
-            offset += len(chunk)
+            count = _read_cached(descriptor, buffer, offset)
+            if count is None:
+                count = await asyncio.to_thread(os.preadv, descriptor, [buffer.payload], offset)
+            if not count:
+                msg = f"{model.path} became shorter while it was sent"
+                raise StorageError(msg, reason="INTERNAL")
+            yield buffer if count == CHUNK_BYTES else bytes(buffer.payload[:count])
+            offset += count
     finally:
         os.close(descriptor)
 
 
-def _read_cached(descriptor: int, offset: int) -> bytes | None:
+def _read_cached(descriptor: int, buffer: FramedBuffer, offset: int) -> int | None:
+    """Read what is in memory and return how much; None if the disk must be waited for."""
     if _NOWAIT is None:
         return None
-    buffer = bytearray(CHUNK_BYTES)
     try:
-        count = os.preadv(descriptor, [buffer], offset, _NOWAIT)
+        return os.preadv(descriptor, [buffer.payload], offset, _NOWAIT)
     except OSError as error:
         if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP}:
             return None
         raise
-    return bytes(memoryview(buffer)[:count]) if count < CHUNK_BYTES else bytes(buffer)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members import Members
     from mmar_runner.server.reception import Reception
     from mmar_runner.server.results import ResultDesk
-    from mmar_runner.wire.codec import ModelItem
+    from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.messages import (
         GetModelRequest,
         HeartbeatRequest,
@@ -60,9 +60,9 @@ class Servicer(FederationServicer):
 
     async def register(self, request: RegisterRequest) -> RegisterReply:
         """Join the run."""
-        if self._coordinator.ended.done():
-            status, reason = self._coordinator.ended.result()
-            msg = f"the run has {status}: {reason}" if reason else f"the run has {status}"
+        if (ended := self._coordinator.outcome()) is not None:
+            why = f": {ended.reason}" if ended.reason else ""
+            msg = f"the run has {ended.status}{why}"
             raise RefusedError(msg, reason="RUN_OVER")
         reply = RegisterReply()
         reply.CopyFrom(self._welcome)
@@ -87,7 +87,7 @@ class Servicer(FederationServicer):
             current_round=self._coordinator.current_round(),
         )
 
-    def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
+    def get_model(self, request: GetModelRequest) -> AsyncIterator[SentModelItem]:
         """Send a model when there is one to give."""
         return self._downloads.get_model(request)
 

@@ -28,11 +28,30 @@ from mmar_runner.wire.messages import (
 )
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
-ModelItem: TypeAlias = ModelHeader | Chunk
 UpdateItem: TypeAlias = UpdateBegin | UpdateCommit | TaskFailure | Chunk
 ReplyItem: TypeAlias = UpdateReady | UpdateCredit | UpdateReceipt
 
 _Message = TypeVar("_Message", ModelPart, UpdatePart, UpdateReply)
+
+
+class FramedBuffer:
+    """A reusable chunk that is framed already: a file is read straight into it.
+
+    Args:
+        size: Bytes of the chunk; it is always sent whole.
+    """
+
+    __slots__ = ("frame", "payload")
+
+    def __init__(self, size: int) -> None:
+        prefix = _prefix(size)
+        self.frame = bytearray(len(prefix) + size)
+        self.frame[: len(prefix)] = prefix
+        self.payload = memoryview(self.frame)[len(prefix) :]
+
+
+ModelItem: TypeAlias = ModelHeader | Chunk
+SentModelItem: TypeAlias = ModelItem | FramedBuffer
 
 _DATA_TAG: Final = 0x12  # field 2, length-delimited
 _VARINT_LOW: Final = 0x7F  # the seven bits that a byte of a varint carries
@@ -41,13 +60,7 @@ _VARINT_BYTES: Final = 5  # enough for any 32-bit length
 
 def frame_chunk(chunk: Chunk) -> bytes:
     """Return a chunk as an encoded message whose only field is ``data``."""
-    prefix = bytearray((_DATA_TAG,))
-    length = len(chunk)
-    while length > _VARINT_LOW:
-        prefix.append(length & _VARINT_LOW | 0x80)
-        length >>= 7
-    prefix.append(length)
-    return b"".join((prefix, chunk))
+    return b"".join((_prefix(len(chunk)), chunk))
 
 
 def unframe_chunk(message: bytes) -> memoryview:
@@ -65,8 +78,10 @@ def unframe_chunk(message: bytes) -> memoryview:
     raise ProtocolError(msg)
 
 
-def encode_model_part(item: ModelItem) -> bytes:
+def encode_model_part(item: SentModelItem) -> bytes:
     """Encode one message of GetModel's answer."""
+    if isinstance(item, FramedBuffer):
+        return bytes(item.frame)
     if isinstance(item, ModelHeader):
         return ModelPart(header=item).SerializeToString()
     return frame_chunk(item)
@@ -137,6 +152,15 @@ def decode_reply(message: bytes) -> ReplyItem:
         case _:
             msg = "an answer to an update is none of ready, credit and receipt"
             raise ProtocolError(msg)
+
+
+def _prefix(length: int) -> bytes:
+    prefix = bytearray((_DATA_TAG,))
+    while length > _VARINT_LOW:
+        prefix.append(length & _VARINT_LOW | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return bytes(prefix)
 
 
 def _parse(kind: type[_Message], message: bytes) -> _Message:

@@ -64,7 +64,7 @@ QUIT: Final[Method[QuitRequest, QuitReply]] = _unary(
 HEARTBEAT: Final[Method[HeartbeatRequest, HeartbeatReply]] = _unary(
     FEDERATED_TRAINING, "Heartbeat", HeartbeatRequest, HeartbeatReply
 )
-GET_MODEL: Final[Method[GetModelRequest, codec.ModelItem]] = Method(
+GET_MODEL: Final[Method[GetModelRequest, Any]] = Method(
     FEDERATED_TRAINING,
     "GetModel",
     GetModelRequest.SerializeToString,

@@ -21,7 +21,7 @@ from mmar_runner.wire import limits, methods
 from mmar_runner.wire.status import status_of, trailing_metadata
 
 if TYPE_CHECKING:
-    from mmar_runner.wire.codec import ModelItem, ReplyItem, UpdateItem
+    from mmar_runner.wire.codec import ReplyItem, SentModelItem, UpdateItem
     from mmar_runner.wire.messages import (
         GetModelRequest,
         HeartbeatReply,
@@ -82,7 +82,7 @@ class FederationServicer(ABC):
         """Renew a lease."""
 
     @abstractmethod
-    def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
+    def get_model(self, request: GetModelRequest) -> AsyncIterator[SentModelItem]:
         """Yield a header and the bytes of a model, when there is one to give."""
 
     @abstractmethod

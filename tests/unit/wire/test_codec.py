@@ -34,6 +34,14 @@ def test_a_chunk_of_any_size_comes_back(size: int) -> None:
         assert bytes(codec.unframe_chunk(codec.frame_chunk(view))) == chunk
 
 
+@pytest.mark.parametrize("size", [1, 127, 128, 1 << 20])
+def test_a_framed_buffer_is_sent_as_any_chunk(size: int) -> None:
+    buffer = codec.FramedBuffer(size)
+    for filler in (b"a", b"b"):  # it is used again and again
+        buffer.payload[:] = filler * size
+        assert codec.encode_model_part(buffer) == codec.frame_chunk(filler * size)
+
+
 def test_unframing_does_not_copy() -> None:
     framed = codec.frame_chunk(b"x" * 1000)
     assert codec.unframe_chunk(framed).obj is framed

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""run-server as its users start it: stopped, killed, resumed, and asked for too much."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mmar_runner.interfaces.observer import Topic
+from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ECHO = Path(__file__).parents[2] / "mmars" / "echo"
+ROUNDS = 4
+VARIABLES = {"NUM_ROUNDS": ROUNDS, "MIN_NUM_CLIENTS": 2, "MODEL_MB": 0.5, "SECONDS": 0.1}
+DURABILITY = ("--durability", "process")
+
+
+def model_hashes(summary: dict[str, Any]) -> list[str]:
+    return [entry["model_sha256"] for entry in summary["rounds"]]
+
+
+def events(workspace: Path, kind: str) -> list[dict[str, Any]]:
+    lines = (workspace / "run_1" / "events.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["kind"] == kind]
+
+
+def undisturbed(tmp_path: Path) -> list[str]:
+    """Run without any fault and return the models' digests."""
+    with RunningServer(ECHO, tmp_path / "calm", *DURABILITY, variables=VARIABLES) as server:
+        address = server.address()
+        with client(address, "site-1", tmp_path / "c"), client(address, "site-2", tmp_path / "c"):
+            assert server.wait() == 0
+    return model_hashes(server.summary())
+
+
+def client(address: str, name: str, workspace: Path) -> RunningClient:
+    return RunningClient(ECHO, address, name, workspace, variables=VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(RunningServer.terminate, 3), (RunningServer.kill, -9)], ids=["TERM", "KILL"]
+)
+def test_a_server_that_is_ended_in_the_middle_goes_on_where_it_was(
+    tmp_path: Path, end: Callable[[RunningServer], None], code: int
+) -> None:
+    expected = undisturbed(tmp_path)
+    workspace, port = tmp_path / "ws", f"127.0.0.1:{free_port()}"
+    with RunningServer(ECHO, workspace, *DURABILITY, variables=VARIABLES, listen=port) as server:
+        address = server.address()
+        one = client(address, "site-1", tmp_path / "d")
+        two = client(address, "site-2", tmp_path / "d")
+        with one, two:
+            server.wait_for(Topic.UPDATE_ACCEPTED, round=2)
+            end(server)
+            assert server.wait() == code
+            again = RunningServer(ECHO, workspace, *DURABILITY, variables=VARIABLES, listen=port)
+            with again:
+                assert again.wait() == 0, again.stderr
+            assert (one.wait(), two.wait()) == (0, 0)
+    summary = again.summary()
+    assert summary["status"] == "finished"
+    assert [entry["round"] for entry in summary["rounds"]] == list(range(ROUNDS))
+    assert model_hashes(summary) == expected
+    accepted = [
+        (e["data"]["round"], e["data"]["client"]) for e in events(workspace, "update_accepted")
+    ]
+    assert len(accepted) == len(set(accepted)) == 2 * ROUNDS
+
+
+def test_an_unfinished_run_of_another_mmar_is_not_touched(tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    with RunningServer(ECHO, workspace, variables=VARIABLES) as server:
+        server.address()
+        server.terminate()
+        assert server.wait() == 3
+    other = {**VARIABLES, "MODEL_MB": 0.25}
+    with RunningServer(ECHO, workspace, variables=other) as server:
+        assert server.wait() == 2
+        assert "--new-run" in server.stderr
+    with RunningServer(ECHO, workspace, "--new-run", variables=other) as server:
+        server.wait_for(Topic.LISTENING, run_number=2)
+
+
+def test_a_finished_run_is_followed_by_the_next(tmp_path: Path) -> None:
+    alone = {"NUM_ROUNDS": 1, "MIN_NUM_CLIENTS": 1, "MODEL_MB": 0.01}
+    for number in (1, 2):
+        with RunningServer(ECHO, tmp_path / "ws", variables=alone) as server:
+            with RunningClient(ECHO, server.address(), "site-1", tmp_path / "c"):
+                assert server.wait() == 0, server.stderr
+        assert server.summary(number)["status"] == "finished"
+
+
+def test_one_workspace_and_one_port_belong_to_one_server(tmp_path: Path) -> None:
+    with RunningServer(ECHO, tmp_path / "ws", variables=VARIABLES) as server:
+        address = server.address()
+        with RunningServer(ECHO, tmp_path / "ws", variables=VARIABLES) as second:
+            assert second.wait() == 2
+            assert "another server works in" in second.stderr
+        with RunningServer(ECHO, tmp_path / "ws2", variables=VARIABLES, listen=address) as third:
+            assert third.wait() == 2
+            assert f"cannot listen on {address}" in third.stderr
+        assert "Traceback" not in second.stderr + third.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--listen", "0.0.0.0:0"), "only loopback"),
+        (("--listen", "nonsense"), "HOST:PORT"),
+        (("--keep-models", "none"), "--keep-models"),
+        (("--kit", "kit"), "not available"),
+        (("--set", "NOEQUALS"), "KEY=VALUE"),
+        (("--set", "MAX_NUM_CLIENTS=10000000"), "max_num_clients"),
+        (("--workspace", "/proc/nowhere"), "cannot be written"),
+    ],
+)
+def test_wrong_options_are_refused_with_a_sentence(
+    tmp_path: Path, options: tuple[str, str], complaint: str
+) -> None:
+    with RunningServer(ECHO, tmp_path / "ws", *options, variables=VARIABLES) as server:
+        assert server.wait() in {1, 2}
+    assert complaint in server.stderr
+    assert "Traceback" not in server.stderr
+    assert not (tmp_path / "ws" / "run_1" / "journal.db").exists()
+
+
+def test_what_a_run_leaves_is_what_the_summary_says(tmp_path: Path) -> None:
+    variables = {**VARIABLES, "SECONDS": 0}
+    with RunningServer(
+        ECHO, tmp_path / "ws", "--keep-models", "all", variables=variables
+    ) as server:
+        address = server.address()
+        assert json.loads((tmp_path / "ws" / "endpoint.json").read_text())["admin"] is None
+        with client(address, "site-1", tmp_path / "c"), client(address, "site-2", tmp_path / "c"):
+            assert server.wait() == 0
+    assert not (tmp_path / "ws" / "endpoint.json").exists()
+    run, summary = tmp_path / "ws" / "run_1", server.summary()
+    names = sorted(path.name for path in (run / "models").glob("round_*"))
+    assert names == [f"round_{number:04d}.safetensors" for number in range(ROUNDS + 1)]
+    final = run / summary["final_model"]
+    assert final.read_bytes() == (run / "models" / names[-1]).read_bytes()
+    assert list((run / "updates").rglob("*.safetensors")) == []
+    assert summary["peak_rss_bytes"] > 1 << 20
+    for entry in summary["rounds"]:
+        assert [c["client"] for c in entry["contributions"]] == ["site-1", "site-2"]
+        assert entry["rejected"] == []
