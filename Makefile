@@ -13,7 +13,8 @@ STAMP := $(VENV)/.installed
 
 PLUGIN_PROJECTS := $(wildcard plugins/*/*/pyproject.toml)
 PLUGINS := $(PLUGIN_PROJECTS:/pyproject.toml=)
-PROTOS := $(wildcard mmar_runner/wire/proto/*.proto)
+PROTO := mmar_runner/wire/proto
+PROTOS := $(wildcard $(PROTO)/*.proto)
 TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
@@ -55,8 +56,9 @@ imports: $(STAMP) ## Check that the rooms' imports point downwards
 	$(BIN)/lint-imports
 
 protos: $(STAMP) ## Generate the protocol's modules again; fail if they differed
-	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(PROTOS)
-	git diff --exit-code -- mmar_runner/wire/proto
+	$(BIN)/python -m grpc_tools.protoc --proto_path=$(PROTO) --python_out=$(PROTO) \
+		--pyi_out=$(PROTO) $(PROTOS)
+	git diff --exit-code -- $(PROTO)
 
 bench: $(STAMP) ## Measure the program against its floor: one JSON object a line
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
