@@ -19,6 +19,7 @@ from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.hooks import load_plugins
+from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
@@ -125,6 +126,7 @@ def command(
         task_timeout=task_timeout,
         connect_timeout=connect_timeout,
     )
+    settle_memory()
     with make_observer("client", context.obj, mmar=spec.name, quiet=as_json) as observer:
         outcome = asyncio.run(_join(settings, plugins, observer))
     if as_json:

@@ -11,7 +11,6 @@ import click
 
 from mmar_runner.cli.addresses import require_loopback
 from mmar_runner.cli.output import echo_json, json_option
-from mmar_runner.cli.process import settle_memory
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, validated
@@ -20,6 +19,7 @@ from mmar_runner.hooks import load_plugins
 from mmar_runner.server.run import RunOutcome, run_server
 from mmar_runner.server.settings import ServerSettings
 from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins

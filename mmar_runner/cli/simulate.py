@@ -19,6 +19,7 @@ from mmar_runner.hooks import load_plugins
 from mmar_runner.simulation.run import SimulationOutcome, simulate
 from mmar_runner.simulation.settings import SimulationSettings, check_settings
 from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,6 +129,7 @@ def command(
     check_settings(settings)
     plugins = load_plugins(plugins_dir=plugins_dir)
     specs = _specs(settings, plugins)
+    settle_memory()
     with make_observer("simulate", context.obj, mmar=mmar.name, quiet=as_json) as observer:
         outcome = asyncio.run(_simulate(settings, specs, plugins, observer))
     _conclude(outcome, as_json=as_json)

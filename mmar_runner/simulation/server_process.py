@@ -21,6 +21,7 @@ from mmar_runner.server.run import run_server
 from mmar_runner.server.settings import ServerSettings
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.settings import simulated
+from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +45,7 @@ def main() -> int:
 async def _serve(job: Job) -> dict[str, str]:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _input_ended, stop)
+    settle_memory()
     settings = job.settings
     plugins = load_plugins(plugins_dir=settings.plugins_dir)
     outcome = await run_server(_server_settings(job, plugins), plugins, _Teller(), stop)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a process has taken at most."""
+"""A process's memory: how much it has taken at most, and what in it stays for good."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
 _KIB = 1024
+#: Allocations between two young collections: gRPC makes many short-lived objects, and
+#: with Python's default a fifth of a busy server's time went into looking at them.
+_YOUNG_OBJECTS = 50_000
 
 
 def peak_rss_bytes(pid: int | None = None) -> int | None:
@@ -27,6 +31,17 @@ def peak_rss_bytes(pid: int | None = None) -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * _KIB
     return None  # a kernel thread, or a process that has ended but was not reaped
+
+
+def settle_memory() -> None:
+    """Tell the garbage collector that what exists now stays for the process's life.
+
+    To be called once everything is imported by a process that runs for long: modules
+    and classes are then never looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 50)
 
 
 def _own_peak() -> int | None:
