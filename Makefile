@@ -56,9 +56,8 @@ imports: $(STAMP) ## Check that the rooms' imports point downwards
 	$(BIN)/lint-imports
 
 protos: $(STAMP) ## Generate the protocol's modules again; fail if they differed
-	$(BIN)/python -m grpc_tools.protoc --proto_path=$(PROTO) --python_out=$(PROTO) \
-		--pyi_out=$(PROTO) $(PROTOS)
-	git diff --exit-code -- $(PROTO)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(PROTOS)
+	git diff --stat --exit-code -- $(PROTO)
 
 bench: $(STAMP) ## Measure the program against its floor: one JSON object a line
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
