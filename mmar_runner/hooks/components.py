@@ -35,12 +35,14 @@ class ComponentBlueprint:
         name: The declared name or path.
         args: The declared arguments; nested declarations are blueprints.
         load: Imports and returns what is called to build it.
+        hint: Where to look if it cannot be built.
     """
 
     kind: ComponentKind
     name: str
     args: Mapping[str, Any]
     load: Callable[[], Callable[..., Any]]
+    hint: str
 
     def build(self, *positional: Any, **extra: Any) -> Any:
         """Import the target and call it; ``extra`` goes before declared arguments.
@@ -51,11 +53,11 @@ class ComponentBlueprint:
         target = self.load()
         try:
             return target(*positional, **{**self.args, **extra})
+        except ComponentBuildError:
+            raise  # A part of it, which says more than its owner could.
         except Exception as error:
-            raise ComponentBuildError(
-                f"{self.kind} {self.name!r} cannot be built: {type(error).__name__}: {error}",
-                hint=f"see `mmar-runner plugins show {self.name}` for its arguments",
-            ) from error
+            message = f"{self.kind} {self.name!r} cannot be built: {type(error).__name__}: {error}"
+            raise ComponentBuildError(message, hint=self.hint) from error
 
 
 def blueprint(
@@ -86,10 +88,12 @@ def blueprint(
     description = catalog.find(kind, name)
     if description is not None:
         nested = _Nesting(catalog, custom_dir).arguments(description.args_schema, args)
-        return ComponentBlueprint(kind, name, nested, _importer(description))
+        hint = f"`mmar-runner plugins show {name}` shows its arguments"
+        return ComponentBlueprint(kind, name, nested, _importer(description), hint)
     if path and custom_dir is not None:
         folder = custom_dir
-        return ComponentBlueprint(kind, name, args, lambda: _custom(kind, folder, name))
+        hint = f"compare the declared arguments with the constructor in {folder}"
+        return ComponentBlueprint(kind, name, args, lambda: _custom(kind, folder, name), hint)
     raise _not_found(catalog, kind, name)
 
 

@@ -92,14 +92,19 @@ def normalized(distribution: str) -> str:
 
 
 def _from_entry_point(entry: metadata.EntryPoint) -> Candidate:
-    distribution = entry.dist
     return Candidate(
         name=entry.name,
-        distribution=distribution.name if distribution else "unknown",
-        version=distribution.version if distribution else "",
+        distribution=_field(entry, "Name") or "unknown",
+        version=_field(entry, "Version"),
         source="installed",
         load=entry.load,
     )
+
+
+def _field(entry: metadata.EntryPoint, key: str) -> str:
+    # Metadata that somebody else wrote badly must not keep the other plugins from loading.
+    found = entry.dist.metadata.get_all(key) if entry.dist else None
+    return str(found[0]) if found else ""
 
 
 def _from_file(path: Path) -> Candidate:

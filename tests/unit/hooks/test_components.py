@@ -7,6 +7,7 @@ import pytest
 from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError
 from mmar_runner.hooks.components import ComponentBlueprint, blueprint, build_component
 from mmar_runner.hooks.registry import ComponentRegistry
+from mmar_runner.interfaces.catalog import ComponentKind
 
 NESTED = {
     "properties": {
@@ -145,6 +146,13 @@ def test_failures_name_component_and_cause(catalog, declaration, message):
         build_component(catalog, "metric", declaration)
     assert message in caught.value.message
     assert repr(declaration["name"]) in caught.value.message
+
+
+def test_a_part_that_fails_speaks_for_itself(catalog):
+    part = blueprint(catalog, "metric", {"name": "Half", "args": {"denominator": 0}})
+    owner = ComponentBlueprint(ComponentKind.MODEL, "Owner", {}, lambda: part.build, "")
+    with pytest.raises(ComponentBuildError, match=r"^metric 'Half' cannot be built: ZeroDivision"):
+        owner.build()
 
 
 def test_the_wrong_type_is_refused(catalog):

@@ -130,6 +130,14 @@ class TestBrokenPlugins:
         assert plugins.registry.broken() == {"broken": failure.message}
         assert names(plugins) == ["builtin", "ant"]
 
+    def test_metadata_without_name_and_version(self, site, registering):
+        site.install("ant", registering("A"))
+        site.install("bee", registering("B"), entry="bee")
+        (site.folder / "bee-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+        plugins = site.load(allow=["ant", "bee"])
+        assert names(plugins) == ["builtin", "ant", "bee"]
+        assert plugins.registry.find("aggregator", "B").distribution == "unknown"
+
     def test_leaves_no_registration_behind(self, site):
         site.install(
             "half",
