@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every reason that the wire knows has a reaction, and an unknown one ends the knocking."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmar_runner.federation.client_machine import Reaction, reaction_to
+
+
+@pytest.mark.parametrize(
+    ("reason", "reaction"),
+    [
+        ("TOKEN_INVALID", Reaction.REGISTER),
+        ("DISK_FULL", Reaction.RETRY),
+        ("SERVER_STOPPING", Reaction.RETRY),
+        ("DIGEST", Reaction.RESEND),
+        ("RUN_OVER", Reaction.LISTEN),
+        ("NAME_TAKEN", Reaction.GIVE_UP),
+        ("ROUND_MISMATCH", Reaction.GIVE_UP),
+        ("NON_FINITE", Reaction.GIVE_UP),
+        ("NEVER_HEARD_OF", Reaction.GIVE_UP),
+    ],
+)
+def test_reactions(reason, reaction):
+    assert reaction_to(reason) is reaction

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pool: real children, several clients in each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.children.spec import ChildSpec
+from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
+from mmar_runner.interfaces.client_trainer import TrainTask
+from mmar_runner.simulation.pool import TrainerPool
+
+CODE = """
+import os, sys, threading
+from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
+
+class Counts(ClientTrainer):
+    def setup(self, context):
+        self.name = context.client_name
+        self.calls = 0
+
+    def train(self, task):
+        self.calls += 1
+        order = task.model.read_text()
+        if order == "exit":
+            os._exit(7)
+        if order == "hang":
+            threading.Event().wait()
+        if order == "raise":
+            raise RuntimeError("no luck")
+        task.update.write_text(f"{self.name} {self.calls} {os.getpid()}")
+        return TrainResult(1)
+"""
+
+
+@pytest.fixture
+async def pool(tmp_path):
+    pools = []
+
+    def make(names, size, timeout=None):
+        custom = tmp_path / "custom"
+        custom.mkdir(exist_ok=True)
+        (custom / "counting.py").write_text(CODE)
+        made = TrainerPool(names, size, tmp_path / "logs")
+        pools.append(made)
+        return [
+            made.trainer(spec(tmp_path, name), log=tmp_path / "unused.log", timeout=timeout)
+            for name in names
+        ]
+
+    yield make
+    for made in pools:
+        await made.close()
+
+
+def spec(folder: Path, name: str) -> ChildSpec:
+    workspace = folder / name
+    workspace.mkdir(exist_ok=True)
+    return ChildSpec(
+        role="client_trainer",
+        component={"path": "counting.Counts", "args": {}},
+        context={
+            "client_name": name,
+            "mmar": str(folder),
+            "workspace": str(workspace),
+            "train_config": {},
+            "validation_config": {},
+            "variables": {},
+        },
+        custom_dir=str(folder / "custom"),
+    )
+
+
+async def train(trainer, folder: Path, order: str = "work") -> list[str]:
+    (folder / "model").write_text(order)
+    update = folder / "update"
+    task = TrainTask(
+        run_number=1,
+        round=0,
+        num_rounds=1,
+        seed=0,
+        model=folder / "model",
+        update=update,
+        state=folder,
+        new_state=folder,
+    )
+    await trainer.train(task)
+    return update.read_text().split()
+
+
+async def test_clients_keep_their_child_and_their_trainer(pool, tmp_path):
+    trainers = pool(["a", "b", "c"], 2)
+    for trainer in trainers:
+        trainer.prepare()
+    first = [await train(trainer, tmp_path) for trainer in trainers]
+    second = [await train(trainer, tmp_path) for trainer in trainers]
+
+    assert [told[:2] for told in second] == [["a", "2"], ["b", "2"], ["c", "2"]]
+    assert [told[2] for told in first] == [told[2] for told in second]
+    assert first[0][2] == first[2][2] != first[1][2]
+
+
+async def test_a_child_that_dies_costs_one_task(pool, tmp_path):
+    one, other = pool(["a", "b"], 1)
+    await train(one, tmp_path)
+    before = await train(other, tmp_path)
+    with pytest.raises(ChildDiedError, match="exit code 7"):
+        await train(one, tmp_path, "exit")
+
+    after = await train(other, tmp_path)
+    assert after[:2] == ["b", "1"]  # built anew, in a new process
+    assert after[2] != before[2]
+    assert (await train(one, tmp_path))[:2] == ["a", "1"]
+
+
+async def test_a_trainer_that_raises_leaves_the_child_alone(pool, tmp_path):
+    one, other = pool(["a", "b"], 1)
+    before = await train(other, tmp_path)
+    with pytest.raises(TaskFailedError, match="no luck"):
+        await train(one, tmp_path, "raise")
+
+    assert await train(other, tmp_path) == ["b", "2", before[2]]
+
+
+async def test_a_task_that_outruns_its_limit_is_killed(pool, tmp_path):
+    one, other = pool(["a", "b"], 1, timeout=5)
+    await train(one, tmp_path)
+    with pytest.raises(TaskTimeoutError):
+        await train(one, tmp_path, "hang")
+
+    assert (await train(other, tmp_path))[:2] == ["b", "1"]
