@@ -8,9 +8,17 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.finding import did_you_mean
-from mmar_runner.mmar.sources import CLIENT, ENVIRONMENT, SERVER
-from mmar_runner.mmar.variables import RUNNER_VARIABLES
+from mmar_runner.mmar.sources import (
+    CLIENT,
+    ENVIRONMENT,
+    SERVER,
+    TRAIN,
+    VALIDATION,
+    VALIDATION_CKPT,
+)
+from mmar_runner.mmar.variables import RUNNER_VARIABLES, VARIABLE
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
@@ -20,6 +28,9 @@ if TYPE_CHECKING:
 _DATA_LIST_KEY = re.compile(r"data_?list|dataset_json", re.IGNORECASE)
 _DATA_LIST_FILE = re.compile(r"(.*/)?(dataset|data_?list)[^/]*\.json", re.IGNORECASE)
 _COMMENT = ("_", "//", "#", "comment")
+_KNOWN = frozenset({CLIENT, ENVIRONMENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT})
+#: So many undefined variables have one cause if environment.json is not there.
+_MANY = 3
 _CHECKPOINT = "ckpt_preload_path"
 
 
@@ -30,6 +41,7 @@ def check_files(look: Look) -> bool:
         _paths(look, document)
     _checkpoint(look)
     _unused_settings(look)
+    _environment(look)
     return _data_list(look)
 
 
@@ -39,7 +51,8 @@ def _required(look: Look) -> None:
             continue
         name = file.rpartition("/")[2]
         elsewhere = [f for f in look.folder.files if f.rpartition("/")[2] == name]
-        in_config = [f.rpartition("/")[2] for f in look.folder.files if f.startswith("config/")]
+        strange = [f for f in look.folder.files if f.startswith("config/") and f not in _KNOWN]
+        in_config = [f.rpartition("/")[2] for f in strange]
         hint = f"Move {elsewhere[0]} to config/." if elsewhere else did_you_mean(name, in_config)
         look.findings.add("MMAR102", f"{file} is missing.", file=file, hint=hint)
 
@@ -79,6 +92,23 @@ def _checkpoint(look: Look) -> None:
     elif not posixpath.isabs(name) and ".." not in name and not look.folder.inside(name):
         message = f"The checkpoint {name!r} is not in the MMAR."
         look.findings.at(server, path, "MMAR621", message)
+
+
+def _environment(look: Look) -> None:
+    """Say once that environment.json is not there, not with every variable."""
+    if ENVIRONMENT in look.files.parsed:
+        return
+    undefined = look.findings.with_code("MMAR301")
+    if look.findings.mentions(ENVIRONMENT):
+        look.findings.remove(undefined)  # it is there and cannot be read, which was said
+        return
+    names = sorted({name for f in undefined for name in VARIABLE.findall(f.message)})
+    if len(names) < _MANY:
+        return
+    look.findings.remove(undefined)
+    severity = min((f.severity for f in undefined), key=list(Severity).index)
+    message = f"{ENVIRONMENT} is missing, and nothing else defines {', '.join(names)}."
+    look.findings.add("MMAR102", message, file=ENVIRONMENT, severity=severity)
 
 
 def _unused_settings(look: Look) -> None:

@@ -31,7 +31,9 @@ def _task_names(look: Look) -> None:
     server, client = both
     path = (*TASK, "name")
     ours, theirs = server.get(path), client.get(path)
-    if not isinstance(ours, str) or not isinstance(theirs, str) or ours == theirs:
+    if not isinstance(ours, str) or not isinstance(theirs, str):
+        return
+    if not ours or not theirs or ours == theirs:
         return
     if server.is_unresolved(path) or client.is_unresolved(path):
         return
@@ -52,7 +54,7 @@ def _round_bounds(server: Document, findings: Findings) -> None:
     start, stop = whole(task_value(server, "start_round")), whole(task_value(server, "num_rounds"))
     if start is None or stop is None or stop < 0 or start < stop:
         return
-    where = first_present(server, (*TASK, "start_round"), (*TASK, "num_rounds"))
+    where = (*TASK, "start_round" if start > 0 else "num_rounds")
     message = f"Rounds run from start_round ({start}) to num_rounds - 1 ({stop - 1}): none."
     hint = f"num_rounds is the round to stop at, not a count; at least {start + 1}."
     findings.at(server, where, "MMAR603", message, hint=hint)

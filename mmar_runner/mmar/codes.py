@@ -106,6 +106,7 @@ CODES: dict[str, Code] = {
     "MMAR620": Code(_E, "Aggregator and trainer do not fit"),
     "MMAR621": Code(_E, "A file that is referred to is missing"),
     "MMAR622": Code(_W, "Code lies outside custom/"),
+    "MMAR623": Code(_W, "Server and trainer declare different models"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),
     "MMAR702": Code(_E, "The policy allows no code in MMARs"),
     "MMAR703": Code(_E, "The policy does not know this code"),

@@ -87,6 +87,12 @@ class Resolver:
             return self._by_path(document, path, kind, args)
         return self._by_name(document, path, kind, args)
 
+    def properties(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
+        """Return the argument schemas of a component by argument; empty if unknown."""
+        found = self._catalog.find(kind, name)
+        known: Mapping[str, Any] = found.args_schema.get("properties", {}) if found else {}
+        return known
+
     # -- by name ---------------------------------------------------------------------
 
     def _by_name(
@@ -239,7 +245,9 @@ class Resolver:
             argument = f"argument '{inner}': " if inner else ""
             lead = f"{name}: {argument}{fault.message}"
         code = _ARGUMENT_CODES[fault.kind]
-        self._findings.at(document, where, code, lead, hint=fault.hint, key=fault.at_key)
+        self._findings.at(
+            document, where, code, lead, hint=document.explain(where, fault.hint), key=fault.at_key
+        )
 
     def _nested(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]

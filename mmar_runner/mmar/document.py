@@ -24,6 +24,8 @@ class Document:
         value: The value as it stands now: substituted, then upgraded.
         moves: Where a part of ``value`` stood in the file, by its present path.
         unresolved: Paths (in the file) of strings that hold an undefined variable.
+        substituted: Names of variables, by path (in the file) of strings that were
+            nothing else.
     """
 
     file: str
@@ -31,6 +33,7 @@ class Document:
     value: dict[str, Any]
     moves: dict[JsonPath, JsonPath] = field(default_factory=dict)
     unresolved: set[JsonPath] = field(default_factory=set)
+    substituted: dict[JsonPath, str] = field(default_factory=dict)
 
     def origin(self, path: JsonPath) -> JsonPath:
         """Return where a part of the present value stands in the file."""
@@ -48,6 +51,14 @@ class Document:
     def is_unresolved(self, path: JsonPath) -> bool:
         """Return True if the value at a present path holds an undefined variable."""
         return self.origin(path) in self.unresolved
+
+    def explain(self, path: JsonPath, hint: str | None) -> str | None:
+        """Return a hint, with the variable that the value at a present path came from."""
+        name = self.substituted.get(self.origin(path))
+        if name is None:
+            return hint
+        source = f"The value comes from the variable {{{name}}}."
+        return f"{source} {hint}" if hint else source
 
     def get(self, path: JsonPath, default: Any = None) -> Any:
         """Return the present value at a path, or the default."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING
 
 from mmar_runner.mmar.codes import CODES, Severity
@@ -13,6 +13,10 @@ from mmar_runner.mmar.codes import CODES, Severity
 if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.json_source import JsonPath
+
+
+#: How much less alike than the nearest word another suggestion may be.
+_AS_NEAR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
     if not near:
         return None
-    names = [f"'{lowered[name]}'" for name in near]
+    likeness = {n: SequenceMatcher(None, word.lower(), n).ratio() for n in near}
+    least = max(likeness.values()) - _AS_NEAR
+    names = [f"'{lowered[name]}'" for name in near if likeness[name] >= least]
     return f"Did you mean {' or '.join(names)}?"
 
 
@@ -126,6 +132,15 @@ class Findings:
         for key, finding in self._found.items():
             if (finding.code, finding.file, finding.pointer) == (code, document.file, pointer):
                 self._found[key] = replace(finding, severity=Severity.ERROR)
+
+    def with_code(self, code: str) -> list[Finding]:
+        """Return all findings with a code."""
+        return [finding for finding in self._found.values() if finding.code == code]
+
+    def remove(self, findings: Iterable[Finding]) -> None:
+        """Take findings back that another one explains."""
+        gone = set(findings)
+        self._found = {k: f for k, f in self._found.items() if f not in gone}
 
     def mentions(self, file: str) -> bool:
         """Return True if there is a finding about a file."""

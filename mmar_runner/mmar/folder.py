@@ -83,7 +83,7 @@ def open_folder(
     """
     try:
         root = folder.resolve(strict=True)
-        names = {path.name for path in root.iterdir()}
+        has_config = "config" in {path.name for path in root.iterdir() if path.is_dir()}
     except FileNotFoundError:
         raise MmarUnreadableError(f"There is no folder {str(folder)!r}.") from None
     except NotADirectoryError:
@@ -91,7 +91,7 @@ def open_folder(
         raise MmarUnreadableError(f"{str(folder)!r} is not a folder.", hint=hint) from None
     except (OSError, RuntimeError) as error:
         raise MmarUnreadableError(f"{str(folder)!r} cannot be read: {error}") from error
-    if "config" not in names:
+    if not has_config:
         hint = "Name the folder that holds config/config_fed_server.json."
         message = f"{str(folder)!r} is not an MMAR: it has no folder config/."
         raise MmarUnreadableError(message, hint=hint)

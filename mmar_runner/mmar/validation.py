@@ -12,6 +12,7 @@ from mmar_runner.mmar import build, sources
 from mmar_runner.mmar.byoc import ByocModules
 from mmar_runner.mmar.checks_files import check_files
 from mmar_runner.mmar.checks_filters import check_filters
+from mmar_runner.mmar.checks_models import check_models
 from mmar_runner.mmar.checks_parts import check_parts
 from mmar_runner.mmar.checks_rounds import check_rounds
 from mmar_runner.mmar.checks_train import check_train
@@ -131,6 +132,7 @@ class _Check:
             check_parts(look)
             check_filters(look)
             check_train(look)
+            check_models(look)
         self.custom_datalist = check_files(look)
         if policy is not None:
             check_policy(look, policy, digest=self.digest, custom_datalist=self.custom_datalist)

@@ -25,7 +25,8 @@ RUNNER_VARIABLES = ("CLIENT_NAME", "SITE_INDEX", "NUM_SITES")
 #: The client whose view is checked when nobody in particular asks.
 ANY_CLIENT = "site-1"
 
-_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+#: A variable in a text.
+VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SITE = re.compile(r"site-([1-9][0-9]*)")
 _EXPRESSION = re.compile(r"[#$](@|import\b|__)")
@@ -156,10 +157,11 @@ class _Substitution:
         return text
 
     def _text(self, text: str, path: JsonPath, *, quiet: bool, within: tuple[str, ...] = ()) -> Any:
-        whole = _VARIABLE.fullmatch(text)
+        whole = VARIABLE.fullmatch(text)
         if whole:
+            self._document.substituted.setdefault(path, whole[1])
             return self._lookup(whole[1], path, quiet=quiet, within=within)
-        return _VARIABLE.sub(
+        return VARIABLE.sub(
             lambda m: _as_text(self._lookup(m[1], path, quiet=quiet, within=within)), text
         )
 

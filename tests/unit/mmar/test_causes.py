@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One cause, one finding: what follows from a defect is not reported beside it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmar_runner.mmar.finding import did_you_mean
+
+ENVIRONMENT = "config/environment.json"
+
+
+@pytest.fixture
+def variable(mmar):
+    mmar.environment |= {"ROUNDS": 3, "LEAST": 2, "WIDTH": 4}
+    mmar.task.update(num_rounds="{ROUNDS}", min_num_clients="{LEAST}")
+    mmar.server["model_persistor"]["args"]["model"]["args"]["width"] = "{WIDTH}"
+    mmar.train["train"]["model"]["args"]["width"] = "{WIDTH}"
+    return mmar
+
+
+def test_a_missing_environment_is_said_once_and_not_with_every_variable(variable):
+    variable.environment = None
+
+    finding = variable.only()
+
+    assert (finding.code, finding.file, finding.severity) == ("MMAR102", ENVIRONMENT, "error")
+    assert "LEAST, ROUNDS, WIDTH" in finding.message
+
+
+def test_a_missing_environment_that_only_texts_need_is_a_warning(mmar):
+    mmar.environment = None
+    mmar.train["x"] = ["{A}", "{B}", "{C}"]
+
+    finding = mmar.only()
+
+    assert (finding.code, finding.severity) == ("MMAR102", "warning")
+
+
+def test_a_few_undefined_variables_are_said_where_they_stand(mmar):
+    mmar.environment = None
+    mmar.train["x"] = ["{A}", "{B}"]
+
+    assert [(f.code, f.pointer) for f in mmar.findings()] == [
+        ("MMAR301", "/x/0"),
+        ("MMAR301", "/x/1"),
+    ]
+
+
+def test_a_damaged_environment_explains_undefined_variables(variable):
+    variable.save()
+    variable.write(ENVIRONMENT, '{"ROUNDS": ')
+
+    checked = variable.check(saved=True)
+
+    assert [(f.code, f.file) for f in checked.report.findings] == [("MMAR110", ENVIRONMENT)]
+    assert checked.spec.server is None
+
+
+def test_a_wrong_value_names_the_variable_it_came_from(variable):
+    variable.environment["ROUNDS"] = "three"
+
+    finding = variable.only()
+
+    assert (finding.code, finding.pointer) == ("MMAR402", "/servers/0/num_rounds")
+    assert "{ROUNDS}" in finding.hint
+
+
+def test_an_unknown_filter_is_not_also_said_to_lack_its_counterpart(mmar):
+    mmar.client["client"]["outbound_filters"][1]["name"] = "Pakc"
+
+    assert mmar.only().code == "MMAR501"
+
+
+def test_a_foreign_job_has_no_finding_beside_that(mmar):
+    mmar.server = {"format_version": 2, "workflows": [{"nonsense": "{X}"}]}
+
+    assert [f.code for f in mmar.findings() if f.code != "MMAR301"] == ["MMAR201"]
+
+
+@pytest.mark.parametrize("change", [{"width": 5}, {"width": 4, "norm": "batch"}])
+def test_two_different_models_are_told(mmar, change):
+    mmar.train["train"]["model"]["args"] = change
+
+    finding = mmar.only()
+
+    assert (finding.code, finding.pointer) == ("MMAR623", "/train/model")
+
+
+def test_suggestions_are_near_ones_and_not_all():
+    assert did_you_mean("TorchTrainr", ["TorchTrainer", "EchoTrainer"]) == (
+        "Did you mean 'TorchTrainer'?"
+    )
+    assert did_you_mean("fedavg", ["FedAvg"]) == "Did you mean 'FedAvg'?"
+    assert did_you_mean("x", ["FedAvg"]) is None
