@@ -171,3 +171,16 @@ def test_registering_does_not_import_torch():
         "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_making_and_exporting_a_model_does_not_import_the_compiler_or_sklearn(tmp_path):
+    code = (
+        "import sys, pathlib; from mmar_runner_torch.persistor import PTFileModelPersistor;"
+        "from mmar_runner_torch.models import MLP;"
+        "build = type('B', (), {'build': lambda self: MLP(3, 2)})();"
+        "folder = pathlib.Path(sys.argv[1]); persistor = PTFileModelPersistor(build);"
+        "persistor.initial_model(folder / 'm', seed=1); persistor.export(folder / 'm', folder);"
+        "sys.exit(bool({'torch._dynamo', 'torch._inductor', 'sklearn'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert done.returncode == 0

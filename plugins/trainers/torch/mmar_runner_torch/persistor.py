@@ -11,7 +11,7 @@ import torch
 
 from mmar_runner.errors import FormatError
 from mmar_runner.interfaces.model_persistor import ModelPersistor
-from mmar_runner_torch.determinism import seed_everything, use_deterministic_algorithms
+from mmar_runner_torch.determinism import seed_everything
 from mmar_runner_torch.files import State, read_state, write_state
 from mmar_runner_torch.network import check_tensor
 
@@ -66,7 +66,6 @@ class PTFileModelPersistor(ModelPersistor):
         return file
 
     def _initial(self, seed: int) -> State:
-        use_deterministic_algorithms()
         seed_everything(seed)
         state: State = self._model.build().state_dict()
         return {name: tensor for name, tensor in state.items() if self._shares(name)}
