@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.storage.tensor_files import TensorReader
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
 
@@ -267,3 +269,74 @@ def test_an_update_that_was_finished_is_not_trained_again(start, tmp_path):
     assert back.wait() == 0
     assert back.observations(Topic.SUBMITTED, round=0)
     assert not back.observations(Topic.TRAINED)
+
+
+DOUBLES = """
+from mmar_runner.interfaces.filter import Filter
+
+class Times(Filter):
+    def __init__(self, factor):
+        self.factor = factor
+
+    def apply(self, name, tensor):
+        return tensor * tensor.dtype.type(self.factor)
+"""
+
+
+def first_value(path):
+    with TensorReader(path) as reader:
+        return float(reader.read(next(iter(reader.header.tensors)))[0])
+
+
+def filtered(tmp_path):
+    return (
+        MmarBuilder("filtered")
+        .variables(MIN_NUM_CLIENTS=1, NUM_ROUNDS=1)
+        .trainer("EchoTrainer", constant=0.0)
+        .client_filter("filters.Times", inbound=True, factor=4)
+        .client_filter("filters.Times", factor=0.5)
+        .file("custom/filters.py", DOUBLES)
+        .write(tmp_path)
+    )
+
+
+def test_filters_change_what_is_trained_and_what_leaves(start, tmp_path):
+    plain = MmarBuilder().variables(MIN_NUM_CLIENTS=1, NUM_ROUNDS=1).write(tmp_path)
+    server = start.server(plain, "--keep-models", "all")
+    client = start.client(filtered(tmp_path), server, "site-1", "--allow-byoc")
+
+    assert (client.wait(), server.wait()) == (0, 0)
+    models = tmp_path / "server" / "run_1" / "models"
+    with (
+        TensorReader(models / "round_0000.safetensors") as before,
+        TensorReader(models / "round_0001.safetensors") as after,
+    ):
+        assert before.header.tensors.keys() == after.header.tensors.keys()
+        for name in before.header.tensors:
+            np.testing.assert_array_equal(after.read(name), before.read(name) * 2)
+    # What was trained is the model as the inbound filter left it.
+    trained = client.observations(Topic.TRAINED)[0]["metrics"]["val_first_value"]
+    assert trained == 4 * first_value(models / "round_0000.safetensors")
+
+
+def test_code_of_the_mmar_is_refused_without_consent(start, tmp_path):
+    client = start.client(filtered(tmp_path), "127.0.0.1:1", "site-1")
+
+    assert client.wait() == 2
+    assert "--allow-byoc" in client.stderr
+
+
+def test_metrics_reach_the_processor_that_wants_them(start, tmp_path):
+    mmar = (
+        MmarBuilder()
+        .variables(MIN_NUM_CLIENTS=1)
+        .result_processor("MetricsProcessor", tensorboard=False)
+        .write(tmp_path)
+    )
+    server = start.server(mmar)
+    client = start.client(mmar, server, "site-1")
+
+    assert (client.wait(), server.wait()) == (0, 0), server.stderr
+    written = list((tmp_path / "server" / "run_1").rglob("*.csv"))
+    assert len(written) == 1
+    assert "val_first_value" in written[0].read_text()
