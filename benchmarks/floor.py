@@ -153,8 +153,9 @@ class FloorHandlers(grpc.GenericRpcHandler):
                     if chunk is None:
                         return
                     sink.write(chunk)
-            await context.write(b"ok")
+            # Counted first: a client that has its answer may be gone at once.
             await self._barrier.arrive()
+            await context.write(b"ok")
 
 
 class Sink:
@@ -256,20 +257,21 @@ def measure(
             shared += ["--spool", folder]
         if held:
             shared.append("--held")
-        server = _start("server", "--clients", clients, "--endpoint", endpoint, *shared)
-        port = wait_for_file(endpoint, server)
-        count = clients if processes is None else processes
-        others = [
-            _start(
-                "clients",
-                *("--target", f"127.0.0.1:{port}"),
-                *("--sessions", clients // count + (index < clients % count)),
-                *shared,
-            )
-            for index in range(count)
-        ]
-        answers = [json.loads(other.wait(timeout=600)) for other in others]
-        served = json.loads(server.wait(timeout=60))
+        running = [_start("server", "--clients", clients, "--endpoint", endpoint, *shared)]
+        [server] = running
+        try:
+            port = wait_for_file(endpoint, server)
+            count = clients if processes is None else processes
+            for index in range(count):
+                share = clients // count + (index < clients % count)
+                target = ("--target", f"127.0.0.1:{port}", "--sessions", share)
+                running.append(_start("clients", *target, *shared))
+            answers = [json.loads(other.wait(timeout=600)) for other in running[1:]]
+            served = json.loads(server.wait(timeout=60))
+        finally:
+            for process in running:
+                if process.alive:
+                    process.kill()
     return FloorResult(
         statistics.median(served["rounds"]),
         served["rounds"],
