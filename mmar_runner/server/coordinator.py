@@ -73,6 +73,7 @@ class Coordinator:
         self._observer = observer
         self._num_rounds = num_rounds
         self._last_round = last_round
+        self._recording: dict[str, asyncio.Future[int]] = {}
         self._restored: OpenRound | None = None
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -146,6 +147,7 @@ class Coordinator:
         if data is not None:
             current.inline[update.client] = InlineUpdate(recorded, self._room_for(data))
         self._last_round[update.client] = update.round
+        self._recording[update.client] = durable
         self._tell_accepted(update)
         self._handle(events.UpdateAccepted(update.client, update.round))
         return durable
@@ -184,6 +186,16 @@ class Coordinator:
     def already_counted(self, client: str, round_number: int) -> bool:
         """Whether an update of this client was accepted for that round."""
         return self._last_round.get(client) == round_number
+
+    async def until_recorded(self, client: str) -> None:
+        """Wait until the last update that was accepted of a client is durable.
+
+        Raises:
+            StorageError: It could not be recorded.
+        """
+        recording = self._recording.get(client)
+        if recording is not None:
+            await asyncio.shield(recording)
 
     def task_of(self, client: str, after_round: int) -> OpenRound | None:
         """Return the open round if a client is to work in it and was not given it yet."""

@@ -142,6 +142,8 @@ class Reception:
         begin = sender.begin
         self._check_run(begin.run_number)
         if self._coordinator.already_counted(sender.client, begin.round):
+            # The same bytes may come twice at once; no receipt precedes the record.
+            await self._coordinator.until_recorded(sender.client)
             await stream.write(UpdateReceipt(duplicate=True, round=begin.round))
             return
         self._check_invited(sender)
