@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import floor
 import ours
-from processes import Process
+from processes import Process, ProcessFailedError
 
 _LOAD_PROCESSES: Final = 2
 
@@ -200,9 +200,14 @@ def main() -> None:
     rounds = arguments.rounds or (5 if arguments.quick else None)
     plan = Plan(rounds, arguments.repeats or (1 if arguments.quick else 2))
     print(json.dumps({"case": "machine", **machine()}), flush=True)
+    failed = False
     for name in names:
-        figures = CASES[name](plan)
-        print(json.dumps({"case": name, **_rounded(figures)}), flush=True)
+        try:
+            figures = _rounded(CASES[name](plan))
+        except ProcessFailedError as error:
+            figures, failed = {"error": str(error)}, True
+        print(json.dumps({"case": name, **figures}), flush=True)
+    sys.exit(failed)
 
 
 def _median(results: list[floor.FloorResult] | list[ours.OursResult]) -> float:
