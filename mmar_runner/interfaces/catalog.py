@@ -68,7 +68,14 @@ class ComponentDescription:
         summary: One line for ``plugins list``.
         distribution: The installed distribution that registered it.
         version: That distribution's version.
-        extras: Static facts for the validator, such as ``{"memory": "O(block)"}``.
+        extras: Static facts, such as ``{"memory": "O(block)"}``. The validator knows
+            ``train_schema`` and ``train_parts`` (what the component expects in
+            config_train.json: a JSON Schema, and kinds by JSON pointer pattern),
+            ``validation_schema`` and ``validation_parts`` (config_validation.json),
+            ``topics`` (a result processor answers them), ``sends_topics`` (results are
+            sent for them), ``expects`` and ``produces`` (kinds of update, of an
+            aggregator and a trainer), ``undone_by`` and ``undoes`` (names of filters
+            that pair), ``selects_best_model`` (at most one handler does).
     """
 
     kind: ComponentKind

@@ -93,7 +93,8 @@ class ByocModules:
 
     def _no_module(self, dotted: str, package: list[str]) -> _Problem:
         near = did_you_mean(".".join(package), self._names())
-        if near is not None or len(package) == 1:
+        installed = package[0] in _TAKEN or package[0] in sys.stdlib_module_names
+        if near is not None or (len(package) == 1 and not installed):
             file = f"custom/{'/'.join(package)}.py"
             message = f"'{dotted}': there is no {file}, and no plugin offers it."
             have = f"custom/ has: {', '.join(self._names())}." if self._modules else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.build import takes_part
 from mmar_runner.mmar.declarations import is_off
+from mmar_runner.mmar.look import whole
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.components import Resolved
@@ -47,7 +48,8 @@ def _initial_model(look: Look, server: Document) -> None:
 
 
 def _server_validation(look: Look, server: Document) -> None:
-    if server.value.get("validate_every") is None or not is_off(server.get(("model_validator",))):
+    every = whole(server.value.get("validate_every"))
+    if every is None or every < 1 or not is_off(server.get(("model_validator",))):
         return
     message = "The server is to validate models, but declares no model_validator."
     hint = "Declare model_validator, or remove validate_every."

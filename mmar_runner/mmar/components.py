@@ -146,7 +146,8 @@ class Resolver:
     def _available(self, kind: ComponentKind) -> str:
         names = self._catalog.names(kind)
         words = kind.value.replace("_", " ")
-        return f"Installed {words}s: {', '.join(names)}." if names else f"No {words} is installed."
+        several = f"{words}es" if words.endswith("s") else f"{words}s"
+        return f"Installed {several}: {', '.join(names)}." if names else f"No {words} is installed."
 
     # -- by path ---------------------------------------------------------------------
 

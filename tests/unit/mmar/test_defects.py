@@ -138,6 +138,13 @@ DEFECTS = [
         {"path": "os.path.join"},
         "os.path.join",
     ),
+    client(
+        "target without port",
+        "MMAR403",
+        f"{TASK}/service/target",
+        f"{TASK}/service",
+        {"target": "localhost"},
+    ),
     server("path without class", "MMAR503", "/aggregator/path", "/aggregator", {"path": "NoSuch"}),
     server(
         "module not in custom",
