@@ -24,8 +24,8 @@ class DigitsDataset(SiteDataset):
 
     Args:
         partition: ``train`` or ``held_out``.
-        site_index: Which site, from 1.
-        num_sites: How many sites there are.
+        site_index: Which site, from 1; counted round if it is beyond ``num_sites``.
+        num_sites: How many shards there are.
         pooled: True for all sites together.
         seed: Where the cut comes from.
         held_out: The share of each class that is held out.

@@ -14,7 +14,7 @@ _SITE_ARGS: Final[dict[str, Any]] = {
         "default": "train",
     },
     "site_index": {
-        "description": "Which site's shard, from 1.",
+        "description": "Which site's shard, from 1; counted round beyond num_sites.",
         "type": "integer",
         "minimum": 1,
         "default": 1,

@@ -41,12 +41,9 @@ class SiteDataset:
 def chosen(shards: Sequence[Indices], *, site_index: int, pooled: bool) -> Indices:
     """Return the case numbers of one site, from 1, or of all sites, each once.
 
-    Raises:
-        ValueError: There is no such site.
+    A site beyond the number of shards gets one of them again: a federation that needs
+    two clients may well have three.
     """
     if pooled:
         return np.unique(np.concatenate(shards))
-    if site_index > len(shards):
-        message = f"site_index is {site_index}, but num_sites is {len(shards)}"
-        raise ValueError(message)
-    return shards[site_index - 1]
+    return shards[(site_index - 1) % len(shards)]
