@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mmar_runner.wire.stub import FederationStub, ModelCall
 
 #: Chunks handed to the worker thread at once.
-BATCH_CHUNKS: Final = 4
+BATCH_CHUNKS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 #: Chunks read from the file at once, in a worker thread.
-BATCH_CHUNKS: Final = 4
+BATCH_CHUNKS: Final = 2
 
 
 class UpdateUploads:
