@@ -88,7 +88,7 @@ def _excluded(draft: Draft) -> None:
     if path[-1] not in draft.object_at(("client",)):
         return
     value = draft.drop(path)
-    if value is None or value in aliases.EXCLUDES_NOTHING:
+    if value is None or (isinstance(value, str) and value in aliases.EXCLUDES_NOTHING):
         draft.note(path, "MMAR210", "'exclude_vars' excludes nothing and is left out.")
         return
     draft.note(path, "MMAR210", "'exclude_vars' is now the filter 'ExcludeVars'.")
