@@ -63,7 +63,9 @@ class Servicer(FederationServicer):
         if (ended := self._coordinator.outcome()) is not None:
             why = f": {ended.reason}" if ended.reason else ""
             msg = f"the run has {ended.status}{why}"
-            raise RefusedError(msg, reason="RUN_OVER")
+            # A stopped run goes on when the server is back, so its clients come again.
+            stopped = ended.status == "stopped"
+            raise RefusedError(msg, reason="SERVER_STOPPING" if stopped else "RUN_OVER")
         reply = RegisterReply()
         reply.CopyFrom(self._welcome)
         reply.token = self._members.register(request)
