@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark measures what it says; no figure is judged here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[2] / "benchmarks" / "bench.py"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def bench(*arguments):
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "--repeats", "1", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {entry.pop("case"): entry for entry in map(json.loads, done.stdout.splitlines())}
+
+
+def test_floor_and_program_stand_side_by_side():
+    figures = bench("--case", "10KB-2", "--rounds", "4")
+    assert figures["machine"]["cores"] >= 1
+    case = figures["10KB-2"]
+    for name in ("floor_s", "floor_held_s", "floor_spool_s", "ours_s", "ours_full_s"):
+        assert 0 < case[name] < 10, name
+    assert case["ratio"] == pytest.approx(case["ours_s"] / case["floor_s"], rel=0.01)
+    assert case["share"] == pytest.approx(1 / case["ratio"], rel=0.01)
+    for process in ("server", "session", "trainer"):
+        assert 10 < case["rss_mib"][process] < 500, process
+
+
+def test_an_idle_server_rests():
+    case = bench("--case", "idle-server")["idle-server"]
+    assert case["core_share"] < 0.2
+    assert case["rss_mib"]["server"] < 200
+
+
+def test_an_unknown_case_is_wrong_usage():
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "--case", "no-such-case"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "invalid choice" in done.stderr
