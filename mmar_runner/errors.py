@@ -6,7 +6,7 @@
     MmarRunnerError
     ├── UsageError                    a command was called wrongly              exit 2
     ├── MmarError
-    │   ├── MmarUnreadableError       no folder, not JSON, unsafe path          exit 2
+    │   ├── MmarUnreadableError       no folder, or none with a config/ in it   exit 2
     │   └── MmarInvalidError          the folder has findings of severity error exit 1
     ├── PluginError
     │   ├── PluginLoadError           a plugin cannot be imported or registered
