@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmar_runner.cli.logging import apply_log_levels
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
 from mmar_runner.mmar.validation import validate
 from mmar_runner.mmar.variables import ANY_CLIENT, parse_setting
@@ -79,4 +80,6 @@ def checked(
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         msg = f"{folder} has {count}; nothing was started"
         raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
+    if validation.spec is not None:
+        apply_log_levels(validation.spec.log_levels)
     return validation

@@ -145,6 +145,7 @@ class MmarSpec:
         variables: Every variable that environment.json and ``--set`` define.
         seed: ``determinism.random_seed`` of config_train.json, else 0.
         target: The ``host:port`` of the client file's service, or None.
+        log_levels: Logger name (empty for the root) to level name, of log.config.
     """
 
     name: str
@@ -159,6 +160,7 @@ class MmarSpec:
     variables: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     seed: int = 0
     target: str | None = None
+    log_levels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     def effective_digest(self, settings: Mapping[str, Any], plugins: Mapping[str, str]) -> str:
         """Return the sha256 of all that decides what a run does.

@@ -118,11 +118,12 @@ class _Check:
         self.byoc = ByocModules(self._folder)
         self.digest = digest_of(self._folder)
         self._parsed = sources.parse_files(self._folder, self.findings)
+        self._log_levels: Mapping[str, str] = {}
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
         self.byoc.report(self.findings)
-        read_levels(self._folder, self.findings)
+        self._log_levels = read_levels(self._folder, self.findings)
         look = self._look(client_name, self.findings)
         self.generation = look.files.generation
         server = look.files.server
@@ -181,4 +182,5 @@ class _Check:
             variables=files.variables.common(),
             seed=seed if isinstance(seed, int) else 0,
             target=target if isinstance(target, str) else None,
+            log_levels=self._log_levels,
         )

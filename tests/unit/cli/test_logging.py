@@ -3,7 +3,9 @@
 
 import json
 import logging
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,31 +13,9 @@ from mmar_runner.cli.logging import (
     JsonFormatter,
     apply_log_levels,
     configure_logging,
-    read_log_levels,
 )
-
-CLARA = """\
-[loggers]
-keys=root,modelLogger
-[handlers]
-keys=consoleHandler
-[formatters]
-keys=fullFormatter
-[logger_root]
-level=INFO
-handlers=consoleHandler
-[logger_modelLogger]
-level=debug
-handlers=consoleHandler
-qualname=modelLogger
-propagate=0
-[handler_consoleHandler]
-class=StreamHandler
-level=DEBUG
-args=(sys.stdout,)
-[formatter_fullFormatter]
-format=%(asctime)s - %(name)s
-"""
+from mmar_runner.cli.validated import checked
+from mmar_runner.hooks import load_plugins
 
 
 @pytest.fixture
@@ -46,45 +26,9 @@ def restored():
     root.handlers, root.level = before
 
 
-def test_only_levels_are_taken(tmp_path):
-    path = tmp_path / "log.config"
-    path.write_text(CLARA)
-    assert read_log_levels(path) == {"": logging.INFO, "modelLogger": logging.DEBUG}
-
-
-def test_an_expression_in_the_file_is_never_evaluated(tmp_path):
-    canary = tmp_path / "canary"
-    path = tmp_path / "log.config"
-    path.write_text(
-        CLARA.replace("(sys.stdout,)", f"(open({str(canary)!r}, 'w'),)").replace(
-            "class=StreamHandler", "class=__import__('os').abort"
-        )
-    )
-    assert read_log_levels(path)["modelLogger"] == logging.DEBUG
-    assert not canary.exists()
-
-
-@pytest.mark.parametrize(
-    "text", ["not an ini", "[logger_x]\nlevel=LOUD\n", "[logger_x]\nlevel=%(boom)s\n", "\x00"]
-)
-def test_a_bad_file_sets_nothing(tmp_path, text):
-    path = tmp_path / "log.config"
-    path.write_text(text)
-    assert read_log_levels(path) == {}
-
-
-def test_missing_undecodable_and_huge_files_set_nothing(tmp_path):
-    assert read_log_levels(tmp_path / "none") == {}
-    path = tmp_path / "log.config"
-    path.write_bytes(b"\xff\xfe\x00")
-    assert read_log_levels(path) == {}
-    path.write_text(CLARA + "#" * (300 << 10))
-    assert read_log_levels(path) == {}
-
-
 def test_levels_are_set_but_not_the_roots(restored):
     root = logging.getLogger().level
-    apply_log_levels({"": logging.CRITICAL, "test.of.levels": logging.ERROR})
+    apply_log_levels({"": "CRITICAL", "test.of.levels": "ERROR"})
     assert logging.getLogger("test.of.levels").level == logging.ERROR
     assert logging.getLogger().level == root
 
@@ -114,3 +58,11 @@ def test_json_messages_carry_tracebacks():
     except ValueError:
         record = logging.LogRecord("a", logging.ERROR, "f", 1, "m", None, sys.exc_info())
     assert "ValueError: invalid literal" in json.loads(JsonFormatter().format(record))["traceback"]
+
+
+def test_an_mmar_that_is_run_sets_its_levels(tmp_path):
+    mmar = tmp_path / "echo"
+    shutil.copytree(Path(__file__).resolve().parents[3] / "mmars" / "echo", mmar)
+    (mmar / "resources" / "log.config").write_text("[logger_x]\nqualname=of.an.mmar\nlevel=ERROR\n")
+    checked(mmar, load_plugins(), side="server", settings={})
+    assert logging.getLogger("of.an.mmar").level == logging.ERROR
