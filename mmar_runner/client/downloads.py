@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mmar_runner.client.model_file import IncomingModel
 from mmar_runner.client.threads import in_thread
-from mmar_runner.errors import DigestError, ProtocolError, UnreachableError
+from mmar_runner.errors import DigestError, ProtocolError, StorageError, UnreachableError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
@@ -45,11 +45,22 @@ class ReceivedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class LostModel:
+    """A round's task whose model could not be kept: the disk is full, or read-only."""
+
+    round: int
+    error: StorageError
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """No model follows: the run is over."""
 
     status: str
     reason: str
+
+
+NextTask: TypeAlias = ReceivedModel | LostModel | RunEnded
 
 
 class ModelDownloads:
@@ -69,38 +80,40 @@ class ModelDownloads:
         self._incoming: IncomingModel | None = None
         self._held: _HeldCall | None = None
 
-    async def next_task(self, after_round: int) -> ReceivedModel | RunEnded:
+    async def next_task(self, after_round: int, after_attempt: int = 0) -> ReceivedModel | RunEnded:
         """Wait for the next task and receive its model.
 
         Args:
             after_round: The round whose task this client has, or had, last; -1 before
                 the first.
+            after_attempt: The attempt of that round that it was given.
 
         Raises:
             RefusedError: The server refused for good.
-            StorageError: The model cannot be written.
         """
         try:
             return await self._connection.call(
-                lambda stub, token: self._receive(stub, token, after_round)
+                lambda stub, token: self._receive(stub, token, (after_round, after_attempt))
             )
         finally:
             self._forget()
 
-    async def _receive(
-        self, stub: FederationStub, token: str, after_round: int
-    ) -> ReceivedModel | RunEnded:
+    async def _receive(self, stub: FederationStub, token: str, after_round: int) -> NextTask:
         if self._held is None:
             self._held = _HeldCall(stub.get_model(self._request(token, after_round)))
         try:
             header = await self._held.header()
             if header.HasField("end"):
                 return RunEnded(header.end.status, header.end.reason)
+            self._connection.latest_round = header.round
             return await self._take(header, self._held.items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
             self.close()
             raise UnreachableError(error.message) from error
+        except StorageError as error:
+            self.close()  # the rest of this model would come first
+            return LostModel(header.round, error)
         except BaseException:
             self.close()
             raise
@@ -111,17 +124,12 @@ class ModelDownloads:
             self._held.call.cancel()
             self._held = None
 
-    def _request(self, token: str, after_round: int) -> GetModelRequest:
-        partial = self._incoming
-        if partial is None:
-            return GetModelRequest(token=token, after_round=after_round)
-        # The task was delivered once already, so it is asked for by the round before.
-        return GetModelRequest(
-            token=token,
-            after_round=min(after_round, partial.round - 1),
-            offset=partial.offset,
-            sha256=partial.sha256,
-        )
+    def _request(self, token: str, after: tuple[int, int]) -> GetModelRequest:
+        request = GetModelRequest(token=token, after_round=after[0], after_attempt=after[1])
+        if self._incoming is not None:
+            request.offset = self._incoming.offset
+            request.sha256 = self._incoming.sha256
+        return request
 
     async def _take(self, header: ModelHeader, items: AsyncIterator[ModelItem]) -> ReceivedModel:
         started = time.monotonic()

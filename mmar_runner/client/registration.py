@@ -49,6 +49,9 @@ class Connection:
         settings: Whom to call, as whom.
         session_key: By which the server knows this client again.
         observer: Sees when nobody answers, and when the client is registered.
+
+    Attributes:
+        latest_round: The latest round whose model the server has sent; -1 before.
     """
 
     def __init__(self, settings: SessionSettings, session_key: bytes, observer: Observer) -> None:
@@ -60,6 +63,7 @@ class Connection:
         self._outage = Outage(settings.target, observer)
         self._registration: RegisterReply | None = None
         self._registering = asyncio.Lock()
+        self.latest_round = -1
 
     @property
     def registration(self) -> RegisterReply:
@@ -143,8 +147,11 @@ class Connection:
                 return  # another call has done it
             before = self.registration.run_number
             reply = self._accept(await self._retried(self._register_once))
-        if reply.run_number != before:
-            msg = f"the server has opened run {reply.run_number}; run {before} is over"
+        # A server whose workspace was deleted counts runs, and rounds, from the beginning.
+        went_back = 0 <= reply.current_round < self.latest_round
+        if reply.run_number != before or went_back:
+            self.latest_round = -1
+            msg = f"the server has opened another run; the run {before} it knew is over"
             raise RunReplacedError(msg)
 
     async def _register_once(self) -> RegisterReply:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.downloads import ModelDownloads, ReceivedModel, RunEnded
+from mmar_runner.client.downloads import LostModel, ModelDownloads, RunEnded
 from mmar_runner.client.races import end
 from mmar_runner.client.submission import Submission
 from mmar_runner.errors import StorageError, TaskError
@@ -14,6 +14,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
+    from mmar_runner.client.downloads import NextTask, ReceivedModel
     from mmar_runner.client.heartbeat import Heartbeat
     from mmar_runner.client.local_work import LocalWork
     from mmar_runner.client.registration import Connection
@@ -60,8 +61,9 @@ class ClientRounds:
         after = await self._resubmit(mmar_digest)
         receiving = asyncio.create_task(self._downloads.next_task(after))
         try:
-            while isinstance(task := await receiving, ReceivedModel):
-                receiving = asyncio.create_task(self._downloads.next_task(task.round))
+            while not isinstance(task := await receiving, RunEnded):
+                following = self._downloads.next_task(task.round, task.attempt)
+                receiving = asyncio.create_task(following)
                 await self._unless_over(task, receiving)
             return task
         finally:
@@ -74,10 +76,11 @@ class ClientRounds:
         pending = self._files.pending(mmar_digest=mmar_digest)
         if pending is None:
             return -1
-        return pending.round if await self._submission.submit(pending) else -1
+        refusal = await self._submission.submit(pending)
+        return pending.round if refusal is None else -1
 
     async def _unless_over(
-        self, task: ReceivedModel, receiving: asyncio.Task[ReceivedModel | RunEnded]
+        self, task: ReceivedModel | LostModel, receiving: asyncio.Task[NextTask]
     ) -> None:
         """Do a task, but stop if the run ends meanwhile."""
         doing = asyncio.create_task(self._do(task))
@@ -91,19 +94,23 @@ class ClientRounds:
         finally:
             await end(doing)
 
-    async def _do(self, task: ReceivedModel) -> None:
+    async def _do(self, task: ReceivedModel | LostModel) -> None:
+        if isinstance(task, LostModel):
+            error = task.error
+            await self._submission.report_failure(task.round, error.reason, error.message)
+            return
         self._tell(Topic.TRAINING, round=task.round)
         self._heartbeat.tell(ClientState.CLIENT_STATE_TRAINING, task.round)
         try:
             update = await self._work.perform(task)
         except (TaskError, StorageError) as error:
-            await self._submission.report_failure(task.round, error.reason, error.message)
+            await self._submission.report_failure(task, error.reason, error.message)
         else:
-            await self._submit(update)
+            await self._submit(task, update)
         finally:
             self._heartbeat.tell(ClientState.CLIENT_STATE_IDLE, task.round)
 
-    async def _submit(self, update: PendingUpdate) -> None:
+    async def _submit(self, task: ReceivedModel, update: PendingUpdate) -> None:
         self._tell(
             Topic.TRAINED,
             round=update.round,
@@ -113,7 +120,10 @@ class ClientRounds:
         )
         self._submitting = True
         try:
-            await self._submission.submit(update)
+            refusal = await self._submission.submit(update)
+            if refusal is not None and refusal.reason == "DIGEST":
+                # Damaged every time on its way: the server has not counted a failure.
+                await self._submission.report_failure(task, refusal.reason, refusal.message)
         finally:
             self._submitting = False
 
@@ -121,7 +131,7 @@ class ClientRounds:
         self._observer.observe(Observation(topic, facts))
 
 
-def _is_end(receiving: asyncio.Task[ReceivedModel | RunEnded]) -> bool:
+def _is_end(receiving: asyncio.Task[NextTask]) -> bool:
     """Whether the run is over, or its server unwilling: no further task will come."""
     if not receiving.done() or receiving.cancelled():
         return False

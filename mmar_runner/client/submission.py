@@ -15,6 +15,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ResultReply, ResultRequest
 
 if TYPE_CHECKING:
+    from mmar_runner.client.downloads import ReceivedModel
     from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate, RunFiles
     from mmar_runner.interfaces.observer import Observer
@@ -44,11 +45,11 @@ class Submission:
         self._observer = observer
         self._uploads = UpdateUploads(connection)
 
-    async def submit(self, update: PendingUpdate) -> bool:
+    async def submit(self, update: PendingUpdate) -> RefusedError | None:
         """Send an update until it is receipted or refused, and forget it then.
 
         Returns:
-            Whether it was receipted.
+            The refusal, or None if it was receipted.
 
         Raises:
             StorageError: Its file cannot be read.
@@ -61,7 +62,7 @@ class Submission:
             self._tell(
                 Topic.REFUSED, round=update.round, reason=error.reason, message=error.message
             )
-            return False
+            return error
         self._files.state.acknowledge(update.update_id)
         self._files.forget_pending()
         self._tell(
@@ -71,16 +72,16 @@ class Submission:
             seconds=time.monotonic() - begun,
             duplicate=receipt.duplicate,
         )
-        return True
+        return None
 
     def close(self) -> None:
         """Give up the call that is kept for the next update."""
         self._uploads.close()
 
-    async def report_failure(self, round_number: int, reason: str, message: str) -> None:
+    async def report_failure(self, task: ReceivedModel, reason: str, message: str) -> None:
         """Tell observer and server that a task cannot be done."""
-        self._tell(Topic.TASK_FAILED, round=round_number, reason=reason, message=message)
-        await self._uploads.report_failure(round_number, reason, message)
+        self._tell(Topic.TASK_FAILED, round=task.round, reason=reason, message=message)
+        await self._uploads.report_failure(task, reason, message)
 
     async def _send(self, update: PendingUpdate) -> UpdateReceipt:
         path = self._files.folder / update.file

@@ -28,6 +28,7 @@ from mmar_runner.wire.messages import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.client.downloads import ReceivedModel
     from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate
     from mmar_runner.wire.stub import FederationStub, UpdateCall
@@ -89,14 +90,15 @@ class UpdateUploads:
         self._idle = call
         return receipt
 
-    async def report_failure(self, round_number: int, reason: str, message: str) -> None:
+    async def report_failure(self, task: ReceivedModel, reason: str, message: str) -> None:
         """Tell the server that a task cannot be done.
 
         A server that has gone on to another round does not mind.
         """
         failure = TaskFailure(
             run_number=self._connection.registration.run_number,
-            round=round_number,
+            round=task.round,
+            attempt=task.attempt,
             reason=reason,
             message=message,
         )

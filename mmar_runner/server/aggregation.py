@@ -61,6 +61,7 @@ def aggregate(
     destination: Path,
     *,
     durable: bool,
+    spare: Path | None = None,
 ) -> tuple[str, list[float]]:
     """Combine updates into the next model file.
 
@@ -70,6 +71,7 @@ def aggregate(
         updates: In the order of client names.
         destination: Where the result goes; it appears whole or not at all.
         durable: Whether the result is on disk before this returns.
+        spare: A file that may be written over for it.
 
     Returns:
         The result's sha256 (hex) and the weights that were used, in order.
@@ -83,7 +85,8 @@ def aggregate(
         if aggregator.needs_measure:
             walk.measure()
         tensors = [(t.name, t.dtype, t.shape) for t in model.header.tensors.values()]
-        with TensorWriter(destination, tensors, model.header.metadata, durable=durable) as writer:
+        metadata = model.header.metadata
+        with TensorWriter(destination, tensors, metadata, durable=durable, recycle=spare) as writer:
             for name, block in walk.results():
                 writer.write(name, block)
             return writer.commit(), weights.tolist()

@@ -116,6 +116,7 @@ class RoundCloser:
             [Update(u.contribution, partial(self._open, current, u)) for u in updates],
             destination,
             durable=self.settings.durability is Durability.FULL,
+            spare=self.models.spare(),
         )
         return ModelFile.load(destination, sha256), weights
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,12 +19,12 @@ from mmar_runner.errors import DiskFullError, MmarRunnerError, RefusedError
 from mmar_runner.federation import actions, events
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.server.open_round import InlineUpdate, Invitation, OpenRound
+from mmar_runner.server.open_round import InlineUpdate, OpenRound
 from mmar_runner.server.record import Kind
 from mmar_runner.wire.messages import RunEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from mmar_runner.federation.round_machine import RoundMachine
     from mmar_runner.interfaces.observer import Observer
@@ -82,14 +83,17 @@ class Coordinator:
         self._tasks: set[asyncio.Task[None]] = set()
         self._inline_bytes = 0
         self._said = ""
+        self._announced = False
         self.ended: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self.round: OpenRound | None = None
 
     # What the world tells
 
-    def restore(self, accepted: Sequence[tuple[AcceptedUpdate, int]]) -> None:
-        """Take back the updates that an earlier process accepted for the first round."""
-        restored = OpenRound(0, self._model, 0.0)
+    def restore(
+        self, accepted: Iterable[tuple[AcceptedUpdate, int]], rejected: Iterable[dict[str, Any]]
+    ) -> None:
+        """Take back what an earlier process accepted and refused in the first round."""
+        restored = OpenRound(0, self._model, 0.0, rejected=list(rejected))
         for update, seq in accepted:
             restored.accepted[update.client] = update
             if update.inline:
@@ -160,11 +164,21 @@ class Coordinator:
         current.refused[update_id] = error
         self._reject(current, Kind.UPDATE_REFUSED, client, error.reason, error.message)
 
-    def task_failed(self, client: str, round_number: int, reason: str, message: str) -> None:
-        """A client says that it cannot do its task."""
+    async def task_failed(
+        self, client: str, round_number: int, attempt: int, reason: str, message: str
+    ) -> None:
+        """A client says that it cannot do its task; return once that is on record.
+
+        An attempt that has failed before, or was accepted, is not counted again.
+
+        Raises:
+            RefusedError: ROUND_MISMATCH.
+            StorageError: It cannot be recorded.
+        """
         current = self.require_round(round_number)
-        if client in current.invited:
-            self._reject(current, Kind.TASK_FAILED, client, reason, message)
+        if current.invited.get(client) == attempt:
+            recorded = self._reject(current, Kind.TASK_FAILED, client, reason, message)
+            await asyncio.wrap_future(recorded, loop=self._loop)
 
     # What the world asks
 
@@ -197,28 +211,37 @@ class Coordinator:
         if recording is not None:
             await asyncio.shield(recording)
 
-    def task_of(self, client: str, after_round: int) -> OpenRound | None:
-        """Return the open round if a client is to work in it and was not given it yet."""
+    def task_of(self, client: str, after: tuple[int, int]) -> OpenRound | None:
+        """Return the open round if a client is to work in it.
+
+        Args:
+            client: Who asks.
+            after: The round and attempt that it was given last.
+        """
         current = self.round
         if current is None or current.closing:
             return None
-        invitation = current.invited.get(client)
-        if invitation is None or not _is_new(current, invitation, after_round):
+        attempt = current.invited.get(client)
+        if attempt is None or (current.number, attempt) <= after:
             return None
-        invitation.delivered = True
         return current
 
     async def changed(self) -> None:
         """Wait until a round opens, a client is invited, or the run ends."""
         await self._changed.wait()
 
+    def announce(self) -> None:
+        """The run's end is on record: from now on clients are told."""
+        self._announced = True
+        self._notify()
+
     def outcome(self) -> RunEnd | None:
-        """Return how the run has ended, or None while it goes on.
+        """Return how the run has ended, or None while nobody may be told.
 
         Raises:
             RefusedError: SERVER_STOPPING; the run will go on, but not here and now.
         """
-        if not self.ended.done():
+        if not self._announced:
             return None
         status, reason = self.ended.result()
         if status == "stopped":
@@ -264,8 +287,11 @@ class Coordinator:
         opened = OpenRound(number, self._model, self._loop.time())
         if self._restored is not None:
             opened.accepted, opened.inline = self._restored.accepted, self._restored.inline
+            opened.rejected = self._restored.rejected
             self._restored = None
-        opened.invited = {c: Invitation() for c in participants if c not in opened.accepted}
+        failures = Counter(entry["client"] for entry in opened.rejected)
+        waiting = [client for client in participants if client not in opened.accepted]
+        opened.invited = {client: 1 + failures[client] for client in waiting}
         self._inline_bytes = 0
         self.round = opened
         facts = {"round": number, "participants": list(participants)}
@@ -278,7 +304,7 @@ class Coordinator:
 
     def _invite(self, client: str, attempt: int) -> None:
         if self.round is not None and client not in self.round.accepted:
-            self.round.invited[client] = Invitation(attempt)
+            self.round.invited[client] = attempt
             self._notify()
 
     async def _close(self) -> None:
@@ -303,18 +329,19 @@ class Coordinator:
 
     def _reject(
         self, current: OpenRound, kind: Kind, client: str, reason: str, message: str
-    ) -> None:
+    ) -> Future[int]:
         current.invited.pop(client, None)
         facts = {"client": client, "round": current.number, "reason": reason, "message": message}
         current.rejected.append({"client": client, "reason": f"{reason}: {message}"})
-        self._journal.append(kind, facts).add_done_callback(self._recorded)
+        recorded = self._journal.append(kind, facts)
+        recorded.add_done_callback(self._recorded)
         self._observe(Topic.UPDATE_REFUSED, **facts)
         self._handle(events.UpdateFailed(client, current.number, f"{reason}: {message}"))
+        return recorded
 
     def _finish(self, status: str, reason: str) -> None:
         if not self.ended.done():
             self.ended.set_result((status, reason))
-            self._notify()
 
     # Small helpers
 
@@ -371,9 +398,3 @@ class Coordinator:
 
     def _observe(self, topic: Topic, **data: Any) -> None:
         self._observer.observe(Observation(topic, data))
-
-
-def _is_new(current: OpenRound, invitation: Invitation, after_round: int) -> bool:
-    if current.number > after_round:
-        return True
-    return current.number == after_round and invitation.attempt > 1 and not invitation.delivered

@@ -61,29 +61,46 @@ class Downloads:
         if request.model_id:
             model = await asyncio.to_thread(self._models.by_id, request.model_id)
             header = ModelHeader(round=-1, total_bytes=model.size, sha256=model.sha256)
-            async for item in _model(header, model, request):
+            async for item in self._model(header, model, request):
                 yield item
             return
-        after = request.after_round
+        after = (request.after_round, request.after_attempt)
         newest = self._newest[client] = object()
         while (current := await self._next_task(client, after, newest)) is not None:
             header = ModelHeader(
                 round=current.number,
                 total_bytes=current.model.size,
                 sha256=current.model.sha256,
-                attempt=current.invited[client].attempt,
+                attempt=current.invited[client],
             )
-            async for item in _model(header, current.model, request):
+            after = (header.round, header.attempt)
+            async for item in self._model(header, current.model, request):
                 yield item
-            after = current.number
             request = GetModelRequest()  # only the first transfer can be a resumed one
         if self._newest.get(client) is newest:
             yield ModelHeader(end=self._coordinator.outcome())
             self._note_end(client)
 
-    async def _next_task(self, client: str, after: int, mine: object) -> OpenRound | None:
+    async def _model(
+        self, header: ModelHeader, model: ModelFile, request: GetModelRequest
+    ) -> AsyncIterator[SentModelItem]:
+        """Yield a header and what is to follow it; a transfer that broke off goes on."""
+        if model.inline is not None:
+            header.inline = model.inline
+            yield header
+            return
+        if request.sha256 == model.sha256 and request.offset <= model.size:
+            header.offset = request.offset
+        with self._models.reading(model):
+            yield header
+            async for chunk in _chunks(model, header.offset):
+                yield chunk
+
+    async def _next_task(
+        self, client: str, after: tuple[int, int], mine: object
+    ) -> OpenRound | None:
         """Wait for a task; None once the run is over or a newer stream has taken over."""
-        while not self._coordinator.ended.done() and self._newest.get(client) is mine:
+        while self._newest.get(client) is mine and self._coordinator.outcome() is None:
             if (current := self._coordinator.task_of(client, after)) is not None:
                 return current
             await self._coordinator.changed()
@@ -106,21 +123,6 @@ class Downloads:
     def _note_end(self, client: str) -> None:
         self._end_told.add(client)
         self._told.set()
-
-
-async def _model(
-    header: ModelHeader, model: ModelFile, request: GetModelRequest
-) -> AsyncIterator[SentModelItem]:
-    """Yield a header and what is to follow it; a transfer that broke off goes on."""
-    if model.inline is not None:
-        header.inline = model.inline
-        yield header
-        return
-    if request.sha256 == model.sha256 and request.offset <= model.size:
-        header.offset = request.offset
-    yield header
-    async for chunk in _chunks(model, header.offset):
-        yield chunk
 
 
 async def _chunks(model: ModelFile, offset: int) -> AsyncIterator[SentModelItem]:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from mmar_runner.storage.tensor_files import sha256_file
 from mmar_runner.wire.limits import INLINE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mmar_runner.server.workspace import RunFolder
@@ -54,6 +57,8 @@ class ModelStore:
     def __init__(self, folder: RunFolder, *, keep: int | None) -> None:
         self._folder = folder
         self._keep = None if keep is None else max(keep, 1)
+        self._readers: Counter[str] = Counter()
+        self._spare = folder.models / ".spare"
 
     def adopt(self, round_number: int, sha256: str | None) -> tuple[ModelFile, ModelSchema]:
         """Take the model file of a round as the current one.
@@ -77,14 +82,39 @@ class ModelStore:
             raise DigestError(msg, hint="restore the file, or start a new run with --new-run")
         return ModelFile.load(path, found), ModelSchema.from_header(read_header(path))
 
+    @contextmanager
+    def reading(self, model: ModelFile) -> Iterator[None]:
+        """Keep a model's bytes as they are while they are sent."""
+        self._readers[model.path.name] += 1
+        try:
+            yield
+        finally:
+            self._readers[model.path.name] -= 1
+
     def discard_older(self, round_number: int) -> None:
-        """Delete round models that are older than the newest few."""
+        """Delete round models that are older than the newest few.
+
+        One that nobody reads and that has no second name stays as a spare: to write
+        over a file is many times faster than to write a new one.
+        """
         if self._keep is None:
             return
         oldest = self._folder.model(round_number - self._keep + 1).name
         for path in self._folder.models.glob("round_*.safetensors"):
-            if path.name < oldest:
-                path.unlink(missing_ok=True)
+            if path.name >= oldest:
+                continue
+            if self._readers[path.name] or path.stat().st_nlink > 1:
+                path.unlink()
+            else:
+                path.replace(self._spare)
+
+    def spare(self) -> Path | None:
+        """Return a file that may be written over, or None."""
+        return self._spare if self._spare.exists() else None
+
+    def close(self) -> None:
+        """Delete the spare file."""
+        self._spare.unlink(missing_ok=True)
 
     def publish(self, round_number: int, name: str) -> Path:
         """Make a round's model also available under a name, without copying it."""

@@ -15,19 +15,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Invitation:
-    """A client that is asked to work in the round.
-
-    Attributes:
-        attempt: 1, or more if its task is given again.
-        delivered: Whether the model was sent for this attempt.
-    """
-
-    attempt: int = 1
-    delivered: bool = False
-
-
-@dataclass(slots=True)
 class OpenRound:
     """One open round.
 
@@ -35,7 +22,8 @@ class OpenRound:
         number: The round.
         model: What clients receive.
         opened_at: On the server's clock, in seconds.
-        invited: Clients that are asked and have not answered.
+        invited: Clients that are asked and have not answered, and their attempt: 1, or
+            more if a task is given again.
         accepted: Accepted updates by client; inline bytes or journal number beside it.
         refused: The refusal of an update, by its update id, for those who send it again.
         rejected: Entries of the summary.
@@ -45,7 +33,7 @@ class OpenRound:
     number: int
     model: ModelFile
     opened_at: float
-    invited: dict[str, Invitation] = field(default_factory=dict)
+    invited: dict[str, int] = field(default_factory=dict)
     accepted: dict[str, AcceptedUpdate] = field(default_factory=dict)
     inline: dict[str, InlineUpdate] = field(default_factory=dict)
     refused: dict[str, MmarRunnerError] = field(default_factory=dict)

@@ -26,17 +26,11 @@ from mmar_runner.errors import (
 )
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.record import AcceptedUpdate
+from mmar_runner.server.streaming import ChunkReceiver
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.update_check import check_update
-from mmar_runner.wire.limits import CHUNK_BYTES, UPLOAD_WINDOW_CHUNKS
-from mmar_runner.wire.messages import (
-    TaskFailure,
-    UpdateBegin,
-    UpdateCommit,
-    UpdateCredit,
-    UpdateReady,
-    UpdateReceipt,
-)
+from mmar_runner.wire.limits import INLINE_BYTES
+from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,26 +39,28 @@ if TYPE_CHECKING:
     from mmar_runner.server.members import Members
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
-    from mmar_runner.storage.spool_file import SpoolFile
-    from mmar_runner.wire.codec import Chunk
     from mmar_runner.wire.server import UpdateStream
 
 _T = TypeVar("_T")
 
 #: Uploads that may stream at once; the others wait for their turn.
 _BULK_UPLOADS: Final = 4
-#: Chunks that one worker call writes.
-_BATCH_CHUNKS: Final = UPLOAD_WINDOW_CHUNKS // 2
-#: Seconds in which a sender must send at least one chunk.
-_CHUNK_SECONDS: Final = 60.0
 #: Metrics one update may report, and the length of a name.
 _MAX_METRICS: Final = 256
 _MAX_METRIC_NAME: Final = 128
+#: Letters of a client's reason and explanation that are kept.
+_MAX_REASON: Final = 64
+_MAX_MESSAGE: Final = 2000
 #: The largest number of samples that is believed.
 _MAX_SAMPLES: Final = 1e15
 
 #: What says that the update itself is bad, whoever sends it and however often.
-_UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError, DigestError)
+_UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError)
+#: The reasons that say so; others mean that it came too late, or damaged.
+_UNUSABLE_REASONS: Final = {
+    *(error.default_reason for error in _UNUSABLE),
+    *("WEIGHT", "KIND", "METRICS", "TOO_LARGE"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,7 @@ class Reception:
                     now = asyncio.get_running_loop().time()
                     await self._take(_Sender(client, begin, now), stream)
                 case TaskFailure() as failure:
-                    self._note_failure(failure)
+                    await self._note_failure(failure)
                     await stream.write(UpdateReceipt(round=failure.round))
                 case _:
                     msg = "an update begins with Begin or TaskFailure"
@@ -132,33 +128,31 @@ class Reception:
         """Wait for the disk."""
         await asyncio.to_thread(self._disk.shutdown)
 
-    def _note_failure(self, failure: TaskFailure) -> None:
+    async def _note_failure(self, failure: TaskFailure) -> None:
         client = self._members.authenticate(failure.token).name
         self._check_run(failure.run_number)
-        message = failure.message[:2000]
-        self._coordinator.task_failed(client, failure.round, failure.reason[:64], message)
+        reason, message = failure.reason[:_MAX_REASON], failure.message[:_MAX_MESSAGE]
+        await self._coordinator.task_failed(client, failure.round, failure.attempt, reason, message)
 
     async def _take(self, sender: _Sender, stream: UpdateStream) -> None:
         begin = sender.begin
         self._check_run(begin.run_number)
-        if self._coordinator.already_counted(sender.client, begin.round):
-            # The same bytes may come twice at once; no receipt precedes the record.
-            await self._coordinator.until_recorded(sender.client)
-            await stream.write(UpdateReceipt(duplicate=True, round=begin.round))
-            return
-        self._check_invited(sender)
-        try:
-            _check_announcement(begin, self._schema)
-            if begin.inline:
-                durable = self._accept_inline(sender)
-            else:
-                durable = await self._exclusively(sender, stream)
-        except (*_UNUSABLE, RefusedError) as error:
-            if not isinstance(error, RefusedError) or error.reason in _UNUSABLE_REASONS:
-                self._coordinator.update_refused(sender.client, begin.update_id, error)
-            raise
-        await durable
-        await stream.write(UpdateReceipt(round=begin.round))
+        duplicate = self._coordinator.already_counted(sender.client, begin.round)
+        if not duplicate:
+            self._check_invited(sender)
+            try:
+                _check_announcement(begin, self._schema)
+                if begin.inline:
+                    self._accept_inline(sender)
+                else:
+                    duplicate = not await self._exclusively(sender, stream)
+            except (*_UNUSABLE, RefusedError) as error:
+                if error.reason in _UNUSABLE_REASONS:
+                    self._coordinator.update_refused(sender.client, begin.update_id, error)
+                raise
+        # The same bytes may come twice at once; no receipt precedes the record.
+        await self._coordinator.until_recorded(sender.client)
+        await stream.write(UpdateReceipt(duplicate=duplicate, round=begin.round))
 
     def _check_run(self, run_number: int) -> None:
         if run_number != self._run_number:
@@ -179,15 +173,19 @@ class Reception:
 
     # Small updates
 
-    def _accept_inline(self, sender: _Sender) -> asyncio.Future[int]:
+    def _accept_inline(self, sender: _Sender) -> None:
         data = sender.begin.inline
         _check_bytes(data, sender.begin, self._schema)
-        return self._accept(sender, sender.begin.sha256, data)
+        self._accept(sender, sender.begin.sha256, data)
 
     # Large updates
 
-    async def _exclusively(self, sender: _Sender, stream: UpdateStream) -> asyncio.Future[int]:
-        """Receive a large update; a newer attempt of the same client ends an older one."""
+    async def _exclusively(self, sender: _Sender, stream: UpdateStream) -> bool:
+        """Receive a large update; a newer attempt of the same client ends an older one.
+
+        Returns:
+            False if the older attempt was counted meanwhile.
+        """
         task = asyncio.current_task()
         older = self._receiving.get(sender.client)
         if older is not None:
@@ -197,12 +195,15 @@ class Reception:
             self._receiving[sender.client] = task
         try:
             async with self._turns:
-                return await self._spooled(sender, stream)
+                if self._coordinator.already_counted(sender.client, sender.begin.round):
+                    return False
+                await self._spooled(sender, stream)
+                return True
         finally:
             if self._receiving.get(sender.client) is task:
                 del self._receiving[sender.client]
 
-    async def _spooled(self, sender: _Sender, stream: UpdateStream) -> asyncio.Future[int]:
+    async def _spooled(self, sender: _Sender, stream: UpdateStream) -> None:
         begin = sender.begin
         file = await self._run(
             self._spool.open,
@@ -213,48 +214,21 @@ class Reception:
             self._schema,
         )
         try:
-            await stream.write(UpdateReady(offset=file.offset, credits=UPLOAD_WINDOW_CHUNKS))
-            digest = await self._receive_chunks(sender, stream, file)
+            renew = partial(self._members.renew, sender.client)
+            digest = await ChunkReceiver(stream, file, self._disk, renew).receive()
             self._coordinator.require_round(begin.round)
             await self._run(file.commit, digest, self._durable)
-        except _UNUSABLE:
+        except (*_UNUSABLE, DigestError):
             await self._run(file.discard)
             raise
         finally:
             await self._run(file.close)
-        return self._accept(sender, digest, None)
-
-    async def _receive_chunks(self, sender: _Sender, stream: UpdateStream, file: SpoolFile) -> str:
-        """Write chunks as they come; return the sha256 that the sender commits to.
-
-        One batch is written while the next arrives. What is outstanding is always
-        less than the window, so a sender without credits is never waited for.
-        """
-        batch: list[Chunk] = []
-        writing: asyncio.Future[int] | None = None
-        while True:
-            item = await _read(stream)
-            if isinstance(item, UpdateCommit):
-                break
-            if not isinstance(item, (bytes, memoryview)) or not 0 < len(item) <= CHUNK_BYTES:
-                msg = f"an update consists of chunks of 1 to {CHUNK_BYTES} bytes and a Commit"
-                raise ProtocolError(msg)
-            batch.append(item)
-            if writing is None or writing.done() or len(batch) >= _BATCH_CHUNKS:
-                if writing is not None:
-                    await stream.write(UpdateCredit(credits=await writing))
-                self._members.renew(sender.client)
-                writing = self._run(_write_batch, file, batch)
-                batch = []
-        if writing is not None:
-            await writing
-        await self._run(_write_batch, file, batch)
-        return item.sha256
+        self._accept(sender, digest, None)
 
     def _run(self, call: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
         return asyncio.get_running_loop().run_in_executor(self._disk, partial(call, *args))
 
-    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> asyncio.Future[int]:
+    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> None:
         begin = sender.begin
         update = AcceptedUpdate(
             client=sender.client,
@@ -269,29 +243,7 @@ class Reception:
             seconds_upload=asyncio.get_running_loop().time() - sender.began,
             inline=data is not None,
         )
-        return self._coordinator.update_accepted(update, data)
-
-
-#: Refusals that mean the client's work is not usable, not that it came too late.
-_UNUSABLE_REASONS: Final = {"WEIGHT", "KIND", "METRICS", "TOO_LARGE"}
-
-
-async def _read(stream: UpdateStream) -> object:
-    try:
-        async with asyncio.timeout(_CHUNK_SECONDS):
-            item = await stream.read()
-    except TimeoutError:
-        msg = f"nothing of the update came in {_CHUNK_SECONDS:g} s"
-        raise RefusedError(msg, reason="TOO_SLOW", hint="send it again; it goes on") from None
-    if item is None:
-        msg = "the update ended before its Commit"
-        raise ProtocolError(msg)
-    return item
-
-
-def _write_batch(file: SpoolFile, batch: list[Chunk]) -> int:
-    file.write_many(batch)
-    return len(batch)
+        self._coordinator.update_accepted(update, data)
 
 
 def _check_announcement(begin: UpdateBegin, schema: ModelSchema) -> None:
@@ -306,6 +258,9 @@ def _check_announcement(begin: UpdateBegin, schema: ModelSchema) -> None:
         if len(metrics) > _MAX_METRICS or any(len(n) > _MAX_METRIC_NAME for n in metrics):
             msg = f"more than {_MAX_METRICS} metrics, or a name over {_MAX_METRIC_NAME} letters"
             raise RefusedError(msg, reason="METRICS")
+    if len(begin.inline) > INLINE_BYTES:
+        msg = f"an update of more than {INLINE_BYTES} bytes is sent in chunks"
+        raise RefusedError(msg, reason="TOO_LARGE")
     limit = schema.data_bytes + schema.header_limit
     if begin.total_bytes > limit:
         msg = f"an update of {begin.total_bytes} bytes; this model's have at most {limit}"

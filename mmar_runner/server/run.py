@@ -115,7 +115,7 @@ class _Run:
             if server.model_validator is None or not server.validate_every
             else ServerValidator(settings, folder, server.model_validator)
         )
-        spool = Spool(folder.updates)
+        self._spool = spool = Spool(folder.updates)
         best = BestModel(
             components.selector, start_round=server.start_round, best=opened.state.best
         )
@@ -211,8 +211,9 @@ class _Run:
 
     def _restore(self) -> None:
         state = self._opened.state
-        if state.accepted:
-            self._coordinator.restore(list(state.accepted.values()))
+        self._spool.keep_only([state.round])
+        if state.accepted or state.rejected:
+            self._coordinator.restore(state.accepted.values(), state.rejected)
         self._members.restore(state.clients.values())
         self._members.start_sweeping()
         self._coordinator.begin()
@@ -263,6 +264,7 @@ class _Run:
         summary = self._summary.write(status, reason, wall_seconds=wall, final=final)
         record = {"status": status, "reason": reason, "wall_seconds": round(wall, 6)}
         await asyncio.wrap_future(self._opened.journal.append(Kind.RUN_ENDED, record))
+        self._coordinator.announce()
         self._events.emit(EventType.END_RUN, status=status, reason=reason)
         folder = self._opened.folder.path
         data = {**record, "run_folder": str(folder)}
@@ -281,6 +283,8 @@ class _Run:
         self._members.close()
         await self._reception.close()
         await self._results.close()
+        self._spool.close()
+        self._opened.models.close()
         if self._validator is not None:
             await self._validator.close()
         await self._events.close()

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/mmar_runner/wire/proto/federated_training.proto\x12\x0emmar_runner.v1\"{\n\x0fRegisterRequest\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\x12\x13\n\x0bsession_key\x18\x02 \x01(\x0c\x12\x11\n\ttask_name\x18\x03 \x01(\t\x12\x13\n\x0bmmar_digest\x18\x04 \x01(\t\x12\x16\n\x0erunner_version\x18\x05 \x01(\t\"\xe0\x01\n\rRegisterReply\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrun_number\x18\x02 \x01(\r\x12\x0c\n\x04seed\x18\x03 \x01(\x03\x12\x12\n\nnum_rounds\x18\x04 \x01(\x05\x12\x13\n\x0bstart_round\x18\x05 \x01(\x05\x12\x15\n\rlease_seconds\x18\x06 \x01(\x01\x12\x15\n\rresult_topics\x18\x07 \x03(\t\x12\x1a\n\x12server_mmar_digest\x18\x08 \x01(\t\x12\x14\n\x0cinline_bytes\x18\t \x01(\r\x12\x15\n\rcurrent_round\x18\n \x01(\x05\"-\n\x0bQuitRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07\x63omment\x18\x02 \x01(\t\"\x0b\n\tQuitReply\"\\\n\x10HeartbeatRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.mmar_runner.v1.ClientState\x12\r\n\x05round\x18\x03 \x01(\x05\">\n\x0eHeartbeatReply\x12\x15\n\rlease_seconds\x18\x01 \x01(\x01\x12\x15\n\rcurrent_round\x18\x02 \x01(\x05\"g\n\x0fGetModelRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_round\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"\x97\x01\n\x0bModelHeader\x12\r\n\x05round\x18\x01 \x01(\x05\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0e\n\x06inline\x18\x05 \x01(\x0c\x12#\n\x03\x65nd\x18\x06 \x01(\x0b\x32\x16.mmar_runner.v1.RunEnd\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\"(\n\x06RunEnd\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"R\n\tModelPart\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.mmar_runner.v1.ModelHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xb5\x03\n\x0bUpdateBegin\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrun_number\x18\x02 \x01(\r\x12\r\n\x05round\x18\x03 \x01(\x05\x12\x13\n\x0b\x62\x61se_sha256\x18\x04 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x05 \x01(\x04\x12\x11\n\tupdate_id\x18\x06 \x01(\t\x12\x13\n\x0bnum_samples\x18\x07 \x01(\x01\x12\x0c\n\x04kind\x18\x08 \x01(\t\x12\x39\n\x07metrics\x18\t \x03(\x0b\x32(.mmar_runner.v1.UpdateBegin.MetricsEntry\x12?\n\nvalidation\x18\n \x03(\x0b\x32+.mmar_runner.v1.UpdateBegin.ValidationEntry\x12\x15\n\rseconds_train\x18\x0b \x01(\x01\x12\x0e\n\x06inline\x18\x0c \x01(\x0c\x12\x0e\n\x06sha256\x18\r \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x31\n\x0fValidationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x1e\n\x0cUpdateCommit\x12\x0e\n\x06sha256\x18\x01 \x01(\t\"`\n\x0bTaskFailure\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrun_number\x18\x02 \x01(\r\x12\r\n\x05round\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"\xb2\x01\n\nUpdatePart\x12,\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x1b.mmar_runner.v1.UpdateBeginH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12.\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x1c.mmar_runner.v1.UpdateCommitH\x00\x12.\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1b.mmar_runner.v1.TaskFailureH\x00\x42\x06\n\x04part\".\n\x0bUpdateReady\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0f\n\x07\x63redits\x18\x02 \x01(\r\"\x1f\n\x0cUpdateCredit\x12\x0f\n\x07\x63redits\x18\x01 \x01(\r\"1\n\rUpdateReceipt\x12\x11\n\tduplicate\x18\x01 \x01(\x08\x12\r\n\x05round\x18\x02 \x01(\x05\"\xa6\x01\n\x0bUpdateReply\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.mmar_runner.v1.UpdateReadyH\x00\x12.\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x1c.mmar_runner.v1.UpdateCreditH\x00\x12\x30\n\x07receipt\x18\x03 \x01(\x0b\x32\x1d.mmar_runner.v1.UpdateReceiptH\x00\x42\x07\n\x05reply*v\n\x0b\x43lientState\x12\x18\n\x14\x43LIENT_STATE_UNKNOWN\x10\x00\x12\x15\n\x11\x43LIENT_STATE_IDLE\x10\x01\x12\x19\n\x15\x43LIENT_STATE_TRAINING\x10\x02\x12\x1b\n\x17\x43LIENT_STATE_VALIDATING\x10\x03\x32\x85\x03\n\x11\x46\x65\x64\x65ratedTraining\x12J\n\x08Register\x12\x1f.mmar_runner.v1.RegisterRequest\x1a\x1d.mmar_runner.v1.RegisterReply\x12>\n\x04Quit\x12\x1b.mmar_runner.v1.QuitRequest\x1a\x19.mmar_runner.v1.QuitReply\x12M\n\tHeartbeat\x12 .mmar_runner.v1.HeartbeatRequest\x1a\x1e.mmar_runner.v1.HeartbeatReply\x12H\n\x08GetModel\x12\x1f.mmar_runner.v1.GetModelRequest\x1a\x19.mmar_runner.v1.ModelPart0\x01\x12K\n\x0cSubmitUpdate\x12\x1a.mmar_runner.v1.UpdatePart\x1a\x1b.mmar_runner.v1.UpdateReply(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/mmar_runner/wire/proto/federated_training.proto\x12\x0emmar_runner.v1\"{\n\x0fRegisterRequest\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\x12\x13\n\x0bsession_key\x18\x02 \x01(\x0c\x12\x11\n\ttask_name\x18\x03 \x01(\t\x12\x13\n\x0bmmar_digest\x18\x04 \x01(\t\x12\x16\n\x0erunner_version\x18\x05 \x01(\t\"\xe0\x01\n\rRegisterReply\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrun_number\x18\x02 \x01(\r\x12\x0c\n\x04seed\x18\x03 \x01(\x03\x12\x12\n\nnum_rounds\x18\x04 \x01(\x05\x12\x13\n\x0bstart_round\x18\x05 \x01(\x05\x12\x15\n\rlease_seconds\x18\x06 \x01(\x01\x12\x15\n\rresult_topics\x18\x07 \x03(\t\x12\x1a\n\x12server_mmar_digest\x18\x08 \x01(\t\x12\x14\n\x0cinline_bytes\x18\t \x01(\r\x12\x15\n\rcurrent_round\x18\n \x01(\x05\"-\n\x0bQuitRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07\x63omment\x18\x02 \x01(\t\"\x0b\n\tQuitReply\"\\\n\x10HeartbeatRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.mmar_runner.v1.ClientState\x12\r\n\x05round\x18\x03 \x01(\x05\">\n\x0eHeartbeatReply\x12\x15\n\rlease_seconds\x18\x01 \x01(\x01\x12\x15\n\rcurrent_round\x18\x02 \x01(\x05\"~\n\x0fGetModelRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_round\x18\x02 \x01(\x05\x12\x15\n\rafter_attempt\x18\x06 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"\x97\x01\n\x0bModelHeader\x12\r\n\x05round\x18\x01 \x01(\x05\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0e\n\x06inline\x18\x05 \x01(\x0c\x12#\n\x03\x65nd\x18\x06 \x01(\x0b\x32\x16.mmar_runner.v1.RunEnd\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\"(\n\x06RunEnd\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"R\n\tModelPart\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.mmar_runner.v1.ModelHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xb5\x03\n\x0bUpdateBegin\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrun_number\x18\x02 \x01(\r\x12\r\n\x05round\x18\x03 \x01(\x05\x12\x13\n\x0b\x62\x61se_sha256\x18\x04 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x05 \x01(\x04\x12\x11\n\tupdate_id\x18\x06 \x01(\t\x12\x13\n\x0bnum_samples\x18\x07 \x01(\x01\x12\x0c\n\x04kind\x18\x08 \x01(\t\x12\x39\n\x07metrics\x18\t \x03(\x0b\x32(.mmar_runner.v1.UpdateBegin.MetricsEntry\x12?\n\nvalidation\x18\n \x03(\x0b\x32+.mmar_runner.v1.UpdateBegin.ValidationEntry\x12\x15\n\rseconds_train\x18\x0b \x01(\x01\x12\x0e\n\x06inline\x18\x0c \x01(\x0c\x12\x0e\n\x06sha256\x18\r \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x31\n\x0fValidationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x1e\n\x0cUpdateCommit\x12\x0e\n\x06sha256\x18\x01 \x01(\t\"q\n\x0bTaskFailure\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrun_number\x18\x02 \x01(\r\x12\r\n\x05round\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\"\xb2\x01\n\nUpdatePart\x12,\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x1b.mmar_runner.v1.UpdateBeginH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12.\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x1c.mmar_runner.v1.UpdateCommitH\x00\x12.\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1b.mmar_runner.v1.TaskFailureH\x00\x42\x06\n\x04part\".\n\x0bUpdateReady\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0f\n\x07\x63redits\x18\x02 \x01(\r\"\x1f\n\x0cUpdateCredit\x12\x0f\n\x07\x63redits\x18\x01 \x01(\r\"1\n\rUpdateReceipt\x12\x11\n\tduplicate\x18\x01 \x01(\x08\x12\r\n\x05round\x18\x02 \x01(\x05\"\xa6\x01\n\x0bUpdateReply\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.mmar_runner.v1.UpdateReadyH\x00\x12.\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x1c.mmar_runner.v1.UpdateCreditH\x00\x12\x30\n\x07receipt\x18\x03 \x01(\x0b\x32\x1d.mmar_runner.v1.UpdateReceiptH\x00\x42\x07\n\x05reply*v\n\x0b\x43lientState\x12\x18\n\x14\x43LIENT_STATE_UNKNOWN\x10\x00\x12\x15\n\x11\x43LIENT_STATE_IDLE\x10\x01\x12\x19\n\x15\x43LIENT_STATE_TRAINING\x10\x02\x12\x1b\n\x17\x43LIENT_STATE_VALIDATING\x10\x03\x32\x85\x03\n\x11\x46\x65\x64\x65ratedTraining\x12J\n\x08Register\x12\x1f.mmar_runner.v1.RegisterRequest\x1a\x1d.mmar_runner.v1.RegisterReply\x12>\n\x04Quit\x12\x1b.mmar_runner.v1.QuitRequest\x1a\x19.mmar_runner.v1.QuitReply\x12M\n\tHeartbeat\x12 .mmar_runner.v1.HeartbeatRequest\x1a\x1e.mmar_runner.v1.HeartbeatReply\x12H\n\x08GetModel\x12\x1f.mmar_runner.v1.GetModelRequest\x1a\x19.mmar_runner.v1.ModelPart0\x01\x12K\n\x0cSubmitUpdate\x12\x1a.mmar_runner.v1.UpdatePart\x1a\x1b.mmar_runner.v1.UpdateReply(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEBEGIN_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_UPDATEBEGIN_VALIDATIONENTRY']._loaded_options = None
   _globals['_UPDATEBEGIN_VALIDATIONENTRY']._serialized_options = b'8\001'
-  _globals['_CLIENTSTATE']._serialized_start=2074
-  _globals['_CLIENTSTATE']._serialized_end=2192
+  _globals['_CLIENTSTATE']._serialized_start=2114
+  _globals['_CLIENTSTATE']._serialized_end=2232
   _globals['_REGISTERREQUEST']._serialized_start=67
   _globals['_REGISTERREQUEST']._serialized_end=190
   _globals['_REGISTERREPLY']._serialized_start=193
@@ -50,33 +50,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEARTBEATREPLY']._serialized_start=573
   _globals['_HEARTBEATREPLY']._serialized_end=635
   _globals['_GETMODELREQUEST']._serialized_start=637
-  _globals['_GETMODELREQUEST']._serialized_end=740
-  _globals['_MODELHEADER']._serialized_start=743
-  _globals['_MODELHEADER']._serialized_end=894
-  _globals['_RUNEND']._serialized_start=896
-  _globals['_RUNEND']._serialized_end=936
-  _globals['_MODELPART']._serialized_start=938
-  _globals['_MODELPART']._serialized_end=1020
-  _globals['_UPDATEBEGIN']._serialized_start=1023
-  _globals['_UPDATEBEGIN']._serialized_end=1460
-  _globals['_UPDATEBEGIN_METRICSENTRY']._serialized_start=1363
-  _globals['_UPDATEBEGIN_METRICSENTRY']._serialized_end=1409
-  _globals['_UPDATEBEGIN_VALIDATIONENTRY']._serialized_start=1411
-  _globals['_UPDATEBEGIN_VALIDATIONENTRY']._serialized_end=1460
-  _globals['_UPDATECOMMIT']._serialized_start=1462
-  _globals['_UPDATECOMMIT']._serialized_end=1492
-  _globals['_TASKFAILURE']._serialized_start=1494
-  _globals['_TASKFAILURE']._serialized_end=1590
-  _globals['_UPDATEPART']._serialized_start=1593
-  _globals['_UPDATEPART']._serialized_end=1771
-  _globals['_UPDATEREADY']._serialized_start=1773
-  _globals['_UPDATEREADY']._serialized_end=1819
-  _globals['_UPDATECREDIT']._serialized_start=1821
-  _globals['_UPDATECREDIT']._serialized_end=1852
-  _globals['_UPDATERECEIPT']._serialized_start=1854
-  _globals['_UPDATERECEIPT']._serialized_end=1903
-  _globals['_UPDATEREPLY']._serialized_start=1906
-  _globals['_UPDATEREPLY']._serialized_end=2072
-  _globals['_FEDERATEDTRAINING']._serialized_start=2195
-  _globals['_FEDERATEDTRAINING']._serialized_end=2584
+  _globals['_GETMODELREQUEST']._serialized_end=763
+  _globals['_MODELHEADER']._serialized_start=766
+  _globals['_MODELHEADER']._serialized_end=917
+  _globals['_RUNEND']._serialized_start=919
+  _globals['_RUNEND']._serialized_end=959
+  _globals['_MODELPART']._serialized_start=961
+  _globals['_MODELPART']._serialized_end=1043
+  _globals['_UPDATEBEGIN']._serialized_start=1046
+  _globals['_UPDATEBEGIN']._serialized_end=1483
+  _globals['_UPDATEBEGIN_METRICSENTRY']._serialized_start=1386
+  _globals['_UPDATEBEGIN_METRICSENTRY']._serialized_end=1432
+  _globals['_UPDATEBEGIN_VALIDATIONENTRY']._serialized_start=1434
+  _globals['_UPDATEBEGIN_VALIDATIONENTRY']._serialized_end=1483
+  _globals['_UPDATECOMMIT']._serialized_start=1485
+  _globals['_UPDATECOMMIT']._serialized_end=1515
+  _globals['_TASKFAILURE']._serialized_start=1517
+  _globals['_TASKFAILURE']._serialized_end=1630
+  _globals['_UPDATEPART']._serialized_start=1633
+  _globals['_UPDATEPART']._serialized_end=1811
+  _globals['_UPDATEREADY']._serialized_start=1813
+  _globals['_UPDATEREADY']._serialized_end=1859
+  _globals['_UPDATECREDIT']._serialized_start=1861
+  _globals['_UPDATECREDIT']._serialized_end=1892
+  _globals['_UPDATERECEIPT']._serialized_start=1894
+  _globals['_UPDATERECEIPT']._serialized_end=1943
+  _globals['_UPDATEREPLY']._serialized_start=1946
+  _globals['_UPDATEREPLY']._serialized_end=2112
+  _globals['_FEDERATEDTRAINING']._serialized_start=2235
+  _globals['_FEDERATEDTRAINING']._serialized_end=2624
 # @@protoc_insertion_point(module_scope)

@@ -87,18 +87,20 @@ class HeartbeatReply(_message.Message):
     def __init__(self, lease_seconds: _Optional[float] = ..., current_round: _Optional[int] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
-    __slots__ = ("token", "after_round", "offset", "sha256", "model_id")
+    __slots__ = ("token", "after_round", "after_attempt", "offset", "sha256", "model_id")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     AFTER_ROUND_FIELD_NUMBER: _ClassVar[int]
+    AFTER_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     token: str
     after_round: int
+    after_attempt: int
     offset: int
     sha256: str
     model_id: str
-    def __init__(self, token: _Optional[str] = ..., after_round: _Optional[int] = ..., offset: _Optional[int] = ..., sha256: _Optional[str] = ..., model_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, token: _Optional[str] = ..., after_round: _Optional[int] = ..., after_attempt: _Optional[int] = ..., offset: _Optional[int] = ..., sha256: _Optional[str] = ..., model_id: _Optional[str] = ...) -> None: ...
 
 class ModelHeader(_message.Message):
     __slots__ = ("round", "total_bytes", "sha256", "offset", "inline", "end", "attempt")
@@ -185,18 +187,20 @@ class UpdateCommit(_message.Message):
     def __init__(self, sha256: _Optional[str] = ...) -> None: ...
 
 class TaskFailure(_message.Message):
-    __slots__ = ("token", "run_number", "round", "reason", "message")
+    __slots__ = ("token", "run_number", "round", "reason", "message", "attempt")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     round: int
     reason: str
     message: str
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    attempt: int
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class UpdatePart(_message.Message):
     __slots__ = ("begin", "data", "commit", "failure")
