@@ -49,6 +49,7 @@ class LostModel:
     """A round's task whose model could not be kept: the disk is full, or read-only."""
 
     round: int
+    attempt: int
     error: StorageError
 
 
@@ -60,7 +61,8 @@ class RunEnded:
     reason: str
 
 
-NextTask: TypeAlias = ReceivedModel | LostModel | RunEnded
+RoundTask: TypeAlias = ReceivedModel | LostModel
+NextTask: TypeAlias = RoundTask | RunEnded
 
 
 class ModelDownloads:
@@ -80,7 +82,7 @@ class ModelDownloads:
         self._incoming: IncomingModel | None = None
         self._held: _HeldCall | None = None
 
-    async def next_task(self, after_round: int, after_attempt: int = 0) -> ReceivedModel | RunEnded:
+    async def next_task(self, after_round: int, after_attempt: int = 0) -> NextTask:
         """Wait for the next task and receive its model.
 
         Args:
@@ -98,9 +100,9 @@ class ModelDownloads:
         finally:
             self._forget()
 
-    async def _receive(self, stub: FederationStub, token: str, after_round: int) -> NextTask:
+    async def _receive(self, stub: FederationStub, token: str, after: tuple[int, int]) -> NextTask:
         if self._held is None:
-            self._held = _HeldCall(stub.get_model(self._request(token, after_round)))
+            self._held = _HeldCall(stub.get_model(self._request(token, after)))
         try:
             header = await self._held.header()
             if header.HasField("end"):
@@ -113,7 +115,7 @@ class ModelDownloads:
             raise UnreachableError(error.message) from error
         except StorageError as error:
             self.close()  # the rest of this model would come first
-            return LostModel(header.round, error)
+            return LostModel(header.round, header.attempt, error)
         except BaseException:
             self.close()
             raise

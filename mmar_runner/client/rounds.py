@@ -14,7 +14,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
-    from mmar_runner.client.downloads import NextTask, ReceivedModel
+    from mmar_runner.client.downloads import NextTask, ReceivedModel, RoundTask
     from mmar_runner.client.heartbeat import Heartbeat
     from mmar_runner.client.local_work import LocalWork
     from mmar_runner.client.registration import Connection
@@ -79,9 +79,7 @@ class ClientRounds:
         refusal = await self._submission.submit(pending)
         return pending.round if refusal is None else -1
 
-    async def _unless_over(
-        self, task: ReceivedModel | LostModel, receiving: asyncio.Task[NextTask]
-    ) -> None:
+    async def _unless_over(self, task: RoundTask, receiving: asyncio.Task[NextTask]) -> None:
         """Do a task, but stop if the run ends meanwhile."""
         doing = asyncio.create_task(self._do(task))
         try:
@@ -94,10 +92,10 @@ class ClientRounds:
         finally:
             await end(doing)
 
-    async def _do(self, task: ReceivedModel | LostModel) -> None:
+    async def _do(self, task: RoundTask) -> None:
         if isinstance(task, LostModel):
-            error = task.error
-            await self._submission.report_failure(task.round, error.reason, error.message)
+            lost = task.error
+            await self._submission.report_failure(task, lost.reason, lost.message)
             return
         self._tell(Topic.TRAINING, round=task.round)
         self._heartbeat.tell(ClientState.CLIENT_STATE_TRAINING, task.round)

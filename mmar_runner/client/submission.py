@@ -15,7 +15,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ResultReply, ResultRequest
 
 if TYPE_CHECKING:
-    from mmar_runner.client.downloads import ReceivedModel
+    from mmar_runner.client.downloads import RoundTask
     from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate, RunFiles
     from mmar_runner.interfaces.observer import Observer
@@ -78,7 +78,7 @@ class Submission:
         """Give up the call that is kept for the next update."""
         self._uploads.close()
 
-    async def report_failure(self, task: ReceivedModel, reason: str, message: str) -> None:
+    async def report_failure(self, task: RoundTask, reason: str, message: str) -> None:
         """Tell observer and server that a task cannot be done."""
         self._tell(Topic.TASK_FAILED, round=task.round, reason=reason, message=message)
         await self._uploads.report_failure(task, reason, message)

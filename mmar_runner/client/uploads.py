@@ -28,7 +28,7 @@ from mmar_runner.wire.messages import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmar_runner.client.downloads import ReceivedModel
+    from mmar_runner.client.downloads import RoundTask
     from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate
     from mmar_runner.wire.stub import FederationStub, UpdateCall
@@ -90,7 +90,7 @@ class UpdateUploads:
         self._idle = call
         return receipt
 
-    async def report_failure(self, task: ReceivedModel, reason: str, message: str) -> None:
+    async def report_failure(self, task: RoundTask, reason: str, message: str) -> None:
         """Tell the server that a task cannot be done.
 
         A server that has gone on to another round does not mind.

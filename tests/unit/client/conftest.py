@@ -64,6 +64,7 @@ class ScriptedServer(FederationServicer):
         self.duplicate = False
         self.token = "token-0"
         self.run_number = 1
+        self.current_round = 0
         self.registrations = []
         self.held = bytearray()
         self.updates = {}
@@ -92,6 +93,7 @@ class ScriptedServer(FederationServicer):
             lease_seconds=self.lease,
             inline_bytes=self.inline_bytes,
             result_topics=self.result_topics,
+            current_round=self.current_round,
         )
 
     def check(self, token):
@@ -111,23 +113,30 @@ class ScriptedServer(FederationServicer):
         self.check(request.token)
         self.requests.append(request)
         self.asked.put_nowait(request)
-        later = [(r, m) for r, m in self.models if r > request.after_round]
+        after, offer = request.after_round, (request.sha256, request.offset)
+        while (found := await self.next_model(after)) is not None:
+            after, model = found
+            async for item in self.sent(after, model, *offer):
+                yield item
+            offer = ("", 0)
+        yield ModelHeader(end=self.end)
+
+    async def next_model(self, after):
+        """Return the next model once the ones before were answered."""
         async with self.changed:
-            # The next model is there once the one before was answered.
             await self.changed.wait_for(
-                lambda: all(r in self.answered for r, _ in self.models if r <= request.after_round)
+                lambda: all(r in self.answered for r, _ in self.models if r <= after)
             )
-        if not later:
-            yield ModelHeader(end=self.end)
-            return
-        number, model = later[0]
+        return next(((r, m) for r, m in self.models if r > after), None)
+
+    async def sent(self, number, model, known, offset):
         digest = sha256(model).hexdigest()
         header = ModelHeader(round=number, total_bytes=len(model), sha256=digest, attempt=1)
         if len(model) <= self.inline_bytes:
             header.inline = model
             yield header
             return
-        header.offset = request.offset if request.sha256 == digest else 0
+        header.offset = offset if known == digest else 0
         yield header
         for sent, start in enumerate(range(header.offset, len(model), CHUNK)):
             if self.break_after == sent:
@@ -141,25 +150,28 @@ class ScriptedServer(FederationServicer):
             self.changed.notify_all()
 
     async def submit_update(self, stream):
-        first = await stream.read()
-        self.check(first.token)
-        if isinstance(first, TaskFailure):
-            self.failures.append(first)
+        while (first := await stream.read()) is not None:
+            self.check(first.token)
+            if isinstance(first, TaskFailure):
+                self.failures.append(first)
+                await stream.write(UpdateReceipt(round=first.round))
+            else:
+                assert isinstance(first, UpdateBegin)
+                self.begins.append(first)
+                await self.take(stream, first)
             await self.answer(first.round)
-            return
-        assert isinstance(first, UpdateBegin)
-        self.begins.append(first)
+
+    async def take(self, stream, begin):
         if self.refuse_upload is not None:
             reason, self.refuse_upload = self.refuse_upload, None
             if reason not in {"TOO_MANY_UPLOADS", "DIGEST"}:
-                await self.answer(first.round)
+                await self.answer(begin.round)
             raise RefusedError(f"refused with {reason}", reason=reason)
-        if first.inline:
-            self.updates[first.round] = bytes(first.inline)
+        if begin.inline:
+            self.updates[begin.round] = bytes(begin.inline)
         else:
-            await self.receive(stream, first)
-        await self.answer(first.round)
-        await stream.write(UpdateReceipt(round=first.round, duplicate=self.duplicate))
+            await self.receive(stream, begin)
+        await stream.write(UpdateReceipt(round=begin.round, duplicate=self.duplicate))
 
     async def receive(self, stream, begin):
         await stream.write(UpdateReady(offset=len(self.held), credits=2))

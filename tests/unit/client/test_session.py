@@ -59,20 +59,22 @@ async def test_large_models_and_updates_stream(server, serving, session):
     assert server.updates == {0: large + b"!", 1: large[:-5] + b"!"}
 
 
-async def test_the_next_model_is_asked_for_while_the_last_is_trained(
-    server, serving, session, trainers
-):
-    server.models = [(0, b"first"), (1, b"second")]
-    trainers.may_end.clear()
-    async with serving():
-        running = asyncio.create_task(session())
-        await trainers.started.wait()
-        await server.asked.get()
-        await server.asked.get()
-        trainers.may_end.set()
-        await running
+async def test_one_call_brings_every_model_and_one_takes_every_update(server, serving, session):
+    server.models = [(0, b"first"), (1, model(3)), (2, b"third")]
+    submitted = server.submit_update
+    calls = []
 
-    assert [request.after_round for request in server.requests] == [-1, 0, 1]
+    async def counted(stream):
+        calls.append(stream)
+        await submitted(stream)
+
+    server.submit_update = counted
+    async with serving():
+        await session()
+
+    assert [request.after_round for request in server.requests] == [-1]
+    assert len(calls) == 1
+    assert sorted(server.updates) == [0, 1, 2]
 
 
 async def test_a_broken_download_goes_on_where_it_was(server, serving, session):
@@ -394,3 +396,44 @@ async def test_model_files_are_reused(server, serving, session, settings):
         "update.safetensors",
     ]
     assert server.updates[4] == bytes([4]) * 6 + b"!"
+
+
+async def test_a_server_that_lost_its_memory_is_begun_with_anew(server, serving, session, trainers):
+    server.models = [(0, b"a"), (1, b"b"), (2, b"c")]
+    server.lease = 0.1  # the heartbeat is what meets the other run
+    train = trainers.train
+    forgotten = asyncio.Event()
+
+    async def forgets_in_round_1(task):
+        if task.round == 1 and not forgotten.is_set():
+            forgotten.set()
+            server.token = "another"
+            server.answered.clear()
+            await asyncio.Event().wait()
+        return await train(task)
+
+    trainers.train = forgets_in_round_1
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert len(server.registrations) == 2
+    assert [task.round for task, _ in trainers.tasks] == [0, 0, 1, 2]
+
+
+async def test_a_model_that_cannot_be_kept_fails_its_task_only(
+    server, serving, session, settings, recorder
+):
+    server.models = [(0, model(2)), (1, b"second")]
+    slot = settings.workspace / "run_1" / "model_0.safetensors"
+    slot.mkdir(parents=True)
+    async with serving():
+        running = asyncio.create_task(session())
+        await server.asked.get()
+        await server.asked.get()  # the next task is asked for
+        slot.rmdir()
+        outcome = await running
+
+    assert outcome.status == "finished"
+    assert server.failures[0].reason == "STORAGE"
+    assert server.updates == {1: b"second!"}
