@@ -99,7 +99,10 @@ class _GrpcUpdateStream(UpdateStream):
         self._context = context
 
     async def read(self) -> UpdateItem | None:
-        item = await self._context.read()
+        try:
+            item = await self._context.read()
+        except grpc.aio.BaseError:
+            return None  # the server was stopped while a session kept its call for later
         return None if item is grpc.aio.EOF else item
 
     async def write(self, item: ReplyItem) -> None:
