@@ -90,9 +90,11 @@ def test_an_unfinished_run_of_another_mmar_is_not_touched(tmp_path: Path) -> Non
 def test_a_finished_run_is_followed_by_the_next(tmp_path: Path) -> None:
     alone = {"NUM_ROUNDS": 1, "MIN_NUM_CLIENTS": 1, "MODEL_MB": 0.01}
     for number in (1, 2):
-        with RunningServer(ECHO, tmp_path / "ws", variables=alone) as server:
-            with RunningClient(ECHO, server.address(), "site-1", tmp_path / "c"):
-                assert server.wait() == 0, server.stderr
+        with (
+            RunningServer(ECHO, tmp_path / "ws", variables=alone) as server,
+            RunningClient(ECHO, server.address(), "site-1", tmp_path / "c"),
+        ):
+            assert server.wait() == 0, server.stderr
         assert server.summary(number)["status"] == "finished"
 
 

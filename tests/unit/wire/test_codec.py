@@ -74,5 +74,9 @@ def test_every_part_of_a_stream_comes_back() -> None:
         TaskFailure(round=2, reason="TASK_FAILED", message="why"),
     ):
         assert codec.decode_update_part(codec.encode_update_part(item)) == item
-    for reply in (UpdateReady(offset=5, credits=8), UpdateCredit(credits=4), UpdateReceipt(round=1)):
+    for reply in (
+        UpdateReady(offset=5, credits=8),
+        UpdateCredit(credits=4),
+        UpdateReceipt(round=1),
+    ):
         assert codec.decode_reply(codec.encode_reply(reply)) == reply
