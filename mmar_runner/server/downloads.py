@@ -13,8 +13,9 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError
+from mmar_runner.server.windows import SharedWindow
 from mmar_runner.wire.codec import FramedBuffer
-from mmar_runner.wire.limits import CHUNK_BYTES
+from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Downloads:
         self._coordinator = coordinator
         self._members = members
         self._models = models
+        self._window = SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
         self._newest: dict[str, object] = {}
         self._end_told: set[str] = set()
         self._told = asyncio.Event()
@@ -91,9 +93,9 @@ class Downloads:
             return
         if request.sha256 == model.sha256 and request.offset <= model.size:
             header.offset = request.offset
-        with self._models.reading(model):
+        with self._models.reading(model), self._window.user():
             yield header
-            async for chunk in _chunks(model, header.offset):
+            async for chunk in _chunks(model, header.offset, self._window):
                 yield chunk
 
     async def _next_task(
@@ -125,18 +127,23 @@ class Downloads:
         self._told.set()
 
 
-async def _chunks(model: ModelFile, offset: int) -> AsyncIterator[SentModelItem]:
+async def _chunks(
+    model: ModelFile, offset: int, window: SharedWindow
+) -> AsyncIterator[SentModelItem]:
+    """Yield the file's bytes in chunks as large as the share of the memory allows."""
     descriptor = os.open(model.path, os.O_RDONLY | os.O_CLOEXEC)
-    buffer = FramedBuffer(CHUNK_BYTES)
+    buffer = FramedBuffer(window.share)
     try:
         while offset < model.size:
+            if len(buffer.payload) != window.share:
+                buffer = FramedBuffer(window.share)
             count = _read_cached(descriptor, buffer, offset)
             if count is None:
                 count = await asyncio.to_thread(os.preadv, descriptor, [buffer.payload], offset)
             if not count:
                 msg = f"{model.path} became shorter while it was sent"
                 raise StorageError(msg, reason="INTERNAL")
-            yield buffer if count == CHUNK_BYTES else bytes(buffer.payload[:count])
+            yield buffer if count == len(buffer.payload) else bytes(buffer.payload[:count])
             offset += count
     finally:
         os.close(descriptor)

@@ -27,9 +27,10 @@ from mmar_runner.errors import (
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.record import AcceptedUpdate
 from mmar_runner.server.streaming import ChunkReceiver
+from mmar_runner.server.windows import SharedWindow
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.update_check import check_update
-from mmar_runner.wire.limits import INLINE_BYTES
+from mmar_runner.wire.limits import INLINE_BYTES, UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 #: Uploads that may stream at once; the others wait for their turn.
-_BULK_UPLOADS: Final = 4
+_BULK_UPLOADS: Final = 64
+#: Threads that write, hash and check.
+_DISK_THREADS: Final = 4
 #: Metrics one update may report, and the length of a name.
 _MAX_METRICS: Final = 256
 _MAX_METRIC_NAME: Final = 128
@@ -101,7 +104,8 @@ class Reception:
         self._durable = durability is Durability.FULL
         self._run_number = run_number
         self._turns = asyncio.Semaphore(_BULK_UPLOADS)
-        self._disk = ThreadPoolExecutor(_BULK_UPLOADS, thread_name_prefix="spool")
+        self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
+        self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="spool")
         self._receiving: dict[str, asyncio.Task[None]] = {}
 
     async def submit(self, stream: UpdateStream) -> None:
@@ -215,7 +219,8 @@ class Reception:
         )
         try:
             renew = partial(self._members.renew, sender.client)
-            digest = await ChunkReceiver(stream, file, self._disk, renew).receive()
+            receiver = ChunkReceiver(stream, file, self._disk, window=self._window, progress=renew)
+            digest = await receiver.receive()
             self._coordinator.require_round(begin.round)
             await self._run(file.commit, digest, self._durable)
         except (*_UNUSABLE, DigestError):

@@ -6,46 +6,53 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import ProtocolError, RefusedError
-from mmar_runner.wire.limits import CHUNK_BYTES, UPLOAD_WINDOW_CHUNKS
+from mmar_runner.errors import MmarRunnerError, ProtocolError, RefusedError
+from mmar_runner.wire.limits import CHUNK_BYTES
 from mmar_runner.wire.messages import UpdateCommit, UpdateCredit, UpdateReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from mmar_runner.server.windows import SharedWindow
     from mmar_runner.storage.spool_file import SpoolFile
     from mmar_runner.wire.codec import Chunk
     from mmar_runner.wire.server import UpdateStream
 
-#: Chunks that one worker call writes.
-_BATCH_CHUNKS: Final = UPLOAD_WINDOW_CHUNKS // 2
 #: Seconds in which a sender must send at least one chunk.
 _CHUNK_SECONDS: Final = 60.0
 
 
 class ChunkReceiver:
-    """Receives one update; one batch is written while the next arrives.
+    """Receives one update: what has arrived is written while more arrives.
 
-    What is outstanding is always less than the window, so a sender without credits is
-    never waited for.
+    The sender may have as many chunks under way as its share of the window; credits
+    are given back as chunks are written.
 
     Args:
         stream: Where the chunks come from and the credits go.
         file: Where they are written.
         disk: Threads that may wait for the disk.
+        window: Chunks that all senders together may have under way.
         progress: Called for every batch.
     """
 
     def __init__(
-        self, stream: UpdateStream, file: SpoolFile, disk: Executor, progress: Callable[[], None]
+        self,
+        stream: UpdateStream,
+        file: SpoolFile,
+        disk: Executor,
+        *,
+        window: SharedWindow,
+        progress: Callable[[], None],
     ) -> None:
         self._stream = stream
         self._file = file
         self._disk = disk
+        self._window = window
         self._progress = progress
-        self._batch: list[Chunk] = []
-        self._writing: asyncio.Future[int] | None = None
+        self._outstanding = 0
+        self._arrived: asyncio.Queue[Chunk | UpdateCommit | MmarRunnerError] = asyncio.Queue()
 
     async def receive(self) -> str:
         """Take chunks until the Commit and return the sha256 that it names.
@@ -55,41 +62,63 @@ class ChunkReceiver:
             RefusedError: TOO_SLOW.
             StorageError: The bytes are not usable, or cannot be written.
         """
-        ready = UpdateReady(offset=self._file.offset, credits=UPLOAD_WINDOW_CHUNKS)
-        await self._stream.write(ready)
+        with self._window.user():
+            self._outstanding = self._window.share
+            ready = UpdateReady(offset=self._file.offset, credits=self._outstanding)
+            await self._stream.write(ready)
+            reading = asyncio.create_task(self._read_all())
+            try:
+                return await self._write_all()
+            finally:
+                reading.cancel()
+                await asyncio.wait({reading})
+
+    async def _write_all(self) -> str:
+        while True:
+            chunks, last = await self._next()
+            if chunks:
+                await self._write(chunks)
+            if isinstance(last, UpdateCommit):
+                return last.sha256
+            if last is not None:
+                raise last
+            self._progress()
+            await self._give_credits(len(chunks))
+
+    async def _next(self) -> tuple[list[Chunk], UpdateCommit | MmarRunnerError | None]:
+        """Wait for at least one item; return all chunks that are there, and what ends them."""
+        chunks: list[Chunk] = []
+        item = await self._arrived.get()
+        while not isinstance(item, (UpdateCommit, MmarRunnerError)):
+            chunks.append(item)
+            if self._arrived.empty():
+                return chunks, None
+            item = self._arrived.get_nowait()
+        return chunks, item
+
+    async def _write(self, chunks: list[Chunk]) -> None:
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(self._disk, self._file.write_many, chunks)
+        try:
+            await asyncio.shield(writing)
+        finally:
+            # Even if this is cancelled: the file is closed next, so nobody may write to it.
+            await asyncio.wait({writing})
+
+    async def _give_credits(self, written: int) -> None:
+        self._outstanding -= written
+        credits_ = self._window.share - self._outstanding
+        if credits_ > 0:
+            self._outstanding += credits_
+            await self._stream.write(UpdateCredit(credits=credits_))
+
+    async def _read_all(self) -> None:
         try:
             while not isinstance(item := await _read(self._stream), UpdateCommit):
-                await self._take(_checked(item))
-            await self._written()
-            self._write()
-            await self._written()
-        finally:
-            # Whatever happened: the file is closed next, so nobody may be writing to it.
-            if self._writing is not None:
-                await asyncio.wait({self._writing})
-        return item.sha256
-
-    async def _take(self, chunk: Chunk) -> None:
-        self._batch.append(chunk)
-        writing = self._writing
-        if writing is None or writing.done() or len(self._batch) >= _BATCH_CHUNKS:
-            if count := await self._written():
-                await self._stream.write(UpdateCredit(credits=count))
-            self._progress()
-            self._write()
-
-    def _write(self) -> None:
-        batch, self._batch = self._batch, []
-        loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(self._disk, _write_batch, self._file, batch)
-
-    async def _written(self) -> int:
-        """Wait for the batch that is being written; return its number of chunks."""
-        if self._writing is None:
-            return 0
-        count = await asyncio.shield(self._writing)
-        self._writing = None
-        return count
+                self._arrived.put_nowait(_checked(item))
+            self._arrived.put_nowait(item)
+        except MmarRunnerError as error:
+            self._arrived.put_nowait(error)
 
 
 def _checked(item: Any) -> Chunk:
@@ -110,8 +139,3 @@ async def _read(stream: UpdateStream) -> Any:
         msg = "the update ended before its Commit"
         raise ProtocolError(msg)
     return item
-
-
-def _write_batch(file: SpoolFile, batch: list[Chunk]) -> int:
-    file.write_many(batch)
-    return len(batch)

@@ -13,8 +13,13 @@ MAX_MESSAGE_BYTES: Final = 4 << 20
 MAX_METADATA_BYTES: Final = 16 << 10
 #: The largest JSON result, in bytes.
 MAX_RESULT_BYTES: Final = 256 << 10
-#: Chunks of one upload that may be under way unacknowledged.
+#: Chunks of one upload that may be under way unacknowledged, at most.
 UPLOAD_WINDOW_CHUNKS: Final = 8
+#: Chunks of all uploads that a server has under way; each upload may have at least one.
+UPLOAD_CHUNKS: Final = 8
+#: Bytes of all downloads that a server has in hand, and the least of one of them.
+DOWNLOAD_BYTES: Final = 4 << 20
+LEAST_CHUNK_BYTES: Final = 64 << 10
 #: Bytes that gRPC may read ahead of the application, per stream.
 LOOKAHEAD_BYTES: Final = 4 << 20
 #: How often an idle connection is probed, and how long a probe may take, in ms.
