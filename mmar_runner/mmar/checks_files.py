@@ -49,12 +49,17 @@ def _required(look: Look) -> None:
     for file, side in ((SERVER, "client"), (CLIENT, "server")):
         if look.side == side or file in look.folder.files or look.findings.mentions(file):
             continue
-        name = file.rpartition("/")[2]
-        elsewhere = [f for f in look.folder.files if f.rpartition("/")[2] == name]
-        strange = [f for f in look.folder.files if f.startswith("config/") and f not in _KNOWN]
-        in_config = [f.rpartition("/")[2] for f in strange]
-        hint = f"Move {elsewhere[0]} to config/." if elsewhere else did_you_mean(name, in_config)
-        look.findings.add("MMAR102", f"{file} is missing.", file=file, hint=hint)
+        look.findings.add("MMAR102", f"{file} is missing.", file=file, hint=_elsewhere(look, file))
+
+
+def _elsewhere(look: Look, file: str) -> str | None:
+    """Return a hint if a file seems to lie in a wrong place or to have a misspelt name."""
+    name = file.rpartition("/")[2]
+    found = [f for f in look.folder.files if f.rpartition("/")[2] == name]
+    if found:
+        return f"Move {found[0]} to config/."
+    strange = [f for f in look.folder.files if f.startswith("config/") and f not in _KNOWN]
+    return did_you_mean(name, [f.rpartition("/")[2] for f in strange])
 
 
 def _every_document(look: Look) -> list[Document]:
@@ -108,7 +113,8 @@ def _environment(look: Look) -> None:
     look.findings.remove(undefined)
     severity = min((f.severity for f in undefined), key=list(Severity).index)
     message = f"{ENVIRONMENT} is missing, and nothing else defines {', '.join(names)}."
-    look.findings.add("MMAR102", message, file=ENVIRONMENT, severity=severity)
+    hint = _elsewhere(look, ENVIRONMENT)
+    look.findings.add("MMAR102", message, file=ENVIRONMENT, hint=hint, severity=severity)
 
 
 def _unused_settings(look: Look) -> None:

@@ -85,8 +85,8 @@ def prepare(
     findings: Findings,
 ) -> Sources:
     """Substitute, upgrade and check the shape of parsed files, which stay as they are."""
-    environment = _environment(parsed.get(ENVIRONMENT), findings)
-    variables = Variables(environment, settings, client_name)
+    environment, spoiled = _environment(parsed.get(ENVIRONMENT), findings)
+    variables = Variables(environment, settings, client_name, spoiled=spoiled)
     sources = Sources(None, variables, parsed)
     sources.server = _open(sources, SERVER, findings)
     sources.client = _open(sources, CLIENT, findings)
@@ -130,11 +130,19 @@ def _place(path: tuple[str | int, ...]) -> str:
     return f"{names[-1]}: " if names else ""
 
 
-def _environment(document: Document | None, findings: Findings) -> dict[str, Any]:
+def _environment(
+    document: Document | None, findings: Findings
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the variables that environment.json defines, and those it fails to define."""
     if document is None:
-        return {}
+        return {}, frozenset()
     check_shape(document, "environment", findings)
-    return {key: value for key, value in document.value.items() if is_scalar(value)}
+    good = {
+        key: value
+        for key, value in document.value.items()
+        if is_scalar(value) and not document.in_doubt((key,))
+    }
+    return good, frozenset(document.value.keys() - good.keys())
 
 
 def _open(

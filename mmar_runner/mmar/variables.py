@@ -85,6 +85,8 @@ class Variables:
         client: The client whose view this is.
         used: The names that were substituted.
         globals: Names of all top-level scalars of substituted files.
+        spoiled: Names to which environment.json gives something that is no value; as
+            that was said there, nothing is said where they are used.
     """
 
     environment: Mapping[str, Any]
@@ -92,6 +94,7 @@ class Variables:
     client: str = ANY_CLIENT
     used: set[str] = field(default_factory=set)
     globals: set[str] = field(default_factory=set)
+    spoiled: frozenset[str] = frozenset()
 
     def common(self) -> dict[str, Any]:
         """Return what is in force in every file, strongest value."""
@@ -121,6 +124,8 @@ class _Substitution:
         variables.globals.update(own)
         self._common = variables.common()
         self._scope = {**own, **self._common}
+        spoiled = {k for k in own if document.in_doubt((k,))} | variables.spoiled
+        self._spoiled = spoiled - self._common.keys()
 
     def run(self, *, override: bool) -> None:
         """Replace everything; see `Variables.substitute`."""
@@ -171,6 +176,9 @@ class _Substitution:
                 circle = " -> ".join((*within[within.index(name) :], name))
                 message = f"Variables refer to each other in a circle: {circle}."
                 self._findings.at(self._document, path, "MMAR302", message)
+            self._document.source.doubtful.add(path)
+            return f"{{{name}}}"
+        if name in self._spoiled:
             self._document.source.doubtful.add(path)
             return f"{{{name}}}"
         if name not in self._scope or not is_scalar(self._scope[name]):

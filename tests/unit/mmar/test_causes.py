@@ -57,6 +57,42 @@ def test_a_damaged_environment_explains_undefined_variables(variable):
     assert checked.spec.server is None
 
 
+@pytest.mark.parametrize(
+    ("written", "code"), [("tru", "MMAR110"), ("NaN", "MMAR112"), ("[3]", "MMAR402")]
+)
+def test_a_spoiled_variable_is_said_where_it_is_defined_alone(variable, written, code):
+    variable.save()
+    variable.write(ENVIRONMENT, f'{{"ROUNDS": {written}, "LEAST": 2, "WIDTH": 4}}')
+
+    checked = variable.check(saved=True)
+
+    assert [(f.code, f.pointer) for f in checked.report.findings] == [(code, "/ROUNDS")]
+    assert checked.spec.server is None
+
+
+def test_a_setting_replaces_a_spoiled_variable(variable):
+    variable.environment["ROUNDS"] = [3]
+
+    checked = variable.check(settings={"ROUNDS": 3})
+
+    assert [f.pointer for f in checked.report.findings] == ["/ROUNDS"]
+    assert checked.spec.server.num_rounds == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "hint"),
+    [("environment.json", "Move environment.json"), ("config/enviroment.json", "Did you mean")],
+)
+def test_a_misplaced_environment_is_pointed_out(variable, place, hint):
+    variable.save()
+    (variable.root / ENVIRONMENT).rename(variable.root / place)
+
+    findings = variable.check(saved=True).report.findings
+
+    assert [(f.code, f.file) for f in findings] == [("MMAR102", ENVIRONMENT)]
+    assert findings[0].hint.startswith(hint)
+
+
 def test_a_wrong_value_names_the_variable_it_came_from(variable):
     variable.environment["ROUNDS"] = "three"
 
