@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar import build, sources
 from mmar_runner.mmar.byoc import ByocModules
+from mmar_runner.mmar.checks_available import check_available
 from mmar_runner.mmar.checks_files import check_files
 from mmar_runner.mmar.checks_filters import check_filters
 from mmar_runner.mmar.checks_models import check_models
@@ -131,6 +132,7 @@ class _Check:
         if self.generation is not None:
             check_rounds(look)
             check_parts(look)
+            check_available(look)
             check_filters(look)
             check_train(look)
             check_models(look)

@@ -118,7 +118,7 @@ SERVER: dict[str, Any] = {
         "name": "Persistor",
         "args": {"model": {"name": "Net", "args": {"width": 4}}},
     },
-    "inbound_filters": [{"name": "Unpack"}],
+    "inbound_filters": [],
     "outbound_filters": [],
     "handlers": [{"name": "Best"}],
     "result_processors": [{"name": "Metrics"}],
@@ -126,7 +126,7 @@ SERVER: dict[str, Any] = {
 CLIENT: dict[str, Any] = {
     "format_version": 1,
     "servers": [{"name": "task"}],
-    "client": {"outbound_filters": [{"name": "Scale", "args": {"factor": 2}}, {"name": "Pack"}]},
+    "client": {"outbound_filters": [{"name": "Scale", "args": {"factor": 2}}]},
     "client_trainer": {"name": "Trainer", "args": {"local_epochs": 1}},
     "handlers": [],
 }

@@ -103,7 +103,7 @@ def test_a_wrong_value_names_the_variable_it_came_from(variable):
 
 
 def test_an_unknown_filter_is_not_also_said_to_lack_its_counterpart(mmar):
-    mmar.client["client"]["outbound_filters"][1]["name"] = "Pakc"
+    mmar.client["client"]["outbound_filters"].append({"name": "Pakc"})
 
     assert mmar.only().code == "MMAR501"
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be declared, and this version does not do: said before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmar_runner.mmar.nested_components import nested_places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmar_runner.mmar.build import Parts
+    from mmar_runner.mmar.components import Resolved
+    from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.mmar.look import Look
+
+
+def check_available(look: Look) -> None:
+    """Check that nothing is declared which would be refused, or left out, at the start."""
+    if look.server is not None:
+        _server_filters(look, look.server)
+        _server_code(look, look.server)
+    if look.client is not None:
+        _client_handlers(look, look.client)
+
+
+def _server_filters(look: Look, server: Document) -> None:
+    for slot in ("inbound_filters", "outbound_filters"):
+        for path, part in _placed(look.server_parts, slot):
+            if part.spec is None:
+                continue  # it is switched off, or what is wrong with it was said
+            message = f"'{part.spec.name}': the server applies no filters in this version."
+            hint = "Declare it on the client's side, where it protects what leaves a site."
+            look.findings.at(server, path, "MMAR624", message, hint=hint)
+
+
+def _server_code(look: Look, server: Document) -> None:
+    for path, part in _everywhere(look, server):
+        if part.spec is None or not part.spec.byoc:
+            continue
+        message = f"'{part.spec.name}' is code of this MMAR, and the server runs none of it."
+        hint = "Install it as a plugin on the server, or give it with --plugins-dir."
+        look.findings.at(server, (*path, "path"), "MMAR625", message, hint=hint)
+
+
+def _client_handlers(look: Look, client: Document) -> None:
+    for path, part in _placed(look.client_parts, "handlers"):
+        if part.spec is None:
+            continue
+        message = f"'{part.spec.name}' is never called: a client has no events to see."
+        hint = "Declare it in config_fed_server.json, where handlers see the run, or remove it."
+        look.findings.at(client, path, "MMAR626", message, hint=hint)
+
+
+def _everywhere(look: Look, server: Document) -> Iterator[tuple[JsonPath, Resolved]]:
+    """Yield every component of the server file, those in arguments included."""
+    parts = look.server_parts
+    placed = [*parts.singles.items()]
+    for slot in parts.lists:
+        placed += _placed(parts, *slot)
+    for path, part in placed:
+        yield path, part
+        yield from _inner(look, server, path, part)
+
+
+def _inner(
+    look: Look, server: Document, path: JsonPath, part: Resolved
+) -> Iterator[tuple[JsonPath, Resolved]]:
+    if part.description is None:
+        return
+    args = server.get((*path, "args"), {})
+    for place, kind in nested_places(part.description.args_schema, args):
+        inner = (*path, "args", *place)
+        found = look.resolver.resolve(server, inner, kind)
+        yield inner, found
+        yield from _inner(look, server, inner, found)
+
+
+def _placed(parts: Parts, *slot: str | int) -> list[tuple[JsonPath, Resolved]]:
+    return [((*slot, index), part) for index, part in enumerate(parts.lists.get(slot, ()))]
