@@ -9,6 +9,7 @@ so that every rule treats them alike.
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -62,6 +63,7 @@ def aggregate(
     *,
     durable: bool,
     spare: Path | None = None,
+    exclude_vars: str | None = None,
 ) -> tuple[str, list[float]]:
     """Combine updates into the next model file.
 
@@ -72,6 +74,8 @@ def aggregate(
         destination: Where the result goes; it appears whole or not at all.
         durable: Whether the result is on disk before this returns.
         spare: A file that may be written over for it.
+        exclude_vars: Regular expression; tensors in whose name it is found keep the
+            base's values, as those that the rule itself excludes do.
 
     Returns:
         The result's sha256 (hex) and the weights that were used, in order.
@@ -81,7 +85,7 @@ def aggregate(
     """
     weights = _weights(aggregator, updates)
     with TensorReader(base) as model:
-        walk = _Walk(aggregator, model, updates, weights)
+        walk = _Walk(aggregator, model, updates, weights, exclude_vars)
         if aggregator.needs_measure:
             walk.measure()
         tensors = [(t.name, t.dtype, t.shape) for t in model.header.tensors.values()]
@@ -111,8 +115,10 @@ class _Walk:
         model: TensorReader,
         updates: Sequence[Update],
         weights: npt.NDArray[np.float64],
+        exclude_vars: str | None,
     ) -> None:
         self._rule = aggregator
+        self._exclude = None if exclude_vars is None else re.compile(exclude_vars)
         self._model = model
         self._updates = updates
         self._weights = weights
@@ -132,7 +138,7 @@ class _Walk:
         """Yield the next model's blocks, in the file's order and dtype."""
         with _Opened(self._updates) as files:
             for info in self._model.header.tensors.values():
-                excluded = self._rule.excludes(info.name)
+                excluded = self._excludes(info.name)
                 elements = _FOLD_ELEMENTS if excluded else self._elements(info)
                 for start, count in _blocks(info, elements):
                     if excluded:
@@ -142,8 +148,12 @@ class _Walk:
 
     def _included(self) -> Iterator[TensorInfo]:
         for info in self._model.header.tensors.values():
-            if not self._rule.excludes(info.name):
+            if not self._excludes(info.name):
                 yield info
+
+    def _excludes(self, name: str) -> bool:
+        declared = self._exclude is not None and self._exclude.search(name) is not None
+        return declared or self._rule.excludes(name)
 
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import StorageError
+from mmar_runner.errors import MmarRunnerError, RunFailedError, StorageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.aggregation import Update, aggregate
@@ -49,7 +49,7 @@ class ClosedRound:
     recorded: asyncio.Future[int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RoundCloser:
     """Everything that closing a round needs.
 
@@ -110,14 +110,22 @@ class RoundCloser:
         self, current: OpenRound, updates: list[AcceptedUpdate]
     ) -> tuple[ModelFile, list[float]]:
         destination = self.folder.model(current.number + 1)
-        sha256, weights = aggregate(
-            self.aggregator,
-            current.model.path,
-            [Update(u.contribution, partial(self._open, current, u)) for u in updates],
-            destination,
-            durable=self.settings.durability is Durability.FULL,
-            spare=self.models.spare(),
-        )
+        try:
+            sha256, weights = aggregate(
+                self.aggregator,
+                current.model.path,
+                [Update(u.contribution, partial(self._open, current, u)) for u in updates],
+                destination,
+                durable=self.settings.durability is Durability.FULL,
+                spare=self.models.spare(),
+                exclude_vars=self.settings.server.exclude_vars,
+            )
+        except MmarRunnerError:
+            raise
+        except Exception as error:
+            name = type(self.aggregator).__name__
+            msg = f"the aggregator {name} failed: {type(error).__name__}: {error}"
+            raise RunFailedError(msg, reason="AGGREGATOR") from error
         return ModelFile.load(destination, sha256), weights
 
     def _open(self, current: OpenRound, update: AcceptedUpdate) -> TensorReader | TensorBytes:
