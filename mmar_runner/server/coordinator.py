@@ -12,14 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import DiskFullError, MmarRunnerError, RefusedError
 from mmar_runner.federation import actions, events
-from mmar_runner.interfaces.handler import EventType
-from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.server.open_round import InlineUpdate, OpenRound
+from mmar_runner.server.ledger import Ledger
+from mmar_runner.server.open_round import OpenRound
 from mmar_runner.server.record import Kind
 from mmar_runner.wire.messages import RunEnd
 
@@ -27,17 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from mmar_runner.federation.round_machine import RoundMachine
-    from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.closing import RoundCloser
-    from mmar_runner.server.events import EventDispatcher
     from mmar_runner.server.models import ModelFile
     from mmar_runner.server.record import AcceptedUpdate
+    from mmar_runner.server.reporter import Reporter
     from mmar_runner.storage.journal import Journal
 
 _log = logging.getLogger(__name__)
-
-#: Bytes of inline updates that are kept at hand; further ones are read from the journal.
-_INLINE_BUDGET: Final = 16 << 20
 
 
 class Coordinator:
@@ -48,10 +43,13 @@ class Coordinator:
         model: The model of the first round to open.
         journal: Where decisions are recorded.
         closer: Turns a round's updates into the next model.
-        dispatcher: Tells handlers and hooks.
-        observer: Tells whoever watches.
-        num_rounds: The round to stop at, for those who watch.
+        reporter: Tells who wants to know.
         last_round: For every client, the last round an update was accepted in.
+
+    Attributes:
+        ended: Resolved with status and reason once the run is decided.
+        round: The round that is or was open last.
+        ledger: What was counted.
     """
 
     def __init__(
@@ -61,29 +59,21 @@ class Coordinator:
         *,
         journal: Journal,
         closer: RoundCloser,
-        dispatcher: EventDispatcher,
-        observer: Observer,
-        num_rounds: int,
+        reporter: Reporter,
         last_round: dict[str, int],
     ) -> None:
         self._machine = machine
         self._model = model
-        self._journal = journal
         self._closer = closer
-        self._dispatcher = dispatcher
-        self._observer = observer
-        self._num_rounds = num_rounds
-        self._last_round = last_round
-        self._recording: dict[str, asyncio.Future[int]] = {}
-        self._restored: OpenRound | None = None
+        self._reporter = reporter
+        self._restored = OpenRound(-1, model, 0.0)
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._work = ThreadPoolExecutor(1, thread_name_prefix="rounds")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._inline_bytes = 0
-        self._said = ""
         self._announced = False
+        self.ledger = Ledger(journal, last_round, self.interrupt)
         self.ended: asyncio.Future[tuple[str, str]] = self._loop.create_future()
         self.round: OpenRound | None = None
 
@@ -93,14 +83,8 @@ class Coordinator:
         self, accepted: Iterable[tuple[AcceptedUpdate, int]], rejected: Iterable[dict[str, Any]]
     ) -> None:
         """Take back what an earlier process accepted and refused in the first round."""
-        restored = OpenRound(0, self._model, 0.0, rejected=list(rejected))
-        for update, seq in accepted:
-            restored.accepted[update.client] = update
-            if update.inline:
-                recorded: Future[int] = Future()
-                recorded.set_result(seq)
-                restored.inline[update.client] = InlineUpdate(recorded, None)
-        self._restored = restored
+        self.ledger.restore(self._restored, accepted)
+        self._restored.rejected.extend(rejected)
 
     def begin(self) -> None:
         """Begin: a run without rounds to do ends here."""
@@ -112,7 +96,7 @@ class Coordinator:
 
     def client_left(self, name: str, reason: str) -> None:
         """A client has gone, by itself or because its lease ended."""
-        self._journal.append(Kind.CLIENT_LEFT, {"client": name, "reason": reason})
+        self.ledger.record(Kind.CLIENT_LEFT, {"client": name, "reason": reason})
         if self.round is not None:
             self.round.invited.pop(name, None)
         self._handle(events.ClientLeft(name, reason))
@@ -125,36 +109,26 @@ class Coordinator:
         """The run cannot go on."""
         self._finish("failed", reason)
 
-    def interrupt(self, error: MmarRunnerError) -> None:
+    def interrupt(self, error: BaseException) -> None:
         """The disk refuses: what is recorded stays, and the run can be resumed."""
-        self._finish("stopped", error.message)
+        self._finish("stopped", str(error))
 
-    def update_accepted(self, update: AcceptedUpdate, data: bytes | None) -> asyncio.Future[int]:
+    def update_accepted(self, update: AcceptedUpdate, data: bytes | None) -> None:
         """Count an update that was checked and, unless inline, lies in the spool.
+
+        Its client may be told once `Ledger.until_recorded` returns.
 
         Args:
             update: What was checked.
             data: Its bytes, if they travel in the journal.
 
-        Returns:
-            Resolved when the record is durable: only then may the client be told.
-
         Raises:
             RefusedError: ROUND_MISMATCH; the round was closed meanwhile.
         """
         current = self.require_round(update.round)
-        recorded = self._journal.append(Kind.UPDATE_ACCEPTED, update.to_json(), blob=data)
-        durable = asyncio.wrap_future(recorded, loop=self._loop)
-        durable.add_done_callback(self._recorded)
-        current.accepted[update.client] = update
-        current.invited.pop(update.client, None)
-        if data is not None:
-            current.inline[update.client] = InlineUpdate(recorded, self._room_for(data))
-        self._last_round[update.client] = update.round
-        self._recording[update.client] = durable
-        self._tell_accepted(update)
+        self.ledger.accept(current, update, data)
+        self._reporter.update_accepted(update)
         self._handle(events.UpdateAccepted(update.client, update.round))
-        return durable
 
     def update_refused(self, client: str, update_id: str, error: MmarRunnerError) -> None:
         """An update was looked at and is not usable: its client has failed its task."""
@@ -162,10 +136,11 @@ class Coordinator:
         if current is None or client not in current.invited:
             return
         current.refused[update_id] = error
-        self._reject(current, Kind.UPDATE_REFUSED, client, error.reason, error.message)
+        self.ledger.reject(current, Kind.UPDATE_REFUSED, client, error.reason, error.message)
+        self._failed(current, client, error.reason, error.message)
 
     async def task_failed(
-        self, client: str, round_number: int, attempt: int, reason: str, message: str
+        self, client: str, round_number: int, attempt: int, *, reason: str, message: str
     ) -> None:
         """A client says that it cannot do its task; return once that is on record.
 
@@ -176,9 +151,16 @@ class Coordinator:
             StorageError: It cannot be recorded.
         """
         current = self.require_round(round_number)
-        if current.invited.get(client) == attempt:
-            recorded = self._reject(current, Kind.TASK_FAILED, client, reason, message)
-            await asyncio.wrap_future(recorded, loop=self._loop)
+        if current.invited.get(client) != attempt:
+            return
+        recorded = self.ledger.reject(current, Kind.TASK_FAILED, client, reason, message)
+        self._failed(current, client, reason, message)
+        await asyncio.wrap_future(recorded, loop=self._loop)
+
+    def announce(self) -> None:
+        """The run's end is on record: from now on clients are told."""
+        self._announced = True
+        self._notify()
 
     # What the world asks
 
@@ -190,26 +172,10 @@ class Coordinator:
         """
         current = self.round
         if current is None or current.closing or current.number != number:
-            now = (
-                "no round is open" if current is None else f"the current round is {current.number}"
-            )
-            msg = f"round {number} takes no updates: {now}"
+            open_now = "no round" if current is None else f"round {current.number}"
+            msg = f"round {number} takes no updates: {open_now} is the current one"
             raise RefusedError(msg, reason="ROUND_MISMATCH", hint="ask for the current model")
         return current
-
-    def already_counted(self, client: str, round_number: int) -> bool:
-        """Whether an update of this client was accepted for that round."""
-        return self._last_round.get(client) == round_number
-
-    async def until_recorded(self, client: str) -> None:
-        """Wait until the last update that was accepted of a client is durable.
-
-        Raises:
-            StorageError: It could not be recorded.
-        """
-        recording = self._recording.get(client)
-        if recording is not None:
-            await asyncio.shield(recording)
 
     def task_of(self, client: str, after: tuple[int, int]) -> OpenRound | None:
         """Return the open round if a client is to work in it.
@@ -227,13 +193,8 @@ class Coordinator:
         return current
 
     async def changed(self) -> None:
-        """Wait until a round opens, a client is invited, or the run ends."""
+        """Wait until a round opens, a client is invited, or the end is announced."""
         await self._changed.wait()
-
-    def announce(self) -> None:
-        """The run's end is on record: from now on clients are told."""
-        self._announced = True
-        self._notify()
 
     def outcome(self) -> RunEnd | None:
         """Return how the run has ended, or None while nobody may be told.
@@ -268,7 +229,8 @@ class Coordinator:
             return
         for action in self._machine.handle(event, self._loop.time()):
             self._carry_out(action)
-        self._tell_waiting()
+        if not self.ended.done() and (self.round is None or self.round.closing):
+            self._reporter.waiting(self._machine.waiting_for())
 
     def _carry_out(self, action: actions.Action) -> None:
         match action:
@@ -284,22 +246,23 @@ class Coordinator:
                 self._finish(status, reason)
 
     def _open(self, number: int, participants: Sequence[str]) -> None:
-        opened = OpenRound(number, self._model, self._loop.time())
-        if self._restored is not None:
-            opened.accepted, opened.inline = self._restored.accepted, self._restored.inline
-            opened.rejected = self._restored.rejected
-            self._restored = None
-        failures = Counter(entry["client"] for entry in opened.rejected)
-        waiting = [client for client in participants if client not in opened.accepted]
-        opened.invited = {client: 1 + failures[client] for client in waiting}
-        self._inline_bytes = 0
-        self.round = opened
+        # Only the first round of a process has anything to take over.
+        restored, self._restored = self._restored, OpenRound(-1, self._model, 0.0)
+        failures = Counter(entry["client"] for entry in restored.rejected)
+        waiting = [client for client in participants if client not in restored.accepted]
+        self.round = OpenRound(
+            number,
+            self._model,
+            self._loop.time(),
+            invited={client: 1 + failures[client] for client in waiting},
+            accepted=restored.accepted,
+            inline=restored.inline,
+            rejected=restored.rejected,
+        )
+        self.ledger.open_round()
         facts = {"round": number, "participants": list(participants)}
-        self._journal.append(
-            Kind.ROUND_OPENED, {**facts, "model_sha256": self._model.sha256}
-        ).add_done_callback(self._recorded)
-        self._dispatcher.emit(EventType.ROUND_STARTED, number, clients=list(participants))
-        self._observe(Topic.ROUND_STARTED, num_rounds=self._num_rounds, **facts)
+        self.ledger.record(Kind.ROUND_OPENED, {**facts, "model_sha256": self._model.sha256})
+        self._reporter.round_started(number, participants)
         self._notify()
 
     def _invite(self, client: str, attempt: int) -> None:
@@ -312,8 +275,7 @@ class Coordinator:
         if current is None:
             return
         current.closing = True
-        clients = sorted(current.accepted)
-        self._dispatcher.emit(EventType.BEFORE_AGGREGATION, current.number, clients=clients)
+        self._reporter.before_aggregation(current.number, sorted(current.accepted))
         try:
             closed = await self._closer.close(current, self._work)
         except DiskFullError as error:
@@ -327,17 +289,9 @@ class Coordinator:
         self._handle(events.Aggregated(current.number))
         await self._closer.forget(current, closed, self._work)
 
-    def _reject(
-        self, current: OpenRound, kind: Kind, client: str, reason: str, message: str
-    ) -> Future[int]:
-        current.invited.pop(client, None)
-        facts = {"client": client, "round": current.number, "reason": reason, "message": message}
-        current.rejected.append({"client": client, "reason": f"{reason}: {message}"})
-        recorded = self._journal.append(kind, facts)
-        recorded.add_done_callback(self._recorded)
-        self._observe(Topic.UPDATE_REFUSED, **facts)
+    def _failed(self, current: OpenRound, client: str, reason: str, message: str) -> None:
+        self._reporter.update_refused(current.number, client, reason, message)
         self._handle(events.UpdateFailed(client, current.number, f"{reason}: {message}"))
-        return recorded
 
     def _finish(self, status: str, reason: str) -> None:
         if not self.ended.done():
@@ -361,40 +315,6 @@ class Coordinator:
             _log.error("the coordinator failed", exc_info=error)
             self.fail(f"internal error: {type(error).__name__}")
 
-    def _recorded(self, done: Any) -> None:
-        error = done.exception()
-        if isinstance(error, MmarRunnerError):
-            self._loop.call_soon_threadsafe(self.interrupt, error)
-
-    def _room_for(self, data: bytes) -> bytes | None:
-        if self._inline_bytes + len(data) > _INLINE_BUDGET:
-            return None
-        self._inline_bytes += len(data)
-        return data
-
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-    def _tell_accepted(self, update: AcceptedUpdate) -> None:
-        facts: dict[str, Any] = {"client": update.client, "num_samples": update.num_samples}
-        metrics = {**update.metrics, **update.validation}
-        self._dispatcher.emit(EventType.UPDATE_ACCEPTED, update.round, metrics=metrics, **facts)
-        self._observe(
-            Topic.UPDATE_ACCEPTED,
-            round=update.round,
-            bytes=update.bytes,
-            seconds_train=update.seconds_train,
-            **facts,
-        )
-
-    def _tell_waiting(self) -> None:
-        if self.ended.done() or (self.round is not None and not self.round.closing):
-            return
-        message = self._machine.waiting_for()
-        if message != self._said:
-            self._said = message
-            self._observe(Topic.WAITING, message=message)
-
-    def _observe(self, topic: Topic, **data: Any) -> None:
-        self._observer.observe(Observation(topic, data))

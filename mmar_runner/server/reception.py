@@ -136,12 +136,14 @@ class Reception:
         client = self._members.authenticate(failure.token).name
         self._check_run(failure.run_number)
         reason, message = failure.reason[:_MAX_REASON], failure.message[:_MAX_MESSAGE]
-        await self._coordinator.task_failed(client, failure.round, failure.attempt, reason, message)
+        await self._coordinator.task_failed(
+            client, failure.round, failure.attempt, reason=reason, message=message
+        )
 
     async def _take(self, sender: _Sender, stream: UpdateStream) -> None:
         begin = sender.begin
         self._check_run(begin.run_number)
-        duplicate = self._coordinator.already_counted(sender.client, begin.round)
+        duplicate = self._coordinator.ledger.already_counted(sender.client, begin.round)
         if not duplicate:
             self._check_invited(sender)
             try:
@@ -155,7 +157,7 @@ class Reception:
                     self._coordinator.update_refused(sender.client, begin.update_id, error)
                 raise
         # The same bytes may come twice at once; no receipt precedes the record.
-        await self._coordinator.until_recorded(sender.client)
+        await self._coordinator.ledger.until_recorded(sender.client)
         await stream.write(UpdateReceipt(duplicate=duplicate, round=begin.round))
 
     def _check_run(self, run_number: int) -> None:
@@ -199,7 +201,7 @@ class Reception:
             self._receiving[sender.client] = task
         try:
             async with self._turns:
-                if self._coordinator.already_counted(sender.client, sender.begin.round):
+                if self._coordinator.ledger.already_counted(sender.client, sender.begin.round):
                     return False
                 await self._spooled(sender, stream)
                 return True

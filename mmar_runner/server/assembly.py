@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the parts of one run together, and takes them apart again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.federation.plan import RunPlan
+from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.server.best import BestModel
+from mmar_runner.server.closing import RoundCloser
+from mmar_runner.server.coordinator import Coordinator
+from mmar_runner.server.downloads import Downloads
+from mmar_runner.server.events import EventDispatcher
+from mmar_runner.server.members import Members
+from mmar_runner.server.reception import Reception
+from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.reporter import Reporter
+from mmar_runner.server.results import ResultDesk
+from mmar_runner.server.servicer import Servicer
+from mmar_runner.server.summary import Summary
+from mmar_runner.server.tasks import ServerValidator
+from mmar_runner.storage.spool import Spool
+from mmar_runner.wire.messages import RegisterReply
+
+if TYPE_CHECKING:
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.components import ServerComponents
+    from mmar_runner.server.opening import OpenedRun
+    from mmar_runner.server.settings import ServerSettings
+
+#: A client that is silent for so long is taken for dead, unless the MMAR says less.
+_LEASE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """The parts of one run; see their classes. ``started_at`` is on the loop's clock."""
+
+    opened: OpenedRun
+    started_at: float
+    summary: Summary
+    events: EventDispatcher
+    results: ResultDesk
+    validator: ServerValidator | None
+    spool: Spool
+    coordinator: Coordinator
+    members: Members
+    downloads: Downloads
+    reception: Reception
+    servicer: Servicer
+
+    def begin(self) -> None:
+        """Take back what an earlier process left, and begin."""
+        state = self.opened.state
+        self.spool.keep_only([state.round])
+        self.coordinator.restore(state.accepted.values(), state.rejected)
+        self.members.restore(state.clients.values())
+        self.members.start_sweeping()
+        self.coordinator.begin()
+
+    async def close(self) -> None:
+        """End everything that has a thread, a timer or a child."""
+        self.members.close()
+        await self.reception.close()
+        await self.results.close()
+        self.spool.close()
+        self.opened.models.close()
+        if self.validator is not None:
+            await self.validator.close()
+        await self.events.close()
+
+
+def assemble(
+    settings: ServerSettings,
+    plugins: LoadedPlugins,
+    observer: Observer,
+    components: ServerComponents,
+    opened: OpenedRun,
+) -> RunParts:
+    """Make the parts of a run and introduce them to each other."""
+    server, folder, journal = settings.server, opened.folder, opened.journal
+    started_at = asyncio.get_running_loop().time() - opened.state.wall_seconds
+    summary = _summary(settings, opened)
+    dispatcher = EventDispatcher(components.handlers, plugins, folder)
+    results = ResultDesk(components.processors, folder)
+    validator = _validator(settings, opened)
+    spool = Spool(folder.updates)
+    closer = RoundCloser(
+        settings=settings,
+        folder=folder,
+        aggregator=components.aggregator,
+        journal=journal,
+        spool=spool,
+        models=opened.models,
+        best=BestModel(components.selector, start_round=server.start_round, best=opened.state.best),
+        summary=summary,
+        dispatcher=dispatcher,
+        observer=observer,
+        validator=validator,
+        started_at=started_at,
+    )
+    coordinator = Coordinator(
+        _machine(settings, components, opened),
+        opened.model,
+        journal=journal,
+        closer=closer,
+        reporter=Reporter(dispatcher, observer, num_rounds=server.num_rounds),
+        last_round=opened.state.last_round,
+    )
+    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
+    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease)
+    members = Members(registry, coordinator, journal, observer, task_name=server.task_name)
+    downloads = Downloads(coordinator, members, opened.models)
+    reception = Reception(
+        coordinator,
+        members,
+        spool,
+        opened.schema,
+        durability=settings.durability,
+        run_number=folder.number,
+    )
+    servicer = Servicer(
+        _welcome(settings, opened),
+        coordinator=coordinator,
+        members=members,
+        downloads=downloads,
+        reception=reception,
+        results=results,
+    )
+    return RunParts(
+        opened,
+        started_at,
+        summary,
+        dispatcher,
+        results,
+        validator,
+        spool,
+        coordinator,
+        members,
+        downloads,
+        reception,
+        servicer,
+    )
+
+
+def _machine(
+    settings: ServerSettings, components: ServerComponents, opened: OpenedRun
+) -> RoundMachine:
+    server, state = settings.server, opened.state
+    plan = RunPlan(
+        start_round=server.start_round,
+        num_rounds=server.num_rounds,
+        min_num_clients=server.min_num_clients,
+        max_num_clients=server.max_num_clients,
+        wait_after_min_clients=server.wait_after_min_clients,
+        clients_per_round=server.clients_per_round,
+        round_deadline=server.round_deadline,
+        seed=state.seed,
+        expected_clients=settings.expected_clients,
+    )
+    return RoundMachine(
+        plan,
+        components.workflow,
+        first_round=state.round,
+        accepted=state.accepted.keys(),
+        active=state.clients.keys(),
+        participants=state.participants,
+        failures=Counter(entry["client"] for entry in state.rejected),
+    )
+
+
+def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
+    state, spec = opened.state, settings.spec
+    summary = Summary(opened.folder, name=spec.name, digest=spec.digest)
+    summary.rounds.extend(state.rounds)
+    if state.best is not None:
+        summary.set_best(state.best[0])
+    summary.write("running", "", wall_seconds=state.wall_seconds)
+    return summary
+
+
+def _validator(settings: ServerSettings, opened: OpenedRun) -> ServerValidator | None:
+    server = settings.server
+    if server.model_validator is None or not server.validate_every:
+        return None
+    return ServerValidator(settings, opened.folder, server.model_validator)
+
+
+def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
+    return RegisterReply(
+        run_number=opened.folder.number,
+        seed=opened.state.seed,
+        num_rounds=settings.server.num_rounds,
+        start_round=settings.server.start_round,
+        server_mmar_digest=settings.spec.digest,
+    )

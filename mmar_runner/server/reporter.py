@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells handlers, hooks and whoever watches what the coordinator does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.interfaces.handler import EventType
+from mmar_runner.interfaces.observer import Observation, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.events import EventDispatcher
+    from mmar_runner.server.record import AcceptedUpdate
+
+
+class Reporter:
+    """One sentence for each thing that happens to a round.
+
+    Args:
+        dispatcher: Tells handlers and hooks.
+        observer: Tells whoever watches.
+        num_rounds: The round to stop at.
+    """
+
+    def __init__(self, dispatcher: EventDispatcher, observer: Observer, *, num_rounds: int) -> None:
+        self._dispatcher = dispatcher
+        self._observer = observer
+        self._num_rounds = num_rounds
+        self._said = ""
+
+    def round_started(self, number: int, clients: Sequence[str]) -> None:
+        """A round is open."""
+        self._dispatcher.emit(EventType.ROUND_STARTED, number, clients=list(clients))
+        self._observe(
+            Topic.ROUND_STARTED,
+            round=number,
+            num_rounds=self._num_rounds,
+            participants=list(clients),
+        )
+
+    def before_aggregation(self, number: int, clients: Sequence[str]) -> None:
+        """A round takes no more updates."""
+        self._dispatcher.emit(EventType.BEFORE_AGGREGATION, number, clients=list(clients))
+
+    def update_accepted(self, update: AcceptedUpdate) -> None:
+        """An update counts."""
+        facts: dict[str, Any] = {"client": update.client, "num_samples": update.num_samples}
+        metrics = {**update.metrics, **update.validation}
+        self._dispatcher.emit(EventType.UPDATE_ACCEPTED, update.round, metrics=metrics, **facts)
+        self._observe(
+            Topic.UPDATE_ACCEPTED,
+            round=update.round,
+            bytes=update.bytes,
+            seconds_train=update.seconds_train,
+            **facts,
+        )
+
+    def update_refused(self, number: int, client: str, reason: str, message: str) -> None:
+        """A client's work is not usable, or did not come about."""
+        self._observe(
+            Topic.UPDATE_REFUSED, round=number, client=client, reason=reason, message=message
+        )
+
+    def waiting(self, message: str) -> None:
+        """Nothing goes on; said once for every reason."""
+        if message != self._said:
+            self._said = message
+            self._observe(Topic.WAITING, message=message)
+
+    def _observe(self, topic: Topic, **data: Any) -> None:
+        self._observer.observe(Observation(topic, data))
