@@ -50,7 +50,6 @@ _KEPT: Final = frozenset(
         Topic.REFUSED,
         Topic.TASK_FAILED,
         Topic.CLIENT_LEFT,
-        Topic.UNREACHABLE,
         Topic.RUN_ENDED,
     }
 )
@@ -150,10 +149,10 @@ def _rounds(view: RunView) -> RenderableType:
         return Text("no round yet", style="dim")
     total = view.total_rounds
     line = Table.grid(padding=(0, 2))
-    label = f"round {view.round}" if total is None else f"round {view.finished_rounds}/{total}"
+    label = f"round {view.round}" if total is None else f"{view.rounds_done}/{total} rounds"
     cells: list[RenderableType] = [Text(label, style="bold")]
     if total:
-        cells.append(ProgressBar(total=total, completed=view.finished_rounds, width=_BAR_WIDTH))
+        cells.append(ProgressBar(total=total, completed=view.rounds_done, width=_BAR_WIDTH))
     if view.last_seconds is not None:
         cells.append(Text(f"{human_seconds(view.last_seconds)} a round", style="dim"))
     line.add_row(*cells)

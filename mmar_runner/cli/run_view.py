@@ -6,12 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.cli.wording import no_answer
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mmar_runner.interfaces.observer import Observation
+
+#: States that end with the run.
+_AT_WORK: Final = frozenset({"training", "validating", "uploading"})
 
 
 @dataclass(slots=True)
@@ -43,8 +47,7 @@ class RunView:
     run_number: int | None = None
     round: int | None = None
     num_rounds: int | None = None
-    first_round: int | None = None
-    finished_rounds: int = 0
+    rounds_done: int = 0
     last_seconds: float | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     best: str = ""
@@ -59,10 +62,8 @@ class RunView:
 
     @property
     def total_rounds(self) -> int | None:
-        """How many rounds this run has in all; None if it never stops or is not known."""
-        if self.num_rounds is None or self.num_rounds < 0 or self.first_round is None:
-            return None
-        return self.num_rounds - self.first_round
+        """The round to stop at; None if the run never stops or that is not known."""
+        return None if self.num_rounds is None or self.num_rounds < 0 else self.num_rounds
 
     def row(self, data: Mapping[str, Any]) -> ClientRow:
         """Return the row of the client that ``data`` speaks of.
@@ -75,9 +76,14 @@ class RunView:
         """Note the round that ``data`` speaks of."""
         self.round = data["round"]
         self.num_rounds = data.get("num_rounds", self.num_rounds)
+        # Rounds before this one lie behind the run, whoever saw them: also after a resumption.
+        self.rounds_done = max(self.rounds_done, data["round"])
         self.message = ""
-        if self.first_round is None:
-            self.first_round = self.round
+
+    def leave_round(self, data: Mapping[str, Any]) -> None:
+        """Note that the round that ``data`` speaks of is over, for whoever watches."""
+        if data.get("round") is not None:
+            self.rounds_done = max(self.rounds_done, data["round"] + 1)
 
 
 def _listening(view: RunView, data: Mapping[str, Any]) -> None:
@@ -139,7 +145,7 @@ def _update_refused(view: RunView, data: Mapping[str, Any]) -> None:
 
 
 def _round_finished(view: RunView, data: Mapping[str, Any]) -> None:
-    view.finished_rounds += 1
+    view.leave_round(data)
     view.last_seconds = data.get("seconds")
     view.metrics = data.get("metrics") or view.metrics
 
@@ -153,12 +159,14 @@ def _best_model(view: RunView, data: Mapping[str, Any]) -> None:
 
 
 def _run_ended(view: RunView, data: Mapping[str, Any]) -> None:
-    view.status = str(data.get("status") or "")
-    view.message = str(data.get("reason") or "")
+    view.status, view.message = str(data.get("status") or ""), ""
+    for row in view.clients.values():
+        if row.state in _AT_WORK:
+            row.state = "idle"
 
 
 def _unreachable(view: RunView, data: Mapping[str, Any]) -> None:
-    view.message = f"the server does not answer: {data.get('message')}"
+    view.message = no_answer(data)
 
 
 def _model_received(view: RunView, data: Mapping[str, Any]) -> None:
@@ -178,7 +186,7 @@ def _submitted(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
     row.state = "done"
     row.done_bytes = row.total_bytes = int(data.get("bytes") or 0)
-    view.finished_rounds += 1
+    view.leave_round(data)
 
 
 def _task_failed(view: RunView, data: Mapping[str, Any]) -> None:

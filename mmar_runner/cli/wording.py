@@ -114,6 +114,14 @@ def _submitted(data: Mapping[str, Any]) -> str:
     return f"{text} (it was counted before)" if data.get("duplicate") else text
 
 
+def no_answer(data: Mapping[str, Any]) -> str:
+    """Return since when which server does not answer, and why."""
+    target, since = str(data.get("target")), data.get("since_seconds") or 0
+    why = str(data.get("message")).removeprefix(f"no answer from {target}: ")
+    long = f"has not answered for {human_seconds(since)}" if since >= 1 else "does not answer"
+    return f"{target} {long}, trying again: {why}"
+
+
 def counted(number: float, noun: str) -> str:
     """Return ``1 client`` or ``3 clients``."""
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
@@ -146,10 +154,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     ),
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
-    Topic.UNREACHABLE: lambda d: (
-        f"{d.get('target')} has not answered for {human_seconds(d.get('since_seconds') or 0)}, "
-        f"trying again: {d.get('message')}"
-    ),
+    Topic.UNREACHABLE: no_answer,
     Topic.REGISTERED: lambda d: f"registered as {d['client']} in run {d.get('run_number')}",
     Topic.MODEL_RECEIVED: lambda d: (
         f"round {d['round']}: model of {human_bytes(d.get('bytes') or 0)} received in "

@@ -8,6 +8,7 @@ reason comes from gRPC itself: nobody answers, or the connection broke.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import grpc
@@ -55,9 +56,16 @@ STATUS_OF_REASON: Final = {
 #: Status of calls that another attempt may serve.
 _TRANSIENT: Final = {_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.CANCELLED}
 
+#: Letters of a sentence that travels. All of a status must fit one header frame, in which
+#: a letter may take twelve bytes.
+_MAX_TEXT: Final = 600
+
 #: What gRPC says of a write on a stream that the peer has just ended. The peer's own
 #: status is lost then; the next attempt is told it again.
 _BROKEN_WRITE: Final = "Internal error from Core"
+
+#: gRPC names the address, which the sentence does too, several times before the cause.
+_NOT_CONNECTED: Final = re.compile(r".*Failed to connect to remote host: (.+)", re.DOTALL)
 
 
 def status_of(error: MmarRunnerError) -> _Code:
@@ -70,7 +78,12 @@ def trailing_metadata(error: MmarRunnerError) -> tuple[tuple[str, str | bytes], 
     reason: tuple[str, str | bytes] = (REASON_KEY, error.reason)
     if error.hint is None:
         return (reason,)
-    return (reason, (HINT_KEY, error.hint.encode()))
+    return (reason, (HINT_KEY, shortened(error.hint).encode()))
+
+
+def shortened(text: str) -> str:
+    """Return a sentence as it may travel: what is too long for a status would be lost."""
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
 
 def translate(error: AioRpcError, target: str) -> WireError:
@@ -92,7 +105,8 @@ def translate(error: AioRpcError, target: str) -> WireError:
         text = hint.decode(errors="replace") if isinstance(hint, bytes) else None
         return RefusedError(details, reason=str(reason), hint=text)
     if error.code() in _TRANSIENT or details == _BROKEN_WRITE:
-        return UnreachableError(f"no answer from {target}: {details}")
+        found = _NOT_CONNECTED.fullmatch(details)
+        return UnreachableError(f"no answer from {target}: {found[1] if found else details}")
     if error.code() is _Code.RESOURCE_EXHAUSTED:
         return RefusedError(f"{target} is overloaded: {details}", reason="OVERLOADED")
     return WireError(f"{target} answered {error.code().name}: {details}")

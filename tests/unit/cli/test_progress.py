@@ -102,7 +102,7 @@ def picture(observations, *, width=100, role="server", elapsed=61.0):
 def test_the_table_shows_who_does_what():
     text = picture(SERVER)
     assert "server breast_cancer  run 1  127.0.0.1:8002  1 min 01 s" in text
-    assert "round 0/4" in text
+    assert "0/4 rounds" in text
     assert "25% of 100.0 MiB" in text
     rows = [line for line in text.splitlines() if "site-" in line]
     assert rows[0].startswith("site-2 ")
@@ -115,7 +115,7 @@ def test_the_table_shows_who_does_what():
 def test_the_table_shows_the_outcome():
     text = picture(SERVER + END)
     assert "finished" in text.splitlines()[0]
-    assert "round 1/4" in text
+    assert "1/4 rounds" in text
     assert "val_auc 0.9877" in text
     assert "round 0 with 0.9877" in text
     assert "4.5 s a round" in text
@@ -151,7 +151,25 @@ def test_a_session_sees_itself():
     assert "done" in row
     assert "2.0 KiB" in row
     assert "train_loss 0.125" in row
-    assert "does not answer" not in text
+    assert "answer" not in text
+    assert "4/10 rounds" in text  # rounds before it came lie behind it too
+
+
+def test_a_session_that_waits_for_its_server_says_since_when_in_one_line():
+    lost = {"target": "[::1]:8002", "message": "no answer from [::1]:8002: Connection refused"}
+    text = picture([Observation(Topic.UNREACHABLE, {**lost, "since_seconds": 12.0})])
+    assert "[::1]:8002 has not answered for 12.0 s, trying again: Connection refused" in text
+    assert sentence(Observation(Topic.UNREACHABLE, {**lost, "since_seconds": 0.0})) == (
+        "[::1]:8002 does not answer, trying again: Connection refused"
+    )
+
+
+def test_a_stopped_run_shows_nobody_at_work():
+    ended = Observation(Topic.RUN_ENDED, {"status": "stopped", "reason": "asked to"})
+    text = picture([*SESSION[:5], ended], role="client")
+    [row] = [line for line in text.splitlines() if line.startswith("site-1 ")]
+    assert "idle" in row
+    assert "asked to" not in text  # it was said above the table
 
 
 def test_many_clients_fit_on_a_screen():
