@@ -32,6 +32,24 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Finish a piece of work even if the caller is cancelled meanwhile.
+
+    Raises:
+        CancelledError: The caller was cancelled; the work is finished all the same.
+    """
+    task = asyncio.create_task(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()
+
+
 @asynccontextmanager
 async def aside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run a coroutine beside the block and wait for it at the block's end.

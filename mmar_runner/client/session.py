@@ -15,7 +15,7 @@ from mmar_runner.client.components import check_components
 from mmar_runner.client.downloads import RunEnded
 from mmar_runner.client.heartbeat import Heartbeat
 from mmar_runner.client.local_work import LocalWork
-from mmar_runner.client.races import first_of
+from mmar_runner.client.races import first_of, uninterrupted
 from mmar_runner.client.registration import Connection, RunReplacedError
 from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.client.training import OwnChildren
@@ -132,7 +132,7 @@ class _Session:
             await self._connection.quit(ended.reason or ended.status)
             return ended
         finally:
-            await work.close()
+            await uninterrupted(work.close())
 
     def _outcome(self, ended: RunEnded) -> SessionOutcome:
         facts = {

@@ -8,7 +8,6 @@ rounds; a simulation gives several clients' trainers to the children of one pool
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -94,7 +93,7 @@ class OwnChild:
         if not starting.done():
             starting.cancel()
             await asyncio.wait({starting})
-        with suppress(asyncio.CancelledError, MmarRunnerError):
+        if not starting.cancelled() and starting.exception() is None:
             await starting.result().close()
 
     def _start(self) -> asyncio.Task[ChildProcess]:
