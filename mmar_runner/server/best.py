@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.interfaces.handler import BestModelSelector
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class BestModel:
 
     def consider(self, round_number: int, metrics: Mapping[str, float]) -> Scored | None:
         """Return the round's result with its score if it is better than all before."""
-        if round_number < self._start_round:
+        if round_number < self._start_round or not metrics:
             return None
         score = self._score(metrics)
         if score is None or (self._best is not None and score <= self._best.score):
@@ -56,6 +59,14 @@ class BestModel:
 
     def _score(self, metrics: Mapping[str, float]) -> float | None:
         if self._selector is not None:
-            return self._selector.score(metrics)
+            return _asked(self._selector, metrics)
         names = sorted(name for name in metrics if "loss" not in name)
         return metrics[names[0]] if names else None
+
+
+def _asked(selector: BestModelSelector, metrics: Mapping[str, float]) -> float | None:
+    try:
+        return selector.score(metrics)
+    except Exception:  # noqa: BLE001 - third-party code; the run must go on
+        _log.exception("%s could not score a round", type(selector).__name__)
+        return None

@@ -92,8 +92,8 @@ class RoundCloser:
             model_sha256=model.sha256,
         )
         recorded = self._record(current.number, entry)
-        self._choose_best(current.number, updates, validated)
         self._tell(current.number, entry, model)
+        self._choose_best(current.number, updates, validated)
         return ClosedRound(model, recorded)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
@@ -152,19 +152,25 @@ class RoundCloser:
     def _choose_best(
         self, number: int, updates: list[AcceptedUpdate], validated: Mapping[str, float]
     ) -> None:
-        """Score the newest model by the server's metrics, else the last by the clients'."""
-        if validated:
-            found = self.best.consider(number, validated)
+        """Score the newest model by the server's metrics, or the last by the clients'.
+
+        A server that validates decides alone: scores from different data say nothing
+        about each other.
+        """
+        if self.validator is not None:
+            scored, metrics = number, validated
         else:
-            received = weighted_metrics(updates, validation_only=True)
-            found = self.best.consider(number - 1, received)
+            scored, metrics = number - 1, weighted_metrics(updates, validation_only=True)
+        found = self.best.consider(scored, metrics)
         if found is None:
             return
         path = self.models.publish(found.round + 1, "best")
         self.summary.set_best(found.round)
         facts = {"round": found.round, "score": found.score}
         self.journal.append(Kind.BEST_MODEL, facts)
-        self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path))
+        entry = next(e for e in reversed(self.summary.rounds) if e["round"] == found.round)
+        told = {"metrics": dict(metrics), "model_sha256": entry["model_sha256"]}
+        self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path), **told)
         self.observer.observe(Observation(Topic.BEST_MODEL, facts))
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.errors import DiskFullError, UsageError
 from mmar_runner.server.models import ModelStore
 from mmar_runner.server.record import Kind, RunState, replay
-from mmar_runner.server.tasks import make_initial_model
+from mmar_runner.server.tasks import find_checkpoint, make_initial_model
 from mmar_runner.storage.journal import Journal
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def _resume(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedR
 
 
 async def _begin(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedRun:
+    find_checkpoint(settings)  # a wrong path leaves no run behind
     folder.create(settings.spec.root)
     await make_initial_model(settings, folder)
     models = ModelStore(folder, keep=settings.keep_models)

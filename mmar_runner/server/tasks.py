@@ -31,7 +31,7 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
     destination = folder.model(server.start_round)
     partial = destination.with_suffix(".part")
     partial.unlink(missing_ok=True)
-    checkpoint = _checkpoint(settings)
+    checkpoint = find_checkpoint(settings)
     if checkpoint is not None and checkpoint.suffix == ".safetensors":
         _copy(checkpoint, partial)
     elif checkpoint is not None:
@@ -81,7 +81,12 @@ class ServerValidator:
             await self._child.close()
 
 
-def _checkpoint(settings: ServerSettings) -> Path | None:
+def find_checkpoint(settings: ServerSettings) -> Path | None:
+    """Return the checkpoint to start from, or None if the MMAR names none.
+
+    Raises:
+        RunFailedError: It is not there.
+    """
     if settings.server.checkpoint is None:
         return None
     path = settings.spec.root / settings.server.checkpoint
