@@ -10,6 +10,7 @@ from mmar_runner.errors import RefusedError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.record import Kind
 from mmar_runner.server.registry import Client
+from mmar_runner.server.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from mmar_runner.server.registry import ClientRegistry
     from mmar_runner.storage.journal import Journal
     from mmar_runner.wire.messages import RegisterRequest
+
+#: Letters of what a client says of itself that are kept.
+_MAX_DIGEST: Final = 128
+_MAX_COMMENT: Final = 200
 
 _STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
 
@@ -74,12 +79,16 @@ class Members:
             RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_TAKEN or TOO_MANY_CLIENTS.
         """
         if request.task_name != self._task_name:
-            msg = f"this server runs the task {self._task_name!r}, not {request.task_name!r}"
+            named = request.task_name[:_MAX_COMMENT]
+            msg = f"this server runs the task {self._task_name!r}, not {named!r}"
             hint = "servers[0].name must be the same in both federated configuration files"
             raise RefusedError(msg, reason="TASK_MISMATCH", hint=hint)
         now = self._loop.time()
         client, token, joined = self._registry.register(
-            request.client_name, request.session_key, mmar_digest=request.mmar_digest, now=now
+            request.client_name,
+            request.session_key,
+            mmar_digest=request.mmar_digest[:_MAX_DIGEST],
+            now=now,
         )
         record = {
             "client": client.name,
@@ -124,7 +133,7 @@ class Members:
             RefusedError: TOKEN_INVALID.
         """
         client = self.authenticate(token)
-        self._leave(client.name, comment[:200] or "it quit")
+        self._leave(client.name, plain(comment, _MAX_COMMENT) or "it quit")
 
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""

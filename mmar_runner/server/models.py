@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DigestError, RefusedError, StorageError
 from mmar_runner.storage.model_schema import ModelSchema
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.server.workspace import RunFolder
+
+_ROUND_ID: Final = re.compile(r"round_([0-9]{1,9})")
+#: Letters of an unknown model's id that are repeated to whoever asked.
+_MAX_ID: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +141,10 @@ class ModelStore:
             RefusedError: MODEL_UNKNOWN.
         """
         name = model_id
-        if model_id.startswith("round_") and model_id[6:].isdecimal():
-            name = f"round_{int(model_id[6:]):04d}"
+        if (match := _ROUND_ID.fullmatch(model_id)) is not None:
+            name = f"round_{int(match[1]):04d}"
         known = {path.stem: path for path in self._folder.models.glob("*.safetensors")}
         if name not in known:
-            msg = f"there is no model {model_id!r} in this run"
+            msg = f"there is no model {model_id[:_MAX_ID]!r} in this run"
             raise RefusedError(msg, reason="MODEL_UNKNOWN", hint=f"known: {sorted(known)}")
         return ModelFile.load(known[name], sha256_file(known[name]))

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import (
     DigestError,
@@ -25,16 +24,19 @@ from mmar_runner.errors import (
     SchemaMismatchError,
 )
 from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.server.disk import DiskThreads
 from mmar_runner.server.record import AcceptedUpdate
 from mmar_runner.server.streaming import ChunkReceiver
 from mmar_runner.server.windows import SharedWindow
+from mmar_runner.server.wording import plain
 from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.spool_file import SpoolFile
 from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.limits import INLINE_BYTES, UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.members import Members
@@ -42,15 +44,17 @@ if TYPE_CHECKING:
     from mmar_runner.storage.spool import Spool
     from mmar_runner.wire.server import UpdateStream
 
-_T = TypeVar("_T")
-
 #: Uploads that may stream at once; the others wait for their turn.
 _BULK_UPLOADS: Final = 64
 #: Threads that write, hash and check.
 _DISK_THREADS: Final = 4
+#: Letters of the name that a client gives an update.
+_MAX_UPDATE_ID: Final = 128
 #: Metrics one update may report, and the length of a name.
 _MAX_METRICS: Final = 256
 _MAX_METRIC_NAME: Final = 128
+#: The longest training that is believed, in seconds: a hundred years.
+_MAX_SECONDS: Final = 3.2e9
 #: Letters of a client's reason and explanation that are kept.
 _MAX_REASON: Final = 64
 _MAX_MESSAGE: Final = 2000
@@ -105,7 +109,7 @@ class Reception:
         self._run_number = run_number
         self._turns = asyncio.Semaphore(_BULK_UPLOADS)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
-        self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="spool")
+        self._disk = DiskThreads(_DISK_THREADS, name="spool")
         self._receiving: dict[str, asyncio.Task[None]] = {}
 
     async def submit(self, stream: UpdateStream) -> None:
@@ -130,12 +134,13 @@ class Reception:
 
     async def close(self) -> None:
         """Wait for the disk."""
-        await asyncio.to_thread(self._disk.shutdown)
+        await self._disk.close()
 
     async def _note_failure(self, failure: TaskFailure) -> None:
         client = self._members.authenticate(failure.token).name
         self._check_run(failure.run_number)
-        reason, message = failure.reason[:_MAX_REASON], failure.message[:_MAX_MESSAGE]
+        reason = plain(failure.reason, _MAX_REASON)
+        message = plain(failure.message, _MAX_MESSAGE)
         await self._coordinator.task_failed(
             client, failure.round, failure.attempt, reason=reason, message=message
         )
@@ -193,8 +198,8 @@ class Reception:
             False if the older attempt was counted meanwhile.
         """
         task = asyncio.current_task()
-        older = self._receiving.get(sender.client)
-        if older is not None:
+        # Several may have waited for the same older one: each looks again.
+        while (older := self._receiving.get(sender.client)) is not None:
             older.cancel()
             await asyncio.wait({older})
         if task is not None:
@@ -211,29 +216,27 @@ class Reception:
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> None:
         begin = sender.begin
-        file = await self._run(
+        file = await self._disk.run(
             self._spool.open,
             begin.round,
             sender.client,
             begin.update_id,
             begin.total_bytes,
             self._schema,
+            undo=SpoolFile.close,
         )
         try:
             renew = partial(self._members.renew, sender.client)
             receiver = ChunkReceiver(stream, file, self._disk, window=self._window, progress=renew)
             digest = await receiver.receive()
             self._coordinator.require_round(begin.round)
-            await self._run(file.commit, digest, self._durable)
+            await self._disk.run(file.commit, digest, self._durable)
         except (*_UNUSABLE, DigestError):
-            await self._run(file.discard)
+            await self._disk.run(file.discard)
             raise
         finally:
-            await self._run(file.close)
+            file.close()
         self._accept(sender, digest, None)
-
-    def _run(self, call: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
-        return asyncio.get_running_loop().run_in_executor(self._disk, partial(call, *args))
 
     def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> None:
         begin = sender.begin
@@ -246,7 +249,7 @@ class Reception:
             kind=begin.kind,
             metrics=_metrics(begin.metrics),
             validation=_metrics(begin.validation),
-            seconds_train=begin.seconds_train,
+            seconds_train=_seconds(begin.seconds_train),
             seconds_upload=asyncio.get_running_loop().time() - sender.began,
             inline=data is not None,
         )
@@ -258,12 +261,18 @@ def _check_announcement(begin: UpdateBegin, schema: ModelSchema) -> None:
     if not math.isfinite(samples) or not 0 < samples <= _MAX_SAMPLES:
         msg = f"num_samples is {samples}; it must be positive and at most {_MAX_SAMPLES:g}"
         raise RefusedError(msg, reason="WEIGHT")
+    if len(begin.update_id) > _MAX_UPDATE_ID:
+        msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
+        raise ProtocolError(msg)
     if begin.kind not in set(UpdateKind):
-        msg = f"an update is of kind {sorted(UpdateKind)}, not {begin.kind!r}"
+        msg = f"an update is of kind {sorted(UpdateKind)}, not {begin.kind[:_MAX_REASON]!r}"
         raise RefusedError(msg, reason="KIND")
     for metrics in (begin.metrics, begin.validation):
-        if len(metrics) > _MAX_METRICS or any(len(n) > _MAX_METRIC_NAME for n in metrics):
-            msg = f"more than {_MAX_METRICS} metrics, or a name over {_MAX_METRIC_NAME} letters"
+        if len(metrics) > _MAX_METRICS or not all(map(_is_metric_name, metrics)):
+            msg = (
+                f"more than {_MAX_METRICS} metrics, or a name that is empty, not printable "
+                f"or over {_MAX_METRIC_NAME} letters"
+            )
             raise RefusedError(msg, reason="METRICS")
     if len(begin.inline) > INLINE_BYTES:
         msg = f"an update of more than {INLINE_BYTES} bytes is sent in chunks"
@@ -279,6 +288,15 @@ def _check_bytes(data: bytes, begin: UpdateBegin, schema: ModelSchema) -> None:
         msg = "the update's bytes do not have the announced length and sha256"
         raise DigestError(msg)
     check_update(data, schema)
+
+
+def _is_metric_name(name: str) -> bool:
+    return 0 < len(name) <= _MAX_METRIC_NAME and name.isprintable()
+
+
+def _seconds(seconds: float) -> float:
+    """Return a duration that can be counted with; what no clock can say becomes 0."""
+    return seconds if 0 <= seconds <= _MAX_SECONDS else 0.0
 
 
 def _metrics(metrics: Mapping[str, float]) -> dict[str, float]:

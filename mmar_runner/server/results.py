@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import PluginConflictError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.result_processor import ResultProcessor
     from mmar_runner.server.workspace import RunFolder
+
+#: Letters of an unknown topic that are repeated to whoever asked.
+_MAX_TOPIC: Final = 100
 
 
 class ResultDesk:
@@ -45,7 +48,7 @@ class ResultDesk:
         """
         processor = self._by_topic.get(topic)
         if processor is None:
-            msg = f"no result processor of this run answers the topic {topic!r}"
+            msg = f"no result processor of this run answers the topic {topic[:_MAX_TOPIC]!r}"
             raise RefusedError(msg, reason="TOPIC_UNKNOWN", hint=f"known: {self.topics}")
         result = _parse(payload)
         context = ResultContext(client, self._folder.number, self._folder.path)
@@ -79,7 +82,7 @@ def _parse(payload: bytes) -> dict[str, Any]:
         raise RefusedError(msg, reason="TOO_LARGE")
     try:
         result = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"a result is not JSON: {error}"
         raise RefusedError(msg, reason="PROTOCOL") from error
     if not isinstance(result, dict):

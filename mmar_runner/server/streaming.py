@@ -12,8 +12,8 @@ from mmar_runner.wire.messages import UpdateCommit, UpdateCredit, UpdateReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
+    from mmar_runner.server.disk import DiskThreads
     from mmar_runner.server.windows import SharedWindow
     from mmar_runner.storage.spool_file import SpoolFile
     from mmar_runner.wire.codec import Chunk
@@ -41,7 +41,7 @@ class ChunkReceiver:
         self,
         stream: UpdateStream,
         file: SpoolFile,
-        disk: Executor,
+        disk: DiskThreads,
         *,
         window: SharedWindow,
         progress: Callable[[], None],
@@ -97,13 +97,7 @@ class ChunkReceiver:
         return chunks, item
 
     async def _write(self, chunks: list[Chunk]) -> None:
-        loop = asyncio.get_running_loop()
-        writing = loop.run_in_executor(self._disk, self._file.write_many, chunks)
-        try:
-            await asyncio.shield(writing)
-        finally:
-            # Even if this is cancelled: the file is closed next, so nobody may write to it.
-            await asyncio.wait({writing})
+        await self._disk.run(self._file.write_many, chunks)
 
     async def _give_credits(self, written: int) -> None:
         self._outstanding -= written

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.storage.atomic import write_json_atomic
@@ -21,7 +22,7 @@ def weighted_metrics(
     """Return the mean of every metric over the clients that report it.
 
     Weights are numbers of samples. Clients are taken in the given order, so that the
-    same updates give the same numbers.
+    same updates give the same numbers. A mean beyond all numbers is left out.
     """
     sums: dict[str, float] = {}
     weights: dict[str, float] = {}
@@ -30,7 +31,8 @@ def weighted_metrics(
         for name, value in metrics.items():
             sums[name] = sums.get(name, 0.0) + value * update.num_samples
             weights[name] = weights.get(name, 0.0) + update.num_samples
-    return {name: sums[name] / weights[name] for name in sums}
+    means = {name: sums[name] / weights[name] for name in sums}
+    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
 
 def round_summary(

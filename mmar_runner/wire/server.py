@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
-from mmar_runner.errors import MmarRunnerError, UsageError
+from mmar_runner.errors import MmarRunnerError, ProtocolError, UsageError
 from mmar_runner.wire import limits, methods
-from mmar_runner.wire.status import status_of, trailing_metadata
+from mmar_runner.wire.status import shortened, status_of, trailing_metadata
 
 if TYPE_CHECKING:
     from mmar_runner.wire.codec import ReplyItem, SentModelItem, UpdateItem
@@ -159,29 +160,25 @@ def _handlers(servicer: FederationServicer) -> list[grpc.GenericRpcHandler]:
 def _unary(
     answer: Callable[[Any], Awaitable[Any]], method: methods.Method[Any, Any]
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    async def handle(request: Any, context: Any) -> Any:
+    async def handle(request: bytes, context: Any) -> Any:
         try:
-            return await answer(request)
+            return await answer(_decoded(method, request))
         except Exception as error:  # noqa: BLE001 - always leaves as an abort
             await _abort(context, error)
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle, request_deserializer=method.decode_request, response_serializer=method.encode_reply
-    )
+    return grpc.unary_unary_rpc_method_handler(handle, response_serializer=method.encode_reply)
 
 
 def _get_model(servicer: FederationServicer) -> grpc.RpcMethodHandler[Any, Any]:
-    async def handle(request: GetModelRequest, context: Any) -> None:
+    async def handle(request: bytes, context: Any) -> None:
         try:
-            async for item in servicer.get_model(request):
+            async for item in servicer.get_model(_decoded(methods.GET_MODEL, request)):
                 await context.write(item)
         except Exception as error:  # noqa: BLE001 - always leaves as an abort
             await _abort(context, error)
 
     return grpc.unary_stream_rpc_method_handler(
-        handle,
-        request_deserializer=methods.GET_MODEL.decode_request,
-        response_serializer=methods.GET_MODEL.encode_reply,
+        handle, response_serializer=methods.GET_MODEL.encode_reply
     )
 
 
@@ -199,11 +196,20 @@ def _submit_update(servicer: FederationServicer) -> grpc.RpcMethodHandler[Any, A
     )
 
 
+def _decoded(method: methods.Method[Any, Any], request: bytes) -> Any:
+    """Decode a request here, where what cannot be decoded leaves as a refusal."""
+    try:
+        return method.decode_request(request)
+    except DecodeError as error:
+        msg = f"the request is not one of {method.name}"
+        raise ProtocolError(msg) from error
+
+
 async def _abort(context: Any, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, MmarRunnerError):
-        await context.abort(status_of(error), error.message, trailing_metadata(error))
+        await context.abort(status_of(error), shortened(error.message), trailing_metadata(error))
     else:
         _log.error("a call failed unexpectedly", exc_info=error)
         internal = MmarRunnerError("internal error; the server's log has it", reason="INTERNAL")
