@@ -162,6 +162,13 @@ def test_every_part_exists_and_takes_the_arguments_of_its_schema(part):
     assert set(properties) <= set(parameters)
     assert set(required) <= set(properties)
     assert summary.endswith(".")
+    for name, schema in properties.items():
+        assert schema["description"].endswith("."), name
+        default = parameters[name].default
+        assert (name in required) == (default is inspect.Parameter.empty), name
+        if "default" in schema:
+            given = schema["default"]
+            assert (tuple(given) if isinstance(given, list) else given) == default, name
 
 
 def test_registering_does_not_import_torch():

@@ -2,36 +2,30 @@
 """The parts that can be named in a training configuration, as a table.
 
 Most targets are torch's own classes; a schema lists those of their arguments that can
-be written in JSON.
+be written in JSON and change what is learnt.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-_BOOL: Final[dict[str, Any]] = {"type": "boolean"}
-_INT: Final[dict[str, Any]] = {"type": "integer"}
-_COUNT: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}
-_NUMBER: Final[dict[str, Any]] = {"type": "number"}
-_POSITIVE: Final[dict[str, Any]] = {"type": "number", "exclusiveMinimum": 0}
-_NOT_NEGATIVE: Final[dict[str, Any]] = {"type": "number", "minimum": 0}
-_SHARE: Final[dict[str, Any]] = {"type": "number", "minimum": 0, "maximum": 1}
-_DROPOUT: Final[dict[str, Any]] = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
-_BETAS: Final[dict[str, Any]] = {
-    "type": "array",
-    "items": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-    "minItems": 2,
-    "maxItems": 2,
+from mmar_runner_torch.argument_types import (
+    BELOW_ONE,
+    COUNT,
+    COUNTS,
+    INT,
+    NOT_NEGATIVE,
+    NUMBER,
+    REDUCTION,
+    SHARE,
+    arg,
+)
+from mmar_runner_torch.parts_optim import OPTIMIZERS, SCHEDULES
+
+_LOSS: Final[dict[str, Any]] = {
+    "reduction": arg(REDUCTION, "What is made of the values of a batch.", "mean")
 }
-_REDUCTION: Final[dict[str, Any]] = {"enum": ["mean", "sum"]}
-_LOSS: Final[dict[str, Any]] = {"reduction": _REDUCTION}
-_ADAM: Final[dict[str, Any]] = {
-    "lr": _POSITIVE,
-    "betas": _BETAS,
-    "eps": _POSITIVE,
-    "weight_decay": _NOT_NEGATIVE,
-    "amsgrad": _BOOL,
-}
+_IGNORED: Final[dict[str, Any]] = arg(INT, "Class number whose samples do not count.", -100)
 
 #: kind, name, target, properties of the arguments, required arguments, summary
 PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] = (
@@ -40,10 +34,10 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "MLP",
         "mmar_runner_torch.models:MLP",
         {
-            "in_features": _COUNT,
-            "out_features": _COUNT,
-            "hidden": {"type": "array", "items": _COUNT, "default": [16]},
-            "dropout": {**_DROPOUT, "default": 0.0},
+            "in_features": arg(COUNT, "Length of an input."),
+            "out_features": arg(COUNT, "Length of an output; 1 for a single logit."),
+            "hidden": arg(COUNTS, "Widths of the hidden layers.", [16]),
+            "dropout": arg(BELOW_ONE, "Share of hidden values dropped while training.", 0.0),
         },
         ["in_features", "out_features"],
         "Fully connected network with ReLU; no hidden layer makes it linear.",
@@ -53,9 +47,9 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "SmallConvNet",
         "mmar_runner_torch.models:SmallConvNet",
         {
-            "in_channels": {**_COUNT, "default": 1},
-            "num_classes": {**_COUNT, "default": 10},
-            "width": {**_COUNT, "default": 16},
+            "in_channels": arg(COUNT, "Channels of an image.", 1),
+            "num_classes": arg(COUNT, "Length of an output.", 10),
+            "width": arg(COUNT, "Channels after the first convolution; then twice as many.", 16),
         },
         [],
         "Two convolutions and a linear layer, for small images of any size.",
@@ -64,7 +58,11 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "loss",
         "CrossEntropyLoss",
         "torch.nn:CrossEntropyLoss",
-        {**_LOSS, "label_smoothing": _SHARE, "ignore_index": _INT},
+        {
+            **_LOSS,
+            "label_smoothing": arg(SHARE, "Share of a label that is spread evenly.", 0.0),
+            "ignore_index": _IGNORED,
+        },
         [],
         "Cross entropy of logits and class numbers.",
     ),
@@ -82,7 +80,7 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "loss",
         "SmoothL1Loss",
         "torch.nn:SmoothL1Loss",
-        {**_LOSS, "beta": _NOT_NEGATIVE},
+        {**_LOSS, "beta": arg(NOT_NEGATIVE, "The error beyond which it counts linearly.", 1.0)},
         [],
         "Squared error near zero, absolute error beyond beta.",
     ),
@@ -90,106 +88,17 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "loss",
         "NLLLoss",
         "torch.nn:NLLLoss",
-        {**_LOSS, "ignore_index": _INT},
+        {**_LOSS, "ignore_index": _IGNORED},
         [],
         "Negative log likelihood of log probabilities and class numbers.",
     ),
-    (
-        "optimizer",
-        "SGD",
-        "torch.optim:SGD",
-        {
-            "lr": _POSITIVE,
-            "momentum": _NOT_NEGATIVE,
-            "dampening": _NOT_NEGATIVE,
-            "weight_decay": _NOT_NEGATIVE,
-            "nesterov": _BOOL,
-        },
-        [],
-        "Stochastic gradient descent, with momentum if asked.",
-    ),
-    ("optimizer", "Adam", "torch.optim:Adam", _ADAM, [], "Adam (Kingma and Ba 2014)."),
-    (
-        "optimizer",
-        "AdamW",
-        "torch.optim:AdamW",
-        _ADAM,
-        [],
-        "Adam with decoupled weight decay (Loshchilov and Hutter 2017).",
-    ),
-    (
-        "optimizer",
-        "RMSprop",
-        "torch.optim:RMSprop",
-        {
-            "lr": _POSITIVE,
-            "alpha": _SHARE,
-            "eps": _POSITIVE,
-            "weight_decay": _NOT_NEGATIVE,
-            "momentum": _NOT_NEGATIVE,
-            "centered": _BOOL,
-        },
-        [],
-        "Gradients divided by a running mean of their size.",
-    ),
-    (
-        "optimizer",
-        "Adagrad",
-        "torch.optim:Adagrad",
-        {
-            "lr": _POSITIVE,
-            "lr_decay": _NOT_NEGATIVE,
-            "eps": _POSITIVE,
-            "weight_decay": _NOT_NEGATIVE,
-        },
-        [],
-        "Gradients divided by the root of their summed squares.",
-    ),
-    (
-        "lr_scheduler",
-        "StepLR",
-        "torch.optim.lr_scheduler:StepLR",
-        {"step_size": _COUNT, "gamma": _POSITIVE},
-        ["step_size"],
-        "The learning rate times gamma, every step_size epochs.",
-    ),
-    (
-        "lr_scheduler",
-        "MultiStepLR",
-        "torch.optim.lr_scheduler:MultiStepLR",
-        {"milestones": {"type": "array", "items": _COUNT}, "gamma": _POSITIVE},
-        ["milestones"],
-        "The learning rate times gamma, at each milestone.",
-    ),
-    (
-        "lr_scheduler",
-        "ExponentialLR",
-        "torch.optim.lr_scheduler:ExponentialLR",
-        {"gamma": _POSITIVE},
-        ["gamma"],
-        "The learning rate times gamma, every epoch.",
-    ),
-    (
-        "lr_scheduler",
-        "CosineAnnealingLR",
-        "torch.optim.lr_scheduler:CosineAnnealingLR",
-        {"T_max": _COUNT, "eta_min": _NOT_NEGATIVE},
-        ["T_max"],
-        "The learning rate along a cosine, from its value to eta_min in T_max epochs.",
-    ),
-    (
-        "lr_scheduler",
-        "LinearLR",
-        "torch.optim.lr_scheduler:LinearLR",
-        {"start_factor": _SHARE, "end_factor": _SHARE, "total_iters": _COUNT},
-        [],
-        "The learning rate times a factor that changes linearly.",
-    ),
+    *OPTIMIZERS,
+    *SCHEDULES,
     (
         "metric",
         "Accuracy",
         "mmar_runner_torch.metrics:Accuracy",
-        {"threshold": {**_NUMBER, "default": 0.0}},
+        {"threshold": arg(NUMBER, "Above it a single logit means class 1.", 0.0)},
         [],
         "Share of right answers: the largest class, or a single logit over the threshold.",
     ),

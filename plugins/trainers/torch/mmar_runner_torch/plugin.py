@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this distribution registers; the schemas stand in `schemas` and `parts_table`."""
+"""What this distribution registers; what its parts take stands in modules of their own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ def mmar_register_components(registry: Any) -> None:
         extras=schemas.VALIDATION_EXTRAS,
     )
     for kind, name, target, properties, required, summary in PARTS:
-        schema = {"type": "object", "properties": properties, "required": required}
+        schema = {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        }
         registry.add(kind=kind, name=name, target=target, args_schema=schema, summary=summary)
     for kind, prefix in PREFIXES:
         registry.add(
