@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,21 +36,25 @@ _POLL_SECONDS: Final = 0.02
 def main() -> None:
     """Run the demonstration and print its table, or JSON."""
     options = _options()
-    with tempfile.TemporaryDirectory(prefix="mmar-runner-demo-") as scratch:
-        folder = (options.workspace or Path(scratch)).resolve()
-        if (folder / "server").exists():
-            sys.exit(f"{folder} holds a demonstration already; name another folder")
-        began = time.monotonic()
-        settings = {"DATA_SEED": options.seed}
-        if options.rounds is not None:
-            settings["NUM_ROUNDS"] = options.rounds
-        summary = federate(folder, options.seed, settings, quiet=options.json)
-        results = compare(folder, options.seed, settings, summary)
-        seconds = time.monotonic() - began
+    scratch = None if options.workspace else tempfile.mkdtemp(prefix="mmar-runner-demo-")
+    folder = Path(scratch or options.workspace).resolve()
+    if (folder / "server").exists():
+        sys.exit(f"{folder} holds a demonstration already; name another folder")
+    began = time.monotonic()
+    settings = {"DATA_SEED": options.seed}
+    if options.rounds is not None:
+        settings["NUM_ROUNDS"] = options.rounds
+    summary = federate(folder, options.seed, settings, quiet=options.json)
+    results = compare(folder, options.seed, settings, summary)
+    seconds = time.monotonic() - began
     if options.json:
         print(json.dumps(_as_json(options.seed, results, summary, seconds), indent=2))
     else:
         _show(results, summary, seconds)
+    if scratch is not None:  # after a failure it stays, with the logs that tell why
+        shutil.rmtree(scratch)
+        if not options.json:
+            print("The files of the run are removed; --workspace FOLDER keeps them.")
 
 
 def federate(
@@ -75,9 +80,7 @@ def federate(
             command = ["run-client", str(MMAR), "--server", address, "--name", f"site-{number}"]
             command += ["--workspace", str(folder / "clients"), "--insecure", *pairs]
             clients.append(_start(stack, command, folder / f"site-{number}.log"))
-        for process in (server, *clients):
-            if process.wait(timeout=_RUN_SECONDS):
-                sys.exit(f"a process of the demonstration failed; its log is in {folder}")
+        _await([server, *clients], folder)
     summary: dict[str, Any] = json.loads((folder / "server/run_1/summary.json").read_text())
     return summary
 
@@ -112,6 +115,17 @@ def _start(stack: ExitStack, command: list[str], log: Path | None) -> subprocess
     return process
 
 
+def _await(processes: Sequence[subprocess.Popen[bytes]], folder: Path) -> None:
+    """Wait until all have ended well; the server would wait for a client that failed."""
+    deadline = time.monotonic() + _RUN_SECONDS
+    while any(process.poll() is None for process in processes):
+        if any(process.poll() for process in processes) or time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    if any(process.poll() != 0 for process in processes):
+        sys.exit(f"a process of the demonstration failed; the logs are in {folder}")
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
@@ -131,7 +145,7 @@ def _address(endpoint: Path, server: subprocess.Popen[bytes]) -> str:
 def _show(results: Sequence[Measured], summary: Mapping[str, Any], seconds: float) -> None:
     table = Table(title="Measured on the union of what the hospitals hold out")
     table.add_column("trained by")
-    for heading in ("cases", "AUC", "accuracy"):
+    for heading in ("on cases", "AUC", "accuracy"):
         table.add_column(heading, justify="right")
     for one in results[:HOSPITALS]:
         table.add_row(*_row(one))

@@ -13,6 +13,7 @@ import click
 
 from mmar_runner.cli.output import Invocation, echo_json, json_option
 from mmar_runner.cli.tables import table, wrapped
+from mmar_runner.cli.wording import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
@@ -55,7 +56,8 @@ def list_components(kind: str | None, plugins_dir: Path | None, as_json: bool) -
     click.echo(table(("KIND", "NAME", "FROM", "SUMMARY"), rows))
     wrong = len(plugins.failures) + len(plugins.registry.conflicts())
     if wrong:
-        click.echo(f"\n{wrong} problem(s): see `mmar-runner plugins doctor`", err=True)
+        found = counted(wrong, "problem")
+        click.echo(f"\n{found}: see `mmar-runner plugins doctor`", err=True)
 
 
 @command.command("show")
@@ -96,7 +98,8 @@ def doctor(ctx: click.Context, plugins_dir: Path | None, as_json: bool) -> None:
         for problem in problems:
             click.echo(_reported(problem, verbose=verbose))
         loaded = len(plugins.plugins)
-        click.echo(f"{loaded} plugins, {checked} components, {len(problems)} problems")
+        counts = ((loaded, "plugin"), (checked, "component"), (len(problems), "problem"))
+        click.echo(", ".join(counted(number, noun) for number, noun in counts))
     ctx.exit(1 if problems else 0)
 
 

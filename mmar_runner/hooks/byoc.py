@@ -39,6 +39,8 @@ def load_custom(custom_dir: Path, path: str) -> Any:
             hint="write 'module.Class', where custom/module.py exists",
         )
     package = _custom_package(custom_dir)
+    # What is run must not change the folder: its digest tells whether a run can be resumed.
+    sys.dont_write_bytecode = True
     try:
         module = importlib.import_module(f"{package}.{module_name}")
     except Exception as error:

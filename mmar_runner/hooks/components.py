@@ -13,7 +13,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError
 from mmar_runner.hooks.byoc import load_custom
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.interfaces.catalog import Blueprint, ComponentCatalog
+
+#: The mend of whoever cannot build a component for a reason that is not known here.
+ASK_DOCTOR: Final = "`mmar-runner plugins doctor` shows what is wrong with installed plugins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,7 @@ def _check_class(target: Any, module_name: str, label: str) -> None:
 def _import_hint(description: ComponentDescription, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"install {error.name!r}, which {description.distribution or 'it'} needs"
-    return "`mmar-runner plugins doctor` shows what is wrong with installed plugins"
+    return ASK_DOCTOR
 
 
 def _not_found(catalog: ComponentCatalog, kind: ComponentKind, name: str) -> ComponentNotFoundError:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import ComponentBuildError
-from mmar_runner.hooks.components import import_target
+from mmar_runner.hooks.components import ASK_DOCTOR, import_target
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentDescription, ComponentKind
@@ -94,7 +94,8 @@ def examine(description: ComponentDescription) -> Sequence[Problem]:
         target = import_target(description)
     except ComponentBuildError as error:
         found.append(("COMPONENT_IMPORT", error.message))
-        return [_problem(description, *f, hint=error.hint) for f in found]
+        hint = None if error.hint == ASK_DOCTOR else error.hint
+        return [_problem(description, *f, hint=hint) for f in found]
     found += [("COMPONENT_TYPE", m) for m in type_problems(description, target)]
     found += [("COMPONENT_SIGNATURE", m) for m in signature_problems(description, target)]
     return [_problem(description, reason, message) for reason, message in found]

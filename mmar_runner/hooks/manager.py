@@ -172,7 +172,8 @@ def _imported(candidate: Candidate) -> Any:
         return candidate.load()
     except (Exception, SystemExit) as error:
         message = f"it cannot be imported: {type(error).__name__}: {error}"
-        raise PluginLoadError(message) from error
+        hint = "`mmar-runner -v plugins doctor` shows the traceback"
+        raise PluginLoadError(message, hint=hint) from error
 
 
 def _without_duplicates(

@@ -133,14 +133,15 @@ class Resolver:
         self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
 
     def _conflict(self, document: Document, where: JsonPath, error: PluginConflictError) -> None:
-        message = f"{error.message[:1].upper()}{error.message[1:]}."
-        self._findings.at(document, where, "MMAR518", message, hint=error.hint)
+        message = f"{_capital(error.message)}."
+        self._findings.at(document, where, "MMAR518", message, hint=_capital(error.hint))
 
     def _hint(self, kind: ComponentKind, name: str) -> str:
         if name in aliases.OLDER_NAMES:
             return f"An older component: {aliases.OLDER_NAMES[name]}."
         broken = self._catalog.broken()
-        note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}." if broken else ""
+        note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
+        note += " (`mmar-runner plugins doctor` says why)." if broken else ""
         return (did_you_mean(name, self._catalog.names(kind)) or self._available(kind)) + note
 
     def _available(self, kind: ComponentKind) -> str:
@@ -246,9 +247,9 @@ class Resolver:
             argument = f"argument '{inner}': " if inner else ""
             lead = f"{name}: {argument}{fault.message}"
         code = _ARGUMENT_CODES[fault.kind]
-        self._findings.at(
-            document, where, code, lead, hint=document.explain(where, fault.hint), key=fault.at_key
-        )
+        # A key is wrong whatever its value came from.
+        hint = fault.hint if fault.at_key else document.explain(where, fault.hint)
+        self._findings.at(document, where, code, lead, hint=hint, key=fault.at_key)
 
     def _nested(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
@@ -282,3 +283,7 @@ def _parent(target: Any, place: JsonPath) -> Any:
     for part in place[:-1]:
         target = target[part]
     return target
+
+
+def _capital(text: str | None) -> str | None:
+    return None if text is None else f"{text[:1].upper()}{text[1:]}"

@@ -115,7 +115,8 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
         if document.is_unresolved(fault.path):
             findings.raise_severity(document, fault.path, "MMAR301")
             continue
-        hint = document.explain(fault.path, fault.hint)
+        # A key is wrong whatever its value came from.
+        hint = fault.hint if fault.at_key else document.explain(fault.path, fault.hint)
         if fault.kind == "unknown" and fault.member in _OWN_KEYS and len(fault.path) > 1:
             hint = f"'{fault.member}' stands at the top level of the file."
         code = _FAULT_CODES[fault.kind]

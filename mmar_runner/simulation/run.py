@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.client.components import check_components
 from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.interfaces.observer import NullObserver
@@ -67,7 +68,8 @@ async def simulate(
         stop: Once set, the server stops; the same settings resume the run.
 
     Raises:
-        UsageError: The settings make no sense.
+        UsageError: The settings make no sense, or the MMAR brings code that is not
+            accepted; nothing was started.
         RunFailedError: The server could not begin.
         MmarRunnerError: A session could not go on.
     """
@@ -79,6 +81,7 @@ async def simulate(
             tempfile.TemporaryDirectory(prefix="mmar-", dir=_socket_folder())
         )
         job = Job(settings, f"unix:{sockets}/server")
+        check_components(_session(settings, specs, settings.names[0], job.listen), plugins.registry)
         server = await ServerChild.start(job, observer)
         stack.push_async_callback(server.close)
         pool = TrainerPool(settings.names, settings.children, settings.workspace / "logs")
@@ -135,20 +138,26 @@ class _Sessions:
         finally:
             self._stop.set()  # if one cannot go on, the others leave
             await asyncio.wait(tasks)
-        for task in tasks:
-            task.result()
+        # The first failure is raised; the others, of the same cause as a rule, are let go.
+        await asyncio.gather(*tasks)
 
     async def _session(self, name: str) -> None:
-        settings = SessionSettings(
-            spec=self._specs[name],
-            target=self._target,
-            name=name,
-            workspace=self._settings.workspace / "clients" / name,
-            allow_byoc=self._settings.allow_byoc,
-            plugins_dir=self._settings.plugins_dir,
-            task_timeout=self._settings.task_timeout,
-        )
+        settings = _session(self._settings, self._specs, name, self._target)
         await run_session(settings, self._plugins, NullObserver(), self._stop, children=self._pool)
+
+
+def _session(
+    settings: SimulationSettings, specs: Mapping[str, MmarSpec], name: str, target: str
+) -> SessionSettings:
+    return SessionSettings(
+        spec=specs[name],
+        target=target,
+        name=name,
+        workspace=settings.workspace / "clients" / name,
+        allow_byoc=settings.allow_byoc,
+        plugins_dir=settings.plugins_dir,
+        task_timeout=settings.task_timeout,
+    )
 
 
 def _socket_folder() -> str:

@@ -140,3 +140,16 @@ def test_wrong_numbers_are_usage(start, tmp_path):
     assert broken.wait() == 1
     assert "FedAvg" in broken.stderr
     assert not (tmp_path / "broken").exists()
+
+
+def test_code_that_is_not_accepted_starts_nothing(start, tmp_path):
+    mmar = MmarBuilder().write(tmp_path)
+    (mmar / "custom").mkdir()
+    (mmar / "custom" / "own.py").write_text("x = 1\n")
+    program = start(mmar, "--clients", "3")
+
+    assert program.wait() == 2
+    assert "--allow-byoc" in program.stderr
+    assert "listening" not in program.stderr
+    assert "Traceback" not in program.stderr
+    assert not (tmp_path / "simulated" / "run_1").exists()

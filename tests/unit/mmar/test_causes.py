@@ -102,6 +102,24 @@ def test_a_wrong_value_names_the_variable_it_came_from(variable):
     assert "{ROUNDS}" in finding.hint
 
 
+def test_a_misspelt_key_has_nothing_to_do_with_the_variable_it_is_given(variable):
+    variable.task["num_round"] = variable.task.pop("num_rounds")
+    variable.server["aggregator"]["args"]["exclude_var"] = "{ROUNDS}"
+
+    hints = [f.hint for f in variable.findings() if f.code in {"MMAR401", "MMAR404", "MMAR512"}]
+
+    assert hints == ["Did you mean 'num_rounds'?", "Did you mean 'exclude_vars'?"]
+
+
+def test_a_text_without_its_first_quote_is_one_finding(mmar):
+    mmar.save()
+    mmar.write(ENVIRONMENT, '{"NAME": hospital", "X": 1}')
+
+    findings = mmar.check(saved=True).report.findings
+
+    assert [(f.code, f.hint) for f in findings] == [("MMAR110", 'Write "hospital" if it is text.')]
+
+
 def test_an_unknown_filter_is_not_also_said_to_lack_its_counterpart(mmar):
     mmar.client["client"]["outbound_filters"].append({"name": "Pakc"})
 

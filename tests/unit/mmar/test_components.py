@@ -86,7 +86,7 @@ def test_a_name_that_two_plugins_claim_is_an_error_here(mmar):
     assert (finding.code, finding.pointer, finding.hint) == (
         "MMAR518",
         "/aggregator/name",
-        "remove a",
+        "Remove a",
     )
 
 
