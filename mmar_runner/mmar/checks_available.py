@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.checks_train import places
 from mmar_runner.mmar.nested_components import nested_places
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.json_source import JsonPath
     from mmar_runner.mmar.look import Look
+
+    _Place = tuple[Document, JsonPath, Resolved]
 
 
 def check_available(look: Look) -> None:
@@ -37,12 +41,13 @@ def _server_filters(look: Look, server: Document) -> None:
 
 
 def _server_code(look: Look, server: Document) -> None:
-    for path, part in _everywhere(look, server):
+    read = _read_by_validator(look) if server.value.get("validate_every") else ()
+    for document, path, part in (*_declared(look, server), *read):
         if part.spec is None or not part.spec.byoc:
             continue
         message = f"'{part.spec.name}' is code of this MMAR, and the server runs none of it."
         hint = "Install it as a plugin on the server, or give it with --plugins-dir."
-        look.findings.at(server, (*path, "path"), "MMAR625", message, hint=hint)
+        look.findings.at(document, (*path, "path"), "MMAR625", message, hint=hint)
 
 
 def _client_handlers(look: Look, client: Document) -> None:
@@ -54,28 +59,40 @@ def _client_handlers(look: Look, client: Document) -> None:
         look.findings.at(client, path, "MMAR626", message, hint=hint)
 
 
-def _everywhere(look: Look, server: Document) -> Iterator[tuple[JsonPath, Resolved]]:
+def _declared(look: Look, server: Document) -> Iterator[_Place]:
     """Yield every component of the server file, those in arguments included."""
     parts = look.server_parts
     placed = [*parts.singles.items()]
     for slot in parts.lists:
         placed += _placed(parts, *slot)
     for path, part in placed:
-        yield path, part
-        yield from _inner(look, server, path, part)
+        yield from _with_inner(look, server, path, part)
 
 
-def _inner(
-    look: Look, server: Document, path: JsonPath, part: Resolved
-) -> Iterator[tuple[JsonPath, Resolved]]:
+def _read_by_validator(look: Look) -> Iterator[_Place]:
+    """Yield what the server's model_validator builds of the workflow files."""
+    reader = look.server_parts.singles.get(("model_validator",))
+    if reader is None or reader.description is None:
+        return
+    files, extras = look.files, reader.description.extras
+    for document, key in ((files.train, "train_parts"), (files.validation, "validation_parts")):
+        if document is None:
+            continue
+        for pattern, kind in extras.get(key, {}).items():
+            for path in places(document.value, pattern):
+                found = look.resolver.resolve(document, path, ComponentKind(kind))
+                yield from _with_inner(look, document, path, found)
+
+
+def _with_inner(look: Look, document: Document, path: JsonPath, part: Resolved) -> Iterator[_Place]:
+    yield document, path, part
     if part.description is None:
         return
-    args = server.get((*path, "args"), {})
+    args = document.get((*path, "args"), {})
     for place, kind in nested_places(part.description.args_schema, args):
         inner = (*path, "args", *place)
-        found = look.resolver.resolve(server, inner, kind)
-        yield inner, found
-        yield from _inner(look, server, inner, found)
+        found = look.resolver.resolve(document, inner, kind)
+        yield from _with_inner(look, document, inner, found)
 
 
 def _placed(parts: Parts, *slot: str | int) -> list[tuple[JsonPath, Resolved]]:

@@ -37,6 +37,22 @@ def broken(tmp_path, catalog):
     return check
 
 
+def test_a_server_that_validates_builds_no_network_from_the_mmar(broken, tmp_path):
+    def change(content):
+        content.update(model_validator={"name": "TorchModelValidator"}, validate_every=1)
+        (tmp_path / "breast_cancer" / "custom").mkdir()
+        (tmp_path / "breast_cancer" / "custom" / "nets.py").write_text("class Net: ...")
+        train = tmp_path / "breast_cancer" / "config" / "config_train.json"
+        declared = json.loads(train.read_text())
+        declared["train"]["model"] = {"path": "nets.Net"}
+        train.write_text(json.dumps(declared))
+
+    found = {(f.code, f.file, f.pointer) for f in broken("config_fed_server.json", change)}
+
+    assert ("MMAR625", "config/config_train.json", "/train/model/path") in found
+    assert {code for code, *_ in found} <= {"MMAR625", "MMAR623"}
+
+
 @pytest.mark.parametrize("name", ["breast_cancer", "digits_cnn", "echo"])
 def test_samples_are_valid_and_deployable(catalog, name):
     report = validate(MMARS / name, catalog).report
