@@ -110,7 +110,7 @@ class Reception:
         self._turns = asyncio.Semaphore(_BULK_UPLOADS)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
-        self._receiving: dict[str, asyncio.Task[None]] = {}
+        self._receiving: dict[str, asyncio.Task[bool]] = {}
 
     async def submit(self, stream: UpdateStream) -> None:
         """Answer one SubmitUpdate: update after update, until the client says no more.
@@ -197,22 +197,32 @@ class Reception:
         Returns:
             False if the older attempt was counted meanwhile.
         """
-        task = asyncio.current_task()
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
             older.cancel()
             await asyncio.wait({older})
-        if task is not None:
-            self._receiving[sender.client] = task
+        mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
         try:
-            async with self._turns:
-                if self._coordinator.ledger.already_counted(sender.client, sender.begin.round):
-                    return False
-                await self._spooled(sender, stream)
-                return True
+            await asyncio.wait({mine})
         finally:
-            if self._receiving.get(sender.client) is task:
+            # Whoever is cancelled here was given up by its client, or by the server.
+            mine.cancel()
+            await asyncio.wait({mine})
+            if self._receiving.get(sender.client) is mine:
                 del self._receiving[sender.client]
+        if mine.cancelled():
+            # Answered, since a call that only ends in here would stay open out there.
+            msg = f"a newer attempt of {sender.client} has taken over"
+            raise RefusedError(msg, reason="TOO_MANY_UPLOADS")
+        return mine.result()
+
+    async def _in_turn(self, sender: _Sender, stream: UpdateStream) -> bool:
+        async with self._turns:
+            if self._coordinator.ledger.already_counted(sender.client, sender.begin.round):
+                return False
+            self._check_invited(sender)
+            await self._spooled(sender, stream)
+            return True
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> None:
         begin = sender.begin

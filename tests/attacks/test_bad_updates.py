@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Updates that are wrong in one way each: refused with the reason, and never counted."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import RefusedError, WireError
+from mmar_runner.wire.limits import CHUNK_BYTES
+from mmar_runner.wire.messages import UpdateCommit, UpdateReady
+
+_SPEC = importlib.util.spec_from_file_location(
+    "hostile", Path(__file__).parents[1] / "assets" / "hostile_safetensors" / "generate.py"
+)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_HOSTILE = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_HOSTILE)
+
+
+def opened(model: bytes) -> tuple[dict[str, Any], bytes]:
+    (length,) = struct.unpack("<Q", model[:8])
+    return json.loads(model[8 : 8 + length]), model[8 + length :]
+
+
+def closed(header: dict[str, Any], data: bytes) -> bytes:
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)
+    return struct.pack("<Q", len(raw)) + raw + data
+
+
+def tensors(header: dict[str, Any]) -> list[str]:
+    return [name for name in header if name != "__metadata__"]
+
+
+def without_a_tensor(model: bytes) -> bytes:
+    header, data = opened(model)
+    last = tensors(header)[-1]
+    return closed(
+        {k: v for k, v in header.items() if k != last}, data[: header[last]["data_offsets"][0]]
+    )
+
+
+def with_one_more(model: bytes) -> bytes:
+    header, data = opened(model)
+    extra = {"dtype": "F32", "shape": [1], "data_offsets": [len(data), len(data) + 4]}
+    return closed({**header, "zz_extra": extra}, data + bytes(4))
+
+
+def renamed(model: bytes) -> bytes:
+    header, data = opened(model)
+    last = tensors(header)[-1]
+    return closed({(k + "x" if k == last else k): v for k, v in header.items()}, data)
+
+
+def reshaped(model: bytes) -> bytes:
+    header, data = opened(model)
+    last = tensors(header)[-1]
+    header[last]["shape"] = [1, *header[last]["shape"]]
+    return closed(header, data)
+
+
+def retyped(model: bytes) -> bytes:
+    header, data = opened(model)
+    header[tensors(header)[-1]]["dtype"] = "I32"
+    return closed(header, data)
+
+
+def reordered(model: bytes) -> bytes:
+    """The same tensors, the last one first: allowed, since names tell them apart."""
+    header, data = opened(model)
+    *names, last = tensors(header)
+    cut = header[last]["data_offsets"][0]
+    moved: dict[str, Any] = {last: {**header[last], "data_offsets": [0, len(data) - cut]}}
+    for name in names:
+        begin, end = header[name]["data_offsets"]
+        offsets = [begin + len(data) - cut, end + len(data) - cut]
+        moved[name] = {**header[name], "data_offsets": offsets}
+    return closed(moved, data[cut:] + data[:cut])
+
+
+def ending_with(value: float) -> Any:
+    return lambda model: model[:-4] + struct.pack("<f", value)
+
+
+SPOILED = {
+    "missing": (without_a_tensor, {"SCHEMA", "FORMAT"}),
+    "extra": (with_one_more, {"SCHEMA"}),
+    "renamed": (renamed, {"SCHEMA"}),
+    "shape": (reshaped, {"SCHEMA"}),
+    "dtype": (retyped, {"SCHEMA"}),
+    "nan_at_the_end": (ending_with(math.nan), {"NON_FINITE"}),
+    "inf_at_the_end": (ending_with(math.inf), {"NON_FINITE"}),
+    "minus_inf_at_the_end": (ending_with(-math.inf), {"NON_FINITE"}),
+    "pickle": (pickle.dumps, {"FORMAT"}),  # only written, never read
+    "zip": (lambda m: b"PK\x03\x04" + m[4:], {"FORMAT"}),
+    "zeros": (lambda m: bytes(len(m)), {"FORMAT"}),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_spoiled_update_is_refused(large: Any, small: Any, name: str) -> None:
+    spoil, reasons = SPOILED[name]
+    assert large.refusal(lambda a: a.submit(spoil(a.model))) in reasons
+    assert small.refusal(lambda a: a.submit_inline(spoil(a.model))) in reasons
+
+
+def test_every_hostile_file_is_refused(small: Any) -> None:
+    for name, data in _HOSTILE.hostile_files().items():
+        short = data[: 60 << 10]
+        reason = small.refusal(
+            lambda a, data=short: a.submit_inline(data) if data else a.submit(data)
+        )
+        assert reason in {"FORMAT", "SCHEMA", "DIGEST", "TOO_LARGE"}, name
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"num_samples": 0.0}, "WEIGHT"),
+        ({"num_samples": -5.0}, "WEIGHT"),
+        ({"num_samples": math.nan}, "WEIGHT"),
+        ({"num_samples": math.inf}, "WEIGHT"),
+        ({"num_samples": 1e308}, "WEIGHT"),
+        ({"kind": "poison"}, "KIND"),
+        ({"kind": "k" * 3_000_000}, "KIND"),
+        ({"metrics": {f"m{i}": 1.0 for i in range(100_000)}}, "METRICS"),
+        ({"metrics": {"m" * 1_000_000: 1.0}}, "METRICS"),
+        ({"metrics": {"\x1b]0;owned\x07": 1.0}}, "METRICS"),
+        ({"validation": {"a\nb": 1.0}}, "METRICS"),
+        ({"round": 7}, "ROUND_MISMATCH"),
+        ({"round": -1}, "ROUND_MISMATCH"),
+        ({"run_number": 2}, "RUN_MISMATCH"),
+        ({"base_sha256": "0" * 64}, "BASE_MISMATCH"),
+        ({"token": ""}, "TOKEN_INVALID"),
+        ({"token": "x" * 1_000_000}, "TOKEN_INVALID"),
+        ({"update_id": "u" * 3_000_000}, "PROTOCOL"),
+        ({"total_bytes": 1 << 40}, "TOO_LARGE"),
+        ({"total_bytes": (1 << 64) - 1}, "TOO_LARGE"),
+        ({"total_bytes": 0}, "FORMAT"),
+        ({"total_bytes": 9}, "FORMAT"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else value,
+)
+def test_an_announcement_that_lies_is_refused(
+    large: Any, changes: dict[str, Any], reason: str
+) -> None:
+    assert large.refusal(lambda a: a.submit(a.model, **changes)) == reason
+
+
+@pytest.mark.parametrize("lie", [1, -1, 1000])
+def test_inline_bytes_of_another_length_than_announced_are_refused(small: Any, lie: int) -> None:
+    play = lambda a: a.submit_inline(a.model, total_bytes=len(a.model) + lie)  # noqa: E731
+    assert small.refusal(play) == "DIGEST"
+
+
+def test_inline_bytes_with_another_sha256_are_refused(small: Any) -> None:
+    assert small.refusal(lambda a: a.submit_inline(a.model, sha="0" * 64)) == "DIGEST"
+
+
+def test_a_large_update_inside_its_begin_is_refused(large: Any) -> None:
+    assert large.refusal(lambda a: a.submit_inline(a.model[:1_000_000])) == "TOO_LARGE"
+
+
+def test_chunks_with_another_sha256_are_refused(large: Any) -> None:
+    assert large.refusal(lambda a: a.submit(a.model, sha="0" * 64)) == "DIGEST"
+
+
+def test_chunks_that_fall_short_are_refused(large: Any) -> None:
+    play = lambda a: a.submit(a.model[:-100], total_bytes=len(a.model))  # noqa: E731
+    assert large.refusal(play) == "DIGEST"
+
+
+def test_chunks_that_exceed_are_refused(large: Any) -> None:
+    play = lambda a: a.submit(a.model + bytes(8), total_bytes=len(a.model))  # noqa: E731
+    assert large.refusal(play) == "FORMAT"
+
+
+def test_a_chunk_over_the_limit_is_refused(large: Any) -> None:
+    assert large.refusal(lambda a: a.submit(a.model, chunk=CHUNK_BYTES + 1)) == "PROTOCOL"
+
+
+def test_a_commit_without_chunks_is_refused(large: Any) -> None:
+    async def play(attacker: Any) -> None:
+        call = attacker.stub.submit_update()
+        await call.write(attacker.begin(attacker.model))
+        assert isinstance(await call.read(), UpdateReady)
+        await call.write(UpdateCommit(sha256="0" * 64))
+        await call.read()
+
+    assert large.refusal(play) == "DIGEST"
+
+
+def test_data_before_begin_is_refused(large: Any) -> None:
+    async def play(attacker: Any) -> None:
+        call = attacker.stub.submit_update()
+        await call.write(b"data")
+        await call.read()
+
+    assert large.refusal(play) == "PROTOCOL"
+
+
+def test_a_second_begin_is_refused(large: Any) -> None:
+    async def play(attacker: Any) -> None:
+        call = attacker.stub.submit_update()
+        begin = attacker.begin(attacker.model)
+        await call.write(begin)
+        assert isinstance(await call.read(), UpdateReady)
+        await call.write(begin)
+        await call.read()
+
+    assert large.refusal(play) == "PROTOCOL"
+
+
+def test_an_empty_chunk_is_refused(large: Any) -> None:
+    async def play(attacker: Any) -> None:
+        call = attacker.stub.submit_update()
+        await call.write(attacker.begin(attacker.model))
+        assert isinstance(await call.read(), UpdateReady)
+        await call.write(b"")
+        await call.read()
+
+    assert large.refusal(play) == "PROTOCOL"
+
+
+def test_the_token_of_another_client_submits_for_that_client_only(large: Any) -> None:
+    async def play(attacker: Any) -> str:
+        victim = attacker.arena.joined(attacker.channel, attacker.stub)
+        async with victim as other:
+            stolen = other.token
+        with pytest.raises(RefusedError) as refused:
+            await attacker.submit(attacker.model, token=stolen)  # its owner has left
+        return refused.value.reason
+
+    assert large.attack(play) == "TOKEN_INVALID"
+
+
+def test_a_message_of_65_mib_is_refused_by_the_transport(large: Any) -> None:
+    async def play(attacker: Any) -> None:
+        import grpc
+
+        options = [("grpc.max_send_message_length", -1)]
+        async with grpc.aio.insecure_channel(attacker.arena.address, options=options) as channel:
+            call = channel.unary_unary("/mmar_runner.v1.FederatedTraining/Heartbeat")
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await call(bytes(65 << 20), timeout=30)
+            assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    large.attack(play)
+
+
+def test_a_compressed_bomb_is_refused_by_the_transport(large: Any) -> None:
+    async def play(attacker: Any) -> None:
+        import grpc
+
+        options = [("grpc.max_send_message_length", -1)]
+        address = attacker.arena.address
+        async with grpc.aio.insecure_channel(
+            address, options=options, compression=grpc.Compression.Gzip
+        ) as channel:
+            call = channel.unary_unary("/mmar_runner.v1.FederatedTraining/Heartbeat")
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await call(bytes(512 << 20), timeout=30)
+            assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    large.attack(play)
+
+
+@pytest.mark.parametrize("method", ["Register", "Quit", "Heartbeat", "GetModel", "SubmitUpdate"])
+def test_bytes_that_are_no_message_are_refused(large: Any, method: str) -> None:
+    async def play(attacker: Any) -> None:
+        import grpc
+
+        path = f"/mmar_runner.v1.FederatedTraining/{method}"
+        call = attacker.channel.unary_unary(path)
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await call(b"\xff\xff\xff garbage", timeout=10)
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT, error.value
+
+    large.attack(play)
+
+
+def test_the_attackers_way_of_submitting_is_sound(large: Any) -> None:
+    """What is refused above is refused for its fault: a wrong sha256 is all that is wrong."""
+
+    async def play(attacker: Any) -> str:
+        with pytest.raises(WireError) as refused:
+            await attacker.submit(reordered(attacker.model), sha="1" * 64)
+        return str(refused.value.reason)
+
+    assert large.attack(play) == "DIGEST"
