@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO
@@ -53,7 +54,8 @@ def make_observer(
             object a line, whatever the terminal.
         mmar: The MMAR's name, for the table's header.
         quiet: Write nothing, as a command does whose result is JSON.
-        is_tty: Whether a person watches a terminal; None asks the stream.
+        is_tty: Whether a person watches a terminal; None asks the stream. Started with
+            ``&`` it shares the terminal with others, whose tables would overwrite each other.
         stream: Where to write; None is standard output.
     """
     stream = sys.stdout if stream is None else stream
@@ -61,12 +63,22 @@ def make_observer(
         return SilentObserver()
     if invocation.log_format == "json":
         return JsonObserver(role, stream)
-    if stream.isatty() if is_tty is None else is_tty:
+    if _has_terminal(stream) if is_tty is None else is_tty:
         # rich is imported only when there is somebody to look at it.
         from mmar_runner.cli.live import LiveObserver  # noqa: PLC0415
 
         return LiveObserver(role, mmar=mmar, stream=stream)
     return LineObserver(stream)
+
+
+def _has_terminal(stream: TextIO) -> bool:
+    """Return True if the stream is a terminal that this program has to itself."""
+    if not stream.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:  # not the terminal that controls this session: nobody else writes there
+        return True
 
 
 class SilentObserver(NullObserver):

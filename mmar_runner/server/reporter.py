@@ -55,6 +55,7 @@ class Reporter:
             round=update.round,
             bytes=update.bytes,
             seconds_train=update.seconds_train,
+            metrics=metrics,
             **facts,
         )
 

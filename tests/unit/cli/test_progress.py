@@ -3,6 +3,8 @@
 
 import io
 import json
+import os
+import pty
 from datetime import UTC, datetime
 
 import pytest
@@ -229,6 +231,15 @@ def test_json_lines_hold_everything():
 def test_the_observer_suits_whoever_watches(invocation, is_tty, kind):
     observer = make_observer("server", invocation, is_tty=is_tty, stream=io.StringIO())
     assert type(observer).__name__ == kind
+
+
+def test_a_program_in_the_background_leaves_the_table_to_others(monkeypatch):
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "w"), os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
+        assert type(make_observer("server", Invocation(), stream=terminal)) is LiveObserver
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp() + 1)
+        assert type(make_observer("server", Invocation(), stream=terminal)) is LineObserver
 
 
 def test_a_quiet_observer_writes_nothing():
