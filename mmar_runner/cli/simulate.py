@@ -52,11 +52,13 @@ _EXIT_CODES: Final = {
 )
 @click.option(
     "--rounds",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=1),
     metavar="R",
     help="How many rounds to run.  [default: the MMAR's]",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="The run's seed.  [default: the MMAR's]")
+@click.option(
+    "--seed", type=click.IntRange(0, (1 << 63) - 1), help="The run's seed.  [default: the MMAR's]"
+)
 @click.option(
     "--set",
     "pairs",
