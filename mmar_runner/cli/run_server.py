@@ -55,7 +55,9 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:8002"
     metavar="KEY=VALUE",
     help="Give a variable of the MMAR a value; repeatable.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="The run's seed.  [default: the MMAR's]")
+@click.option(
+    "--seed", type=click.IntRange(0, (1 << 63) - 1), help="The run's seed.  [default: the MMAR's]"
+)
 @click.option(
     "--keep-models",
     default="2",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mmar_runner.client.workspace import PendingUpdate, RunFiles
     from mmar_runner.interfaces.observer import Observer
 
+#: Refusals of an update that say nothing about its content: damaged on its way every
+#: time, or the server could not deal with it.
+_UNCOUNTED: Final = {"DIGEST", "INTERNAL", "PROTOCOL", "STORAGE"}
 #: How long a submission under way may still take once the run is over, in seconds.
 _FAREWELL_SECONDS: Final = 2.0
 
@@ -119,8 +122,8 @@ class ClientRounds:
         self._submitting = True
         try:
             refusal = await self._submission.submit(update)
-            if refusal is not None and refusal.reason == "DIGEST":
-                # Damaged every time on its way: the server has not counted a failure.
+            if refusal is not None and refusal.reason in _UNCOUNTED:
+                # The server has not counted a failure, and would wait for this client.
                 await self._submission.report_failure(task, refusal.reason, refusal.message)
         finally:
             self._submitting = False

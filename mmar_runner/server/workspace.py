@@ -9,14 +9,14 @@ import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError, UsageError
 from mmar_runner.storage.atomic import write_json_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 _RUN_NAME: Final = re.compile(r"run_([1-9][0-9]*)")
 
@@ -75,7 +75,7 @@ class RunFolder:
             if not self.mmar.exists():
                 _copy_read_only(mmar, self.mmar)
         except OSError as error:
-            msg = f"the run's folder {self.path} cannot be prepared: {error.strerror}"
+            msg = f"the run's folder {self.path} cannot be prepared: {_cause(error)}"
             raise StorageError(msg, hint="choose another folder with --workspace") from error
 
 
@@ -138,12 +138,39 @@ class Workspace:
 def _copy_read_only(source: Path, destination: Path) -> None:
     partial = destination.with_name(destination.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, ignore=_ignore_models)
+    shutil.copytree(source, partial, ignore=_left_out(source))
     for path in partial.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
     partial.rename(destination)
 
 
-def _ignore_models(_folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name == "models" or name.startswith(".")]
+def _left_out(source: Path) -> Callable[[str, list[str]], list[str]]:
+    """Return what `shutil.copytree` is to leave out of a copy of ``source``.
+
+    These are hidden files, the models, and links to folders: such a link leads to a
+    folder that is copied in its own place, or round in circles.
+    """
+    root = str(source)
+
+    def ignore(folder: str, names: list[str]) -> list[str]:
+        return [
+            name
+            for name in names
+            if name.startswith(".")
+            or (name == "models" and folder == root)
+            or _is_link_to_folder(Path(folder, name))
+        ]
+
+    return ignore
+
+
+def _is_link_to_folder(path: Path) -> bool:
+    return path.is_symlink() and path.is_dir()
+
+
+def _cause(error: OSError) -> str:
+    """Return what the system said; a copy of many files says it once for each."""
+    if isinstance(error, shutil.Error) and error.args[0]:
+        return str(error.args[0][0][-1])
+    return error.strerror or str(error)

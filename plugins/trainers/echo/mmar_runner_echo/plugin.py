@@ -61,12 +61,14 @@ PERSISTOR_ARGS: Final[dict[str, Any]] = {
             "description": "Size of the model in MB (1,000,000 bytes); 0.01 is 10 KB.",
             "type": "number",
             "exclusiveMinimum": 0,
+            "maximum": 1_000_000,
             "default": 1.0,
         },
         "arrays": {
             "description": "How many float32 arrays make up the model.",
             "type": "integer",
             "minimum": 1,
+            "maximum": 100_000,
             "default": 20,
         },
         "initial": {
