@@ -40,6 +40,9 @@ OPTIONS: Final = (
     ("grpc.http2.lookahead_bytes", 4 << 20),
     ("grpc.enable_http_proxy", 0),
     ("grpc.so_reuseport", 0),
+    # A thousand calls that begin at the same moment are meant, not an attack.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 30_000),
 )
 #: Each session has a connection of its own, also when many share a process.
 CLIENT_OPTIONS: Final = (*OPTIONS, ("grpc.use_local_subchannel_pool", 1))
