@@ -59,7 +59,12 @@ def round_of(number: int, num_rounds: int | None) -> str:
 
 def sentence(observation: Observation) -> str:
     """Return one line that says what happened, without a time and without a full stop."""
-    return _SENTENCES[observation.topic](observation.data)
+    return printable(_SENTENCES[observation.topic](observation.data))
+
+
+def printable(text: str) -> str:
+    """Return a text with a space for whatever a terminal would obey instead of showing it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _listening(data: Mapping[str, Any]) -> str:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from mmar_runner.wire.codec import Chunk
     from mmar_runner.wire.server import UpdateStream
 
-#: Seconds in which a sender must send at least one chunk.
+#: Seconds in which a sender must send at least so many bytes, or the rest of its update:
+#: whoever only drips would keep one of the places of those who send.
 _CHUNK_SECONDS: Final = 60.0
+_LEAST_BYTES: Final = 64 << 10
 
 
 class ChunkReceiver:
@@ -107,9 +109,14 @@ class ChunkReceiver:
             await self._stream.write(UpdateCredit(credits=credits_))
 
     async def _read_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline, missing = loop.time() + _CHUNK_SECONDS, _LEAST_BYTES
         try:
-            while not isinstance(item := await _read(self._stream), UpdateCommit):
+            while not isinstance(item := await _read(self._stream, deadline), UpdateCommit):
                 self._arrived.put_nowait(_checked(item))
+                missing -= len(item)
+                if missing <= 0:
+                    deadline, missing = loop.time() + _CHUNK_SECONDS, _LEAST_BYTES
             self._arrived.put_nowait(item)
         except MmarRunnerError as error:
             self._arrived.put_nowait(error)
@@ -122,12 +129,12 @@ def _checked(item: Any) -> Chunk:
     return item
 
 
-async def _read(stream: UpdateStream) -> Any:
+async def _read(stream: UpdateStream, deadline: float) -> Any:
     try:
-        async with asyncio.timeout(_CHUNK_SECONDS):
+        async with asyncio.timeout_at(deadline):
             item = await stream.read()
     except TimeoutError:
-        msg = f"nothing of the update came in {_CHUNK_SECONDS:g} s"
+        msg = f"of the update came less than {_LEAST_BYTES} bytes in {_CHUNK_SECONDS:g} s"
         raise RefusedError(msg, reason="TOO_SLOW", hint="send it again; it goes on") from None
     if item is None:
         msg = "the update ended before its Commit"

@@ -83,7 +83,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         "MMAR514",
     ),
     "lambda": (
-        lambda m: edit(m / VARIABLES, lambda v: v.update(CONSTANT="lambda: 1")),
+        lambda m: edit(m / VARIABLES, lambda v: v.update(NOISE="lambda: 1")),
         "MMAR513",
     ),
 }
