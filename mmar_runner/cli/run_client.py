@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner.cli.addresses import is_loopback, require_loopback
+from mmar_runner.cli.options import (
+    allow_byoc_option,
+    insecure_option,
+    kit_option,
+    plugins_dir_option,
+    set_option,
+    task_timeout_option,
+)
 from mmar_runner.cli.output import json_option
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
@@ -54,37 +62,18 @@ _EXIT_CODES: Final = {
     help="Where clients keep their files, each in a folder of its name.  "
     "[default: ./workspace/<mmar name>]",
 )
-@click.option(
-    "--kit",
-    type=click.Path(path_type=Path),
-    help="Start-up kit with certificates (not available in this version).",
-)
-@click.option("--insecure", is_flag=True, help="Speak plain text; loopback only.")
-@click.option("--allow-byoc", is_flag=True, help="Let the MMAR's own code run, in a child process.")
-@click.option(
-    "--set",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
-@click.option(
-    "--task-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Kill a training task that takes longer.  [default: no limit]",
-)
+@kit_option
+@insecure_option
+@allow_byoc_option
+@set_option
+@task_timeout_option
 @click.option(
     "--connect-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     help="Give up if no server answers at first.  [default: try for ever]",
 )
-@click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder of one-file plugins.",
-)
+@plugins_dir_option
 @json_option
 @click.pass_context
 def command(

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner.cli.addresses import require_loopback
+from mmar_runner.cli.options import (
+    durability_option,
+    insecure_option,
+    kit_option,
+    new_run_option,
+    plugins_dir_option,
+    seed_option,
+    set_option,
+    workspace_option,
+)
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
@@ -30,11 +40,7 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:8002"
 
 @click.command("run-server")
 @click.argument("mmar", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    help="Where runs are kept.  [default: ./workspace/<mmar name>]",
-)
+@workspace_option
 @click.option(
     "--listen",
     default=_DEFAULT_LISTEN,
@@ -42,22 +48,10 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:8002"
     metavar="HOST:PORT",
     help="Where clients connect; port 0 picks a free one.",
 )
-@click.option(
-    "--kit",
-    type=click.Path(path_type=Path),
-    help="Start-up kit with certificates (not available in this version).",
-)
-@click.option("--insecure", is_flag=True, help="Speak plain text; loopback only.")
-@click.option(
-    "--set",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0, (1 << 63) - 1), help="The run's seed.  [default: the MMAR's]"
-)
+@kit_option
+@insecure_option
+@set_option
+@seed_option
 @click.option(
     "--keep-models",
     default="2",
@@ -65,19 +59,9 @@ _DEFAULT_LISTEN: Final = "127.0.0.1:8002"
     metavar="N|all",
     help="How many of the newest round models stay.",
 )
-@click.option("--new-run", is_flag=True, help="Begin a new run even if the last one is unfinished.")
-@click.option(
-    "--durability",
-    type=click.Choice(["full", "process"]),
-    default="full",
-    show_default=True,
-    help="Whether a receipt waits for the disk, or only survives a crash of the program.",
-)
-@click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder of one-file plugins.",
-)
+@new_run_option
+@durability_option("full")
+@plugins_dir_option
 @json_option
 @click.pass_context
 def command(

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from mmar_runner.cli.options import (
+    allow_byoc_option,
+    durability_option,
+    new_run_option,
+    plugins_dir_option,
+    seed_option,
+    set_option,
+    task_timeout_option,
+    workspace_option,
+)
 from mmar_runner.cli.output import json_option
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
@@ -56,41 +66,14 @@ _EXIT_CODES: Final = {
     metavar="R",
     help="How many rounds to run.  [default: the MMAR's]",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, (1 << 63) - 1), help="The run's seed.  [default: the MMAR's]"
-)
-@click.option(
-    "--set",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    help="Where runs are kept.  [default: ./workspace/<mmar name>]",
-)
-@click.option("--new-run", is_flag=True, help="Begin a new run even if the last one is unfinished.")
-@click.option(
-    "--durability",
-    type=click.Choice(["full", "process"]),
-    default="process",
-    show_default=True,
-    help="Whether a receipt waits for the disk, or only survives a crash of the program.",
-)
-@click.option(
-    "--task-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Kill a training task that takes longer.  [default: no limit]",
-)
-@click.option("--allow-byoc", is_flag=True, help="Let the MMAR's own code run, in child processes.")
-@click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder of one-file plugins.",
-)
+@seed_option
+@set_option
+@workspace_option
+@new_run_option
+@durability_option("process")
+@task_timeout_option
+@allow_byoc_option
+@plugins_dir_option
 @json_option
 @click.pass_context
 def command(

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands have, with one name, one meaning and one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAX_SEED: Final = (1 << 63) - 1
+
+set_option = click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Give a variable of the MMAR a value; repeatable.",
+)
+
+workspace_option = click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    help="Where runs are kept.  [default: ./workspace/<mmar name>]",
+)
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, _MAX_SEED), help="The run's seed.  [default: the MMAR's]"
+)
+
+new_run_option = click.option(
+    "--new-run", is_flag=True, help="Begin a new run even if the last one is unfinished."
+)
+
+kit_option = click.option(
+    "--kit",
+    type=click.Path(path_type=Path),
+    help="Start-up kit with certificates (not available in this version).",
+)
+
+insecure_option = click.option("--insecure", is_flag=True, help="Speak plain text; loopback only.")
+
+allow_byoc_option = click.option(
+    "--allow-byoc", is_flag=True, help="Let the MMAR's own code run, in a child process."
+)
+
+task_timeout_option = click.option(
+    "--task-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Kill a training task that takes longer.  [default: no limit]",
+)
+
+plugins_dir_option = click.option(
+    "--plugins-dir",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A folder of one-file plugins.",
+)
+
+
+def durability_option(default: str) -> Callable[[Any], Any]:
+    """Give a command ``--durability``, which differs in its default."""
+    return click.option(
+        "--durability",
+        type=click.Choice(["full", "process"]),
+        default=default,
+        show_default=True,
+        help="Whether a receipt waits for the disk, or only survives a crash of the program.",
+    )
