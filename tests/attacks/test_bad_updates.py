@@ -185,7 +185,14 @@ def test_chunks_that_exceed_are_refused(large: Any) -> None:
 
 
 def test_a_chunk_over_the_limit_is_refused(large: Any) -> None:
-    assert large.refusal(lambda a: a.submit(a.model, chunk=CHUNK_BYTES + 1)) == "PROTOCOL"
+    async def play(attacker: Any) -> None:
+        call = attacker.stub.submit_update()
+        await call.write(attacker.begin(attacker.model))
+        assert isinstance(await call.read(), UpdateReady)
+        await call.write(attacker.model[: CHUNK_BYTES + 1])
+        await call.read()
+
+    assert large.refusal(play) == "PROTOCOL"
 
 
 def test_a_commit_without_chunks_is_refused(large: Any) -> None:
