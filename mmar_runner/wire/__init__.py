@@ -5,8 +5,24 @@ Knows gRPC and nothing of rounds, files or clients: what a call means is decided
 ``server/`` and ``client/``.
 """
 
+import logging
 import os
 
 # gRPC's core writes its own lines to stderr, past every logger, unless it is told
 # not to before it is first imported. What matters reaches the caller as an error.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+class _Detached(logging.Filter):
+    """Turns a record into text at once.
+
+    gRPC logs calls as objects of its own. A handler that keeps records, as pytest's
+    does, would keep them longer than their server, and the interpreter crashes then.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage(), ()
+        return True
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(_Detached())
