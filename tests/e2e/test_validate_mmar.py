@@ -146,9 +146,9 @@ def test_own_code_is_never_imported(tmp_path):
     (folder / "custom" / "canary.py").write_text(
         "raise SystemExit('a validator imported BYOC code')\nclass Mean: ...\n"
     )
-    path = folder / "config" / "config_fed_server.json"
+    path = folder / "config" / "config_fed_client.json"
     value = json.loads(path.read_text())
-    value["aggregator"] = {"path": "canary.Mean"}
+    value["client_trainer"] = {"path": "canary.Mean"}
     path.write_text(json.dumps(value))
 
     done = run(folder, "--json")
