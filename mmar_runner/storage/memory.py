@@ -10,7 +10,7 @@ from pathlib import Path
 
 _KIB = 1024
 #: Allocations between two young collections: gRPC makes many short-lived objects, and
-#: with Python's default a fifth of a busy server's time went into looking at them.
+#: with Python's default a fifth of the samples of a busy server's main thread were in it.
 _YOUNG_OBJECTS = 50_000
 #: glibc's M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX (malloc.h): by default a
 #: megabyte's pages go back to the system with every chunk and are cleared for the next.
