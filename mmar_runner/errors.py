@@ -20,6 +20,12 @@
     │   ├── DigestError               the bytes are not those that were announced
     │   ├── DiskFullError             no space left; nothing was acknowledged
     │   └── JournalError              the journal cannot be opened, read or written
+    ├── TrustError                    what was shown is not to be trusted         exit 1
+    │   ├── CertificateError          expired, of another authority, revoked, ...
+    │   ├── KitError                  a start-up kit is incomplete, altered or too open
+    │   ├── SignatureError            signatures, or files that are not the signed ones
+    │   ├── NotAuthorizedError        a policy says no
+    │   └── AuditError                a line of the audit log is altered or missing
     ├── TaskError                     work in a child process did not succeed
     │   ├── TaskFailedError           the component raised
     │   ├── TaskTimeoutError          it outran its limit and was killed
@@ -157,6 +163,42 @@ class JournalError(StorageError):
     """The journal cannot be opened, read or written."""
 
     default_reason = "JOURNAL"
+
+
+class TrustError(MmarRunnerError):
+    """Somebody, or something, is not to be trusted."""
+
+    default_reason = "TRUST"
+
+
+class CertificateError(TrustError):
+    """A certificate does not hold: its time, its authority, its name or its role."""
+
+    default_reason = "CERT_INVALID"
+
+
+class KitError(TrustError):
+    """A start-up kit is incomplete, was altered, or lets others read its keys."""
+
+    default_reason = "KIT"
+
+
+class SignatureError(TrustError):
+    """Signatures do not suffice, or files are not those that were signed."""
+
+    default_reason = "SIGNATURE"
+
+
+class NotAuthorizedError(TrustError):
+    """A policy says no."""
+
+    default_reason = "NOT_AUTHORIZED"
+
+
+class AuditError(TrustError):
+    """The audit log was altered, or cannot be written."""
+
+    default_reason = "AUDIT"
 
 
 class TaskError(MmarRunnerError):

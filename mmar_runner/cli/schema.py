@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from mmar_runner.cli.output import echo_json, json_option
-from mmar_runner.mmar.schema_store import load_schema, schema_names
+from mmar_runner.documents.schema_store import load_schema, schema_names
 
 
 @click.command("schema")

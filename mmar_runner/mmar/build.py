@@ -12,8 +12,8 @@ from mmar_runner.mmar.components import NOTHING, Resolved, Resolver
 from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, ServerSpec
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
 
 _Number = TypeVar("_Number", int, float)
 _TASK: JsonPath = ("servers", 0)

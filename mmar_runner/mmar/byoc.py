@@ -8,9 +8,10 @@ import sys
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mmar_runner.mmar.finding import Findings, did_you_mean
+from mmar_runner.documents.words import did_you_mean
 
 if TYPE_CHECKING:
+    from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
 
 _CUSTOM = "custom/"

@@ -12,10 +12,10 @@ from mmar_runner.mmar.nested_components import nested_places
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.build import Parts
     from mmar_runner.mmar.components import Resolved
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
     from mmar_runner.mmar.look import Look
 
     _Place = tuple[Document, JsonPath, Resolved]

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.finding import did_you_mean
 from mmar_runner.mmar.sources import (
     CLIENT,
     ENVIRONMENT,
@@ -21,8 +21,8 @@ from mmar_runner.mmar.sources import (
 from mmar_runner.mmar.variables import RUNNER_VARIABLES, VARIABLE
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
     from mmar_runner.mmar.look import Look
 
 _DATA_LIST_KEY = re.compile(r"data_?list|dataset_json", re.IGNORECASE)

@@ -10,9 +10,9 @@ from mmar_runner.mmar.aliases import FILTER_PAIRS
 from mmar_runner.mmar.declarations import is_off
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.build import Parts
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
     from mmar_runner.mmar.look import Look
 
 _UNDOES = {second: first for first, second in FILTER_PAIRS.items()}

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.finding import did_you_mean
 from mmar_runner.mmar.sources import TRAIN, check_shape
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.interfaces.catalog import ComponentDescription
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
     from mmar_runner.mmar.look import Look
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.schema_check import Fault, faults
+from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import (
     ComponentCatalog,
@@ -15,15 +17,14 @@ from mmar_runner.interfaces.catalog import (
 )
 from mmar_runner.mmar import aliases
 from mmar_runner.mmar.declarations import check_keys, has_identity, is_off, is_switched_off
-from mmar_runner.mmar.finding import Findings, did_you_mean, pointer_text
 from mmar_runner.mmar.nested_components import nested_places
-from mmar_runner.mmar.schema_check import Fault, faults
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.byoc import ByocModules
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.mmar.finding import Findings
 
 _ARGUMENT_CODES = {
     "required": "MMAR511",

@@ -6,14 +6,14 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import TRAINER_PARTS
-from mmar_runner.mmar.finding import did_you_mean
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.interfaces.catalog import ComponentKind
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
-    from mmar_runner.mmar.json_source import JsonPath
 
 _KEYS = ("name", "path", "args", "disabled")
 _RENAMED = frozenset({"path2", "name2", "args2", "regular_name", "regular_path", "change_args"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.json_source import JsonPath, JsonSource
+    from mmar_runner.documents.json_source import JsonPath, JsonSource
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
-    from mmar_runner.mmar.json_source import JsonPath
 
 
 class Draft:

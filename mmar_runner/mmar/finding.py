@@ -5,18 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING
 
+from mmar_runner.documents.words import pointer_text
 from mmar_runner.mmar.codes import CODES, Severity
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
-
-
-#: How much less alike than the nearest word another suggestion may be.
-_AS_NEAR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +43,6 @@ class Finding:
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Order of a report: by file, then by place."""
         return (self.file, self.line, self.column, self.code, self.message)
-
-
-def pointer_text(path: JsonPath) -> str:
-    """Return a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return a hint that names the nearest known words, or None if none is near."""
-    lowered = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
-    if not near:
-        return None
-    likeness = {n: SequenceMatcher(None, word.lower(), n).ratio() for n in near}
-    least = max(likeness.values()) - _AS_NEAR
-    names = [f"'{lowered[name]}'" for name in near if likeness[name] >= least]
-    return f"Did you mean {' or '.join(names)}?"
 
 
 class Findings:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 from mmar_runner.errors import MmarUnreadableError
-from mmar_runner.mmar.limits import DEFAULT_LIMITS, ReadingLimits
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings

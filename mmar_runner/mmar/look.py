@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.mmar.build import Parts
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.byoc import ByocModules
     from mmar_runner.mmar.components import Resolver
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
-    from mmar_runner.mmar.json_source import JsonPath
     from mmar_runner.mmar.sources import Side, Sources
 
 TASK: JsonPath = ("servers", 0)

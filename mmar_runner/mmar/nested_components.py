@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.interfaces.catalog import ComponentKind
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.documents.json_source import JsonPath
 
 _MARK = "x-component"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmar_runner.documents.json_reader import read_json
+from mmar_runner.documents.words import pointer_text
 from mmar_runner.mmar.document import Document
-from mmar_runner.mmar.finding import pointer_text
-from mmar_runner.mmar.json_reader import read_json
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonSource, Problem
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
-    from mmar_runner.mmar.json_source import JsonSource, Problem
 
 _BOMS = (
     (b"\xff\xfe\x00\x00", "UTF-32"),

@@ -8,12 +8,12 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from mmar_runner.documents.schema_check import faults
+from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.mmar.canonical import canonical_client, canonical_server
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.generation import generation_of
 from mmar_runner.mmar.reading import read_document
-from mmar_runner.mmar.schema_check import faults
-from mmar_runner.mmar.schema_store import load_schema
 from mmar_runner.mmar.spec import Generation
 from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
 from mmar_runner.mmar.variables import Variables, is_scalar

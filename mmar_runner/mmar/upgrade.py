@@ -9,9 +9,9 @@ from mmar_runner.mmar import aliases
 from mmar_runner.mmar.draft import Draft
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
-    from mmar_runner.mmar.json_source import JsonPath
 
 _TASK: JsonPath = ("servers", 0)
 

@@ -15,6 +15,7 @@ from mmar_runner.mmar.checks_files import check_files
 from mmar_runner.mmar.checks_filters import check_filters
 from mmar_runner.mmar.checks_models import check_models
 from mmar_runner.mmar.checks_parts import check_parts
+from mmar_runner.mmar.checks_policy import check_policy
 from mmar_runner.mmar.checks_rounds import check_rounds
 from mmar_runner.mmar.checks_train import check_train
 from mmar_runner.mmar.codes import Severity
@@ -25,15 +26,15 @@ from mmar_runner.mmar.logging_config import read_levels
 from mmar_runner.mmar.look import Look
 from mmar_runner.mmar.manifest import digest_of
 from mmar_runner.mmar.report import Report
-from mmar_runner.mmar.site_policy import check_policy, load_policy
 from mmar_runner.mmar.spec import MmarSpec
 from mmar_runner.mmar.variables import ANY_CLIENT
+from mmar_runner.security.site_policy import load_policy
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
-    from mmar_runner.mmar.site_policy import SitePolicy
     from mmar_runner.mmar.sources import Side, Sources
     from mmar_runner.mmar.spec import Generation
+    from mmar_runner.security.site_policy import SitePolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.json_reader import read_json
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import UsageError
-from mmar_runner.mmar.finding import Findings, did_you_mean
-from mmar_runner.mmar.json_reader import read_json
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.mmar.finding import Findings
 
 #: Names that the runner defines for every client.
 RUNNER_VARIABLES = ("CLIENT_NAME", "SITE_INDEX", "NUM_SITES")

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from mmar_runner.cli import schema, validate_mmar
+from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar.schema_store import load_schema
 from mmar_runner.mmar.validation import validate
 
 ROOT = Path(__file__).parents[2]

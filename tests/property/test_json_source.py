@@ -8,10 +8,10 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmar_runner.mmar.json_reader import read_json
-from mmar_runner.mmar.limits import ReadingLimits
-from mmar_runner.mmar.quick_schema import surely_valid
-from mmar_runner.mmar.schema_check import faults
+from mmar_runner.documents.json_reader import read_json
+from mmar_runner.documents.limits import ReadingLimits
+from mmar_runner.documents.quick_schema import surely_valid
+from mmar_runner.documents.schema_check import faults
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXT

@@ -33,7 +33,7 @@ class RegisterRequest(_message.Message):
     def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ...) -> None: ...
 
 class RegisterReply(_message.Message):
-    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round")
+    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class RegisterReply(_message.Message):
     SERVER_MMAR_DIGEST_FIELD_NUMBER: _ClassVar[int]
     INLINE_BYTES_FIELD_NUMBER: _ClassVar[int]
     CURRENT_ROUND_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     seed: int
@@ -54,7 +55,8 @@ class RegisterReply(_message.Message):
     server_mmar_digest: str
     inline_bytes: int
     current_round: int
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ...) -> None: ...
+    token_seconds: float
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ..., token_seconds: _Optional[float] = ...) -> None: ...
 
 class QuitRequest(_message.Message):
     __slots__ = ("token", "comment")
@@ -69,22 +71,28 @@ class QuitReply(_message.Message):
     def __init__(self) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("token", "state", "round")
+    __slots__ = ("token", "state", "round", "revocations_version")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
+    REVOCATIONS_VERSION_FIELD_NUMBER: _ClassVar[int]
     token: str
     state: ClientState
     round: int
-    def __init__(self, token: _Optional[str] = ..., state: _Optional[_Union[ClientState, str]] = ..., round: _Optional[int] = ...) -> None: ...
+    revocations_version: int
+    def __init__(self, token: _Optional[str] = ..., state: _Optional[_Union[ClientState, str]] = ..., round: _Optional[int] = ..., revocations_version: _Optional[int] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
-    __slots__ = ("lease_seconds", "current_round")
+    __slots__ = ("lease_seconds", "current_round", "token", "revocations")
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     CURRENT_ROUND_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
     lease_seconds: float
     current_round: int
-    def __init__(self, lease_seconds: _Optional[float] = ..., current_round: _Optional[int] = ...) -> None: ...
+    token: str
+    revocations: bytes
+    def __init__(self, lease_seconds: _Optional[float] = ..., current_round: _Optional[int] = ..., token: _Optional[str] = ..., revocations: _Optional[bytes] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("token", "after_round", "after_attempt", "offset", "sha256", "model_id")

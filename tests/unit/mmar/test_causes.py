@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmar_runner.mmar.finding import did_you_mean
+from mmar_runner.documents.words import did_you_mean
 
 ENVIRONMENT = "config/environment.json"
 

@@ -7,10 +7,10 @@ import os
 
 import pytest
 
+from mmar_runner.documents.limits import ReadingLimits
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.mmar.limits import ReadingLimits
 
 SERVER = "config/config_fed_server.json"
 

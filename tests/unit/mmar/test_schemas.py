@@ -8,12 +8,12 @@ from dataclasses import fields
 import pytest
 from jsonschema import Draft202012Validator
 
+from mmar_runner.documents.schema_check import faults
+from mmar_runner.documents.schema_store import load_schema, schema_names
 from mmar_runner.errors import UsageError
 from mmar_runner.mmar.build import DEFAULTS
-from mmar_runner.mmar.schema_check import faults
-from mmar_runner.mmar.schema_store import load_schema, schema_names
-from mmar_runner.mmar.site_policy import SitePolicy
 from mmar_runner.mmar.spec import ClientSpec, ServerSpec
+from mmar_runner.security.site_policy import SitePolicy
 
 #: Names of a specification that are other words for a key of the file.
 RENAMED = {"task_name": "name", "checkpoint": "ckpt_preload_path"}

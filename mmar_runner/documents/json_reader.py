@@ -14,11 +14,11 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from math import isinf
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mmar_runner.mmar.json_source import JsonSource, Problem
-from mmar_runner.mmar.limits import DEFAULT_LIMITS, ReadingLimits
+from mmar_runner.documents.json_source import JsonSource, Problem
+from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.documents.json_source import JsonPath
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")

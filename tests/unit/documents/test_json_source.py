@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmar_runner.mmar.json_reader import read_json
-from mmar_runner.mmar.limits import ReadingLimits
+from mmar_runner.documents.json_reader import read_json
+from mmar_runner.documents.limits import ReadingLimits
 
 
 def problems(text, **limits):

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.mmar.finding import did_you_mean
-from mmar_runner.mmar.quick_schema import surely_valid
+from mmar_runner.documents.quick_schema import surely_valid
+from mmar_runner.documents.words import did_you_mean
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-    from mmar_runner.mmar.json_source import JsonPath
+    from mmar_runner.documents.json_source import JsonPath
 
 _SHOWN = 60
 

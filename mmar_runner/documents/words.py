@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences about documents: pointers, and what somebody may have meant."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher, get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mmar_runner.documents.json_source import JsonPath
+
+#: How much less alike than the nearest word another suggestion may be.
+_AS_NEAR = 0.1
+
+
+def pointer_text(path: JsonPath) -> str:
+    """Return a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return a hint that names the nearest known words, or None if none is near."""
+    lowered = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
+    if not near:
+        return None
+    likeness = {n: SequenceMatcher(None, word.lower(), n).ratio() for n in near}
+    least = max(likeness.values()) - _AS_NEAR
+    names = [f"'{lowered[name]}'" for name in near if likeness[name] >= least]
+    return f"Did you mean {' or '.join(names)}?"
