@@ -38,7 +38,8 @@ def names_of(value):
 def test_all_schemas_are_there():
     assert set(schema_names()) == {
         *("config_fed_client", "config_fed_server", "config_train", "config_validation"),
-        *("endpoint", "environment", "site_policy", "summary", "validate_report"),
+        *("endpoint", "environment", "signature", "site_policy", "summary", "trust"),
+        "validate_report",
     }
     with pytest.raises(UsageError, match="no schema 'nothing'"):
         load_schema("nothing")
