@@ -24,6 +24,7 @@
     │   ├── CertificateError          expired, of another authority, revoked, ...
     │   ├── KitError                  a start-up kit is incomplete, altered or too open
     │   ├── SignatureError            signatures, or files that are not the signed ones
+    │   ├── PackageError              an archive that must not be unpacked
     │   ├── NotAuthorizedError        a policy says no
     │   └── AuditError                a line of the audit log is altered or missing
     ├── TaskError                     work in a child process did not succeed
@@ -187,6 +188,12 @@ class SignatureError(TrustError):
     """Signatures do not suffice, or files are not those that were signed."""
 
     default_reason = "SIGNATURE"
+
+
+class PackageError(TrustError):
+    """An archive holds what must not be unpacked, or is none; nothing was unpacked."""
+
+    default_reason = "PACKAGE"
 
 
 class NotAuthorizedError(TrustError):
