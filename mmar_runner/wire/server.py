@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 import grpc
 import grpc.aio
@@ -19,10 +19,12 @@ from google.protobuf.message import DecodeError
 
 from mmar_runner.errors import MmarRunnerError, ProtocolError, UsageError
 from mmar_runner.wire import limits, methods
+from mmar_runner.wire.gate import Gate, OpenGate, caller_of
 from mmar_runner.wire.status import shortened, status_of, trailing_metadata
 
 if TYPE_CHECKING:
     from mmar_runner.wire.codec import ReplyItem, SentModelItem, UpdateItem
+    from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
         GetModelRequest,
         HeartbeatReply,
@@ -67,31 +69,43 @@ class UpdateStream(ABC):
         """Send one reply."""
 
 
+class GrpcContext(Protocol):
+    """What is used of gRPC's context of a call."""
+
+    def peer(self) -> str:
+        """Return where the call comes from."""
+        ...
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """Return what the transport security knows of the peer."""
+        ...
+
+
 class FederationServicer(ABC):
     """What a server must answer. Errors of the error tree become refusals."""
 
     @abstractmethod
-    async def register(self, request: RegisterRequest) -> RegisterReply:
+    async def register(self, request: RegisterRequest, peer: Peer) -> RegisterReply:
         """Join the run."""
 
     @abstractmethod
-    async def quit(self, request: QuitRequest) -> QuitReply:
+    async def quit(self, request: QuitRequest, peer: Peer) -> QuitReply:
         """Leave the run."""
 
     @abstractmethod
-    async def heartbeat(self, request: HeartbeatRequest) -> HeartbeatReply:
+    async def heartbeat(self, request: HeartbeatRequest, peer: Peer) -> HeartbeatReply:
         """Renew a lease."""
 
     @abstractmethod
-    def get_model(self, request: GetModelRequest) -> AsyncIterator[SentModelItem]:
+    def get_model(self, request: GetModelRequest, peer: Peer) -> AsyncIterator[SentModelItem]:
         """Yield a header and the bytes of a model, when there is one to give."""
 
     @abstractmethod
-    async def submit_update(self, stream: UpdateStream) -> None:
+    async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
         """Receive one update."""
 
     @abstractmethod
-    async def send_result(self, request: ResultRequest) -> ResultReply:
+    async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""
 
 
@@ -110,10 +124,15 @@ class _GrpcUpdateStream(UpdateStream):
         await self._context.write(item)
 
 
-def build_server(servicer: FederationServicer) -> grpc.aio.Server:
-    """Return a gRPC server for a servicer; it has no port yet and is not started."""
+def build_server(servicer: FederationServicer, gate: Gate | None = None) -> grpc.aio.Server:
+    """Return a gRPC server for a servicer; it has no port yet and is not started.
+
+    Args:
+        servicer: Answers the calls.
+        gate: Decides who may call; None lets everybody in.
+    """
     server = grpc.aio.server(options=_SERVER_OPTIONS)
-    server.add_generic_rpc_handlers(_handlers(servicer))
+    server.add_generic_rpc_handlers(_Handlers(servicer, gate or OpenGate()).generic())
     return server
 
 
@@ -142,58 +161,81 @@ def bind(
     return f"{listen.rpartition(':')[0]}:{port}"
 
 
-def _handlers(servicer: FederationServicer) -> list[grpc.GenericRpcHandler]:
-    training = {
-        "Register": _unary(servicer.register, methods.REGISTER),
-        "Quit": _unary(servicer.quit, methods.QUIT),
-        "Heartbeat": _unary(servicer.heartbeat, methods.HEARTBEAT),
-        "GetModel": _get_model(servicer),
-        "SubmitUpdate": _submit_update(servicer),
-    }
-    communicating = {"SendResult": _unary(servicer.send_result, methods.SEND_RESULT)}
-    return [
-        grpc.method_handlers_generic_handler(methods.FEDERATED_TRAINING, training),
-        grpc.method_handlers_generic_handler(methods.ADMIN_COMMUNICATING, communicating),
-    ]
+class _Handlers:
+    """Turns a servicer's answers into gRPC's handlers; every call passes the gate."""
 
+    def __init__(self, servicer: FederationServicer, gate: Gate) -> None:
+        self._servicer = servicer
+        self._gate = gate
 
-def _unary(
-    answer: Callable[[Any], Awaitable[Any]], method: methods.Method[Any, Any]
-) -> grpc.RpcMethodHandler[Any, Any]:
-    async def handle(request: bytes, context: Any) -> Any:
-        try:
-            return await answer(_decoded(method, request))
-        except Exception as error:  # noqa: BLE001 - always leaves as an abort
-            await _abort(context, error)
+    def generic(self) -> list[grpc.GenericRpcHandler]:
+        """Return the handlers of all services."""
+        servicer = self._servicer
+        training = {
+            "Register": self._unary(servicer.register, methods.REGISTER),
+            "Quit": self._unary(servicer.quit, methods.QUIT),
+            "Heartbeat": self._unary(servicer.heartbeat, methods.HEARTBEAT),
+            "GetModel": self._streamed(servicer.get_model, methods.GET_MODEL),
+            "SubmitUpdate": self._submit_update(),
+        }
+        communicating = {"SendResult": self._unary(servicer.send_result, methods.SEND_RESULT)}
+        return [
+            grpc.method_handlers_generic_handler(methods.FEDERATED_TRAINING, training),
+            grpc.method_handlers_generic_handler(methods.ADMIN_COMMUNICATING, communicating),
+        ]
 
-    return grpc.unary_unary_rpc_method_handler(handle, response_serializer=method.encode_reply)
+    def _unary(
+        self, answer: Callable[[Any, Peer], Awaitable[Any]], method: methods.Method[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        async def handle(request: bytes, context: Any) -> Any:
+            try:
+                with self._gate.call(method.name, context) as peer:
+                    return await answer(_decoded(method, request), peer)
+            except Exception as error:  # noqa: BLE001 - always leaves as an abort
+                await self._abort(method, context, error)
 
+        return grpc.unary_unary_rpc_method_handler(handle, response_serializer=method.encode_reply)
 
-def _get_model(servicer: FederationServicer) -> grpc.RpcMethodHandler[Any, Any]:
-    async def handle(request: bytes, context: Any) -> None:
-        try:
-            async for item in servicer.get_model(_decoded(methods.GET_MODEL, request)):
-                await context.write(item)
-        except Exception as error:  # noqa: BLE001 - always leaves as an abort
-            await _abort(context, error)
+    def _streamed(
+        self, answer: Callable[[Any, Peer], AsyncIterator[Any]], method: methods.Method[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        async def handle(request: bytes, context: Any) -> None:
+            try:
+                with self._gate.call(method.name, context) as peer:
+                    async for item in answer(_decoded(method, request), peer):
+                        await context.write(item)
+            except Exception as error:  # noqa: BLE001 - always leaves as an abort
+                await self._abort(method, context, error)
 
-    return grpc.unary_stream_rpc_method_handler(
-        handle, response_serializer=methods.GET_MODEL.encode_reply
-    )
+        return grpc.unary_stream_rpc_method_handler(handle, response_serializer=method.encode_reply)
 
+    def _submit_update(self) -> grpc.RpcMethodHandler[Any, Any]:
+        method = methods.SUBMIT_UPDATE
 
-def _submit_update(servicer: FederationServicer) -> grpc.RpcMethodHandler[Any, Any]:
-    async def handle(_requests: object, context: Any) -> None:
-        try:
-            await servicer.submit_update(_GrpcUpdateStream(context))
-        except Exception as error:  # noqa: BLE001 - always leaves as an abort
-            await _abort(context, error)
+        async def handle(_requests: object, context: Any) -> None:
+            try:
+                with self._gate.call(method.name, context) as peer:
+                    await self._servicer.submit_update(_GrpcUpdateStream(context), peer)
+            except Exception as error:  # noqa: BLE001 - always leaves as an abort
+                await self._abort(method, context, error)
 
-    return grpc.stream_stream_rpc_method_handler(
-        handle,
-        request_deserializer=methods.SUBMIT_UPDATE.decode_request,
-        response_serializer=methods.SUBMIT_UPDATE.encode_reply,
-    )
+        return grpc.stream_stream_rpc_method_handler(
+            handle,
+            request_deserializer=method.decode_request,
+            response_serializer=method.encode_reply,
+        )
+
+    async def _abort(
+        self, method: methods.Method[Any, Any], context: Any, error: Exception
+    ) -> NoReturn:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        if not isinstance(error, MmarRunnerError):
+            _log.error("a call failed unexpectedly", exc_info=error)
+            error = MmarRunnerError("internal error; the server's log has it", reason="INTERNAL")
+        self._gate.refused(method.name, caller_of(context), error)
+        await context.abort(status_of(error), shortened(error.message), trailing_metadata(error))
+        raise error  # abort raises; this line is for readers and type checkers
 
 
 def _decoded(method: methods.Method[Any, Any], request: bytes) -> Any:
@@ -203,15 +245,3 @@ def _decoded(method: methods.Method[Any, Any], request: bytes) -> Any:
     except DecodeError as error:
         msg = f"the request is not one of {method.name}"
         raise ProtocolError(msg) from error
-
-
-async def _abort(context: Any, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    if isinstance(error, MmarRunnerError):
-        await context.abort(status_of(error), shortened(error.message), trailing_metadata(error))
-    else:
-        _log.error("a call failed unexpectedly", exc_info=error)
-        internal = MmarRunnerError("internal error; the server's log has it", reason="INTERNAL")
-        await context.abort(status_of(internal), internal.message, trailing_metadata(internal))
-    raise error  # abort raises; this line is for readers and type checkers

@@ -82,7 +82,7 @@ class ScriptedServer(FederationServicer):
         self.answered = set()
         self.changed = asyncio.Condition()
 
-    async def register(self, request):
+    async def register(self, request, peer):
         self.registrations.append(request)
         self.token = f"token-{len(self.registrations)}"
         return RegisterReply(
@@ -100,16 +100,16 @@ class ScriptedServer(FederationServicer):
         if token != self.token:
             raise RefusedError("the token is not one of this run", reason="TOKEN_INVALID")
 
-    async def quit(self, request):
+    async def quit(self, request, peer):
         self.quits.append(request.comment)
         return QuitReply()
 
-    async def heartbeat(self, request):
+    async def heartbeat(self, request, peer):
         self.check(request.token)
         self.heartbeats.put_nowait(request)
         return HeartbeatReply(lease_seconds=self.lease)
 
-    async def get_model(self, request):
+    async def get_model(self, request, peer):
         self.check(request.token)
         self.requests.append(request)
         self.asked.put_nowait(request)
@@ -149,7 +149,7 @@ class ScriptedServer(FederationServicer):
             self.answered.add(number)
             self.changed.notify_all()
 
-    async def submit_update(self, stream):
+    async def submit_update(self, stream, peer):
         while (first := await stream.read()) is not None:
             self.check(first.token)
             if isinstance(first, TaskFailure):
@@ -188,7 +188,7 @@ class ScriptedServer(FederationServicer):
         self.updates[begin.round] = bytes(self.held)
         self.held.clear()
 
-    async def send_result(self, request):
+    async def send_result(self, request, peer):
         self.results.append(request)
         return ResultReply(reply=b"{}")
 

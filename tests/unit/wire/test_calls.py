@@ -49,26 +49,26 @@ class Servicer(FederationServicer):
     def __init__(self) -> None:
         self.received = bytearray()
 
-    async def register(self, request: RegisterRequest) -> RegisterReply:
+    async def register(self, request: RegisterRequest, peer) -> RegisterReply:
         if request.client_name == "taken":
             raise RefusedError("it is taken", reason="NAME_TAKEN", hint="wähle another")
         return RegisterReply(token=request.client_name)
 
-    async def quit(self, request: QuitRequest) -> QuitReply:
+    async def quit(self, request: QuitRequest, peer) -> QuitReply:
         raise ValueError(f"a secret: {request.token}")
 
-    async def heartbeat(self, request: HeartbeatRequest) -> HeartbeatReply:
+    async def heartbeat(self, request: HeartbeatRequest, peer) -> HeartbeatReply:
         await asyncio.Event().wait()
         return HeartbeatReply()
 
-    async def get_model(self, request: GetModelRequest) -> AsyncIterator[ModelItem]:
+    async def get_model(self, request: GetModelRequest, peer) -> AsyncIterator[ModelItem]:
         yield ModelHeader(round=request.after_round + 1)
         for number in range(3):
             yield bytes([number]) * 100_000
         if request.model_id == "broken":
             raise NonFiniteError("tensor 'w' holds NaN")
 
-    async def submit_update(self, stream: UpdateStream) -> None:
+    async def submit_update(self, stream: UpdateStream, peer) -> None:
         while (part := await stream.read()) is not None:
             if isinstance(part, UpdateBegin):
                 await stream.write(UpdateReady(credits=8))
@@ -80,7 +80,7 @@ class Servicer(FederationServicer):
                 if part[:3] == b"bad":
                     raise SchemaMismatchError("tensor 'w' is missing")
 
-    async def send_result(self, request: ResultRequest) -> ResultReply:
+    async def send_result(self, request: ResultRequest, peer) -> ResultReply:
         return ResultReply(reply=request.result)
 
 
