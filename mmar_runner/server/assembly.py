@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.best import BestModel
 from mmar_runner.server.closing import RoundCloser
 from mmar_runner.server.coordinator import Coordinator
@@ -23,6 +24,7 @@ from mmar_runner.server.results import ResultDesk
 from mmar_runner.server.servicer import Servicer
 from mmar_runner.server.summary import Summary
 from mmar_runner.server.tasks import ServerValidator
+from mmar_runner.server.watch import Watch
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.components import ServerComponents
+    from mmar_runner.server.guard import Guard
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.settings import ServerSettings
 
@@ -53,6 +56,8 @@ class RunParts:
     downloads: Downloads
     reception: Reception
     servicer: Servicer
+    guard: Guard
+    watch: Watch
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
@@ -61,10 +66,12 @@ class RunParts:
         self.coordinator.restore(state.accepted.values(), state.rejected)
         self.members.restore(state.clients.values())
         self.members.start_sweeping()
+        self.watch.begin()
         self.coordinator.begin()
 
     async def close(self) -> None:
         """End everything that has a thread, a timer or a child."""
+        self.watch.close()
         self.members.close()
         await self.reception.close()
         await self.results.close()
@@ -81,6 +88,8 @@ def assemble(
     observer: Observer,
     components: ServerComponents,
     opened: OpenedRun,
+    *,
+    guard: Guard,
 ) -> RunParts:
     """Make the parts of a run and introduce them to each other."""
     server, folder, journal = settings.server, opened.folder, opened.journal
@@ -113,8 +122,7 @@ def assemble(
         last_round=opened.state.last_round,
     )
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
-    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease)
-    members = Members(registry, coordinator, journal, observer, task_name=server.task_name)
+    members = _members(settings, opened, coordinator, observer, guard, lease=lease)
     downloads = Downloads(coordinator, members, opened.models)
     reception = Reception(
         coordinator,
@@ -131,6 +139,7 @@ def assemble(
         downloads=downloads,
         reception=reception,
         results=results,
+        revocations=guard.revocations,
     )
     return RunParts(
         opened,
@@ -145,6 +154,30 @@ def assemble(
         downloads,
         reception,
         servicer,
+        guard,
+        Watch(guard, members, lease_seconds=lease),
+    )
+
+
+def _members(
+    settings: ServerSettings,
+    opened: OpenedRun,
+    coordinator: Coordinator,
+    observer: Observer,
+    guard: Guard,
+    *,
+    lease: float,
+) -> Members:
+    secret = workspace_secret(settings.workspace / "token.key")
+    return Members(
+        ClientRegistry(max_clients=settings.server.max_num_clients, lease_seconds=lease),
+        coordinator,
+        opened.journal,
+        observer,
+        mint=TokenMint(secret, lifetime=settings.token_seconds),
+        guard=guard,
+        task_name=settings.server.task_name,
+        run_number=opened.folder.number,
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.models import ModelFile, ModelStore
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.wire.codec import SentModelItem
+    from mmar_runner.wire.gate import Peer
 
 #: Read only what is in memory; else EAGAIN. Not every kernel and file system can.
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)
@@ -49,7 +50,7 @@ class Downloads:
         self._end_told: set[str] = set()
         self._told = asyncio.Event()
 
-    async def get_model(self, request: GetModelRequest) -> AsyncIterator[SentModelItem]:
+    async def get_model(self, request: GetModelRequest, peer: Peer) -> AsyncIterator[SentModelItem]:
         """Yield the models of a client's tasks, each a header and its bytes.
 
         The stream is held until there is a task, and goes on with the next one, so
@@ -57,9 +58,9 @@ class Downloads:
         it yields that model and ends.
 
         Raises:
-            RefusedError: TOKEN_INVALID or MODEL_UNKNOWN.
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_BOUND or MODEL_UNKNOWN.
         """
-        client = self._members.authenticate(request.token).name
+        client = self._members.authenticate(request.token, peer).name
         if request.model_id:
             model = await asyncio.to_thread(self._models.by_id, request.model_id)
             header = ModelHeader(round=-1, total_bytes=model.size, sha256=model.sha256)

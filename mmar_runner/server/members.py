@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.security.tokens import TokenClaims, TokenMint
     from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.guard import Guard
     from mmar_runner.server.record import RecordedClient
     from mmar_runner.server.registry import ClientRegistry
     from mmar_runner.storage.journal import Journal
+    from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import RegisterRequest
 
 #: Letters of what a client says of itself that are kept.
@@ -33,11 +37,14 @@ class Members:
     """Who is in the run, now.
 
     Args:
-        registry: Names, keys, tokens and leases.
+        registry: Names, keys and leases.
         coordinator: Hears who came and who went.
         journal: Remembers who is in, across restarts.
         observer: Whoever watches.
+        mint: Issues tokens.
+        guard: Says who may have which name, and writes down who came and went.
         task_name: The federated task that clients must name.
+        run_number: The run that tokens are good for.
     """
 
     def __init__(
@@ -47,15 +54,27 @@ class Members:
         journal: Journal,
         observer: Observer,
         *,
+        mint: TokenMint,
+        guard: Guard,
         task_name: str,
+        run_number: int,
     ) -> None:
         self._registry = registry
+        self._mint = mint
+        self._names = guard.names
+        self._audit = guard.audit
+        self._run_number = run_number
         self._coordinator = coordinator
         self._journal = journal
         self._observer = observer
         self._task_name = task_name
         self._loop = asyncio.get_running_loop()
         self._sweep_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def token_seconds(self) -> float:
+        """How long a token is good for."""
+        return self._mint.lifetime
 
     @property
     def lease_seconds(self) -> float:
@@ -66,74 +85,97 @@ class Members:
         """Take in who was there when the journal ended; their leases begin anew."""
         deadline = self._loop.time() + self.lease_seconds
         clients = [
-            Client(c.name, c.key_sha256, c.token_sha256, deadline, c.mmar_digest) for c in recorded
+            Client(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint) for c in recorded
         ]
         self._registry.restore(clients)
         for name in self._registry.present():
             self._coordinator.client_joined(name)
 
-    def register(self, request: RegisterRequest) -> str:
+    def register(self, request: RegisterRequest, peer: Peer) -> str:
         """Let a client in and return its token.
 
         Raises:
-            RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_TAKEN or TOO_MANY_CLIENTS.
+            RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_MISMATCH, NAME_TAKEN,
+                TOO_MANY_INSTANCES or TOO_MANY_CLIENTS.
+            NotAuthorizedError: The client's site may not run this MMAR.
         """
+        self._names.check(request.client_name, peer, self._registry.instances(peer.fingerprint))
         if request.task_name != self._task_name:
             named = request.task_name[:_MAX_COMMENT]
             msg = f"this server runs the task {self._task_name!r}, not {named!r}"
             hint = "servers[0].name must be the same in both federated configuration files"
             raise RefusedError(msg, reason="TASK_MISMATCH", hint=hint)
         now = self._loop.time()
-        client, token, joined = self._registry.register(
+        client, joined = self._registry.register(
             request.client_name,
             request.session_key,
-            mmar_digest=request.mmar_digest[:_MAX_DIGEST],
+            mmar_digest=plain(request.mmar_digest, _MAX_DIGEST),
+            fingerprint=peer.fingerprint,
             now=now,
         )
         record = {
             "client": client.name,
             "key_sha256": client.key_sha256,
-            "token_sha256": client.token_sha256,
             "mmar_digest": client.mmar_digest,
+            "fingerprint": client.fingerprint,
         }
         self._journal.append(Kind.CLIENT_REGISTERED, record)
         if joined:
+            self._audit.record(
+                "Register",
+                who=peer.who or client.name,
+                peer=peer.address,
+                decision="accepted",
+                client=client.name,
+                mmar_digest=client.mmar_digest,
+            )
+        if joined:
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
-        return token
+        return self._token(client)
 
-    def authenticate(self, token: str) -> Client:
+    def authenticate(self, token: str, peer: Peer) -> Client:
         """Return whose token it is and renew the lease.
 
         Raises:
-            RefusedError: TOKEN_INVALID.
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
         """
-        return self._registry.authenticate(token, now=self._loop.time())
+        return self._client(self._claims(token, peer))
 
     def renew(self, name: str) -> None:
         """Renew a lease because of progress."""
         self._registry.renew(name, now=self._loop.time())
 
-    def heard(self, token: str, state: int) -> None:
+    def heard(self, token: str, state: int, peer: Peer) -> str:
         """A client says what it is doing.
 
+        Returns:
+            A token to use from now on if it is time for a new one; else nothing.
+
         Raises:
-            RefusedError: TOKEN_INVALID.
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
         """
-        client = self.authenticate(token)
+        claims = self._claims(token, peer)
+        client = self._client(claims)
         said = _STATES.get(state, "unknown")
         if said != client.state:
             client.state = said
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
+        return self._token(client) if self._mint.wants_renewal(claims, now=time.time()) else ""
 
-    def quit(self, token: str, comment: str) -> None:
+    def quit(self, token: str, comment: str, peer: Peer) -> None:
         """A client leaves of its own accord.
 
         Raises:
-            RefusedError: TOKEN_INVALID.
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
         """
-        client = self.authenticate(token)
+        client = self.authenticate(token, peer)
         self._leave(client.name, plain(comment, _MAX_COMMENT) or "it quit")
+
+    def expel(self, fingerprint: str, reason: str) -> None:
+        """Let every client of a certificate go, because it is no longer trusted."""
+        for name in self._registry.instances(fingerprint):
+            self._leave(name, reason)
 
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
@@ -153,8 +195,24 @@ class Members:
             self._leave(client.name, f"nothing was heard of it for {self.lease_seconds:g} s")
         self.start_sweeping()
 
+    def _token(self, client: Client) -> str:
+        return self._mint.issue(
+            client.name, client.key_sha256, self._run_number, client.fingerprint, now=time.time()
+        )
+
+    def _claims(self, token: str, peer: Peer) -> TokenClaims:
+        claims = self._mint.read(token, fingerprint=peer.fingerprint, now=time.time())
+        if claims.run_number != self._run_number:
+            msg = f"the token was issued for run {claims.run_number}"
+            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
+        return claims
+
+    def _client(self, claims: TokenClaims) -> Client:
+        return self._registry.session(claims.client, claims.session, now=self._loop.time())
+
     def _leave(self, name: str, reason: str) -> None:
         self._registry.remove(name)
+        self._audit.record("leave", who=name, decision="noted", client=name, message=reason)
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)
 

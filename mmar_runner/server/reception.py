@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members import Members
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
+    from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.server import UpdateStream
 
 #: Uploads that may stream at once; the others wait for their turn.
@@ -112,7 +113,7 @@ class Reception:
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
         self._receiving: dict[str, asyncio.Task[bool]] = {}
 
-    async def submit(self, stream: UpdateStream) -> None:
+    async def submit(self, stream: UpdateStream, peer: Peer) -> None:
         """Answer one SubmitUpdate: update after update, until the client says no more.
 
         Raises:
@@ -122,11 +123,11 @@ class Reception:
         while (first := await stream.read()) is not None:
             match first:
                 case UpdateBegin() as begin:
-                    client = self._members.authenticate(begin.token).name
+                    client = self._members.authenticate(begin.token, peer).name
                     now = asyncio.get_running_loop().time()
                     await self._take(_Sender(client, begin, now), stream)
                 case TaskFailure() as failure:
-                    await self._note_failure(failure)
+                    await self._note_failure(failure, peer)
                     await stream.write(UpdateReceipt(round=failure.round))
                 case _:
                     msg = "an update begins with Begin or TaskFailure"
@@ -136,8 +137,8 @@ class Reception:
         """Wait for the disk."""
         await self._disk.close()
 
-    async def _note_failure(self, failure: TaskFailure) -> None:
-        client = self._members.authenticate(failure.token).name
+    async def _note_failure(self, failure: TaskFailure, peer: Peer) -> None:
+        client = self._members.authenticate(failure.token, peer).name
         self._check_run(failure.run_number)
         reason = plain(failure.reason, _MAX_REASON)
         message = plain(failure.message, _MAX_MESSAGE)

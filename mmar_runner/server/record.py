@@ -86,8 +86,8 @@ class RecordedClient:
 
     name: str
     key_sha256: str
-    token_sha256: str
     mmar_digest: str
+    fingerprint: str
 
 
 @dataclass(slots=True)
@@ -162,7 +162,7 @@ def _run_resumed(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
 
 def _client_registered(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     client = RecordedClient(
-        data["client"], data["key_sha256"], data["token_sha256"], data["mmar_digest"]
+        data["client"], data["key_sha256"], data["mmar_digest"], data.get("fingerprint", "")
     )
     state.clients[client.name] = client
 

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is in the federation: names, session keys, tokens and leases.
+"""Who is in the federation: names, session keys and leases.
 
-Keys and tokens are kept as digests only, so that neither the journal nor a core dump
-holds one that could be used.
+Keys are kept as digests only, so that neither the journal nor a core dump holds one that
+could be used.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -30,18 +29,18 @@ class Client:
     Attributes:
         name: Its name.
         key_sha256: Digest of its session key, hex.
-        token_sha256: Digest of its token, hex.
         deadline: When its lease ends, on the server's clock.
         mmar_digest: The digest of the MMAR it runs.
+        fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         present: False once it left or its lease ended.
         state: What it last said it was doing.
     """
 
     name: str
     key_sha256: str
-    token_sha256: str
     deadline: float
     mmar_digest: str = ""
+    fingerprint: str = ""
     present: bool = True
     state: str = "idle"
 
@@ -58,15 +57,14 @@ class ClientRegistry:
         self._max_clients = max_clients
         self.lease_seconds = lease_seconds
         self._clients: dict[str, Client] = {}
-        self._by_token: dict[str, Client] = {}
 
     def register(
-        self, name: str, session_key: bytes, *, mmar_digest: str, now: float
-    ) -> tuple[Client, str, bool]:
+        self, name: str, session_key: bytes, *, now: float, mmar_digest: str, fingerprint: str = ""
+    ) -> tuple[Client, bool]:
         """Let a client in, or back in.
 
         Returns:
-            The client, its new token, and whether it was not present before.
+            The client, and whether it was not present before.
 
         Raises:
             RefusedError: NAME_INVALID, NAME_TAKEN or TOO_MANY_CLIENTS.
@@ -86,28 +84,30 @@ class ClientRegistry:
             msg = f"the federation is full: max_num_clients is {self._max_clients}"
             hint = "raise max_num_clients on the server, or join when a client has left"
             raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
-        token = secrets.token_urlsafe(32)
-        client = Client(name, key, _digest(token), now + self.lease_seconds, mmar_digest)
-        self._keep(client)
-        return client, token, joined
+        client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint)
+        self._clients[name] = client
+        return client, joined
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in clients that an earlier server process had registered."""
-        for client in clients:
-            self._keep(client)
+        self._clients.update({client.name: client for client in clients})
 
-    def authenticate(self, token: str, *, now: float) -> Client:
-        """Return the client a token belongs to, and renew its lease.
+    def session(self, name: str, key_sha256: str, *, now: float) -> Client:
+        """Return the client whose session it is, and renew its lease.
 
         Raises:
             RefusedError: TOKEN_INVALID; the client should register again.
         """
-        client = self._by_token.get(_digest(token))
-        if client is None or not client.present:
-            msg = "the token is not one of this run"
+        client = self._clients.get(name)
+        if client is None or not client.present or client.key_sha256 != key_sha256:
+            msg = "the session is not one of this run, or its lease has ended"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
         client.deadline = now + self.lease_seconds
         return client
+
+    def instances(self, fingerprint: str) -> list[str]:
+        """Return the names of the present clients of one certificate, sorted."""
+        return [name for name in self.present() if self._clients[name].fingerprint == fingerprint]
 
     def renew(self, name: str, *, now: float) -> None:
         """Renew the lease of a client that is present."""
@@ -115,9 +115,7 @@ class ClientRegistry:
 
     def remove(self, name: str) -> None:
         """Mark a client as gone; its name is free for another session key."""
-        client = self._clients[name]
-        client.present = False
-        self._by_token.pop(client.token_sha256, None)
+        self._clients[name].present = False
 
     def expired(self, now: float) -> list[Client]:
         """Return the present clients whose lease has ended."""
@@ -127,20 +125,8 @@ class ClientRegistry:
         """Return the names of the present clients, sorted."""
         return sorted(c.name for c in self._clients.values() if c.present)
 
-    def _keep(self, client: Client) -> None:
-        known = self._clients.get(client.name)
-        if known is not None:
-            self._by_token.pop(known.token_sha256, None)
-        self._clients[client.name] = client
-        if client.present:
-            self._by_token[client.token_sha256] = client
-
 
 def _check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None:
         msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', a letter or digit first"
         raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")
-
-
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()

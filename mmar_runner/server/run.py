@@ -13,8 +13,10 @@ from mmar_runner import __version__
 from mmar_runner.errors import UsageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.security.audit import AuditLog
 from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
+from mmar_runner.server.guard import make_guard
 from mmar_runner.server.opening import open_run
 from mmar_runner.server.record import Kind
 from mmar_runner.server.tasks import export_model
@@ -68,8 +70,10 @@ async def run_server(
     with workspace.locked():
         opened = await open_run(settings, workspace, digest)
         try:
-            parts = assemble(settings, plugins, observer, components, opened)
-            return await _Run(settings, observer, parts).serve(workspace, stop)
+            with AuditLog(workspace.path / "audit.jsonl") as audit:
+                guard = make_guard(settings, audit)
+                parts = assemble(settings, plugins, observer, components, opened, guard=guard)
+                return await _Run(settings, observer, parts).serve(workspace, stop)
         finally:
             opened.journal.close()
 
@@ -88,9 +92,9 @@ class _Run:
         async with AsyncExitStack() as stack:
             await parts.events.start()
             stack.push_async_callback(parts.close)
-            server = build_server(parts.servicer)
+            server = build_server(parts.servicer, parts.guard.gate)
             stack.push_async_callback(server.stop, 0)
-            address = bind(server, self._settings.listen)
+            address = bind(server, self._settings.listen, credentials=parts.guard.credentials)
             await server.start()
             stack.enter_context(workspace.endpoint(address))
             self._tell_listening(address)

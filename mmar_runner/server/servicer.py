@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.members import Members
     from mmar_runner.server.reception import Reception
     from mmar_runner.server.results import ResultDesk
+    from mmar_runner.server.revocations import Revocations
     from mmar_runner.wire.codec import SentModelItem
+    from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
         GetModelRequest,
         HeartbeatRequest,
@@ -39,6 +41,7 @@ class Servicer(FederationServicer):
         downloads: Sends models.
         reception: Takes updates.
         results: Has results processed.
+        revocations: What is revoked, if the project has certificates.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Servicer(FederationServicer):
         downloads: Downloads,
         reception: Reception,
         results: ResultDesk,
+        revocations: Revocations | None = None,
     ) -> None:
         self._welcome = welcome
         self._coordinator = coordinator
@@ -57,8 +61,9 @@ class Servicer(FederationServicer):
         self._downloads = downloads
         self._reception = reception
         self._results = results
+        self._revocations = revocations
 
-    async def register(self, request: RegisterRequest) -> RegisterReply:
+    async def register(self, request: RegisterRequest, peer: Peer) -> RegisterReply:
         """Join the run."""
         if (ended := self._coordinator.outcome()) is not None:
             why = f": {ended.reason}" if ended.reason else ""
@@ -68,37 +73,45 @@ class Servicer(FederationServicer):
             raise RefusedError(msg, reason="SERVER_STOPPING" if stopped else "RUN_OVER")
         reply = RegisterReply()
         reply.CopyFrom(self._welcome)
-        reply.token = self._members.register(request)
+        reply.token = self._members.register(request, peer)
+        reply.token_seconds = self._members.token_seconds
         reply.lease_seconds = self._members.lease_seconds
         reply.result_topics.extend(self._results.topics)
         reply.inline_bytes = INLINE_BYTES
         reply.current_round = self._coordinator.current_round()
         return reply
 
-    async def quit(self, request: QuitRequest) -> QuitReply:
+    async def quit(self, request: QuitRequest, peer: Peer) -> QuitReply:
         """Leave the run."""
-        self._members.quit(request.token, request.comment)
+        self._members.quit(request.token, request.comment, peer)
         self._downloads.client_left()
         return QuitReply()
 
-    async def heartbeat(self, request: HeartbeatRequest) -> HeartbeatReply:
+    async def heartbeat(self, request: HeartbeatRequest, peer: Peer) -> HeartbeatReply:
         """Renew a lease."""
-        self._members.heard(request.token, request.state)
+        token = self._members.heard(request.token, request.state, peer)
         return HeartbeatReply(
+            token=token,
+            revocations=self._newer_revocations(request.revocations_version),
             lease_seconds=self._members.lease_seconds,
             current_round=self._coordinator.current_round(),
         )
 
-    def get_model(self, request: GetModelRequest) -> AsyncIterator[SentModelItem]:
+    def get_model(self, request: GetModelRequest, peer: Peer) -> AsyncIterator[SentModelItem]:
         """Send a model when there is one to give."""
-        return self._downloads.get_model(request)
+        return self._downloads.get_model(request, peer)
 
-    async def submit_update(self, stream: UpdateStream) -> None:
+    async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
         """Receive one update."""
-        await self._reception.submit(stream)
+        await self._reception.submit(stream, peer)
 
-    async def send_result(self, request: ResultRequest) -> ResultReply:
+    async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""
-        client = self._members.authenticate(request.token)
+        client = self._members.authenticate(request.token, peer)
         reply = await self._results.process(client.name, request.topic, request.result)
         return ResultReply(reply=reply)
+
+    def _newer_revocations(self, version: int) -> bytes:
+        if self._revocations is None or self._revocations.current.version <= version:
+            return b""
+        return self._revocations.signed

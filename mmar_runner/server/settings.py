@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
+    from mmar_runner.server.trust import ServerTrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class ServerSettings:
         expected_clients: The first round waits for so many clients, if given.
         variables: The ``--set`` values, which are part of a run's identity.
         plugins_dir: A folder of one-file plugins, for the server's children.
+        trust: Identity and rules of a start-up kit; None speaks plain text, which is
+            allowed on loopback only.
+        token_seconds: How long a session's token is good for.
     """
 
     spec: MmarSpec
@@ -42,6 +46,8 @@ class ServerSettings:
     expected_clients: int | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     plugins_dir: Path | None = None
+    trust: ServerTrust | None = None
+    token_seconds: float = 900.0
 
     @property
     def server(self) -> ServerSpec:

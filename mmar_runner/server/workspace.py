@@ -16,7 +16,7 @@ from mmar_runner.errors import StorageError, UsageError
 from mmar_runner.storage.atomic import write_json_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _RUN_NAME: Final = re.compile(r"run_([1-9][0-9]*)")
 
@@ -68,7 +68,7 @@ class RunFolder:
         return self.models / f"round_{round_number:04d}.safetensors"
 
     def create(self, mmar: Path) -> None:
-        """Make the folders and copy the MMAR, read-only and without its models."""
+        """Make the folders and copy the MMAR, read-only: every file that its digest covers."""
         try:
             for folder in (self.models, self.updates, self.logs):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -138,31 +138,19 @@ class Workspace:
 def _copy_read_only(source: Path, destination: Path) -> None:
     partial = destination.with_name(destination.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, ignore=_left_out(source))
+    shutil.copytree(source, partial, ignore=_links_to_folders)
     for path in partial.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
     partial.rename(destination)
 
 
-def _left_out(source: Path) -> Callable[[str, list[str]], list[str]]:
-    """Return what `shutil.copytree` is to leave out of a copy of ``source``.
+def _links_to_folders(folder: str, names: list[str]) -> list[str]:
+    """Return what `shutil.copytree` leaves out.
 
-    These are hidden files, the models, and links to folders: such a link leads to a
-    folder that is copied in its own place, or round in circles.
+    A link to a folder leads to one that is copied in its own place, or round in circles.
     """
-    root = str(source)
-
-    def ignore(folder: str, names: list[str]) -> list[str]:
-        return [
-            name
-            for name in names
-            if name.startswith(".")
-            or (name == "models" and folder == root)
-            or _is_link_to_folder(Path(folder, name))
-        ]
-
-    return ignore
+    return [name for name in names if _is_link_to_folder(Path(folder, name))]
 
 
 def _is_link_to_folder(path: Path) -> bool:

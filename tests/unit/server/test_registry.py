@@ -21,21 +21,29 @@ def reason_of(call: object, *args: object, **kwargs: object) -> str:
 
 def test_a_token_names_its_client_and_renews_the_lease() -> None:
     clients = registry()
-    _, token, joined = clients.register("site-1", KEY, mmar_digest="", now=0)
+    client, joined = clients.register("site-1", KEY, mmar_digest="", now=0)
     assert joined
-    assert clients.authenticate(token, now=20).name == "site-1"
+    assert clients.session("site-1", client.key_sha256, now=20).name == "site-1"
     assert clients.expired(now=49) == []
     assert [c.name for c in clients.expired(now=51)] == ["site-1"]
 
 
-def test_the_same_key_comes_back_and_its_old_token_is_void() -> None:
+def test_the_same_key_comes_back_to_its_session() -> None:
     clients = registry()
-    _, first, _ = clients.register("site-1", KEY, mmar_digest="", now=0)
-    _, second, joined = clients.register("site-1", KEY, mmar_digest="", now=1)
+    first, _ = clients.register("site-1", KEY, mmar_digest="", now=0)
+    second, joined = clients.register("site-1", KEY, mmar_digest="", now=1)
     assert not joined
-    assert first != second
-    assert clients.authenticate(second, now=2).name == "site-1"
-    assert reason_of(clients.authenticate, first, now=2) == "TOKEN_INVALID"
+    assert first.key_sha256 == second.key_sha256
+    assert clients.session("site-1", second.key_sha256, now=2) is second
+
+
+def test_the_session_of_another_key_is_over() -> None:
+    clients = registry()
+    first, _ = clients.register("site-1", KEY, mmar_digest="", now=0)
+    clients.remove("site-1")
+    clients.register("site-1", OTHER_KEY, mmar_digest="", now=1)
+    over = reason_of(clients.session, "site-1", first.key_sha256, now=2)
+    assert over == "TOKEN_INVALID"
 
 
 def test_another_key_is_refused_while_the_session_is_there_and_accepted_afterwards() -> None:
@@ -44,7 +52,7 @@ def test_another_key_is_refused_while_the_session_is_there_and_accepted_afterwar
     taken = reason_of(clients.register, "site-1", OTHER_KEY, mmar_digest="", now=1)
     assert taken == "NAME_TAKEN"
     clients.remove("site-1")
-    _, _, joined = clients.register("site-1", OTHER_KEY, mmar_digest="", now=2)
+    _, joined = clients.register("site-1", OTHER_KEY, mmar_digest="", now=2)
     assert joined
 
 
@@ -70,13 +78,19 @@ def test_a_short_session_key_is_refused() -> None:
     assert reason_of(registry().register, "site-1", b"short", mmar_digest="", now=0) == "PROTOCOL"
 
 
-@pytest.mark.parametrize("token", ["", "x", "x" * 10_000])
-def test_unknown_tokens_are_refused(token: str) -> None:
-    assert reason_of(registry().authenticate, token, now=0) == "TOKEN_INVALID"
+def test_an_unknown_session_is_refused() -> None:
+    assert reason_of(registry().session, "site-1", "0" * 64, now=0) == "TOKEN_INVALID"
 
 
-def test_neither_key_nor_token_is_kept() -> None:
+def test_the_instances_of_one_certificate_are_known() -> None:
     clients = registry()
-    client, token, _ = clients.register("site-1", KEY, mmar_digest="", now=0)
-    assert token not in repr(client)
+    clients.register("site-1_1", KEY, mmar_digest="", fingerprint="aa", now=0)
+    clients.register("site-1_2", KEY, mmar_digest="", fingerprint="aa", now=0)
+    clients.register("site-2", KEY, mmar_digest="", fingerprint="bb", now=0)
+    clients.remove("site-1_1")
+    assert clients.instances("aa") == ["site-1_2"]
+
+
+def test_the_key_is_not_kept() -> None:
+    client, _ = registry().register("site-1", KEY, mmar_digest="", now=0)
     assert KEY.decode() not in repr(client)

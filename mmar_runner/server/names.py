@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may have which name in the federation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from mmar_runner.errors import NotAuthorizedError, RefusedError
+from mmar_runner.server.wording import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from mmar_runner.security.decision import Decision
+    from mmar_runner.wire.gate import Peer
+
+#: Clients that one certificate may have at once, with ``--instance``.
+MAX_INSTANCES: Final = 16
+_SHOWN: Final = 80
+
+
+class NameRule(Protocol):
+    """Says whether a caller may have a name."""
+
+    def check(self, name: str, peer: Peer, present: Sequence[str]) -> None:
+        """Raise unless a caller may have a name.
+
+        Args:
+            name: What it asks for.
+            peer: Who it is.
+            present: Names that clients of the same certificate have.
+
+        Raises:
+            RefusedError: NAME_MISMATCH or TOO_MANY_INSTANCES.
+            NotAuthorizedError: Its site may not run this MMAR.
+        """
+        ...
+
+
+class BelievedNames:
+    """Every name is believed: plain text on loopback."""
+
+    def check(self, name: str, peer: Peer, present: Sequence[str]) -> None:
+        """Do nothing."""
+
+
+class CertifiedNames:
+    """A name is the certificate's, or that with ``_K`` for a further instance.
+
+    Args:
+        participants: Every client of the project: none of their names is an instance's.
+        decisions: What the policy says of this MMAR at each site.
+    """
+
+    def __init__(self, participants: Collection[str], decisions: Mapping[str, Decision]) -> None:
+        self._participants = participants
+        self._decisions = decisions
+
+    def check(self, name: str, peer: Peer, present: Sequence[str]) -> None:
+        """Raise unless a name is the caller's and its site may run the MMAR."""
+        if peer.certificate is None:
+            msg = "a client is known by its certificate here"
+            raise RefusedError(msg, reason="CERT_MISSING", hint="start the client with --kit")
+        own = peer.certificate.identity.name
+        if name != own and not self._is_instance(name, own):
+            msg = f"the certificate is {own!r}'s, not {plain(name, _SHOWN)!r}'s"
+            hint = f"register as {own}, or as a further instance with --instance K"
+            raise RefusedError(msg, reason="NAME_MISMATCH", hint=hint)
+        if name not in present and len(present) >= MAX_INSTANCES:
+            msg = f"{own} has {len(present)} clients at once already"
+            raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint="let one of them end")
+        self._require_site(own)
+
+    def _is_instance(self, name: str, own: str) -> bool:
+        number = name.removeprefix(f"{own}_")
+        plain_number = number.isascii() and number.isdecimal() and not number.startswith("0")
+        return name == f"{own}_{number}" and plain_number and name not in self._participants
+
+    def _require_site(self, site: str) -> None:
+        decision = self._decisions.get(site)
+        if decision is None:
+            msg = f"the authorization policy knows no site {site!r}"
+            hint = "add it to sites in authorization.json of the server's kit"
+            raise NotAuthorizedError(msg, hint=hint)
+        if not decision.accepted:
+            first = decision.refusals[0]
+            raise NotAuthorizedError(first.message, hint=first.hint)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks again, while calls are held, at whether their peers may still be there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mmar_runner.server.guard import Guard
+    from mmar_runner.server.members import Members
+
+#: How often certificates and revocations are looked at again, in leases.
+_PER_LEASE: Final = 6
+
+
+class Watch:
+    """Ends the calls of peers that may not be there any longer.
+
+    Args:
+        guard: Says who may be there.
+        members: Let go whose certificate is revoked.
+        lease_seconds: A fraction of it is the time between two looks.
+    """
+
+    def __init__(self, guard: Guard, members: Members, *, lease_seconds: float) -> None:
+        self._guard = guard
+        self._members = members
+        self._pause = lease_seconds / _PER_LEASE
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Look now and then until `close`; where nobody has a certificate, never."""
+        if self._guard.revocations is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._look)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._guard.revocations is not None and self._guard.revocations.refresh():
+            version = self._guard.revocations.current.version
+            self._guard.audit.record("revocations", who="", decision="noted", version=version)
+        gate = self._guard.gate
+        for peer, error in gate.expel(gate.verdict).items():
+            if error.reason == "CERT_REVOKED":
+                self._members.expel(peer.fingerprint, error.message)
+        self.begin()
