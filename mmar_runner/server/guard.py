@@ -56,13 +56,14 @@ def _certified(trust: ServerTrust, audit: AuditLog) -> Guard:
     # Imported late: a server on loopback needs no cryptography.
     from mmar_runner.server.certificate_gate import CertificateGate  # noqa: PLC0415
     from mmar_runner.server.revocations import Revocations  # noqa: PLC0415
-    from mmar_runner.wire.credentials import server_credentials  # noqa: PLC0415
+    from mmar_runner.wire.credentials import TlsFiles, server_credentials  # noqa: PLC0415
 
-    revocations = Revocations(trust.revocations, trust.root_pem)
+    kit = trust.kit
+    revocations = Revocations(kit.revocations, kit.revocation_memory())
     return Guard(
-        CertificateGate(trust.project, revocations, audit),
+        CertificateGate(kit.identity.project, revocations, audit),
         CertifiedNames(trust.decisions.keys(), trust.decisions),
         audit,
-        server_credentials(trust.tls),
+        server_credentials(TlsFiles(kit.cert_file, kit.key_file, kit.root_file)),
         revocations,
     )

@@ -8,28 +8,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from mmar_runner.security.decision import Decision
-    from mmar_runner.wire.credentials import TlsFiles
+    from mmar_runner.security.kit import StartupKit
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTrust:
-    """A server's identity and the rules it was given.
+    """A server's identity and the decisions it was given.
 
     Attributes:
-        project: The project that certificates must name.
-        tls: Certificate, key and root; read again when they change on disk.
-        root_pem: The project's root certificate.
-        revocations: The signed list; read again when it changes on disk.
+        kit: Who the server is and whom it trusts; certificates and revocations are read
+            again when they change on disk.
         decisions: What the policy says of the MMAR at every client's site.
     """
 
-    project: str
-    tls: TlsFiles
-    root_pem: bytes
-    revocations: Path
+    kit: StartupKit
     decisions: Mapping[str, Decision]
 
     @property

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every call is judged by its certificate, at the time of the call."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.errors import MmarRunnerError
+from mmar_runner.security.audit import AuditLog, read_audit
+from mmar_runner.security.certificates import read_peer_certificate
+from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.issuing import Issuer, issue, make_root
+from mmar_runner.security.keys import new_tls_key
+from mmar_runner.security.revocation import RevocationList, RevocationMemory, sign_revocations
+from mmar_runner.server import certificate_gate
+from mmar_runner.server.certificate_gate import ROLE_OF_METHOD, CertificateGate
+from mmar_runner.server.revocations import Revocations
+from mmar_runner.wire.gate import Caller, Peer
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+ROOT_KEY = new_tls_key()
+ISSUER = Issuer(ROOT_KEY, make_root(ROOT_KEY, "demo", NOW, 100 * DAY))
+SITE = Identity("demo", Role.CLIENT, "site-1")
+
+
+def pem(identity: Identity = SITE, *, days: int = 1) -> bytes:
+    return issue(ISSUER, identity, new_tls_key().public_key(), (NOW, NOW + days * DAY))
+
+
+def signed_list(version: int, *serials: str) -> bytes:
+    revoked = RevocationList("demo", version, NOW, NOW + DAY, serials=serials)
+    return sign_revocations(revoked, ROOT_KEY)
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def revocations(tmp_path: Path) -> Revocations:
+    path = tmp_path / "revocations.json"
+    path.write_bytes(signed_list(1))
+    return Revocations(path, RevocationMemory(path, tmp_path, ISSUER.certificate))
+
+
+@pytest.fixture
+def gate(tmp_path: Path, revocations: Revocations, clock: Clock) -> Iterator[CertificateGate]:
+    with AuditLog(tmp_path / "audit.jsonl") as audit:
+        yield CertificateGate("demo", revocations, audit, clock=clock)
+
+
+def refusal(gate: CertificateGate, certificate: bytes | None, method: str = "Heartbeat") -> str:
+    with pytest.raises(MmarRunnerError) as refused:
+        gate.admit(method, Caller("ipv4:127.0.0.1:1", certificate))
+    return refused.value.reason
+
+
+def test_a_client_of_the_project_is_let_in(gate: CertificateGate) -> None:
+    peer = gate.admit("Register", Caller("ipv4:127.0.0.1:1", pem()))
+    assert peer.who == "client site-1"
+    assert len(peer.fingerprint) == 64
+    assert gate.verdict(peer) is None
+
+
+def test_nobody_comes_in_without_a_certificate(gate: CertificateGate) -> None:
+    assert refusal(gate, None) == "CERT_MISSING"
+
+
+def test_what_is_no_certificate_is_refused(gate: CertificateGate) -> None:
+    assert refusal(gate, b"-----BEGIN CERTIFICATE-----\nAAAA\n") == "CERT_INVALID"
+
+
+def test_another_projects_certificate_is_refused(gate: CertificateGate) -> None:
+    assert refusal(gate, pem(Identity("other", Role.CLIENT, "site-1"))) == "CERT_PROJECT"
+
+
+@pytest.mark.parametrize("method", [*ROLE_OF_METHOD, "Unheard"])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.SERVER])
+def test_no_other_role_may_call(gate: CertificateGate, method: str, role: Role) -> None:
+    assert refusal(gate, pem(Identity("demo", role, "somebody")), method) == "ROLE"
+
+
+def test_a_call_that_nobody_knows_is_nobodys(gate: CertificateGate) -> None:
+    assert refusal(gate, pem(), "Unheard") == "ROLE"
+
+
+def test_a_certificate_that_expires_on_an_open_connection_is_refused(
+    gate: CertificateGate, clock: Clock
+) -> None:
+    caller = Caller("ipv4:127.0.0.1:1", pem())
+    peer = gate.admit("Heartbeat", caller)
+    clock.now = NOW + DAY
+    assert refusal(gate, caller.certificate) == "CERT_EXPIRED"
+    verdict = gate.verdict(peer)
+    assert verdict is not None
+    assert verdict.reason == "CERT_EXPIRED"
+
+
+def test_a_certificate_from_the_future_is_refused(gate: CertificateGate, clock: Clock) -> None:
+    clock.now = NOW - DAY
+    assert refusal(gate, pem()) == "CERT_NOT_YET_VALID"
+
+
+def test_a_revoked_certificate_is_refused_as_soon_as_the_list_is_there(
+    gate: CertificateGate, revocations: Revocations, tmp_path: Path
+) -> None:
+    certificate = pem()
+    peer = gate.admit("Heartbeat", Caller("ipv4:127.0.0.1:1", certificate))
+    serial = read_peer_certificate(certificate).serial
+    (tmp_path / "revocations.json").write_bytes(signed_list(2, serial))
+    assert revocations.refresh()
+    assert refusal(gate, certificate) == "CERT_REVOKED"
+    verdict = gate.verdict(peer)
+    assert verdict is not None
+    assert verdict.reason == "CERT_REVOKED"
+    gate.admit("Heartbeat", Caller("ipv4:127.0.0.1:1", pem()))
+
+
+def test_an_older_list_takes_no_revocation_back(
+    gate: CertificateGate, revocations: Revocations, tmp_path: Path
+) -> None:
+    certificate = pem()
+    serial = read_peer_certificate(certificate).serial
+    path = tmp_path / "revocations.json"
+    path.write_bytes(signed_list(2, serial))
+    revocations.refresh()
+    # What a kit's memory keeps is beside the kit's own list in these tests.
+    for attempt in (signed_list(1), b"{}", b""):
+        path.unlink()
+        path.write_bytes(attempt)
+        assert not revocations.refresh()
+        assert refusal(gate, certificate) == "CERT_REVOKED"
+
+
+def test_too_many_calls_a_second_are_refused_and_others_are_not(
+    gate: CertificateGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate_gate, "CALLS_AT_ONCE", 5.0)
+    monkeypatch.setattr(certificate_gate, "CALLS_PER_SECOND", 0.001)
+    caller = Caller("ipv4:127.0.0.1:1", pem())
+    for _ in range(5):
+        gate.admit("Heartbeat", caller)
+    assert refusal(gate, caller.certificate) == "RATE_LIMITED"
+    gate.admit("Heartbeat", Caller("ipv4:127.0.0.1:2", pem()))
+
+
+def test_a_refusal_is_written_down_with_who_it_was(
+    tmp_path: Path, revocations: Revocations
+) -> None:
+    with AuditLog(tmp_path / "refused.jsonl") as audit:
+        gate = CertificateGate("demo", revocations, audit, clock=Clock())
+        caller = Caller("ipv4:127.0.0.1:1", pem())
+        gate.refused("SubmitUpdate", caller, MmarRunnerError("no", reason="NON_FINITE"))
+        gate.refused("Register", caller, MmarRunnerError("over", reason="RUN_OVER"))
+    (line,) = read_audit(tmp_path / "refused.jsonl")
+    assert (line["action"], line["who"], line["peer"]) == (
+        "SubmitUpdate",
+        "client site-1",
+        "ipv4:127.0.0.1:1",
+    )
+    assert (line["decision"], line["reason"]) == ("refused", "NON_FINITE")
+
+
+def test_a_peer_without_a_certificate_has_nothing_to_lose(gate: CertificateGate) -> None:
+    assert gate.verdict(Peer("unix:")) is None
