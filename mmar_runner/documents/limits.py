@@ -15,9 +15,9 @@ class ReadingLimits:
     Attributes:
         json_bytes: Size of one JSON file.
         text_bytes: Size of one other text file that is looked into.
-        file_bytes: Size of any one file.
+        file_bytes: Size of any one file outside ``models/``.
         total_bytes: Size of all files together, ``models/`` left out.
-        files: Number of files, ``models/`` left out.
+        files: Number of files, ``models/`` and hidden ones too.
         folder_depth: Levels of folders below the root.
         json_depth: Levels of nesting in one JSON file.
         json_values: Values (of any type) in one JSON file.

@@ -9,12 +9,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.folder import is_hidden
+from mmar_runner.security.listing import FileKind
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
 
 _CUSTOM = "custom/"
+_CONFIG = "config/"
 _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What an MMAR may hold without bringing code.
 _DATA_SUFFIXES = frozenset(
@@ -26,7 +29,13 @@ _DATA_SUFFIXES = frozenset(
         *(".gz", ".nii", ".npy", ".npz", ".safetensors", ".ts", ".zst"),
     }
 )
-_DATA_NAMES = frozenset({"license", "licence", "notice", "readme", "changelog", "authors"})
+_DATA_NAMES = frozenset(
+    {
+        *("license", "licence", "notice", "readme", "changelog", "authors", "checkpoint"),
+        *(".gitignore", ".gitkeep", ".gitattributes", ".ds_store"),
+    }
+)
+_SHARD = re.compile(r"\.data-[0-9]+-of-[0-9]+")  # a part of an older checkpoint
 _TAKEN = frozenset({"mmar_runner", "numpy", "torch", "grpc", "google", "pluggy", "jsonschema"})
 _Problem = tuple[str, str, str | None]
 
@@ -36,8 +45,16 @@ def is_data(file: str) -> bool:
     path = PurePosixPath(file)
     if path.suffix:
         in_commands = file.startswith("commands/") and path.suffix in {".sh", ".bat"}
-        return path.suffix.lower() in _DATA_SUFFIXES or in_commands
+        suffix = path.suffix.lower()
+        return suffix in _DATA_SUFFIXES or in_commands or _SHARD.fullmatch(suffix) is not None
     return path.name.lower() in _DATA_NAMES
+
+
+def kind_of(file: str) -> FileKind:
+    """Return what a file is to those who decide whether they let it run."""
+    if file.startswith(_CUSTOM) or not is_data(file):
+        return FileKind.CODE
+    return FileKind.CONFIG if file.startswith(_CONFIG) else FileKind.DATA
 
 
 class ByocModules:
@@ -45,7 +62,7 @@ class ByocModules:
 
     def __init__(self, folder: MmarFolder) -> None:
         self._folder = folder
-        self.code_files = [f for f in folder.files if f.startswith(_CUSTOM) or not is_data(f)]
+        self.code_files = [f for f in folder.contents if kind_of(f) is FileKind.CODE]
         self._modules = {
             f[len(_CUSTOM) :] for f in folder.files if f.startswith(_CUSTOM) and f.endswith(".py")
         }
@@ -73,7 +90,9 @@ class ByocModules:
     def report(self, findings: Findings) -> None:
         """Say which files are code."""
         for file in self.code_files:
-            if file.startswith(_CUSTOM):
+            if is_hidden(file):
+                self._report_hidden(file, findings)
+            elif file.startswith(_CUSTOM):
                 message = "The MMAR brings code; sites decide whether they run it."
                 findings.add("MMAR614", message, file=file)
             else:
@@ -85,6 +104,15 @@ class ByocModules:
                 message = f"The module '{module}' has the name of an installed module."
                 file = self._file(module) or module
                 findings.add("MMAR510", message, file=_CUSTOM + file, hint="Rename it.")
+
+    def _report_hidden(self, file: str, findings: Findings) -> None:
+        """Say once for a hidden folder what would be said of every file in it."""
+        folders = file.split("/")[:-1]
+        first = next((i for i, part in enumerate(folders) if part.startswith(".")), None)
+        what = "A hidden file" if first is None else "What lies in a hidden folder and"
+        shown = file if first is None else "/".join(folders[: first + 1])
+        message = f"{what} is not known to be data counts as code."
+        findings.add("MMAR622", message, file=shown, hint="Remove what is no part of the job.")
 
     def _file(self, slashed: str) -> str | None:
         for candidate in (f"{slashed}.py", f"{slashed}/__init__.py"):

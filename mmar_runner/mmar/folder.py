@@ -2,25 +2,29 @@
 """Reading a folder that somebody else wrote.
 
 Nothing outside the folder is ever opened, nothing but plain files is read, and
-nothing is read beyond the limits. What lies in ``models/`` or is hidden is not looked
-at: it is neither part of the job nor of its digest.
+nothing is read beyond the limits. What lies in ``models/`` or is hidden is no part of
+the job that the checks look at; but it belongs to the folder, and so to its digest.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 from mmar_runner.errors import MmarUnreadableError
+from mmar_runner.security.listing import SIGNATURE_FILE
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
 
+_MODELS = "models/"
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -32,14 +36,19 @@ class MmarFolder:
         root: The folder, absolute, links resolved.
         files: Size in bytes of every readable file, by path relative to the root with
             forward slashes; neither hidden ones nor those below ``models/``.
+        contents: The same of every file, hidden ones and models too; only the root's
+            signature file stands in neither.
+        unlisted: Sentences about what is there and stands in neither of them.
         limits: What may be read.
     """
 
     root: Path
     files: dict[str, int] = field(default_factory=dict)
+    contents: dict[str, int] = field(default_factory=dict)
+    unlisted: list[str] = field(default_factory=list)
     limits: ReadingLimits = DEFAULT_LIMITS
 
-    def open(self, file: str) -> BinaryIO:
+    def open(self, file: str) -> BufferedReader:
         """Open a file for reading.
 
         Raises:
@@ -66,6 +75,17 @@ class MmarFolder:
         if len(data) > limit:
             raise ValueError(f"{file} is larger than {limit} bytes")
         return data
+
+    def signature(self, limit: int) -> bytes | None:
+        """Return the bytes of the root's signature file, or None if there is none.
+
+        Raises:
+            OSError: It cannot be read, is not a plain file, or leaves the folder.
+            ValueError: It is larger than ``limit`` bytes.
+        """
+        if not os.path.lexists(self.root / SIGNATURE_FILE):
+            return None
+        return self.read_bytes(SIGNATURE_FILE, limit)
 
     def inside(self, path: str) -> bool:
         """Return True if a relative path names a file in the folder."""
@@ -105,64 +125,78 @@ class _Survey:
 
     def __init__(self, folder: MmarFolder, findings: Findings) -> None:
         self._folder = folder
+        self._limits = folder.limits
         self._findings = findings
         self._total = 0
 
     def run(self) -> None:
-        """Fill the folder's ``files``."""
+        """Fill the folder's ``files``, ``contents`` and ``unlisted``."""
         for file, entry in self._walk(self._folder.root, "", 0):
-            if len(self._folder.files) >= self._folder.limits.files:
-                self._too_much(f"more than {self._folder.limits.files} files")
+            if len(self._folder.contents) >= self._limits.files:
+                self._too_much(f"more than {self._limits.files} files")
                 return
             size = self._size(file, entry)
             if size is None:
                 continue
+            self._folder.contents[file] = size
+            if file.startswith(_MODELS):
+                continue
             self._total += size
-            if self._total > self._folder.limits.total_bytes:
-                self._too_much(f"more than {self._folder.limits.total_bytes} bytes")
+            if self._total > self._limits.total_bytes:
+                self._too_much(f"more than {self._limits.total_bytes} bytes")
                 return
-            self._folder.files[file] = size
+            if not is_hidden(file):
+                self._folder.files[file] = size
+
+    def _problem(self, code: str, message: str, *, file: str, hint: str | None = None) -> None:
+        """Report what is there and cannot be listed."""
+        self._findings.add(code, message, file=file, hint=hint)
+        self._folder.unlisted.append(f"{file}: {message}" if file else message)
 
     def _too_much(self, what: str) -> None:
-        hint = "Keep data and results outside; models/ is not counted."
-        self._findings.add("MMAR106", f"The folder holds {what}.", hint=hint)
+        hint = "Keep data, results and version control outside; models/ counts by files alone."
+        self._problem("MMAR106", f"The folder holds {what}.", file="", hint=hint)
 
     def _walk(
         self, folder: Path, prefix: str, depth: int
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        if depth > self._folder.limits.folder_depth:
-            self._findings.add("MMAR106", "Folders are nested too deeply.", file=prefix.rstrip("/"))
+        if depth > self._limits.folder_depth:
+            self._problem("MMAR106", "Folders are nested too deeply.", file=prefix.rstrip("/"))
             return
         try:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda e: e.name)
         except OSError as error:
             message = f"The folder cannot be read: {error.strerror}."
-            self._findings.add("MMAR108", message, file=prefix.rstrip("/"))
+            self._problem("MMAR108", message, file=prefix.rstrip("/"))
             return
+        seen: dict[str, str] = {}
         for entry in entries:
-            if entry.name.startswith(".") or (not prefix and entry.name == "models"):
+            if not self._safe_name(entry.name, prefix, seen):
                 continue
-            if not self._safe_name(entry.name, prefix):
+            if prefix + entry.name == SIGNATURE_FILE and entry.is_file(follow_symlinks=False):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", depth + 1)
             else:
                 yield prefix + entry.name, entry
 
-    def _safe_name(self, name: str, prefix: str) -> bool:
+    def _safe_name(self, name: str, prefix: str, seen: dict[str, str]) -> bool:
+        """Return True if a name means the same everywhere; ``seen`` are its siblings."""
         try:
             name.encode()
         except UnicodeEncodeError:
             shown = prefix + name.encode(errors="surrogateescape").decode(errors="replace")
-            self._findings.add("MMAR107", "The file name is not UTF-8.", file=shown)
+            self._problem("MMAR107", "The file name is not UTF-8.", file=shown)
             return False
-        if "\\" in name or not name.isprintable():
-            shown = prefix + name.encode("unicode_escape").decode()
-            message = "The file name holds a backslash or a control character."
-            self._findings.add("MMAR107", message, file=shown, hint="Rename the file.")
-            return False
-        return True
+        message = _trouble(name)
+        twin = seen.setdefault(unicodedata.normalize("NFC", name.casefold()), name)
+        if message is None and twin != name:
+            message = f"The name differs from {twin!r} only in upper and lower case."
+        if message is not None:
+            shown = prefix + (name if name.isprintable() else ascii(name)[1:-1])
+            self._problem("MMAR107", message, file=shown, hint="Rename the file.")
+        return message is None
 
     def _size(self, file: str, entry: os.DirEntry[str]) -> int | None:
         """Return the size of what an entry is or links to; None if it may not be read."""
@@ -171,18 +205,18 @@ class _Survey:
         try:
             found = (self._folder.root / file).stat()
         except OSError as error:
-            self._findings.add("MMAR108", f"The file cannot be read: {error.strerror}.", file=file)
+            self._problem("MMAR108", f"The file cannot be read: {error.strerror}.", file=file)
             return None
         if stat.S_ISDIR(found.st_mode):
             return None  # a link to a folder of the MMAR, which is walked in its own place
         if not stat.S_ISREG(found.st_mode):
             message = "This is a device, a pipe or a socket, not a file."
-            self._findings.add("MMAR104", message, file=file, hint="Remove it.")
+            self._problem("MMAR104", message, file=file, hint="Remove it.")
             return None
-        if found.st_size > self._folder.limits.file_bytes:
+        if found.st_size > self._limits.file_bytes and not file.startswith(_MODELS):
             message = f"The file has {found.st_size} bytes."
-            hint = f"At most {self._folder.limits.file_bytes} bytes are read; move it to models/."
-            self._findings.add("MMAR105", message, file=file, hint=hint)
+            hint = f"At most {self._limits.file_bytes} bytes are read; move it to models/."
+            self._problem("MMAR105", message, file=file, hint=hint)
             return None
         return found.st_size
 
@@ -194,5 +228,19 @@ class _Survey:
             message = "The symbolic link leads nowhere."
         else:
             return True
-        self._findings.add("MMAR103", message, file=file, hint="Put the file itself there.")
+        self._problem("MMAR103", message, file=file, hint="Put the file itself there.")
         return False
+
+
+def is_hidden(file: str) -> bool:
+    """Return True if a file, or a folder above it in the MMAR, has a name with a dot first."""
+    return file.startswith(".") or "/." in file
+
+
+def _trouble(name: str) -> str | None:
+    """Return why a name, which is UTF-8, is not the same to everybody; None if it is."""
+    if "\\" in name or not name.isprintable():
+        return "The file name holds a backslash or a control character."
+    if not unicodedata.is_normalized("NFC", name):
+        return "The file name is not in the composed form of Unicode (NFC)."
+    return None

@@ -1,45 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The digest of an MMAR: what two parties compare to know that they mean the same."""
+"""The listing of an MMAR and its digest: what two parties compare.
+
+Hashing is the dearest part of looking at an MMAR, so it happens once, and large
+folders are hashed by several threads (``hashlib`` lets others run meanwhile).
+"""
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import TYPE_CHECKING
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.mmar.byoc import kind_of
+from mmar_runner.security.listing import FileListing, ListedFile
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.folder import MmarFolder
 
-_HEADER = b"mmar-manifest-1\n"
-_BLOCK_BYTES = 1 << 20
+#: Below so many bytes a thread costs more than it brings.
+_WORTH_THREADS: Final = 4 * 1024 * 1024
+_THREADS: Final = min(8, os.cpu_count() or 1)
 
 
-def manifest(folder: MmarFolder) -> list[tuple[str, int, str]]:
-    """Return (path, size in bytes, sha256) of every file, sorted by path.
-
-    Hidden files and ``models/`` are left out; so is what cannot be read, which is a
-    finding of its own.
-    """
-    entries = []
-    for file in sorted(folder.files):
-        try:
-            entries.append(_entry(folder, file))
-        except OSError:
-            continue
-    return entries
-
-
-def digest_of(folder: MmarFolder) -> str:
-    """Return the sha256 over the manifest of a folder."""
-    digest = sha256(_HEADER)
-    for file, size, content in manifest(folder):
-        digest.update(f"{content} {size} {file}\n".encode())
-    return digest.hexdigest()
+def list_files(folder: MmarFolder) -> FileListing:
+    """Return the listing of everything in a folder; it reads every file."""
+    files = sorted(folder.contents)
+    if sum(folder.contents.values()) < _WORTH_THREADS:
+        entries = [_entry(folder, file) for file in files]
+    else:
+        # The large ones first, so that no thread is left alone with one at the end.
+        order = sorted(files, key=lambda file: -folder.contents[file])
+        with ThreadPoolExecutor(_THREADS, "hash") as pool:
+            found = dict(zip(order, pool.map(lambda f: _entry(folder, f), order), strict=True))
+        entries = [found[file] for file in files]
+    listed = tuple(entry for entry in entries if isinstance(entry, ListedFile))
+    unread = tuple(entry for entry in entries if isinstance(entry, str))
+    return FileListing(folder.root.name, listed, (*folder.unlisted, *unread))
 
 
-def _entry(folder: MmarFolder, file: str) -> tuple[str, int, str]:
-    digest, size = sha256(), 0
-    with folder.open(file) as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-            size += len(block)
-    return file, size, digest.hexdigest()
+def _entry(folder: MmarFolder, file: str) -> ListedFile | str:
+    """Return a file's entry, or a sentence about why there is none."""
+    try:
+        with folder.open(file) as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return ListedFile(file, stream.tell(), digest, kind_of(file))
+    except OSError as error:
+        return f"{file}: The file cannot be read: {error.strerror or error}."

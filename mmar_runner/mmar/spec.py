@@ -135,7 +135,7 @@ class MmarSpec:
         name: The folder's name.
         root: The folder, absolute.
         generation: Which archives it is like.
-        digest: sha256 over the manifest of its files (``models/`` is left out).
+        digest: sha256 over the listing of all its files (see `FileListing.digest`).
         byoc: Whether it brings code of its own.
         server: What the server file declares; None if it was not asked for or
             has errors.

@@ -24,7 +24,7 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.logging_config import read_levels
 from mmar_runner.mmar.look import Look
-from mmar_runner.mmar.manifest import digest_of
+from mmar_runner.mmar.manifest import list_files
 from mmar_runner.mmar.report import Report
 from mmar_runner.mmar.spec import MmarSpec
 from mmar_runner.mmar.variables import ANY_CLIENT
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.sources import Side, Sources
     from mmar_runner.mmar.spec import Generation
+    from mmar_runner.security.listing import FileListing
     from mmar_runner.security.site_policy import SitePolicy
 
 
@@ -50,6 +51,11 @@ class Validation:
     report: Report
     spec: MmarSpec | None
     _check: _Check
+
+    @property
+    def listing(self) -> FileListing:
+        """Every file of the MMAR as it was hashed for this check."""
+        return self._check.listing
 
     def spec_for(self, client_name: str) -> MmarSpec | None:
         """Return the specification as one client sees it, without checking again.
@@ -118,7 +124,8 @@ class _Check:
         self._settings = settings
         self._folder = open_folder(folder, self.findings)
         self.byoc = ByocModules(self._folder)
-        self.digest = digest_of(self._folder)
+        self.listing = list_files(self._folder)
+        self.digest = self.listing.digest
         self._parsed = sources.parse_files(self._folder, self.findings)
         self._log_levels: Mapping[str, str] = {}
 
