@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A start-up kit: the folder that says who a participant is and whom it trusts.
+
+A kit is used as a whole or not at all: whatever is missing, altered, open to others or
+out of date is refused before anything is said to anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.documents.strict_json import parse_strict
+from mmar_runner.errors import CertificateError, KitError
+from mmar_runner.security import trust_root
+from mmar_runner.security.certificates import (
+    certificate_fingerprint,
+    certificate_key,
+    check_issuer,
+    check_period,
+    read_peer_certificate,
+)
+from mmar_runner.security.envelope import key_id
+from mmar_runner.security.identity import Role
+from mmar_runner.security.keys import load_private_key, load_release_key, load_tls_key
+from mmar_runner.security.kit_files import (
+    KIT_FILES,
+    STATE_FOLDER,
+    private_key_files,
+    read_kit_file,
+    signed_files,
+)
+from mmar_runner.security.revocation import RevocationMemory
+from mmar_runner.storage.atomic import translated
+
+if TYPE_CHECKING:
+    from mmar_runner.security.identity import Identity, PeerCertificate
+    from mmar_runner.security.trust_root import TrustRoot
+
+_AGAIN: Final = "take the kit again as `mmar-runner provision` made it"
+_MAX_CONFIG_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StartupKit:
+    """A start-up kit that was checked.
+
+    Attributes:
+        folder: Where it lies.
+        identity: Whose it is.
+        certificate: What its certificate says.
+        cert_file: The certificate, PEM.
+        key_file: Its private key, PEM.
+        root_file: The certificate of the project's authority, PEM.
+        config: What ``fed_server.json`` or ``fed_client.json`` says; empty for an
+            administrator.
+        target: Where the server answers, ``host:port``; None for an administrator.
+        trust_root: Whose signatures are known.
+        authorization: The project's policy.
+        policy: The site's own policy; None for an administrator.
+        revocations: The signed list as the kit brought it; see `revocation_memory`.
+        state_folder: What this participant has to remember; only it can read it.
+        release_key_file: The key that an administrator signs with; None for a site.
+    """
+
+    folder: Path
+    identity: Identity
+    certificate: PeerCertificate
+    cert_file: Path
+    key_file: Path
+    root_file: Path
+    config: Mapping[str, Any]
+    target: str | None
+    trust_root: TrustRoot
+    authorization: Path
+    policy: Path | None
+    revocations: Path
+    state_folder: Path
+    release_key_file: Path | None = None
+
+    def revocation_memory(self) -> RevocationMemory:
+        """Return the newest list that is known here: the kit's, or a newer one from a server.
+
+        Raises:
+            SignatureError: A list is not signed by the project's authority.
+            StorageError: A list cannot be read.
+        """
+        return RevocationMemory(self.revocations, self.state_folder, self.root_file.read_bytes())
+
+
+def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:
+    """Check a start-up kit completely and return it.
+
+    Args:
+        folder: Where it lies.
+        role: What its owner must be.
+        now: The present time, with a time zone.
+
+    Raises:
+        KitError: A file is missing (KIT_INCOMPLETE), altered (KIT_ALTERED), a key can be
+            read by others (KEY_READABLE), belongs to the authority (KIT_AUTHORITY_KEY) or
+            to another certificate (KIT_KEY_MISMATCH), or the kit is somebody else's
+            (KIT_ROLE).
+        CertificateError: CERT_EXPIRED, CERT_NOT_YET_VALID, CERT_AUTHORITY, CERT_REVOKED or
+            CERT_INVALID.
+        SignatureError: The revocation list is not signed by the authority.
+        StorageError: A file cannot be read.
+    """
+    _check_complete(folder, role)
+    files = KIT_FILES[role]
+    root_pem = read_kit_file(folder / files.root)
+    certificate = _certificate(folder / files.certificate, root_pem, role, now)
+    _check_keys(folder, role, root_pem)
+    identity = certificate.identity
+    signed = signed_files(folder, root_pem, identity)
+    config = _config(signed[files.config]) if files.config else {}
+    kit = StartupKit(
+        folder=folder,
+        identity=identity,
+        certificate=certificate,
+        cert_file=folder / files.certificate,
+        key_file=folder / files.key,
+        root_file=folder / files.root,
+        config=config,
+        target=_target(config),
+        trust_root=_trust_root(signed[trust_root.TRUST_FILE], root_pem, identity),
+        authorization=folder / files.authorization,
+        policy=folder / files.policy if files.policy else None,
+        revocations=folder / files.revocations,
+        state_folder=_state_folder(folder),
+        release_key_file=folder / files.release_key if files.release_key else None,
+    )
+    _check_not_revoked(kit)
+    return kit
+
+
+def _check_complete(folder: Path, role: Role) -> None:
+    if not folder.is_dir():
+        raise KitError(f"{folder} is no start-up kit: no such folder", reason="KIT_INCOMPLETE")
+    missing = [name for name in KIT_FILES[role].required if not (folder / name).is_file()]
+    if not missing:
+        return
+    for other in Role:
+        if other is not role and all((folder / n).is_file() for n in KIT_FILES[other].required):
+            raise KitError(
+                f"{folder} is the start-up kit of a {other}, not of a {role}", reason="KIT_ROLE"
+            )
+    raise KitError(
+        f"the start-up kit {folder} lacks {', '.join(missing)}",
+        hint=_AGAIN,
+        reason="KIT_INCOMPLETE",
+    )
+
+
+def _certificate(path: Path, root_pem: bytes, role: Role, now: datetime) -> PeerCertificate:
+    pem = read_kit_file(path)
+    try:
+        certificate = read_peer_certificate(pem)
+        check_issuer(pem, root_pem, now)
+        check_period(certificate, now)
+    except CertificateError as error:
+        raise CertificateError(
+            f"{path}: {error.message}", hint=error.hint, reason=error.reason
+        ) from error
+    if certificate.identity.role is not role:
+        raise KitError(
+            f"{path.parent} is the start-up kit of a {certificate.identity.role}, not of a {role}",
+            reason="KIT_ROLE",
+        )
+    return certificate
+
+
+def _check_keys(folder: Path, role: Role, root_pem: bytes) -> None:
+    files = KIT_FILES[role]
+    own = key_id(load_tls_key(folder / files.key).public_key())
+    if files.release_key:
+        load_release_key(folder / files.release_key)
+    authority = key_id(certificate_key(root_pem))
+    for path in private_key_files(folder):
+        if _id_of(path) == authority:
+            raise KitError(
+                f"{path} is the private key of the project's authority",
+                hint="remove it at once: only the authority's own machine may have it",
+                reason="KIT_AUTHORITY_KEY",
+            )
+    if own != key_id(certificate_key(read_kit_file(folder / files.certificate))):
+        raise KitError(
+            f"{folder / files.key} is not the key of the certificate {files.certificate}",
+            hint=_AGAIN,
+            reason="KIT_KEY_MISMATCH",
+        )
+
+
+def _id_of(path: Path) -> str | None:
+    """Return a private key's id; None if it is of a kind that no authority of ours has."""
+    try:
+        return key_id(load_private_key(path).public_key())
+    except KitError as error:
+        if error.reason == "KEY_FORMAT":
+            return None
+        raise
+
+
+def _trust_root(data: bytes, root_pem: bytes, identity: Identity) -> TrustRoot:
+    loaded = trust_root.load(data)
+    if loaded.root_sha256 != certificate_fingerprint(root_pem):
+        raise KitError(
+            f"{trust_root.TRUST_FILE} names another authority than rootCA.pem",
+            hint=_AGAIN,
+            reason="KIT_ALTERED",
+        )
+    if loaded.project != identity.project:
+        raise KitError(
+            f"{trust_root.TRUST_FILE} is of the project {loaded.project!r}, the certificate "
+            f"of {identity.project!r}",
+            hint=_AGAIN,
+            reason="KIT_ALTERED",
+        )
+    return loaded
+
+
+def _config(data: bytes) -> Mapping[str, Any]:
+    # The authority signed these bytes, so that nothing but our own mistakes is caught here.
+    try:
+        value: Mapping[str, Any] = parse_strict(data, limit=_MAX_CONFIG_BYTES)
+    except ValueError as error:
+        raise KitError(f"the kit's configuration {error}", reason="KIT_ALTERED") from error
+    return value
+
+
+def _target(config: Mapping[str, Any]) -> str | None:
+    for server in config.get("servers", ()):
+        return str(server["service"]["target"])
+    return None
+
+
+def _state_folder(folder: Path) -> Path:
+    state = folder / STATE_FOLDER
+    with translated(state):
+        state.mkdir(mode=0o700, exist_ok=True)
+        state.chmod(0o700)
+    return state
+
+
+def _check_not_revoked(kit: StartupKit) -> None:
+    if kit.revocation_memory().current.revokes_certificate(kit.certificate.serial):
+        raise CertificateError(
+            f"the certificate of {kit.identity.name} was revoked",
+            hint="ask the project's administrator why, and for a new one",
+            reason="CERT_REVOKED",
+        )
