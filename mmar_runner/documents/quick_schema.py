@@ -111,6 +111,12 @@ def _items(expected: Any, value: Any, schema: Any, root: Mapping[str, Any]) -> b
     return "prefixItems" not in schema and all(surely_valid(expected, v, root) for v in value)
 
 
+def _unique(expected: Any, value: Any, *_: Any) -> bool:
+    if not isinstance(value, list) or expected is not True:
+        return True
+    return all(isinstance(v, str) for v in value) and len(set(value)) == len(value)
+
+
 def _enum(expected: Any, value: Any, *_: Any) -> bool:
     return any(type(value) is type(e) and value == e for e in expected if _is_scalar(e))
 
@@ -169,6 +175,7 @@ _CHECKS: dict[str, Callable[..., bool]] = {
     "additionalProperties": _additional,
     "required": _required,
     "items": _items,
+    "uniqueItems": _unique,
     "enum": _enum,
     "const": _const,
     "anyOf": _any_of,

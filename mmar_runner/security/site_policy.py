@@ -5,81 +5,103 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mmar_runner.documents.json_reader import read_json
-from mmar_runner.documents.limits import DEFAULT_LIMITS
-from mmar_runner.documents.schema_check import faults
-from mmar_runner.documents.schema_store import load_schema
-from mmar_runner.documents.words import pointer_text
-from mmar_runner.errors import UsageError
+from mmar_runner.security.class_paths import spelling_allowed
+from mmar_runner.security.policy_document import (
+    PolicyDocument,
+    read_policy_document,
+    refuse_faults,
+    schema_faults,
+)
 
-_HINT = "`mmar-runner schema site_policy` prints what it may hold."
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.security.decision import Place
+
+_HINT: Final = "`mmar-runner schema site_policy` prints what it may hold."
 
 
 @dataclass(frozen=True, slots=True)
 class SitePolicy:
-    """A site's policy, as it stands in ``site_policy.json``.
+    """A site's policy, as it stands in ``site_policy.json``; without one, the defaults.
 
     Attributes:
         allowed_path_prefixes: Class paths that may be named by ``path``; one that ends
             with a dot allows everything below it.
         byoc: Whether an MMAR may bring code: never, always, or by accepted digest.
         accepted_digests: Digests of MMARs whose code was reviewed.
-        mandatory_filters: Names that the client file must declare, by direction.
+        blocked_digests: Digests of MMARs that never run here.
+        signatures: How many administrators must have signed, by ``mmar`` (without code)
+            and ``byoc`` (with code).
+        data_folders: Absolute folders that arguments of components may name.
+        mandatory_filters: The site's own filters by direction, as declarations
+            ``{"name", "args"}``; they run after an MMAR's.
         allow_custom_datalist: Whether an MMAR may bring its own data list.
         clients: Names of the federation's clients; None if they are not known.
         trainer: Limits of the trainer's process.
+        document: The file, for places; None if there is none.
     """
 
     allowed_path_prefixes: tuple[str, ...] = ()
     byoc: Literal["refuse", "allow", "digest"] = "refuse"
     accepted_digests: tuple[str, ...] = ()
-    mandatory_filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    blocked_digests: tuple[str, ...] = ()
+    signatures: Mapping[str, int] = field(default_factory=lambda: dict(SIGNATURES))
+    data_folders: tuple[str, ...] = ()
+    mandatory_filters: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     allow_custom_datalist: bool = False
     clients: tuple[str, ...] | None = None
     trainer: Mapping[str, float] = field(default_factory=dict)
+    document: PolicyDocument | None = field(default=None, compare=False, repr=False)
 
     def allows_path(self, dotted: str) -> bool:
         """Return True if a class path may be named."""
-        return any(
-            dotted.startswith(prefix) if prefix.endswith(".") else dotted == prefix
-            for prefix in self.allowed_path_prefixes
-        )
+        return spelling_allowed(dotted, self.allowed_path_prefixes)
+
+    def place(self, *path: str | int) -> Place | None:
+        """Return where something stands in the file, or the nearest thing around it."""
+        return None if self.document is None else self.document.place(*path)
+
+
+#: How many signatures are enough where the policy says nothing.
+SIGNATURES: Final[Mapping[str, int]] = {"mmar": 1, "byoc": 1}
 
 
 def load_policy(path: Path) -> SitePolicy:
     """Read a site's policy; it is refused as a whole if anything in it is wrong.
 
     Raises:
-        UsageError: It cannot be read, is not JSON, has a key twice, or does not fit
-            its schema.
+        UsageError: POLICY_INVALID: it cannot be read, is not JSON, has a key twice, or
+            does not fit its schema; every fault is named, with line and column.
     """
-    try:
-        text = path.read_bytes()[: DEFAULT_LIMITS.json_bytes].decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The policy {path} cannot be read: {error}") from error
-    source = read_json(text)
-    for problem in source.problems:
-        line, column = source.position(problem.offset)
-        raise UsageError(f"{path}:{line}:{column}: {problem.message}", hint=problem.hint)
-    for fault in faults(load_schema("site_policy"), source.value):
-        line, column = source.locate(fault.path, key=fault.kind == "unknown")
-        message = f"{path}:{line}:{column} {pointer_text(fault.path)} {fault.message}"
-        raise UsageError(message, hint=fault.hint or _HINT)
-    return _policy(source.value)
+    document = read_policy_document(path)
+    refuse_faults(document.file, schema_faults(document, "site_policy"), _HINT)
+    return _policy(document)
 
 
-def _policy(value: dict[str, Any]) -> SitePolicy:
-    filters = {k: tuple(v) for k, v in value.get("mandatory_filters", {}).items()}
+def _policy(document: PolicyDocument) -> SitePolicy:
+    value: dict[str, Any] = document.value
+    filters = value.get("mandatory_filters", {})
     clients = value.get("clients")
     return SitePolicy(
         allowed_path_prefixes=tuple(value.get("allowed_path_prefixes", ())),
         byoc=value.get("byoc", "refuse"),
         accepted_digests=tuple(value.get("accepted_digests", ())),
-        mandatory_filters=filters,
+        blocked_digests=tuple(value.get("blocked_digests", ())),
+        signatures={**SIGNATURES, **value.get("signatures", {})},
+        data_folders=tuple(value.get("data_folders", ())),
+        mandatory_filters={way: tuple(map(_filter, named)) for way, named in filters.items()},
         allow_custom_datalist=value.get("allow_custom_datalist", False),
         clients=None if clients is None else tuple(clients),
         trainer=value.get("trainer", {}),
+        document=document,
     )
+
+
+def _filter(said: str | dict[str, Any]) -> Mapping[str, Any]:
+    """Return a filter as a declaration, however it was written."""
+    if isinstance(said, str):
+        return {"name": said, "args": {}}
+    return {"name": said["name"], "args": said.get("args", {})}

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy must know of an MMAR: recomputed from its files, never believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmar_runner.security.decision import Place
+
+
+@dataclass(frozen=True, slots=True)
+class MmarFacts:
+    """An MMAR, as far as policies speak of it.
+
+    Attributes:
+        name: The MMAR's name.
+        digest: sha256 over all its files.
+        code: Its files that are code, or are not known to be data.
+        datalists: Where it brings a data list of its own.
+        class_paths: Every class path that it names, with the place; neither code of its
+            own nor a registered component.
+        path_arguments: Every argument that names something outside the MMAR and the run
+            folder, or tries to: text and place. What the site itself gave is left out.
+    """
+
+    name: str
+    digest: str
+    code: tuple[str, ...] = ()
+    datalists: tuple[Place, ...] = ()
+    class_paths: tuple[tuple[str, Place], ...] = ()
+    path_arguments: tuple[tuple[str, Place], ...] = ()
+
+    @property
+    def byoc(self) -> bool:
+        """True if it brings code."""
+        return bool(self.code)
+
+    @property
+    def custom_datalist(self) -> bool:
+        """True if it brings a data list."""
+        return bool(self.datalists)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A policy file as it was read: its value, its positions, its digest, all its faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.documents.json_reader import read_json
+from mmar_runner.documents.limits import DEFAULT_LIMITS
+from mmar_runner.documents.schema_check import faults
+from mmar_runner.documents.schema_store import load_schema
+from mmar_runner.documents.words import pointer_text
+from mmar_runner.errors import UsageError
+from mmar_runner.security.decision import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mmar_runner.documents.json_source import JsonPath, JsonSource
+
+#: Stable id of a policy file that cannot be used.
+REASON: Final = "POLICY_INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFault:
+    """One thing that is wrong in a policy file.
+
+    Attributes:
+        place: Where.
+        message: What, one sentence.
+        hint: The mend, or None.
+    """
+
+    place: Place
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDocument:
+    """A policy file that was read.
+
+    Attributes:
+        file: Its path, as it was named.
+        source: The text, the value and every position.
+        sha256: Of the file's bytes, hex.
+    """
+
+    file: str
+    source: JsonSource
+    sha256: str
+
+    @property
+    def value(self) -> Any:
+        """The JSON value."""
+        return self.source.value
+
+    def place(self, *path: str | int, key: bool = False) -> Place:
+        """Return where a value stands (or its key), or the nearest thing around it."""
+        line, column = self.source.locate(path, key=key)
+        return Place(self.file, line, column, pointer_text(path))
+
+    def fault(
+        self, path: JsonPath, message: str, hint: str | None = None, *, key: bool = False
+    ) -> PolicyFault:
+        """Return a fault at a place of this file."""
+        return PolicyFault(self.place(*path, key=key), message, hint)
+
+
+def read_policy_document(path: Path) -> PolicyDocument:
+    """Read a policy file, whatever is in it.
+
+    Raises:
+        UsageError: It cannot be read, is too large, is not JSON, or has a key twice.
+    """
+    try:
+        data = path.read_bytes()
+        text = data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"The policy {path} cannot be read: {error}"
+        raise UsageError(msg, reason=REASON) from error
+    if len(data) > DEFAULT_LIMITS.json_bytes:
+        msg = f"The policy {path} has {len(data)} bytes."
+        raise UsageError(msg, reason=REASON)
+    source = read_json(text)
+    document = PolicyDocument(str(path), source, sha256(data).hexdigest())
+    found = [
+        PolicyFault(Place(str(path), *source.position(p.offset)), p.message, p.hint)
+        for p in source.problems
+    ]
+    refuse_faults(document.file, found)
+    return document
+
+
+def schema_faults(document: PolicyDocument, schema: str) -> list[PolicyFault]:
+    """Return everything in which a policy file does not fit a schema."""
+    return [
+        document.fault(fault.path, fault.message, fault.hint, key=fault.kind == "unknown")
+        for fault in faults(load_schema(schema), document.value)
+    ]
+
+
+def refuse_faults(file: str, found: Sequence[PolicyFault], hint: str | None = None) -> None:
+    """Raise one error that names every fault, if there is any.
+
+    Args:
+        file: The policy file.
+        found: What is wrong in it.
+        hint: The mend if a single fault has none of its own.
+
+    Raises:
+        UsageError: POLICY_INVALID, with every fault and its place.
+    """
+    ordered = sorted(found, key=lambda f: (f.place.line, f.place.column, f.message))
+    if not ordered:
+        return
+    if len(ordered) == 1:
+        (only,) = ordered
+        msg = f"{only.place}: {only.message}"
+        raise UsageError(msg, hint=only.hint or hint, reason=REASON)
+    lines = [f"{f.place}: {f.message}{f' {f.hint}' if f.hint else ''}" for f in ordered]
+    msg = f"{file} has {len(ordered)} faults:\n" + "\n".join(f"  {line}" for line in lines)
+    raise UsageError(msg, hint=hint, reason=REASON)
