@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "plugins": LazyCommand(
         "mmar_runner.cli.plugins", "List, show and diagnose installed components."
     ),
+    "audit": LazyCommand("mmar_runner.cli.audit", "Verify and show audit logs."),
     "schema": LazyCommand("mmar_runner.cli.schema", "Print the JSON Schema of a file format."),
 }
 
