@@ -12,7 +12,8 @@
     │   ├── PluginLoadError           a plugin cannot be imported or registered
     │   ├── PluginConflictError       two plugins claim one name
     │   ├── ComponentNotFoundError    nothing is registered under that name
-    │   └── ComponentBuildError       a component's constructor refused or failed
+    │   ├── ComponentBuildError       a component's constructor refused or failed
+    │   └── ComponentFailedError      a component raised while it was used
     ├── StorageError
     │   ├── FormatError               bytes that are not the safetensors profile we accept
     │   ├── SchemaMismatchError       tensors other than the model's
@@ -122,6 +123,12 @@ class ComponentBuildError(PluginError):
     """A component's module cannot be imported, or its constructor failed."""
 
     default_reason = "COMPONENT_BUILD"
+
+
+class ComponentFailedError(PluginError):
+    """A component raised while it was used."""
+
+    default_reason = "COMPONENT_FAILED"
 
 
 class StorageError(MmarRunnerError):

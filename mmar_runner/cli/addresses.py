@@ -18,13 +18,27 @@ def require_loopback(address: str, *, option: str) -> None:
     Raises:
         UsageError: It is not an address, or not one of loopback.
     """
-    host, separator, port = address.rpartition(":")
-    if not separator or not port.isdecimal() or not 0 <= int(port) <= 65535:  # noqa: PLR2004
-        msg = f"{option} takes HOST:PORT, not {address!r}"
-        raise UsageError(msg, hint=f"for example {option} 127.0.0.1:8002")
+    host = require_address(address, option=option)
     if not is_loopback(host):
         msg = f"--insecure is refused for {host!r}: only loopback may speak plain text"
-        raise UsageError(msg, hint="use 127.0.0.1, or certificates in a version that has them")
+        raise UsageError(msg, hint="use 127.0.0.1, or a start-up kit with --kit")
+
+
+def require_address(address: str, *, option: str) -> str:
+    """Accept ``HOST:PORT`` and return the host.
+
+    Args:
+        address: What was given.
+        option: Where, for the sentence.
+
+    Raises:
+        UsageError: It is not an address.
+    """
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:  # noqa: PLR2004
+        msg = f"{option} takes HOST:PORT, not {address!r}"
+        raise UsageError(msg, hint=f"for example {option} 127.0.0.1:8002")
+    return host
 
 
 def is_loopback(host: str) -> bool:

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmar_runner.errors import ComponentFailedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,7 +61,12 @@ class BestModel:
 
     def _score(self, metrics: Mapping[str, float]) -> float | None:
         if self._selector is not None:
-            return _asked(self._selector, metrics)
+            try:
+                return _asked(self._selector, metrics)
+            except ComponentFailedError as error:
+                # The run goes on without a score: no model is lost by that.
+                _log.error("%s", error.message, exc_info=error.__cause__)
+                return None
         names = sorted(name for name in metrics if "loss" not in name)
         return metrics[names[0]] if names else None
 
@@ -67,6 +74,6 @@ class BestModel:
 def _asked(selector: BestModelSelector, metrics: Mapping[str, float]) -> float | None:
     try:
         return selector.score(metrics)
-    except Exception:  # noqa: BLE001 - third-party code; the run must go on
-        _log.exception("%s could not score a round", type(selector).__name__)
-        return None
+    except Exception as error:
+        msg = f"{type(selector).__name__} could not score a round: {error}"
+        raise ComponentFailedError(msg) from error

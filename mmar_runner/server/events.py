@@ -8,6 +8,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.errors import ComponentFailedError
 from mmar_runner.interfaces.handler import EventType, RunEvent
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _log = logging.getLogger(__name__)
 class EventDispatcher:
     """One thread that tells everyone who listens what happens.
 
-    A handler that raises is logged; it cannot change or end a run, except at
-    START_RUN, where the run has not begun yet.
+    A handler that raises is logged, and the others are told all the same; it cannot
+    change or end a run, except at START_RUN, where the run has not begun yet.
 
     Args:
         handlers: The MMAR's, in declared order; told before the hooks.
@@ -59,12 +60,25 @@ class EventDispatcher:
 
     def _tell(self, event: RunEvent) -> None:
         for handler in self._handlers:
-            handler.handle_event(event)
+            _tell_one(handler, event)
+        self._notify(event)
+
+    def _tell_safely(self, event: RunEvent) -> None:
+        for handler in self._handlers:
+            try:
+                _tell_one(handler, event)
+            except ComponentFailedError as error:
+                _log.error("%s", error.message, exc_info=error.__cause__)
+        self._notify(event)
+
+    def _notify(self, event: RunEvent) -> None:
         for failure in self._plugins.notify(event):
             _log.error("plugin %s failed at %s: %s", failure.plugin, event.type, failure.message)
 
-    def _tell_safely(self, event: RunEvent) -> None:
-        try:
-            self._tell(event)
-        except Exception:  # noqa: BLE001 - third-party code; the run must go on
-            _log.exception("an event handler failed at %s", event.type)
+
+def _tell_one(handler: Handler, event: RunEvent) -> None:
+    try:
+        handler.handle_event(event)
+    except Exception as error:
+        msg = f"the handler {type(handler).__name__} failed at {event.type}: {error}"
+        raise ComponentFailedError(msg) from error

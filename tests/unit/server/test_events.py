@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Third-party code that raises ends no run and silences nobody else."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.errors import ComponentFailedError
+from mmar_runner.hooks import load_plugins
+from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
+from mmar_runner.server.best import BestModel
+from mmar_runner.server.events import EventDispatcher
+from mmar_runner.server.workspace import RunFolder
+
+
+class Raising(Handler):
+    def handle_event(self, event: RunEvent) -> None:
+        raise KeyError("nothing here")
+
+
+class Remembering(Handler):
+    def __init__(self) -> None:
+        self.told: list[EventType] = []
+
+    def handle_event(self, event: RunEvent) -> None:
+        self.told.append(event.type)
+
+
+class RaisingSelector(BestModelSelector):
+    def score(self, metrics):
+        raise ZeroDivisionError("no metrics")
+
+
+async def test_a_handler_that_raises_hides_no_event_from_the_next(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    remembering = Remembering()
+    events = EventDispatcher([Raising(), remembering], load_plugins(), RunFolder(tmp_path, 1))
+    with caplog.at_level(logging.ERROR):
+        events.emit(EventType.ROUND_STARTED, 0)
+        events.emit(EventType.END_RUN)
+        await events.close()
+    assert remembering.told == [EventType.ROUND_STARTED, EventType.END_RUN]
+    assert "the handler Raising failed at ROUND_STARTED: 'nothing here'" in caplog.text
+    assert "KeyError" in caplog.text
+
+
+async def test_a_handler_that_raises_before_the_run_ends_it(tmp_path: Path) -> None:
+    events = EventDispatcher([Raising()], load_plugins(), RunFolder(tmp_path, 1))
+    with pytest.raises(ComponentFailedError, match="failed at START_RUN"):
+        await events.start()
+    await events.close()
+
+
+def test_a_selector_that_raises_scores_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    best = BestModel(RaisingSelector(), start_round=0)
+    with caplog.at_level(logging.ERROR):
+        assert best.consider(0, {"accuracy": 1.0}) is None
+    assert "RaisingSelector could not score a round: no metrics" in caplog.text
