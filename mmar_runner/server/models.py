@@ -64,6 +64,7 @@ class ModelStore:
         self._keep = None if keep is None else max(keep, 1)
         self._readers: Counter[str] = Counter()
         self._spare = folder.models / ".spare"
+        self._digests: dict[str, tuple[tuple[int, int, int], str]] = {}
 
     def adopt(self, round_number: int, sha256: str | None) -> tuple[ModelFile, ModelSchema]:
         """Take the model file of a round as the current one.
@@ -147,4 +148,13 @@ class ModelStore:
         if name not in known:
             msg = f"there is no model {model_id[:_MAX_ID]!r} in this run"
             raise RefusedError(msg, reason="MODEL_UNKNOWN", hint=f"known: {sorted(known)}")
-        return ModelFile.load(known[name], sha256_file(known[name]))
+        return ModelFile.load(known[name], self._digest(known[name]))
+
+    def _digest(self, path: Path) -> str:
+        """Return a file's digest; whoever asks often does not have it read often."""
+        found = path.stat()
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+        known = self._digests.get(path.name)
+        if known is None or known[0] != stamp:
+            known = self._digests[path.name] = (stamp, sha256_file(path))
+        return known[1]

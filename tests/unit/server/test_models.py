@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored models by their id."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.server import models
+from mmar_runner.server.models import ModelStore
+from mmar_runner.server.workspace import RunFolder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    folder = RunFolder(tmp_path, 1)
+    folder.models.mkdir()
+    (folder.models / "best.safetensors").write_bytes(b"one")
+    return ModelStore(folder, keep=2)
+
+
+def test_a_model_is_read_once_for_its_digest_however_often_it_is_asked_for(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    def counted(path: Path) -> str:
+        reads.append(path.name)
+        return sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(models, "sha256_file", counted)
+    assert {store.by_id("best").sha256 for _ in range(5)} == {sha256(b"one").hexdigest()}
+    assert reads == ["best.safetensors"]
+
+
+def test_a_model_that_was_replaced_has_its_own_digest(store: ModelStore, tmp_path: Path) -> None:
+    store.by_id("best")
+    newer = tmp_path / "newer"
+    newer.write_bytes(b"two")
+    newer.replace(tmp_path / "models" / "best.safetensors")
+    assert store.by_id("best").sha256 == sha256(b"two").hexdigest()
+
+
+@pytest.mark.parametrize("name", ["", "final", "../best", "round_x", "x" * 5000])
+def test_an_unknown_model_is_refused(store: ModelStore, name: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        store.by_id(name)
+    assert refused.value.reason == "MODEL_UNKNOWN"
+    assert len(refused.value.message) < 300
