@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The highest version of every MMAR that was accepted here: there is no way back to an older one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import KitError
+from mmar_runner.storage.atomic import translated, write_json_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class VersionMemory:
+    """Remembers versions by project and name, on the disk before it answers.
+
+    Args:
+        path: The file, such as ``versions.json`` in a kit's state folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def highest(self, project: str, name: str) -> int:
+        """Return the highest version that was remembered; 0 if there is none.
+
+        Raises:
+            KitError: The file is damaged.
+            StorageError: It cannot be read.
+        """
+        version = self._read().get(project, {}).get(name, 0)
+        if not isinstance(version, int):
+            raise self._damaged()
+        return version
+
+    def remember(self, project: str, name: str, version: int) -> None:
+        """Remember a version, unless a higher one is remembered already.
+
+        Raises:
+            KitError: The file is damaged.
+            StorageError: It cannot be written.
+        """
+        with self._locked():
+            known = self._read()
+            if version > known.get(project, {}).get(name, 0):
+                known.setdefault(project, {})[name] = version
+                write_json_atomic(self._path, known, durable=True)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        with translated(self._path):
+            try:
+                data = self._path.read_bytes()
+            except FileNotFoundError:
+                return {}
+        try:
+            known = json.loads(data)
+        except ValueError as error:
+            raise self._damaged() from error
+        if not isinstance(known, dict) or not all(isinstance(v, dict) for v in known.values()):
+            raise self._damaged()
+        return known
+
+    def _damaged(self) -> KitError:
+        msg = f"{self._path} is damaged"
+        hint = "restore it from a copy; without it an older version could run again"
+        return KitError(msg, hint=hint, reason="STATE_DAMAGED")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with translated(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(
+                self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
