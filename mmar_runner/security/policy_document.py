@@ -104,16 +104,19 @@ def schema_faults(document: PolicyDocument, schema: str) -> list[PolicyFault]:
     ]
 
 
-def refuse_faults(file: str, found: Sequence[PolicyFault], hint: str | None = None) -> None:
+def refuse_faults(
+    file: str, found: Sequence[PolicyFault], hint: str | None = None, *, reason: str = REASON
+) -> None:
     """Raise one error that names every fault, if there is any.
 
     Args:
         file: The policy file.
         found: What is wrong in it.
         hint: The mend if a single fault has none of its own.
+        reason: The stable id.
 
     Raises:
-        UsageError: POLICY_INVALID, with every fault and its place.
+        UsageError: With that id, with every fault and its place.
     """
     ordered = sorted(found, key=lambda f: (f.place.line, f.place.column, f.message))
     if not ordered:
@@ -121,7 +124,7 @@ def refuse_faults(file: str, found: Sequence[PolicyFault], hint: str | None = No
     if len(ordered) == 1:
         (only,) = ordered
         msg = f"{only.place}: {only.message}"
-        raise UsageError(msg, hint=only.hint or hint, reason=REASON)
+        raise UsageError(msg, hint=only.hint or hint, reason=reason)
     lines = [f"{f.place}: {f.message}{f' {f.hint}' if f.hint else ''}" for f in ordered]
     msg = f"{file} has {len(ordered)} faults:\n" + "\n".join(f"  {line}" for line in lines)
-    raise UsageError(msg, hint=hint, reason=REASON)
+    raise UsageError(msg, hint=hint, reason=reason)
