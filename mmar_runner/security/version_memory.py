@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The highest version of every MMAR that was accepted here: there is no way back to an older one."""
+"""The highest version of every MMAR that was accepted here: there is no way back."""
 
 from __future__ import annotations
 
