@@ -27,17 +27,18 @@ class VersionMemory:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def highest(self, project: str, name: str) -> int:
-        """Return the highest version that was remembered; 0 if there is none.
+    def known(self) -> dict[tuple[str, str], int]:
+        """Return the highest remembered version by project and name.
 
         Raises:
             KitError: The file is damaged.
             StorageError: It cannot be read.
         """
-        version = self._read().get(project, {}).get(name, 0)
-        if not isinstance(version, int):
-            raise self._damaged()
-        return version
+        return {
+            (project, name): version
+            for project, names in self._read().items()
+            for name, version in names.items()
+        }
 
     def remember(self, project: str, name: str, version: int) -> None:
         """Remember a version, unless a higher one is remembered already.
@@ -62,9 +63,9 @@ class VersionMemory:
             known = json.loads(data)
         except ValueError as error:
             raise self._damaged() from error
-        if not isinstance(known, dict) or not all(isinstance(v, dict) for v in known.values()):
+        if not _is_memory(known):
             raise self._damaged()
-        return known
+        return dict(known)
 
     def _damaged(self) -> KitError:
         msg = f"{self._path} is damaged"
@@ -83,3 +84,11 @@ class VersionMemory:
             yield
         finally:
             os.close(lock)
+
+
+def _is_memory(value: Any) -> bool:
+    projects = value.values() if isinstance(value, dict) else [None]
+    return all(
+        isinstance(names, dict) and all(type(version) is int for version in names.values())
+        for names in projects
+    )
