@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every rule about an MMAR's signatures, each beside an honest one that it lets pass."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mmar_runner.security.decision import Place
+from mmar_runner.security.envelope import Envelope, Signature, key_id, sign
+from mmar_runner.security.listing import FileKind, FileListing, ListedFile
+from mmar_runner.security.revocation import RevocationList
+from mmar_runner.security.signature_check import SignatureContext, check_signatures
+from mmar_runner.security.signed_manifest import MMAR_TYPE, dump_manifest, make_manifest
+from mmar_runner.security.site_policy import SitePolicy
+from mmar_runner.security.trust_root import ReleaseKey, TrustRoot
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+ADA, BOB = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
+STRANGER, TLS = ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+
+CONFIG = ListedFile("config/a.json", 2, "a" * 64, FileKind.CONFIG)
+MODEL = ListedFile("models/b.pt", 3, "b" * 64, FileKind.DATA)
+CODE = ListedFile("custom/c.py", 4, "c" * 64, FileKind.CODE)
+DATA_ONLY = FileListing("job", (CONFIG, MODEL))
+WITH_CODE = FileListing("job", (CONFIG, CODE, MODEL))
+
+
+def release_key(owner, key):
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return ReleaseKey(key_id(key.public_key()), pem.decode(), owner, "org")
+
+
+TRUST = TrustRoot("p", "0" * 64, (release_key("ada@x.org", ADA), release_key("bob@x.org", BOB)))
+FRESH = RevocationList("p", 1, NOW - DAY, NOW + DAY)
+SITE = SignatureContext("site-1", TRUST, FRESH, SitePolicy(), NOW)
+TWO = replace(SITE, policy=SitePolicy(signatures={"mmar": 1, "byoc": 2}))
+
+
+def manifest(listing=DATA_ONLY, **more):
+    options = {"project": "p", "version": 3, "created": NOW, "expires": NOW + DAY, **more}
+    return make_manifest(listing, **options)
+
+
+def signed(listing=DATA_ONLY, keys=(ADA,), payload_type=MMAR_TYPE, **more):
+    return sign(payload_type, dump_manifest(manifest(listing, **more)), keys).to_json()
+
+
+def reasons(data, context=SITE, listing=DATA_ONLY):
+    report = check_signatures(listing, data, context)
+    refusals = [step for step in report.steps if not step.accepted]
+    assert all(step.rule.startswith("signature.") for step in report.steps)
+    assert all(step.hint for step in refusals), "a refusal says what would change it"
+    assert report.accepted is not bool(refusals)
+    return [step.reason for step in refusals]
+
+
+def refusal(data, context=SITE, listing=DATA_ONLY):
+    report = check_signatures(listing, data, context)
+    (step,) = [step for step in report.steps if not step.accepted]
+    return step
+
+
+def test_an_honest_signature_is_accepted_and_says_whose_it_is():
+    report = check_signatures(DATA_ONLY, signed(keys=(ADA, BOB)), SITE)
+
+    assert report.accepted
+    assert report.owners == ("ada@x.org", "bob@x.org")
+    assert report.manifest == manifest()
+    assert [step.rule.removeprefix("signature.") for step in report.steps] == [
+        *("digest", "present", "format", "signer", "revocations", "threshold"),
+        *("project", "audience", "expiry", "version", "files"),
+    ]
+
+
+def test_an_unsigned_mmar_is_refused():
+    assert reasons(None) == ["SIGNATURE_MISSING"]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"a": 1, "a": 1}'], ids=["empty", "{}", "twice"])
+def test_what_is_no_envelope_is_refused(data):
+    assert reasons(data) == ["FORMAT"]
+
+
+@pytest.mark.parametrize("kind", ["revocations", "kit"])
+def test_what_was_signed_as_something_else_is_refused(kind):
+    assert reasons(signed(payload_type=f"application/vnd.mmar-runner.{kind}+json")) == ["TYPE"]
+
+
+def test_another_thing_under_the_type_of_an_mmar_is_refused():
+    data = sign(MMAR_TYPE, b'{"version": 1, "serials": []}', [ADA]).to_json()
+
+    assert reasons(data) == ["FORMAT"]
+
+
+def test_a_key_twice_in_the_payload_is_refused():
+    text = dump_manifest(manifest()).replace(b'"version":3', b'"version":3,"version":9')
+
+    assert reasons(sign(MMAR_TYPE, text, [ADA]).to_json()) == ["FORMAT"]
+
+
+@pytest.mark.parametrize("key", [STRANGER, TLS], ids=["unknown", "tls"])
+def test_a_key_that_is_not_in_the_trust_root_signs_nothing(key):
+    assert reasons(signed(keys=(key,))) == ["SIGNER_NOT_TRUSTED"]
+    assert reasons(signed(keys=(key, ADA))) == []
+
+
+def test_a_payload_that_is_not_the_signed_one_is_not_even_read():
+    honest = json.loads(signed())
+    other = json.loads(signed(version=99))
+    report = check_signatures(
+        DATA_ONLY, json.dumps({**honest, "payload": other["payload"]}).encode(), SITE
+    )
+
+    assert report.steps[-1].reason == "SIGNER_NOT_TRUSTED"
+    assert report.manifest is None
+
+
+def test_a_revoked_key_signs_nothing():
+    revoked = replace(FRESH, key_ids=(key_id(ADA.public_key()),))
+    context = replace(SITE, revocations=revoked)
+
+    assert reasons(signed(), context) == ["SIGNER_REVOKED"]
+    assert reasons(signed(keys=(ADA, BOB)), context) == []
+    assert reasons(signed(WITH_CODE, (ADA, BOB)), replace(TWO, revocations=revoked), WITH_CODE) == [
+        "THRESHOLD"
+    ]
+
+
+def test_code_needs_as_many_signatures_as_the_site_says():
+    assert reasons(signed(WITH_CODE), TWO, WITH_CODE) == ["THRESHOLD"]
+    assert reasons(signed(WITH_CODE, (ADA, BOB)), TWO, WITH_CODE) == []
+    assert reasons(signed(), TWO) == []
+
+
+def test_code_is_seen_by_the_site_and_not_believed():
+    claims_none = FileListing("job", (CONFIG, replace(CODE, kind=FileKind.DATA), MODEL))
+
+    assert not claims_none.byoc
+    assert reasons(signed(claims_none), TWO, WITH_CODE) == ["THRESHOLD"]
+
+
+def test_the_same_key_twice_is_one_signature():
+    once = sign(MMAR_TYPE, dump_manifest(manifest(WITH_CODE)), [ADA])
+    again = Signature("another", once.signatures[0].value)
+    twice = Envelope(MMAR_TYPE, once.payload, (*once.signatures, again))
+
+    assert reasons(twice.to_json(), TWO, WITH_CODE) == ["THRESHOLD"]
+
+
+def test_two_keys_of_one_administrator_are_one_signature():
+    second = release_key("ada@x.org", TLS)
+    trust = replace(TRUST, release_keys=(*TRUST.release_keys, second))
+    context = replace(TWO, trust_root=trust)
+
+    assert reasons(signed(WITH_CODE, (ADA, TLS)), context, WITH_CODE) == ["THRESHOLD"]
+    assert reasons(signed(WITH_CODE, (BOB, TLS)), context, WITH_CODE) == []
+
+
+def test_a_stale_revocation_list_accepts_nothing_new():
+    at_the_end = replace(SITE, revocations=replace(FRESH, expires=NOW))
+
+    assert reasons(signed(), at_the_end) == ["REVOCATIONS_STALE"]
+
+
+def test_a_revoked_digest_is_refused_whoever_accepted_it():
+    revoked = replace(FRESH, digests=(DATA_ONLY.digest,))
+    policy = SitePolicy(accepted_digests=(DATA_ONLY.digest,))
+
+    for origin in ("local", "delivered"):
+        context = replace(SITE, revocations=revoked, policy=policy, origin=origin)
+        assert reasons(signed(), context) == ["DIGEST_REVOKED"]
+
+
+def test_another_project_is_refused():
+    assert reasons(signed(project="P")) == ["WRONG_PROJECT"]
+
+
+def test_a_site_that_is_not_addressed_refuses():
+    assert reasons(signed(audience=("site-1", "site-2"))) == []
+    assert reasons(signed(audience=("site-2",))) == ["WRONG_AUDIENCE"]
+    assert reasons(signed(audience=("site-2",)), replace(SITE, site=None)) == []
+
+
+def test_an_expired_signature_is_refused_with_both_dates():
+    step = refusal(signed(expires=NOW))
+
+    assert step.reason == "SIGNATURE_EXPIRED"
+    assert step.message.count("2026-11-24 12:00:00 UTC") == 2
+
+
+def test_an_older_version_than_the_highest_seen_is_refused():
+    def seen(version, name="job", project="p"):
+        return replace(SITE, versions={(project, name): version})
+
+    assert reasons(signed(), seen(4)) == ["VERSION_ROLLBACK"]
+    assert reasons(signed(), seen(3)) == []
+    assert reasons(signed(), seen(4, name="other")) == []
+    assert reasons(signed(), seen(4, project="other")) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ((replace(CONFIG, sha256="0" * 64), MODEL), "altered: config/a.json"),
+        ((CONFIG,), "missing: models/b.pt"),
+        ((CONFIG, MODEL, ListedFile("z.txt", 0, "d" * 64, FileKind.DATA)), "added: z.txt"),
+        (
+            (replace(CONFIG, path="models/b.pt"), replace(MODEL, path="config/a.json")),
+            "altered: config/a.json, models/b.pt",
+        ),
+        (
+            (replace(CONFIG, path="config/A.json"), MODEL),
+            "missing: config/a.json; added: config/A.json",
+        ),
+    ],
+    ids=["altered", "deleted", "added", "swapped", "renamed"],
+)
+def test_files_other_than_the_signed_ones_are_named(files, named):
+    step = refusal(signed(), listing=FileListing("job", files))
+
+    assert step.reason == "MANIFEST_MISMATCH"
+    assert named in step.message
+    assert isinstance(step.subject, Place)
+
+
+def test_what_could_not_be_listed_fits_no_signature():
+    step = refusal(signed(), listing=replace(DATA_ONLY, unlisted=("x: a link that leaves",)))
+
+    assert step.reason == "MANIFEST_MISMATCH"
+    assert "x: a link that leaves" in step.message
+
+
+def test_everything_that_is_wrong_is_said_at_once():
+    data = signed(project="q", audience=("site-2",), expires=NOW)
+
+    assert reasons(data, listing=WITH_CODE) == [
+        *("WRONG_PROJECT", "WRONG_AUDIENCE", "SIGNATURE_EXPIRED", "MANIFEST_MISMATCH")
+    ]
+
+
+@pytest.mark.parametrize("data", [None, signed(project="q")], ids=["unsigned", "badly_signed"])
+def test_a_site_accepts_its_own_folder_by_digest(data):
+    policy = SitePolicy(accepted_digests=(DATA_ONLY.digest,))
+    local = replace(SITE, policy=policy, origin="local")
+
+    assert reasons(data, local) == []
+    assert reasons(data, replace(local, policy=SitePolicy())) != []
+    assert reasons(data, replace(local, origin="delivered")) != []
+    unlisted = replace(DATA_ONLY, unlisted=("x: a link that leaves",))
+    assert reasons(data, local, unlisted) != []
+
+
+def test_a_good_signature_is_kept_where_the_digest_is_accepted_too():
+    policy = SitePolicy(accepted_digests=(DATA_ONLY.digest,))
+    report = check_signatures(DATA_ONLY, signed(), replace(SITE, policy=policy, origin="local"))
+
+    assert report.owners == ("ada@x.org",)
+    assert report.manifest is not None
