@@ -38,7 +38,7 @@ new_run_option = click.option(
 kit_option = click.option(
     "--kit",
     type=click.Path(path_type=Path),
-    help="Start-up kit with certificates (not available in this version).",
+    help="Start-up kit: certificates, trust and policies.",
 )
 
 insecure_option = click.option("--insecure", is_flag=True, help="Speak plain text; loopback only.")

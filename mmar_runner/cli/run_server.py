@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from mmar_runner.cli.addresses import require_loopback
+from mmar_runner.cli.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
 from mmar_runner.cli.options import (
     durability_option,
     insecure_option,
@@ -35,18 +35,15 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
 
-_DEFAULT_LISTEN: Final = "127.0.0.1:8002"
-
 
 @click.command("run-server")
 @click.argument("mmar", required=False, type=click.Path(path_type=Path))
 @workspace_option
 @click.option(
     "--listen",
-    default=_DEFAULT_LISTEN,
-    show_default=True,
     metavar="HOST:PORT",
-    help="Where clients connect; port 0 picks a free one.",
+    help="Where clients connect; port 0 picks a free one.  "
+    f"[default: the kit's, else {DEFAULT_ADDRESS}]",
 )
 @kit_option
 @insecure_option
@@ -68,7 +65,7 @@ def command(
     context: click.Context,
     mmar: Path | None,
     workspace: Path | None,
-    listen: str,
+    listen: str | None,
     kit: Path | None,
     insecure: bool,
     pairs: tuple[str, ...],
@@ -83,25 +80,37 @@ def command(
 
     The rounds that MMAR declares are run, then the command exits: 0 finished,
     1 failed, 3 stopped. The same command on the same workspace resumes a run that
-    was stopped or killed.
+    was stopped or killed. With --kit, clients are known by their certificates,
+    everything is encrypted, and the MMAR must be signed.
     """
     if mmar is None:
         msg = "run-server without an MMAR waits for an administrator; this version cannot"
         raise UsageError(msg, hint="name the MMAR's folder")
-    _require_insecure(kit, insecure, listen)
+    require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
     variables = parse_settings(pairs)
-    spec = validated(mmar, plugins, side="server", settings=variables)
+    if kit is None:
+        address = listen_address(None, listen)
+        spec, trust = validated(mmar, plugins, side="server", settings=variables), None
+        folder = _workspace(workspace, spec.name)
+    else:
+        # Deferred: whoever speaks plain text needs no cryptography.
+        from mmar_runner.cli.trusted_server import open_trust  # noqa: PLC0415
+
+        folder = _workspace(workspace, mmar.resolve().name)
+        spec, trust = open_trust(kit, mmar, plugins, folder, settings=variables)
+        address = listen_address(trust.kit, listen)
     settings = ServerSettings(
         spec=spec,
-        workspace=(workspace or Path("workspace") / spec.name).absolute(),
-        listen=listen,
+        workspace=folder,
+        listen=address,
         seed=seed,
         keep_models=_parse_keep(keep_models),
         new_run=new_run,
         durability=Durability(durability),
         variables=variables,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
+        trust=trust,
     )
     settle_memory()
     with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
@@ -129,14 +138,8 @@ def _conclude(outcome: RunOutcome, *, as_json: bool) -> None:
         raise RunStoppedError(msg, hint="the same command resumes it")
 
 
-def _require_insecure(kit: Path | None, insecure: bool, listen: str) -> None:
-    if kit is not None:
-        msg = "--kit (certificates and mutual TLS) is not available in this version"
-        raise UsageError(msg, hint="use --insecure on loopback")
-    if not insecure:
-        msg = "without a start-up kit the server speaks plain text, which must be asked for"
-        raise UsageError(msg, hint="add --insecure (loopback only)")
-    require_loopback(listen, option="--listen")
+def _workspace(named: Path | None, mmar: str) -> Path:
+    return (named or Path("workspace") / mmar).absolute()
 
 
 def _parse_keep(text: str) -> int | None:

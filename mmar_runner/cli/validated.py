@@ -70,6 +70,16 @@ def checked(
         MmarInvalidError: It has findings of severity error, which were printed.
     """
     validation = validate(folder, plugins.registry, side=side, settings=settings)
+    require_valid(folder, validation)
+    return validation
+
+
+def require_valid(folder: Path, validation: Validation) -> None:
+    """Say on stderr what is wrong with an MMAR, and set the log levels that it asks for.
+
+    Raises:
+        MmarInvalidError: It has findings of severity error, which were printed.
+    """
     errors = [f for f in validation.report.findings if f.severity == "error"]
     for finding in errors:
         place = f"{finding.file}:{finding.line}:{finding.column}"
@@ -82,4 +92,3 @@ def checked(
         raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
     if validation.spec is not None:
         apply_log_levels(validation.spec.log_levels)
-    return validation

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server with a start-up kit: what it may run, and for whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmar_runner.cli.admitted import admitted
+from mmar_runner.cli.kits import open_kit
+from mmar_runner.errors import MmarUnreadableError, NotAuthorizedError
+from mmar_runner.mmar.admission import decide_for_sites
+from mmar_runner.mmar.variables import ANY_CLIENT
+from mmar_runner.security.identity import Role
+from mmar_runner.server.trust import ServerTrust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.mmar.spec import MmarSpec
+
+
+def open_trust(
+    kit_folder: Path,
+    mmar: Path,
+    plugins: LoadedPlugins,
+    workspace: Path,
+    *,
+    settings: Mapping[str, Any],
+) -> tuple[MmarSpec, ServerTrust]:
+    """Return what a server may run under its kit, and for which sites.
+
+    Args:
+        kit_folder: The server's start-up kit.
+        mmar: The MMAR's folder.
+        plugins: The plugins in force.
+        workspace: Where the copy that runs is kept.
+        settings: The ``--set`` values.
+
+    Raises:
+        MmarError: The MMAR cannot be read, or has findings of severity error.
+        TrustError: The kit does not hold, a rule refuses the MMAR here, or too few sites
+            may run it.
+    """
+    kit = open_kit(kit_folder, Role.SERVER)
+    admission, rules = admitted(mmar, plugins, kit, workspace, settings=settings)
+    spec = admission.validation.spec_for(ANY_CLIENT)
+    if spec is None or spec.server is None:
+        msg = f"{mmar} cannot be read as an MMAR with a server"
+        raise MmarUnreadableError(msg)
+    trust = ServerTrust(kit, decide_for_sites(admission, rules.authorization))
+    _require_sites(trust, spec.server.min_num_clients)
+    return spec, trust
+
+
+def _require_sites(trust: ServerTrust, min_num_clients: int) -> None:
+    """Say which sites may not run the MMAR; refuse if the others are too few."""
+    for site, decision in trust.decisions.items():
+        if not decision.accepted:
+            click.echo(f"{site} will not take part: {decision.refusals[0].message}", err=True)
+    admitted_sites = trust.admitted_sites
+    if len(admitted_sites) < min_num_clients:
+        msg = (
+            f"{len(admitted_sites)} of {len(trust.decisions)} sites may run this MMAR, "
+            f"and min_num_clients is {min_num_clients}"
+        )
+        hint = "`mmar-runner policy explain MMAR --kit KIT --site SITE` names the rules"
+        raise NotAuthorizedError(msg, hint=hint, reason="TOO_FEW_SITES")
