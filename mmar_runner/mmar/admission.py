@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mmar_runner.security.judgement import Origin
     from mmar_runner.security.mmar_store import MmarStore
     from mmar_runner.security.revocation import RevocationList
+    from mmar_runner.security.signature_check import SignatureReport
     from mmar_runner.security.site_policy import SitePolicy
     from mmar_runner.security.trust_root import TrustRoot
     from mmar_runner.security.version_memory import VersionMemory
@@ -86,6 +87,66 @@ class Admission:
         return self.validation.listing.digest
 
 
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found by looking at an MMAR where it lies.
+
+    Attributes:
+        validation: What the validator says of it.
+        signatures: What the rules about its signatures say.
+        decision: What all rules together say.
+    """
+
+    validation: Validation
+    signatures: SignatureReport
+    decision: Decision
+
+
+def examine(
+    root: Path,
+    catalog: ComponentCatalog,
+    rules: SiteRules,
+    *,
+    side: Side,
+    action: str,
+    origin: Origin,
+    now: datetime,
+    settings: Mapping[str, Any] | None = None,
+) -> Examination:
+    """Look at an MMAR and decide; nothing is copied, remembered or imported.
+
+    Args:
+        root: The MMAR's folder.
+        catalog: What is installed.
+        rules: What the site judges by.
+        side: Which side must be runnable.
+        action: What is to be done, a key of `authorization.ACTIONS`.
+        origin: ``local`` or ``delivered``.
+        now: The present time, with a time zone.
+        settings: The ``--set`` values.
+
+    Raises:
+        MmarUnreadableError: There is no MMAR.
+        SignatureError: FORMAT, the signature file is too large.
+    """
+    validation = validate(root, catalog, side=side, settings=settings)
+    context = SignatureContext(
+        site=None if rules.site == SERVER_SITE else rules.site,
+        trust_root=rules.trust_root,
+        revocations=rules.revocations,
+        policy=rules.policy,
+        now=now,
+        origin=origin,
+        versions=rules.versions.known(),
+    )
+    signatures = check_signatures(validation.listing, _signature(root), context)
+    request = MmarRequest(
+        action, signatures.owners, rules.site, origin, validation.facts, signatures.steps
+    )
+    decision = judge(request, Policies(rules.authorization, rules.policy))
+    return Examination(validation, signatures, decision)
+
+
 def admit(
     source: Path,
     catalog: ComponentCatalog,
@@ -123,25 +184,20 @@ def admit(
     copied = _copy(source, store)
     # A copy gets its name only now: what is looked at next is what would run.
     root = store.keep(copied, _digest(copied))
-    validation = validate(root, catalog, side=side, settings=settings)
-    context = SignatureContext(
-        site=None if rules.site == SERVER_SITE else rules.site,
-        trust_root=rules.trust_root,
-        revocations=rules.revocations,
-        policy=rules.policy,
-        now=now,
+    found = examine(
+        root,
+        catalog,
+        rules,
+        side=side,
+        action=action,
         origin=origin,
-        versions=rules.versions.known(),
+        now=now,
+        settings=settings,
     )
-    signatures = check_signatures(validation.listing, _signature(root), context)
-    request = MmarRequest(
-        action, signatures.owners, rules.site, origin, validation.facts, signatures.steps
-    )
-    decision = judge(request, Policies(rules.authorization, rules.policy))
-    if decision.accepted and validation.report.valid and signatures.manifest is not None:
-        manifest = signatures.manifest
+    manifest = found.signatures.manifest
+    if found.decision.accepted and found.validation.report.valid and manifest is not None:
         rules.versions.remember(manifest.project, manifest.name, manifest.version)
-    return Admission(root, validation, decision, signatures.owners)
+    return Admission(root, found.validation, found.decision, found.signatures.owners)
 
 
 def decide_for_sites(admission: Admission, authorization: Authorization) -> dict[str, Decision]:
