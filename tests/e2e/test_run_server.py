@@ -116,7 +116,7 @@ def test_one_workspace_and_one_port_belong_to_one_server(tmp_path: Path) -> None
         (("--listen", "0.0.0.0:0"), "only loopback"),
         (("--listen", "nonsense"), "HOST:PORT"),
         (("--keep-models", "none"), "--keep-models"),
-        (("--kit", "kit"), "not available"),
+        (("--kit", "kit"), "exclude each other"),
         (("--set", "NOEQUALS"), "KEY=VALUE"),
         (("--set", "MAX_NUM_CLIENTS=10000000"), "max_num_clients"),
         (("--workspace", "/proc/nowhere"), "cannot be written"),
