@@ -50,6 +50,7 @@ _KEPT: Final = frozenset(
         Topic.REFUSED,
         Topic.TASK_FAILED,
         Topic.CLIENT_LEFT,
+        Topic.SITE_DECLINED,
         Topic.RUN_ENDED,
     }
 )

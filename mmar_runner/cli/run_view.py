@@ -113,6 +113,15 @@ def _client_left(view: RunView, data: Mapping[str, Any]) -> None:
         row.state, row.note = "left", reason
 
 
+def _site_declined(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = "refused", str(data.get("message") or data.get("reason") or "")
+
+
+def _package_received(view: RunView, data: Mapping[str, Any]) -> None:
+    view.message = f"received the MMAR {data.get('mmar')}"
+
+
 def _client_state(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = str(data.get("state"))
 
@@ -210,9 +219,11 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _say,
     Topic.BEST_MODEL: _best_model,
+    Topic.SITE_DECLINED: _site_declined,
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: _listening,
     Topic.UNREACHABLE: _unreachable,
+    Topic.PACKAGE_RECEIVED: _package_received,
     Topic.REGISTERED: _registered,
     Topic.MODEL_RECEIVED: _model_received,
     Topic.TRAINING: _training,

@@ -157,9 +157,14 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.BEST_MODEL: lambda d: (
         f"best model so far: round {d['round']} with {d.get('score', 0):.4g}"
     ),
+    Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
     Topic.UNREACHABLE: no_answer,
+    Topic.PACKAGE_RECEIVED: lambda d: (
+        f"MMAR {d['mmar']} of {human_bytes(d.get('bytes') or 0)} received in "
+        f"{human_seconds(d.get('seconds') or 0)}"
+    ),
     Topic.REGISTERED: lambda d: f"registered as {d['client']} in run {d.get('run_number')}",
     Topic.MODEL_RECEIVED: lambda d: (
         f"round {d['round']}: model of {human_bytes(d.get('bytes') or 0)} received in "

@@ -27,10 +27,12 @@ class Topic(StrEnum):
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
     WAITING = "waiting"  # message
     BEST_MODEL = "best_model"  # round, score
+    SITE_DECLINED = "site_declined"  # client, reason, message
     RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds
     # of a session
     CONNECTING = "connecting"  # target
     UNREACHABLE = "unreachable"  # target, since_seconds, message
+    PACKAGE_RECEIVED = "package_received"  # mmar, bytes, seconds, resumed_at
     REGISTERED = "registered"  # client, run_number, num_rounds
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds
     TRAINING = "training"  # round

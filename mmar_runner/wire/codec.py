@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serialisation of the two streams that carry models.
+"""Serialisation of the streams that carry models and packages.
 
-``ModelPart`` and ``UpdatePart`` are ordinary protocol buffer messages, and their
-``data`` has field number 2 in both. Building a message around a chunk copies it
+``ModelPart``, ``UpdatePart`` and ``PackagePart`` are ordinary protocol buffer messages, and their
+``data`` has field number 2 in each. Building a message around a chunk copies it
 twice before gRPC copies it again; a chunk is therefore framed by hand (tag, length,
 bytes), which is the same encoding, and is read back as a view of what arrived.
 """
@@ -17,6 +17,8 @@ from mmar_runner.errors import ProtocolError
 from mmar_runner.wire.messages import (
     ModelHeader,
     ModelPart,
+    PackageHeader,
+    PackagePart,
     TaskFailure,
     UpdateBegin,
     UpdateCommit,
@@ -31,7 +33,7 @@ Chunk: TypeAlias = bytes | bytearray | memoryview
 UpdateItem: TypeAlias = UpdateBegin | UpdateCommit | TaskFailure | Chunk
 ReplyItem: TypeAlias = UpdateReady | UpdateCredit | UpdateReceipt
 
-_Message = TypeVar("_Message", ModelPart, UpdatePart, UpdateReply)
+_Message = TypeVar("_Message", ModelPart, UpdatePart, UpdateReply, PackagePart)
 
 
 class FramedBuffer:
@@ -52,6 +54,8 @@ class FramedBuffer:
 
 ModelItem: TypeAlias = ModelHeader | Chunk
 SentModelItem: TypeAlias = ModelItem | FramedBuffer
+PackageItem: TypeAlias = PackageHeader | Chunk
+SentPackageItem: TypeAlias = PackageItem | FramedBuffer
 
 _DATA_TAG: Final = 0x12  # field 2, length-delimited
 _VARINT_LOW: Final = 0x7F  # the seven bits that a byte of a varint carries
@@ -94,6 +98,26 @@ def decode_model_part(message: bytes) -> ModelItem:
     part = _parse(ModelPart, message)
     if part.WhichOneof("part") != "header":
         msg = "a part of a model is neither a header nor data"
+        raise ProtocolError(msg)
+    return part.header
+
+
+def encode_package_part(item: SentPackageItem) -> bytes:
+    """Encode one message of GetPackage's answer."""
+    if isinstance(item, FramedBuffer):
+        return bytes(item.frame)
+    if isinstance(item, PackageHeader):
+        return PackagePart(header=item).SerializeToString()
+    return frame_chunk(item)
+
+
+def decode_package_part(message: bytes) -> PackageItem:
+    """Decode one message of GetPackage's answer."""
+    if message[:1] == b"\x12":
+        return unframe_chunk(message)
+    part = _parse(PackagePart, message)
+    if part.WhichOneof("part") != "header":
+        msg = "a part of a package is neither a header nor data"
         raise ProtocolError(msg)
     return part.header
 

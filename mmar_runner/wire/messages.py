@@ -2,6 +2,13 @@
 """Every message of the protocol under one name, so that no other file knows how they are made."""
 
 from mmar_runner.wire.proto.admin_communicating_pb2 import ResultReply, ResultRequest
+from mmar_runner.wire.proto.discovery_pb2 import (
+    DeclineReply,
+    DeclineRequest,
+    GetPackageRequest,
+    PackageHeader,
+    PackagePart,
+)
 from mmar_runner.wire.proto.federated_training_pb2 import (
     ClientState,
     GetModelRequest,
@@ -26,11 +33,16 @@ from mmar_runner.wire.proto.federated_training_pb2 import (
 
 __all__ = [
     "ClientState",
+    "DeclineReply",
+    "DeclineRequest",
     "GetModelRequest",
+    "GetPackageRequest",
     "HeartbeatReply",
     "HeartbeatRequest",
     "ModelHeader",
     "ModelPart",
+    "PackageHeader",
+    "PackagePart",
     "QuitReply",
     "QuitRequest",
     "RegisterReply",

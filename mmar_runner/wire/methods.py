@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The methods of both services: their names, arity and serialisers, once for both sides."""
+"""The methods of all services: their names, arity and serialisers, once for both sides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any, Final, Generic, TypeVar
 
 from mmar_runner.wire import codec
 from mmar_runner.wire.messages import (
+    DeclineReply,
+    DeclineRequest,
     GetModelRequest,
+    GetPackageRequest,
     HeartbeatReply,
     HeartbeatRequest,
     QuitReply,
@@ -22,6 +25,7 @@ from mmar_runner.wire.messages import (
 
 FEDERATED_TRAINING: Final = "mmar_runner.v1.FederatedTraining"
 ADMIN_COMMUNICATING: Final = "mmar_runner.v1.AdminCommunicating"
+DISCOVERY: Final = "mmar_runner.v1.Discovery"
 
 _Request = TypeVar("_Request")
 _Reply = TypeVar("_Reply")
@@ -82,4 +86,15 @@ SUBMIT_UPDATE: Final[Method[codec.UpdateItem, codec.ReplyItem]] = Method(
 )
 SEND_RESULT: Final[Method[ResultRequest, ResultReply]] = _unary(
     ADMIN_COMMUNICATING, "SendResult", ResultRequest, ResultReply
+)
+GET_PACKAGE: Final[Method[GetPackageRequest, Any]] = Method(
+    DISCOVERY,
+    "GetPackage",
+    GetPackageRequest.SerializeToString,
+    GetPackageRequest.FromString,
+    codec.encode_package_part,
+    codec.decode_package_part,
+)
+DECLINE: Final[Method[DeclineRequest, DeclineReply]] = _unary(
+    DISCOVERY, "Decline", DeclineRequest, DeclineReply
 )

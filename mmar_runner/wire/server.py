@@ -23,10 +23,13 @@ from mmar_runner.wire.gate import Gate, OpenGate, caller_of
 from mmar_runner.wire.status import shortened, status_of, trailing_metadata
 
 if TYPE_CHECKING:
-    from mmar_runner.wire.codec import ReplyItem, SentModelItem, UpdateItem
+    from mmar_runner.wire.codec import ReplyItem, SentModelItem, SentPackageItem, UpdateItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
+        DeclineReply,
+        DeclineRequest,
         GetModelRequest,
+        GetPackageRequest,
         HeartbeatReply,
         HeartbeatRequest,
         QuitReply,
@@ -109,6 +112,18 @@ class FederationServicer(ABC):
         """Process a result."""
 
 
+class DiscoveryServicer(ABC):
+    """What a server answers to clients that have nothing but a start-up kit."""
+
+    @abstractmethod
+    def get_package(self, request: GetPackageRequest, peer: Peer) -> AsyncIterator[SentPackageItem]:
+        """Yield a header and the bytes of the package that is deployed here."""
+
+    @abstractmethod
+    async def decline(self, request: DeclineRequest, peer: Peer) -> DeclineReply:
+        """Hear that a site will not run the MMAR."""
+
+
 class _GrpcUpdateStream(UpdateStream):
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -124,15 +139,24 @@ class _GrpcUpdateStream(UpdateStream):
         await self._context.write(item)
 
 
-def build_server(servicer: FederationServicer, gate: Gate | None = None) -> grpc.aio.Server:
+def build_server(
+    servicer: FederationServicer,
+    gate: Gate | None = None,
+    *,
+    discovery: DiscoveryServicer | None = None,
+) -> grpc.aio.Server:
     """Return a gRPC server for a servicer; it has no port yet and is not started.
 
     Args:
         servicer: Answers the calls.
         gate: Decides who may call; None lets everybody in.
+        discovery: Answers clients that have no MMAR yet; None has none to give.
     """
     server = grpc.aio.server(options=_SERVER_OPTIONS)
-    server.add_generic_rpc_handlers(_Handlers(servicer, gate or OpenGate()).generic())
+    handlers = _Handlers(servicer, gate or OpenGate())
+    server.add_generic_rpc_handlers(handlers.generic())
+    if discovery is not None:
+        server.add_generic_rpc_handlers([handlers.of_discovery(discovery)])
     return server
 
 
@@ -169,7 +193,7 @@ class _Handlers:
         self._gate = gate
 
     def generic(self) -> list[grpc.GenericRpcHandler]:
-        """Return the handlers of all services."""
+        """Return the handlers of the services that a run has."""
         servicer = self._servicer
         training = {
             "Register": self._unary(servicer.register, methods.REGISTER),
@@ -183,6 +207,14 @@ class _Handlers:
             grpc.method_handlers_generic_handler(methods.FEDERATED_TRAINING, training),
             grpc.method_handlers_generic_handler(methods.ADMIN_COMMUNICATING, communicating),
         ]
+
+    def of_discovery(self, servicer: DiscoveryServicer) -> grpc.GenericRpcHandler:
+        """Return the handlers of the service for clients that have no MMAR yet."""
+        discovery = {
+            "GetPackage": self._streamed(servicer.get_package, methods.GET_PACKAGE),
+            "Decline": self._unary(servicer.decline, methods.DECLINE),
+        }
+        return grpc.method_handlers_generic_handler(methods.DISCOVERY, discovery)
 
     def _unary(
         self, answer: Callable[[Any, Peer], Awaitable[Any]], method: methods.Method[Any, Any]

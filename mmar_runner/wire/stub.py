@@ -14,9 +14,12 @@ from mmar_runner.wire import methods
 from mmar_runner.wire.status import translate
 
 if TYPE_CHECKING:
-    from mmar_runner.wire.codec import ModelItem, ReplyItem, UpdateItem
+    from mmar_runner.wire.codec import ModelItem, PackageItem, ReplyItem, UpdateItem
     from mmar_runner.wire.messages import (
+        DeclineReply,
+        DeclineRequest,
         GetModelRequest,
+        GetPackageRequest,
         HeartbeatReply,
         HeartbeatRequest,
         QuitReply,
@@ -141,6 +144,47 @@ class FederationStub:
     def submit_update(self) -> UpdateCall:
         """Begin to submit one update."""
         return UpdateCall(self._submit_update(), self._target)
+
+
+class DiscoveryStub:
+    """Calls of a client that has nothing but a start-up kit.
+
+    Args:
+        channel: From `open_channel`.
+        target: The server's address, for error sentences.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, target: str = "the server") -> None:
+        self._target = target
+        self._decline = _unary(channel, methods.DECLINE)
+        self._get_package: Any = channel.unary_stream(
+            methods.GET_PACKAGE.path,
+            request_serializer=methods.GET_PACKAGE.encode_request,
+            response_deserializer=methods.GET_PACKAGE.decode_reply,
+        )
+
+    async def get_package(self, request: GetPackageRequest) -> AsyncIterator[PackageItem]:
+        """Yield the header of the package that is deployed, then views of its chunks.
+
+        Raises:
+            WireError: The call was refused or broke off.
+        """
+        call = self._get_package(request)
+        try:
+            while (item := await _translated(call.read(), self._target)) is not grpc.aio.EOF:
+                yield item
+        finally:
+            call.cancel()
+
+    async def decline(
+        self, request: DeclineRequest, *, timeout: float | None = None
+    ) -> DeclineReply:
+        """Say that this site will not run the MMAR.
+
+        Raises:
+            WireError: The server did not take it.
+        """
+        return await _translated(self._decline(request, timeout=timeout), self._target)
 
 
 def _unary(

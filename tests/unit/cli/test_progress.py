@@ -61,6 +61,10 @@ END = [
         },
     ),
     Observation(Topic.BEST_MODEL, {"round": 0, "score": 0.98765}),
+    Observation(
+        Topic.SITE_DECLINED,
+        {"client": "site-3", "reason": "BYOC_REFUSED", "message": "no code here"},
+    ),
     Observation(Topic.CLIENT_LEFT, {"client": "site-2", "reason": "quit", "active": 1}),
     Observation(
         Topic.RUN_ENDED,
@@ -73,6 +77,7 @@ SESSION = [
         Topic.UNREACHABLE,
         {"target": "127.0.0.1:8002", "since_seconds": 12.0, "message": "connection refused"},
     ),
+    Observation(Topic.PACKAGE_RECEIVED, {"mmar": "echo", "bytes": 4096, "seconds": 0.5}),
     Observation(Topic.REGISTERED, {"client": "site-1", "run_number": 2, "num_rounds": 10}),
     Observation(Topic.MODEL_RECEIVED, {"round": 3, "bytes": 2048, "seconds": 0.01}),
     Observation(Topic.TRAINING, {"round": 3}),
