@@ -162,7 +162,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
     Topic.UNREACHABLE: no_answer,
     Topic.PACKAGE_RECEIVED: lambda d: (
-        f"MMAR {d['mmar']} of {human_bytes(d.get('bytes') or 0)} received in "
+        f"MMAR {d.get('mmar')} of {human_bytes(d.get('bytes') or 0)} received in "
         f"{human_seconds(d.get('seconds') or 0)}"
     ),
     Topic.REGISTERED: lambda d: f"registered as {d['client']} in run {d.get('run_number')}",

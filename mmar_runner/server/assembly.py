@@ -17,6 +17,7 @@ from mmar_runner.server.coordinator import Coordinator
 from mmar_runner.server.downloads import Downloads
 from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.members import Members
+from mmar_runner.server.packages import Deployment, PackageDesk
 from mmar_runner.server.reception import Reception
 from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.server.reporter import Reporter
@@ -58,6 +59,7 @@ class RunParts:
     servicer: Servicer
     guard: Guard
     watch: Watch
+    packages: PackageDesk | None
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
@@ -73,6 +75,8 @@ class RunParts:
         """End everything that has a thread, a timer or a child."""
         self.watch.close()
         self.members.close()
+        if self.packages is not None:
+            await self.packages.close()
         await self.reception.close()
         await self.results.close()
         self.spool.close()
@@ -156,7 +160,23 @@ def assemble(
         servicer,
         guard,
         Watch(guard, members, lease_seconds=lease),
+        _packages(settings, opened, observer, guard),
     )
+
+
+def _packages(
+    settings: ServerSettings, opened: OpenedRun, observer: Observer, guard: Guard
+) -> PackageDesk | None:
+    """Return who gives the MMAR to clients; only those with certificates can be given it."""
+    if settings.trust is None:
+        return None
+    deployment = Deployment(
+        settings.spec.root,
+        settings.spec.digest,
+        opened.folder.path / "mmar.zip",
+        settings.trust.decisions,
+    )
+    return PackageDesk(deployment, observer, guard.audit)
 
 
 def _members(

@@ -1,20 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends models: one header, then the file's bytes as the client takes them.
-
-A chunk is read on the event loop if the kernel has it in memory (which costs less
-than asking another thread), and in a worker thread if the disk must be waited for.
-"""
+"""Sends models: one header, then the file's bytes as the client takes them."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from mmar_runner.errors import StorageError
+from mmar_runner.server.file_chunks import file_chunks
 from mmar_runner.server.windows import SharedWindow
-from mmar_runner.wire.codec import FramedBuffer
 from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
@@ -27,9 +20,6 @@ if TYPE_CHECKING:
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
-
-#: Read only what is in memory; else EAGAIN. Not every kernel and file system can.
-_NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)
 
 
 class Downloads:
@@ -96,7 +86,9 @@ class Downloads:
             header.offset = request.offset
         with self._models.reading(model), self._window.user():
             yield header
-            async for chunk in _chunks(model, header.offset, self._window):
+            async for chunk in file_chunks(
+                model.path, model.size, self._window, offset=header.offset
+            ):
                 yield chunk
 
     async def _next_task(
@@ -126,37 +118,3 @@ class Downloads:
     def _note_end(self, client: str) -> None:
         self._end_told.add(client)
         self._told.set()
-
-
-async def _chunks(
-    model: ModelFile, offset: int, window: SharedWindow
-) -> AsyncIterator[SentModelItem]:
-    """Yield the file's bytes in chunks as large as the share of the memory allows."""
-    descriptor = os.open(model.path, os.O_RDONLY | os.O_CLOEXEC)
-    buffer = FramedBuffer(window.share)
-    try:
-        while offset < model.size:
-            if len(buffer.payload) != window.share:
-                buffer = FramedBuffer(window.share)
-            count = _read_cached(descriptor, buffer, offset)
-            if count is None:
-                count = await asyncio.to_thread(os.preadv, descriptor, [buffer.payload], offset)
-            if not count:
-                msg = f"{model.path} became shorter while it was sent"
-                raise StorageError(msg, reason="INTERNAL")
-            yield buffer if count == len(buffer.payload) else bytes(buffer.payload[:count])
-            offset += count
-    finally:
-        os.close(descriptor)
-
-
-def _read_cached(descriptor: int, buffer: FramedBuffer, offset: int) -> int | None:
-    """Read what is in memory and return how much; None if the disk must be waited for."""
-    if _NOWAIT is None:
-        return None
-    try:
-        return os.preadv(descriptor, [buffer.payload], offset, _NOWAIT)
-    except OSError as error:
-        if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP}:
-            return None
-        raise

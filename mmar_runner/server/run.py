@@ -92,7 +92,7 @@ class _Run:
         async with AsyncExitStack() as stack:
             await parts.events.start()
             stack.push_async_callback(parts.close)
-            server = build_server(parts.servicer, parts.guard.gate)
+            server = build_server(parts.servicer, parts.guard.gate, discovery=parts.packages)
             stack.push_async_callback(server.stop, 0)
             address = bind(server, self._settings.listen, credentials=parts.guard.credentials)
             await server.start()

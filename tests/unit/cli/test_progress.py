@@ -77,7 +77,6 @@ SESSION = [
         Topic.UNREACHABLE,
         {"target": "127.0.0.1:8002", "since_seconds": 12.0, "message": "connection refused"},
     ),
-    Observation(Topic.PACKAGE_RECEIVED, {"mmar": "echo", "bytes": 4096, "seconds": 0.5}),
     Observation(Topic.REGISTERED, {"client": "site-1", "run_number": 2, "num_rounds": 10}),
     Observation(Topic.MODEL_RECEIVED, {"round": 3, "bytes": 2048, "seconds": 0.01}),
     Observation(Topic.TRAINING, {"round": 3}),
@@ -90,6 +89,7 @@ SESSION = [
         Topic.TASK_FAILED, {"round": 4, "reason": "CHILD_DIED", "message": "killed by SIGKILL"}
     ),
     Observation(Topic.REFUSED, {"round": 4, "reason": "ROUND", "message": "round 5 is open"}),
+    Observation(Topic.PACKAGE_RECEIVED, {"mmar": "echo", "bytes": 4096, "seconds": 0.5}),
 ]
 
 
