@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from mmar_runner.errors import KitError
+from mmar_runner.security.envelope import load_public_key
 from mmar_runner.storage.atomic import sync_folder, translated, write_all
 
 if TYPE_CHECKING:
@@ -110,6 +111,21 @@ def load_release_key(path: Path) -> ed25519.Ed25519PrivateKey:
     key = load_private_key(path)
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise _unusable(path, "is no Ed25519 key")
+    return key
+
+
+def load_tls_public(pem: bytes) -> ec.EllipticCurvePublicKey:
+    """Return the P-256 public key of a PEM text.
+
+    Raises:
+        KitError: It is none (KEY_FORMAT).
+    """
+    try:
+        key = load_public_key(pem)
+    except ValueError as error:
+        raise KitError(f"this is no public key: {error}", reason="KEY_FORMAT") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise KitError("this is no P-256 key", reason="KEY_FORMAT")
     return key
 
 

@@ -29,6 +29,7 @@ KIT_TYPE: Final = "application/vnd.mmar-runner.kit+json"
 SIGNATURE_FILE: Final = "signature.json"
 README_FILE: Final = "readme.txt"
 STATE_FOLDER: Final = "state"
+REQUEST_FILE: Final = "request.pem"
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _LOOKED_AT: Final = 64 * 1024
 _AGAIN: Final = "take the kit again as `mmar-runner provision` made it"

@@ -29,10 +29,10 @@ def project_faults(document: PolicyDocument) -> list[PolicyFault]:
     What does not even have the shape of a project is passed over: the schema speaks of it.
     """
     value = document.value if isinstance(document.value, dict) else {}
-    server = value.get("server") if isinstance(value.get("server"), dict) else {}
+    server = value.get("server")
     return [
         *_texts(document, value),
-        *_server(document, server),
+        *_server(document, server if isinstance(server, dict) else {}),
         *_names(document, value),
     ]
 
@@ -55,13 +55,13 @@ def name_fault(role: str, name: str) -> str | None:
         role: ``server``, ``client`` or ``admin``.
         name: The name, which also becomes a folder.
     """
+    if name.lower() in RESERVED and (role, name) != ("server", "server"):
+        return f"{name!r} cannot be the name of a {role}: it means something else."
     if role == "server":
         return None if is_host(name) else f"{name!r} is neither a host name nor an IP address."
     if role == "admin":
         sound = len(name) <= _EMAIL_LENGTH and _EMAIL.fullmatch(name)
         return None if sound else f"{name!r} is no e-mail address that can name a folder."
-    if name.lower() in RESERVED:
-        return f"{name!r} cannot be a client's name: it means something else."
     if not _CLIENT.fullmatch(name):
         return (
             f"{name!r} cannot be a client's name: a letter or digit begins it, letters, "

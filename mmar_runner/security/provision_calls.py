@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be asked of provisioning: make kits, request, sign, renew, revoke."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import CertificateError, UsageError
+from mmar_runner.security.authority import open_authority
+from mmar_runner.security.authority_state import Revoked
+from mmar_runner.security.certificates import certificate_fingerprint
+from mmar_runner.security.envelope import key_id, load_public_key
+from mmar_runner.security.keys import load_release_key, load_tls_key, public_pem
+from mmar_runner.security.kit_files import KIT_FILES, REQUEST_FILE, read_kit_file
+from mmar_runner.security.kit_writing import make_keys
+from mmar_runner.security.project_checks import name_fault
+from mmar_runner.security.project_file import load_project
+from mmar_runner.security.provisioning import (
+    DEFAULT_LIFE,
+    Outcome,
+    Provisioner,
+    unknown_participant,
+)
+from mmar_runner.security.requests import make_request, read_request
+from mmar_runner.storage.atomic import write_bytes_atomic
+
+if TYPE_CHECKING:
+    from mmar_runner.security.authority import Authority
+    from mmar_runner.security.identity import Identity
+    from mmar_runner.security.project_file import Participant, Project
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What a call did.
+
+    Attributes:
+        project: The project's name.
+        root_fingerprint: sha256 of the root's certificate (DER), hex: what participants
+            compare by telephone.
+        revocations: Version of the newest list of revocations.
+        outcomes: What became of every participant.
+        notes: What a person should know, in sentences.
+    """
+
+    project: str
+    root_fingerprint: str
+    revocations: int
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToRevoke:
+    """What is to count no more.
+
+    Attributes:
+        names: Participants, with everything that was issued to them.
+        key_ids: Release keys.
+        digests: MMARs.
+    """
+
+    names: tuple[str, ...] = ()
+    key_ids: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+
+def provision(
+    project_file: Path,
+    out: Path,
+    *,
+    now: datetime,
+    authorization: Path | None = None,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Write a start-up kit for everybody in a project; see `provisioning`.
+
+    Args:
+        project_file: ``project.yml``.
+        out: The folder of the kits.
+        now: The present time, with a time zone.
+        authorization: An ``authorization.json`` for all; without, one is generated, or
+            the one that was given before stays.
+        life: For how long new certificates hold.
+
+    Raises:
+        UsageError: The project file or the authorization file is wrong.
+        KitError: Something in the folder is not as it was left.
+        CertificateError: The root's time is over.
+        StorageError: The disk refuses.
+    """
+    with _opened(project_file, out, now, life) as (project, authority, provisioner):
+        if authorization is not None:
+            provisioner.give_authorization(authorization)
+        provisioner.enrol()
+        return _done(project, authority, provisioner)
+
+
+def request(identity: Identity, out: Path) -> Path:
+    """Make a participant's own keys and the request that goes to the authority.
+
+    Calling it again makes the same request for the same keys.
+
+    Args:
+        identity: Who asks.
+        out: The folder in which its kit's folder is made.
+
+    Returns:
+        The request; the kit that comes back is laid over the folder it is in.
+
+    Raises:
+        UsageError: The name cannot be a participant's.
+        KitError: A key that is there cannot be used.
+        StorageError: The disk refuses.
+    """
+    fault = name_fault(identity.role, identity.name)
+    if fault is None and not (identity.project.strip() and identity.project.isprintable()):
+        fault = f"{identity.project!r} cannot be a project's name."
+    if fault is not None:
+        raise UsageError(fault)
+    folder, files = out / identity.name, KIT_FILES[identity.role]
+    make_keys(folder, identity.role)
+    release = load_release_key(folder / files.release_key) if files.release_key else None
+    pem = make_request(identity, load_tls_key(folder / files.key), release)
+    write_bytes_atomic(folder / REQUEST_FILE, pem, durable=True)
+    return folder / REQUEST_FILE
+
+
+def sign_request(
+    project_file: Path,
+    request_file: Path,
+    out: Path,
+    *,
+    now: datetime,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Certify a participant's own keys and write its kit, without private keys.
+
+    Args:
+        project_file: ``project.yml``, which names the participant.
+        request_file: What the participant sent.
+        out: The folder of the kits.
+        now: The present time, with a time zone.
+        life: For how long the certificate holds.
+
+    Raises:
+        UsageError: The project does not name that participant.
+        CertificateError: The request is none (REQUEST_INVALID).
+        KitError: The participant is known by another key (KEY_CHANGED), or revoked.
+        StorageError: The disk refuses.
+    """
+    asked = read_request(read_kit_file(request_file))
+    release = public_pem(asked.release_key) if asked.release_key else None
+    with _opened(project_file, out, now, life) as (project, authority, provisioner):
+        participant = _named(project, asked.identity, request_file)
+        provisioner.accept(participant, public_pem(asked.tls_key), release)
+        return _done(project, authority, provisioner, also=(participant.name,))
+
+
+def renew(
+    project_file: Path,
+    out: Path,
+    names: tuple[str, ...] = (),
+    *,
+    now: datetime,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Issue new certificates for the same keys; nobody named means everybody.
+
+    Raises:
+        UsageError: Somebody is not in the project, or has no certificate yet.
+        KitError: Somebody was revoked (REVOKED).
+        StorageError: The disk refuses.
+    """
+    with _opened(project_file, out, now, life) as (project, authority, provisioner):
+        provisioner.renew(names)
+        return _done(project, authority, provisioner, also=names)
+
+
+def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> Provisioned:
+    """Revoke participants, release keys and MMARs, and hand the new list to every kit.
+
+    Raises:
+        UsageError: Nothing is named, nobody is called that, or an id is none.
+        StorageError: The disk refuses.
+    """
+    if not (what.names or what.key_ids or what.digests):
+        raise UsageError("nothing is named that could be revoked")
+    for text in (*what.key_ids, *what.digests):
+        if not _DIGEST.fullmatch(text):
+            msg = f"{text!r} is no id of a key and no digest: these have 64 hexadecimal digits"
+            raise UsageError(msg)
+    with _opened(project_file, out, now, DEFAULT_LIFE) as (project, authority, provisioner):
+        authority.revoke(_everything(authority, what), what.names)
+        return _done(project, authority, provisioner)
+
+
+@contextmanager
+def _opened(
+    project_file: Path, out: Path, now: datetime, life: timedelta
+) -> Iterator[tuple[Project, Authority, Provisioner]]:
+    project = load_project(project_file)
+    with open_authority(out, project.name, now) as authority:
+        yield project, authority, Provisioner(project, authority, out, life)
+
+
+def _done(
+    project: Project,
+    authority: Authority,
+    provisioner: Provisioner,
+    also: tuple[str, ...] = (),
+) -> Provisioned:
+    outcomes = provisioner.write(also=also)
+    return Provisioned(
+        project=project.name,
+        root_fingerprint=certificate_fingerprint(authority.root_pem),
+        revocations=authority.state.revoked.version,
+        outcomes=outcomes,
+        notes=provisioner.notes(),
+    )
+
+
+def _named(project: Project, identity: Identity, request_file: Path) -> Participant:
+    if identity.project != project.name:
+        raise CertificateError(
+            f"{request_file} asks for the project {identity.project!r}, not {project.name!r}",
+            reason="REQUEST_INVALID",
+        )
+    for participant in project.participants:
+        if participant.identity == identity:
+            return participant
+    raise UsageError(
+        f"the project {project.name!r} has no {identity.role} {identity.name!r}",
+        hint="enter it in the project file first",
+        reason="NOT_FOUND",
+    )
+
+
+def _everything(authority: Authority, what: ToRevoke) -> Revoked:
+    """Return every certificate and release key of the named, and what is named itself."""
+    serials: list[str] = []
+    key_ids = list(what.key_ids)
+    for name in what.names:
+        known = authority.state.known.get(name)
+        if known is None:
+            raise unknown_participant(name, authority.state.known)
+        serials += [issued.serial for issued in known.certificates]
+        if known.release_key is not None:
+            key_ids.append(key_id(load_public_key(known.release_key.encode())))
+    return Revoked(0, tuple(serials), tuple(key_ids), what.digests)
