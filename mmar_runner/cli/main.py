@@ -39,14 +39,20 @@ _COMMANDS: Final = {
     "plugins": LazyCommand(
         "mmar_runner.cli.plugins", "List, show and diagnose installed components."
     ),
+    "sign-mmar": LazyCommand(
+        "mmar_runner.cli.sign_mmar", "Sign an MMAR as an administrator of a project."
+    ),
+    "verify-mmar": LazyCommand(
+        "mmar_runner.cli.verify_mmar", "Verify an MMAR as a site does before it runs."
+    ),
+    "provision": LazyCommand(
+        "mmar_runner.cli.provision", "Write certificates and start-up kits for a project."
+    ),
     "audit": LazyCommand("mmar_runner.cli.audit", "Verify and show audit logs."),
     "schema": LazyCommand("mmar_runner.cli.schema", "Print the JSON Schema of a file format."),
 }
 
 _LATER: Final = {
-    "provision": "will write certificates and start-up kits",
-    "sign-mmar": "will sign an MMAR",
-    "verify-mmar": "will verify an MMAR's signatures",
     "policy": "will explain which rule of a site's policy decides",
     "admin": "will be the administrator's console",
     "report": "will make a page of a run, with plots",

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarError, SignatureError
+from mmar_runner.errors import MmarError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.mmar.manifest import list_files
+from mmar_runner.mmar.manifest import list_files, read_signature
 from mmar_runner.mmar.validation import validate
 from mmar_runner.security.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.listing import SIGNATURE_FILE
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 #: How the project's authorization calls the server's own site.
 SERVER_SITE = "server"
-#: Bytes of the largest signature file that is read.
-SIGNATURE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,9 @@ def examine(
         origin=origin,
         versions=rules.versions.known(),
     )
-    signatures = check_signatures(validation.listing, _signature(root), context)
+    signatures = check_signatures(
+        validation.listing, read_signature(open_folder(root, Findings())), context
+    )
     request = MmarRequest(
         action, signatures.owners, rules.site, origin, validation.facts, signatures.steps
     )
@@ -217,15 +217,6 @@ def decide_for_sites(admission: Admission, authorization: Authorization) -> dict
 
 def _digest(copied: Path) -> str:
     return list_files(open_folder(copied, Findings())).digest
-
-
-def _signature(root: Path) -> bytes | None:
-    folder = open_folder(root, Findings())
-    try:
-        return folder.signature(SIGNATURE_BYTES)
-    except (OSError, ValueError) as error:
-        msg = f"{root / SIGNATURE_FILE} cannot be read: {error}"
-        raise SignatureError(msg, reason="FORMAT") from error
 
 
 def _copy(source: Path, store: MmarStore) -> Path:

@@ -12,8 +12,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.errors import SignatureError
 from mmar_runner.mmar.byoc import kind_of
-from mmar_runner.security.listing import FileListing, ListedFile
+from mmar_runner.security.envelope import MAX_ENVELOPE_BYTES
+from mmar_runner.security.listing import SIGNATURE_FILE, FileListing, ListedFile
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.folder import MmarFolder
@@ -37,6 +39,20 @@ def list_files(folder: MmarFolder) -> FileListing:
     listed = tuple(entry for entry in entries if isinstance(entry, ListedFile))
     unread = tuple(entry for entry in entries if isinstance(entry, str))
     return FileListing(folder.root.name, listed, (*folder.unlisted, *unread))
+
+
+def read_signature(folder: MmarFolder) -> bytes | None:
+    """Return the bytes of the root's signature file; None if there is none.
+
+    Raises:
+        SignatureError: FORMAT, it cannot be read, or is larger than is read.
+    """
+    try:
+        return folder.signature(MAX_ENVELOPE_BYTES)
+    except (OSError, ValueError) as error:
+        message = f"{folder.root / SIGNATURE_FILE} cannot be read: {error}"
+        hint = "remove it, and have the MMAR signed again"
+        raise SignatureError(message, hint=hint, reason="FORMAT") from error
 
 
 def _entry(folder: MmarFolder, file: str) -> ListedFile | str:

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A decision on the screen and as JSON: every rule, where it stands, what would mend it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmar_runner.security.decision import Decision, Place
+
+
+def decision_lines(decision: Decision) -> Iterator[str]:
+    """Yield every rule's answer as lines for a person."""
+    for step in decision.steps:
+        word = "yes" if step.accepted else "NO "
+        reason = "" if step.accepted else f"{step.reason}: "
+        yield f"  {word} {step.rule}: {reason}{step.message}"
+        for what, place in (("policy", step.policy), ("in the MMAR", step.subject)):
+            if place is not None and not step.accepted:
+                yield f"      {what}: {place}"
+        if step.hint and not step.accepted:
+            yield f"      mend: {step.hint}"
+
+
+def steps_json(decision: Decision) -> list[dict[str, Any]]:
+    """Return every rule's answer as a JSON value."""
+    return [
+        {
+            "rule": step.rule,
+            "accepted": step.accepted,
+            "reason": step.reason,
+            "message": step.message,
+            "policy": _place(step.policy),
+            "subject": _place(step.subject),
+            "hint": step.hint,
+        }
+        for step in decision.steps
+    ]
+
+
+def _place(place: Place | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "pointer": place.pointer,
+    }

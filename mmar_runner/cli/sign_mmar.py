@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``sign-mmar``: an administrator answers for every file of an MMAR."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from mmar_runner.cli.kits import open_kit
+from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.documents.words import did_you_mean
+from mmar_runner.errors import UsageError
+from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.folder import open_folder
+from mmar_runner.mmar.manifest import list_files, read_signature
+from mmar_runner.security.identity import Role
+from mmar_runner.security.listing import SIGNATURE_FILE
+from mmar_runner.storage.atomic import write_bytes_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mmar_runner.security.kit import StartupKit
+    from mmar_runner.security.signing import Signed, Signer
+
+_MOST_DAYS: Final = 3650
+
+
+@click.command("sign-mmar")
+@click.argument("mmar", type=click.Path(path_type=Path))
+@click.option(
+    "--kit",
+    "kit_folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The start-up kit of an administrator.",
+)
+@click.option(
+    "--mmar-version",
+    "version",
+    type=click.IntRange(1, 2**53 - 1),
+    metavar="N",
+    help="The MMAR's version; sites never go back to a lower one.  [default: one more than in "
+    "the present signature, else 1]",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, _MOST_DAYS),
+    metavar="N",
+    help="For how many days sites accept it.  [default: 365]",
+)
+@click.option(
+    "--audience",
+    multiple=True,
+    metavar="SITE",
+    help="A site that it is meant for; repeatable.  [default: every site]",
+)
+@json_option
+def command(
+    mmar: Path,
+    kit_folder: Path,
+    version: int | None,
+    days: int | None,
+    audience: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Sign an MMAR: write signature.json over every file of the folder.
+
+    If another administrator signed the same files, and neither version, days nor audience
+    is given, the signature is added to theirs.
+    """
+    # Deferred: signing needs cryptography, which `--help` does without.
+    from mmar_runner.security.signing import Terms, sign_listing  # noqa: PLC0415
+
+    kit = open_kit(kit_folder, Role.ADMIN)
+    signer = _signer(kit)
+    _require_sites(audience, kit)
+    folder = open_folder(mmar, Findings())
+    terms = Terms(version, days, audience)
+    present = read_signature(folder)
+    signed = sign_listing(list_files(folder), present, signer, terms, now=datetime.now(UTC))
+    write_bytes_atomic(folder.root / SIGNATURE_FILE, signed.envelope.to_json(), durable=True)
+    if as_json:
+        echo_json(_as_json(mmar, signed))
+    else:
+        click.echo("\n".join(_sentences(mmar, signed)))
+
+
+def _signer(kit: StartupKit) -> Signer:
+    from mmar_runner.security.keys import load_release_key  # noqa: PLC0415 - as above
+    from mmar_runner.security.kit_files import KIT_FILES  # noqa: PLC0415
+    from mmar_runner.security.signing import Signer  # noqa: PLC0415
+
+    file = kit.release_key_file or kit.folder / str(KIT_FILES[Role.ADMIN].release_key)
+    return Signer(load_release_key(file), kit.trust_root, kit.revocation_memory().current)
+
+
+def _require_sites(audience: Iterable[str], kit: StartupKit) -> None:
+    """Refuse the name of a site that the project does not have.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    from mmar_runner.security.authorization_file import load_authorization  # noqa: PLC0415
+
+    sites = load_authorization(kit.authorization).sites
+    for site in audience:
+        if site not in sites:
+            hint = did_you_mean(site, sites) or f"Its sites are {', '.join(sorted(sites))}."
+            raise UsageError(f"the project has no site {site!r}", hint=hint)
+
+
+def _sentences(mmar: Path, signed: Signed) -> list[str]:
+    manifest = signed.manifest
+    code = "brings code" if manifest.byoc else "brings no code"
+    done = "Added a signature to" if signed.added else "Signed"
+    sites = "every site" if manifest.meant_for("*") else ", ".join(manifest.audience)
+    return [
+        f"{done} {mmar}: {manifest.name}, version {manifest.version}, {code}",
+        f"  digest    {manifest.digest}",
+        f"  files     {len(manifest.files)}",
+        f"  signed by {', '.join(signed.signers)}",
+        f"  for       {sites}, until {manifest.expires:%Y-%m-%d}",
+    ]
+
+
+def _as_json(mmar: Path, signed: Signed) -> dict[str, object]:
+    manifest = signed.manifest
+    return {
+        "mmar": str(mmar),
+        "project": manifest.project,
+        "name": manifest.name,
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "byoc": manifest.byoc,
+        "files": len(manifest.files),
+        "signers": list(signed.signers),
+        "audience": list(manifest.audience),
+        "expires": manifest.expires.isoformat(),
+        "added": signed.added,
+    }
