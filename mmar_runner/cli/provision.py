@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``provision``: certificates and start-up kits for everybody in a project."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.tables import table
+
+if TYPE_CHECKING:
+    from mmar_runner.security.provision_calls import Provisioned
+
+_FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
+_DEFAULT_DAYS: Final = 365
+#: More than this outlives the root; less than a second is none.
+_DAYS: Final = click.FloatRange(min=1e-5, max=3650)
+
+_project = click.argument("project_file", metavar="PROJECT.yml", type=_FILE)
+_out = click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder of the kits; the authority's own folder lies in it too.",
+)
+_days = click.option(
+    "--days",
+    type=_DAYS,
+    default=_DEFAULT_DAYS,
+    show_default=True,
+    help="For how long new certificates hold; 0.5 is half a day.",
+)
+
+
+class _DefaultsToMake(click.Group):
+    """Takes ``provision PROJECT.yml`` for ``provision make PROJECT.yml``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``make`` where the name of a subcommand would stand."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("provision", cls=_DefaultsToMake)
+def command() -> None:
+    """Write certificates and start-up kits; PROJECT.yml alone means `make PROJECT.yml`."""
+
+
+@command.command("make")
+@_project
+@_out
+@click.option(
+    "--authorization",
+    type=_FILE,
+    help="Who may do what; without it one is generated, or the one given before stays.",
+)
+@_days
+@json_option
+def make(
+    project_file: Path, out: Path, authorization: Path | None, days: float, as_json: bool
+) -> None:
+    """Write a start-up kit for everybody in PROJECT.yml.
+
+    Calling it again adds who is new and changes nobody's key or certificate.
+    """
+    # Deferred, here and below: cryptography is for those who use it.
+    from mmar_runner.security.provision_calls import provision  # noqa: PLC0415
+
+    done = provision(
+        project_file, out, now=_now(), authorization=authorization, life=timedelta(days=days)
+    )
+    _report(done, as_json=as_json)
+
+
+@command.command("request")
+@click.option("--project", required=True, metavar="NAME", help="The project's name.")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["server", "client", "admin"]),
+    help="What the participant is.",
+)
+@click.option(
+    "--name",
+    required=True,
+    metavar="NAME",
+    help="Its host name (server), name (client) or e-mail address (admin).",
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder in which DIR/NAME is made.",
+)
+@json_option
+def request(project: str, role: str, name: str, out: Path, as_json: bool) -> None:
+    """Make a participant's own keys, and the request that goes to the authority.
+
+    The private keys never leave DIR/NAME. What `provision sign` makes of the request is
+    laid over that folder.
+    """
+    from mmar_runner.security.identity import Identity, Role  # noqa: PLC0415
+    from mmar_runner.security.provision_calls import request as make_request  # noqa: PLC0415
+
+    path = make_request(Identity(project, Role(role), name), out)
+    if as_json:
+        echo_json({"request": str(path), "folder": str(path.parent)})
+        return
+    click.echo(f"{path}\n\nSend this file to the project's authority, and no other.")
+
+
+@command.command("sign")
+@_project
+@click.argument("request_file", metavar="REQUEST", type=_FILE)
+@_out
+@_days
+@json_option
+def sign(project_file: Path, request_file: Path, out: Path, days: float, as_json: bool) -> None:
+    """Certify the keys of a REQUEST; the kit holds no private key."""
+    from mmar_runner.security.provision_calls import sign_request  # noqa: PLC0415
+
+    done = sign_request(project_file, request_file, out, now=_now(), life=timedelta(days=days))
+    _report(done, as_json=as_json)
+
+
+@command.command("renew")
+@_project
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@_out
+@_days
+@json_option
+def renew(
+    project_file: Path, names: tuple[str, ...], out: Path, days: float, as_json: bool
+) -> None:
+    """Issue new certificates for the same keys, for each NAME or for everybody."""
+    from mmar_runner.security.provision_calls import renew as renew_them  # noqa: PLC0415
+
+    done = renew_them(project_file, out, names, now=_now(), life=timedelta(days=days))
+    _report(done, as_json=as_json)
+
+
+@command.command("revoke")
+@_project
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@_out
+@click.option("--key", "key_ids", multiple=True, metavar="ID", help="A release key; repeatable.")
+@click.option("--digest", "digests", multiple=True, metavar="D", help="An MMAR; repeatable.")
+@json_option
+def revoke(
+    project_file: Path,
+    names: tuple[str, ...],
+    out: Path,
+    key_ids: tuple[str, ...],
+    digests: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Revoke what was issued to each NAME, release keys, or MMARs.
+
+    The new list goes into every kit under --out. A running server takes it from its kit,
+    and hands it to the clients with their next heartbeat.
+    """
+    from mmar_runner.security.provision_calls import ToRevoke  # noqa: PLC0415
+    from mmar_runner.security.provision_calls import revoke as revoke_them  # noqa: PLC0415
+
+    done = revoke_them(project_file, out, ToRevoke(names, key_ids, digests), now=_now())
+    _report(done, as_json=as_json)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _report(done: Provisioned, *, as_json: bool) -> None:
+    if as_json:
+        outcomes = [{**asdict(o), "folder": str(o.folder)} for o in done.outcomes]
+        echo_json({**asdict(done), "outcomes": outcomes})
+        return
+    rows = [
+        (o.role, o.name, o.org, o.change, o.not_after or "", str(o.folder)) for o in done.outcomes
+    ]
+    click.echo(table(("ROLE", "NAME", "ORG", "KIT", "VALID UNTIL", "FOLDER"), rows))
+    click.echo(f"\nroot certificate, sha256: {done.root_fingerprint}")
+    click.echo(f"list of revocations: version {done.revocations}")
+    for note in done.notes:
+        click.echo(f"note: {note}", err=True)
