@@ -20,10 +20,10 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
 PYTEST ?= -n 2
 
-.PHONY: help venv demo test lint format types imports protos bench check wheels clean
+.PHONY: help venv demo test lint format types imports protos bench bench-trust check wheels clean
 
 help: ## List the goals
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 venv: $(STAMP) ## Make .venv with the core, the bundled plugins and the tools
 
@@ -61,6 +61,9 @@ protos: $(STAMP) ## Generate the protocol's modules again; fail if they differed
 
 bench: $(STAMP) ## Measure the program against its floor: one JSON object a line
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
+
+bench-trust: $(STAMP) ## Measure what signing and verifying an MMAR cost beside plain hashing
+	@$(BIN)/python benchmarks/trust.py $(TRUST)
 
 check: lint types imports protos test ## Everything that CI checks
 

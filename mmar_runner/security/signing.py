@@ -173,7 +173,7 @@ def _earlier(present: bytes | None, signer: Signer, terms: Terms) -> _Earlier | 
     except (SignatureError, ValueError):
         manifest = None
     if manifest is not None:
-        return _Earlier(envelope, manifest, ids)
+        return _Earlier(_only_good(envelope, signer), manifest, ids)
     if terms.version is not None:
         return None
     message = "the MMAR has a signature file that nobody known signed: its version is not believed"
@@ -185,6 +185,13 @@ def _good(envelope: Envelope, signer: Signer) -> frozenset[str]:
     """Return the ids of known keys, not revoked, that signed."""
     ids = verify(envelope, MMAR_TYPE, [key.load() for key in signer.trust_root.release_keys])
     return frozenset(i for i in ids if not signer.revocations.revokes_key(i))
+
+
+def _only_good(envelope: Envelope, signer: Signer) -> Envelope:
+    """Leave out what no known key made, so that nobody fills the envelope with nothing."""
+    kind, payload = envelope.payload_type, envelope.payload
+    good = (s for s in envelope.signatures if _good(Envelope(kind, payload, (s,)), signer))
+    return Envelope(kind, payload, tuple(good))
 
 
 def _owners(envelope: Envelope, signer: Signer) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mmar_runner.errors import SignatureError
-from mmar_runner.security.envelope import key_id
+from mmar_runner.security.envelope import Signature, key_id
 from mmar_runner.security.listing import FileKind, FileListing, ListedFile
 from mmar_runner.security.revocation import RevocationList
 from mmar_runner.security.signing import Signer, Terms, sign_listing
@@ -72,6 +72,19 @@ def test_another_administrator_adds_a_signature_to_the_same_manifest():
     assert both.added
     assert both.manifest == first.manifest
     assert both.signers == ("ada@x.org", "bob@x.org")
+
+
+def test_what_no_known_key_made_is_left_out_of_a_common_envelope():
+    first = signed(ADA)
+    good = first.envelope.signatures[0]
+    full = (*(Signature("x" * 64, bytes([n]) * 64) for n in range(15)), good)
+    crowded = replace(first, envelope=replace(first.envelope, signatures=full))
+
+    both = signed(BOB, crowded)
+
+    assert both.signers == ("ada@x.org", "bob@x.org")
+    assert both.envelope.signatures[0] == good
+    assert len(both.envelope.signatures) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What trust costs: signing and verifying beside hashing the same files, in one run.
+
+Each figure is the wall time of a whole process, its start included. Before each, the
+MMAR's files are dropped from the page cache, as far as the system does so when asked, and
+program and floor take turns. ``ratio`` is ours over the floor: a bare loop that hashes the
+same files one after the other. One JSON object a case and line; times in seconds, medians.
+
+    make bench-trust TRUST="--files 50 --megabytes 50"
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_ADMIN: Final = "lead@example.org"
+_SITE: Final = "site-1"
+_PROJECT: Final = f"""\
+name: benchmark
+config_folder: config
+server:
+  org: example
+  cn: localhost
+  fed_learn_port: 8002
+  admin_port: 8003
+  min_num_clients: 1
+  max_num_clients: 10
+fl_clients:
+  - org: example
+    client_name: {_SITE}
+admin_clients:
+  - org: example
+    email: {_ADMIN}
+"""
+_FLOOR: Final = """
+import hashlib, os, sys
+for folder, _, names in os.walk(sys.argv[1]):
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as file:
+            hashlib.file_digest(file, "sha256").hexdigest()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is measured with.
+
+    Attributes:
+        mmar: An MMAR of the asked size.
+        kits: The start-up kits of a project.
+    """
+
+    mmar: Path
+    kits: Path
+
+    def sign(self) -> list[str]:
+        """Return the call that signs it."""
+        return [*_program("sign-mmar"), str(self.mmar), "--kit", str(self.kits / _ADMIN)]
+
+    def verify(self) -> list[str]:
+        """Return the call that verifies it as a site does."""
+        call = [*_program("verify-mmar"), str(self.mmar), "--kit", str(self.kits / _SITE)]
+        return [*call, "--delivered"]
+
+    def floor(self) -> list[str]:
+        """Return the call that only hashes its files."""
+        return [sys.executable, "-c", _FLOOR, str(self.mmar)]
+
+
+_CASES: Final[dict[str, Callable[[Job], list[str]]]] = {"sign": Job.sign, "verify": Job.verify}
+
+
+def main() -> None:
+    """Measure the asked cases."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--case", action="append", choices=list(_CASES), help="only this case")
+    parser.add_argument("--files", type=int, default=200, help="files of the MMAR")
+    parser.add_argument("--megabytes", type=int, default=200, help="their size together")
+    parser.add_argument("--repeats", type=int, default=5, help="how often each is measured")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-trust-") as folder:
+        job = _prepare(Path(folder), options.files, options.megabytes * 1_000_000)
+        _seconds(job, job.sign())  # what is verified is signed
+        for case in options.case or _CASES:
+            line = _measure(job, _CASES[case](job), options.repeats)
+            size = {"files": options.files, "megabytes": options.megabytes}
+            print(json.dumps({"case": case, **size, **line}), flush=True)
+
+
+def _measure(job: Job, call: list[str], repeats: int) -> dict[str, float]:
+    ours, floors = [], []
+    for _ in range(repeats):
+        floors.append(_seconds(job, job.floor()))
+        ours.append(_seconds(job, call))
+    ours_s, floor_s = statistics.median(ours), statistics.median(floors)
+    return {
+        "ours_s": round(ours_s, 3),
+        "ours_slowest_s": round(max(ours), 3),
+        "floor_s": round(floor_s, 3),
+        "ratio": round(ours_s / floor_s, 3),
+    }
+
+
+def _seconds(job: Job, call: list[str]) -> float:
+    _forget(job.mmar)
+    started = time.perf_counter()
+    subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def _forget(folder: Path) -> None:
+    """Have the system drop a folder's files from its page cache."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fdatasync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
+
+def _prepare(folder: Path, files: int, size: int) -> Job:
+    """Make a project's kits and an MMAR of so many files and bytes."""
+    job = Job(folder / "job", folder / "kits")
+    shutil.copytree(
+        _ROOT / "mmars" / "echo", job.mmar, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    present = sum(1 for path in job.mmar.rglob("*") if path.is_file())
+    models, chance = job.mmar / "models", random.Random(0)
+    models.mkdir()
+    for index in range(max(1, files - present)):
+        content = chance.randbytes(size // max(1, files - present))
+        (models / f"part_{index:05d}.safetensors").write_bytes(content)
+    project = folder / "project.yml"
+    project.write_text(_PROJECT)
+    call = [*_program("provision"), str(project), "--out", str(job.kits)]
+    subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
+    return job
+
+
+def _program(command: str) -> list[str]:
+    return [sys.executable, "-m", "mmar_runner", command]
+
+
+if __name__ == "__main__":
+    main()
