@@ -1,60 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a site's policy refuses of an MMAR, as findings."""
+"""What a site's policy refuses of an MMAR, as findings.
+
+The rules are those by which a site decides before anything runs; here they only become
+findings. What the project's authorization says depends on users, and is not asked here.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.security.site_rules import site_steps
 
 if TYPE_CHECKING:
+    from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.look import Look
+    from mmar_runner.security.decision import Step
+    from mmar_runner.security.mmar_facts import MmarFacts
     from mmar_runner.security.site_policy import SitePolicy
 
+#: The code of a refusal, by its reason.
+_CODES: Final = {
+    "COMPONENT_NOT_ALLOWED": "MMAR701",
+    "BYOC_NOT_ALLOWED": "MMAR702",
+    "DIGEST_NOT_ACCEPTED": "MMAR703",
+    "DATALIST_NOT_ALLOWED": "MMAR705",
+    "PATH_ARGUMENT": "MMAR706",
+    "DIGEST_BLOCKED": "MMAR707",
+}
+#: Errors that say of a class path already that it leads nowhere.
+_NOWHERE: Final = frozenset({"MMAR502", "MMAR503", "MMAR508", "MMAR509"})
 
-def check_policy(look: Look, policy: SitePolicy, *, digest: str, custom_datalist: bool) -> None:
-    """Say everything that a policy refuses."""
-    _paths(look, policy)
-    _code(look, policy, digest)
-    _filters(look, policy)
+
+def check_policy(
+    look: Look, policy: SitePolicy, facts: MmarFacts, catalog: ComponentCatalog
+) -> None:
+    """Say everything that a policy refuses.
+
+    Args:
+        look: The MMAR, and where findings go.
+        policy: The site's policy.
+        facts: What the MMAR is.
+        catalog: What is installed, for the site's own filters.
+    """
+    said = {(f.file, f.pointer) for code in _NOWHERE for f in look.findings.with_code(code)}
+    for step in site_steps(facts, policy):
+        place = step.subject
+        if not step.accepted and (place is None or (place.file, place.pointer) not in said):
+            _report(look, step)
+    _filters(look, policy, catalog)
     _weights(look, policy)
-    if custom_datalist and not policy.allow_custom_datalist:
-        message = "The policy allows no data list in an MMAR."
-        look.findings.add("MMAR705", message, hint="Refer to the site's own list by a variable.")
 
 
-def _paths(look: Look, policy: SitePolicy) -> None:
-    for document, path, dotted in look.resolver.paths:
-        if not policy.allows_path(dotted):
-            message = f"The policy does not allow the class path '{dotted}'."
-            hint = "A site adds it to allowed_path_prefixes; or use a registered name."
-            look.findings.at(document, path, "MMAR701", message, hint=hint)
-
-
-def _code(look: Look, policy: SitePolicy, digest: str) -> None:
-    if not look.byoc.present or policy.byoc == "allow":
+def _report(look: Look, step: Step) -> None:
+    place, code = step.subject, _CODES[step.reason]
+    if place is None or code == "MMAR705":  # the list itself is a finding of its own
+        look.findings.add(code, step.message, hint=step.hint)
         return
-    first = look.byoc.code_files[0]
-    if policy.byoc == "refuse":
-        message, hint = "The policy allows no code in an MMAR.", "Have it installed as a plugin."
-        look.findings.add("MMAR702", message, file=first, hint=hint)
-    elif digest not in policy.accepted_digests:
-        message = f"The policy does not accept the digest {digest}."
-        hint = "A site that has reviewed the code adds it to accepted_digests."
-        look.findings.add("MMAR703", message, file=first, hint=hint)
+    position = (place.line, place.column)
+    look.findings.add(
+        code,
+        step.message,
+        file=place.file,
+        position=position,
+        pointer=place.pointer,
+        hint=step.hint,
+    )
 
 
-def _filters(look: Look, policy: SitePolicy) -> None:
-    if look.client is None:
+def _filters(look: Look, policy: SitePolicy, catalog: ComponentCatalog) -> None:
+    """The site runs its own filters itself, so nothing runs where one is not installed."""
+    if look.side == "server":
         return
-    for direction, names in policy.mandatory_filters.items():
-        slot = f"{direction}_filters"
-        declared = {part.name for part in look.client_parts.many(slot)}
-        for name in names:
-            if name not in declared:
-                message = f"The policy demands the filter '{name}' in {slot}."
-                path = (slot,) if slot in look.client.value else ()
-                look.findings.at(look.client, path, "MMAR704", message, hint=f"Add '{name}'.")
+    for way, named in policy.mandatory_filters.items():
+        for name in (str(one["name"]) for one in named):
+            if catalog.find(ComponentKind.FILTER, name) is None:
+                message = f"The policy's own {way} filter '{name}' is not installed."
+                hint = did_you_mean(name, catalog.names(ComponentKind.FILTER))
+                look.findings.add("MMAR704", message, hint=hint or "Install its plugin.")
 
 
 def _weights(look: Look, policy: SitePolicy) -> None:

@@ -113,6 +113,8 @@ CODES: dict[str, Code] = {
     "MMAR701": Code(_E, "The policy does not allow a class path"),
     "MMAR702": Code(_E, "The policy allows no code in MMARs"),
     "MMAR703": Code(_E, "The policy does not know this code"),
-    "MMAR704": Code(_E, "A mandatory filter is missing"),
+    "MMAR704": Code(_E, "A filter of the site's own is not installed"),
     "MMAR705": Code(_E, "The policy allows no data list in MMARs"),
+    "MMAR706": Code(_E, "An argument leads out of the MMAR"),
+    "MMAR707": Code(_E, "The policy blocks this MMAR"),
 }

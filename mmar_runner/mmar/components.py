@@ -63,7 +63,8 @@ class Resolver:
         self._catalog = catalog
         self._byoc = byoc
         self._findings = findings
-        #: Every class path that is named by ``path``, without the MMAR's own code.
+        #: Every class path that is named by ``path``, without the MMAR's own code and
+        #: older names of registered components; installed or not.
         self.paths: list[tuple[Document, JsonPath, str]] = []
 
     def resolve(self, document: Document, path: JsonPath, kind: ComponentKind) -> Resolved:
@@ -93,6 +94,10 @@ class Resolver:
         found = self._catalog.find(kind, name)
         known: Mapping[str, Any] = found.args_schema.get("properties", {}) if found else {}
         return known
+
+    def knows(self, dotted: str) -> bool:
+        """Return True if a text is a name, or an older name, of a registered component."""
+        return bool(self._catalog.kinds_of(dotted))
 
     # -- by name ---------------------------------------------------------------------
 
@@ -174,6 +179,7 @@ class Resolver:
         problem = self._byoc.problem(dotted)
         if problem is None:
             return self._own_code(document, path, kind, dotted, args)
+        self.paths.append((document, where, dotted))
         code, message, hint = problem
         others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
         if others:

@@ -20,6 +20,7 @@ from mmar_runner.mmar.checks_rounds import check_rounds
 from mmar_runner.mmar.checks_train import check_train
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import Resolver
+from mmar_runner.mmar.facts import gather_facts
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.logging_config import read_levels
@@ -28,6 +29,7 @@ from mmar_runner.mmar.manifest import list_files
 from mmar_runner.mmar.report import Report
 from mmar_runner.mmar.spec import MmarSpec
 from mmar_runner.mmar.variables import ANY_CLIENT
+from mmar_runner.security.mmar_facts import MmarFacts
 from mmar_runner.security.site_policy import load_policy
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class Validation:
     report: Report
     spec: MmarSpec | None
     _check: _Check
+
+    @property
+    def facts(self) -> MmarFacts:
+        """What a policy must know of the MMAR, as far as the asked side uses it."""
+        return self._check.facts
 
     @property
     def listing(self) -> FileListing:
@@ -128,6 +135,7 @@ class _Check:
         self.digest = self.listing.digest
         self._parsed = sources.parse_files(self._folder, self.findings)
         self._log_levels: Mapping[str, str] = {}
+        self.facts = MmarFacts(self._folder.root.name, self.digest)
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
@@ -145,8 +153,9 @@ class _Check:
             check_train(look)
             check_models(look)
         self.custom_datalist = check_files(look)
+        self.facts = gather_facts(look, self.digest)
         if policy is not None:
-            check_policy(look, policy, digest=self.digest, custom_datalist=self.custom_datalist)
+            check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
 
     def spec_for(self, client_name: str) -> MmarSpec | None:

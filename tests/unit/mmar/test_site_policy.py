@@ -56,16 +56,40 @@ def test_code_is_refused_allowed_or_accepted_by_digest(mmar, policy):
     assert errors(byoc="digest", accepted_digests=[digest]) == []
 
 
-def test_a_mandatory_filter_must_be_there_and_on(mmar, policy):
-    rules = policy(mandatory_filters={"outbound": ["Scale"], "inbound": ["Clip"]})
+def test_a_filter_of_the_sites_own_must_be_installed_and_need_not_be_declared(mmar, policy):
+    own = [{"name": "Scale", "args": {"factor": 1}}, "Pack"]
+    assert mmar.check(policy=policy(mandatory_filters={"outbound": own})).report.valid
 
-    finding = mmar.only(policy=rules)
-    assert (finding.code, finding.pointer) == ("MMAR704", "")
-    assert "'Clip' in inbound_filters" in finding.message
+    finding = mmar.only(policy=policy(mandatory_filters={"inbound": ["Packe"]}))
 
-    mmar.client["client"]["outbound_filters"][0]["disabled"] = True
-    pointers = [f.pointer for f in mmar.findings(policy=rules)]
-    assert pointers == ["", "/client/outbound_filters"]
+    assert (finding.code, finding.file) == ("MMAR704", "")
+    assert "inbound filter 'Packe'" in finding.message
+    assert "'Pack'" in finding.hint
+
+
+def test_a_server_needs_no_filter_of_a_site(mmar, policy):
+    rules = policy(mandatory_filters={"outbound": ["Nowhere"]})
+
+    assert mmar.check(policy=rules, side="server").report.valid
+
+
+def test_a_blocked_mmar_is_refused(mmar, policy):
+    digest = mmar.check().report.digest
+
+    finding = mmar.only(policy=policy(blocked_digests=[digest]))
+
+    assert (finding.code, finding.file) == ("MMAR707", "")
+
+
+def test_an_argument_that_leads_out_of_the_mmar_needs_a_data_folder(mmar, policy):
+    mmar.train["train"]["optimizer"]["args"]["cache"] = "{DATA_ROOT}/cache"
+
+    finding = mmar.only(policy=policy())
+
+    assert (finding.code, finding.file) == ("MMAR706", "config/environment.json")
+    assert finding.pointer == "/DATA_ROOT"
+    assert mmar.check(policy=policy(data_folders=["/data"])).report.valid
+    assert mmar.check(policy=policy(), settings={"DATA_ROOT": "/elsewhere"}).report.valid
 
 
 def test_an_own_data_list_needs_leave(mmar, policy):
