@@ -17,6 +17,7 @@ from mmar_runner.security.authority_state import Revoked
 from mmar_runner.security.certificates import certificate_fingerprint
 from mmar_runner.security.envelope import key_id, load_public_key
 from mmar_runner.security.keys import load_release_key, load_tls_key, public_pem
+from mmar_runner.security.kit_contents import site_policy
 from mmar_runner.security.kit_files import KIT_FILES, REQUEST_FILE, read_kit_file
 from mmar_runner.security.kit_writing import make_keys
 from mmar_runner.security.project_checks import name_fault
@@ -130,6 +131,8 @@ def request(identity: Identity, out: Path) -> Path:
     make_keys(folder, identity.role)
     release = load_release_key(folder / files.release_key) if files.release_key else None
     pem = make_request(identity, load_tls_key(folder / files.key), release)
+    if files.policy and not (folder / files.policy).exists():
+        write_bytes_atomic(folder / files.policy, site_policy(), durable=True)
     write_bytes_atomic(folder / REQUEST_FILE, pem, durable=True)
     return folder / REQUEST_FILE
 

@@ -270,10 +270,19 @@ class Provisioner:
                 REVOCATIONS_FILE: revocations,
                 README_FILE: kit_contents.readme(self._project, participant),
             },
-            once={files.policy: kit_contents.site_policy()} if files.policy else {},
+            once=self._policy(folder, known),
             root_key=self._authority.key,
             root_pem=self._authority.root_pem,
         )
+
+    def _policy(self, folder: Path, known: Known) -> dict[str, bytes]:
+        """Return the policy a site begins with; none for a kit that is laid over another.
+
+        There the site has a policy already, and files without a key must not replace it.
+        """
+        files = KIT_FILES[known.role]
+        whole = not known.requested and (folder / files.key).exists()
+        return {files.policy: kit_contents.site_policy()} if files.policy and whole else {}
 
     def _former(self, revocations: bytes) -> list[Outcome]:
         """Hand the list of revocations to those whom the project no longer names."""
