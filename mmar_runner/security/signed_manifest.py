@@ -8,6 +8,7 @@ the folder's own.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -123,6 +124,8 @@ def read_manifest(payload: bytes) -> SignedManifest:
         ValueError: It is none, or names a file twice.
     """
     value: dict[str, Any] = parse_checked(payload, "signed_manifest", limit=_LIMIT)
+    if any(type(number) is not int for number in _numbers(value)):
+        raise ValueError("has a number with a fraction")  # 1.0 is whole to a schema
     files = tuple(
         ListedFile(file["path"], file["size"], file["sha256"], FileKind(file["kind"]))
         for file in value["files"]
@@ -156,8 +159,16 @@ def differences(listing: FileListing, manifest: SignedManifest) -> Differences:
     )
 
 
+def _numbers(value: dict[str, Any]) -> Iterator[Any]:
+    yield value["version"]
+    yield from (file["size"] for file in value["files"])
+
+
 def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"has a time without a zone: {text!r}")
-    return time.astimezone(UTC)
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"has a time that is none: {text!r}") from error
+    raise ValueError(f"has a time without a zone: {text!r}")

@@ -107,6 +107,9 @@ def test_every_difference_is_named(files, expected):
         (lambda v: v.update(version=0), "/version"),
         (lambda v: v.update(version=True), "/version"),
         (lambda v: v.update(version=1.5), "/version"),
+        (lambda v: v.update(version=1.0), "fraction"),
+        (lambda v: v["files"][0].update(size=2.0), "fraction"),
+        (lambda v: v.update(expires="0001-01-01T00:00:00+23:00"), "0001"),
         (lambda v: v.update(audience=[]), "/audience"),
         (lambda v: v.update(more=1), "more"),
         (lambda v: v.pop("expires"), "expires"),
@@ -117,7 +120,8 @@ def test_every_difference_is_named(files, expected):
         (lambda v: v["files"][0].update(kind="other"), "/files/0/kind"),
     ],
     ids=[
-        *("type", "spec_version", "version_0", "version_true", "version_1.5", "nobody"),
+        *("type", "spec_version", "version_0", "version_true", "version_1.5", "version_1.0"),
+        *("size_2.0", "before_all_time", "nobody"),
         *("unknown", "no_expiry", "no_time", "no_zone", "file_twice", "size", "kind"),
     ],
 )
