@@ -161,8 +161,8 @@ def admit(
 ) -> Admission:
     """Copy an MMAR into the store, look at the copy, and decide.
 
-    A version is remembered only if the copy is accepted and free of errors. A copy that is
-    refused stays under its digest, where nothing runs it, for whoever wants to read it.
+    A version is remembered only if the copy is accepted and free of errors. Of a delivered
+    MMAR that is refused, no copy stays.
 
     Args:
         source: The MMAR's folder.
@@ -184,18 +184,24 @@ def admit(
     copied = _copy(source, store)
     # A copy gets its name only now: what is looked at next is what would run.
     root = store.keep(copied, _digest(copied))
-    found = examine(
-        root,
-        catalog,
-        rules,
-        side=side,
-        action=action,
-        origin=origin,
-        now=now,
-        settings=settings,
-    )
+    accepted = False
+    try:
+        found = examine(
+            root,
+            catalog,
+            rules,
+            side=side,
+            action=action,
+            origin=origin,
+            now=now,
+            settings=settings,
+        )
+        accepted = found.decision.accepted and found.validation.report.valid
+    finally:
+        if origin == "delivered" and not accepted:
+            store.remove(root)
     manifest = found.signatures.manifest
-    if found.decision.accepted and found.validation.report.valid and manifest is not None:
+    if accepted and manifest is not None:
         rules.versions.remember(manifest.project, manifest.name, manifest.version)
     return Admission(root, found.validation, found.decision, found.signatures.owners)
 

@@ -3,32 +3,41 @@
 
 A copy is made first and looked at afterwards, so that nothing can change between check
 and use. It gets its name only when its digest is known, by a rename: what lies under a
-digest is whole, or not there.
+digest is whole, or not there. What lies there already is compared byte by byte with the
+copy at hand, and replaced if it is not the same, so a copy that was torn by a crash or
+altered by somebody is never used.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from mmar_runner.errors import StorageError
 from mmar_runner.storage.atomic import storage_error, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _STAGING: Final = ".staging-"
 _FOLDER_MODE: Final = 0o555
 _FILE_MODE: Final = 0o444
 _BLOCK_BYTES: Final = 1 << 26
+_COMPARED_BYTES: Final = 1 << 20
+_THREADS: Final = 4
 
 
 class MmarStore:
     """The MMARs that were accepted, or are being looked at, at one place.
+
+    Several processes may use one store at once.
 
     Args:
         folder: Where they lie; made if it is not there.
@@ -36,6 +45,7 @@ class MmarStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._held: dict[Path, int] = {}
 
     def stage(self, name: str, files: Mapping[str, Callable[[], BinaryIO]]) -> Path:
         """Copy files to a place of their own, which has no digest yet.
@@ -52,11 +62,14 @@ class MmarStore:
         """
         with translated(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            staged = self._folder / f"{_STAGING}{secrets.token_hex(8)}" / name
-            staged.mkdir(parents=True)
+            staged = self._new_staging() / name
+            staged.mkdir()
         try:
-            for path, opener in files.items():
-                _copy(opener, staged / path)
+            for folder in sorted({(staged / path).parent for path in files}):
+                folder.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor(_THREADS, "copy") as pool:
+                for _ in pool.map(lambda path: _copy(files[path], staged / path), files):
+                    pass
             _close_folders(staged)
         except OSError as error:
             self.discard(staged)
@@ -64,34 +77,78 @@ class MmarStore:
         return staged
 
     def keep(self, staged: Path, digest: str) -> Path:
-        """Give a copy its digest's name; what had it before is replaced.
+        """Give a copy its digest's name, and return where it lies.
+
+        If the same copy lies there already, that one is returned.
 
         Raises:
             StorageError: It cannot be renamed.
         """
         final = self._folder / digest / staged.name
-        with translated(final):
+        with self._locked(), translated(final):
             final.parent.mkdir(exist_ok=True)
-            if final.exists():
-                # Not looked at, but replaced: the copy at hand is known to be right.
-                final.rename(staged.parent / "replaced")
-            staged.rename(final)
-            final.chmod(_FOLDER_MODE)
-        _remove(staged.parent)
+            if not _same(final, staged):
+                if os.path.lexists(final):
+                    _set_aside(final, staged.parent / ".replaced")
+                staged.rename(final)
+                final.chmod(_FOLDER_MODE)
+        self.discard(staged)
         return final
 
+    def remove(self, root: Path) -> None:
+        """Delete a copy that has a digest's name.
+
+        Raises:
+            StorageError: It cannot be deleted.
+        """
+        with translated(root):
+            staging = self._new_staging()
+        with self._locked(), translated(root):
+            _set_aside(root, staging / root.name)
+            if not any(root.parent.iterdir()):
+                root.parent.rmdir()
+        self._release(staging)
+
     def discard(self, staged: Path) -> None:
-        """Delete a copy that did not pass."""
-        _remove(staged.parent)
+        """Delete a copy that has no digest's name."""
+        self._release(staged.parent)
 
     def sweep(self) -> None:
         """Delete what an earlier process was in the middle of."""
-        for left in self._folder.glob(f"{_STAGING}*"):
-            _remove(left)
+        if not self._folder.is_dir():
+            return
+        with self._locked():
+            for left in self._folder.glob(f"{_STAGING}*"):
+                descriptor = _try_lock(left)
+                if descriptor is not None:
+                    _remove(left)
+                    os.close(descriptor)
+
+    def _new_staging(self) -> Path:
+        """Make a folder that `sweep` leaves alone for as long as this process lives."""
+        staging = self._folder / f"{_STAGING}{secrets.token_hex(8)}"
+        with self._locked():
+            staging.mkdir(mode=0o700)
+            self._held[staging] = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._held[staging], fcntl.LOCK_EX)
+        return staging
+
+    def _release(self, staging: Path) -> None:
+        _remove(staging)
+        os.close(self._held.pop(staging))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self._folder / ".lock", flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 def _copy(opener: Callable[[], BinaryIO], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     with opener() as source, target.open("xb") as copy:
         if not _copied_by_kernel(source, copy):
             shutil.copyfileobj(source, copy, 1 << 20)
@@ -115,6 +172,59 @@ def _close_folders(root: Path) -> None:
     for folder, _, _ in os.walk(root, topdown=False):
         if folder != str(root):
             os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101 - a string from os.walk
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Return True if two folders hold the same files with the same bytes, and only files."""
+    files = _sizes(one)
+    if files is None or files != _sizes(other):
+        return False
+    with ThreadPoolExecutor(_THREADS, "compare") as pool:
+        return all(pool.map(lambda path: _same_bytes(one / path, other / path), files))
+
+
+def _sizes(root: Path) -> dict[str, int] | None:
+    """Return the size of every file below a folder; None if something else lies there."""
+    sizes: dict[str, int] = {}
+    if root.is_symlink() or not root.is_dir():
+        return None
+    for path in root.rglob("*"):
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode):
+            sizes[path.relative_to(root).as_posix()] = found.st_size
+        elif not stat.S_ISDIR(found.st_mode):
+            return None
+    return sizes
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    with one.open("rb") as first, other.open("rb") as second:
+        while True:
+            block = first.read(_COMPARED_BYTES)
+            if block != second.read(_COMPARED_BYTES):
+                return False
+            if not block:
+                return True
+
+
+def _set_aside(folder: Path, target: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        folder.chmod(stat.S_IRWXU)  # whoever moves a folder must be able to write it
+    folder.rename(target)
+
+
+def _try_lock(folder: Path) -> int | None:
+    """Return a descriptor that holds a folder; None if another process holds it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None  # it is gone already
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _remove(folder: Path) -> None:
