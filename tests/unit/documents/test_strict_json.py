@@ -70,7 +70,6 @@ def test_what_does_not_fit_its_schema_is_named_with_its_place():
     with pytest.raises(ValueError, match="at /"):
         parse_checked(
             b'{"version": 2, "project": "p", "root_sha256": "0", "release_keys": []}',
-            % (b"0" * 64),
             "trust",
             limit=LIMIT,
         )
