@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping the lease: a small call of its own, which no transfer ever delays."""
+"""Keeping the lease: a small call of its own, which no transfer ever delays.
+
+What changes during a run travels with it: a new token, a newer list of revocations; and
+with every beat the certificate's files are looked at.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
 if TYPE_CHECKING:
     from mmar_runner.client.registration import Connection
+    from mmar_runner.client.settings import SessionSettings
     from mmar_runner.wire.stub import FederationStub
 
 #: Heartbeats in the time of one lease, so that two of them may be lost.
@@ -29,8 +35,10 @@ class Heartbeat:
         round: The round it is doing it for.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, settings: SessionSettings) -> None:
         self._connection = connection
+        self._trust = settings.trust
+        self._digest = settings.spec.digest
         self._lease = connection.registration.lease_seconds
         self.state = ClientState.CLIENT_STATE_IDLE
         self.round = connection.registration.current_round
@@ -46,9 +54,11 @@ class Heartbeat:
         Raises:
             RefusedError: The server does not want this client any more.
             RunReplacedError: The run is over.
+            SignatureError: DIGEST_REVOKED, the MMAR was revoked.
         """
         while True:
             await asyncio.sleep(min(LONGEST_PAUSE, self._lease / PER_LEASE))
+            await self._connection.follow_files()
             reply = await self._try_beat()
             if reply is not None and reply.lease_seconds > 0:
                 self._lease = reply.lease_seconds
@@ -63,4 +73,11 @@ class Heartbeat:
 
     async def _beat(self, stub: FederationStub, token: str) -> HeartbeatReply:
         request = HeartbeatRequest(token=token, state=self.state, round=self.round)
-        return await stub.heartbeat(request, timeout=min(LONGEST_WAIT, self._lease))
+        if self._trust is not None:
+            request.revocations_version = self._trust.version
+        reply = await stub.heartbeat(request, timeout=min(LONGEST_WAIT, self._lease))
+        if reply.token:
+            self._connection.use_token(reply.token, instead_of=token)
+        if reply.revocations and self._trust is not None:
+            await in_thread(self._trust.offer, reply.revocations, self._digest)
+        return reply

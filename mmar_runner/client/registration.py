@@ -2,38 +2,37 @@
 """The session's connection: registered, and registered again when that is needed.
 
 Every call to the server goes through `Connection.call`, so that there is one place
-that knows what to do when nobody answers (try again, ever more slowly) and when the
-server no longer knows the token (register again under the same session key).
+that knows what to do when nobody answers (try again, ever more slowly), when the server
+no longer takes the token (register again under the same session key), and when the
+certificate is too old (call with the renewed one, if there is one).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from mmar_runner import __version__
 from mmar_runner.client.backoff import Backoff
+from mmar_runner.client.line import Line
+from mmar_runner.client.outage import Outage
 from mmar_runner.errors import RefusedError, RunError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.messages import QuitRequest, RegisterReply, RegisterRequest
-from mmar_runner.wire.stub import FederationStub
 
 if TYPE_CHECKING:
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.wire.stub import FederationStub
 
 _T = TypeVar("_T")
 
 #: How long one attempt to register, and the farewell, may take, in seconds.
 REGISTER_SECONDS: Final = 10.0
 QUIT_SECONDS: Final = 2.0
-#: How often an outage that lasts is told at least, in seconds.
-LONGEST_SILENCE: Final = 60.0
 
 
 class RunReplacedError(RunError):
@@ -52,14 +51,16 @@ class Connection:
 
     Attributes:
         latest_round: The latest round whose model the server has sent; -1 before.
+
+    Raises:
+        CertificateError: TLS_FILES, certificate and key cannot be used.
     """
 
     def __init__(self, settings: SessionSettings, session_key: bytes, observer: Observer) -> None:
         self._settings = settings
         self._key = session_key
         self._observer = observer
-        self._channel = open_channel(settings.target, credentials=settings.credentials)
-        self._stub = FederationStub(self._channel, settings.target)
+        self._line = Line(settings.target, settings.tls)
         self._outage = Outage(settings.target, observer)
         self._registration: RegisterReply | None = None
         self._registering = asyncio.Lock()
@@ -78,6 +79,7 @@ class Connection:
 
         Raises:
             RefusedError: The server does not want this client.
+            CertificateError: TLS does not come about, and waiting will not mend it.
             UnreachableError: Nobody answered within the time given by the settings.
         """
         self._observer.observe(Observation(Topic.CONNECTING, {"target": self._settings.target}))
@@ -97,6 +99,7 @@ class Connection:
         Raises:
             RefusedError: The server refused it for good.
             RunReplacedError: The server has meanwhile opened another run.
+            CertificateError: CERT_EXPIRED, ours has expired and was not renewed.
             WireError: The server answered something that cannot be understood.
         """
         return await self._retried(lambda: self._authorized(operation))
@@ -117,29 +120,49 @@ class Connection:
         self._outage.end()
         return result
 
+    async def follow_files(self) -> None:
+        """Take up a renewed certificate, if there is one."""
+        if await self._line.follow() and self._settings.trust is not None:
+            self._settings.trust.record("Certificate", "noted", renewed=True)
+
+    def use_token(self, token: str, instead_of: str) -> None:
+        """Use a token that the server gave in place of one that will soon be too old."""
+        if self.registration.token == instead_of:
+            self.registration.token = token
+
     async def quit(self, comment: str) -> None:
         """Say farewell, if anybody listens."""
         if self._registration is None:
             return
         request = QuitRequest(token=self._registration.token, comment=comment)
         try:
-            await self._stub.quit(request, timeout=QUIT_SECONDS)
+            await self._line.stub.quit(request, timeout=QUIT_SECONDS)
         except (UnreachableError, RefusedError):
             return  # the lease will end by itself
 
     async def close(self) -> None:
         """Close the channel; running calls are given up."""
-        await self._channel.close(None)
+        await self._line.close()
 
     async def _authorized(self, operation: Callable[[FederationStub, str], Awaitable[_T]]) -> _T:
         while True:
-            token = self.registration.token
+            stub, token = self._line.stub, self.registration.token
             try:
-                return await operation(self._stub, token)
+                return await operation(stub, token)
             except RefusedError as error:
-                if reaction_to(error.reason) is not Reaction.REGISTER:
-                    raise
+                await self._react(error, stub, token)
+
+    async def _react(self, error: RefusedError, stub: FederationStub, token: str) -> None:
+        """Do what a refusal calls for before the same call is made again, or raise it."""
+        match reaction_to(error.reason):
+            case Reaction.REGISTER:
                 await self._register_again(token)
+            case Reaction.RENEW:
+                await self.follow_files()
+                if self._line.stub is stub:
+                    raise error
+            case _:
+                raise error
 
     async def _register_again(self, stale_token: str) -> None:
         async with self._registering:
@@ -162,10 +185,26 @@ class Connection:
             mmar_digest=self._settings.spec.digest,
             runner_version=__version__,
         )
-        return await self._stub.register(request, timeout=REGISTER_SECONDS)
+        stub = self._line.stub
+        try:
+            return await stub.register(request, timeout=REGISTER_SECONDS)
+        except RefusedError as error:
+            if reaction_to(error.reason) is Reaction.REGISTER:
+                raise
+            await self._react(error, stub, "")
+            raise UnreachableError(error.message) from error  # again, over the new line
 
     def _accept(self, reply: RegisterReply) -> RegisterReply:
         self._registration = reply
+        if self._settings.trust is not None:
+            digest = self._settings.spec.digest
+            self._settings.trust.record(
+                "Register",
+                "accepted",
+                client=self._settings.name,
+                run_number=reply.run_number,
+                mmar_digest=digest,
+            )
         facts = {
             "client": self._settings.name,
             "run_number": reply.run_number,
@@ -177,10 +216,12 @@ class Connection:
     async def _retried(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         backoff = Backoff(random.random)
         while True:
+            stub = self._line.stub
             try:
                 result = await attempt()
             except UnreachableError as error:
-                self._outage.begin(error)
+                if self._line.stub is stub:
+                    await self._look_closer(error)
             except RefusedError as error:
                 if reaction_to(error.reason) is not Reaction.RETRY:
                     raise
@@ -191,40 +232,18 @@ class Connection:
                 return result
             await asyncio.sleep(backoff.next_delay())
 
+    async def _look_closer(self, error: UnreachableError) -> None:
+        """Find out why nobody answers, and tell.
 
-class Outage:
-    """Since when nobody answers, told to the observer ever more seldom."""
-
-    def __init__(self, target: str, observer: Observer) -> None:
-        self._target = target
-        self._observer = observer
-        self._since: float | None = None
-        self._told = float("-inf")
-        self._message = f"no answer from {target}"
-
-    def begin(self, error: UnreachableError) -> None:
-        """See a failure."""
-        now = time.monotonic()
-        self._since = now if self._since is None else self._since
-        self._message = error.message
-        pause = min(LONGEST_SILENCE, max(1.0, (now - self._since) / 2))
-        if now - self._told < pause:
-            return
-        self._told = now
-        facts = {
-            "target": self._target,
-            "since_seconds": round(now - self._since, 3),
-            "message": error.message,
-        }
-        self._observer.observe(Observation(Topic.UNREACHABLE, facts))
-
-    def end(self) -> None:
-        """See that somebody answers."""
-        self._since = None
-        self._told = float("-inf")
-
-    def error(self) -> UnreachableError:
-        """Return the error of a caller that gives up."""
-        seconds = 0.0 if self._since is None else time.monotonic() - self._since
-        hint = "is the server running, and is --server its address?"
-        return UnreachableError(f"{self._message}, for {seconds:.1f} s", hint=hint)
+        Raises:
+            CertificateError: Trying again will not mend it.
+        """
+        await self.follow_files()
+        if self._outage.is_due:
+            trouble = await self._line.trouble()
+            # Once in a run, only what cannot be the server's own passing trouble ends it.
+            if trouble is not None and (self._registration is None or trouble.ours):
+                raise trouble.error
+            if trouble is not None:
+                error = UnreachableError(trouble.error.message, hint=trouble.error.hint)
+        self._outage.begin(error)

@@ -123,7 +123,7 @@ class _Session:
         files = self._workspace.run(registration.run_number)
         self._run_number, self._run_folder = files.number, files.folder
         work = LocalWork(self._settings, files, registration, self._hosts)
-        heartbeat = Heartbeat(self._connection)
+        heartbeat = Heartbeat(self._connection, self._settings)
         rounds = ClientRounds(self._connection, files, work, heartbeat, self._observer)
         work.prepare()
         try:

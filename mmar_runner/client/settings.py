@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import grpc
-
+    from mmar_runner.client.trust import ClientTrust
     from mmar_runner.mmar.spec import ClientSpec, MmarSpec
+    from mmar_runner.security.site_policy import SitePolicy
+    from mmar_runner.wire.credentials import TlsFiles
+
+_Number = TypeVar("_Number", int, float)
+
+#: The site's own filters by direction (``inbound``, ``outbound``), as declarations.
+SiteFilters: TypeAlias = Mapping[str, tuple[Mapping[str, Any], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,11 @@ class SessionSettings:
             tries for ever.
         threads: Threads that a child's arithmetic libraries may use.
         memory_limit_bytes: Address space a child may take, or None for no limit.
-        credentials: For TLS; None speaks plain text, allowed on loopback only.
+        tls: Where certificate, key and root lie; they are taken up anew when they are
+            renewed. None speaks plain text, allowed on loopback only.
+        trust: What a site with a start-up kit goes by; None without a kit.
+        site_filters: Filters that the site itself demands. They run after the MMAR's,
+            in processes of their own, whatever the MMAR declares.
     """
 
     spec: MmarSpec
@@ -43,7 +54,20 @@ class SessionSettings:
     connect_timeout: float | None = None
     threads: int = 1
     memory_limit_bytes: int | None = None
-    credentials: grpc.ChannelCredentials | None = None
+    tls: TlsFiles | None = None
+    trust: ClientTrust | None = None
+    site_filters: SiteFilters = field(default_factory=dict)
+
+    def under(self, policy: SitePolicy) -> SessionSettings:
+        """Return these settings as a site's policy narrows them: never wider than before."""
+        limits = policy.trainer
+        return replace(
+            self,
+            task_timeout=smaller(self.task_timeout, limits.get("task_seconds")),
+            memory_limit_bytes=smaller(self.memory_limit_bytes, _whole(limits, "memory_bytes")),
+            threads=min(self.threads, _whole(limits, "threads") or self.threads),
+            site_filters=policy.mandatory_filters,
+        )
 
     @property
     def client(self) -> ClientSpec:
@@ -52,3 +76,12 @@ class SessionSettings:
             msg = f"{self.spec.name} was validated without its client part"
             raise ValueError(msg)
         return self.spec.client
+
+
+def smaller(first: _Number | None, second: _Number | None) -> _Number | None:
+    """Return the smaller of two limits; None is no limit."""
+    return min((one for one in (first, second) if one is not None), default=None)
+
+
+def _whole(limits: Mapping[str, float], name: str) -> int | None:
+    return int(limits[name]) if name in limits else None

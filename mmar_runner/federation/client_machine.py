@@ -18,6 +18,8 @@ class Reaction(StrEnum):
     RETRY = "retry"
     #: The server does not know the token: register again, then make the same call.
     REGISTER = "register"
+    #: The certificate is too old: if it was renewed on disk, call again with that one.
+    RENEW = "renew"
     #: What was sent was damaged on its way: send it once more, from the beginning.
     RESEND = "resend"
     #: The run is over: the held stream says how it ended.
@@ -32,7 +34,12 @@ _REACTIONS: Final = {
     "SERVER_STOPPING": Reaction.RETRY,
     "TOO_MANY_UPLOADS": Reaction.RETRY,
     "TOO_SLOW": Reaction.RETRY,
+    "TOO_MANY_CALLS": Reaction.RETRY,
+    "RATE_LIMITED": Reaction.RETRY,
     "TOKEN_INVALID": Reaction.REGISTER,
+    "TOKEN_EXPIRED": Reaction.REGISTER,
+    "TOKEN_NOT_BOUND": Reaction.REGISTER,
+    "CERT_EXPIRED": Reaction.RENEW,
     "DIGEST": Reaction.RESEND,
     "RUN_OVER": Reaction.LISTEN,
 }

@@ -86,7 +86,7 @@ def probe(
     """
     asked = _Question(host, port, root_pem, cert_file, key_file, expected_name, now)
     try:
-        _check_own(asked)
+        check_own(cert_file, now)
         _shake_hands(asked)
     except CertificateError as error:
         return error
@@ -95,16 +95,22 @@ def probe(
     return None
 
 
-def _check_own(asked: _Question) -> None:
+def check_own(cert_file: Path, now: datetime) -> None:
+    """Refuse an own certificate that does not hold now.
+
+    Raises:
+        CertificateError: CERT_EXPIRED, CERT_NOT_YET_VALID or CERT_INVALID; TLS_FILES if
+            it cannot be read.
+    """
     try:
-        pem = asked.cert_file.read_bytes()
+        pem = cert_file.read_bytes()
     except OSError as error:
-        msg = f"{asked.cert_file}: {error.strerror or error}"
+        msg = f"{cert_file}: {error.strerror or error}"
         raise CertificateError(msg, reason="TLS_FILES") from error
     try:
-        check_period(read_peer_certificate(pem), asked.now)
+        check_period(read_peer_certificate(pem), now)
     except CertificateError as error:
-        msg = f"{asked.cert_file}: {error.message}"
+        msg = f"{cert_file}: {error.message}"
         raise CertificateError(msg, reason=error.reason, hint=error.hint) from error
 
 

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
 
+from mmar_runner.errors import UnreachableError
 from mmar_runner.wire import methods
 from mmar_runner.wire.status import translate
 
@@ -163,7 +164,7 @@ class DiscoveryStub:
             response_deserializer=methods.GET_PACKAGE.decode_reply,
         )
 
-    async def get_package(self, request: GetPackageRequest) -> AsyncIterator[PackageItem]:
+    async def get_package(self, request: GetPackageRequest) -> AsyncGenerator[PackageItem, None]:
         """Yield the header of the package that is deployed, then views of its chunks.
 
         Raises:
@@ -203,3 +204,9 @@ async def _translated(awaitable: Awaitable[_T], target: str) -> _T:
         return await awaitable
     except grpc.aio.AioRpcError as error:
         raise translate(error, target) from error
+    except asyncio.CancelledError as error:
+        # A call that ends with its channel looks like a task that is told to end.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise UnreachableError(f"the call to {target} was given up") from error

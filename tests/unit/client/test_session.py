@@ -64,9 +64,9 @@ async def test_one_call_brings_every_model_and_one_takes_every_update(server, se
     submitted = server.submit_update
     calls = []
 
-    async def counted(stream):
+    async def counted(stream, peer):
         calls.append(stream)
-        await submitted(stream)
+        await submitted(stream, peer)
 
     server.submit_update = counted
     async with serving():
@@ -194,7 +194,7 @@ async def test_an_unsent_update_is_sent_by_the_next_process_without_training_aga
     reached = asyncio.Event()
     original = server.submit_update
 
-    async def lose_everything(stream):
+    async def lose_everything(stream, peer):
         await stream.read()
         reached.set()
         await asyncio.Event().wait()
@@ -296,7 +296,7 @@ async def test_a_new_run_is_worked_for_from_its_beginning(server, serving, sessi
 
 @pytest.mark.parametrize("reason", ["NAME_TAKEN", "TASK_MISMATCH", "TOO_MANY_CLIENTS"])
 async def test_a_refused_registration_ends_the_session(server, serving, session, reason):
-    async def refuse(request):
+    async def refuse(request, peer):
         raise RefusedError("no", reason=reason)
 
     server.register = refuse

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The line to the server: one channel, made anew when certificate files were renewed.
+
+gRPC reads certificates when a channel is made and never again. So the line looks at the
+files' dates with every heartbeat and before every new attempt, never on the way of a
+call; what the old channel carried is broken off and goes on over the new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mmar_runner.client.threads import in_thread
+from mmar_runner.errors import CertificateError
+from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.credentials import channel_credentials
+from mmar_runner.wire.stub import FederationStub
+
+if TYPE_CHECKING:
+    from mmar_runner.wire.credentials import TlsFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why TLS does not come about.
+
+    Attributes:
+        error: In words.
+        ours: True if our own certificate has expired, which no server can mend.
+    """
+
+    error: CertificateError
+    ours: bool
+
+
+class Line:
+    """A channel to a server, and the calls over it.
+
+    Args:
+        target: The server, ``host:port`` or ``unix:/path``.
+        tls: Where certificate, key and root lie; None speaks plain text.
+
+    Attributes:
+        stub: The calls; another object once the channel was made anew.
+
+    Raises:
+        CertificateError: TLS_FILES, the files cannot be used.
+    """
+
+    def __init__(self, target: str, tls: TlsFiles | None) -> None:
+        self._target = target
+        self._tls = tls
+        self._open()
+
+    def _open(self) -> None:
+        # Looked at first: files that change in between are looked at once more.
+        self._stamp = None if self._tls is None else self._tls.stamp()
+        credentials = None if self._tls is None else channel_credentials(self._tls)
+        self._channel = open_channel(self._target, credentials=credentials)
+        self.stub = FederationStub(self._channel, self._target)
+
+    async def follow(self) -> bool:
+        """Make the channel anew if the files changed and can be used.
+
+        Returns:
+            True if it was made anew; calls on the old one break off.
+        """
+        if self._tls is None:
+            return False
+        old = self._channel
+        try:
+            if self._tls.stamp() == self._stamp:
+                return False
+            self._open()
+        except CertificateError:
+            return False  # in the middle of being replaced: the next look will see
+        await old.close(None)
+        return True
+
+    async def trouble(self) -> Trouble | None:
+        """Find out why nobody answers over TLS; None if that has another cause."""
+        host, _, port = self._target.rpartition(":")
+        if self._tls is None or not port.isdecimal():
+            return None
+        return await in_thread(_probed, host.strip("[]"), int(port), self._tls)
+
+    async def close(self) -> None:
+        """Close the channel; running calls are given up."""
+        await self._channel.close(None)
+
+
+def _probed(host: str, port: int, tls: TlsFiles) -> Trouble | None:
+    # Imported late: only a line with certificates needs it, and only in trouble.
+    from mmar_runner.security.tls_probe import check_own, probe  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    try:
+        check_own(tls.cert, now)
+        root = tls.root.read_bytes()
+    except CertificateError as error:
+        return Trouble(error, ours=error.reason == "CERT_EXPIRED")
+    except OSError:
+        return None  # in the middle of being replaced
+    found = probe(
+        host,
+        port,
+        root_pem=root,
+        cert_file=tls.cert,
+        key_file=tls.key,
+        expected_name=host,
+        now=now,
+    )
+    return None if found is None else Trouble(found, ours=False)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Since when nobody answers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import UnreachableError
+from mmar_runner.interfaces.observer import Observation, Topic
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.observer import Observer
+
+#: How often an outage that lasts is told at least, in seconds.
+LONGEST_SILENCE: Final = 60.0
+
+
+class Outage:
+    """Since when nobody answers, told to the observer ever more seldom."""
+
+    def __init__(self, target: str, observer: Observer) -> None:
+        self._target = target
+        self._observer = observer
+        self._since: float | None = None
+        self._told = float("-inf")
+        self._message = f"no answer from {target}"
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a failure that is seen now would be told."""
+        now = time.monotonic()
+        lasted = 0.0 if self._since is None else now - self._since
+        return now - self._told >= min(LONGEST_SILENCE, max(1.0, lasted / 2))
+
+    def begin(self, error: UnreachableError) -> None:
+        """See a failure."""
+        now = time.monotonic()
+        due = self.is_due
+        self._since = now if self._since is None else self._since
+        self._message = error.message
+        if not due:
+            return
+        self._told = now
+        facts = {
+            "target": self._target,
+            "since_seconds": round(now - self._since, 3),
+            "message": error.message,
+        }
+        self._observer.observe(Observation(Topic.UNREACHABLE, facts))
+
+    def end(self) -> None:
+        """See that somebody answers."""
+        self._since = None
+        self._told = float("-inf")
+
+    def error(self) -> UnreachableError:
+        """Return the error of a caller that gives up."""
+        seconds = 0.0 if self._since is None else time.monotonic() - self._since
+        hint = "is the server running, and is --server its address?"
+        return UnreachableError(f"{self._message}, for {seconds:.1f} s", hint=hint)
