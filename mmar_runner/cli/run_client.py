@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from mmar_runner.cli.addresses import is_loopback, require_loopback
+from mmar_runner.cli.client_site import ClientSite
+from mmar_runner.cli.kits import DEFAULT_ADDRESS, require_kit_or_insecure
 from mmar_runner.cli.options import (
     allow_byoc_option,
     insecure_option,
@@ -24,17 +28,21 @@ from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, validated
 from mmar_runner.client.session import SessionOutcome, run_session
-from mmar_runner.client.settings import SessionSettings
+from mmar_runner.client.settings import SessionSettings, smaller
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from mmar_runner.cli.trusted_client import TrustedClient
+    from mmar_runner.client.trust import ClientTrust
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
 
-_DEFAULT_SERVER: Final = "127.0.0.1:8002"
 _EXIT_CODES: Final = {
     "finished": 0,
     "failed": RunFailedError.exit_code,
@@ -47,7 +55,8 @@ _EXIT_CODES: Final = {
 @click.option(
     "--server",
     metavar="HOST:PORT",
-    help=f"Where the server listens.  [default: the MMAR's if loopback, else {_DEFAULT_SERVER}]",
+    help="Where the server listens.  "
+    f"[default: the kit's; without one the MMAR's if loopback, else {DEFAULT_ADDRESS}]",
 )
 @click.option("--name", help="This client's name in the federation.")
 @click.option(
@@ -94,33 +103,74 @@ def command(
 ) -> None:
     """Join a federation as a client.
 
+    With --kit the kit says who this client is and where the server is, and the site's
+    own policy decides what may run. Without MMAR it takes the one that the server
+    deployed, if the site accepts it.
+
     Takes part in the rounds of MMAR until the run has ended, then exits: 0 finished,
     1 failed, 3 stopped. The same command goes on where a stopped or killed one was.
     """
-    if mmar is None:
-        msg = "taking the MMAR that the server deploys is not available in this version"
-        raise UsageError(msg, hint="name the MMAR's folder")
-    client = _client_name(kit, insecure, name, instance)
+    require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
-    spec = validated(
-        mmar, plugins, side="client", settings=parse_settings(pairs), client_name=client
-    )
-    settings = SessionSettings(
-        spec=spec,
-        target=_target(server, spec),
-        name=client,
-        workspace=(workspace or Path("workspace") / spec.name).absolute() / client,
-        allow_byoc=allow_byoc,
-        plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
-        task_timeout=task_timeout,
-        connect_timeout=connect_timeout,
-    )
-    settle_memory()
-    with make_observer("client", context.obj, mmar=spec.name, quiet=as_json) as observer:
-        outcome = asyncio.run(_join(settings, plugins, observer))
+    site = ClientSite(mmar, plugins, parse_settings(pairs), workspace)
+    limits = _Limits(plugins_dir, task_timeout, connect_timeout)
+    display = partial(make_observer, "client", context.obj, quiet=as_json)
+    if kit is None:
+        client = _client_name(name, instance)
+        settings = limits.of(_believed(site, client, server, allow_byoc=allow_byoc))
+        settle_memory()
+        with display(mmar=settings.spec.name) as observer:
+            outcome = asyncio.run(_join(settings, plugins, observer))
+    else:
+        _refuse_allow_byoc(allow_byoc)
+        # Deferred: whoever speaks plain text needs no cryptography.
+        from mmar_runner.cli.trusted_client import TrustedClient  # noqa: PLC0415
+
+        trusted = TrustedClient.open(kit, name=name, instance=instance, server=server)
+        client = trusted.name
+        outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
         click.echo(json.dumps(_as_json(client, outcome)))
     context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What the command line says of any client."""
+
+    plugins_dir: Path | None
+    task_timeout: float | None
+    connect_timeout: float | None
+
+    def of(self, settings: SessionSettings) -> SessionSettings:
+        return replace(
+            settings,
+            plugins_dir=None if self.plugins_dir is None else self.plugins_dir.absolute(),
+            task_timeout=smaller(settings.task_timeout, self.task_timeout),
+            connect_timeout=self.connect_timeout,
+        )
+
+
+def _run_trusted(
+    trusted: TrustedClient,
+    site: ClientSite,
+    limits: _Limits,
+    display: Callable[..., AbstractContextManager[Observer]],
+) -> SessionOutcome:
+    local = None if site.mmar is None else trusted.local(site, site.mmar)
+    settle_memory()
+
+    async def work(trust: ClientTrust, observer: Observer) -> SessionOutcome:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        here = local or await trusted.delivered(
+            site, trust, observer, stop, connect_timeout=limits.connect_timeout
+        )
+        settings = limits.of(trusted.session(site, here, trust))
+        return await run_session(settings, site.plugins, observer, stop)
+
+    with trusted.trust(site) as trust, display(mmar=trusted.job(site)) as observer:
+        return asyncio.run(work(trust, observer))
 
 
 async def _join(
@@ -131,13 +181,33 @@ async def _join(
     return await run_session(settings, plugins, observer, stop)
 
 
-def _client_name(kit: Path | None, insecure: bool, name: str | None, instance: int | None) -> str:
-    if kit is not None:
-        msg = "--kit (certificates and mutual TLS) is not available in this version"
-        raise UsageError(msg, hint="use --insecure and --name on loopback")
-    if not insecure:
-        msg = "without a start-up kit the client speaks plain text, which must be asked for"
-        raise UsageError(msg, hint="add --insecure (loopback only)")
+def _refuse_allow_byoc(allow_byoc: bool) -> None:
+    if allow_byoc:
+        msg = "--allow-byoc is for --insecure; with a kit the site's policy decides"
+        hint = "`mmar-runner policy accept DIGEST --kit KIT` accepts code that was reviewed"
+        raise UsageError(msg, hint=hint)
+
+
+def _believed(
+    site: ClientSite, client: str, server: str | None, *, allow_byoc: bool
+) -> SessionSettings:
+    """Return the settings of a client that is believed to be who it says: loopback only."""
+    if site.mmar is None:
+        msg = "without a start-up kit no MMAR can be taken from a server"
+        raise UsageError(msg, hint="name the MMAR's folder, or give --kit")
+    spec = validated(
+        site.mmar, site.plugins, side="client", settings=site.variables, client_name=client
+    )
+    return SessionSettings(
+        spec=spec,
+        target=_target(server, spec),
+        name=client,
+        workspace=site.workspace(spec.name, client),
+        allow_byoc=allow_byoc,
+    )
+
+
+def _client_name(name: str | None, instance: int | None) -> str:
     if not name:
         msg = "without a start-up kit nothing says who this client is"
         raise UsageError(msg, hint="add --name, for example --name site-1")
@@ -152,7 +222,7 @@ def _target(server: str | None, spec: MmarSpec) -> str:
         return server
     declared = spec.target or ""
     host, _, port = declared.rpartition(":")
-    return declared if is_loopback(host) and port.isdecimal() else _DEFAULT_SERVER
+    return declared if is_loopback(host) and port.isdecimal() else DEFAULT_ADDRESS
 
 
 def _as_json(client: str, outcome: SessionOutcome) -> dict[str, object]:
