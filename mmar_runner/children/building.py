@@ -29,6 +29,7 @@ class Workshop:
         plugins_dir = Path(spec.plugins_dir) if spec.plugins_dir else None
         self._catalog = load_plugins(plugins_dir=plugins_dir).registry
         self._custom_dir = Path(spec.custom_dir) if spec.custom_dir else None
+        self._allowed = spec.allowed_path_prefixes
 
     def build(
         self, kind: ComponentKind, declaration: Mapping[str, Any], expected: type[Any]
@@ -37,9 +38,15 @@ class Workshop:
 
         Raises:
             PluginError: It is not there, refuses its arguments, or is something else.
+            NotAuthorizedError: The site's policy does not allow it.
         """
         return build_component(
-            self._catalog, kind, declaration, expected, custom_dir=self._custom_dir
+            self._catalog,
+            kind,
+            declaration,
+            expected,
+            custom_dir=self._custom_dir,
+            allowed=self._allowed,
         )
 
     def context(self, fields: Mapping[str, Any]) -> TrainerContext:
@@ -55,7 +62,13 @@ class Workshop:
         )
 
     def _blueprint(self, kind: ComponentKind, declaration: Mapping[str, Any]) -> Blueprint:
-        return blueprint(self._catalog, kind, declaration, custom_dir=self._custom_dir)
+        return blueprint(
+            self._catalog,
+            kind,
+            declaration,
+            custom_dir=self._custom_dir,
+            allowed=self._allowed,
+        )
 
 
 @contextmanager

@@ -64,6 +64,8 @@ class ChildSpec:
         plugins_dir: A folder of further plugins, or None.
         threads: Threads that arithmetic libraries may use.
         memory_limit_bytes: Address space the child may take, or None for no limit.
+        allowed_path_prefixes: Class paths that the site's policy allows, by what is
+            written and by what it leads to; None without a policy.
     """
 
     role: Role
@@ -73,6 +75,7 @@ class ChildSpec:
     plugins_dir: str | None = None
     threads: int = 1
     memory_limit_bytes: int | None = None
+    allowed_path_prefixes: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as a JSON object."""
@@ -81,7 +84,9 @@ class ChildSpec:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ChildSpec:
         """Return the specification in a JSON object that `to_json` made."""
-        return cls(**value)
+        allowed = value.get("allowed_path_prefixes")
+        prefixes = None if allowed is None else tuple(allowed)
+        return cls(**{**value, "allowed_path_prefixes": prefixes})
 
 
 def child_environment(spec: ChildSpec, parent: Mapping[str, str] | None = None) -> dict[str, str]:

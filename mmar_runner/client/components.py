@@ -35,7 +35,13 @@ def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> No
     custom = settings.spec.root / "custom" if settings.spec.byoc else None
     client = settings.client
     for component in (client.client_trainer, *client.inbound_filters, *client.outbound_filters):
-        blueprint(catalog, component.kind, component.declaration, custom_dir=custom)
+        blueprint(
+            catalog,
+            component.kind,
+            component.declaration,
+            custom_dir=custom,
+            allowed=settings.allowed_path_prefixes,
+        )
 
 
 def trainer_spec(settings: SessionSettings, files: RunFiles) -> ChildSpec:
@@ -79,4 +85,5 @@ def _spec(
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
         threads=settings.threads,
         memory_limit_bytes=settings.memory_limit_bytes,
+        allowed_path_prefixes=settings.allowed_path_prefixes,
     )

@@ -42,6 +42,8 @@ class SessionSettings:
         trust: What a site with a start-up kit goes by; None without a kit.
         site_filters: Filters that the site itself demands. They run after the MMAR's,
             in processes of their own, whatever the MMAR declares.
+        allowed_path_prefixes: Class paths that the site's policy allows in its children;
+            None without a policy.
     """
 
     spec: MmarSpec
@@ -57,6 +59,7 @@ class SessionSettings:
     tls: TlsFiles | None = None
     trust: ClientTrust | None = None
     site_filters: SiteFilters = field(default_factory=dict)
+    allowed_path_prefixes: tuple[str, ...] | None = None
 
     def under(self, policy: SitePolicy) -> SessionSettings:
         """Return these settings as a site's policy narrows them: never wider than before."""
@@ -67,6 +70,7 @@ class SessionSettings:
             memory_limit_bytes=smaller(self.memory_limit_bytes, _whole(limits, "memory_bytes")),
             threads=min(self.threads, _whole(limits, "threads") or self.threads),
             site_filters=policy.mandatory_filters,
+            allowed_path_prefixes=policy.allowed_path_prefixes,
         )
 
     @property

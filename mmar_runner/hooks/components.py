@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError
-from mmar_runner.hooks.byoc import load_custom
+from mmar_runner.errors import (
+    ComponentBuildError,
+    ComponentNotFoundError,
+    NotAuthorizedError,
+)
+from mmar_runner.hooks.byoc import has_module, load_custom
 from mmar_runner.hooks.registrar import X_COMPONENT
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.security.class_paths import identity_allowed, spelling_allowed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,11 +57,12 @@ class ComponentBlueprint:
 
         Raises:
             ComponentBuildError: The import or the call failed.
+            NotAuthorizedError: It is not what the site's policy allows; it was not called.
         """
         target = self.load()
         try:
             return target(*positional, **{**self.args, **extra})
-        except ComponentBuildError:
+        except (ComponentBuildError, NotAuthorizedError):
             raise  # A part of it, which says more than its owner could.
         except Exception as error:
             message = f"{self.kind} {self.name!r} cannot be built: {type(error).__name__}: {error}"
@@ -69,6 +75,7 @@ def blueprint(
     declaration: Mapping[str, Any],
     *,
     custom_dir: Path | None = None,
+    allowed: Sequence[str] | None = None,
 ) -> Blueprint:
     """Turn a declaration into a blueprint.
 
@@ -77,9 +84,12 @@ def blueprint(
         kind: The kind the declaration stands for.
         declaration: ``{"name"|"path": ..., "args": {...}}``; path goes before name.
         custom_dir: The MMAR's ``custom/`` folder if its code may run here.
+        allowed: The class paths that the site's policy allows, as prefixes; None without
+            a policy.
 
     Raises:
         ComponentNotFoundError: Nothing of that kind and name is there.
+        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow the path.
         PluginConflictError: Two plugins claim the name.
     """
     kind = ComponentKind(kind)
@@ -90,9 +100,13 @@ def blueprint(
     args = declaration.get("args") or {}
     description = catalog.find(kind, name)
     if description is not None:
-        nested = _Nesting(catalog, custom_dir).arguments(description.args_schema, args)
+        if description.path_prefix:
+            _check_spelling(kind, name, allowed)
+        nested = _Nesting(catalog, custom_dir, allowed).arguments(description.args_schema, args)
         hint = f"`mmar-runner plugins show {name}` shows its arguments"
-        return ComponentBlueprint(kind, name, nested, _importer(description), hint)
+        return ComponentBlueprint(kind, name, nested, _importer(description, allowed), hint)
+    if path and not (custom_dir and has_module(custom_dir, name.rpartition(".")[0])):
+        _check_spelling(kind, name, allowed)
     if path and custom_dir is not None:
         folder = custom_dir
         hint = f"compare the declared arguments with the constructor in {folder}"
@@ -107,15 +121,17 @@ def build_component(
     expected_type: type[Any] | None = None,
     *,
     custom_dir: Path | None = None,
+    allowed: Sequence[str] | None = None,
 ) -> Any:
     """Build a component and check what came out.
 
     Raises:
         ComponentNotFoundError: Nothing of that kind and name is there.
+        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the site's policy does not allow it.
         ComponentBuildError: The import or the call failed, or the object is not an
             ``expected_type``.
     """
-    made = blueprint(catalog, kind, declaration, custom_dir=custom_dir)
+    made = blueprint(catalog, kind, declaration, custom_dir=custom_dir, allowed=allowed)
     component = made.build()
     if expected_type is not None and not isinstance(component, expected_type):
         raise ComponentBuildError(
@@ -126,15 +142,26 @@ def build_component(
     return component
 
 
-def import_target(description: ComponentDescription) -> Any:
+def import_target(
+    description: ComponentDescription, *, allowed: Sequence[str] | None = None
+) -> Any:
     """Import and return what a description's target names.
 
+    Args:
+        description: What the catalog says of it.
+        allowed: The class paths that the site's policy allows, as prefixes; None without
+            a policy.
+
     Raises:
+        NotAuthorizedError: COMPONENT_NOT_ALLOWED, by its path (nothing was imported) or
+            by what the path turned out to lead to.
         ComponentBuildError: The module cannot be imported or lacks the attribute, or a
             path names something that is not a class of the package its prefix allows.
     """
     module_name, _, attribute = description.target.partition(":")
     label = f"{description.kind} {description.name!r}"
+    if description.path_prefix:
+        _check_spelling(description.kind, description.name, allowed)
     try:
         target = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
@@ -143,6 +170,8 @@ def import_target(description: ComponentDescription) -> Any:
             f"{type(error).__name__}: {error}",
             hint=_import_hint(description, error),
         ) from error
+    if description.path_prefix and allowed is not None:
+        _check_identity(target, label, allowed)
     if description.path_prefix:
         _check_class(target, module_name, label)
     return target
@@ -151,9 +180,15 @@ def import_target(description: ComponentDescription) -> Any:
 class _Nesting:
     """Replaces nested declarations by blueprints, following the arguments' schema."""
 
-    def __init__(self, catalog: ComponentCatalog, custom_dir: Path | None) -> None:
+    def __init__(
+        self,
+        catalog: ComponentCatalog,
+        custom_dir: Path | None,
+        allowed: Sequence[str] | None,
+    ) -> None:
         self._catalog = catalog
         self._custom_dir = custom_dir
+        self._allowed = allowed
 
     def arguments(self, schema: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
         properties = schema.get("properties", {})
@@ -177,7 +212,9 @@ class _Nesting:
             return value
         if X_COMPONENT in schema:
             kind = schema[X_COMPONENT]
-            return blueprint(self._catalog, kind, value, custom_dir=self._custom_dir)
+            return blueprint(
+                self._catalog, kind, value, custom_dir=self._custom_dir, allowed=self._allowed
+            )
         return self.arguments(schema, value)
 
 
@@ -189,9 +226,11 @@ def _is_disabled(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("disabled") is True
 
 
-def _importer(description: ComponentDescription) -> Callable[[], Callable[..., Any]]:
+def _importer(
+    description: ComponentDescription, allowed: Sequence[str] | None
+) -> Callable[[], Callable[..., Any]]:
     def load() -> Callable[..., Any]:
-        target: object = import_target(description)
+        target: object = import_target(description, allowed=allowed)
         if not callable(target):
             message = f"{description.kind} {description.name!r}: {description.target} is no class"
             raise ComponentBuildError(message)
@@ -205,6 +244,26 @@ def _custom(kind: ComponentKind, folder: Path, name: str) -> Callable[..., Any]:
     if not isinstance(target, type):
         raise ComponentBuildError(f"{kind} {name!r}: custom/ has something else than a class")
     return target
+
+
+def _check_spelling(kind: ComponentKind, dotted: str, allowed: Sequence[str] | None) -> None:
+    if allowed is None or spelling_allowed(dotted, allowed):
+        return
+    msg = f"the policy does not allow the class path {dotted!r} ({kind})"
+    hint = "a site adds it to allowed_path_prefixes; or use a registered name"
+    raise NotAuthorizedError(msg, hint=hint, reason="COMPONENT_NOT_ALLOWED")
+
+
+def _check_identity(target: Any, label: str, allowed: Sequence[str]) -> None:
+    # A path says where somebody looked; only the class itself says what was found.
+    module = str(getattr(target, "__module__", "") or type(target).__module__)
+    name = str(getattr(target, "__qualname__", "") or type(target).__qualname__)
+    if isinstance(target, type) and identity_allowed(module, name, allowed):
+        return
+    what = "the class" if isinstance(target, type) else "no class, but"
+    msg = f"{label} is {what} {module}.{name}, which the policy does not allow"
+    hint = "a path must lead to a class that is defined where allowed_path_prefixes say"
+    raise NotAuthorizedError(msg, hint=hint, reason="COMPONENT_NOT_ALLOWED")
 
 
 def _check_class(target: Any, module_name: str, label: str) -> None:

@@ -34,6 +34,8 @@ class ServerSettings:
         trust: Identity and rules of a start-up kit; None speaks plain text, which is
             allowed on loopback only.
         token_seconds: How long a session's token is good for.
+        allowed_path_prefixes: Class paths that the policy allows in the server's
+            children; None without a policy.
     """
 
     spec: MmarSpec
@@ -48,6 +50,7 @@ class ServerSettings:
     plugins_dir: Path | None = None
     trust: ServerTrust | None = None
     token_seconds: float = 900.0
+    allowed_path_prefixes: tuple[str, ...] | None = None
 
     @property
     def server(self) -> ServerSpec:

@@ -140,4 +140,5 @@ def _child_spec(
         },
         custom_dir=None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
+        allowed_path_prefixes=settings.allowed_path_prefixes,
     )
