@@ -62,10 +62,12 @@ class Job:
     Attributes:
         mmar: An MMAR of the asked size.
         kits: The start-up kits of a project.
+        store: Where a site keeps copies.
     """
 
     mmar: Path
     kits: Path
+    store: Path
 
     def sign(self) -> list[str]:
         """Return the call that signs it."""
@@ -76,12 +78,28 @@ class Job:
         call = [*_program("verify-mmar"), str(self.mmar), "--kit", str(self.kits / _SITE)]
         return [*call, "--delivered"]
 
+    def admit(self) -> list[str]:
+        """Return the call that does all that a site does before it runs an MMAR."""
+        if self.store.exists():
+            _discard(self.store)
+        return self.admit_again()
+
+    def admit_again(self) -> list[str]:
+        """Return the same call where the store has the MMAR already."""
+        script = Path(__file__).with_name("admission.py")
+        return [sys.executable, *map(str, (script, self.mmar, self.kits / _SITE, self.store))]
+
     def floor(self) -> list[str]:
         """Return the call that only hashes its files."""
         return [sys.executable, "-c", _FLOOR, str(self.mmar)]
 
 
-_CASES: Final[dict[str, Callable[[Job], list[str]]]] = {"sign": Job.sign, "verify": Job.verify}
+_CASES: Final[dict[str, Callable[[Job], list[str]]]] = {
+    "sign": Job.sign,
+    "verify": Job.verify,
+    "admit": Job.admit,
+    "admit-again": Job.admit_again,
+}
 
 
 def main() -> None:
@@ -94,18 +112,19 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-trust-") as folder:
         job = _prepare(Path(folder), options.files, options.megabytes * 1_000_000)
-        _seconds(job, job.sign())  # what is verified is signed
+        for call in (Job.sign, Job.admit):  # what is verified is signed
+            _seconds(job, call(job))
         for case in options.case or _CASES:
-            line = _measure(job, _CASES[case](job), options.repeats)
+            line = _measure(job, _CASES[case], options.repeats)
             size = {"files": options.files, "megabytes": options.megabytes}
             print(json.dumps({"case": case, **size, **line}), flush=True)
 
 
-def _measure(job: Job, call: list[str], repeats: int) -> dict[str, float]:
+def _measure(job: Job, case: Callable[[Job], list[str]], repeats: int) -> dict[str, float]:
     ours, floors = [], []
     for _ in range(repeats):
         floors.append(_seconds(job, job.floor()))
-        ours.append(_seconds(job, call))
+        ours.append(_seconds(job, case(job)))
     ours_s, floor_s = statistics.median(ours), statistics.median(floors)
     return {
         "ours_s": round(ours_s, 3),
@@ -134,9 +153,16 @@ def _forget(folder: Path) -> None:
                 os.close(descriptor)
 
 
+def _discard(store: Path) -> None:
+    """Delete a store; its folders are read-only."""
+    for folder, _, _ in os.walk(store):
+        Path(folder).chmod(0o755)
+    shutil.rmtree(store)
+
+
 def _prepare(folder: Path, files: int, size: int) -> Job:
     """Make a project's kits and an MMAR of so many files and bytes."""
-    job = Job(folder / "job", folder / "kits")
+    job = Job(folder / "job", folder / "kits", folder / "store")
     shutil.copytree(
         _ROOT / "mmars" / "echo", job.mmar, ignore=shutil.ignore_patterns("__pycache__")
     )

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process that admits an MMAR as a site does: copy, verify, validate, judge.
+
+python benchmarks/admission.py MMAR KIT STORE
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mmar_runner.cli.admitted import site_rules
+from mmar_runner.cli.kits import open_kit
+from mmar_runner.hooks import load_plugins
+from mmar_runner.mmar.admission import admit
+from mmar_runner.security.identity import Role
+from mmar_runner.security.mmar_store import MmarStore
+
+
+def main(mmar: Path, kit: Path, store: Path) -> int:
+    """Admit the MMAR; return 0 if it may run.
+
+    Args:
+        mmar: The MMAR's folder.
+        kit: The start-up kit of a client.
+        store: Where the copy goes.
+    """
+    admission = admit(
+        mmar,
+        load_plugins().registry,
+        site_rules(open_kit(kit, Role.CLIENT)),
+        MmarStore(store),
+        side="client",
+        action="run",
+        origin="delivered",
+        now=datetime.now(UTC),
+    )
+    return 0 if admission.decision.accepted and admission.validation.report.valid else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(Path, sys.argv[1:4])))
