@@ -135,12 +135,14 @@ def _read_private(path: Path) -> bytes:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError as error:
             raise KitError(f"{path} is missing", reason="KIT_INCOMPLETE") from error
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _unusable(path, "is no file")
             _check_mode(path, status.st_mode)
-            return file.read(_MAX_BYTES)
+            return os.read(descriptor, _MAX_BYTES)
+        finally:
+            os.close(descriptor)
 
 
 def _check_mode(path: Path, mode: int) -> None:

@@ -99,7 +99,7 @@ def read_policy_document(path: Path) -> PolicyDocument:
 def schema_faults(document: PolicyDocument, schema: str) -> list[PolicyFault]:
     """Return everything in which a policy file does not fit a schema."""
     return [
-        document.fault(fault.path, fault.message, fault.hint, key=fault.kind == "unknown")
+        document.fault(fault.path, fault.message, fault.hint, key=fault.at_key)
         for fault in faults(load_schema(schema), document.value)
     ]
 

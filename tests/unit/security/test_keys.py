@@ -31,6 +31,10 @@ def reason(call, *arguments):
     return caught.value.reason
 
 
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_comes_back_and_only_its_owner_can_read_it(tmp_path, kind):
     make, load = KINDS[kind]
@@ -43,7 +47,7 @@ def test_a_key_comes_back_and_only_its_owner_can_read_it(tmp_path, kind):
 
     assert path.stat().st_mode & 0o777 == 0o600
     assert key_id(load(path).public_key()) == key_id(key.public_key())
-    assert os.listdir(tmp_path) == ["own.key"]
+    assert names(tmp_path) == ["own.key"]
 
 
 def test_a_key_that_exists_is_never_replaced(tmp_path):
@@ -53,7 +57,7 @@ def test_a_key_that_exists_is_never_replaced(tmp_path):
 
     assert reason(save_private_key, path, new_tls_key()) == "KEY_EXISTS"
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["own.key"]
+    assert names(tmp_path) == ["own.key"]
 
 
 def test_what_a_crash_left_is_no_key_and_in_nobodys_way(tmp_path):
@@ -61,7 +65,7 @@ def test_what_a_crash_left_is_no_key_and_in_nobodys_way(tmp_path):
     save_private_key(tmp_path / "own.key", new_tls_key())
 
     load_tls_key(tmp_path / "own.key")
-    assert os.listdir(tmp_path) == ["own.key"]
+    assert names(tmp_path) == ["own.key"]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601, 0o777], ids=oct)
