@@ -20,7 +20,8 @@ MMAR_TYPE: Final = "application/vnd.mmar-runner.mmar+json"
 #: The audience that means every site.
 EVERYBODY: Final = "*"
 _SPEC_VERSION: Final = 1
-_LIMIT: Final = 12 * 1024 * 1024
+#: The most bytes of a manifest.
+MAX_MANIFEST_BYTES: Final = 5 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def read_manifest(payload: bytes) -> SignedManifest:
     Raises:
         ValueError: It is none, or names a file twice.
     """
-    value: dict[str, Any] = parse_checked(payload, "signed_manifest", limit=_LIMIT)
+    value: dict[str, Any] = parse_checked(payload, "signed_manifest", limit=MAX_MANIFEST_BYTES)
     if any(type(number) is not int for number in _numbers(value)):
         raise ValueError("has a number with a fraction")  # 1.0 is whole to a schema
     files = tuple(

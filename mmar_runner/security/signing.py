@@ -18,6 +18,7 @@ from mmar_runner.security.envelope import (
 )
 from mmar_runner.security.signed_manifest import (
     EVERYBODY,
+    MAX_MANIFEST_BYTES,
     MMAR_TYPE,
     SignedManifest,
     differences,
@@ -120,8 +121,9 @@ def sign_listing(
 
     Raises:
         SignatureError: The folder holds what cannot be signed (MANIFEST_MISMATCH), the
-            key is no longer good (SIGNER_NOT_TRUSTED, SIGNER_REVOKED), or the version
-            would have to be guessed from a signature that nobody known made.
+            key is no longer good (SIGNER_NOT_TRUSTED, SIGNER_REVOKED), the version would
+            have to be guessed from a signature that nobody known made, or the list of
+            files is too long (FORMAT).
     """
     if listing.unlisted:
         message = f"this cannot be signed: {listing.unlisted[0]}"
@@ -140,7 +142,12 @@ def sign_listing(
         expires=now + timedelta(days=terms.days or DEFAULT_DAYS),
         audience=terms.audience or (EVERYBODY,),
     )
-    envelope = sign(MMAR_TYPE, dump_manifest(manifest), [signer.key])
+    payload = dump_manifest(manifest)
+    if len(payload) > MAX_MANIFEST_BYTES:
+        message = f"the list of {len(manifest.files)} files is longer than sites read"
+        hint = "put fewer files, or shorter paths, into the MMAR"
+        raise SignatureError(message, hint=hint, reason="FORMAT")
+    envelope = sign(MMAR_TYPE, payload, [signer.key])
     return Signed(envelope, manifest, _owners(envelope, signer), added=False)
 
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mmar_runner.errors import SignatureError
-from mmar_runner.security.envelope import Signature, key_id
+from mmar_runner.security.envelope import MAX_ENVELOPE_BYTES, Signature, key_id
 from mmar_runner.security.listing import FileKind, FileListing, ListedFile
 from mmar_runner.security.revocation import RevocationList
 from mmar_runner.security.signing import Signer, Terms, sign_listing
@@ -132,3 +132,14 @@ def test_a_key_that_no_site_knows_signs_nothing():
 
 def test_what_cannot_be_listed_cannot_be_signed():
     assert refusal(ADA, listing=replace(LISTING, unlisted=("x: a pipe",))) == "MANIFEST_MISMATCH"
+
+
+def test_a_list_that_no_site_would_read_is_not_signed():
+    def listing(length):
+        paths = (f"{index:05d}{'x' * length}.txt" for index in range(10_000))
+        return FileListing("job", tuple(ListedFile(p, 1, "a" * 64, FileKind.DATA) for p in paths))
+
+    assert refusal(ADA, listing=listing(1000)) == "FORMAT"
+    good = signed(ADA, listing=listing(100))
+    assert len(good.envelope.to_json()) < MAX_ENVELOPE_BYTES
+    assert signed(BOB, good, listing=listing(100)).added
