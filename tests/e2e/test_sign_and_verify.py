@@ -500,6 +500,37 @@ def test_people_read_each_rule_with_its_mend(cli):
     assert "mend: Restore the files" in text
 
 
+PROJECT_FILE = """\
+name: heart
+config_folder: config
+server: {org: uni, cn: localhost, fed_learn_port: 8002, admin_port: 8003,
+  min_num_clients: 1, max_num_clients: 10}
+fl_clients: [{org: clinic, client_name: site-1}, {org: uni, client_name: site-2}]
+admin_clients: [{org: uni, email: ada@uni.org}, {org: clinic, email: bob@clinic.org}]
+"""
+
+
+def test_provisioned_kits_sign_verify_and_revoke(cli, tmp_path):
+    (tmp_path / "project.yml").write_text(PROJECT_FILE)
+    provisioning = (tmp_path / "project.yml", "--out", tmp_path / "heart")
+    cli.project.folder = tmp_path / "heart"
+    assert cli.call("provision", *provisioning)[0] == 0
+    cli.sign()
+    assert cli.verify() == []
+    key = cli.sign(BOB)
+    assert key["added"]
+
+    ada = json.loads(cli.envelope.read_text())["signatures"][0]["keyid"]
+    assert cli.call("provision", "revoke", *provisioning, "--key", ada)[0] == 0
+    assert cli.verify() == []
+    assert cli.call("provision", "revoke", *provisioning, "--digest", key["digest"])[0] == 0
+    assert cli.verify() == ["DIGEST_REVOKED"]
+    (cli.mmar / "mended.txt").write_text("x")
+    assert cli.call("sign-mmar", cli.mmar, "--kit", cli.project.kit(ADA))[0] == 1
+    assert cli.sign(BOB)["version"] == 2
+    assert cli.verify("site-2") == []
+
+
 @given(data=st.data())
 @settings(
     max_examples=25,
