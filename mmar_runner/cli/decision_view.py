@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from mmar_runner.security.decision import Decision, Place
 
 
-def decision_lines(decision: Decision) -> Iterator[str]:
-    """Yield every rule's answer as lines for a person."""
+def decision_lines(decision: Decision, *, every_place: bool = False) -> Iterator[str]:
+    """Yield every rule's answer as lines for a person.
+
+    Args:
+        decision: The decision.
+        every_place: Say where a rule is written even if it accepts.
+    """
     for step in decision.steps:
         word = "yes" if step.accepted else "NO "
         reason = "" if step.accepted else f"{step.reason}: "
-        yield f"  {word} {step.rule}: {reason}{step.message}"
+        yield f"  {word} {step.rule}: {reason}{_printable(step.message)}"
         for what, place in (("policy", step.policy), ("in the MMAR", step.subject)):
-            if place is not None and not step.accepted:
-                yield f"      {what}: {place}"
+            if place is not None and (every_place or not step.accepted):
+                yield f"      {what}: {_printable(str(place))}"
         if step.hint and not step.accepted:
             yield f"      mend: {step.hint}"
 
@@ -38,6 +43,11 @@ def steps_json(decision: Decision) -> list[dict[str, Any]]:
         }
         for step in decision.steps
     ]
+
+
+def _printable(text: str) -> str:
+    """Return a text without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _place(place: Place | None) -> dict[str, Any] | None:

@@ -50,10 +50,12 @@ _COMMANDS: Final = {
     ),
     "audit": LazyCommand("mmar_runner.cli.audit", "Verify and show audit logs."),
     "schema": LazyCommand("mmar_runner.cli.schema", "Print the JSON Schema of a file format."),
+    "policy": LazyCommand(
+        "mmar_runner.cli.policy", "Explain which rule decides; accept or block an MMAR."
+    ),
 }
 
 _LATER: Final = {
-    "policy": "will explain which rule of a site's policy decides",
     "admin": "will be the administrator's console",
     "report": "will make a page of a run, with plots",
 }

@@ -144,7 +144,7 @@ class _Question:
         place = next((answer.place for answer in answers if answer.place), None)
         hint = (
             f"A group of {self._org} ({', '.join(self._groups)}) would have to give "
-            f"{self._roles()} the right {' or '.join(rights)}."
+            f"{self._roles()} the right {' or '.join(self._useful(rights))}."
         )
         return refuses(rule, "NOT_AUTHORIZED", message, policy=place, hint=hint)
 
@@ -168,6 +168,11 @@ class _Question:
         word = "gives" if value > 0 else "denies"
         why = f"the group '{group}' {word} the role '{role}' {right}"
         return _Answer(value, why, _place(self._authorization, *path))
+
+    def _useful(self, rights: tuple[str, ...]) -> list[str]:
+        """Return the rights that would be enough if a group gave them."""
+        known, home = self._authorization.rights, self._user.org == self._org
+        return [right for right in rights if home or not known[right].own_org]
 
     def _rights_of(self, group: str, role: str) -> Mapping[str, bool | int]:
         return self._authorization.groups[group].role_rights.get(role, {})

@@ -61,6 +61,8 @@ class PolicyDocument:
 
     def place(self, *path: str | int, key: bool = False) -> Place:
         """Return where a value stands (or its key), or the nearest thing around it."""
+        while path and path not in self.source.values:
+            path = path[:-1]
         line, column = self.source.locate(path, key=key)
         return Place(self.file, line, column, pointer_text(path))
 

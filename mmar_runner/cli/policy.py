@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``policy explain|accept|block``: which rule decides, and a site's own word on a digest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mmar_runner.cli.decision_view import decision_lines, steps_json
+from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.errors import UsageError
+from mmar_runner.security.authorization import ACTIONS
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.admission import SiteRules
+    from mmar_runner.mmar.explanation import Question
+    from mmar_runner.security.decision import Decision
+    from mmar_runner.security.judgement import Policies
+    from mmar_runner.security.kit import StartupKit
+    from mmar_runner.security.policy_edit import Verdict
+
+_POLICY_FILE: Final = "site_policy.json"
+
+
+@click.group("policy")
+def command() -> None:
+    """Explain which rule decides about an MMAR; accept or block one at a site."""
+
+
+@command.command("explain")
+@click.argument("mmar", type=click.Path(path_type=Path))
+@click.option(
+    "--kit",
+    "kit_folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Anybody's start-up kit: of a site, of the server, of an administrator.",
+)
+@click.option("--site", help="The site to ask about.  [default: the kit's own, else server]")
+@click.option("--user", help="For whom.  [default: who signed it, else the kit's administrator]")
+@click.option(
+    "--action",
+    type=click.Choice(list(ACTIONS)),
+    default="deploy",
+    show_default=True,
+    help="What is to be done.",
+)
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The site's own policy, if it is not in this kit.",
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
+@json_option
+@click.pass_context
+def explain_decision(
+    ctx: click.Context,
+    mmar: Path,
+    kit_folder: Path,
+    site: str | None,
+    user: str | None,
+    action: str,
+    policy_file: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Say which rules accept or refuse an MMAR at a site, and what would change it.
+
+    Exit code 0 if every rule accepts it, 1 if one refuses, 2 if something cannot be read.
+    """
+    # Deferred: the other commands of the group need none of it.
+    from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
+    from mmar_runner.hooks import load_plugins  # noqa: PLC0415
+    from mmar_runner.mmar.explanation import explain  # noqa: PLC0415
+
+    question = _question(_kit(kit_folder), action, site, user, policy_file)
+    question = replace(question, settings=parse_settings(settings))
+    decision = explain(mmar, load_plugins().registry, question)
+    if as_json:
+        echo_json(_as_json(decision, question.policies))
+    else:
+        click.echo("\n".join(_sentences(decision, mmar, question.policies)))
+    ctx.exit(0 if decision.accepted else 1)
+
+
+def _kit(folder: Path) -> StartupKit:
+    from mmar_runner.cli.kits import open_kit  # noqa: PLC0415 - needs cryptography
+    from mmar_runner.security.identity import Role  # noqa: PLC0415
+
+    for name, role in (("fed_server.json", Role.SERVER), ("fed_client.json", Role.CLIENT)):
+        if (folder / name).exists():
+            return open_kit(folder, role)
+    return open_kit(folder, Role.ADMIN)
+
+
+def _question(
+    kit: StartupKit, action: str, site: str | None, user: str | None, policy_file: Path | None
+) -> Question:
+    from mmar_runner.cli.admitted import site_rules  # noqa: PLC0415 - as above
+    from mmar_runner.mmar.admission import SERVER_SITE  # noqa: PLC0415
+    from mmar_runner.mmar.explanation import Question  # noqa: PLC0415
+    from mmar_runner.security.identity import Role  # noqa: PLC0415
+    from mmar_runner.security.judgement import Policies  # noqa: PLC0415
+    from mmar_runner.security.site_policy import load_policy  # noqa: PLC0415
+
+    rules = site_rules(kit)
+    is_admin = kit.identity.role is Role.ADMIN
+    asked = site or (SERVER_SITE if is_admin else rules.site)
+    own = not is_admin and asked == rules.site
+    policy = rules.policy if own else None
+    if policy_file is not None:
+        policy = load_policy(policy_file)
+    if policy is not None:
+        rules = replace(rules, policy=policy)
+    return Question(
+        action=action,
+        site=asked,
+        user=user,
+        asker=kit.identity.name if is_admin else None,
+        policies=Policies(rules.authorization, policy),
+        context=_signature_context(rules, asked, own=own),
+        side="server" if asked == SERVER_SITE else "client",
+        settings={},
+    )
+
+
+def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
+    from mmar_runner.mmar.admission import SERVER_SITE  # noqa: PLC0415 - as above
+    from mmar_runner.security.signature_check import SignatureContext  # noqa: PLC0415
+
+    return SignatureContext(
+        site=None if site == SERVER_SITE else site,
+        trust_root=rules.trust_root,
+        revocations=rules.revocations,
+        policy=rules.policy,
+        now=datetime.now(UTC),
+        origin="local" if own else "delivered",
+        versions=rules.versions.known() if own else {},
+    )
+
+
+def _sentences(decision: Decision, mmar: Path, policies: Policies) -> list[str]:
+    verdict = "may" if decision.accepted else "may not"
+    users = ", ".join(decision.users) or "nobody"
+    lines = [f"{users} {verdict} {decision.action} {mmar} at {decision.site}"]
+    lines += decision_lines(decision, every_place=True)
+    if policies.site_policy is None:
+        lines.append(f"  The own policy of {decision.site} is not known here; --policy names it.")
+    return lines
+
+
+def _as_json(decision: Decision, policies: Policies) -> dict[str, Any]:
+    known = (policies.authorization, policies.site_policy)
+    documents = [one.document for one in known if one is not None and one.document is not None]
+    return {
+        "accepted": decision.accepted,
+        "action": decision.action,
+        "site": decision.site,
+        "users": list(decision.users),
+        "digest": decision.digest,
+        "policy_sha256": {document.file: document.sha256 for document in documents},
+        "steps": steps_json(decision),
+    }
+
+
+_digest_argument = click.argument("digest")
+_site_kit_option = click.option(
+    "--kit",
+    "kit_folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="The start-up kit of the site, or of the server, whose policy it is.",
+)
+
+
+@command.command("accept")
+@_digest_argument
+@_site_kit_option
+@json_option
+def accept(digest: str, kit_folder: Path, as_json: bool) -> None:
+    """Write into this site's policy that the MMAR with DIGEST was reviewed and may run."""
+    _record(digest, kit_folder, "accept", as_json=as_json)
+
+
+@command.command("block")
+@_digest_argument
+@_site_kit_option
+@json_option
+def block(digest: str, kit_folder: Path, as_json: bool) -> None:
+    """Write into this site's policy that the MMAR with DIGEST never runs here.
+
+    It needs no server, and no certificate that still holds.
+    """
+    _record(digest, kit_folder, "block", as_json=as_json)
+
+
+def _record(digest: str, kit_folder: Path, verdict: Verdict, *, as_json: bool) -> None:
+    from mmar_runner.security.policy_edit import record_digest  # noqa: PLC0415 - as above
+
+    of_site = any((kit_folder / f"fed_{side}.json").exists() for side in ("server", "client"))
+    if not of_site:
+        msg = f"{kit_folder} is not the start-up kit of a site"
+        raise UsageError(msg, hint="only a site, or the server, has a policy of its own")
+    change = record_digest(kit_folder / _POLICY_FILE, digest, verdict)
+    if as_json:
+        echo_json(
+            {
+                "policy": str(change.policy),
+                "digest": change.digest,
+                "verdict": verdict,
+                "changed": list(change.changed),
+            }
+        )
+        return
+    what = f"changed {', '.join(change.changed)}" if change.changed else "it said so already"
+    click.echo(f"{change.policy} {verdict}s {change.digest}: {what}")
