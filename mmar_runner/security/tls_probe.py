@@ -87,7 +87,9 @@ def probe(
     asked = _Question(host, port, root_pem, cert_file, key_file, expected_name, now)
     try:
         check_own(cert_file, now)
-        _shake_hands(asked)
+        # Once may be a server that is just being stopped.
+        if not _answers(asked) and not _answers(asked):
+            return _refused(asked, "it ends the connection as soon as it has seen it")
     except CertificateError as error:
         return error
     except OSError:
@@ -114,13 +116,15 @@ def check_own(cert_file: Path, now: datetime) -> None:
         raise CertificateError(msg, reason=error.reason, hint=error.hint) from error
 
 
-def _shake_hands(asked: _Question) -> None:
+def _answers(asked: _Question) -> bool:
+    """Shake hands; return False if the peer goes away once it has seen our certificate."""
     context = _verifying(asked)
     with socket.create_connection((asked.host, asked.port), STEP_SECONDS) as plain:
         try:
             with context.wrap_socket(plain, server_hostname=asked.expected_name) as secure:
-                # With TLS 1.3 the peer judges our certificate after our handshake is done.
-                secure.recv(1)
+                # With TLS 1.3 the peer judges our certificate after our handshake is done;
+                # if it takes it, HTTP/2 has it speak first.
+                return _received(secure)
         except ssl.SSLCertVerificationError as error:
             raise _judged(asked, error) from error
         except ssl.SSLError as error:
@@ -160,11 +164,23 @@ def _refusal(asked: _Question, error: ssl.SSLError) -> CertificateError | None:
     if alert is None:
         return None
     name = (alert[1] or alert[2]).lower().replace("_", " ")
+    reason = "CERT_EXPIRED" if name == "certificate expired" else "CERT_REFUSED"
+    return _refused(asked, name, reason)
+
+
+def _refused(asked: _Question, why: str, reason: str = "CERT_REFUSED") -> CertificateError:
     return CertificateError(
-        f"{asked.target} refused our certificate {asked.cert_file}: {name}",
-        reason="CERT_EXPIRED" if name == "certificate expired" else "CERT_REFUSED",
+        f"{asked.target} refused our certificate {asked.cert_file}: {why}",
+        reason=reason,
         hint="both kits must come from one project, and both clocks must be right",
     )
+
+
+def _received(secure: ssl.SSLSocket) -> bool:
+    try:
+        return secure.recv(1) != b""
+    except ConnectionResetError:
+        return False
 
 
 def _judged(asked: _Question, error: ssl.SSLCertVerificationError) -> CertificateError:
