@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What trust costs: signing and verifying beside hashing the same files, in one run.
+"""What trust costs: signing, verifying, explaining beside hashing the same files.
 
 Each figure is the wall time of a whole process, its start included. Before each, the
 MMAR's files are dropped from the page cache, as far as the system does so when asked, and
@@ -61,22 +61,43 @@ class Job:
 
     Attributes:
         mmar: An MMAR of the asked size.
+        small: A small one.
         kits: The start-up kits of a project.
         store: Where a site keeps copies.
     """
 
     mmar: Path
+    small: Path
     kits: Path
     store: Path
 
     def sign(self) -> list[str]:
         """Return the call that signs it."""
-        return [*_program("sign-mmar"), str(self.mmar), "--kit", str(self.kits / _ADMIN)]
+        return self._sign(self.mmar)
+
+    def sign_small(self) -> list[str]:
+        """Return the call that signs the small one."""
+        return self._sign(self.small)
+
+    def _sign(self, mmar: Path) -> list[str]:
+        return [*_program("sign-mmar"), str(mmar), "--kit", str(self.kits / _ADMIN)]
 
     def verify(self) -> list[str]:
         """Return the call that verifies it as a site does."""
         call = [*_program("verify-mmar"), str(self.mmar), "--kit", str(self.kits / _SITE)]
         return [*call, "--delivered"]
+
+    def explain(self) -> list[str]:
+        """Return the call that says which rules decide about it."""
+        return self._explain(self.mmar)
+
+    def explain_small(self) -> list[str]:
+        """Return the same call about an MMAR that is configuration and nothing else."""
+        return self._explain(self.small)
+
+    def _explain(self, mmar: Path) -> list[str]:
+        call = [*_program("policy"), "explain", str(mmar), "--kit", str(self.kits / _SITE)]
+        return [*call, "--action", "run"]
 
     def admit(self) -> list[str]:
         """Return the call that does all that a site does before it runs an MMAR."""
@@ -89,14 +110,16 @@ class Job:
         script = Path(__file__).with_name("admission.py")
         return [sys.executable, *map(str, (script, self.mmar, self.kits / _SITE, self.store))]
 
-    def floor(self) -> list[str]:
-        """Return the call that only hashes its files."""
-        return [sys.executable, "-c", _FLOOR, str(self.mmar)]
+    def floor(self, *, small: bool) -> list[str]:
+        """Return the call that only hashes the files."""
+        return [sys.executable, "-c", _FLOOR, str(self.small if small else self.mmar)]
 
 
 _CASES: Final[dict[str, Callable[[Job], list[str]]]] = {
     "sign": Job.sign,
     "verify": Job.verify,
+    "explain": Job.explain,
+    "explain-small": Job.explain_small,
     "admit": Job.admit,
     "admit-again": Job.admit_again,
 }
@@ -112,21 +135,24 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-trust-") as folder:
         job = _prepare(Path(folder), options.files, options.megabytes * 1_000_000)
-        for call in (Job.sign, Job.admit):  # what is verified is signed
+        for call in (Job.sign, Job.sign_small, Job.admit):  # what is verified is signed
             _seconds(job, call(job))
         for case in options.case or _CASES:
             line = _measure(job, _CASES[case], options.repeats)
-            size = {"files": options.files, "megabytes": options.megabytes}
-            print(json.dumps({"case": case, **size, **line}), flush=True)
+            print(json.dumps({"case": case, **line}), flush=True)
 
 
 def _measure(job: Job, case: Callable[[Job], list[str]], repeats: int) -> dict[str, float]:
     ours, floors = [], []
     for _ in range(repeats):
-        floors.append(_seconds(job, job.floor()))
+        floors.append(_seconds(job, job.floor(small=case is Job.explain_small)))
         ours.append(_seconds(job, case(job)))
     ours_s, floor_s = statistics.median(ours), statistics.median(floors)
+    measured = job.small if case is Job.explain_small else job.mmar
+    sizes = [path.stat().st_size for path in measured.rglob("*") if path.is_file()]
     return {
+        "files": len(sizes),
+        "megabytes": round(sum(sizes) / 1e6, 1),
         "ours_s": round(ours_s, 3),
         "ours_slowest_s": round(max(ours), 3),
         "floor_s": round(floor_s, 3),
@@ -162,10 +188,11 @@ def _discard(store: Path) -> None:
 
 def _prepare(folder: Path, files: int, size: int) -> Job:
     """Make a project's kits and an MMAR of so many files and bytes."""
-    job = Job(folder / "job", folder / "kits", folder / "store")
-    shutil.copytree(
-        _ROOT / "mmars" / "echo", job.mmar, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    names = ("job", "small", "kits", "store")
+    job = Job(*(folder / name for name in names))
+    for mmar in (job.mmar, job.small):
+        unwanted = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(_ROOT / "mmars" / "echo", mmar, ignore=unwanted)
     present = sum(1 for path in job.mmar.rglob("*") if path.is_file())
     models, chance = job.mmar / "models", random.Random(0)
     models.mkdir()

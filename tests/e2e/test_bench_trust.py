@@ -22,8 +22,10 @@ def test_signing_and_verifying_stand_beside_hashing():
 
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {"sign", "verify", "admit", "admit-again"} <= {line["case"] for line in lines}
+    assert [line["case"] for line in lines] == [
+        *("sign", "verify", "explain", "explain-small", "admit", "admit-again")
+    ]
     for line in lines:
-        assert (line["files"], line["megabytes"]) == (20, 2)
+        assert line["files"] <= 21
         assert 0 < line["ours_s"] <= line["ours_slowest_s"]
-        assert line["ratio"] == pytest.approx(line["ours_s"] / line["floor_s"], rel=0.05)
+        assert line["ratio"] == pytest.approx(line["ours_s"] / line["floor_s"], rel=0.1)
