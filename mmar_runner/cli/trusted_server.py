@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.hooks import LoadedPlugins
-    from mmar_runner.mmar.spec import MmarSpec
+    from mmar_runner.mmar.spec import MmarSpec, ServerSpec
+    from mmar_runner.security.kit import StartupKit
 
 
 def open_trust(
@@ -51,9 +53,27 @@ def open_trust(
     if spec is None or spec.server is None:
         msg = f"{mmar} cannot be read as an MMAR with a server"
         raise MmarUnreadableError(msg)
+    server = _within(spec.server, kit)
     trust = ServerTrust(kit, decide_for_sites(admission, rules.authorization))
-    _require_sites(trust, spec.server.min_num_clients)
-    return spec, trust
+    _require_sites(trust, server.min_num_clients)
+    return replace(spec, server=server), trust
+
+
+def _within(server: ServerSpec, kit: StartupKit) -> ServerSpec:
+    """Return the MMAR's server within what the project provisioned: no fewer, no more clients."""
+    provisioned = kit.config["servers"][0]
+    least = max(server.min_num_clients, provisioned.get("min_num_clients", 0))
+    most = min(server.max_num_clients, provisioned.get("max_num_clients", server.max_num_clients))
+    for name, mmar, kits in (
+        ("min_num_clients", server.min_num_clients, least),
+        ("max_num_clients", server.max_num_clients, most),
+    ):
+        if mmar != kits:
+            click.echo(f"{name} is {kits}: the kit's, not the MMAR's {mmar}", err=True)
+    if least > most:
+        msg = f"the kit allows at most {most} clients, and at least {least} are needed"
+        raise NotAuthorizedError(msg, reason="TOO_FEW_SITES")
+    return replace(server, min_num_clients=least, max_num_clients=most)
 
 
 def _require_sites(trust: ServerTrust, min_num_clients: int) -> None:

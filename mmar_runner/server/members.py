@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -85,7 +85,8 @@ class Members:
         """Take in who was there when the journal ended; their leases begin anew."""
         deadline = self._loop.time() + self.lease_seconds
         clients = [
-            Client(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint) for c in recorded
+            Client(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint, c.host)
+            for c in recorded
         ]
         self._registry.restore(clients)
         for name in self._registry.present():
@@ -106,11 +107,13 @@ class Members:
             hint = "servers[0].name must be the same in both federated configuration files"
             raise RefusedError(msg, reason="TASK_MISMATCH", hint=hint)
         now = self._loop.time()
+        before = self._registry.known(request.client_name)
         client, joined = self._registry.register(
             request.client_name,
             request.session_key,
             mmar_digest=plain(request.mmar_digest, _MAX_DIGEST),
             fingerprint=peer.fingerprint,
+            host=peer.host,
             now=now,
         )
         record = {
@@ -118,17 +121,15 @@ class Members:
             "key_sha256": client.key_sha256,
             "mmar_digest": client.mmar_digest,
             "fingerprint": client.fingerprint,
+            "host": client.host,
         }
         self._journal.append(Kind.CLIENT_REGISTERED, record)
         if joined:
-            self._audit.record(
-                "Register",
-                who=peer.who or client.name,
-                peer=peer.address,
-                decision="accepted",
-                client=client.name,
-                mmar_digest=client.mmar_digest,
-            )
+            self._note("Register", client, peer, decision="accepted")
+        if before is not None and before.key_sha256 != client.key_sha256:
+            self._note("session.replaced", client, peer, before=before.host)
+        elif before is not None and before.host != client.host:
+            self._note("session.moved", client, peer, before=before.host)
         if joined:
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
@@ -194,6 +195,25 @@ class Members:
         for client in self._registry.expired(self._loop.time()):
             self._leave(client.name, f"nothing was heard of it for {self.lease_seconds:g} s")
         self.start_sweeping()
+
+    def _note(
+        self,
+        action: str,
+        client: Client,
+        peer: Peer,
+        decision: Literal["accepted", "noted"] = "noted",
+        **data: str,
+    ) -> None:
+        """Write down what a stolen kit would look like, among what is ordinary."""
+        self._audit.record(
+            action,
+            who=peer.who or client.name,
+            peer=peer.address,
+            decision=decision,
+            client=client.name,
+            mmar_digest=client.mmar_digest,
+            **data,
+        )
 
     def _token(self, client: Client) -> str:
         return self._mint.issue(

@@ -88,6 +88,7 @@ class RecordedClient:
     key_sha256: str
     mmar_digest: str
     fingerprint: str
+    host: str
 
 
 @dataclass(slots=True)
@@ -162,7 +163,11 @@ def _run_resumed(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
 
 def _client_registered(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     client = RecordedClient(
-        data["client"], data["key_sha256"], data["mmar_digest"], data.get("fingerprint", "")
+        data["client"],
+        data["key_sha256"],
+        data["mmar_digest"],
+        data.get("fingerprint", ""),
+        data.get("host", ""),
     )
     state.clients[client.name] = client
 

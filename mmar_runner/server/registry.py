@@ -32,6 +32,7 @@ class Client:
         deadline: When its lease ends, on the server's clock.
         mmar_digest: The digest of the MMAR it runs.
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
+        host: The address it came from, without the port.
         present: False once it left or its lease ended.
         state: What it last said it was doing.
     """
@@ -41,6 +42,7 @@ class Client:
     deadline: float
     mmar_digest: str = ""
     fingerprint: str = ""
+    host: str = ""
     present: bool = True
     state: str = "idle"
 
@@ -59,7 +61,14 @@ class ClientRegistry:
         self._clients: dict[str, Client] = {}
 
     def register(
-        self, name: str, session_key: bytes, *, now: float, mmar_digest: str, fingerprint: str = ""
+        self,
+        name: str,
+        session_key: bytes,
+        *,
+        now: float,
+        mmar_digest: str,
+        fingerprint: str = "",
+        host: str = "",
     ) -> tuple[Client, bool]:
         """Let a client in, or back in.
 
@@ -84,13 +93,17 @@ class ClientRegistry:
             msg = f"the federation is full: max_num_clients is {self._max_clients}"
             hint = "raise max_num_clients on the server, or join when a client has left"
             raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
-        client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint)
+        client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
         self._clients[name] = client
         return client, joined
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in clients that an earlier server process had registered."""
         self._clients.update({client.name: client for client in clients})
+
+    def known(self, name: str) -> Client | None:
+        """Return who had a name last, present or not; None if nobody had."""
+        return self._clients.get(name)
 
     def session(self, name: str, key_sha256: str, *, now: float) -> Client:
         """Return the client whose session it is, and renew its lease.

@@ -52,6 +52,11 @@ class Peer:
         return "" if self.certificate is None else self.certificate.fingerprint
 
     @property
+    def host(self) -> str:
+        """The address without the port."""
+        return self.address.rpartition(":")[0]
+
+    @property
     def who(self) -> str:
         """The identity for a record, such as ``client site-1``; empty without one."""
         if self.certificate is None:

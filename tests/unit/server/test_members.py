@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who came and went is written down; so is what a stolen kit would look like."""
+
+from pathlib import Path
+
+from mmar_runner.interfaces.observer import Topic
+from mmar_runner.security.audit import read_audit, verify_audit
+from mmar_runner.testing.federation import Federation
+
+ECHO = Path(__file__).parents[3] / "mmars" / "echo"
+
+
+def test_another_session_under_a_name_is_written_down(tmp_path: Path) -> None:
+    variables = {"NUM_ROUNDS": 1, "MODEL_MB": 0.01, "MIN_NUM_CLIENTS": 2}
+    with Federation(ECHO, workspace=tmp_path, clients=2, variables=variables) as federation:
+        federation.serve()
+        federation.join("site-1")
+        federation.server.wait_for(Topic.CLIENT_JOINED, client="site-1")
+        federation.leave("site-1")
+        federation.join("site-1", workspace=tmp_path / "elsewhere")
+        federation.join("site-2")
+        assert federation.wait().status == "finished"
+    log = tmp_path / "audit.jsonl"
+    verify_audit(log)
+    said = [(line["action"], line["data"]["client"], line["decision"]) for line in read_audit(log)]
+    assert said[:4] == [
+        ("Register", "site-1", "accepted"),
+        ("leave", "site-1", "noted"),
+        ("Register", "site-1", "accepted"),
+        ("session.replaced", "site-1", "noted"),
+    ]
+    assert ("session.replaced", "site-2", "noted") not in said
+
+
+def test_a_session_that_comes_back_is_not_another_one(tmp_path: Path) -> None:
+    variables = {"NUM_ROUNDS": 1, "MODEL_MB": 0.01, "MIN_NUM_CLIENTS": 2}
+    with Federation(ECHO, workspace=tmp_path, clients=2, variables=variables) as federation:
+        federation.serve()
+        federation.join("site-1")
+        federation.server.wait_for(Topic.CLIENT_JOINED, client="site-1")
+        federation.leave("site-1")
+        federation.join("site-1")
+        federation.join("site-2")
+        assert federation.wait().status == "finished"
+    actions = {line["action"] for line in read_audit(tmp_path / "audit.jsonl")}
+    assert actions == {"Register", "leave"}
