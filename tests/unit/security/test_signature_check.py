@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from mmar_runner.security import signature_check, signature_rules
 from mmar_runner.security.decision import Place
 from mmar_runner.security.envelope import Envelope, Signature, key_id, sign
 from mmar_runner.security.listing import FileKind, FileListing, ListedFile
@@ -18,6 +19,7 @@ from mmar_runner.security.revocation import RevocationList
 from mmar_runner.security.signature_check import SignatureContext, check_signatures
 from mmar_runner.security.signed_manifest import MMAR_TYPE, dump_manifest, make_manifest
 from mmar_runner.security.site_policy import SitePolicy
+from mmar_runner.security.steps import accepts
 from mmar_runner.security.trust_root import ReleaseKey, TrustRoot
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -263,3 +265,66 @@ def test_a_good_signature_is_kept_where_the_digest_is_accepted_too():
 
     assert report.owners == ("ada@x.org",)
     assert report.manifest is not None
+
+
+def _lets_pass(*_):
+    return accepts("signature.replaced", "This guard was taken away.")
+
+
+@pytest.mark.parametrize(
+    ("module", "guard", "reason", "attack"),
+    [
+        (
+            signature_check,
+            "_digest",
+            "DIGEST_REVOKED",
+            (signed(), replace(SITE, revocations=replace(FRESH, digests=(DATA_ONLY.digest,)))),
+        ),
+        (
+            signature_check,
+            "_revocations",
+            "REVOCATIONS_STALE",
+            (signed(), replace(SITE, revocations=replace(FRESH, expires=NOW))),
+        ),
+        (
+            signature_check,
+            "_threshold",
+            "THRESHOLD",
+            (signed(WITH_CODE), TWO, WITH_CODE),
+        ),
+        (signature_rules, "_project", "WRONG_PROJECT", (signed(project="q"),)),
+        (signature_rules, "_audience", "WRONG_AUDIENCE", (signed(audience=("site-2",)),)),
+        (signature_rules, "_expiry", "SIGNATURE_EXPIRED", (signed(expires=NOW),)),
+        (
+            signature_rules,
+            "_version",
+            "VERSION_ROLLBACK",
+            (signed(), replace(SITE, versions={("p", "job"): 4})),
+        ),
+        (signature_rules, "_files", "MANIFEST_MISMATCH", (signed(), SITE, WITH_CODE)),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isupper() else "",
+)
+def test_without_its_guard_each_attack_goes_through(module, guard, reason, attack, monkeypatch):
+    assert reasons(*attack) == [reason]
+
+    monkeypatch.setattr(module, guard, _lets_pass)
+
+    assert reasons(*attack) == []
+
+
+def test_without_the_list_of_revoked_keys_a_revoked_key_signs():
+    context = replace(SITE, revocations=replace(FRESH, key_ids=(key_id(ADA.public_key()),)))
+
+    assert reasons(signed(), context) == ["SIGNER_REVOKED"]
+    assert reasons(signed(), SITE) == []
+
+
+def test_without_verifying_anybody_signs(monkeypatch):
+    everybody = frozenset(key.id for key in TRUST.release_keys)
+    data = signed(keys=(STRANGER,))
+    assert reasons(data) == ["SIGNER_NOT_TRUSTED"]
+
+    monkeypatch.setattr(signature_check, "verify", lambda *_: everybody)
+
+    assert reasons(data) == []
