@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmar_runner.client.backoff import Backoff
 from mmar_runner.client.line import Line
@@ -24,9 +24,11 @@ from mmar_runner.client.outage import Outage
 from mmar_runner.client.package_file import IncomingPackage
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import (
+    CertificateError,
     DigestError,
     MmarError,
     MmarInvalidError,
+    MmarRunnerError,
     ProtocolError,
     RefusedError,
     RunStoppedError,
@@ -60,6 +62,8 @@ _DECLINE_SECONDS: Final = 5.0
 _ATTEMPTS: Final = 3
 #: Refusals that pass: the server is about to stop, and comes back.
 _PASSING: Final = frozenset({"SERVER_STOPPING", "RATE_LIMITED", "TOO_MANY_CALLS", "OVERLOADED"})
+#: Why a site will not run what it was sent.
+_REFUSALS: Final = (TrustError, MmarError, DigestError, ProtocolError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +139,27 @@ class _Courier:
         package = await in_thread(IncomingPackage, self._folder)
         try:
             announced = await self._receive_all(package)
-            admission = await self._judged(package, announced, catalog)
-        finally:
-            package.close()
-        return admission
-
-    async def _judged(
-        self, package: IncomingPackage, announced: Announced, catalog: ComponentCatalog
-    ) -> Admission:
-        try:
-            return await in_thread(self._admitted, package.path, announced, catalog)
-        except (TrustError, MmarError) as error:
-            await self._decline(announced.digest, error)
+            admission = await in_thread(self._admitted, package.path, announced, catalog)
+            await in_thread(package.remove)
+        except _REFUSALS as error:
+            if not isinstance(error, CertificateError):
+                await self._refuse(package, error)
             raise
         finally:
-            await in_thread(package.remove)
+            package.close()
+        self._record("accepted", "", digest=admission.digest, signers=", ".join(admission.signers))
+        return admission
+
+    async def _refuse(self, package: IncomingPackage, error: MmarRunnerError) -> None:
+        """Write a refusal down, tell the server, and delete what it sent."""
+        digest = "" if package.announced is None else package.announced.digest
+        self._record("refused", error.reason, digest=digest, message=error.message)
+        await in_thread(package.remove)
+        if digest:
+            await self._decline(digest, error)
+
+    def _record(self, decision: Literal["accepted", "refused"], reason: str, **facts: str) -> None:
+        self._delivery.trust.record("mmar.run", decision, reason, **facts)
 
     async def _receive_all(self, package: IncomingPackage) -> Announced:
         """Receive the package, however often the server goes away meanwhile."""
@@ -228,29 +238,22 @@ class _Courier:
     def _admitted(
         self, package: Path, announced: Announced, catalog: ComponentCatalog
     ) -> Admission:
-        """Return the MMAR if it may run here; it is written down either way."""
+        """Return the MMAR if it may run here."""
         delivery = self._delivery
-        try:
-            with self._unpacked(package, announced.name) as source:
-                admission = admit(
-                    source,
-                    catalog,
-                    delivery.rules,
-                    MmarStore(delivery.workspace / "store"),
-                    side="client",
-                    action="run",
-                    origin="delivered",
-                    now=datetime.now(UTC),
-                    settings=delivery.variables,
-                )
-            admission.decision.require()
-            _require_valid(admission)
-        except (TrustError, MmarError) as error:
-            facts = {"digest": announced.digest, "message": error.message}
-            delivery.trust.record("mmar.run", "refused", error.reason, **facts)
-            raise
-        facts = {"digest": admission.digest, "signers": ", ".join(admission.signers)}
-        delivery.trust.record("mmar.run", "accepted", **facts)
+        with self._unpacked(package, announced.name) as source:
+            admission = admit(
+                source,
+                catalog,
+                delivery.rules,
+                MmarStore(delivery.workspace / "store"),
+                side="client",
+                action="run",
+                origin="delivered",
+                now=datetime.now(UTC),
+                settings=delivery.variables,
+            )
+        admission.decision.require()
+        _require_valid(admission)
         return admission
 
     @contextmanager
@@ -266,7 +269,7 @@ class _Courier:
         finally:
             shutil.rmtree(around)
 
-    async def _decline(self, digest: str, error: TrustError | MmarError) -> None:
+    async def _decline(self, digest: str, error: MmarRunnerError) -> None:
         """Tell the server why; that it does not hear it changes nothing."""
         request = DeclineRequest(digest=digest, reason=error.reason, message=error.message)
         try:
