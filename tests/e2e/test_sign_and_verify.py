@@ -7,28 +7,24 @@ import json
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmar_runner.cli.main import main
 from mmar_runner.security.envelope import key_id, read_envelope, sign
-from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import Issuer, issue, make_root
-from mmar_runner.security.keys import load_private_key, public_pem, save_private_key
-from mmar_runner.security.kit_files import KIT_FILES, KIT_TYPE, sign_files
+from mmar_runner.security.keys import load_private_key
+from mmar_runner.security.kit_files import KIT_TYPE
 from mmar_runner.security.revocation import REVOCATIONS_TYPE, RevocationList, sign_revocations
 from mmar_runner.security.signed_manifest import MMAR_TYPE
-from mmar_runner.security.trust_root import ReleaseKey, TrustRoot, dump
+from mmar_runner.testing.kits import make_kits
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = timedelta(days=1)
-ADA, BOB, EVE = "ada@uni.org", "bob@clinic.org", "eve@clinic.org"
+ADA, BOB = "ada@uni.org", "bob@clinic.org"
 SITES = ("site-1", "site-2")
 LEAD = dict.fromkeys(("deploy_all", "train_all", "view_all", "operate_all"), True)
 AUTHORIZATION = {
@@ -48,82 +44,46 @@ AUTHORIZATION = {
     "orgs": {"uni": ["all"], "clinic": ["all"]},
     "sites": {"server": "uni", "site-1": "clinic", "site-2": "uni"},
 }
+ORGS = {**AUTHORIZATION["sites"], ADA: "uni", BOB: "clinic"}
 
 
 class Project:
-    """A project with its authority, its kits, and what the authority may still do."""
+    """A provisioned project, and what its authority may still do."""
 
     def __init__(self, folder, name="heart"):
-        self.folder, self.name = folder, name
-        self.now = datetime.now(UTC)
-        self.root_key = ec.generate_private_key(ec.SECP256R1())
-        self.root = make_root(self.root_key, name, self.now, 300 * DAY)
-        self.release = {who: ed25519.Ed25519PrivateKey.generate() for who in (ADA, BOB, EVE)}
-        self.revocations = RevocationList(name, 1, self.now - DAY, self.now + DAY)
-        for who in (ADA, BOB):
-            self.make(Role.ADMIN, who)
-        for site in SITES:
-            self.make(Role.CLIENT, site)
-        self.make(Role.SERVER, "server.uni.org")
+        self.name = name
+        kits = make_kits(
+            folder,
+            clients=SITES,
+            admins=(ADA, BOB),
+            project=name,
+            orgs=ORGS,
+            authorization=AUTHORIZATION,
+        )
+        self.folder = kits.out
+        self.project_file = kits.project_file
 
     def kit(self, name):
         return self.folder / name
 
-    def trust_root(self):
-        keys = tuple(
-            ReleaseKey(key_id(k.public_key()), public_pem(k.public_key()).decode(), who, "uni")
-            for who, k in self.release.items()
-            if who != EVE
-        )
-        fingerprint = sha256(load_pem_x509_certificate(self.root).public_bytes(der())).hexdigest()
-        return TrustRoot(self.name, fingerprint, keys)
+    def key(self, name):
+        return load_private_key(self.folder / name)
 
-    def make(self, role, name):
-        folder, files = self.kit(name), KIT_FILES[role]
-        folder.mkdir(parents=True)
-        identity = Identity(self.name, role, name)
-        key = ec.generate_private_key(ec.SECP256R1())
-        save_private_key(folder / files.key, key)
-        issuer = Issuer(self.root_key, self.root)
-        period = (self.now - DAY, self.now + 30 * DAY)
-        certificate = issue(issuer, identity, key.public_key(), period)
-        (folder / files.certificate).write_bytes(certificate)
-        content = {
-            files.root: self.root,
-            files.authorization: json.dumps(AUTHORIZATION).encode(),
-            files.trust: dump(self.trust_root()),
-        }
-        if files.config:
-            content[files.config] = b'{"servers": [{"service": {"target": "localhost:8002"}}]}'
-        if files.release_public:
-            save_private_key(folder / files.release_key, self.release[name])
-            content[files.release_public] = public_pem(self.release[name].public_key())
-        for file, data in content.items():
-            (folder / file).write_bytes(data)
-        (folder / "signature.json").write_bytes(sign_files(content, identity, self.root_key))
-        self.write_revocations(folder)
+    def release_id(self, who):
+        return key_id(self.key(f"{who}/release.key").public_key())
 
-    def write_revocations(self, folder):
-        data = sign_revocations(self.revocations, self.root_key)
-        (folder / "revocations.json").write_bytes(data)
-
-    def revoke(self, **changes):
-        """Bring a newer list of revocations to every kit."""
-        known = {name: getattr(self.revocations, name) for name in RevocationList.__slots__}
-        version = self.revocations.version + 1
-        self.revocations = RevocationList(**{**known, "version": version, **changes})
-        for folder in self.folder.iterdir():
-            self.write_revocations(folder)
+    def revoke(self, version=100, **changes):
+        """Bring a newer list of revocations to every kit, as the authority would."""
+        now = datetime.now(UTC)
+        times = {"created": now - DAY, "expires": now + DAY, "version": version}
+        revocations = RevocationList(**{"project": self.name, **times, **changes})
+        data = sign_revocations(revocations, self.key("authority/root.key"))
+        for file in self.folder.glob("*/revocations.json"):
+            file.write_bytes(data)
 
     def policy(self, site, **rules):
         path = self.kit(site) / "site_policy.json"
         path.write_text(json.dumps({"version": 1, **rules}))
-
-
-def der():
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return Encoding.DER
 
 
 @dataclass
@@ -193,7 +153,7 @@ def test_an_honestly_signed_mmar_is_accepted_everywhere(cli):
     signed = cli.sign()
 
     assert (signed["version"], signed["signers"], signed["added"]) == (1, [ADA], False)
-    for site in ("site-1", "site-2", "server.uni.org"):
+    for site in ("site-1", "site-2", "localhost"):
         assert cli.verify(site) == []
 
 
@@ -297,7 +257,7 @@ def test_d12_an_unsigned_mmar_is_refused(cli):
 def test_d12_a_key_that_nobody_knows_signs_nothing(cli):
     cli.sign()
     honest = cli.envelope.read_bytes()
-    cli.sign_by_hand(cli.project.release[EVE])
+    cli.sign_by_hand(ed25519.Ed25519PrivateKey.generate())
     assert cli.verify()[0] == "SIGNER_NOT_TRUSTED"
 
     cli.envelope.write_bytes(honest)
@@ -306,14 +266,14 @@ def test_d12_a_key_that_nobody_knows_signs_nothing(cli):
 
 @pytest.mark.parametrize(
     "name",
-    ["site-1/client.key", "server.uni.org/server.key", f"{ADA}/client.key"],
+    ["site-1/client.key", "localhost/server.key", f"{ADA}/client.key"],
     ids=["client", "server", "administrator"],
 )
 def test_d12_a_key_for_tls_signs_nothing(cli, name):
     cli.sign()
     assert cli.verify() == []
 
-    cli.sign_by_hand(load_private_key(cli.project.folder / name))
+    cli.sign_by_hand(cli.project.key(name))
 
     assert cli.verify()[0] == "SIGNER_NOT_TRUSTED"
 
@@ -322,7 +282,7 @@ def test_d12_the_authority_itself_signs_no_mmar(cli):
     cli.sign()
     assert cli.verify() == []
 
-    cli.sign_by_hand(cli.project.root_key)
+    cli.sign_by_hand(cli.project.key("authority/root.key"))
 
     assert cli.verify()[0] == "SIGNER_NOT_TRUSTED"
 
@@ -331,7 +291,7 @@ def test_d12_a_revoked_key_signs_nothing(cli):
     cli.sign()
     assert cli.verify() == []
 
-    cli.project.revoke(key_ids=(key_id(cli.project.release[ADA].public_key()),))
+    cli.project.revoke(key_ids=(cli.project.release_id(ADA),))
 
     assert cli.verify()[0] == "SIGNER_REVOKED"
     cli.call("sign-mmar", cli.mmar, "--kit", cli.project.kit(BOB), "--mmar-version", 2)
@@ -353,7 +313,7 @@ def test_d12_the_same_key_twice_is_one_signature(cli):
     cli.project.policy("site-1", signatures={"mmar": 2})
     cli.sign()
     value = json.loads(cli.envelope.read_text())
-    again = {**value["signatures"][0], "keyid": key_id(cli.project.release[BOB].public_key())}
+    again = {**value["signatures"][0], "keyid": cli.project.release_id(BOB)}
     cli.envelope.write_text(json.dumps({**value, "signatures": [*value["signatures"], again]}))
     assert cli.verify() == ["THRESHOLD"]
 
@@ -376,7 +336,7 @@ def test_d12_what_was_signed_as_something_else_is_no_mmar(cli, what):
 @pytest.mark.parametrize("kind", [REVOCATIONS_TYPE, KIT_TYPE], ids=["revocations", "kit"])
 def test_d12_a_known_key_under_another_type_signs_no_mmar(cli, kind):
     cli.sign()
-    cli.sign_by_hand(cli.project.release[ADA], payload_type=kind)
+    cli.sign_by_hand(cli.project.key(f"{ADA}/release.key"), payload_type=kind)
     assert cli.verify()[0] == "TYPE"
 
     value = json.loads(cli.envelope.read_text())
@@ -390,9 +350,9 @@ def test_d12_a_key_twice_in_the_payload_is_refused(cli):
     twice = payload.replace(b'"version":1,', b'"version":1,"version":9,')
     assert twice != payload
 
-    cli.sign_by_hand(cli.project.release[ADA], payload=twice)
+    cli.sign_by_hand(cli.project.key(f"{ADA}/release.key"), payload=twice)
     assert cli.verify()[0] == "FORMAT"
-    cli.sign_by_hand(cli.project.release[ADA], payload=payload)
+    cli.sign_by_hand(cli.project.key(f"{ADA}/release.key"), payload=payload)
     assert cli.verify() == []
 
 
@@ -403,7 +363,7 @@ def test_d13_what_was_signed_for_another_project_is_refused(cli, tmp_path):
     assert cli.verify() == []
 
     for_other = payload.replace(b'"project":"heart"', b'"project":"lung"')
-    cli.sign_by_hand(cli.project.release[ADA], payload=for_other)
+    cli.sign_by_hand(cli.project.key(f"{ADA}/release.key"), payload=for_other)
     assert cli.verify() == ["WRONG_PROJECT"]
     assert cli.verify(project=other)[0] == "SIGNER_NOT_TRUSTED"
 
@@ -426,7 +386,7 @@ def test_an_expired_signature_is_refused(cli):
     payload["expires"] = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     assert cli.verify() == []
 
-    cli.sign_by_hand(cli.project.release[ADA], payload=json.dumps(payload).encode())
+    cli.sign_by_hand(cli.project.key(f"{ADA}/release.key"), payload=json.dumps(payload).encode())
 
     assert cli.verify() == ["SIGNATURE_EXPIRED"]
 
@@ -452,7 +412,7 @@ def test_a_stale_list_of_revocations_and_a_revoked_digest_are_refused(cli):
 
     cli.project.revoke(digests=(digest,))
     assert cli.verify() == ["DIGEST_REVOKED"]
-    cli.project.revoke(digests=(), expires=datetime.now(UTC) - timedelta(seconds=1))
+    cli.project.revoke(101, expires=datetime.now(UTC) - timedelta(seconds=1))
     assert cli.verify() == ["REVOCATIONS_STALE"]
 
 
@@ -466,7 +426,7 @@ def test_a_digest_that_the_site_accepted_is_good_for_its_own_folder_only(cli):
 
 
 def test_an_administrator_whose_key_was_revoked_signs_no_more(cli):
-    cli.project.revoke(key_ids=(key_id(cli.project.release[ADA].public_key()),))
+    cli.project.revoke(key_ids=(cli.project.release_id(ADA),))
 
     code, answer = cli.call("sign-mmar", cli.mmar, "--kit", cli.project.kit(ADA))
 
@@ -500,30 +460,16 @@ def test_people_read_each_rule_with_its_mend(cli):
     assert "mend: Restore the files" in text
 
 
-PROJECT_FILE = """\
-name: heart
-config_folder: config
-server: {org: uni, cn: localhost, fed_learn_port: 8002, admin_port: 8003,
-  min_num_clients: 1, max_num_clients: 10}
-fl_clients: [{org: clinic, client_name: site-1}, {org: uni, client_name: site-2}]
-admin_clients: [{org: uni, email: ada@uni.org}, {org: clinic, email: bob@clinic.org}]
-"""
-
-
-def test_provisioned_kits_sign_verify_and_revoke(cli, tmp_path):
-    (tmp_path / "project.yml").write_text(PROJECT_FILE)
-    provisioning = (tmp_path / "project.yml", "--out", tmp_path / "heart")
-    cli.project.folder = tmp_path / "heart"
-    assert cli.call("provision", *provisioning)[0] == 0
+def test_what_provisioning_revokes_is_refused(cli):
+    provisioning = (cli.project.project_file, "--out", cli.project.folder)
     cli.sign()
+    digest = cli.sign(BOB)["digest"]
     assert cli.verify() == []
-    key = cli.sign(BOB)
-    assert key["added"]
 
-    ada = json.loads(cli.envelope.read_text())["signatures"][0]["keyid"]
+    ada = cli.project.release_id(ADA)
     assert cli.call("provision", "revoke", *provisioning, "--key", ada)[0] == 0
     assert cli.verify() == []
-    assert cli.call("provision", "revoke", *provisioning, "--digest", key["digest"])[0] == 0
+    assert cli.call("provision", "revoke", *provisioning, "--digest", digest)[0] == 0
     assert cli.verify() == ["DIGEST_REVOKED"]
     (cli.mmar / "mended.txt").write_text("x")
     assert cli.call("sign-mmar", cli.mmar, "--kit", cli.project.kit(ADA))[0] == 1
