@@ -108,9 +108,9 @@ def request(project: str, role: str, name: str, out: Path, as_json: bool) -> Non
     laid over that folder.
     """
     from mmar_runner.security.identity import Identity, Role  # noqa: PLC0415
-    from mmar_runner.security.provision_calls import request as make_request  # noqa: PLC0415
+    from mmar_runner.security.own_keys import make_own_keys  # noqa: PLC0415
 
-    path = make_request(Identity(project, Role(role), name), out)
+    path = make_own_keys(Identity(project, Role(role), name), out)
     if as_json:
         echo_json({"request": str(path), "folder": str(path.parent)})
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be asked of provisioning: make kits, request, sign, renew, revoke."""
+"""What can be asked of a project's authority: make kits, sign requests, renew, revoke."""
 
 from __future__ import annotations
 
@@ -15,21 +15,13 @@ from mmar_runner.errors import CertificateError, UsageError
 from mmar_runner.security.authority import open_authority
 from mmar_runner.security.authority_state import Revoked
 from mmar_runner.security.certificates import certificate_fingerprint
+from mmar_runner.security.enrolment import DEFAULT_LIFE, Enrolment, unknown_participant
 from mmar_runner.security.envelope import key_id, load_public_key
-from mmar_runner.security.keys import load_release_key, load_tls_key, public_pem
-from mmar_runner.security.kit_contents import site_policy
-from mmar_runner.security.kit_files import KIT_FILES, REQUEST_FILE, read_kit_file
-from mmar_runner.security.kit_writing import make_keys
-from mmar_runner.security.project_checks import name_fault
+from mmar_runner.security.keys import public_pem
+from mmar_runner.security.kit_files import read_kit_file
 from mmar_runner.security.project_file import load_project
-from mmar_runner.security.provisioning import (
-    DEFAULT_LIFE,
-    Outcome,
-    Provisioner,
-    unknown_participant,
-)
-from mmar_runner.security.requests import make_request, read_request
-from mmar_runner.storage.atomic import write_bytes_atomic
+from mmar_runner.security.provisioning import KitWriter, Outcome, give_authorization
+from mmar_runner.security.requests import read_request
 
 if TYPE_CHECKING:
     from mmar_runner.security.authority import Authority
@@ -98,43 +90,11 @@ def provision(
         CertificateError: The root's time is over.
         StorageError: The disk refuses.
     """
-    with _opened(project_file, out, now, life) as (project, authority, provisioner):
+    with _opened(project_file, out, now, life) as work:
         if authorization is not None:
-            provisioner.give_authorization(authorization)
-        provisioner.enrol()
-        return _done(project, authority, provisioner)
-
-
-def request(identity: Identity, out: Path) -> Path:
-    """Make a participant's own keys and the request that goes to the authority.
-
-    Calling it again makes the same request for the same keys.
-
-    Args:
-        identity: Who asks.
-        out: The folder in which its kit's folder is made.
-
-    Returns:
-        The request; the kit that comes back is laid over the folder it is in.
-
-    Raises:
-        UsageError: The name cannot be a participant's.
-        KitError: A key that is there cannot be used.
-        StorageError: The disk refuses.
-    """
-    fault = name_fault(identity.role, identity.name)
-    if fault is None and not (identity.project.strip() and identity.project.isprintable()):
-        fault = f"{identity.project!r} cannot be a project's name."
-    if fault is not None:
-        raise UsageError(fault)
-    folder, files = out / identity.name, KIT_FILES[identity.role]
-    make_keys(folder, identity.role)
-    release = load_release_key(folder / files.release_key) if files.release_key else None
-    pem = make_request(identity, load_tls_key(folder / files.key), release)
-    if files.policy and not (folder / files.policy).exists():
-        write_bytes_atomic(folder / files.policy, site_policy(), durable=True)
-    write_bytes_atomic(folder / REQUEST_FILE, pem, durable=True)
-    return folder / REQUEST_FILE
+            give_authorization(work.authority, authorization)
+        work.enrolment.enrol()
+        return work.done()
 
 
 def sign_request(
@@ -162,10 +122,10 @@ def sign_request(
     """
     asked = read_request(read_kit_file(request_file))
     release = public_pem(asked.release_key) if asked.release_key else None
-    with _opened(project_file, out, now, life) as (project, authority, provisioner):
-        participant = _named(project, asked.identity, request_file)
-        provisioner.accept(participant, public_pem(asked.tls_key), release)
-        return _done(project, authority, provisioner, also=(participant.name,))
+    with _opened(project_file, out, now, life) as work:
+        participant = _named(work.project, asked.identity, request_file)
+        work.enrolment.accept(participant, public_pem(asked.tls_key), release)
+        return work.done(also=(participant.name,))
 
 
 def renew(
@@ -183,9 +143,9 @@ def renew(
         KitError: Somebody was revoked (REVOKED).
         StorageError: The disk refuses.
     """
-    with _opened(project_file, out, now, life) as (project, authority, provisioner):
-        provisioner.renew(names)
-        return _done(project, authority, provisioner, also=names)
+    with _opened(project_file, out, now, life) as work:
+        work.enrolment.renew(names)
+        return work.done(also=names)
 
 
 def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> Provisioned:
@@ -201,34 +161,38 @@ def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> P
         if not _DIGEST.fullmatch(text):
             msg = f"{text!r} is no id of a key and no digest: these have 64 hexadecimal digits"
             raise UsageError(msg)
-    with _opened(project_file, out, now, DEFAULT_LIFE) as (project, authority, provisioner):
-        authority.revoke(_everything(authority, what), what.names)
-        return _done(project, authority, provisioner)
+    with _opened(project_file, out, now, DEFAULT_LIFE) as work:
+        work.authority.revoke(_everything(work.authority, what), what.names)
+        return work.done()
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One call's work, while the authority is open."""
+
+    project: Project
+    authority: Authority
+    out: Path
+    enrolment: Enrolment
+
+    def done(self, also: tuple[str, ...] = ()) -> Provisioned:
+        """Bring all kits to what is known now, those of `also` even if they are away."""
+        writer = KitWriter(self.project, self.authority, self.out, self.enrolment.changes)
+        outcomes = writer.write(also=also)
+        return Provisioned(
+            project=self.project.name,
+            root_fingerprint=certificate_fingerprint(self.authority.root_pem),
+            revocations=self.authority.state.revoked.version,
+            outcomes=outcomes,
+            notes=writer.notes(),
+        )
 
 
 @contextmanager
-def _opened(
-    project_file: Path, out: Path, now: datetime, life: timedelta
-) -> Iterator[tuple[Project, Authority, Provisioner]]:
+def _opened(project_file: Path, out: Path, now: datetime, life: timedelta) -> Iterator[_Work]:
     project = load_project(project_file)
     with open_authority(out, project.name, now) as authority:
-        yield project, authority, Provisioner(project, authority, out, life)
-
-
-def _done(
-    project: Project,
-    authority: Authority,
-    provisioner: Provisioner,
-    also: tuple[str, ...] = (),
-) -> Provisioned:
-    outcomes = provisioner.write(also=also)
-    return Provisioned(
-        project=project.name,
-        root_fingerprint=certificate_fingerprint(authority.root_pem),
-        revocations=authority.state.revoked.version,
-        outcomes=outcomes,
-        notes=provisioner.notes(),
-    )
+        yield _Work(project, authority, out, Enrolment(project, authority, out, life))
 
 
 def _named(project: Project, identity: Identity, request_file: Path) -> Participant:

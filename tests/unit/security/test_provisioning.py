@@ -20,11 +20,11 @@ from mmar_runner.security.envelope import key_id
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.keys import load_private_key
 from mmar_runner.security.kit import load_kit
+from mmar_runner.security.own_keys import make_own_keys
 from mmar_runner.security.provision_calls import (
     ToRevoke,
     provision,
     renew,
-    request,
     revoke,
     sign_request,
 )
@@ -336,7 +336,7 @@ def test_a_request_becomes_a_kit_without_its_private_key(world, tmp_path, name, 
     if not first:
         world.make()
     mine = tmp_path / "mine"
-    asked = request(Identity("lungs", role, name), mine)
+    asked = make_own_keys(Identity("lungs", role, name), mine)
     secret = {path.name: path.read_bytes() for path in (mine / name).glob("*.key")}
     done = sign_request(world.file, asked, world.out, now=NOW)
     world.make()
@@ -351,7 +351,7 @@ def test_a_request_becomes_a_kit_without_its_private_key(world, tmp_path, name, 
 
 
 def test_a_policy_that_a_site_wrote_meanwhile_is_not_laid_over(own, tmp_path):
-    asked = request(Identity("lungs", Role.CLIENT, "site-2"), tmp_path / "mine")
+    asked = make_own_keys(Identity("lungs", Role.CLIENT, "site-2"), tmp_path / "mine")
     folder = asked.parent
     assert load_policy(folder / "site_policy.json").byoc == "refuse"
     sign_request(own.file, asked, own.out, now=NOW)
@@ -361,10 +361,10 @@ def test_a_policy_that_a_site_wrote_meanwhile_is_not_laid_over(own, tmp_path):
 
 def test_asking_and_signing_again_changes_nothing(own, tmp_path):
     identity = Identity("lungs", Role.CLIENT, "site-2")
-    asked = request(identity, tmp_path / "mine")
+    asked = make_own_keys(identity, tmp_path / "mine")
     sign_request(own.file, asked, own.out, now=NOW)
     before = own.files("*.crt")
-    sign_request(own.file, request(identity, tmp_path / "mine"), own.out, now=NOW)
+    sign_request(own.file, make_own_keys(identity, tmp_path / "mine"), own.out, now=NOW)
 
     assert own.files("*.crt") == before
 
@@ -374,17 +374,17 @@ def test_nobody_gets_a_second_key(own, tmp_path):
     own.make()
     for name in ("site-1", "site-2"):
         who = Identity("lungs", Role.CLIENT, name)
-        asked = request(who, tmp_path / "mine")
+        asked = make_own_keys(who, tmp_path / "mine")
         if name == "site-2":
             sign_request(own.file, asked, own.out, now=NOW)
-            asked = request(identity, tmp_path / "thief")
+            asked = make_own_keys(identity, tmp_path / "thief")
         with pytest.raises(KitError) as caught:
             sign_request(own.file, asked, own.out, now=NOW)
         assert caught.value.reason == "KEY_CHANGED"
 
 
 def test_a_request_in_the_folder_of_the_kits_is_waited_for(world):
-    request(Identity("lungs", Role.CLIENT, "site-2"), world.out)
+    make_own_keys(Identity("lungs", Role.CLIENT, "site-2"), world.out)
     done = world.make()
 
     assert changes(done)["site-2"] == "awaited"
@@ -403,7 +403,7 @@ def test_a_request_in_the_folder_of_the_kits_is_waited_for(world):
     ids=["name", "role", "project"],
 )
 def test_a_request_of_somebody_else_is_refused(own, tmp_path, identity, error):
-    asked = request(identity, tmp_path / "mine")
+    asked = make_own_keys(identity, tmp_path / "mine")
 
     with pytest.raises((UsageError, CertificateError)) as caught:
         sign_request(own.file, asked, own.out, now=NOW)
@@ -422,7 +422,7 @@ def test_a_request_of_somebody_else_is_refused(own, tmp_path, identity, error):
 )
 def test_a_name_that_is_none_makes_no_key(tmp_path, identity):
     with pytest.raises(UsageError):
-        request(identity, tmp_path / "mine")
+        make_own_keys(identity, tmp_path / "mine")
     assert not (tmp_path / "mine").exists()
 
 
