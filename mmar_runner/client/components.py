@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import UsageError
 from mmar_runner.hooks.components import blueprint
+from mmar_runner.interfaces.catalog import ComponentKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mmar_runner.children.spec import Role
     from mmar_runner.client.settings import SessionSettings
@@ -42,6 +43,11 @@ def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> No
             custom_dir=custom,
             allowed=settings.allowed_path_prefixes,
         )
+    for declarations in settings.site_filters.values():
+        for own in declarations:
+            # By name among what is installed: no folder of the MMAR answers to it.
+            named = {"name": own["name"], "args": own.get("args", {})}
+            blueprint(catalog, ComponentKind.FILTER, named)
 
 
 def trainer_spec(settings: SessionSettings, files: RunFiles) -> ChildSpec:
@@ -59,6 +65,22 @@ def filter_spec(
     custom = settings.allow_byoc and any(one.byoc for one in filters)
     declaration = {"filters": [dict(one.declaration) for one in filters]}
     return _spec(settings, files, "filter", declaration, custom=custom)
+
+
+def site_filter_spec(settings: SessionSettings, filters: Iterable[Mapping[str, Any]]) -> ChildSpec:
+    """Return what the child for the site's own filters of one direction is.
+
+    It holds installed plugins alone: neither code of the MMAR nor its folder, and no
+    folder of further plugins.
+    """
+    named = [{"name": one["name"], "args": dict(one.get("args", {}))} for one in filters]
+    return ChildSpec(
+        role="filter",
+        component={"filters": named},
+        context={"client_name": settings.name},
+        threads=settings.threads,
+        memory_limit_bytes=settings.memory_limit_bytes,
+    )
 
 
 def _spec(

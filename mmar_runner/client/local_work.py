@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens at the site between a model and an update: filters, training, filters."""
+"""What happens at the site between a model and an update: filters, training, filters.
+
+The site's own filters come last in both directions, after the MMAR's, in processes that
+no code of an MMAR ever enters: nothing that an MMAR declares moves or removes them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from mmar_runner.client.components import filter_spec, trainer_spec
+from mmar_runner.client.components import filter_spec, site_filter_spec, trainer_spec
 from mmar_runner.client.filtering import FilterChain
 from mmar_runner.client.threads import in_thread
 from mmar_runner.client.workspace import PendingUpdate
@@ -52,12 +56,15 @@ class LocalWork:
         self._trainer = hosts.trainer(
             trainer_spec(settings, files), log=files.log("trainer"), timeout=limit
         )
-        self._inbound, self._outbound = (
-            FilterChain(filter_spec(settings, files, filters), log=files.log(name), timeout=limit)
-            for name, filters in (
-                ("inbound_filters", settings.client.inbound_filters),
-                ("outbound_filters", settings.client.outbound_filters),
-            )
+        client, own = settings.client, settings.site_filters
+        specs = {
+            "inbound_filters": filter_spec(settings, files, client.inbound_filters),
+            "outbound_filters": filter_spec(settings, files, client.outbound_filters),
+            "site_inbound_filters": site_filter_spec(settings, own.get("inbound", ())),
+            "site_outbound_filters": site_filter_spec(settings, own.get("outbound", ())),
+        }
+        self._inbound, self._outbound, self._site_inbound, self._site_outbound = (
+            FilterChain(spec, log=files.log(name), timeout=limit) for name, spec in specs.items()
         )
 
     def prepare(self) -> None:
@@ -79,6 +86,7 @@ class LocalWork:
         files.state.look()
         context = self._filter_context(model.round, result.kind, seed)
         leaving = await self._outbound.apply(files.update, files.filtered_update, context)
+        leaving = await self._site_outbound.apply(leaving, files.site_filtered_update, context)
         return self._finished(model, result, leaving, seconds)
 
     async def close(self) -> None:
@@ -86,11 +94,14 @@ class LocalWork:
         await self._trainer.close()
         await self._inbound.close()
         await self._outbound.close()
+        await self._site_inbound.close()
+        await self._site_outbound.close()
 
     async def _train(self, model: ReceivedModel, seed: int) -> TrainResult:
         files = self._files
         context = self._filter_context(model.round, UpdateKind.WEIGHTS, seed)
         source = await self._inbound.apply(model.path, files.filtered_model, context)
+        source = await self._site_inbound.apply(source, files.site_filtered_model, context)
         if not files.state.pending_is_empty:
             await in_thread(files.state.clear_pending)
         return await self._trainer.train(
@@ -121,7 +132,7 @@ class LocalWork:
             num_samples=result.num_samples,
             kind=str(result.kind),
             seconds_train=seconds,
-            mmar_digest=self._settings.spec.digest,
+            mmar_digest=self._settings.work_digest,
             metrics=dict(result.metrics),
             validation=dict(result.validation),
         )

@@ -127,7 +127,7 @@ class _Session:
         rounds = ClientRounds(self._connection, files, work, heartbeat, self._observer)
         work.prepare()
         try:
-            digest = self._settings.spec.digest
+            digest = self._settings.work_digest
             ended = await first_of(rounds.walk(mmar_digest=digest), heartbeat.run())
             await self._connection.quit(ended.reason or ended.status)
             return ended

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -60,6 +62,15 @@ class SessionSettings:
     trust: ClientTrust | None = None
     site_filters: SiteFilters = field(default_factory=dict)
     allowed_path_prefixes: tuple[str, ...] | None = None
+
+    @property
+    def work_digest(self) -> str:
+        """What an update depends on: the MMAR, and the filters that the site demands."""
+        if not self.site_filters:
+            return self.spec.digest
+        named = {way: [dict(one) for one in found] for way, found in self.site_filters.items()}
+        own = json.dumps(named, sort_keys=True)
+        return sha256(f"{self.spec.digest} {own}".encode()).hexdigest()
 
     def under(self, policy: SitePolicy) -> SessionSettings:
         """Return these settings as a site's policy narrows them: never wider than before."""

@@ -45,7 +45,7 @@ class PendingUpdate:
         metrics: Of the local training.
         validation: Of the received model.
         seconds_train: How long training took.
-        mmar_digest: The MMAR that trained it.
+        mmar_digest: The MMAR, and the site's filters, that made it.
     """
 
     run_number: int
@@ -72,8 +72,11 @@ class RunFiles:
         trainer: The folder that the trainer may use as it likes.
         models: The two slots for global models.
         filtered_model: The global model after the inbound filters.
+        site_filtered_model: The global model after the site's own inbound filters.
         update: Where the trainer writes its update.
-        filtered_update: The update after the outbound filters: what leaves the site.
+        filtered_update: The update after the outbound filters.
+        site_filtered_update: The update after the site's own outbound filters. The last
+            of the three that was written is what leaves the site.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -83,8 +86,10 @@ class RunFiles:
         self.trainer = folder / "trainer"
         self.models = (folder / "model_0.safetensors", folder / "model_1.safetensors")
         self.filtered_model = folder / "model_filtered.safetensors"
+        self.site_filtered_model = folder / "model_site_filtered.safetensors"
         self.update = folder / "update.safetensors"
         self.filtered_update = folder / "update_filtered.safetensors"
+        self.site_filtered_update = folder / "update_site_filtered.safetensors"
         self._pending = folder / "pending.json"
         self._boot_id = boot_id()
 
