@@ -34,6 +34,9 @@ def manifest_steps(
         yield _audience(manifest, context.site)
     yield _expiry(manifest, context.now)
     yield _version(manifest, context.versions)
+    # A site may call its own folders as it likes; a server may rename nothing.
+    if context.origin == "delivered" and listing.name != manifest.name:
+        yield _renamed(listing, manifest)
     yield _files(listing, manifest)
 
 
@@ -70,6 +73,14 @@ def _version(manifest: SignedManifest, versions: Mapping[tuple[str, str], int]) 
     message = f"Version {manifest.version} is older than {highest}, which was accepted here before."
     hint = "An administrator signs what is to run now with a higher --mmar-version."
     return refused("version", "VERSION_ROLLBACK", message, hint)
+
+
+def _renamed(listing: FileListing, manifest: SignedManifest) -> Step:
+    message = (
+        f"It was signed as {_some((manifest.name,))} and delivered as {_some((listing.name,))}."
+    )
+    hint = "The server must deliver it under the name that was signed."
+    return refuses("signature.name", "MANIFEST_MISMATCH", message, subject=SIGNATURE, hint=hint)
 
 
 def _files(listing: FileListing, manifest: SignedManifest) -> Step:
