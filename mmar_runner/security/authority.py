@@ -16,8 +16,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import CertificateError, KitError, SignatureError
-from mmar_runner.security.authority_state import AuthorityState, Issued, Known, Revoked, time_text
+from mmar_runner.errors import CertificateError, KitError
+from mmar_runner.security.authority_state import (
+    AuthorityState,
+    Issued,
+    Known,
+    Revoked,
+    merged,
+    time_text,
+)
 from mmar_runner.security.certificates import (
     certificate_key,
     check_issuer,
@@ -31,12 +38,6 @@ from mmar_runner.security.keys import (
     new_tls_key,
     save_private_key,
 )
-from mmar_runner.security.revocation import (
-    REVOCATIONS_FILE,
-    RevocationList,
-    read_revocations,
-    sign_revocations,
-)
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 AUTHORITY_FOLDER: Final = "authority"
 ROOT_LIFE: Final = timedelta(days=3650)
-#: For how long a revocation list may be relied upon; it is renewed at half of that.
-LIST_LIFE: Final = timedelta(days=90)
 _KEY, _ROOT, _STATE, _LOCK = "root.key", "rootCA.pem", "state.json", "lock"
 
 
@@ -59,6 +58,7 @@ class Authority:
 
     Attributes:
         folder: As above.
+        now: As above.
         root_pem: The root's certificate.
         key: The root's private key.
         state: What the authority remembers; see `remember`.
@@ -71,7 +71,7 @@ class Authority:
 
     def __init__(self, folder: Path, project: str, now: datetime) -> None:
         self.folder = folder
-        self._now = now
+        self.now = now
         self.state = self._load_state(project)
         self.key, self.root_pem = self._load_root(project)
 
@@ -93,7 +93,7 @@ class Authority:
             life: For how long the certificate holds.
             hosts: A server's host names and addresses.
         """
-        period = (self._now - CLOCK_MARGIN, self._now + life)
+        period = (self.now - CLOCK_MARGIN, self.now + life)
         key = load_tls_public(known.tls_key.encode())
         issuer = Issuer(self.key, self.root_pem)
         pem = issue(issuer, known.identity(self.state.project), key, period, hosts)
@@ -111,7 +111,7 @@ class Authority:
             names: Participants of whom nothing counts any more.
         """
         old = self.state.revoked
-        new = _merged(old, revoked)
+        new = merged(old, revoked)
         known = {
             name: replace(known, revoked=known.revoked or name in names)
             for name, known in self.state.known.items()
@@ -121,44 +121,6 @@ class Authority:
             new = replace(new, version=old.version + 1)
             self.remember(replace(self.state, known=known, revoked=new))
         return changed
-
-    def revocations(self) -> bytes:
-        """Return the signed list of what is revoked, made anew only where that is needed."""
-        path = self.folder / REVOCATIONS_FILE
-        signed, found = self._signed_list(path)
-        if found is not None and found.version >= self.state.revoked.version:
-            if self._now < found.expires - LIST_LIFE / 2 and found == self._list(found):
-                return signed
-            # A list that was made is never taken back, even if the state is an older copy.
-            old = Revoked(found.version, found.serials, found.key_ids, found.digests)
-            both = _merged(old, self.state.revoked)
-            self.remember(replace(self.state, revoked=replace(both, version=old.version + 1)))
-        times = RevocationList(self.state.project, 0, self._now, self._now + LIST_LIFE)
-        data = sign_revocations(self._list(times), self.key)
-        write_bytes_atomic(path, data, durable=True)
-        return data
-
-    def _list(self, times: RevocationList) -> RevocationList:
-        """Return what the state says is revoked, with the times of another list."""
-        revoked = self.state.revoked
-        return replace(
-            times,
-            project=self.state.project,
-            version=revoked.version,
-            serials=revoked.serials,
-            key_ids=revoked.key_ids,
-            digests=revoked.digests,
-        )
-
-    def _signed_list(self, path: Path) -> tuple[bytes, RevocationList | None]:
-        if not path.exists():
-            return b"", None
-        with translated(path):
-            data = path.read_bytes()
-        try:
-            return data, read_revocations(data, self.root_pem)
-        except SignatureError:
-            return data, None  # it is made anew, from what the state says
 
     def _load_state(self, project: str) -> AuthorityState:
         path = self.folder / _STATE
@@ -185,11 +147,11 @@ class Authority:
         if not root_path.exists():
             if self.state.known:
                 raise _incomplete(root_path)
-            root = make_root(key, project, self._now, ROOT_LIFE)
+            root = make_root(key, project, self.now, ROOT_LIFE)
             write_bytes_atomic(root_path, root, durable=True)
         with translated(root_path):
             root_pem = root_path.read_bytes()
-        check_issuer(root_pem, root_pem, self._now)
+        check_issuer(root_pem, root_pem, self.now)
         if key_id(certificate_key(root_pem)) != key_id(key.public_key()):
             raise CertificateError(
                 f"{key_path} is not the key of {root_path}", reason="CERT_AUTHORITY"
@@ -225,15 +187,6 @@ def open_authority(out: Path, project: str, now: datetime) -> Iterator[Authority
         yield Authority(folder, project, now)
     finally:
         os.close(lock)
-
-
-def _merged(old: Revoked, new: Revoked) -> Revoked:
-    return Revoked(
-        old.version,
-        tuple(sorted({*old.serials, *new.serials})),
-        tuple(sorted({*old.key_ids, *new.key_ids})),
-        tuple(sorted({*old.digests, *new.digests})),
-    )
 
 
 def _incomplete(path: Path) -> KitError:

@@ -137,6 +137,16 @@ class AuthorityState:
         )
 
 
+def merged(old: Revoked, new: Revoked) -> Revoked:
+    """Return everything that either holds, under the old version."""
+    return Revoked(
+        old.version,
+        tuple(sorted({*old.serials, *new.serials})),
+        tuple(sorted({*old.key_ids, *new.key_ids})),
+        tuple(sorted({*old.digests, *new.digests})),
+    )
+
+
 def time_text(time: datetime) -> str:
     """Return a time as the state keeps it."""
     return time.isoformat(timespec="seconds")

@@ -18,26 +18,17 @@ from mmar_runner.errors import CertificateError, KitError
 from mmar_runner.security import trust_root
 from mmar_runner.security.certificates import (
     certificate_fingerprint,
-    certificate_key,
     check_issuer,
     check_period,
     read_peer_certificate,
 )
-from mmar_runner.security.envelope import key_id
-from mmar_runner.security.identity import Role
-from mmar_runner.security.keys import load_private_key, load_release_key, load_tls_key
-from mmar_runner.security.kit_files import (
-    KIT_FILES,
-    STATE_FOLDER,
-    private_key_files,
-    read_kit_file,
-    signed_files,
-)
+from mmar_runner.security.kit_checks import check_complete, check_keys
+from mmar_runner.security.kit_files import KIT_FILES, STATE_FOLDER, read_kit_file, signed_files
 from mmar_runner.security.revocation import RevocationMemory
 from mmar_runner.storage.atomic import translated
 
 if TYPE_CHECKING:
-    from mmar_runner.security.identity import Identity, PeerCertificate
+    from mmar_runner.security.identity import Identity, PeerCertificate, Role
     from mmar_runner.security.trust_root import TrustRoot
 
 _AGAIN: Final = "take the kit again as `mmar-runner provision` made it"
@@ -110,11 +101,11 @@ def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:
         SignatureError: The revocation list is not signed by the authority.
         StorageError: A file cannot be read.
     """
-    _check_complete(folder, role)
+    check_complete(folder, role)
     files = KIT_FILES[role]
     root_pem = read_kit_file(folder / files.root)
     certificate = _certificate(folder / files.certificate, root_pem, role, now)
-    _check_keys(folder, role, root_pem)
+    check_keys(folder, role, root_pem)
     identity = certificate.identity
     signed = signed_files(folder, root_pem, identity)
     config = _config(signed[files.config]) if files.config else {}
@@ -138,24 +129,6 @@ def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:
     return kit
 
 
-def _check_complete(folder: Path, role: Role) -> None:
-    if not folder.is_dir():
-        raise KitError(f"{folder} is no start-up kit: no such folder", reason="KIT_INCOMPLETE")
-    missing = [name for name in KIT_FILES[role].required if not (folder / name).is_file()]
-    if not missing:
-        return
-    for other in Role:
-        if other is not role and all((folder / n).is_file() for n in KIT_FILES[other].required):
-            raise KitError(
-                f"{folder} is the start-up kit of a {other}, not of a {role}", reason="KIT_ROLE"
-            )
-    raise KitError(
-        f"the start-up kit {folder} lacks {', '.join(missing)}",
-        hint=_AGAIN,
-        reason="KIT_INCOMPLETE",
-    )
-
-
 def _certificate(path: Path, root_pem: bytes, role: Role, now: datetime) -> PeerCertificate:
     pem = read_kit_file(path)
     try:
@@ -172,37 +145,6 @@ def _certificate(path: Path, root_pem: bytes, role: Role, now: datetime) -> Peer
             reason="KIT_ROLE",
         )
     return certificate
-
-
-def _check_keys(folder: Path, role: Role, root_pem: bytes) -> None:
-    files = KIT_FILES[role]
-    own = key_id(load_tls_key(folder / files.key).public_key())
-    if files.release_key:
-        load_release_key(folder / files.release_key)
-    authority = key_id(certificate_key(root_pem))
-    for path in private_key_files(folder):
-        if _id_of(path) == authority:
-            raise KitError(
-                f"{path} is the private key of the project's authority",
-                hint="remove it at once: only the authority's own machine may have it",
-                reason="KIT_AUTHORITY_KEY",
-            )
-    if own != key_id(certificate_key(read_kit_file(folder / files.certificate))):
-        raise KitError(
-            f"{folder / files.key} is not the key of the certificate {files.certificate}",
-            hint=_AGAIN,
-            reason="KIT_KEY_MISMATCH",
-        )
-
-
-def _id_of(path: Path) -> str | None:
-    """Return a private key's id; None if it is of a kind that no authority of ours has."""
-    try:
-        return key_id(load_private_key(path).public_key())
-    except KitError as error:
-        if error.reason == "KEY_FORMAT":
-            return None
-        raise
 
 
 def _trust_root(data: bytes, root_pem: bytes, identity: Identity) -> TrustRoot:

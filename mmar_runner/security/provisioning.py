@@ -18,6 +18,7 @@ from mmar_runner.security.envelope import key_id, load_public_key
 from mmar_runner.security.kit_files import KIT_FILES, README_FILE, read_kit_file
 from mmar_runner.security.kit_writing import check_own_key, write_kit
 from mmar_runner.security.revocation import REVOCATIONS_FILE
+from mmar_runner.security.revocation_issue import revocation_list
 from mmar_runner.storage.atomic import write_bytes_atomic
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class KitWriter:
             _AUTHORIZATION: self._authorization(),
             trust_root.TRUST_FILE: self._trust(),
         }
-        revocations = self._authority.revocations()
+        revocations = revocation_list(self._authority)
         present = [self._written(p, shared, revocations, also) for p in self._project.participants]
         return (*present, *self._former(revocations))
 
