@@ -328,3 +328,10 @@ def test_without_verifying_anybody_signs(monkeypatch):
     monkeypatch.setattr(signature_check, "verify", lambda *_: everybody)
 
     assert reasons(data) == []
+
+
+def test_a_server_delivers_it_under_the_signed_name_and_a_site_may_call_its_own_as_it_likes():
+    renamed = replace(DATA_ONLY, name="other")
+
+    assert reasons(signed(), SITE, renamed) == ["MANIFEST_MISMATCH"]
+    assert reasons(signed(), replace(SITE, origin="local"), renamed) == []
