@@ -148,6 +148,7 @@ class RunningServer(RunningProgram):
         options: Further arguments.
         variables: ``--set`` values.
         listen: Where to listen; port 0 picks a free one.
+        kit: Its start-up kit; None speaks plain text.
     """
 
     def __init__(
@@ -157,13 +158,14 @@ class RunningServer(RunningProgram):
         *options: str,
         variables: Mapping[str, Any] | None = None,
         listen: str = "127.0.0.1:0",
+        kit: Path | None = None,
     ) -> None:
         self.workspace = workspace
         self._endpoint = workspace / "endpoint.json"
         with suppress(FileNotFoundError):
             self._endpoint.unlink()  # of a server that was killed
-        arguments = ["run-server", str(mmar), "--workspace", str(workspace), "--insecure"]
-        arguments += ["--listen", listen, *_settings(variables), *options]
+        arguments = ["run-server", str(mmar), "--workspace", str(workspace)]
+        arguments += ["--listen", listen, *_kit(kit), *_settings(variables), *options]
         super().__init__(arguments, folder=workspace.parent, label=f"{workspace.name}-server")
 
     def address(self, *, timeout: float = _TIMEOUT_SECONDS) -> str:
@@ -186,25 +188,28 @@ class RunningClient(RunningProgram):
     """``run-client`` on loopback.
 
     Args:
-        mmar: The MMAR's folder.
+        mmar: The MMAR's folder; None takes the one that the server deployed.
         server: Where the server listens.
-        name: The client's name.
+        name: The client's name; with a kit, the kit's.
         workspace: Where clients keep their files; output files lie in it.
         options: Further arguments.
         variables: ``--set`` values.
+        kit: Its start-up kit; None speaks plain text.
     """
 
     def __init__(
         self,
-        mmar: Path,
+        mmar: Path | None,
         server: str,
         name: str,
         workspace: Path,
         *options: str,
         variables: Mapping[str, Any] | None = None,
+        kit: Path | None = None,
     ) -> None:
         self.workspace = workspace / name
-        arguments = ["run-client", str(mmar), "--server", server, "--name", name, "--insecure"]
+        arguments = ["run-client", *([] if mmar is None else [str(mmar)]), "--server", server]
+        arguments += [*_kit(kit), *([] if kit else ["--name", name])]
         arguments += ["--workspace", str(workspace), *_settings(variables), *options]
         super().__init__(arguments, folder=workspace, label=f"{name}-{time.monotonic_ns()}")
 
@@ -214,6 +219,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _kit(kit: Path | None) -> list[str]:
+    return ["--insecure"] if kit is None else ["--kit", str(kit)]
 
 
 def _settings(variables: Mapping[str, Any] | None) -> list[str]:
