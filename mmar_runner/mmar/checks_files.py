@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _DATA_LIST_KEY = re.compile(r"data_?list|dataset_json", re.IGNORECASE)
 _DATA_LIST_FILE = re.compile(r"(.*/)?(dataset|data_?list)[^/]*\.json", re.IGNORECASE)
+#: What a data list begins with: a part of the data, and a list.
+_DATA_LIST_TEXT = re.compile(rb'"(?:training|validation|testing|test|train|val)"\s*:\s*\[')
 _COMMENT = ("_", "//", "#", "comment")
 _KNOWN = frozenset({CLIENT, ENVIRONMENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT})
 #: So many undefined variables have one cause if environment.json is not there.
@@ -135,16 +137,27 @@ def _data_list(look: Look) -> bool:
         for path, text in _strings(document.value, ()):
             listed = path and _DATA_LIST_KEY.search(str(path[-1]))
             file = posixpath.normpath(text)
-            if listed and file in look.folder.files:
+            if listed and file in look.folder.contents:
                 if file not in found:
                     message = f"The MMAR brings its own data list, {file}."
                     look.findings.at(document, path, "MMAR615", message)
                 found.add(file)
-    for file in look.folder.files:
-        if file not in found and _DATA_LIST_FILE.fullmatch(file):
+    for file in look.folder.contents:
+        if file not in found and (_DATA_LIST_FILE.fullmatch(file) or _lists_data(look, file)):
             look.findings.add("MMAR615", "The MMAR brings its own data list.", file=file)
             found.add(file)
     return bool(found)
+
+
+def _lists_data(look: Look, file: str) -> bool:
+    """Return True for a data list by any other name, hidden or not."""
+    if not file.lower().endswith(".json") or file in look.files.parsed:
+        return False
+    try:
+        with look.folder.open(file) as stream:
+            return _DATA_LIST_TEXT.search(stream.read(look.folder.limits.text_bytes)) is not None
+    except OSError:
+        return False  # the listing says so
 
 
 def _strings(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:

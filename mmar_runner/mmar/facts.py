@@ -46,7 +46,7 @@ def gather_facts(look: Look, digest: str) -> MmarFacts:
         datalists=tuple(
             Place(f.file, f.line, f.column, f.pointer) for f in look.findings.with_code("MMAR615")
         ),
-        class_paths=tuple(named),
+        class_paths=tuple(dict.fromkeys(named)),  # some are looked at twice
         path_arguments=tuple(
             (text, place_of(document, path))
             for document, path, text in outside_arguments(look.files, documents)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What policies learn of an MMAR: nothing is overlooked at any depth, nothing is made up."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.mmar.validation import validate
+
+
+def paths(mmar, **options):
+    return [(dotted, place.pointer) for dotted, place in mmar.check(**options).facts.class_paths]
+
+
+def arguments(mmar, **options):
+    found = mmar.check(**options).facts.path_arguments
+    return [(text, f"{place.file.rpartition('/')[2]}#{place.pointer}") for text, place in found]
+
+
+def test_a_good_mmar_names_its_optimizer_and_nothing_else(mmar):
+    facts = mmar.check().facts
+
+    assert facts.name == "job"
+    assert facts.digest == mmar.check().report.digest
+    assert not facts.byoc
+    assert not facts.custom_datalist
+    ((dotted, place),) = facts.class_paths
+    assert (dotted, place.file) == ("torch.optim.SGD", "config/config_train.json")
+    text = (mmar.root / place.file).read_text().splitlines()[place.line - 1]
+    assert text[place.column - 1 :].startswith('"torch.optim.SGD"')
+    assert facts.path_arguments == ()
+
+
+BAD = {"path": "os.system", "args": {"command": "true"}}
+
+
+@pytest.mark.parametrize(
+    "dotted",
+    ["os.system", "subprocess.Popen", "builtins.eval", "importlib.import_module", "_posix.fork"],
+)
+def test_a_dangerous_path_is_seen_wherever_it_stands(mmar, dotted):
+    bad = {"path": dotted, "args": {}}
+    mmar.train["train"]["model"] = {"name": "Net", "args": {"width": 4, "norm": bad}}
+    mmar.train["train"]["extra"] = [{"deep": {"er": [bad]}}]
+    mmar.server["handlers"] = [{"name": "Chain", "args": {"steps": [bad]}}]
+    mmar.client["client"]["outbound_filters"] = [bad]
+
+    seen = [pointer for found, pointer in paths(mmar) if found == dotted]
+
+    assert set(seen) == {
+        "/train/model/args/norm/path",
+        "/train/extra/0/deep/er/0/path",
+        "/handlers/0/args/steps/0/path",
+        "/client/outbound_filters/0/path",
+    }
+    assert len(seen) == len(set(seen))
+
+
+def test_a_path_that_a_variable_brings_is_seen(mmar):
+    mmar.environment["CLASS"] = "os.system"
+    mmar.train["train"]["optimizer"]["path"] = "{CLASS}"
+    assert paths(mmar) == [("os.system", "/train/optimizer/path")]
+
+
+def test_what_is_switched_off_is_not_seen(mmar):
+    mmar.train["train"]["extra"] = [{**BAD, "disabled": True}]
+    assert [dotted for dotted, _ in paths(mmar)] == ["torch.optim.SGD"]
+
+
+def test_files_own_code_and_older_names_are_no_class_paths(mmar):
+    mmar.write("custom/nets.py", "class Mine: ...")
+    mmar.train["train"]["extra"] = [
+        {"path": "labels.csv"},
+        {"path": "nets.Mine"},
+        {"path": "data/x"},
+        {"path": "old.package.Aggregator"},
+    ]
+    assert [dotted for dotted, _ in paths(mmar)] == ["torch.optim.SGD"]
+    assert mmar.check().facts.code == ("custom/nets.py",)
+
+
+def test_a_side_is_asked_only_for_what_it_uses(mmar):
+    mmar.server["handlers"] = [{"name": "Chain", "args": {"steps": [BAD]}}]
+    mmar.client["client"]["outbound_filters"] = [BAD]
+
+    def files(side):
+        found = mmar.check(side=side).facts.class_paths
+        return {place.file.rpartition("_")[2] for dotted, place in found if dotted == "os.system"}
+
+    assert files("server") == {"server.json"}
+    assert files("client") == {"client.json"}
+
+
+@pytest.mark.parametrize(
+    "text", ["/etc/passwd", "../../etc/passwd", "file:///etc/passwd", "http://a/b", "a\0b",
+             "C:\\x", "~/x", "a/../../b", "\\\\host\\x"])  # fmt: skip
+def test_an_argument_that_leaves_is_seen_at_any_depth(mmar, text):
+    mmar.train["train"]["optimizer"]["args"]["nested"] = [{"deep": {"er": [text]}}]
+    mmar.client["client_trainer"]["args"]["cache"] = text
+
+    assert set(arguments(mmar)) == {
+        (text, "config_train.json#/train/optimizer/args/nested/0/deep/er/0"),
+        (text, "config_fed_client.json#/client_trainer/args/cache"),
+    }
+
+
+def test_a_variable_of_the_mmar_is_the_mmars_and_one_of_the_site_is_the_sites(mmar):
+    args = mmar.train["train"]["optimizer"]["args"]
+    args["cache"] = "{DATA_ROOT}/cache"
+    assert arguments(mmar) == [("/data", "environment.json#/DATA_ROOT")]
+    assert arguments(mmar, settings={"DATA_ROOT": "/site"}) == []
+
+    args["cache"] = "{DATA_ROOT}/../../etc"
+    pointer = "config_train.json#/train/optimizer/args/cache"
+    assert arguments(mmar, settings={"DATA_ROOT": "/site"}) == [("/site/../../etc", pointer)]
+    assert (("/data/../../etc", pointer)) in arguments(mmar)
+
+
+def test_two_harmless_variables_make_no_harmless_text(mmar):
+    mmar.environment |= {"A": ".", "B": "./x"}
+    mmar.train["train"]["optimizer"]["args"]["cache"] = "{A}{B}"
+    assert [text for text, _ in arguments(mmar)] == ["../x"]
+
+
+def test_a_global_that_the_site_replaces_is_the_sites(mmar):
+    mmar.train["cache"] = "/var/x"
+    assert [text for text, _ in arguments(mmar)] == ["/var/x"]
+    assert arguments(mmar, settings={"cache": "/site"}) == []
+
+
+def test_addresses_of_servers_patterns_and_comments_are_no_arguments(mmar):
+    mmar.client["servers"][0]["service"] = {"target": "http://x"}
+    mmar.client["client"]["ssl_cert"] = "/etc/client.crt"
+    mmar.train["_comment"] = "see https://example.org"
+    mmar.server["exclude_vars"] = "/head/"
+    assert arguments(mmar) == []
+
+
+def test_a_data_list_in_the_folder_is_seen_with_its_place(mmar):
+    mmar.write("resources/other.json", json.dumps({"training": [{"image": "a.nii"}]}))
+    mmar.train["train"]["data_list_file_path"] = "./resources/other.json"
+
+    (place,) = mmar.check().facts.datalists
+
+    assert (place.file, place.pointer) == (
+        "config/config_train.json",
+        "/train/data_list_file_path",
+    )
+
+
+@pytest.mark.parametrize("file", ["resources/innocent.json", "models/x.json", "config/.x.json"])
+def test_a_data_list_is_known_by_what_it_holds(mmar, file):
+    mmar.write(file, json.dumps({"numTraining": 1, "training": [{"image": "a.nii"}]}))
+    facts = mmar.check().facts
+    assert [place.file for place in facts.datalists] == [file]
+
+
+@pytest.mark.parametrize("name", ["clara4_spleen", "clara31_spleen"])
+def test_real_archives_have_facts(mmar, name):
+    folder = Path(os.environ.get("MMAR_CORPUS", "no-such-folder")) / name
+    if not folder.is_dir():
+        pytest.skip("MMAR_CORPUS names no folder of archives")
+
+    facts = validate(folder, mmar.catalog).facts
+
+    assert facts.byoc is (name == "clara31_spleen")
+    assert all(place.line for _, place in facts.class_paths)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's policy file: its defaults, its forms, and the two words a site may add."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmar_runner.documents.schema_store import load_schema
+from mmar_runner.errors import UsageError
+from mmar_runner.security.class_paths import identity_allowed, spelling_allowed
+from mmar_runner.security.path_arguments import allowed_argument, leaves_folder
+from mmar_runner.security.policy_edit import record_digest
+from mmar_runner.security.site_policy import SitePolicy, load_policy
+
+ONE, TWO = "1" * 64, "2" * 64
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "site_policy.json"
+
+
+def test_an_empty_policy_allows_nothing_that_needs_a_decision(path):
+    path.write_text('{"version": 1}')
+    made = load_policy(path)
+
+    assert made == SitePolicy()
+    assert (made.byoc, made.allowed_path_prefixes, made.data_folders) == ("refuse", (), ())
+    assert made.signatures == {"mmar": 1, "byoc": 1}
+    assert not made.allow_custom_datalist
+    properties = load_schema("site_policy")["properties"]
+    for name in ("byoc", "allow_custom_datalist"):
+        assert properties[name]["default"] == getattr(made, name)
+
+
+def test_every_key_is_read_with_its_place(path):
+    value = {
+        "version": 1,
+        "signatures": {"byoc": 2},
+        "data_folders": ["/data"],
+        "blocked_digests": [ONE],
+        "mandatory_filters": {"outbound": ["Clip", {"name": "Noise", "args": {"sigma": 1}}]},
+    }
+    path.write_text(json.dumps(value, indent=1))
+
+    made = load_policy(path)
+
+    assert made.signatures == {"mmar": 1, "byoc": 2}
+    assert made.mandatory_filters == {
+        "outbound": (
+            {"name": "Clip", "args": {}},
+            {"name": "Noise", "args": {"sigma": 1}},
+        )
+    }
+    assert str(made.place("data_folders", 0)) == f"{path}:7:3 /data_folders/0"
+    assert str(made.place("byoc")) == f"{path}:1:1"  # it is not there
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data_folders", ["data"]),
+        ("blocked_digests", ["ABC"]),
+        ("signatures", {"mmar": 0}),
+        ("signatures", {"code": 1}),
+        ("mandatory_filters", {"outbound": [{"args": {}}]}),
+        ("mandatory_filters", {"outbound": [3]}),
+        ("mandatory_filters", {"outward": []}),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(path, key, value):
+    path.write_text(json.dumps({"version": 1, key: value}))
+
+    with pytest.raises(UsageError) as caught:
+        load_policy(path)
+
+    assert f"/{key}" in caught.value.message
+    assert caught.value.reason == "POLICY_INVALID"
+
+
+def test_accepting_keeps_everything_else_and_the_mode(path):
+    path.write_text('{"byoc": "allow", "version": 1, "clients": ["ö"], "trainer": {"threads": 2}}')
+    path.chmod(0o640)
+
+    change = record_digest(path, ONE, "accept")
+
+    assert change.changed == ("accepted_digests",)
+    assert list(json.loads(path.read_text())) == [
+        *("byoc", "version", "clients", "trainer", "accepted_digests")
+    ]
+    assert "ö" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert load_policy(path).accepted_digests == (ONE,)
+    assert record_digest(path, ONE, "accept").changed == ()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_the_newest_word_counts(path):
+    record_digest(path, ONE, "accept")
+    record_digest(path, TWO, "accept")
+    record_digest(path, ONE, "block")
+
+    made = load_policy(path)
+    assert (made.accepted_digests, made.blocked_digests) == ((TWO,), (ONE,))
+    assert made.byoc == "digest"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    record_digest(path, ONE, "accept")
+    assert load_policy(path).blocked_digests == ()
+
+
+def test_blocking_changes_no_other_rule(path):
+    assert record_digest(path, ONE, "block").changed == ("blocked_digests",)
+    assert load_policy(path).byoc == "refuse"
+
+
+@pytest.mark.parametrize("digest", ["", "abc", ONE.upper().replace("1", "A"), f"{ONE}1", "../x"])
+def test_what_is_no_digest_is_refused(path, digest):
+    with pytest.raises(UsageError, match="no digest"):
+        record_digest(path, digest, "accept")
+    assert not path.exists()
+
+
+def test_a_policy_that_is_wrong_is_not_written_over(path):
+    path.write_text('{"version": 1, "byocs": 1}')
+    with pytest.raises(UsageError, match="byocs"):
+        record_digest(path, ONE, "block")
+    assert path.read_text() == '{"version": 1, "byocs": 1}'
+
+
+@pytest.mark.parametrize(
+    ("dotted", "prefixes", "allowed"),
+    [
+        ("torch.optim.SGD", ("torch.optim.",), True),
+        ("torch.optim", ("torch.optim.",), False),
+        ("torch.optimum.SGD", ("torch.optim",), False),
+        ("torch.optim.SGD", ("torch.optim.SGD",), True),
+        ("torch.optim.SGDX", ("torch.optim.SGD",), False),
+        ("os.system", (), False),
+    ],
+)
+def test_a_spelling_needs_a_prefix(dotted, prefixes, allowed):
+    assert spelling_allowed(dotted, prefixes) is allowed
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "prefixes", "allowed"),
+    [
+        ("torch.optim.sgd", "SGD", ("torch.optim.",), True),
+        ("torch.optim.sgd", "SGD", ("torch.optim.SGD",), True),
+        ("torch.optim.sgd", "SGD", ("torch.optim.Adam",), False),
+        ("torch.nn.sgd", "SGD", ("torch.optim.SGD",), False),
+        ("torch.optimum", "SGD", ("torch.optim.SGD",), False),
+        ("posix", "system", ("torch.optim.",), False),
+        ("builtins", "eval", ("torch.",), False),
+        ("collections", "OrderedDict", ("torch.nn.",), False),
+    ],
+)
+def test_an_identity_needs_a_prefix_where_the_class_is_defined(module, name, prefixes, allowed):
+    assert identity_allowed(module, name, prefixes) is allowed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "models/a.pt",
+        "a",
+        "",
+        "..a/b",
+        "a..b",
+        r"layer\.\d+",
+        "^head/.*$",
+        "lambda x: x",
+        "50%",
+        "$",
+    ],
+)
+def test_ordinary_text_names_nothing_outside(text):
+    assert not leaves_folder(text)
+
+
+@given(st.text(alphabet="ab./\\~$: \0", max_size=12), st.sampled_from([(), ("/a",)]))
+def test_what_is_allowed_lies_below_a_folder_of_the_site_or_inside(text, folders):
+    if leaves_folder(text) and allowed_argument(text, folders):
+        assert not text.startswith("/") or text.lstrip("/").startswith(("a", ".", "b"))
+        assert folders or not text.startswith("/")
+        assert "\0" not in text
+        assert "\\" not in text
