@@ -118,3 +118,13 @@ def test_code_in_custom_runs_only_where_it_may(tmp_path):
     assert caught.value.reason == "COMPONENT_NOT_FOUND"
     (answer,) = asked(tmp_path, "client_trainer", component, task, custom_dir=str(custom), **fields)
     assert answer["num_samples"] == 5
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refused"), [(None, False), (("not_this.",), True), ((), True)]
+)
+def test_a_child_refuses_a_path_that_the_policy_does_not_allow(tmp_path, allowed, refused):
+    declared = {"filters": [{"path": "os.system", "args": {"command": "true"}}]}
+    with pytest.raises(TaskFailedError) as caught:
+        asked(tmp_path, "filter", declared, allowed_path_prefixes=allowed)
+    assert (caught.value.reason == "COMPONENT_NOT_ALLOWED") is refused

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError
+from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError, NotAuthorizedError
 from mmar_runner.hooks.components import ComponentBlueprint, blueprint, build_component
 from mmar_runner.hooks.registry import ComponentRegistry
 from mmar_runner.interfaces.catalog import ComponentKind
@@ -242,3 +242,86 @@ class TestCustomCode:
         with pytest.raises(ComponentBuildError) as caught:
             self.build(catalog, custom, path)
         assert message in caught.value.message
+
+
+class TestAllowedPaths:
+    """The policy's prefixes hold for what is written, and for what it leads to."""
+
+    @pytest.fixture
+    def library(self, tmp_path, monkeypatch):
+        """A package that defines a class, and offers others that it only imported."""
+        package = tmp_path / "policed"
+        (package / "inner").mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "inner" / "__init__.py").write_text(
+            "from os import system\n"
+            "from builtins import eval\n"
+            "from subprocess import Popen\n"
+            "from fractions import Fraction\n"
+            "from policed.outer import Outer\n"
+            "class Own: ...\n"
+        )
+        (package / "outer.py").write_text("class Outer: ...\n")
+        (package / "canary.py").write_text("class Canary: ...\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        yield "policed"
+        for name in [name for name in sys.modules if name.split(".")[0] == "policed"]:
+            del sys.modules[name]
+
+    @pytest.fixture
+    def policed(self, library):
+        made = ComponentRegistry()
+        made.add(kind="optimizer", name=f"{library}.", path_prefix=True)
+        schema = {"properties": {"parts": {"x-component": "optimizer"}}}
+        made.add(kind="model", name="Net", target="builtins:dict", args_schema=schema)
+        return made
+
+    def test_what_the_policy_allows_is_built(self, policed):
+        allowed = ("policed.inner.",)
+        made = build_component(policed, "optimizer", {"path": "policed.inner.Own"}, allowed=allowed)
+        assert type(made).__name__ == "Own"
+
+    @pytest.mark.parametrize("name", ["system", "eval", "Popen", "Fraction", "Outer"])
+    def test_what_is_only_offered_there_is_refused_before_it_is_called(self, policed, name):
+        declared = {"path": f"policed.inner.{name}", "args": {"command": "true"}}
+        with pytest.raises(NotAuthorizedError) as caught:
+            build_component(policed, "optimizer", declared, allowed=("policed.inner.",))
+        assert caught.value.reason == "COMPONENT_NOT_ALLOWED"
+        if name == "Outer":  # a class of the package: only the policy refuses it
+            assert build_component(policed, "optimizer", declared | {"args": {}})
+
+    @pytest.mark.parametrize("allowed", [(), ("policed.inner.",), ("policed.canary.Canari",)])
+    @pytest.mark.parametrize("key", ["path", "name"])
+    def test_what_is_not_allowed_by_its_spelling_is_not_imported(self, policed, allowed, key):
+        declared = {key: "policed.canary.Canary"}
+        for nested in (declared, {"name": "Net", "args": {"parts": [declared]}}):
+            kind = "optimizer" if nested is declared else "model"
+            with pytest.raises(NotAuthorizedError, match=r"policed\.canary\.Canary"):
+                blueprint(policed, kind, nested, allowed=allowed)
+        assert "policed.canary" not in sys.modules
+
+    def test_a_path_that_no_plugin_offers_is_refused_by_the_policy_first(self, policed):
+        with pytest.raises(NotAuthorizedError):
+            blueprint(policed, "optimizer", {"path": "os.system"}, allowed=())
+        with pytest.raises(ComponentNotFoundError):
+            blueprint(policed, "optimizer", {"path": "os.system"}, allowed=("os.",))
+
+    def test_registered_names_and_code_of_the_mmar_need_no_prefix(self, policed, tmp_path):
+        custom = tmp_path / "custom"
+        custom.mkdir()
+        (custom / "mine.py").write_text("class Mine: ...\n")
+        assert build_component(policed, "model", {"name": "Net"}, allowed=()) == {}
+        mine = {"path": "mine.Mine"}
+        assert build_component(policed, "optimizer", mine, custom_dir=custom, allowed=())
+
+    def test_a_refusal_inside_a_component_keeps_its_reason(self, policed):
+        policed.add(kind="loss", name="Loss", target=f"{__name__}:build_its_part",
+                    args_schema={"properties": {"part": {"x-component": "optimizer"}}})  # fmt: skip
+        declared = {"name": "Loss", "args": {"part": {"path": "policed.inner.Outer"}}}
+        with pytest.raises(NotAuthorizedError):
+            build_component(policed, "loss", declared, allowed=("policed.inner.",))
+
+
+def build_its_part(part):
+    """Build what was declared inside, as a component does."""
+    return part.build()

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``policy explain|accept|block`` with provisioned kits, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from mmar_runner.cli.main import main
+from mmar_runner.documents.schema_store import load_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+AUTHORIZATION = ROOT / "tests" / "assets" / "policies" / "authorization.json"
+PROJECT = """
+name: study
+server: {org: hub, cn: localhost, fed_learn_port: 8002, admin_port: 8003,
+         admin_storage: transfer, min_num_clients: 2, max_num_clients: 9}
+fl_clients:
+  - {org: north, client_name: north-1}
+  - {org: north, client_name: north-2}
+  - {org: south, client_name: south-1}
+  - {org: vault, client_name: vault-1}
+admin_clients:
+  - {org: hub, email: root@hub.org}
+  - {org: north, email: lead@north.org}
+  - {org: south, email: res@south.org}
+  - {org: vault, email: keeper@vault.org}
+"""
+
+
+@pytest.fixture(scope="module")
+def provisioned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("provisioned")
+    (folder / "project.yml").write_text(PROJECT)
+    command = ["provision", str(folder / "project.yml"), "--out", str(folder / "kits")]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--authorization", str(AUTHORIZATION)])
+    assert ended.value.code == 0
+    return folder / "kits"
+
+
+@pytest.fixture
+def kits(provisioned, tmp_path):
+    return Path(shutil.copytree(provisioned, tmp_path / "kits"))
+
+
+@pytest.fixture
+def mmar(tmp_path):
+    folder = Path(shutil.copytree(ROOT / "mmars" / "echo", tmp_path / "echo"))
+    shutil.rmtree(folder / "custom", ignore_errors=True)
+    return folder
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return ended.value.code, capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def explain(call, mmar):
+    def ask(kit, *words):
+        code, out = call("policy", "explain", mmar, "--kit", kit, *words, "--json")
+        return code, json.loads(out)
+
+    return ask
+
+
+def refused(answer):
+    return [(step["rule"], step["reason"]) for step in answer["steps"] if not step["accepted"]]
+
+
+def test_a_lead_may_and_a_researcher_may_not(kits, explain):
+    code, answer = explain(kits / "north-1", "--user", "lead@north.org")
+    assert (code, answer["accepted"], answer["site"]) == (0, True, "north-1")
+    Draft202012Validator(load_schema("policy_decision")).validate(answer)
+    assert set(answer["policy_sha256"]) == {
+        str(kits / "north-1" / name) for name in ("authorization.json", "site_policy.json")
+    }
+
+    code, answer = explain(kits / "res@south.org", "--site", "north-1")
+    assert (code, answer["users"]) == (1, ["res@south.org"])
+    assert refused(answer) == [("authorization.deploy", "NOT_AUTHORIZED")]
+    Draft202012Validator(load_schema("policy_decision")).validate(answer)
+
+
+def test_a_researcher_learns_why_the_strict_site_runs_no_code(kits, mmar, call):
+    (mmar / "custom").mkdir()
+    (mmar / "custom" / "net.py").write_text("class Net: ...\n")
+    kit = kits / "lead@north.org"
+
+    for site in ("north-1", "north-2", "server"):
+        assert call("policy", "explain", mmar, "--kit", kit, "--site", site)[0] == 0
+    code, out = call("policy", "explain", mmar, "--kit", kit, "--site", "south-1")
+
+    assert code == 1
+    assert "BYOC_NOT_ALLOWED" in out
+    assert "/groups/closed/rules/allow_byoc" in out
+    line = next(line for line in out.splitlines() if "/groups/closed" in line)
+    number = int(line.split("authorization.json:")[1].split(":")[0])
+    text = (kit / "authorization.json").read_text().splitlines()[number - 1]
+    assert '"allow_byoc": false' in text
+    assert '"allow_byoc": true' in out  # what would change it
+
+
+def test_a_class_path_is_named_with_its_place_in_the_mmar(kits, mmar, explain):
+    path = mmar / "config" / "config_fed_client.json"
+    config = json.loads(path.read_text())
+    config.setdefault("client", {})["outbound_filters"] = [
+        {"path": "os.system", "args": {"command": "../../x"}}
+    ]
+    path.write_text(json.dumps(config, indent=2))
+
+    code, answer = explain(kits / "north-1", "--user", "lead@north.org")
+
+    assert code == 1
+    assert refused(answer) == [
+        ("site_policy.allowed_path_prefixes", "COMPONENT_NOT_ALLOWED"),
+        ("site_policy.data_folders", "PATH_ARGUMENT"),
+    ]
+    places = [step["subject"] for step in answer["steps"] if not step["accepted"]]
+    assert [place["pointer"] for place in places] == [
+        "/client/outbound_filters/0/path",
+        "/client/outbound_filters/0/args/command",
+    ]
+    assert "os.system" in path.read_text().splitlines()[places[0]["line"] - 1]
+
+
+def test_running_needs_signatures_and_a_signed_mmar_names_its_users(kits, mmar, explain, call):
+    code, answer = explain(kits / "north-1", "--action", "run")
+    assert code == 1
+    assert ("signature.present", "SIGNATURE_MISSING") in refused(answer)
+
+    assert call("sign-mmar", mmar, "--kit", kits / "lead@north.org")[0] == 0
+
+    code, answer = explain(kits / "north-1", "--action", "run")
+    assert (code, answer["users"]) == (0, ["lead@north.org"])
+    code, answer = explain(kits / "vault-1", "--action", "run")
+    assert {reason for _, reason in refused(answer)} == {"NOT_AUTHORIZED"}
+
+    (mmar / "config" / "more.json").write_text("{}")
+    code, answer = explain(kits / "north-1", "--action", "run")
+    assert "MANIFEST_MISMATCH" in {reason for _, reason in refused(answer)}
+
+
+def test_code_is_refused_accepted_by_digest_and_blocked(kits, mmar, explain, call):
+    (mmar / "custom").mkdir()
+    (mmar / "custom" / "net.py").write_text("class Net: ...\n")
+    kit, user = kits / "north-1", ("--user", "lead@north.org")
+    digest = explain(kit, *user)[1]["digest"]
+    assert refused(explain(kit, *user)[1]) == [("site_policy.byoc", "BYOC_NOT_ALLOWED")]
+
+    code, out = call("policy", "accept", digest, "--kit", kit, "--json")
+    assert (code, json.loads(out)["changed"]) == (0, ["byoc", "accepted_digests"])
+    assert explain(kit, *user)[0] == 0
+    assert explain(kit, "--action", "run")[0] == 0  # its own folder, its own word
+
+    (mmar / "custom" / "net.py").write_text("class Net: pass\n")
+    assert ("site_policy.byoc", "DIGEST_NOT_ACCEPTED") in refused(explain(kit, *user)[1])
+    (mmar / "custom" / "net.py").write_text("class Net: ...\n")
+
+    assert call("policy", "block", digest, "--kit", kit)[0] == 0
+    assert ("site_policy.blocked_digests", "DIGEST_BLOCKED") in refused(explain(kit, *user)[1])
+
+
+def test_a_sites_policy_can_be_asked_about_from_another_kit(kits, tmp_path, explain):
+    path = tmp_path / "theirs.json"
+    digest = explain(kits / "lead@north.org")[1]["digest"]
+    path.write_text(json.dumps({"version": 1, "blocked_digests": [digest]}))
+    kit = kits / "lead@north.org"
+
+    assert explain(kit, "--site", "south-1")[0] == 0
+    code, answer = explain(kit, "--site", "south-1", "--policy", path)
+
+    assert code == 1
+    (step,) = [step for step in answer["steps"] if not step["accepted"]]
+    assert step["policy"]["file"] == str(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("accept", "abc"), "no digest"),
+        (("accept", "0" * 64), "not the start-up kit of a site"),
+    ],
+)
+def test_wrong_words_change_nothing(kits, call, words, says):
+    kit = kits / ("north-1" if says == "no digest" else "root@hub.org")
+    before = {p.name: p.read_bytes() for p in kit.iterdir() if p.is_file()}
+
+    code, out = call("policy", *words, "--kit", kit, "--json")
+
+    assert code == 2
+    assert says in json.loads(out)["error"]["message"]
+    assert {p.name: p.read_bytes() for p in kit.iterdir() if p.is_file()} == before
+
+
+def test_an_altered_authorization_explains_nothing(kits, mmar, call):
+    path = kits / "north-1" / "authorization.json"
+    path.write_text(path.read_text().replace('"allow_byoc": false', '"allow_byoc": true'))
+
+    code, out = call("policy", "explain", mmar, "--kit", kits / "north-1", "--json")
+
+    assert code == 1
+    assert json.loads(out)["error"]["reason"] == "KIT_ALTERED"
+
+
+def test_explaining_imports_neither_numpy_nor_grpc_nor_a_component(kits, mmar):
+    program = (
+        "import sys\n"
+        "from mmar_runner.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as ended:\n    code = ended.code\n"
+        "print(sorted({'numpy', 'grpc', 'torch'} & sys.modules.keys()))\n"
+        "raise SystemExit(code)\n"
+    )
+    words = ("policy", "explain", mmar, "--kit", kits / "north-1", "--user", "lead@north.org")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("[]\n")
