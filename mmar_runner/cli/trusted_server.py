@@ -54,7 +54,8 @@ def open_trust(
         msg = f"{mmar} cannot be read as an MMAR with a server"
         raise MmarUnreadableError(msg)
     server = _within(spec.server, kit)
-    trust = ServerTrust(kit, decide_for_sites(admission, rules.authorization))
+    decisions = decide_for_sites(admission, rules.authorization)
+    trust = ServerTrust(kit, decisions, rules.policy.allowed_path_prefixes)
     _require_sites(trust, server.min_num_clients)
     return replace(spec, server=server), trust
 

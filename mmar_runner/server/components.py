@@ -14,6 +14,8 @@ from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.spec import ComponentSpec, ServerSpec
 
@@ -23,13 +25,26 @@ class ServerComponents:
 
     ``versions`` holds the distributions they come from: they are part of what a run is.
 
+    Args:
+        server: What the MMAR declares.
+        catalog: What is installed.
+        allowed: The class paths that the policy allows, as prefixes; None without one.
+
     Raises:
         PluginError: One of them cannot be built.
+        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them.
         RunFailedError: One of them is code of the MMAR's own, or two select the best model.
     """
 
-    def __init__(self, server: ServerSpec, catalog: ComponentCatalog) -> None:
+    def __init__(
+        self,
+        server: ServerSpec,
+        catalog: ComponentCatalog,
+        *,
+        allowed: Sequence[str] | None = None,
+    ) -> None:
         self._catalog = catalog
+        self._allowed = allowed
         self.versions: dict[str, str] = {}
         self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
         self.workflow: Any = ScatterAndGather()
@@ -53,7 +68,9 @@ class ServerComponents:
         found = self._catalog.find(spec.kind, spec.name)
         if found is not None:
             self.versions[found.distribution] = found.version
-        return build_component(self._catalog, spec.kind, spec.declaration, expected)
+        return build_component(
+            self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
+        )
 
 
 def _only_selector(handlers: list[Handler]) -> BestModelSelector | None:

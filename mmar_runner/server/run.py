@@ -64,7 +64,9 @@ async def run_server(
         MmarRunnerError: The run cannot begin.
     """
     _raise_file_limit(settings.server.max_num_clients)
-    components = ServerComponents(settings.server, plugins.registry)
+    components = ServerComponents(
+        settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
+    )
     workspace = Workspace(settings.workspace)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():

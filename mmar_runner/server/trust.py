@@ -21,10 +21,12 @@ class ServerTrust:
         kit: Who the server is and whom it trusts; certificates and revocations are read
             again when they change on disk.
         decisions: What the policy says of the MMAR at every client's site.
+        allowed_path_prefixes: Class paths that the server's own policy allows.
     """
 
     kit: StartupKit
     decisions: Mapping[str, Decision]
+    allowed_path_prefixes: tuple[str, ...] = ()
 
     @property
     def admitted_sites(self) -> list[str]:
