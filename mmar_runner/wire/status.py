@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import grpc
 
-from mmar_runner.errors import MmarRunnerError, RefusedError, UnreachableError, WireError
+from mmar_runner.errors import (
+    MmarRunnerError,
+    NotAuthorizedError,
+    RefusedError,
+    UnreachableError,
+    WireError,
+)
 
 if TYPE_CHECKING:
     from grpc.aio import AioRpcError
@@ -41,6 +47,8 @@ STATUS_OF_REASON: Final = {
     "ROLE": _Code.PERMISSION_DENIED,
     "NAME_MISMATCH": _Code.PERMISSION_DENIED,
     "NOT_AUTHORIZED": _Code.PERMISSION_DENIED,
+    "UNSAFE_PATH": _Code.INVALID_ARGUMENT,
+    "UNSAFE_ENTRY": _Code.INVALID_ARGUMENT,
     "RATE_LIMITED": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_CALLS": _Code.RESOURCE_EXHAUSTED,
     "TOO_MANY_INSTANCES": _Code.RESOURCE_EXHAUSTED,
@@ -85,7 +93,10 @@ _NOT_CONNECTED: Final = re.compile(r".*Failed to connect to remote host: (.+)", 
 
 def status_of(error: MmarRunnerError) -> _Code:
     """Return the gRPC status that carries an error."""
-    return STATUS_OF_REASON.get(error.reason, _Code.FAILED_PRECONDITION)
+    # A policy's refusal has the reason of its rule, and there are many rules.
+    denied = isinstance(error, NotAuthorizedError)
+    otherwise = _Code.PERMISSION_DENIED if denied else _Code.FAILED_PRECONDITION
+    return STATUS_OF_REASON.get(error.reason, otherwise)
 
 
 def trailing_metadata(error: MmarRunnerError) -> tuple[tuple[str, str | bytes], ...]:
