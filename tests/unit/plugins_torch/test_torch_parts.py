@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from mmar_runner.documents.schema_check import faults
 from mmar_runner.errors import FormatError, SchemaMismatchError, TaskFailedError
 from mmar_runner_torch.batches import matched, pair_of
 from mmar_runner_torch.files import read_state, write_state
@@ -191,3 +192,18 @@ def test_making_and_exporting_a_model_does_not_import_the_compiler_or_sklearn(tm
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("SmallConvNet", "width", 10**12),
+        ("SmallConvNet", "num_classes", 10**12),
+        ("MLP", "hidden", [16] * 10**4),
+        ("MLP", "hidden", [10**12]),
+    ],
+)
+def test_numbers_that_no_job_needs_are_refused_before_anything_is_built(name, argument, value):
+    (schema,) = [part[3][argument] for part in PARTS if part[1] == name]
+    assert faults(schema, value)
+    assert not faults(schema, schema["default"])

@@ -10,8 +10,11 @@ _NOTHING: Final = object()
 
 BOOL: Final[dict[str, Any]] = {"type": "boolean"}
 INT: Final[dict[str, Any]] = {"type": "integer"}
-COUNT: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}
-COUNTS: Final[dict[str, Any]] = {"type": "array", "items": COUNT}
+#: Bounds that no honest job meets: they end a hostile one before it takes all memory.
+COUNT: Final[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": 1 << 24}
+COUNTS: Final[dict[str, Any]] = {"type": "array", "items": COUNT, "maxItems": 1024}
+WIDTH: Final[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": 1 << 16}
+WIDTHS: Final[dict[str, Any]] = {"type": "array", "items": WIDTH, "maxItems": 256}
 NUMBER: Final[dict[str, Any]] = {"type": "number"}
 POSITIVE: Final[dict[str, Any]] = {"type": "number", "exclusiveMinimum": 0}
 NOT_NEGATIVE: Final[dict[str, Any]] = {"type": "number", "minimum": 0}

@@ -12,12 +12,13 @@ from typing import Any, Final
 from mmar_runner_torch.argument_types import (
     BELOW_ONE,
     COUNT,
-    COUNTS,
     INT,
     NOT_NEGATIVE,
     NUMBER,
     REDUCTION,
     SHARE,
+    WIDTH,
+    WIDTHS,
     arg,
 )
 from mmar_runner_torch.parts_optim import OPTIMIZERS, SCHEDULES
@@ -36,7 +37,7 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         {
             "in_features": arg(COUNT, "Length of an input."),
             "out_features": arg(COUNT, "Length of an output; 1 for a single logit."),
-            "hidden": arg(COUNTS, "Widths of the hidden layers.", [16]),
+            "hidden": arg(WIDTHS, "Widths of the hidden layers.", [16]),
             "dropout": arg(BELOW_ONE, "Share of hidden values dropped while training.", 0.0),
         },
         ["in_features", "out_features"],
@@ -49,7 +50,7 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         {
             "in_channels": arg(COUNT, "Channels of an image.", 1),
             "num_classes": arg(COUNT, "Length of an output.", 10),
-            "width": arg(COUNT, "Channels after the first convolution; then twice as many.", 16),
+            "width": arg(WIDTH, "Channels after the first convolution; then twice as many.", 16),
         },
         [],
         "Two convolutions and a linear layer, for small images of any size.",
