@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,27 +87,33 @@ async def recorded(target):
     """Stand between client and server on loopback and keep what the client sends."""
     sent = bytearray()
 
+    handlers = set()
+
     async def pump(reader, writer, kept):
-        while data := await reader.read(1 << 16):
-            kept += data
-            writer.write(data)
-            await writer.drain()
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                kept += data
+                writer.write(data)
+                await writer.drain()
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
     async def connect(reader, writer):
         host, port = target.rsplit(":", 1)
         behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(
-            pump(reader, behind_writer, sent),
-            pump(behind_reader, writer, bytearray()),
-            return_exceptions=True,
-        )
+        there = pump(reader, behind_writer, sent)
+        await asyncio.gather(there, pump(behind_reader, writer, bytearray()))
 
-    proxy = await asyncio.start_server(connect, "127.0.0.1", 0)
+    def connected(reader, writer):
+        handlers.add(asyncio.create_task(connect(reader, writer)))
+
+    proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}", sent
     finally:
         proxy.close()
+        await asyncio.gather(*handlers)
 
 
 def declared(declaration):
