@@ -37,6 +37,8 @@ CONTENTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "byoc": ("allow_byoc", "BYOC_NOT_ALLOWED", "custom code"),
     "custom_datalist": ("allow_custom_datalist", "DATALIST_NOT_ALLOWED", "a custom data list"),
 }
+#: The reason of a refusal because of somebody, or something, that the project does not know.
+REASON_OF_UNKNOWN: Final = {"user": "USER_UNKNOWN", "site": "SITE_UNKNOWN"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _unknown(authorization: Authorization, name: str, what: str) -> list[Step]:
     hint = did_you_mean(name, known) or f"Write it into '{what}s' of the project's authorization."
     message = f"{name!r} is not a {what} of this project."
     place = _place(authorization, f"{what}s")
-    reason = f"{what.upper()}_UNKNOWN"
+    reason = REASON_OF_UNKNOWN[what]
     return [refuses(f"authorization.{what}", reason, message, policy=place, hint=hint)]
 
 

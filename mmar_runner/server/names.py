@@ -69,19 +69,27 @@ class CertifiedNames:
         if name not in present and len(present) >= MAX_INSTANCES:
             msg = f"{own} has {len(present)} clients at once already"
             raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint="let one of them end")
-        self._require_site(own)
+        require_site(own, self._decisions)
 
     def _is_instance(self, name: str, own: str) -> bool:
         number = name.removeprefix(f"{own}_")
         plain_number = number.isascii() and number.isdecimal() and not number.startswith("0")
         return name == f"{own}_{number}" and plain_number and name not in self._participants
 
-    def _require_site(self, site: str) -> None:
-        decision = self._decisions.get(site)
-        if decision is None:
-            msg = f"the authorization policy knows no site {site!r}"
-            hint = "add it to sites in authorization.json of the server's kit"
-            raise NotAuthorizedError(msg, hint=hint)
-        if not decision.accepted:
-            first = decision.refusals[0]
-            raise NotAuthorizedError(first.message, hint=first.hint)
+
+def require_site(site: str, decisions: Mapping[str, Decision]) -> None:
+    """Raise unless a site may run the MMAR that is deployed.
+
+    Args:
+        site: A client's name.
+        decisions: What the policy says of the MMAR at every site that it knows.
+
+    Raises:
+        NotAuthorizedError: SITE_UNKNOWN, or the reason of the rule that refuses.
+    """
+    decision = decisions.get(site)
+    if decision is None:
+        msg = f"the authorization policy knows no site {site!r}"
+        hint = "add it to sites in authorization.json of the server's kit"
+        raise NotAuthorizedError(msg, hint=hint, reason="SITE_UNKNOWN")
+    decision.require()

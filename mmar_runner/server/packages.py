@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import CertificateError, NotAuthorizedError, ProtocolError
+from mmar_runner.errors import CertificateError, ProtocolError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.package import PackedFile, pack
 from mmar_runner.server.file_chunks import file_chunks
+from mmar_runner.server.names import require_site
 from mmar_runner.server.windows import SharedWindow
 from mmar_runner.server.wording import plain
 from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
@@ -81,7 +82,7 @@ class PackageDesk(DiscoveryServicer):
             NotAuthorizedError: The site may not run this MMAR.
         """
         site = self._site(peer)
-        self._require(site)
+        require_site(site, self._deployment.decisions)
         package = await self._package()
         header = PackageHeader(
             name=self._deployment.root.name,
@@ -133,14 +134,6 @@ class PackageDesk(DiscoveryServicer):
             msg = "packages are given to clients with a certificate only"
             raise CertificateError(msg, reason="CERT_MISSING", hint="start the client with --kit")
         return peer.certificate.identity.name
-
-    def _require(self, site: str) -> None:
-        decision = self._deployment.decisions.get(site)
-        if decision is None:
-            msg = f"the authorization policy knows no site {site!r}"
-            hint = "add it to sites in authorization.json of the server's kit"
-            raise NotAuthorizedError(msg, hint=hint)
-        decision.require()
 
     async def _package(self) -> PackedFile:
         """Return the package, made once; a client that leaves does not stop its making."""

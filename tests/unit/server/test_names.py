@@ -64,9 +64,10 @@ def test_nobody_without_a_certificate() -> None:
 
 
 def test_a_site_that_the_policy_does_not_know_or_refuses() -> None:
-    assert refusal("site-9", peer("site-9")) == "NOT_AUTHORIZED"
-    with pytest.raises(NotAuthorizedError, match="no code"):
+    assert refusal("site-9", peer("site-9")) == "SITE_UNKNOWN"
+    with pytest.raises(NotAuthorizedError, match="no code") as refused:
         RULE.check("site-3", peer("site-3"), ())
+    assert refused.value.reason == "X"
 
 
 def test_one_certificate_has_so_many_clients_and_no_more() -> None:
