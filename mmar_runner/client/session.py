@@ -20,6 +20,7 @@ from mmar_runner.client.registration import Connection, RunReplacedError
 from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.client.training import OwnChildren
 from mmar_runner.client.workspace import ClientWorkspace
+from mmar_runner.errors import CertificateError, RefusedError, SignatureError
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ async def run_session(
         UsageError: The MMAR's code may not run here.
         PluginError: A component is not installed.
         RefusedError: The server does not want this client, or its name is taken.
+        CertificateError: TLS does not come about, and waiting will not mend it.
+        SignatureError: DIGEST_REVOKED, the MMAR was revoked during the run.
         UnreachableError: Nobody answered within the time given by the settings.
+        AuditError: An event cannot be written down.
         StorageError: The client's folder cannot be used.
     """
     check_components(settings, plugins.registry)
@@ -80,6 +84,11 @@ async def run_session(
         session = _Session(settings, workspace, connection, observer, children or OwnChildren())
         try:
             return await first_of(session.work(), _stopped(stop)) or await session.leave()
+        except (RefusedError, CertificateError, SignatureError) as error:
+            if settings.trust is not None:
+                text = error.message
+                settings.trust.record("Session", "refused", error.reason, message=text)
+            raise
         finally:
             await connection.close()
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site remembers of revocations, and what it writes down."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from mmar_runner.client.session import run_session
+from mmar_runner.client.trust import ClientTrust
+from mmar_runner.errors import CertificateError, RefusedError, SignatureError
+from mmar_runner.security.audit import AuditLog, read_audit
+from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.issuing import make_root
+from mmar_runner.security.keys import new_tls_key
+from mmar_runner.security.revocation import RevocationList, RevocationMemory, sign_revocations
+from mmar_runner.wire.messages import HeartbeatReply
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+KEY, STRANGER = new_tls_key(), new_tls_key()
+
+
+def listed(version, *, key=KEY, **what):
+    return sign_revocations(RevocationList("project", version, NOW, NOW + DAY, **what), key)
+
+
+@pytest.fixture
+def trust(tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "revocations.json").write_bytes(listed(3))
+    root = make_root(KEY, "project", NOW - DAY, 3 * DAY)
+    identity = Identity("project", Role.CLIENT, "site-1")
+    kit = SimpleNamespace(identity=identity, target="localhost:8002")
+    memory = RevocationMemory(tmp_path / "revocations.json", tmp_path / "state", root)
+    with AuditLog(tmp_path / "audit.jsonl") as audit:
+        yield ClientTrust(kit, memory, audit)
+
+
+def written(trust):
+    trust.audit.flush()
+    return [
+        (one["action"], one["decision"], one["reason"])
+        for one in read_audit(trust.audit._file.path)
+    ]
+
+
+def test_a_newer_list_is_kept_and_written_down(trust):
+    trust.offer(listed(4, serials=("ab",)), "digest")
+    assert trust.version == 4
+    assert trust.revocations.current.revokes_certificate("ab")
+    assert written(trust) == [("Revocations", "accepted", "")]
+
+
+def test_the_same_list_again_is_no_event(trust):
+    trust.offer(listed(3), "digest")
+    assert written(trust) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (listed(2), "VERSION_ROLLBACK"),
+        (listed(9, key=STRANGER), "SIGNER_NOT_TRUSTED"),
+        (b"{}", "FORMAT"),
+    ],
+    ids=["older", "a-strangers", "nonsense"],
+)
+def test_a_list_that_does_not_count_changes_nothing_and_is_written_down(trust, data, reason):
+    trust.offer(data, "digest")
+    assert trust.version == 3
+    assert written(trust) == [("Revocations", "refused", reason)]
+
+
+def test_a_list_that_revokes_the_running_mmar_ends_the_work(trust):
+    with pytest.raises(SignatureError) as caught:
+        trust.offer(listed(4, digests=("d" * 64,)), "d" * 64)
+    assert caught.value.reason == "DIGEST_REVOKED"
+    assert trust.version == 4
+
+
+async def test_a_session_that_is_refused_leaves_one_line_behind(
+    trust, server, serving, settings, plugins, recorder
+):
+    async def revoked(request, peer):
+        raise CertificateError("the certificate was revoked", reason="CERT_REVOKED")
+
+    server.register = revoked
+    changed = replace(settings, trust=trust)
+    async with serving():
+        with pytest.raises(RefusedError, match="was revoked"):
+            await run_session(changed, plugins, recorder, asyncio.Event())
+    assert written(trust) == [("Session", "refused", "CERT_REVOKED")]
+
+
+async def test_a_session_takes_a_list_from_a_heartbeat(
+    trust, server, serving, settings, plugins, recorder, trainers
+):
+    server.models, server.lease = [(0, b"first")], 0.3
+    trainers.may_end.clear()
+    asked = asyncio.Queue()
+
+    async def heartbeat(request, peer):
+        asked.put_nowait(request.revocations_version)
+        return HeartbeatReply(lease_seconds=0.3, revocations=listed(4))
+
+    server.heartbeat = heartbeat
+    async with serving():
+        changed = replace(settings, trust=trust)
+        running = asyncio.create_task(
+            run_session(changed, plugins, recorder, asyncio.Event(), children=trainers)
+        )
+        while await asked.get() != 4:
+            pass
+        trainers.may_end.set()
+        outcome = await running
+    assert outcome.status == "finished"
+    assert written(trust) == [("Register", "accepted", ""), ("Revocations", "accepted", "")]
+
+
+async def test_a_list_that_revokes_the_running_mmar_ends_the_session(
+    trust, server, serving, settings, plugins, recorder, trainers
+):
+    server.models, server.lease = [(0, b"first")], 0.3
+    trainers.may_end.clear()
+    revoked = listed(4, digests=(settings.spec.digest,))
+
+    async def heartbeat(request, peer):
+        return HeartbeatReply(lease_seconds=0.3, revocations=revoked)
+
+    server.heartbeat = heartbeat
+    async with serving():
+        with pytest.raises(SignatureError) as caught:
+            await run_session(
+                replace(settings, trust=trust),
+                plugins,
+                recorder,
+                asyncio.Event(),
+                children=trainers,
+            )
+    assert caught.value.reason == "DIGEST_REVOKED"
+    assert trainers.closed == 1
+    assert server.updates == {}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS credentials follow their files, and keep what works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import pytest
+
+from mmar_runner.errors import CertificateError
+from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.issuing import Issuer, issue, make_root
+from mmar_runner.security.keys import new_tls_key, save_private_key
+from mmar_runner.wire.credentials import (
+    TlsFiles,
+    channel_credentials,
+    read_material,
+    server_credentials,
+)
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+class Issued:
+    def __init__(self, folder):
+        self.folder = folder
+        key = new_tls_key()
+        root = make_root(key, "project", NOW - DAY, 3 * DAY)
+        (folder / "rootCA.pem").write_bytes(root)
+        self.issuer = Issuer(key, root)
+
+    def files(self, role=Role.SERVER, *, only_certificate=False):
+        files = TlsFiles(
+            self.folder / f"{role}.crt", self.folder / f"{role}.key", self.folder / "rootCA.pem"
+        )
+        key, fresh = new_tls_key(), self.folder / "fresh"
+        identity = Identity("project", role, "localhost")
+        period = (NOW - DAY, NOW + DAY)
+        fresh.write_bytes(issue(self.issuer, identity, key.public_key(), period, ["localhost"]))
+        fresh.replace(files.cert)
+        if not only_certificate:
+            save_private_key(fresh, key)
+            fresh.replace(files.key)
+        return files
+
+
+@pytest.fixture
+def issued(tmp_path):
+    return Issued(tmp_path)
+
+
+def shown(port, client):
+    """Return the certificate that a server shows, PEM."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(client.root)
+    context.load_cert_chain(client.cert, client.key)
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("localhost", port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        assert secure.version() == "TLSv1.3"
+        return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True)).encode()
+
+
+async def test_a_server_shows_a_renewed_certificate_and_keeps_the_old_one_otherwise(issued, caplog):
+    caplog.set_level(logging.INFO)
+    client, files = issued.files(Role.CLIENT), issued.files()
+    first = files.cert.read_bytes()
+    server = grpc.aio.server()
+    port = server.add_secure_port("localhost:0", server_credentials(files))
+    await server.start()
+    assert await asyncio.to_thread(shown, port, client) == first
+
+    issued.files(only_certificate=True)
+    for _ in range(2):
+        assert await asyncio.to_thread(shown, port, client) == first
+    told = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert len(told) == 1
+    assert "stays" in told[0].getMessage()
+
+    issued.files()
+    assert await asyncio.to_thread(shown, port, client) == files.cert.read_bytes() != first
+
+    files.cert.rename(files.cert.with_suffix(".away"))
+    assert await asyncio.to_thread(shown, port, client) != first
+    await server.stop(0)
+
+
+def test_key_and_certificate_of_different_kits_are_refused(issued):
+    server, client = issued.files(), issued.files(Role.CLIENT)
+    for make in (read_material, channel_credentials, server_credentials):
+        with pytest.raises(CertificateError, match="pair") as caught:
+            make(replace(server, key=client.key))
+        assert caught.value.reason == "TLS_FILES"
+
+
+@pytest.mark.parametrize("part", ["cert", "key", "root"])
+def test_a_file_that_is_missing_is_named(issued, part):
+    files = issued.files()
+    missing = issued.folder / "nowhere.pem"
+    with pytest.raises(CertificateError, match="nowhere") as caught:
+        channel_credentials(replace(files, **{part: missing}))
+    assert caught.value.reason == "TLS_FILES"
+
+
+def test_a_new_file_of_the_same_size_has_another_stamp(issued):
+    files = issued.files()
+    before = files.stamp()
+    copy = files.cert.with_suffix(".copy")
+    copy.write_bytes(files.cert.read_bytes())
+    os.utime(copy, ns=(files.cert.stat().st_atime_ns, files.cert.stat().st_mtime_ns))
+    copy.replace(files.cert)
+    assert files.stamp() != before
+
+
+def test_a_private_key_is_not_shown_by_its_value(issued):
+    assert "KEY" not in repr(read_material(issued.files()))
