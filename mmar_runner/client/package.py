@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -39,7 +39,7 @@ from mmar_runner.errors import (
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.mmar.admission import admit
 from mmar_runner.security.mmar_store import MmarStore
-from mmar_runner.security.package import unpack
+from mmar_runner.security.package import DEFAULT_LIMITS, unpack
 from mmar_runner.storage.atomic import translated
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import channel_credentials
@@ -60,8 +60,10 @@ if TYPE_CHECKING:
 _DECLINE_SECONDS: Final = 5.0
 #: How often a package that arrives damaged is fetched again.
 _ATTEMPTS: Final = 3
-#: Refusals that pass: the server is about to stop, and comes back.
-_PASSING: Final = frozenset({"SERVER_STOPPING", "RATE_LIMITED", "TOO_MANY_CALLS", "OVERLOADED"})
+#: Refusals that pass: the server comes back, or has room again.
+_PASSING: Final = frozenset(
+    {"SERVER_STOPPING", "RATE_LIMITED", "TOO_MANY_CALLS", "OVERLOADED", "DISK_FULL"}
+)
 #: Why a site will not run what it was sent.
 _REFUSALS: Final = (TrustError, MmarError, DigestError, ProtocolError)
 
@@ -240,12 +242,14 @@ class _Courier:
     ) -> Admission:
         """Return the MMAR if it may run here."""
         delivery = self._delivery
-        with self._unpacked(package, announced.name) as source:
+        store = MmarStore(delivery.workspace / "store")
+        store.sweep()
+        with self._unpacked(package, announced) as source:
             admission = admit(
                 source,
                 catalog,
                 delivery.rules,
-                MmarStore(delivery.workspace / "store"),
+                store,
                 side="client",
                 action="run",
                 origin="delivered",
@@ -257,15 +261,19 @@ class _Courier:
         return admission
 
     @contextmanager
-    def _unpacked(self, package: Path, name: str) -> Iterator[Path]:
-        """Unpack a package to where nothing of it stays."""
+    def _unpacked(self, package: Path, announced: Announced) -> Iterator[Path]:
+        """Unpack a package to where nothing of it stays.
+
+        Servers compress nothing, so files that are larger than their package are a trap.
+        """
+        limits = replace(DEFAULT_LIMITS, total_bytes=announced.total_bytes)
         around = self._folder / "unpacked"
         with translated(around):
             shutil.rmtree(around, ignore_errors=True)  # of a process that was killed
             around.mkdir(mode=0o700)
         try:
-            unpack(package, around / name)
-            yield around / name
+            unpack(package, around / announced.name, limits)
+            yield around / announced.name
         finally:
             shutil.rmtree(around)
 

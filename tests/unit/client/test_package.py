@@ -47,9 +47,11 @@ from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import free_port
 from mmar_runner.testing.recorder import Recorder
-from mmar_runner.wire.credentials import TlsFiles, server_credentials
-from mmar_runner.wire.messages import PackageHeader
+from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.credentials import TlsFiles, channel_credentials, server_credentials
+from mmar_runner.wire.messages import DeclineRequest, PackageHeader
 from mmar_runner.wire.server import DiscoveryServicer, FederationServicer, bind, build_server
+from mmar_runner.wire.stub import DiscoveryStub
 
 MIB = 1 << 20
 LEAD = "lead@example.org"
@@ -148,6 +150,7 @@ class Site:
         self.server = server
         self.target = target
         self.recorder = Recorder()
+        self.seen = Recorder()
         self.stop = asyncio.Event()
 
     async def fetch(self, plugins: LoadedPlugins, **options: Any) -> Any:
@@ -179,7 +182,8 @@ async def deployed(
     deployment = Deployment(root, digest, tmp_path / "mmar.zip", accepted | decisions)
     tls = TlsFiles(kit.cert_file, kit.key_file, kit.root_file)
     with AuditLog(tmp_path / "server" / "audit.jsonl") as audit:
-        desk = PackageDesk(deployment, Recorder(), audit)
+        seen = Recorder()
+        desk = PackageDesk(deployment, seen, audit)
         revocations = Revocations(kit.revocations, kit.revocation_memory())
         gate = CertificateGate(kit.identity.project, revocations, audit)
         servicer = Interrupted(desk)
@@ -187,7 +191,9 @@ async def deployed(
         address = bind(server, "127.0.0.1:0", credentials=server_credentials(tls))
         await server.start()
         try:
-            yield Site(tmp_path, site, servicer, f"localhost:{address.rpartition(':')[2]}")
+            client = Site(tmp_path, site, servicer, f"localhost:{address.rpartition(':')[2]}")
+            client.seen = seen
+            yield client
         finally:
             await server.stop(0)
             await desk.close()
@@ -405,19 +411,31 @@ async def test_code_that_the_site_did_not_accept_is_declined_and_never_imported(
     assert not canary.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [("../../evil", b"out", "UNSAFE_PATH"), ("bomb.txt", bytes(8 * MIB), "TOO_LARGE")],
+    ids=["a name that leads away", "a bomb"],
+)
 async def test_a_package_that_must_not_be_unpacked_is_declined(
-    root: Path, kits: Kits, site: StartupKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    content: bytes,
+    reason: str,
+    root: Path,
+    kits: Kits,
+    site: StartupKit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def evil(folder: Path, destination: Path) -> PackedFile:
-        with zipfile.ZipFile(destination, "w") as archive:
-            archive.writestr("../../evil", b"out")
+        with zipfile.ZipFile(destination, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, content)
         data = destination.read_bytes()
         return PackedFile(destination, sha256(data).hexdigest(), len(data))
 
     monkeypatch.setattr(packages, "pack", evil)
     client = await refused(root, kits, site, tmp_path)
-    assert client.server.declined[0].reason == "UNSAFE_PATH"
-    assert not any(name.endswith("evil") for name in contents(tmp_path))
+    assert client.server.declined[0].reason == reason
+    assert not any(path.endswith(("evil", "bomb.txt")) for path in contents(tmp_path))
 
 
 async def test_a_site_that_may_not_have_it_is_told_the_rule(
@@ -430,6 +448,31 @@ async def test_a_site_that_may_not_have_it_is_told_the_rule(
             await client.fetch(plugins)
     assert (caught.value.reason, caught.value.message) == (step.reason, step.message)
     assert not (tmp_path / "mmar.zip").exists()
+
+
+async def test_whoever_declines_in_a_flood_is_shown_a_few_times_and_counted(
+    root: Path, kits: Kits, site: StartupKit, tmp_path: Path
+) -> None:
+    tls = TlsFiles(site.cert_file, site.key_file, site.root_file)
+    async with deployed(root, kits, site, tmp_path) as client:
+        channel = open_channel(client.target, credentials=channel_credentials(tls))
+        stub = DiscoveryStub(channel, client.target)
+        honest = DeclineRequest(digest="0" * 64, reason="BYOC", message="a\x1b[2Jb" + "x" * 5000)
+        for _ in range(20):
+            await stub.decline(honest)
+        for digest, reason in (("0", "BYOC"), ("0" * 64, "not an id"), ("0" * 64, "")):
+            with pytest.raises(RefusedError) as caught:
+                await stub.decline(DeclineRequest(digest=digest, reason=reason))
+            assert caught.value.reason == "PROTOCOL"
+        await channel.close()
+        shown = client.seen.all(Topic.SITE_DECLINED)
+    assert len(shown) == 5
+    assert all(str(each.data["message"]).startswith("a [2Jbxx") for each in shown)
+    assert len(str(shown[0].data["message"])) <= 600
+    lines = [x for x in read_audit(tmp_path / "server" / "audit.jsonl") if x["action"] == "Decline"]
+    counted = [line for line in lines if line["decision"] == "noted"]
+    assert len(counted) <= 20
+    assert all("\x1b" not in str(line) for line in lines)
 
 
 async def test_nobody_there_is_given_up_in_time(

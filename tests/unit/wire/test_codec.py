@@ -10,6 +10,8 @@ from mmar_runner.wire import codec
 from mmar_runner.wire.messages import (
     ModelHeader,
     ModelPart,
+    PackageHeader,
+    PackagePart,
     TaskFailure,
     UpdateBegin,
     UpdateCommit,
@@ -40,6 +42,25 @@ def test_a_framed_buffer_is_sent_as_any_chunk(size: int) -> None:
     for filler in (b"a", b"b"):  # it is used again and again
         buffer.payload[:] = filler * size
         assert codec.encode_model_part(buffer) == codec.frame_chunk(filler * size)
+
+
+def test_the_parts_of_a_package_come_back() -> None:
+    header = PackageHeader(name="job", digest="d", total_bytes=9, sha256="s", offset=3)
+    encoded = codec.encode_package_part(header)
+    assert PackagePart.FromString(encoded).header == header
+    assert codec.decode_package_part(encoded) == header
+    buffer = codec.FramedBuffer(4)
+    buffer.payload[:] = b"abcd"
+    for chunk in (b"abcd", buffer):
+        encoded = codec.encode_package_part(chunk)
+        assert PackagePart.FromString(encoded).data == b"abcd"
+        assert bytes(codec.decode_package_part(encoded)) == b"abcd"
+
+
+@pytest.mark.parametrize("message", [b"", b"\x12\x05abc", b"\xff", b"\x1a\x00"])
+def test_what_is_no_part_of_a_package_is_refused(message: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        codec.decode_package_part(message)
 
 
 def test_unframing_does_not_copy() -> None:

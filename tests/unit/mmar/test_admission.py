@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one way from a folder to something that may run, and what it leaves behind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmar_runner.cli.admitted import site_rules
+from mmar_runner.errors import MmarError, MmarUnreadableError
+from mmar_runner.hooks import LoadedPlugins, load_plugins
+from mmar_runner.mmar import admission as admission_module
+from mmar_runner.mmar.admission import Admission, SiteRules, admit, decide_for_sites
+from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.folder import open_folder
+from mmar_runner.mmar.manifest import list_files
+from mmar_runner.security.identity import Role
+from mmar_runner.security.keys import load_release_key
+from mmar_runner.security.kit import load_kit
+from mmar_runner.security.mmar_store import MmarStore
+from mmar_runner.security.signing import Signer, Terms, sign_listing
+from mmar_runner.security.version_memory import VersionMemory
+from mmar_runner.testing.builders import MmarBuilder
+from mmar_runner.testing.kits import Kits, make_kits
+
+LEAD = "lead@example.org"
+
+
+@pytest.fixture(scope="module")
+def kits(tmp_path_factory: pytest.TempPathFactory) -> Kits:
+    return make_kits(tmp_path_factory.mktemp("project"), clients=("site-1", "site-2"))
+
+
+@pytest.fixture(scope="module")
+def plugins() -> LoadedPlugins:
+    return load_plugins()
+
+
+@pytest.fixture
+def rules(kits: Kits, tmp_path: Path) -> SiteRules:
+    kit = load_kit(kits.client("site-1"), Role.CLIENT, now=datetime.now(UTC))
+    known = site_rules(kit)
+    versions = VersionMemory(tmp_path / "versions.json")
+    return SiteRules(
+        known.site,
+        known.trust_root,
+        known.revocations,
+        known.authorization,
+        known.policy,
+        versions,
+    )
+
+
+def sign(root: Path, kits: Kits, version: int = 1) -> Path:
+    kit = load_kit(kits.admin(LEAD), Role.ADMIN, now=datetime.now(UTC))
+    assert kit.release_key_file is not None
+    key = load_release_key(kit.release_key_file)
+    signer = Signer(key, kit.trust_root, kit.revocation_memory().current)
+    listing = list_files(open_folder(root, Findings()))
+    signed = sign_listing(listing, None, signer, Terms(version=version), now=datetime.now(UTC))
+    (root / "signature.json").write_bytes(signed.envelope.to_json())
+    return root
+
+
+def admitted(
+    source: Path, plugins: LoadedPlugins, rules: SiteRules, store: Path, **changes: Any
+) -> Admission:
+    options: dict[str, Any] = {"side": "client", "action": "run", "origin": "local"}
+    options |= {"now": datetime.now(UTC), **changes}
+    return admit(source, plugins.registry, rules, MmarStore(store), **options)
+
+
+def test_what_is_accepted_is_a_read_only_copy_and_its_version_is_remembered(
+    kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    source = sign(MmarBuilder("job").write(tmp_path), kits, 4)
+    found = admitted(source, plugins, rules, tmp_path / "store")
+    assert found.decision.accepted
+    assert found.validation.report.valid
+    assert found.signers == (LEAD,)
+    assert found.root == tmp_path / "store" / found.digest / "job"
+    assert rules.versions.known() == {("demo", "job"): 4}
+
+
+@pytest.mark.parametrize("spoil", ["config/environment.json", "custom/mine.py"])
+def test_the_version_of_what_is_refused_is_not_remembered(
+    spoil: str, kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    source = sign(MmarBuilder("job").write(tmp_path), kits)
+    (source / spoil).parent.mkdir(exist_ok=True)
+    (source / spoil).write_text("{}")
+    found = admitted(source, plugins, rules, tmp_path / "store")
+    assert not found.decision.accepted
+    assert rules.versions.known() == {}
+
+
+def test_the_version_of_what_is_not_valid_is_not_remembered(
+    kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    source = sign(MmarBuilder("job").trainer("NoSuchTrainer").write(tmp_path), kits)
+    found = admitted(source, plugins, rules, tmp_path / "store")
+    assert not found.validation.report.valid
+    assert rules.versions.known() == {}
+
+
+def test_what_changes_between_the_look_and_the_use_changes_nothing(
+    kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    source = sign(MmarBuilder("job").write(tmp_path), kits)
+    found = admitted(source, plugins, rules, tmp_path / "store")
+    (source / "config" / "config_fed_client.json").write_text("evil")
+    assert list_files(open_folder(found.root, Findings())).digest == found.digest
+
+
+@pytest.mark.parametrize("origin", ["local", "delivered"])
+def test_only_of_a_folder_of_the_site_itself_a_refused_copy_stays(
+    origin: str, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    source = MmarBuilder("job").write(tmp_path)
+    found = admitted(source, plugins, rules, tmp_path / "store", origin=origin)
+    assert not found.decision.accepted
+    assert found.root.exists() == (origin == "local")
+
+
+def test_a_look_that_fails_leaves_nothing_of_what_was_delivered(
+    kits: Kits,
+    plugins: LoadedPlugins,
+    rules: SiteRules,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = sign(MmarBuilder("job").write(tmp_path), kits)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MmarUnreadableError("it cannot be read")
+
+    monkeypatch.setattr(admission_module, "validate", fail)
+    with pytest.raises(MmarUnreadableError):
+        admitted(source, plugins, rules, tmp_path / "store", origin="delivered")
+    assert list((tmp_path / "store").glob("[!.]*")) == []
+
+
+def test_a_link_that_leaves_the_folder_is_refused(
+    plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    source = MmarBuilder("job").write(tmp_path)
+    (source / "models").mkdir()
+    (source / "models" / "start.safetensors").symlink_to("/etc/passwd")
+    with pytest.raises(MmarError) as refused:
+        admitted(source, plugins, rules, tmp_path / "store")
+    assert refused.value.reason == "UNSAFE_ENTRY"
+    assert not (tmp_path / "store").exists()
+
+
+def test_every_site_is_decided_about_in_advance(
+    kits: Kits, plugins: LoadedPlugins, tmp_path: Path
+) -> None:
+    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    source = sign(MmarBuilder("job").file("custom/mine.py", "x = 1\n").write(tmp_path), kits)
+    found = admitted(source, plugins, server, tmp_path / "store", side="server", action="upload")
+    decisions = decide_for_sites(found, server.authorization)
+    assert sorted(decisions) == ["site-1", "site-2"]
+    for decision in decisions.values():
+        assert [step.reason for step in decision.refusals] == ["BYOC_NOT_ALLOWED"]
