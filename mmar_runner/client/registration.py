@@ -145,12 +145,16 @@ class Connection:
         await self._line.close()
 
     async def _authorized(self, operation: Callable[[FederationStub, str], Awaitable[_T]]) -> _T:
+        backoff: Backoff | None = None
         while True:
             stub, token = self._line.stub, self.registration.token
             try:
                 return await operation(stub, token)
             except RefusedError as error:
                 await self._react(error, stub, token)
+            if backoff is not None:  # once is usual; a server that never has enough is not
+                await asyncio.sleep(backoff.next_delay())
+            backoff = backoff or Backoff(random.random)
 
     async def _react(self, error: RefusedError, stub: FederationStub, token: str) -> None:
         """Do what a refusal calls for before the same call is made again, or raise it."""

@@ -275,3 +275,16 @@ async def test_certificate_and_key_that_are_no_pair_end_the_session_at_once(
     with pytest.raises(CertificateError) as caught:
         await session("localhost:1", tls=replace(client_files, key=other.key))
     assert caught.value.reason == "TLS_FILES"
+
+
+async def test_a_server_that_takes_no_token_is_not_asked_ever_faster(server, serving_tls, session):
+    def never(token):
+        raise RefusedError("not this one", reason="TOKEN_NOT_BOUND")
+
+    server.models, server.check = [(0, b"first")], never
+    async with serving_tls() as address:
+        running = asyncio.create_task(session(address))
+        await asyncio.wait({running}, timeout=1.5)
+        running.cancel()
+        await asyncio.wait({running})
+    assert 2 <= len(server.registrations) <= 8
