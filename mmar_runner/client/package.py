@@ -9,18 +9,14 @@ If the site will not run it, the server is told why, and nothing of it is left h
 from __future__ import annotations
 
 import asyncio
-import random
 import shutil
-import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mmar_runner.client.backoff import Backoff
-from mmar_runner.client.line import Line
-from mmar_runner.client.outage import Outage
+from mmar_runner.client.package_download import PackageDownload, discovery
 from mmar_runner.client.package_file import IncomingPackage
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import (
@@ -30,10 +26,8 @@ from mmar_runner.errors import (
     MmarInvalidError,
     MmarRunnerError,
     ProtocolError,
-    RefusedError,
     RunStoppedError,
     TrustError,
-    UnreachableError,
     WireError,
 )
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -41,10 +35,7 @@ from mmar_runner.mmar.admission import admit
 from mmar_runner.security.mmar_store import MmarStore
 from mmar_runner.security.package import DEFAULT_LIMITS, unpack
 from mmar_runner.storage.atomic import translated
-from mmar_runner.wire.channel import open_channel
-from mmar_runner.wire.credentials import channel_credentials
-from mmar_runner.wire.messages import DeclineRequest, GetPackageRequest, PackageHeader
-from mmar_runner.wire.stub import DiscoveryStub
+from mmar_runner.wire.messages import DeclineRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +49,6 @@ if TYPE_CHECKING:
 
 #: How long the server may take to hear that the site declines, in seconds.
 _DECLINE_SECONDS: Final = 5.0
-#: How often a package that arrives damaged is fetched again.
-_ATTEMPTS: Final = 3
-#: Refusals that pass: the server comes back, or has room again.
-_PASSING: Final = frozenset(
-    {"SERVER_STOPPING", "RATE_LIMITED", "TOO_MANY_CALLS", "OVERLOADED", "DISK_FULL"}
-)
 #: Why a site will not run what it was sent.
 _REFUSALS: Final = (TrustError, MmarError, DigestError, ProtocolError)
 
@@ -133,14 +118,16 @@ class _Courier:
         self._delivery = delivery
         self._observer = observer
         self._folder = delivery.workspace / "packages"
-        self._reached = False
+        self._download = PackageDownload(
+            delivery.target, delivery.trust.tls, observer, connect_timeout=delivery.connect_timeout
+        )
 
     async def fetch(self, catalog: ComponentCatalog) -> Admission:
         """Receive, unpack and admit the MMAR, or decline it."""
         self._observer.observe(Observation(Topic.CONNECTING, {"target": self._delivery.target}))
         package = await in_thread(IncomingPackage, self._folder)
         try:
-            announced = await self._receive_all(package)
+            announced = await self._download.receive(package)
             admission = await in_thread(self._admitted, package.path, announced, catalog)
             await in_thread(package.remove)
         except _REFUSALS as error:
@@ -162,80 +149,6 @@ class _Courier:
 
     def _record(self, decision: Literal["accepted", "refused"], reason: str, **facts: str) -> None:
         self._delivery.trust.record("mmar.run", decision, reason, **facts)
-
-    async def _receive_all(self, package: IncomingPackage) -> Announced:
-        """Receive the package, however often the server goes away meanwhile."""
-        outage, backoff = Outage(self._delivery.target, self._observer), Backoff(random.random)
-        deadline = self._deadline()
-        damaged = 0
-        while True:
-            try:
-                return await self._receive(package)
-            except DigestError:
-                damaged += 1
-                if damaged == _ATTEMPTS:
-                    raise
-            except UnreachableError as error:
-                outage.begin(error)
-                await self._look_for_trouble()
-                if not self._reached and time.monotonic() > deadline:
-                    raise outage.error() from error
-            except RefusedError as error:
-                if error.reason not in _PASSING:
-                    raise
-                facts = {"message": f"{error.message}; trying again"}
-                self._observer.observe(Observation(Topic.WAITING, facts))
-            await asyncio.sleep(backoff.next_delay())
-
-    def _deadline(self) -> float:
-        seconds = self._delivery.connect_timeout
-        return float("inf") if seconds is None else time.monotonic() + seconds
-
-    async def _look_for_trouble(self) -> None:
-        """Say which trouble with TLS it is, if it is one: no later attempt would mend it.
-
-        Raises:
-            CertificateError: TLS does not come about.
-        """
-        if self._reached:
-            return
-        line = Line(self._delivery.target, self._delivery.trust.tls)
-        try:
-            trouble = await line.trouble()
-        finally:
-            await line.close()
-        if trouble is not None:
-            raise trouble.error
-
-    async def _receive(self, package: IncomingPackage) -> Announced:
-        started = time.monotonic()
-        request = GetPackageRequest()
-        if package.announced is not None:
-            request.offset, request.sha256 = package.offset, package.announced.sha256
-        async with self._stub() as stub, aclosing(stub.get_package(request)) as items:
-            header = await anext(items, None)
-            if not isinstance(header, PackageHeader):
-                msg = "the server sent part of a package without a header"
-                raise ProtocolError(msg)
-            self._reached = True
-            announced = await in_thread(package.begin, header)
-            async for chunk in items:
-                if isinstance(chunk, PackageHeader):
-                    msg = "a second header arrived in the middle of a package"
-                    raise ProtocolError(msg)
-                await in_thread(package.write, chunk)
-        if package.offset < header.total_bytes:
-            msg = f"the package broke off after {package.offset} of {header.total_bytes} bytes"
-            raise UnreachableError(msg)
-        await in_thread(package.check)
-        facts = {
-            "mmar": header.name,
-            "bytes": header.total_bytes,
-            "seconds": time.monotonic() - started,
-            "resumed_at": header.offset,
-        }
-        self._observer.observe(Observation(Topic.PACKAGE_RECEIVED, facts))
-        return announced
 
     def _admitted(
         self, package: Path, announced: Announced, catalog: ComponentCatalog
@@ -281,22 +194,11 @@ class _Courier:
         """Tell the server why; that it does not hear it changes nothing."""
         request = DeclineRequest(digest=digest, reason=error.reason, message=error.message)
         try:
-            async with self._stub() as stub:
+            async with discovery(self._delivery.target, self._delivery.trust.tls) as stub:
                 await stub.decline(request, timeout=_DECLINE_SECONDS)
         except WireError as lost:
             facts = {"message": f"the server was not told that this site declines: {lost.message}"}
             self._observer.observe(Observation(Topic.WAITING, facts))
-
-    @asynccontextmanager
-    async def _stub(self) -> AsyncIterator[DiscoveryStub]:
-        target = self._delivery.target
-        # Made anew each time: certificates may have been renewed.
-        credentials = await in_thread(channel_credentials, self._delivery.trust.tls)
-        channel = open_channel(target, credentials=credentials)
-        try:
-            yield DiscoveryStub(channel, target)
-        finally:
-            await channel.close(None)
 
 
 def _require_valid(admission: Admission) -> None:

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from mmar_runner.errors import StorageError
+from mmar_runner.security.same_files import same_files
 from mmar_runner.storage.atomic import storage_error, translated
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _STAGING: Final = ".staging-"
 _FOLDER_MODE: Final = 0o555
 _FILE_MODE: Final = 0o444
 _BLOCK_BYTES: Final = 1 << 26
-_COMPARED_BYTES: Final = 1 << 20
 _THREADS: Final = 4
 
 
@@ -87,7 +87,7 @@ class MmarStore:
         final = self._folder / digest / staged.name
         with self._locked(), translated(final):
             final.parent.mkdir(exist_ok=True)
-            if not _same(final, staged):
+            if not same_files(final, staged):
                 if os.path.lexists(final):
                     _set_aside(final, staged.parent / ".replaced")
                 staged.rename(final)
@@ -172,39 +172,6 @@ def _close_folders(root: Path) -> None:
     for folder, _, _ in os.walk(root, topdown=False):
         if folder != str(root):
             os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101 - a string from os.walk
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Return True if two folders hold the same files with the same bytes, and only files."""
-    files = _sizes(one)
-    if files is None or files != _sizes(other):
-        return False
-    with ThreadPoolExecutor(_THREADS, "compare") as pool:
-        return all(pool.map(lambda path: _same_bytes(one / path, other / path), files))
-
-
-def _sizes(root: Path) -> dict[str, int] | None:
-    """Return the size of every file below a folder; None if something else lies there."""
-    sizes: dict[str, int] = {}
-    if root.is_symlink() or not root.is_dir():
-        return None
-    for path in root.rglob("*"):
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode):
-            sizes[path.relative_to(root).as_posix()] = found.st_size
-        elif not stat.S_ISDIR(found.st_mode):
-            return None
-    return sizes
-
-
-def _same_bytes(one: Path, other: Path) -> bool:
-    with one.open("rb") as first, other.open("rb") as second:
-        while True:
-            block = first.read(_COMPARED_BYTES)
-            if block != second.read(_COMPARED_BYTES):
-                return False
-            if not block:
-                return True
 
 
 def _set_aside(folder: Path, target: Path) -> None:

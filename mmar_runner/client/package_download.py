@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings a package from the server into a file, over however many attempts it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.client.backoff import Backoff
+from mmar_runner.client.line import Line
+from mmar_runner.client.outage import Outage
+from mmar_runner.client.threads import in_thread
+from mmar_runner.errors import DigestError, ProtocolError, RefusedError, UnreachableError
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.credentials import channel_credentials
+from mmar_runner.wire.messages import GetPackageRequest, PackageHeader
+from mmar_runner.wire.stub import DiscoveryStub
+
+if TYPE_CHECKING:
+    from mmar_runner.client.package_file import Announced, IncomingPackage
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.wire.credentials import TlsFiles
+
+#: How often a package that arrives damaged is fetched again.
+_ATTEMPTS: Final = 3
+#: Refusals that pass: the server comes back, or has room again.
+_PASSING: Final = frozenset(
+    {"SERVER_STOPPING", "RATE_LIMITED", "TOO_MANY_CALLS", "OVERLOADED", "DISK_FULL"}
+)
+
+
+@asynccontextmanager
+async def discovery(target: str, tls: TlsFiles) -> AsyncIterator[DiscoveryStub]:
+    """Give the calls of a client that has no MMAR yet, over a channel of their own.
+
+    Args:
+        target: The server, ``host:port``.
+        tls: Certificate, key and root, read anew: they may have been renewed.
+
+    Raises:
+        CertificateError: TLS_FILES, they cannot be used.
+    """
+    channel = open_channel(target, credentials=await in_thread(channel_credentials, tls))
+    try:
+        yield DiscoveryStub(channel, target)
+    finally:
+        await channel.close(None)
+
+
+class PackageDownload:
+    """Receives one package.
+
+    Args:
+        target: The server, ``host:port``.
+        tls: Certificate, key and root.
+        observer: Sees what happens.
+        connect_timeout: Seconds to try to reach the server; None tries for ever.
+    """
+
+    def __init__(
+        self, target: str, tls: TlsFiles, observer: Observer, *, connect_timeout: float | None
+    ) -> None:
+        self._target = target
+        self._tls = tls
+        self._observer = observer
+        self._connect_timeout = connect_timeout
+        self._reached = False
+
+    async def receive(self, package: IncomingPackage) -> Announced:
+        """Receive all of the package, however often the server goes away meanwhile.
+
+        Raises:
+            CertificateError: TLS does not come about.
+            DigestError: It arrives damaged again and again.
+            PackageError: UNSAFE_PATH or TOO_LARGE, already as it is announced.
+            ProtocolError: The server answers something impossible.
+            RefusedError: The server gives this site no package.
+            UnreachableError: Nobody answers in time.
+            StorageError: The package cannot be kept.
+        """
+        outage, backoff = Outage(self._target, self._observer), Backoff(random.random)
+        deadline = self._deadline()
+        damaged = 0
+        while True:
+            try:
+                return await self._attempt(package)
+            except DigestError:
+                damaged += 1
+                if damaged == _ATTEMPTS:
+                    raise
+            except UnreachableError as error:
+                outage.begin(error)
+                await self._look_for_trouble()
+                if not self._reached and time.monotonic() > deadline:
+                    raise outage.error() from error
+            except RefusedError as error:
+                if error.reason not in _PASSING:
+                    raise
+                facts = {"message": f"{error.message}; trying again"}
+                self._observer.observe(Observation(Topic.WAITING, facts))
+            await asyncio.sleep(backoff.next_delay())
+
+    def _deadline(self) -> float:
+        seconds = self._connect_timeout
+        return float("inf") if seconds is None else time.monotonic() + seconds
+
+    async def _look_for_trouble(self) -> None:
+        """Say which trouble with TLS it is, if it is one: no later attempt would mend it.
+
+        Raises:
+            CertificateError: TLS does not come about.
+        """
+        if self._reached:
+            return
+        line = Line(self._target, self._tls)
+        try:
+            trouble = await line.trouble()
+        finally:
+            await line.close()
+        if trouble is not None:
+            raise trouble.error
+
+    async def _attempt(self, package: IncomingPackage) -> Announced:
+        started = time.monotonic()
+        request = GetPackageRequest()
+        if package.announced is not None:
+            request.offset, request.sha256 = package.offset, package.announced.sha256
+        async with (
+            discovery(self._target, self._tls) as stub,
+            aclosing(stub.get_package(request)) as items,
+        ):
+            header = await anext(items, None)
+            if not isinstance(header, PackageHeader):
+                msg = "the server sent part of a package without a header"
+                raise ProtocolError(msg)
+            self._reached = True
+            announced = await in_thread(package.begin, header)
+            async for chunk in items:
+                if isinstance(chunk, PackageHeader):
+                    msg = "a second header arrived in the middle of a package"
+                    raise ProtocolError(msg)
+                await in_thread(package.write, chunk)
+        if package.offset < header.total_bytes:
+            msg = f"the package broke off after {package.offset} of {header.total_bytes} bytes"
+            raise UnreachableError(msg)
+        await in_thread(package.check)
+        facts = {
+            "mmar": header.name,
+            "bytes": header.total_bytes,
+            "seconds": time.monotonic() - started,
+            "resumed_at": header.offset,
+        }
+        self._observer.observe(Observation(Topic.PACKAGE_RECEIVED, facts))
+        return announced
