@@ -35,6 +35,8 @@ new_run_option = click.option(
     "--new-run", is_flag=True, help="Begin a new run even if the last one is unfinished."
 )
 
+mmar_argument = click.argument("mmar", type=click.Path(path_type=Path))
+
 kit_option = click.option(
     "--kit",
     type=click.Path(path_type=Path),
@@ -69,4 +71,16 @@ def durability_option(default: str) -> Callable[[Any], Any]:
         default=default,
         show_default=True,
         help="Whether a receipt waits for the disk, or only survives a crash of the program.",
+    )
+
+
+def required_kit_option(help_text: str) -> Callable[[Any], Any]:
+    """Give a command ``--kit DIR``, without which it cannot work, as ``kit_folder``."""
+    return click.option(
+        "--kit",
+        "kit_folder",
+        required=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help=help_text,
     )

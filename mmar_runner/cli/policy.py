@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.decision_view import decision_lines, steps_json
+from mmar_runner.cli.options import mmar_argument, required_kit_option
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.errors import UsageError
 from mmar_runner.security.authorization import ACTIONS
@@ -32,15 +33,8 @@ def command() -> None:
 
 
 @command.command("explain")
-@click.argument("mmar", type=click.Path(path_type=Path))
-@click.option(
-    "--kit",
-    "kit_folder",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Anybody's start-up kit: of a site, of the server, of an administrator.",
-)
+@mmar_argument
+@required_kit_option("Anybody's start-up kit: of a site, of the server, of an administrator.")
 @click.option("--site", help="The site to ask about.  [default: the kit's own, else server]")
 @click.option("--user", help="For whom.  [default: who signed it, else the kit's administrator]")
 @click.option(

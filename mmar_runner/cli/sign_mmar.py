@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner.cli.kits import open_kit
+from mmar_runner.cli.options import mmar_argument, required_kit_option
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import UsageError
@@ -30,15 +31,8 @@ _MOST_DAYS: Final = 3650
 
 
 @click.command("sign-mmar")
-@click.argument("mmar", type=click.Path(path_type=Path))
-@click.option(
-    "--kit",
-    "kit_folder",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The start-up kit of an administrator.",
-)
+@mmar_argument
+@required_kit_option("The start-up kit of an administrator.")
 @click.option(
     "--mmar-version",
     "version",

@@ -12,6 +12,7 @@ import click
 from mmar_runner.cli.admitted import site_rules
 from mmar_runner.cli.decision_view import decision_lines, steps_json
 from mmar_runner.cli.kits import open_kit
+from mmar_runner.cli.options import mmar_argument, required_kit_option
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.validated import parse_settings
 from mmar_runner.hooks import load_plugins
@@ -25,15 +26,8 @@ if TYPE_CHECKING:
 
 
 @click.command("verify-mmar")
-@click.argument("mmar", type=click.Path(path_type=Path))
-@click.option(
-    "--kit",
-    "kit_folder",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The start-up kit of the site (or of the server) that is to judge.",
-)
+@mmar_argument
+@required_kit_option("The start-up kit of the site (or of the server) that is to judge.")
 @click.option(
     "--delivered",
     is_flag=True,
