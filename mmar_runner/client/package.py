@@ -196,7 +196,7 @@ class _Courier:
         try:
             async with discovery(self._delivery.target, self._delivery.trust.tls) as stub:
                 await stub.decline(request, timeout=_DECLINE_SECONDS)
-        except WireError as lost:
+        except (WireError, CertificateError) as lost:
             facts = {"message": f"the server was not told that this site declines: {lost.message}"}
             self._observer.observe(Observation(Topic.WAITING, facts))
 

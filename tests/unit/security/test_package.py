@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mmar_runner.errors import PackageError, StorageError
+from mmar_runner.security import package_names, package_sink, package_zip
 from mmar_runner.security.package import PackageLimits, pack, unpack
 
 Entry = tuple[str, bytes]
@@ -508,3 +509,33 @@ def test_whatever_the_bytes_nothing_is_written_outside_and_nothing_remains_of_a_
         else:
             expected = {"package", "to"}
         assert {path.name for path in around.iterdir()} <= expected
+
+
+def test_without_the_guard_of_names_the_attack_goes_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package_names, "_problem", lambda name, depth: None)
+    unpacked(zipped(("../outside", b"out")), tmp_path)
+    assert (tmp_path / "outside").read_bytes() == b"out"
+
+
+def test_without_the_guard_of_kinds_the_attack_goes_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    monkeypatch.setattr(package_zip, "require_plain", lambda name, mode: None)
+    # Even then it becomes a file with the link's text, never a link.
+    assert unpacked(buffer.getvalue(), tmp_path) == {"link": b"/etc/passwd"}
+
+
+def test_without_the_count_of_bytes_a_bomb_goes_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = zipped(("bomb", bytes(2 << 20)), method=zipfile.ZIP_DEFLATED)
+    assert refusal(bomb, tmp_path) == "TOO_LARGE"
+    monkeypatch.setattr(package_sink.Sink, "_counted", lambda self, name, blocks: blocks)
+    assert len(unpacked(bomb, tmp_path)["bomb"]) == 2 << 20
