@@ -5,7 +5,8 @@ A bare ``grpc.aio`` server and bare clients move the bytes of a federated round:
 round every client downloads a model on one stream and uploads as many bytes on another,
 in the same chunks, over the same channel options and as plain text, and the next round
 opens when all uploads are there. Nothing is parsed, checked, hashed, summed, journaled
-or trained. With ``--spool`` both sides also write what they receive to files.
+or trained. With ``--spool`` both sides also write what they receive to files, and with
+``--tls`` both sides show certificates and everything is encrypted.
 
 Run as a program it is one process of the floor; `measure` starts them all.
 """
@@ -30,6 +31,7 @@ import grpc
 import grpc.aio
 
 from processes import Process, peak_rss_bytes, wait_for_file
+from tls import client_credentials, server_credentials
 
 CHUNK_BYTES: Final = 1 << 20
 SERVICE: Final = "floor.Floor"
@@ -192,7 +194,10 @@ async def serve(arguments: argparse.Namespace) -> dict[str, Any]:
     barrier = Barrier(arguments.clients, arguments.rounds)
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((FloorHandlers(barrier, arguments.bytes, arguments.spool),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if arguments.tls is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", server_credentials(arguments.tls))
     await server.start()
     endpoint = arguments.endpoint.with_suffix(".new")
     endpoint.write_text(str(port))
@@ -202,11 +207,18 @@ async def serve(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rounds": barrier.seconds[1:] or barrier.seconds, "peak_rss": peak_rss_bytes()}
 
 
+def open_channel(target: str, tls: Path | None) -> grpc.aio.Channel:
+    """Open a channel: plain text, or with the certificates of a folder."""
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=CLIENT_OPTIONS)
+    return grpc.aio.secure_channel(target, client_credentials(tls), options=CLIENT_OPTIONS)
+
+
 async def take_part(target: str, name: str, arguments: argparse.Namespace) -> None:
     """Join and do every round as one client."""
     chunks = chunks_of(arguments.bytes)
     rounds = arguments.rounds
-    async with grpc.aio.insecure_channel(target, options=CLIENT_OPTIONS) as channel:
+    async with open_channel(target, arguments.tls) as channel:
         join: Any = channel.unary_unary(f"/{SERVICE}/Join")
         download: Any = channel.unary_stream(f"/{SERVICE}/Download")
         upload: Any = channel.stream_stream(f"/{SERVICE}/Upload")
@@ -242,6 +254,7 @@ def measure(
     spool: bool = False,
     held: bool = False,
     processes: int | None = None,
+    tls: Path | None = None,
 ) -> FloorResult:
     """Measure the floor of one case.
 
@@ -252,6 +265,7 @@ def measure(
         spool: Also write what is received to files, on both sides.
         held: One download and one upload stream for all rounds, not new ones in each.
         processes: How many processes hold the clients; None gives each its own.
+        tls: The folder of the floor's certificates; None speaks plain text.
     """
     with tempfile.TemporaryDirectory(prefix="floor-") as folder:
         endpoint = Path(folder) / "port"
@@ -260,6 +274,8 @@ def measure(
             shared += ["--spool", folder]
         if held:
             shared.append("--held")
+        if tls is not None:
+            shared += ["--tls", str(tls)]
         running = [_start("server", "--clients", clients, "--endpoint", endpoint, *shared)]
         [server] = running
         try:
@@ -298,6 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--target")
     parser.add_argument("--spool", type=Path)
     parser.add_argument("--held", action="store_true")
+    parser.add_argument("--tls", type=Path)
     return parser
 
 

@@ -3,7 +3,8 @@
 
 Each session has a connection of its own and does what a client does on the wire: it
 registers, keeps its lease, fetches each round's model and submits an update, which is
-the model it got. It neither trains nor writes files.
+the model it got. It neither trains nor writes files. With ``--kits`` each shows the certificate of
+its own start-up kit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 import resource
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError, WireError
@@ -32,6 +34,7 @@ from mmar_runner.wire.messages import (
 )
 from mmar_runner.wire.stub import FederationStub
 from processes import peak_rss_bytes
+from tls import client_credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -133,14 +136,16 @@ async def _next_model(items: AsyncIterator[ModelItem]) -> tuple[ModelHeader, byt
     return header, bytes(data)
 
 
-async def generate(target: str, first: int, count: int) -> dict[str, float]:
+async def generate(target: str, first: int, count: int, kits: Path | None) -> dict[str, float]:
     """Run `count` sessions until the run is over."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(number: int) -> int:
-        channel = open_channel(target)
+        name = f"site-{number}"
+        credentials = None if kits is None else client_credentials(kits / name)
+        channel = open_channel(target, credentials=credentials)
         async with channel:
-            session = Session(FederationStub(channel, target), f"site-{number}")
+            session = Session(FederationStub(channel, target), name)
             async with gate:
                 await session.register()
             with contextlib.suppress(RefusedError):  # the run may end while we ask
@@ -157,10 +162,12 @@ def main() -> None:
     parser.add_argument("target")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--sessions", type=int, required=True)
+    parser.add_argument("--kits", type=Path, help="the folder of the clients' start-up kits")
     arguments = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    print(json.dumps(asyncio.run(generate(arguments.target, arguments.first, arguments.sessions))))
+    numbers = (arguments.first, arguments.sessions)
+    print(json.dumps(asyncio.run(generate(arguments.target, *numbers, arguments.kits))))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from processes import Process, descendants, peak_rss_bytes, wait_for_file
+
+if TYPE_CHECKING:
+    from tls import Trusted
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ECHO: Final = ROOT / "mmars" / "echo"
@@ -83,6 +86,7 @@ def federation(
     rounds: int,
     durability: str,
     load: Sequence[Callable[[str], Process]] = (),
+    trusted: Trusted | None = None,
 ) -> OursResult:
     """Run a server and its clients as processes of their own.
 
@@ -92,18 +96,20 @@ def federation(
         rounds: Rounds; the first is not counted.
         durability: ``process`` or ``full``.
         load: Start load generators in place of client processes, given the address.
+        trusted: The kits of a project and its signed MMAR; None runs with --insecure.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=_workspace_root()) as folder:
         workspace = Path(folder)
         settings = _settings(clients=clients, model_mb=model_mb, rounds=rounds)
-        server = _server(workspace, durability, settings)
+        server = _server(workspace, durability, settings, trusted)
         processes = [server]
         try:
             listen = _endpoint(workspace / "server", server)
             if load:
                 processes += [start(listen) for start in load]
             else:
-                processes += [_client(workspace, listen, k) for k in range(1, clients + 1)]
+                numbers = range(1, clients + 1)
+                processes += [_client(workspace, listen, k, trusted) for k in numbers]
             sessions = [process.pid for process in processes[1:]]
             peaks = Peaks(lambda: sessions)
             with peaks.sampling():
@@ -166,13 +172,15 @@ def idle_server(*, seconds: float) -> dict[str, float]:
             server.kill()
 
 
-def _server(workspace: Path, durability: str, settings: list[str]) -> Process:
+def _server(
+    workspace: Path, durability: str, settings: list[str], trusted: Trusted | None = None
+) -> Process:
     return _start(
         workspace,
         "server",
         "run-server",
-        str(ECHO),
-        "--insecure",
+        str(ECHO if trusted is None else trusted.mmar),
+        *(["--insecure"] if trusted is None else ["--kit", str(trusted.kits.server)]),
         *("--listen", "127.0.0.1:0"),
         *("--workspace", str(workspace / "server")),
         *("--durability", durability),
@@ -180,18 +188,14 @@ def _server(workspace: Path, durability: str, settings: list[str]) -> Process:
     )
 
 
-def _client(workspace: Path, listen: str, number: int) -> Process:
+def _client(workspace: Path, listen: str, number: int, trusted: Trusted | None) -> Process:
     name = f"site-{number}"
-    return _start(
-        workspace,
-        name,
-        "run-client",
-        str(ECHO),
-        "--insecure",
-        *("--server", listen),
-        *("--name", name),
-        *("--workspace", str(workspace / name)),
-    )
+    if trusted is None:
+        who = [str(ECHO), "--insecure", "--name", name]
+    else:  # without a folder of its own it takes the MMAR that the server deploys
+        who = ["--kit", str(trusted.kits.client(name))]
+    folder = ("--workspace", str(workspace / name))
+    return _start(workspace, name, "run-client", *who, "--server", listen, *folder)
 
 
 def _start(workspace: Path, log: str, *arguments: str) -> Process:

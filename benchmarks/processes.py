@@ -24,7 +24,7 @@ class Process:
 
     Args:
         command: Program and arguments.
-        log: Where its standard error goes; None keeps it for the error's message.
+        log: Where its standard error goes; None keeps it in memory.
         environment: Variables added to this process's own.
     """
 
@@ -66,7 +66,8 @@ class Process:
             if self._log is not None:
                 self._log.close()
         if self._popen.returncode:
-            tail = (err or b"").decode(errors="replace")[-2000:]
+            said = (err or b"") if self._log is None else Path(self._log.name).read_bytes()
+            tail = said.decode(errors="replace")[-2000:]
             raise ProcessFailedError(f"{self.command} ended with {self._popen.returncode}\n{tail}")
         return out.decode()
 
