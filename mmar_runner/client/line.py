@@ -8,10 +8,12 @@ call; what the old channel carried is broken off and goes on over the new one.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from mmar_runner.client.races import end
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import CertificateError
 from mmar_runner.wire.channel import open_channel
@@ -19,7 +21,13 @@ from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.stub import FederationStub
 
 if TYPE_CHECKING:
+    import grpc.aio
+
     from mmar_runner.wire.credentials import TlsFiles
+
+
+#: How long calls may go on over the old channel, in seconds.
+SETTLE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class Line:
     def __init__(self, target: str, tls: TlsFiles | None) -> None:
         self._target = target
         self._tls = tls
+        self._closing: set[asyncio.Task[None]] = set()
         self._open()
 
     def _open(self) -> None:
@@ -65,7 +74,7 @@ class Line:
         """Make the channel anew if the files changed and can be used.
 
         Returns:
-            True if it was made anew; calls on the old one break off.
+            True if it was made anew; calls on the old one break off a little later.
         """
         if self._tls is None:
             return False
@@ -76,7 +85,7 @@ class Line:
             self._open()
         except CertificateError:
             return False  # in the middle of being replaced: the next look will see
-        await old.close(None)
+        self._closing.add(asyncio.create_task(_close_later(old)))
         return True
 
     async def trouble(self) -> Trouble | None:
@@ -88,7 +97,16 @@ class Line:
 
     async def close(self) -> None:
         """Close the channel; running calls are given up."""
+        await end(*self._closing)
         await self._channel.close(None)
+
+
+async def _close_later(channel: grpc.aio.Channel) -> None:
+    # A call that has only just begun would wait for ever for a channel that is gone.
+    try:
+        await asyncio.sleep(SETTLE_SECONDS)
+    finally:
+        await channel.close(None)
 
 
 def _probed(host: str, port: int, tls: TlsFiles) -> Trouble | None:
