@@ -415,7 +415,8 @@ def test_a_log_can_be_verified_while_it_is_written(path):
 
 def test_what_was_flushed_survives_kill_nine(path):
     program = (
-        "import sys; from pathlib import Path; from mmar_runner.security.audit import AuditLog\n"
+        "import sys; from pathlib import Path\n"
+        "from mmar_runner.security.audit import AuditLog\n"
         "log = AuditLog(Path(sys.argv[1]))\n"
         "for n in range(20): log.record('Register', who=f'client {n}')\n"
         "log.flush(); print('flushed', flush=True); sys.stdin.read()\n"
@@ -433,7 +434,8 @@ def test_what_was_flushed_survives_kill_nine(path):
 
 def test_a_process_that_forgets_to_close_loses_nothing(path):
     program = (
-        "import sys; from pathlib import Path; from mmar_runner.security.audit import AuditLog\n"
+        "import sys; from pathlib import Path\n"
+        "from mmar_runner.security.audit import AuditLog\n"
         "AuditLog(Path(sys.argv[1])).record('Register', who='client 1')\n"
     )
     subprocess.run([sys.executable, "-c", program, str(path)], check=True)
