@@ -20,7 +20,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
 PYTEST ?= -n 2
 
-.PHONY: help venv demo test lint format types imports protos bench bench-trust check wheels clean
+.PHONY: help venv demo demo-insecure test lint format types imports protos bench bench-trust check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -35,8 +35,11 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGIN_PROJECTS)
 		--editable '.[dev]' $(addprefix --editable ./,$(PLUGINS))
 	touch $@
 
-demo: $(STAMP) ## Train mmars/breast_cancer with one server and three client processes
+demo: $(STAMP) ## Provision, sign mmars/breast_cancer, train it with three clients over TLS
 	$(BIN)/python benchmarks/demo.py
+
+demo-insecure: $(STAMP) ## The same without kits, signatures and encryption: a first look
+	$(BIN)/python benchmarks/demo.py --insecure
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST)

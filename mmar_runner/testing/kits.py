@@ -70,7 +70,12 @@ def make_kits(
     server_org = given.get("server", "org-server")
     value = {
         "name": project,
-        "server": {"cn": "localhost", "org": server_org, "min_num_clients": 1},
+        "server": {
+            "cn": "localhost",
+            "org": server_org,
+            "min_num_clients": 1,
+            "max_num_clients": max(100, len(clients)),
+        },
         "fl_clients": [
             {"client_name": name, "org": given.get(name, f"org-{name}")} for name in clients
         ],

@@ -22,9 +22,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run(example, folder):
+def run(example, folder, port):
     """Run an example in a folder of its own that has the samples."""
     (folder / "mmars").symlink_to(ROOT / "mmars")
+    (folder / "projects").mkdir()
+    for project in (ROOT / "projects").glob("*.yml"):
+        text = project.read_text().replace("fed_learn_port: 8002", f"fed_learn_port: {port}")
+        (folder / "projects" / project.name).write_text(text)
     commands = Path(sys.executable).parent
     return subprocess.run(
         # `set -e` does not see processes in the background: each is waited for by itself.
@@ -46,7 +50,8 @@ def run(example, folder):
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_example(example, tmp_path):
     # Another test, or another program of the reader, may hold the port of the text.
-    done = run(example.replace("127.0.0.1:8002", f"127.0.0.1:{free_port()}"), tmp_path)
+    port = free_port()
+    done = run(example.replace("127.0.0.1:8002", f"127.0.0.1:{port}"), tmp_path, port)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
@@ -54,7 +59,12 @@ def test_example(example, tmp_path):
 def test_the_examples_begin_with_the_program():
     assert len(EXAMPLES) >= 3
     for line in "".join(EXAMPLES).splitlines():
-        assert line == "wait" or line.startswith("mmar-runner ")
+        assert line == "wait" or line.startswith(("mmar-runner ", "cp -r mmars/"))
+
+
+def test_a_federation_with_kits_takes_at_most_eight_commands():
+    [kits] = [example for example in EXAMPLES if "--kit" in example]
+    assert len(kits.splitlines()) <= 8
 
 
 def test_the_program_is_on_the_path_that_the_examples_use():

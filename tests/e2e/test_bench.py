@@ -36,6 +36,27 @@ def test_floor_and_program_stand_side_by_side():
         assert 10 < case["rss_mib"][process] < 500, process
 
 
+def test_floor_and_program_run_under_tls():
+    figures = bench("--tls", "--case", "10KB-2", "--rounds", "3")
+    case = figures["10KB-2"]
+    assert case["tls"] is True
+    assert 0 < case["floor_s"] < 10
+    assert 0 < case["ours_s"] < 10
+
+
+def test_tls_stands_beside_plain_text():
+    case = bench("--case", "tls-cost-10KB", "--rounds", "3")["tls-cost-10KB"]
+    assert case["cost"] == pytest.approx(1 - case["ours_s"] / case["ours_tls_s"], abs=0.01)
+    assert case["floor_cost"] == pytest.approx(1 - case["floor_s"] / case["floor_tls_s"], abs=0.01)
+
+
+def test_a_case_that_knows_no_tls_says_so():
+    command = [sys.executable, str(BENCH), "--tls", "--case", "validate-cold"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "validate-cold" in done.stderr
+
+
 def test_an_idle_server_rests():
     case = bench("--case", "idle-server")["idle-server"]
     assert case["core_share"] < 0.2
