@@ -15,7 +15,7 @@ def test_another_session_under_a_name_is_written_down(tmp_path: Path) -> None:
     with Federation(ECHO, workspace=tmp_path, clients=2, variables=variables) as federation:
         federation.serve()
         federation.join("site-1")
-        federation.server.wait_for(Topic.CLIENT_JOINED, client="site-1")
+        federation.sessions["site-1"].wait_for(Topic.REGISTERED)
         federation.leave("site-1")
         federation.join("site-1", workspace=tmp_path / "elsewhere")
         federation.join("site-2")
@@ -38,7 +38,7 @@ def test_a_session_that_comes_back_is_not_another_one(tmp_path: Path) -> None:
     with Federation(ECHO, workspace=tmp_path, clients=2, variables=variables) as federation:
         federation.serve()
         federation.join("site-1")
-        federation.server.wait_for(Topic.CLIENT_JOINED, client="site-1")
+        federation.sessions["site-1"].wait_for(Topic.REGISTERED)
         federation.leave("site-1")
         federation.join("site-1")
         federation.join("site-2")
