@@ -35,6 +35,8 @@ _GOODBYE_SECONDS: Final = 10.0
 #: File descriptors: a connection and a spool file a client, and everything else.
 _FILES_PER_CLIENT: Final = 2
 _FILES_BESIDES: Final = 512
+#: Connections of strangers, who hold them until the handshake's time is over.
+_STRANGERS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ async def run_server(
         UsageError: The address or the workspace is in use, or a setting cannot be met.
         MmarRunnerError: The run cannot begin.
     """
-    _raise_file_limit(settings.server.max_num_clients)
+    connections = _raise_file_limit(settings.server.max_num_clients)
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
@@ -75,7 +77,8 @@ async def run_server(
             with AuditLog(workspace.path / "audit.jsonl") as audit:
                 guard = make_guard(settings, audit)
                 parts = assemble(settings, plugins, observer, components, opened, guard=guard)
-                return await _Run(settings, observer, parts).serve(workspace, stop)
+                run = _Run(settings, observer, parts, connections)
+                return await run.serve(workspace, stop)
         finally:
             opened.journal.close()
 
@@ -83,10 +86,13 @@ async def run_server(
 class _Run:
     """One run, from the first connection to the last goodbye."""
 
-    def __init__(self, settings: ServerSettings, observer: Observer, parts: RunParts) -> None:
+    def __init__(
+        self, settings: ServerSettings, observer: Observer, parts: RunParts, connections: int
+    ) -> None:
         self._settings = settings
         self._observer = observer
         self._parts = parts
+        self._connections = connections
 
     async def serve(self, workspace: Workspace, stop: asyncio.Event) -> RunOutcome:
         """Accept connections until the run has ended; then finish its files."""
@@ -94,7 +100,12 @@ class _Run:
         async with AsyncExitStack() as stack:
             await parts.events.start()
             stack.push_async_callback(parts.close)
-            server = build_server(parts.servicer, parts.guard.gate, discovery=parts.packages)
+            server = build_server(
+                parts.servicer,
+                parts.guard.gate,
+                discovery=parts.packages,
+                max_connections=self._connections,
+            )
             stack.push_async_callback(server.stop, 0)
             address = bind(server, self._settings.listen, credentials=parts.guard.credentials)
             await server.start()
@@ -155,14 +166,24 @@ class _Run:
         self._observer.observe(Observation(Topic.LISTENING, data))
 
 
-def _raise_file_limit(max_num_clients: int) -> None:
-    """Allow so many connections and files, or say how many there may be."""
+def _raise_file_limit(max_num_clients: int) -> int:
+    """Allow so many connections and files, or say how many there may be.
+
+    Returns:
+        How many connections there may be at once: what remains of the files is the run's.
+
+    Raises:
+        UsageError: FILE_LIMIT.
+    """
     needed = max_num_clients * _FILES_PER_CLIENT + _FILES_BESIDES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and needed > hard:
+    bounded = hard != resource.RLIM_INFINITY
+    if bounded and needed > hard:
         most = max((hard - _FILES_BESIDES) // _FILES_PER_CLIENT, 0)
         msg = f"max_num_clients is {max_num_clients}, but the limit of open files is {hard}"
         hint = f"set max_num_clients to at most {most}, or raise the limit (ulimit -Hn)"
         raise UsageError(msg, hint=hint, reason="FILE_LIMIT")
-    if soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    wanted = min(needed + _STRANGERS, hard) if bounded else needed + _STRANGERS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted - needed + max_num_clients

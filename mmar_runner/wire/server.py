@@ -144,6 +144,7 @@ def build_server(
     gate: Gate | None = None,
     *,
     discovery: DiscoveryServicer | None = None,
+    max_connections: int | None = None,
 ) -> grpc.aio.Server:
     """Return a gRPC server for a servicer; it has no port yet and is not started.
 
@@ -151,8 +152,13 @@ def build_server(
         servicer: Answers the calls.
         gate: Decides who may call; None lets everybody in.
         discovery: Answers clients that have no MMAR yet; None has none to give.
+        max_connections: More are closed as they come, strangers' among them, so that they
+            cannot use up the files of this process; None takes what comes.
     """
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    options = list(_SERVER_OPTIONS)
+    if max_connections is not None:
+        options.append(("grpc.max_allowed_incoming_connections", max_connections))
+    server = grpc.aio.server(options=options)
     handlers = _Handlers(servicer, gate or OpenGate())
     server.add_generic_rpc_handlers(handlers.generic())
     if discovery is not None:
