@@ -18,7 +18,9 @@ _CLIENT_OPTIONS: Final = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    # In spite of its name, the time that one attempt to connect may take, TLS included: a
+    # busy server or a slow line needs more than the pauses between attempts.
+    ("grpc.min_reconnect_backoff_ms", limits.CONNECT_TIMEOUT_MS),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # A window that follows the bandwidth estimate lets gRPC's buffers grow with slow
     # readers: a fixed one keeps memory flat at the same speed.
