@@ -86,8 +86,7 @@ class SecretTrainers:
 async def recorded(target):
     """Stand between client and server on loopback and keep what the client sends."""
     sent = bytearray()
-
-    handlers = set()
+    handlers, writers = set(), set()
 
     async def pump(reader, writer, kept):
         with suppress(OSError):
@@ -96,24 +95,28 @@ async def recorded(target):
                 writer.write(data)
                 await writer.drain()
         writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
 
-    async def connect(reader, writer):
+    async def connected(reader, writer):
+        handlers.add(asyncio.current_task())
         host, port = target.rsplit(":", 1)
         behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
-        there = pump(reader, behind_writer, sent)
-        await asyncio.gather(there, pump(behind_reader, writer, bytearray()))
-
-    def connected(reader, writer):
-        handlers.add(asyncio.create_task(connect(reader, writer)))
+        writers.update({writer, behind_writer})
+        async with asyncio.TaskGroup() as both:
+            both.create_task(pump(reader, behind_writer, sent))
+            both.create_task(pump(behind_reader, writer, bytearray()))
 
     proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}", sent
     finally:
         proxy.close()
-        await asyncio.gather(*handlers)
+        for handler in handlers:
+            handler.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+        with suppress(OSError):
+            await asyncio.gather(*(writer.wait_closed() for writer in writers))
 
 
 def declared(declaration):
