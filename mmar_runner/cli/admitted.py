@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmar_runner.cli.validated import require_valid
+from mmar_runner.errors import MmarError, MmarInvalidError, MmarUnreadableError, TrustError
 from mmar_runner.mmar.admission import SERVER_SITE, SiteRules, admit
 from mmar_runner.security.audit import AuditLog
 from mmar_runner.security.authorization_file import load_authorization
@@ -36,7 +38,8 @@ def site_rules(kit: StartupKit) -> SiteRules:
         StorageError: A file of the kit cannot be read.
     """
     is_server = kit.identity.role is Role.SERVER
-    has_policy = kit.policy is not None and kit.policy.exists()
+    # A link that leads nowhere is no absent policy: the site has one, and it cannot be read.
+    has_policy = kit.policy is not None and os.path.lexists(kit.policy)
     return SiteRules(
         site=SERVER_SITE if is_server else kit.identity.name,
         trust_root=kit.trust_root,
@@ -71,37 +74,72 @@ def admitted(
     """
     rules = site_rules(kit)
     is_server = kit.identity.role is Role.SERVER
+    action = "upload" if is_server else "run"
     store = MmarStore(workspace / "store")
     store.sweep()
-    admission = admit(
-        mmar,
-        plugins.registry,
-        rules,
-        store,
-        side="server" if is_server else "client",
-        action="upload" if is_server else "run",
-        origin="local",
-        now=datetime.now(UTC),
-        settings=settings,
-    )
-    record_decision(workspace, kit, admission.decision)
+    try:
+        admission = admit(
+            mmar,
+            plugins.registry,
+            rules,
+            store,
+            side="server" if is_server else "client",
+            action=action,
+            origin="local",
+            now=datetime.now(UTC),
+            settings=settings,
+        )
+    except MmarUnreadableError:
+        raise  # nothing was there that could have been refused
+    except (TrustError, MmarError) as error:
+        _record(workspace, kit, action, reason=error.reason, message=error.message)
+        raise
+    record_decision(workspace, kit, admission)
     require_accepted(admission.decision)
     require_valid(mmar, admission.validation)
     return admission, rules
 
 
-def record_decision(workspace: Path, kit: StartupKit, decision: Decision) -> None:
-    """Write one line of audit about a decision."""
+def record_decision(workspace: Path, kit: StartupKit, admission: Admission) -> None:
+    """Write one line of audit about what may be done with an MMAR."""
+    decision, reason, message = admission.decision, "", ""
+    if decision.refusals:
+        reason, message = decision.refusals[0].reason, decision.refusals[0].message
+    elif not admission.validation.report.valid:
+        reason, message = MmarInvalidError.default_reason, "The validator found errors in it."
+    _record(
+        workspace,
+        kit,
+        decision.action,
+        who=", ".join(decision.users),
+        reason=reason,
+        message=message,
+        digest=decision.digest,
+    )
+
+
+def _record(
+    workspace: Path,
+    kit: StartupKit,
+    action: str,
+    *,
+    reason: str,
+    message: str,
+    who: str = "",
+    digest: str = "",
+) -> None:
+    """Write one line of audit: a refusal if there is a reason."""
+    is_server = kit.identity.role is Role.SERVER
     with AuditLog(workspace / "audit.jsonl") as audit:
         audit.record(
-            f"mmar.{decision.action}",
-            who=", ".join(decision.users),
-            decision="accepted" if decision.accepted else "refused",
-            reason=decision.refusals[0].reason if decision.refusals else "",
-            site=decision.site,
-            digest=decision.digest,
+            f"mmar.{action}",
+            who=who,
+            decision="refused" if reason else "accepted",
+            reason=reason,
+            site=SERVER_SITE if is_server else kit.identity.name,
+            digest=digest,
             at=f"{kit.identity.role} {kit.identity.name}",
-            message=decision.refusals[0].message if decision.refusals else "",
+            message=message,
         )
 
 
