@@ -207,6 +207,9 @@ class Hospital:
         path.write_text(json.dumps({"version": 1, **rules}))
         return path
 
+    def command(self, *arguments: object) -> Ended:
+        return command(*arguments, cwd=self.folder)
+
     def memory(self, name: str) -> dict[str, bytes]:
         """Return everything that a participant keeps, but locks."""
         kit = self.kit(name)
