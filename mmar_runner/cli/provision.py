@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,12 +15,25 @@ from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.tables import table
 
 if TYPE_CHECKING:
-    from mmar_runner.security.provision_calls import Provisioned
+    from mmar_runner.security.provision_work import Provisioned
 
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 _DEFAULT_DAYS: Final = 365
+
+
 #: More than this outlives the root; less than a second is none.
-_DAYS: Final = click.FloatRange(min=1e-5, max=3650)
+class _Days(click.FloatRange):
+    """A number of days. No comparison holds for ``nan``, so that no bound refuses it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or refuse it."""
+        days = super().convert(value, param, ctx)
+        if isnan(days):
+            self.fail("nan is no number of days.", param, ctx)
+        return days
+
+
+_DAYS: Final = _Days(min=1e-5, max=3650)
 
 _project = click.argument("project_file", metavar="PROJECT.yml", type=_FILE)
 _out = click.option(
@@ -100,8 +114,9 @@ def make(
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder in which DIR/NAME is made.",
 )
+@click.option("--new-key", is_flag=True, help="Replace the keys in DIR/NAME: they were stolen.")
 @json_option
-def request(project: str, role: str, name: str, out: Path, as_json: bool) -> None:
+def request(project: str, role: str, name: str, out: Path, new_key: bool, as_json: bool) -> None:
     """Make a participant's own keys, and the request that goes to the authority.
 
     The private keys never leave DIR/NAME. What `provision sign` makes of the request is
@@ -110,7 +125,7 @@ def request(project: str, role: str, name: str, out: Path, as_json: bool) -> Non
     from mmar_runner.security.identity import Identity, Role  # noqa: PLC0415
     from mmar_runner.security.own_keys import make_own_keys  # noqa: PLC0415
 
-    path = make_own_keys(Identity(project, Role(role), name), out)
+    path = make_own_keys(Identity(project, Role(role), name), out, new_key=new_key)
     if as_json:
         echo_json({"request": str(path), "folder": str(path.parent)})
         return
@@ -135,15 +150,26 @@ def sign(project_file: Path, request_file: Path, out: Path, days: float, as_json
 @_project
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @_out
+@click.option("--new-key", is_flag=True, help="Revoke what NAME had, and make new keys.")
 @_days
 @json_option
 def renew(
-    project_file: Path, names: tuple[str, ...], out: Path, days: float, as_json: bool
+    project_file: Path,
+    names: tuple[str, ...],
+    out: Path,
+    new_key: bool,
+    days: float,
+    as_json: bool,
 ) -> None:
-    """Issue new certificates for the same keys, for each NAME or for everybody."""
-    from mmar_runner.security.provision_calls import renew as renew_them  # noqa: PLC0415
+    """Issue new certificates for the same keys, for each NAME or for everybody.
 
-    done = renew_them(project_file, out, names, now=_now(), life=timedelta(days=days))
+    With --new-key, a NAME whose keys were stolen comes back with new ones.
+    """
+    from mmar_runner.security.provision_calls import renew as renew_them  # noqa: PLC0415
+    from mmar_runner.security.provision_calls import renew_keys  # noqa: PLC0415
+
+    call = renew_keys if new_key else renew_them
+    done = call(project_file, out, names, now=_now(), life=timedelta(days=days))
     _report(done, as_json=as_json)
 
 

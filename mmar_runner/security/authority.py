@@ -22,7 +22,6 @@ from mmar_runner.security.authority_state import (
     Issued,
     Known,
     Revoked,
-    merged,
     time_text,
 )
 from mmar_runner.security.certificates import (
@@ -30,7 +29,7 @@ from mmar_runner.security.certificates import (
     check_issuer,
     read_peer_certificate,
 )
-from mmar_runner.security.envelope import key_id
+from mmar_runner.security.envelope import key_id, load_public_key
 from mmar_runner.security.issuing import CLOCK_MARGIN, Issuer, issue, make_root
 from mmar_runner.security.keys import (
     load_tls_key,
@@ -93,14 +92,22 @@ class Authority:
             life: For how long the certificate holds.
             hosts: A server's host names and addresses.
         """
-        period = (self.now - CLOCK_MARGIN, self.now + life)
-        key = load_tls_public(known.tls_key.encode())
-        issuer = Issuer(self.key, self.root_pem)
-        pem = issue(issuer, known.identity(self.state.project), key, period, hosts)
-        certificate = read_peer_certificate(pem)
-        issued = Issued(certificate.serial, time_text(certificate.not_after), pem.decode())
-        certified = known.with_certificate(issued)
+        certified = known.with_certificate(self._issued(known, life, hosts))
         self.remember(self.state.with_known(certified))
+        return certified
+
+    def exchange(self, known: Known, life: timedelta, hosts: tuple[str, ...] = ()) -> Known:
+        """Give a participant other keys; with the same write nothing it had counts any more.
+
+        Args:
+            known: The participant with its new keys.
+            life: For how long the certificate holds.
+            hosts: A server's host names and addresses.
+        """
+        old = self.state.known[known.name]
+        new = replace(known, certificates=old.certificates, revoked=False)
+        certified = new.with_certificate(self._issued(new, life, hosts))
+        self.remember(self.state.with_revoked(everything_of(old)).with_known(certified))
         return certified
 
     def revoke(self, revoked: Revoked, names: tuple[str, ...] = ()) -> bool:
@@ -110,17 +117,22 @@ class Authority:
             revoked: What to add; its version does not matter.
             names: Participants of whom nothing counts any more.
         """
-        old = self.state.revoked
-        new = merged(old, revoked)
         known = {
             name: replace(known, revoked=known.revoked or name in names)
             for name, known in self.state.known.items()
         }
-        changed = new != old or known != self.state.known
-        if changed:
-            new = replace(new, version=old.version + 1)
-            self.remember(replace(self.state, known=known, revoked=new))
+        new = replace(self.state.with_revoked(revoked), known=known)
+        changed = new != self.state
+        self.remember(new)
         return changed
+
+    def _issued(self, known: Known, life: timedelta, hosts: tuple[str, ...]) -> Issued:
+        period = (self.now - CLOCK_MARGIN, self.now + life)
+        key = load_tls_public(known.tls_key.encode())
+        issuer = Issuer(self.key, self.root_pem)
+        pem = issue(issuer, known.identity(self.state.project), key, period, hosts)
+        certificate = read_peer_certificate(pem)
+        return Issued(certificate.serial, time_text(certificate.not_after), pem.decode())
 
     def _load_state(self, project: str) -> AuthorityState:
         path = self.folder / _STATE
@@ -187,6 +199,14 @@ def open_authority(out: Path, project: str, now: datetime) -> Iterator[Authority
         yield Authority(folder, project, now)
     finally:
         os.close(lock)
+
+
+def everything_of(known: Known) -> Revoked:
+    """Return what has to be revoked so that nothing of a participant counts any more."""
+    keys: tuple[str, ...] = ()
+    if known.release_key is not None:
+        keys = (key_id(load_public_key(known.release_key.encode())),)
+    return Revoked(0, tuple(issued.serial for issued in known.certificates), keys)
 
 
 def _incomplete(path: Path) -> KitError:

@@ -102,6 +102,13 @@ class AuthorityState:
         """Return the state with a participant, new or changed."""
         return replace(self, known={**self.known, known.name: known})
 
+    def with_revoked(self, revoked: Revoked) -> AuthorityState:
+        """Return the state with more that is revoked; only what is new makes a new version."""
+        new = merged(self.revoked, revoked)
+        if new == self.revoked:
+            return self
+        return replace(self, revoked=replace(new, version=new.version + 1))
+
     def to_json(self) -> bytes:
         """Return the state as it is kept."""
         value = {

@@ -12,6 +12,7 @@ from mmar_runner.security.kit_contents import site_policy
 from mmar_runner.security.kit_files import KIT_FILES, REQUEST_FILE
 from mmar_runner.security.kit_writing import make_keys
 from mmar_runner.security.project_checks import name_fault
+from mmar_runner.security.rekeying import make_waiting_keys, take_waiting_keys
 from mmar_runner.security.requests import make_request
 from mmar_runner.storage.atomic import write_bytes_atomic
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mmar_runner.security.identity import Identity
 
 
-def make_own_keys(identity: Identity, out: Path) -> Path:
+def make_own_keys(identity: Identity, out: Path, *, new_key: bool = False) -> Path:
     """Make a participant's own keys and the request that goes to the authority.
 
     Calling it again makes the same request for the same keys.
@@ -27,6 +28,7 @@ def make_own_keys(identity: Identity, out: Path) -> Path:
     Args:
         identity: Who asks.
         out: The folder in which its kit's folder is made.
+        new_key: True to replace keys that are there: they were stolen.
 
     Returns:
         The request; the kit that comes back is laid over the folder it is in.
@@ -42,6 +44,9 @@ def make_own_keys(identity: Identity, out: Path) -> Path:
     if fault is not None:
         raise UsageError(fault)
     folder, files = out / identity.name, KIT_FILES[identity.role]
+    if new_key:
+        make_waiting_keys(folder, identity.role)
+        take_waiting_keys(folder, identity.role)
     make_keys(folder, identity.role)
     release = load_release_key(folder / files.release_key) if files.release_key else None
     pem = make_request(identity, load_tls_key(folder / files.key), release)

@@ -4,51 +4,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import CertificateError, UsageError
-from mmar_runner.security.authority import open_authority
+from mmar_runner.security.authority import everything_of
 from mmar_runner.security.authority_state import Revoked
-from mmar_runner.security.certificates import certificate_fingerprint
-from mmar_runner.security.enrolment import DEFAULT_LIFE, Enrolment, unknown_participant
-from mmar_runner.security.envelope import key_id, load_public_key
+from mmar_runner.security.enrolment import DEFAULT_LIFE, unknown_participant
 from mmar_runner.security.keys import public_pem
 from mmar_runner.security.kit_files import read_kit_file
-from mmar_runner.security.project_file import load_project
-from mmar_runner.security.provisioning import KitWriter, Outcome, give_authorization
+from mmar_runner.security.provision_work import opened
+from mmar_runner.security.provisioning import give_authorization
 from mmar_runner.security.requests import read_request
 
 if TYPE_CHECKING:
     from mmar_runner.security.authority import Authority
     from mmar_runner.security.identity import Identity
     from mmar_runner.security.project_file import Participant, Project
+    from mmar_runner.security.provision_work import Provisioned
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Provisioned:
-    """What a call did.
-
-    Attributes:
-        project: The project's name.
-        root_fingerprint: sha256 of the root's certificate (DER), hex: what participants
-            compare by telephone.
-        revocations: Version of the newest list of revocations.
-        outcomes: What became of every participant.
-        notes: What a person should know, in sentences.
-    """
-
-    project: str
-    root_fingerprint: str
-    revocations: int
-    outcomes: tuple[Outcome, ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +67,7 @@ def provision(
         CertificateError: The root's time is over.
         StorageError: The disk refuses.
     """
-    with _opened(project_file, out, now, life) as work:
+    with opened(project_file, out, now, life) as work:
         if authorization is not None:
             give_authorization(work.authority, authorization)
         work.enrolment.enrol()
@@ -122,7 +99,7 @@ def sign_request(
     """
     asked = read_request(read_kit_file(request_file))
     release = public_pem(asked.release_key) if asked.release_key else None
-    with _opened(project_file, out, now, life) as work:
+    with opened(project_file, out, now, life) as work:
         participant = _named(work.project, asked.identity, request_file)
         work.enrolment.accept(participant, public_pem(asked.tls_key), release)
         return work.done(also=(participant.name,))
@@ -143,8 +120,30 @@ def renew(
         KitError: Somebody was revoked (REVOKED).
         StorageError: The disk refuses.
     """
-    with _opened(project_file, out, now, life) as work:
+    with opened(project_file, out, now, life) as work:
         work.enrolment.renew(names)
+        return work.done(also=names)
+
+
+def renew_keys(
+    project_file: Path,
+    out: Path,
+    names: tuple[str, ...],
+    *,
+    now: datetime,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Revoke what was issued to participants, and give them new keys under the same names.
+
+    Raises:
+        UsageError: Nobody is named, somebody is not in the project, has no certificate
+            yet, or makes its own keys.
+        StorageError: The disk refuses; calling it again completes what was begun.
+    """
+    if not names:
+        raise UsageError("nobody is named who is to get new keys")
+    with opened(project_file, out, now, life) as work:
+        work.enrolment.rekey(tuple(dict.fromkeys(names)))
         return work.done(also=names)
 
 
@@ -161,38 +160,9 @@ def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> P
         if not _DIGEST.fullmatch(text):
             msg = f"{text!r} is no id of a key and no digest: these have 64 hexadecimal digits"
             raise UsageError(msg)
-    with _opened(project_file, out, now, DEFAULT_LIFE) as work:
+    with opened(project_file, out, now, DEFAULT_LIFE) as work:
         work.authority.revoke(_everything(work.authority, what), what.names)
         return work.done()
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One call's work, while the authority is open."""
-
-    project: Project
-    authority: Authority
-    out: Path
-    enrolment: Enrolment
-
-    def done(self, also: tuple[str, ...] = ()) -> Provisioned:
-        """Bring all kits to what is known now, those of `also` even if they are away."""
-        writer = KitWriter(self.project, self.authority, self.out, self.enrolment.changes)
-        outcomes = writer.write(also=also)
-        return Provisioned(
-            project=self.project.name,
-            root_fingerprint=certificate_fingerprint(self.authority.root_pem),
-            revocations=self.authority.state.revoked.version,
-            outcomes=outcomes,
-            notes=writer.notes(),
-        )
-
-
-@contextmanager
-def _opened(project_file: Path, out: Path, now: datetime, life: timedelta) -> Iterator[_Work]:
-    project = load_project(project_file)
-    with open_authority(out, project.name, now) as authority:
-        yield _Work(project, authority, out, Enrolment(project, authority, out, life))
 
 
 def _named(project: Project, identity: Identity, request_file: Path) -> Participant:
@@ -219,7 +189,7 @@ def _everything(authority: Authority, what: ToRevoke) -> Revoked:
         known = authority.state.known.get(name)
         if known is None:
             raise unknown_participant(name, authority.state.known)
-        serials += [issued.serial for issued in known.certificates]
-        if known.release_key is not None:
-            key_ids.append(key_id(load_public_key(known.release_key.encode())))
+        everything = everything_of(known)
+        serials += everything.serials
+        key_ids += everything.key_ids
     return Revoked(0, tuple(serials), tuple(key_ids), what.digests)

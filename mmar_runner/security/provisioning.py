@@ -7,16 +7,17 @@ done by the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.security import kit_contents, trust_root
+from mmar_runner.security import kit_contents, rekeying, trust_root
 from mmar_runner.security.authorization_file import load_authorization
 from mmar_runner.security.certificates import certificate_fingerprint
 from mmar_runner.security.envelope import key_id, load_public_key
 from mmar_runner.security.kit_files import KIT_FILES, README_FILE, read_kit_file
 from mmar_runner.security.kit_writing import check_own_key, write_kit
+from mmar_runner.security.provision_outcome import Outcome, described
 from mmar_runner.security.revocation import REVOCATIONS_FILE
 from mmar_runner.security.revocation_issue import revocation_list
 from mmar_runner.storage.atomic import write_bytes_atomic
@@ -27,33 +28,9 @@ if TYPE_CHECKING:
     from mmar_runner.security.authority import Authority
     from mmar_runner.security.authority_state import Known
     from mmar_runner.security.enrolment import Change
-    from mmar_runner.security.identity import Role
     from mmar_runner.security.project_file import Participant, Project
 
 _AUTHORIZATION: Final = "authorization.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one participant.
-
-    Attributes:
-        name: Its name.
-        role: What it is.
-        org: Its organisation; empty if the project file no longer names it.
-        change: What happened.
-        folder: Its kit.
-        not_after: Until when its certificate holds: ISO 8601; None if it has none.
-        fingerprint: sha256 of that certificate (DER), hex; None likewise.
-    """
-
-    name: str
-    role: Role
-    org: str
-    change: Change
-    folder: Path
-    not_after: str | None
-    fingerprint: str | None
 
 
 class KitWriter:
@@ -142,14 +119,14 @@ class KitWriter:
         self, participant: Participant, known: Known, shared: dict[str, bytes], revocations: bytes
     ) -> bool:
         folder, files = self._out / participant.name, KIT_FILES[known.role]
-        check_own_key(folder, known.role, known.tls_key)
+        pending = self._settled(folder, known)
         signed = dict(shared)
         config = kit_contents.config(self._project, participant)
         if files.config and config is not None:
             signed[files.config] = config
         if files.release_public and known.release_key is not None:
             signed[files.release_public] = known.release_key.encode()
-        return write_kit(
+        changed = write_kit(
             folder,
             participant.identity,
             signed=signed,
@@ -162,6 +139,20 @@ class KitWriter:
             root_key=self._authority.key,
             root_pem=self._authority.root_pem,
         )
+        if pending:
+            rekeying.take_waiting_keys(folder, known.role)
+        return changed or pending
+
+    def _settled(self, folder: Path, known: Known) -> bool:
+        """Clear away keys that do not count; return True if new ones wait for the kit's end."""
+        if rekeying.exchange_pending(folder, known):
+            return True
+        rekeying.forget_waiting_keys(folder, known.role)
+        if known.requested:
+            rekeying.remove_former_keys(folder, known, self._authority.state.revoked.key_ids)
+        if not (known.requested and known.revoked):  # a new request may be on its way
+            check_own_key(folder, known.role, known.tls_key)
+        return False
 
     def _policy(self, folder: Path, known: Known) -> dict[str, bytes]:
         """Return the policy a site begins with; none for a kit that is laid over another.
@@ -169,7 +160,8 @@ class KitWriter:
         There the site has a policy already, and files without a key must not replace it.
         """
         files = KIT_FILES[known.role]
-        whole = not known.requested and (folder / files.key).exists()
+        begins = not known.requested and not rekeying.was_rekeyed(known)
+        whole = begins and (folder / files.key).exists()
         return {files.policy: kit_contents.site_policy()} if files.policy and whole else {}
 
     def _former(self, revocations: bytes) -> list[Outcome]:
@@ -182,13 +174,13 @@ class KitWriter:
                 continue
             write_bytes_atomic(folder / REVOCATIONS_FILE, revocations, durable=True)
             change: Change = "revoked" if known.revoked else "unchanged"
-            outcomes.append(_described(known, "", change, folder))
+            outcomes.append(described(known, "", change, folder))
         return outcomes
 
     def _outcome(self, participant: Participant, known: Known | None, change: Change) -> Outcome:
         folder = self._out / participant.name
         if known is not None:
-            return _described(known, participant.org, change, folder)
+            return described(known, participant.org, change, folder)
         role = participant.identity.role
         return Outcome(participant.name, role, participant.org, change, folder, None, None)
 
@@ -208,9 +200,3 @@ def give_authorization(authority: Authority, path: Path) -> None:
     data = read_kit_file(path)
     write_bytes_atomic(authority.folder / _AUTHORIZATION, data, durable=True)
     authority.remember(replace(authority.state, authorization_given=True))
-
-
-def _described(known: Known, org: str, change: Change, folder: Path) -> Outcome:
-    newest = known.newest
-    fingerprint = certificate_fingerprint(newest.pem.encode())
-    return Outcome(known.name, known.role, org, change, folder, newest.not_after, fingerprint)

@@ -142,7 +142,7 @@ def _by_signers(
     steps: list[Step],
 ) -> SignatureReport:
     good = [key for key in signers if not context.revocations.revokes_key(key.id)]
-    steps.append(_signer(envelope, signers, good))
+    steps.append(_signer(envelope, signers, good, context.revocations))
     if not good:
         return SignatureReport(tuple(steps))
     owners = tuple(sorted({key.owner for key in good}))
@@ -157,13 +157,23 @@ def _by_signers(
     return SignatureReport(tuple(steps), owners, manifest)
 
 
-def _signer(envelope: Envelope, signers: list[ReleaseKey], good: list[ReleaseKey]) -> Step:
+def _signer(
+    envelope: Envelope,
+    signers: list[ReleaseKey],
+    good: list[ReleaseKey],
+    revocations: RevocationList,
+) -> Step:
     if good:
         names = ", ".join(f"{key.owner} ({key.id[:16]})" for key in good)
         return accepts("signature.signer", f"Signed by {names}.", subject=SIGNATURE)
     if signers:
         names = ", ".join(f"{key.owner} ({key.id[:16]})" for key in signers)
         message = f"Only revoked keys signed it: {names}."
+        return refused("signer", "SIGNER_REVOKED", message, SIGN_AGAIN)
+    # Who got a new key is no longer in trust.json with the old one: the id tells it. Believed
+    # or not, it is refused.
+    if any(revocations.revokes_key(s.key_hint) for s in envelope.signatures):
+        message = "No key that this site knows signed it, and a key that it claims was revoked."
         return refused("signer", "SIGNER_REVOKED", message, SIGN_AGAIN)
     hints = ", ".join(repr(s.key_hint[:16]) for s in envelope.signatures)
     message = f"No key that this site knows signed it as it is; it claims the keys {hints}."
