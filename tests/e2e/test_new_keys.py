@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""New keys for who lost theirs, while a server runs: the old kit is out, the new one in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.interfaces.observer import Topic
+from mmar_runner.security.audit import read_audit
+from mmar_runner.testing.kits import Kits, make_kits
+from mmar_runner.testing.processes import RunningClient, RunningServer
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+ECHO = Path(__file__).parents[2] / "mmars" / "echo"
+LEAD = "lead@example.org"
+ONE = {"NUM_ROUNDS": 2, "MIN_NUM_CLIENTS": 1, "MODEL_MB": 0.1, "SECONDS": 0.01}
+
+
+def call(*arguments: object, code: int = 0) -> CompletedProcess[str]:
+    command = [sys.executable, "-m", "mmar_runner", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def rekey(kits: Kits, name: str) -> None:
+    call("provision", "renew", kits.project_file, name, "--new-key", "--out", kits.out)
+
+
+def signed(kits: Kits, folder: Path) -> Path:
+    mmar = shutil.copytree(ECHO, folder / "echo")
+    call("sign-mmar", mmar, "--kit", kits.admin(LEAD))
+    return mmar
+
+
+def joining(server: RunningServer, kit: Path, workspace: Path) -> RunningClient:
+    port = server.address().rpartition(":")[2]
+    variables: dict[str, Any] = ONE
+    return RunningClient(
+        None, f"localhost:{port}", "site-1", workspace, "--json", variables=variables, kit=kit
+    )
+
+
+def wait_for_list(audit: Path) -> None:
+    """Wait until the server has taken the new list from its kit, which it looks at by itself."""
+    pause, end = threading.Event(), time.monotonic() + 40
+    while not any(line["action"] == "revocations" for line in read_audit(audit)):
+        assert time.monotonic() < end, "the server did not take the list"
+        pause.wait(0.1)
+
+
+def test_a_running_server_refuses_the_stolen_kit_and_takes_the_new_one(tmp_path: Path) -> None:
+    kits = make_kits(tmp_path / "project")
+    mmar = signed(kits, tmp_path)
+    stolen = shutil.copytree(kits.client("site-1"), tmp_path / "stolen")
+    options = ("--durability", "process")
+    with RunningServer(mmar, tmp_path / "ws", *options, variables=ONE, kit=kits.server) as server:
+        server.address()
+        rekey(kits, "site-1")
+        wait_for_list(tmp_path / "ws" / "audit.jsonl")
+        with joining(server, stolen, tmp_path / "thief") as thief:
+            assert thief.wait() == 1, thief.stdout
+            assert "CERT_REVOKED" in thief.stdout + thief.stderr
+        with joining(server, kits.client("site-1"), tmp_path / "c") as client:
+            assert client.wait() == 0, client.stdout + client.stderr
+        assert server.wait() == 0, server.stderr
+        assert server.observations(Topic.UPDATE_ACCEPTED, client="site-1")
+
+
+def test_a_server_that_was_revoked_serves_again_with_new_keys(tmp_path: Path) -> None:
+    kits = make_kits(tmp_path / "project")
+    mmar = signed(kits, tmp_path)
+    call("provision", "revoke", kits.project_file, "localhost", "--out", kits.out)
+    refused = call("run-server", mmar, "--kit", kits.server, "--workspace", tmp_path / "no", code=1)
+    assert "revoked" in refused.stderr
+    rekey(kits, "localhost")
+    options = ("--durability", "process")
+    with RunningServer(mmar, tmp_path / "ws", *options, variables=ONE, kit=kits.server) as server:
+        with joining(server, kits.client("site-1"), tmp_path / "c") as client:
+            assert client.wait() == 0, client.stdout + client.stderr
+        assert server.wait() == 0, server.stderr
+
+
+def test_what_the_old_release_key_signed_is_refused(tmp_path: Path) -> None:
+    kits = make_kits(tmp_path / "project")
+    mmar = signed(kits, tmp_path)
+    stolen = shutil.copytree(kits.admin(LEAD), tmp_path / "stolen")
+    rekey(kits, LEAD)
+    forged = shutil.copytree(ECHO, tmp_path / "forged" / "echo")
+    call("sign-mmar", forged, "--kit", stolen)
+    for signed_before in (mmar, forged):
+        answer = call("verify-mmar", signed_before, "--kit", kits.server, "--json", code=1)
+        reasons = [s["reason"] for s in json.loads(answer.stdout)["steps"] if not s["accepted"]]
+        assert "SIGNER_REVOKED" in reasons
+    call("sign-mmar", mmar, "--kit", kits.admin(LEAD), "--mmar-version", "2")
+    call("verify-mmar", mmar, "--kit", kits.server)
