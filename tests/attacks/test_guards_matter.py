@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each guard, replaced by one that says yes: then, and only then, its attack goes through.
+
+The parts are the server's own, put together with another object in one place. Nothing
+that ships can be told to leave a guard out.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import CertificateError, RefusedError
+from mmar_runner.security.audit import AuditLog
+from mmar_runner.security.certificates import read_peer_certificate
+from mmar_runner.security.revocation import RevocationList
+from mmar_runner.security.tokens import TokenClaims, TokenMint
+from mmar_runner.server.certificate_gate import CertificateGate
+from mmar_runner.server.names import BelievedNames, CertifiedNames
+from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.wire.gate import Caller, OpenGate, Peer
+from mmar_runner.wire.server import FederationServicer, bind, build_server
+
+NOW = datetime.now(UTC)
+
+
+class Listed:
+    """A list of revocations, or one that never has anything."""
+
+    def __init__(self, *serials: str) -> None:
+        self.current = RevocationList("demo", 1, NOW, NOW + timedelta(days=1), serials)
+
+
+class UnboundMint(TokenMint):
+    """Does not look at the fingerprint."""
+
+    def read(self, token: str, *, fingerprint: str, now: float) -> TokenClaims:
+        return super().read(token, fingerprint=self._genuine(token).fingerprint, now=now)
+
+
+class EternalMint(TokenMint):
+    """Does not look at the clock."""
+
+    def read(self, token: str, *, fingerprint: str, now: float) -> TokenClaims:
+        return super().read(token, fingerprint=fingerprint, now=self._genuine(token).expires - 1)
+
+
+class TrustingMint(TokenMint):
+    """Does not look at the signature: everybody's secret is the same."""
+
+    def _mac(self, head: str) -> bytes:
+        return b"signed"
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Any:
+    with AuditLog(tmp_path / "audit.jsonl") as log:
+        yield log
+
+
+def caller(tls: Any) -> Caller:
+    return Caller("ipv4:127.0.0.1:1", tls.cert.read_bytes())
+
+
+def peer(tls: Any) -> Peer:
+    return Peer("ipv4:127.0.0.1:1", read_peer_certificate(tls.cert.read_bytes()))
+
+
+def gate(audit: AuditLog, revocations: Any = None, **options: Any) -> CertificateGate:
+    return CertificateGate("demo", revocations or Listed(), audit, **options)
+
+
+def test_a01_role_a05_the_gate(project: Any, forge: Any, audit: AuditLog) -> None:
+    for tls, reason in (
+        (project.forge(forge.uri("a"), forge.uri("b")), "CERT_INVALID"),
+        (project.forge(forge.uri("a", project="other")), "CERT_PROJECT"),
+        (project.forge(forge.uri("a", "admin")), "ROLE"),
+    ):
+        with pytest.raises(CertificateError) as error:
+            gate(audit).admit("Register", caller(tls))
+        assert error.value.reason == reason
+        OpenGate().admit("Register", caller(tls))
+
+
+def test_a03_the_gates_clock(project: Any, forge: Any, audit: AuditLog) -> None:
+    tls = project.forge(forge.uri("site-1"), life=timedelta(seconds=-1))
+    with pytest.raises(CertificateError, match="expired"):
+        gate(audit).admit("Heartbeat", caller(tls))
+    gate(audit, clock=lambda: NOW - timedelta(minutes=5)).admit("Heartbeat", caller(tls))
+
+
+def test_a04_the_list_of_revocations(project: Any, audit: AuditLog) -> None:
+    tls = project.tls("site-1")
+    serial = read_peer_certificate(tls.cert.read_bytes()).serial
+    with pytest.raises(CertificateError) as error:
+        gate(audit, Listed(serial)).admit("Heartbeat", caller(tls))
+    assert error.value.reason == "CERT_REVOKED"
+    assert gate(audit, Listed(serial)).verdict(peer(tls)) is not None
+    assert gate(audit, Listed()).verdict(peer(tls)) is None
+
+
+def test_a05_the_rule_for_names(project: Any) -> None:
+    evil = peer(project.tls("evil-a"))
+    with pytest.raises(RefusedError) as error:
+        CertifiedNames(["site-1", "evil-a"], {}).check("site-1", evil, [])
+    assert error.value.reason == "NAME_MISMATCH"
+    BelievedNames().check("site-1", evil, [])
+
+
+@pytest.mark.parametrize(
+    ("reason", "believing", "secret", "fingerprint", "age"),
+    [
+        ("TOKEN_NOT_BOUND", UnboundMint, b"s", "thief", 0),
+        ("TOKEN_EXPIRED", EternalMint, b"s", "owner", 3600),
+        ("TOKEN_INVALID", TrustingMint, b"t", "owner", 0),
+    ],
+)
+def test_a06_a07_the_mint(
+    reason: str, believing: type[TokenMint], secret: bytes, fingerprint: str, age: float
+) -> None:
+    now = time.time()
+
+    def shown(kind: type[TokenMint]) -> str:
+        issuer = kind(secret * 32, lifetime=900)
+        token = issuer.issue("site-1", "key", 1, "owner", now=now - age)
+        reader = kind(b"s" * 32, lifetime=900)
+        return reader.read(token, fingerprint=fingerprint, now=now).client
+
+    with pytest.raises(RefusedError) as error:
+        shown(TokenMint)
+    assert error.value.reason == reason
+    assert shown(believing) == "site-1"
+
+
+def test_a05_a_clone_the_registry() -> None:
+    facts = {"now": 0.0, "mmar_digest": ""}
+    registry = ClientRegistry(max_clients=9, lease_seconds=9)
+    registry.register("site-1", b"1" * 16, **facts)
+    with pytest.raises(RefusedError) as error:
+        registry.register("site-1", b"2" * 16, **facts)
+    assert error.value.reason == "NAME_TAKEN"
+    # One that does not know who is there lets the clone in.
+    ClientRegistry(max_clients=9, lease_seconds=9).register("site-1", b"2" * 16, **facts)
+
+
+class Nobody(FederationServicer):
+    """Answers nothing; silent connections never ask."""
+
+    async def register(self, request, peer):
+        raise AssertionError
+
+    quit = heartbeat = send_result = submit_update = register
+
+    def get_model(self, request, peer):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(("bound", "stay"), [(3, 3), (None, 20)])
+async def test_c02_the_bound_of_connections(bound: int | None, stay: int) -> None:
+    """Those beyond it are closed as they come, so that files are left for the run."""
+    import asyncio
+
+    server = build_server(Nobody(), max_connections=bound)
+    host, _, port = bind(server, "127.0.0.1:0").rpartition(":")
+    await server.start()
+    lines = [await asyncio.open_connection(host, int(port)) for _ in range(20)]
+
+    async def is_open(reader: asyncio.StreamReader) -> bool:
+        try:
+            async with asyncio.timeout(1):
+                return bool(await reader.read(1))  # a server that stays says something first
+        except TimeoutError:
+            return True
+        except ConnectionResetError:
+            return False
+
+    kept = sum(await asyncio.gather(*(is_open(reader) for reader, _ in lines)))
+    for _, writer in lines:
+        writer.close()
+    await server.stop(0)
+    assert kept == stay
