@@ -12,19 +12,19 @@ import pytest
 
 from mmar_runner.testing.processes import RunningServer
 
-ECHO = Path(__file__).parents[2] / "mmars" / "echo"
 HUGE = 1.7e308
 
 
 @pytest.fixture
-def open_arena(tmp_path: Path, arena_class: Any) -> Any:
+def open_arena(tmp_path: Path, arena_of: Any, mmar: Path, project: Any) -> Any:
     variables = {"NUM_ROUNDS": 1, "MIN_NUM_CLIENTS": 2, "MODEL_MB": 0.01}
     options = ("--durability", "process")
-    with RunningServer(ECHO, tmp_path / "ws", *options, variables=variables) as server:
-        yield arena_class(server, variables)
+    kit = project.kits.server
+    with RunningServer(mmar, tmp_path / "ws", *options, variables=variables, kit=kit) as server:
+        yield arena_of(server, mmar, variables)
 
 
-def test_an_update_that_comes_ten_times_counts_once(open_arena: Any) -> None:
+def test_b01_an_update_that_comes_ten_times_counts_once(open_arena: Any) -> None:
     async def play(attacker: Any) -> list[bool]:
         receipts = [
             await attacker.submit_inline(attacker.model, update_id="same") for _ in range(11)
@@ -35,13 +35,13 @@ def test_an_update_that_comes_ten_times_counts_once(open_arena: Any) -> None:
     assert len(open_arena.accepted()) == 1
 
 
-def test_numbers_beside_an_update_cannot_end_the_run(open_arena: Any) -> None:
+def test_b06_numbers_beside_an_update_cannot_end_the_run(open_arena: Any) -> None:
     """Means overflow, durations are no numbers: the run still ends with a summary."""
     names = {f"m{i}": HUGE for i in range(50)} | {"nan": math.nan, "inf": math.inf}
 
     async def play(attacker: Any) -> None:
         for seconds in (math.nan, -math.inf):
-            other = attacker.arena.joined(attacker.channel, attacker.stub)
+            other = attacker.arena.joined(attacker.channel, attacker.name.rpartition("_")[0])
             async with other as second:
                 second.header = attacker.header
                 await second.submit_inline(
@@ -58,7 +58,7 @@ def test_numbers_beside_an_update_cannot_end_the_run(open_arena: Any) -> None:
     assert json.loads(text, parse_constant=pytest.fail)["status"] == "finished"
 
 
-def test_differences_that_overflow_do_not_reach_the_model(open_arena: Any) -> None:
+def test_b05_differences_that_overflow_do_not_reach_the_model(open_arena: Any) -> None:
     """The largest finite numbers, as differences: their sum with the model is infinite."""
 
     async def play(attacker: Any) -> None:
@@ -66,7 +66,8 @@ def test_differences_that_overflow_do_not_reach_the_model(open_arena: Any) -> No
         largest = b"\xff\xff\x7f\x7f" * ((len(attacker.model) - start) // 4)
         update = attacker.model[:start] + largest
         for _ in range(2):
-            async with attacker.arena.joined(attacker.channel, attacker.stub) as second:
+            owner = attacker.name.rpartition("_")[0]
+            async with attacker.arena.joined(attacker.channel, owner) as second:
                 second.header = attacker.header
                 await second.submit_inline(update, kind="weight_diff")
 
