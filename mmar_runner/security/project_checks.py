@@ -39,6 +39,8 @@ def project_faults(document: PolicyDocument) -> list[PolicyFault]:
 
 def is_host(text: str) -> bool:
     """Return True for a host name or an IP address."""
+    if "%" in text:  # the zone of an address may be any text, even a path
+        return False
     try:
         ip_address(text)
     except ValueError:

@@ -178,3 +178,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
 )
 def test_host_names_and_addresses_are_told_from_other_texts(text, answer):
     assert is_host(text) is answer
+
+
+def test_the_zone_of_an_address_is_no_path_out_of_the_kits():
+    assert is_host("fe80::1")
+    assert not is_host("fe80::1%/../../outside")
