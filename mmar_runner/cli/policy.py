@@ -50,7 +50,13 @@ def command() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The site's own policy, if it is not in this kit.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Give a variable of the MMAR a value; repeatable.",
+)
 @json_option
 @click.pass_context
 def explain_decision(
@@ -141,7 +147,7 @@ def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
 
 def _sentences(decision: Decision, mmar: Path, policies: Policies) -> list[str]:
     verdict = "may" if decision.accepted else "may not"
-    users = ", ".join(decision.users) or "nobody"
+    users = ", ".join(decision.users) or "an unknown user"
     lines = [f"{users} {verdict} {decision.action} {mmar} at {decision.site}"]
     lines += decision_lines(decision, every_place=True)
     if policies.site_policy is None:

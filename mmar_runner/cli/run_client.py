@@ -103,12 +103,13 @@ def command(
 ) -> None:
     """Join a federation as a client.
 
-    With --kit the kit says who this client is and where the server is, and the site's
-    own policy decides what may run. Without MMAR it takes the one that the server
-    deployed, if the site accepts it.
-
     Takes part in the rounds of MMAR until the run has ended, then exits: 0 finished,
-    1 failed, 3 stopped. The same command goes on where a stopped or killed one was.
+    1 failed or refused, 3 stopped. The same command goes on where a stopped or killed
+    one was.
+
+    With --kit the kit says who this client is and where the server is, and the site's
+    own policy decides what may run. Without MMAR it then takes the one that the server
+    deployed, if the site accepts it.
     """
     require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)

@@ -44,7 +44,13 @@ _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
     type=click.Path(path_type=Path, dir_okay=False),
     help="Judge by this site policy (site_policy.json).",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Give a variable of the MMAR a value; repeatable.",
+)
 @click.option(
     "--format",
     "output",

@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     help="Judge it as if it came over the network: a digest that the site accepted then "
     "stands in for no signature.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Give a variable of the MMAR a value; repeatable.",
+)
 @click.option(
     "--plugins-dir",
     type=click.Path(path_type=Path, file_okay=False),
