@@ -4,24 +4,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from typing import Any
 
 import pytest
 
-from mmar_runner.errors import RefusedError, WireError
+from mmar_runner.errors import RefusedError, UnreachableError, WireError
+from mmar_runner.server.certificate_gate import CALLS_AT_ONCE, CALLS_PER_SECOND, RUNNING_CALLS
 from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.credentials import channel_credentials
+from mmar_runner.wire.limits import HANDSHAKE_TIMEOUT_MS
 from mmar_runner.wire.messages import (
+    HeartbeatRequest,
     QuitRequest,
-    RegisterRequest,
     ResultRequest,
     TaskFailure,
     UpdateReceipt,
 )
 from mmar_runner.wire.stub import FederationStub
 
-QUICK_SECONDS = 2.0
+#: How TLS says that it could not make sense of something: any alert of 7 bytes.
+ALERT = b"\x15\x03\x01\x00\x02\x02\x32"
+QUICK_SECONDS = 1.0
+JOIN_SECONDS = 3.0
 
 
 async def served_quickly(attacker: Any) -> None:
@@ -30,14 +37,24 @@ async def served_quickly(attacker: Any) -> None:
     assert time.monotonic() - begun < QUICK_SECONDS
 
 
-def test_64_uploads_of_one_token_leave_one(large: Any) -> None:
+async def witnessed(arena: Any) -> None:
+    """Another site joins and is served while something is going on."""
+    begun = time.monotonic()
+    tls = arena.project.tls("witness")
+    channel = open_channel(arena.address, credentials=channel_credentials(tls))
+    async with arena.joined(channel, "witness") as witness:
+        assert time.monotonic() - begun < JOIN_SECONDS
+        await served_quickly(witness)
+    await channel.close()
+
+
+def test_c01_64_uploads_of_one_token_leave_one(large: Any) -> None:
     """They share one file: at most one of them may have it, whatever their order."""
 
     async def play(attacker: Any) -> None:
-        arena = attacker.arena
         half = attacker.model[: len(attacker.model) // 2]
         spoiled = half + b"\xff" * (len(attacker.model) - len(half))
-        channels = [open_channel(arena.address) for _ in range(8)]
+        channels = [attacker.another_channel() for _ in range(8)]
         stubs = [FederationStub(channel) for channel in channels]
         begins = [attacker.begin(attacker.model, update_id=f"u{i % 2}") for i in range(64)]
 
@@ -64,6 +81,7 @@ def test_64_uploads_of_one_token_leave_one(large: Any) -> None:
                 _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
         ended = [task.result() for task in uploads - left]
         assert "open" not in ended, ended
+        noted.extend(reason for reason in ended if reason == "TOO_MANY_UPLOADS")
         await served_quickly(attacker)
         for task in left:
             task.cancel()
@@ -71,38 +89,115 @@ def test_64_uploads_of_one_token_leave_one(large: Any) -> None:
         for channel in channels:
             await channel.close()
 
-    before = large.accepted()
-    large.attack(play)
-    assert large.accepted() == before
+    noted: list[str] = []
+    before = large.state()
+    large.attack(play, owner="greedy-b")
+    assert large.state() == before
+    assert len(large.lines("client greedy-b", "TOO_MANY_UPLOADS")) == 1
+    assert noted
 
 
-def test_streams_that_never_send_keep_nobody_waiting(large: Any) -> None:
-    async def play(attacker: Any) -> None:
-        channels = [open_channel(attacker.arena.address) for _ in range(8)]
+def test_c01_streams_beyond_what_a_certificate_may_hold_are_refused(large: Any) -> None:
+    """Those it may hold keep nobody else waiting; the others are told why."""
+
+    async def play(attacker: Any) -> list[str]:
+        channels = [attacker.another_channel() for _ in range(12)]
         calls = [FederationStub(c).submit_update() for c in channels for _ in range(16)]
         reading = [asyncio.create_task(call.read()) for call in calls]
-        await asyncio.sleep(0.5)
-        await served_quickly(attacker)
-        for task in reading:
+        await witnessed(attacker.arena)
+        done, held = await asyncio.wait(reading, timeout=2)
+        for task in held:
             task.cancel()
         await asyncio.wait(reading)
         for channel in channels:
             await channel.close()
+        reasons = [str(getattr(task.exception(), "reason", "")) for task in done]
+        assert len(held) <= RUNNING_CALLS
+        return reasons
 
-    large.attack(play)
+    reasons = large.attack(play, owner="greedy-b")
+    assert set(reasons) == {"TOO_MANY_CALLS"}
+    (line,) = large.lines("client greedy-b", "TOO_MANY_CALLS")
+    large.refusals["client greedy-b", "TOO_MANY_CALLS"] += len(reasons)
+    assert line["action"] == "SubmitUpdate"
 
 
-def test_200_connections_that_never_speak_keep_nobody_waiting(large: Any) -> None:
-    host, _, port = large.address.rpartition(":")
-    silent = [socket.create_connection((host, int(port))) for _ in range(200)]
+def test_c02_1000_connections_that_never_speak_keep_nobody_waiting(small: Any) -> None:
+    host, _, port = small.address.rpartition(":")
+    silent = [socket.create_connection((host, int(port))) for _ in range(1000)]
     try:
-        large.attack(served_quickly)
+        asyncio.run(witnessed(small))
+        # What is written meanwhile needs files, which strangers must not use up.
+        assert small.refusal(lambda a: a.submit(a.model, sha="0" * 64)) == "DIGEST"
     finally:
         for connection in silent:
             connection.close()
 
 
-def test_30_kb_of_metadata_are_refused_by_the_transport(large: Any) -> None:
+def test_c02_half_a_handshake_keeps_nobody_waiting_and_is_cut(small: Any) -> None:
+    """A TLS hello that never ends: the server ends it, and serves others meanwhile."""
+    host, _, port = small.address.rpartition(":")
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20)
+    slow = [socket.create_connection((host, int(port))) for _ in range(100)]
+    try:
+        for connection in slow:
+            connection.sendall(hello)
+        asyncio.run(witnessed(small))
+        slow[0].settimeout(HANDSHAKE_TIMEOUT_MS / 1000 + 5)
+        with contextlib.suppress(ConnectionResetError):
+            assert slow[0].recv(1024) in {b"", ALERT}
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_c03_heartbeats_without_end_are_refused_and_counted(large: Any) -> None:
+    """Others are served, and the log has one line for all that were too many."""
+
+    async def play(attacker: Any) -> tuple[int, int, float]:
+        begun, reasons, torn = time.monotonic(), [], []
+
+        async def beat() -> None:
+            for _ in range(200):
+                try:
+                    await attacker.heartbeat()
+                except RefusedError as error:
+                    reasons.append(error.reason)
+                except UnreachableError:
+                    torn.append(1)  # the transport has its own measure of too much
+
+        flood = asyncio.gather(*(beat() for _ in range(10)))
+        await witnessed(attacker.arena)
+        await flood
+        seconds = time.monotonic() - begun
+        assert set(reasons) == {"RATE_LIMITED"}
+        await asyncio.sleep(4 / CALLS_PER_SECOND)  # until it may say goodbye
+        return 2000 - len(reasons) - len(torn), len(reasons), seconds
+
+    served, refused, seconds = large.attack(play, owner="greedy-a")
+    assert served <= CALLS_AT_ONCE + CALLS_PER_SECOND * seconds
+    line = large.one_line("client greedy-a", "RATE_LIMITED")
+    assert line["action"] == "Heartbeat"
+    large.refusals["client greedy-a", "RATE_LIMITED"] += refused - 1
+
+
+def test_c03_100_connections_of_one_certificate_keep_nobody_waiting(small: Any) -> None:
+    async def play(attacker: Any) -> None:
+        channels = [attacker.another_channel() for _ in range(100)]
+        requests = [
+            FederationStub(channel).heartbeat(HeartbeatRequest(token=attacker.token), timeout=20)
+            for channel in channels
+        ]
+        answers = asyncio.gather(*requests, return_exceptions=True)
+        await witnessed(attacker.arena)
+        assert all(getattr(a, "reason", "") in {"", "RATE_LIMITED"} for a in await answers)
+        for channel in channels:
+            await channel.close()
+
+    small.attack(play, owner="greedy-c")
+
+
+def test_c05_30_kb_of_metadata_are_refused_by_the_transport(large: Any) -> None:
     async def play(attacker: Any) -> None:
         import grpc
 
@@ -114,37 +209,15 @@ def test_30_kb_of_metadata_are_refused_by_the_transport(large: Any) -> None:
     large.attack(play)
 
 
-NAMES = [
-    "",
-    "../x",
-    "..",
-    ".hidden",
-    "a/b",
-    "a\\b",
-    "a\nb",
-    "a\x00b",
-    "\x1b[31mred",
-    "s\u0456te-1",
-    "site-1 ",
-    "x" * 65,
-    "x" * 3_000_000,
-]
-
-
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:20]))
-def test_a_name_that_is_no_name_is_refused(large: Any, name: str) -> None:
-    assert large.refusal(lambda a: a.register(client_name=name)) == "NAME_INVALID"
-
-
-def test_a_name_of_10_mb_is_refused_before_it_is_sent(large: Any) -> None:
+def test_a05_a_name_of_10_mb_is_refused_before_it_is_sent(large: Any) -> None:
     assert large.refusal(lambda a: a.register(client_name="x" * 10_000_000)) == "OVERLOADED"
 
 
-def test_a_name_that_is_taken_stays_with_its_session(large: Any) -> None:
+def test_a05_a_name_that_is_taken_stays_with_its_session(large: Any) -> None:
     assert large.refusal(lambda a: a.register(session_key=bytes(32))) == "NAME_TAKEN"
 
 
-def test_a_digest_without_end_is_not_kept(large: Any) -> None:
+def test_c05_a_digest_without_end_is_not_kept(large: Any) -> None:
     """A client registers as often as it likes: what it says of itself must stay small."""
     journal = large.server.workspace / "run_1" / "events.jsonl"
     before = journal.stat().st_size
@@ -158,41 +231,6 @@ def test_a_digest_without_end_is_not_kept(large: Any) -> None:
     assert journal.stat().st_size - before < 100_000
 
 
-def test_2000_heartbeats_in_a_row_are_answered(large: Any) -> None:
-    async def play(attacker: Any) -> None:
-        async def beat() -> None:
-            for _ in range(200):
-                await attacker.heartbeat()
-
-        await asyncio.gather(*(beat() for _ in range(10)))
-        await served_quickly(attacker)
-
-    large.attack(play)
-
-
-def test_clients_beyond_the_maximum_are_refused(small: Any) -> None:
-    async def play(attacker: Any) -> None:
-        tokens, reasons = [], set()
-        for number in range(150):
-            try:
-                reply = await attacker.stub.register(
-                    RegisterRequest(
-                        client_name=f"flood-{number}", session_key=bytes(32), task_name="echo"
-                    ),
-                    timeout=10,
-                )
-                tokens.append(reply.token)
-            except RefusedError as error:
-                reasons.add(error.reason)
-        await served_quickly(attacker)
-        for token in tokens:
-            await attacker.stub.quit(QuitRequest(token=token), timeout=10)
-        assert reasons == {"TOO_MANY_CLIENTS"}
-        assert len(tokens) == 98  # of 100, two are the attackers
-
-    small.attack(play)
-
-
 @pytest.mark.parametrize(
     ("topic", "payload", "reason"),
     [
@@ -203,7 +241,7 @@ def test_clients_beyond_the_maximum_are_refused(small: Any) -> None:
     ],
     ids=["unknown", "path", "endless", "deep"],
 )
-def test_a_result_that_nobody_asked_for_is_refused(
+def test_c05_a_result_that_nobody_asked_for_is_refused(
     large: Any, topic: str, payload: bytes, reason: str
 ) -> None:
     async def play(attacker: Any) -> None:
@@ -228,7 +266,7 @@ def test_a_result_that_nobody_asked_for_is_refused(
     ],
     ids=lambda model_id: ascii(model_id[:20]),
 )
-def test_a_model_that_is_not_there_is_refused(large: Any, model_id: str) -> None:
+def test_b03_a_model_that_is_not_there_is_refused(large: Any, model_id: str) -> None:
     assert large.refusal(lambda a: a.download(model_id=model_id)) == "MODEL_UNKNOWN"
 
 
@@ -237,7 +275,7 @@ def test_a_model_that_is_not_there_is_refused(large: Any, model_id: str) -> None
     [{"offset": (1 << 64) - 1}, {"offset": 1 << 40}, {"after_round": -(1 << 31)}],
     ids=str,
 )
-def test_a_download_that_starts_nowhere_starts_at_the_beginning(
+def test_b10_a_download_that_starts_nowhere_starts_at_the_beginning(
     large: Any, changes: dict[str, Any]
 ) -> None:
     async def play(attacker: Any) -> tuple[bytes, bytes]:
@@ -249,7 +287,7 @@ def test_a_download_that_starts_nowhere_starts_at_the_beginning(
     assert data == model
 
 
-def test_a_failure_report_cannot_write_to_the_terminal(large: Any) -> None:
+def test_c05_a_failure_report_cannot_write_to_the_terminal(large: Any) -> None:
     async def play(attacker: Any) -> None:
         call = attacker.stub.submit_update()
         failure = TaskFailure(
@@ -269,7 +307,7 @@ def test_a_failure_report_cannot_write_to_the_terminal(large: Any) -> None:
     assert len(failed["message"]) <= 2000
 
 
-def test_goodbyes_cannot_write_to_the_terminal(large: Any) -> None:
+def test_c05_goodbyes_cannot_write_to_the_terminal(large: Any) -> None:
     async def play(attacker: Any) -> None:
         comment = "\x1b[2J\u009b31m" * 100_000
         await attacker.stub.quit(QuitRequest(token=attacker.token, comment=comment), timeout=10)
