@@ -9,6 +9,7 @@ secret (keys) stands outside that signature; each is checked in its own way.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -151,14 +152,15 @@ def read_kit_file(path: Path) -> bytes:
 
 
 def private_key_files(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder that hold a private key as PEM, whatever their names.
+    """Yield the files below a folder that hold a private key as PEM, whatever their names.
 
     Raises:
         StorageError: A file cannot be read.
     """
     with translated(folder):
-        paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    for path in paths:
+        # Of a kit that was copied by hand, a key may lie deeper; links are not followed.
+        paths = [Path(below, name) for below, _, names in os.walk(folder) for name in names]
+    for path in sorted(path for path in paths if path.is_file()):
         with translated(path), path.open("rb") as file:
             if b"PRIVATE KEY-----" in file.read(_LOOKED_AT):
                 yield path
