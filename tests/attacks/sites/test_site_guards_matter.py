@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each guard of a site is replaced in this process, and its attack then goes through.
+
+A suite whose attacks fail for another reason than the guard proves nothing. Nothing that
+ships can switch a guard off: the replacements are made here, by hand.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.cli.admitted import site_rules
+from mmar_runner.errors import NotAuthorizedError, PackageError
+from mmar_runner.hooks import components, load_plugins
+from mmar_runner.mmar import admission
+from mmar_runner.security import mmar_store, package_names
+from mmar_runner.security.identity import Role
+from mmar_runner.security.kit import load_kit
+from mmar_runner.security.mmar_store import MmarStore
+from mmar_runner.security.package import unpack
+from mmar_runner.security.signature_check import SignatureReport
+from mmar_runner.security.steps import accepts
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return load_plugins().registry
+
+
+@pytest.fixture
+def admit(hospital, catalog):
+    """Admit a delivered folder at site-1, and say whether it may run."""
+
+    def call(root: Path):
+        rules = site_rules(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
+        store = MmarStore(hospital.folder / "store")
+        terms = {"side": "client", "action": "run", "origin": "delivered", "now": NOW}
+        return admission.admit(root, catalog, rules, store, **terms).decision
+
+    return call
+
+
+def test_without_the_signature_check_an_altered_mmar_runs(hospital, admit, monkeypatch):
+    mmar = hospital.mmar()
+    assert admit(mmar).accepted
+    hospital.edit(mmar, "environment.json", NOISE=0.5)
+    assert [one.reason for one in admit(mmar).refusals] == ["MANIFEST_MISMATCH"]
+
+    honest = admission.check_signatures
+
+    def blind(listing, envelope, context):
+        owners = honest(listing, envelope, context).owners
+        return SignatureReport((accepts("signature.files", "whatever it is"),), owners)
+
+    monkeypatch.setattr(admission, "check_signatures", blind)
+    assert admit(mmar).accepted
+
+
+def test_without_the_judge_code_that_nobody_accepted_runs(hospital, admit, monkeypatch):
+    mmar = hospital.mmar(code="custom/nets.py")
+    assert [one.reason for one in admit(mmar).refusals] == ["BYOC_NOT_ALLOWED"]
+
+    honest = admission.judge
+    monkeypatch.setattr(admission, "judge", lambda r, p: replace(honest(r, p), steps=()))
+    assert admit(mmar).accepted
+
+
+def test_without_comparing_an_altered_entry_of_the_store_is_used(hospital, monkeypatch):
+    store = MmarStore(hospital.folder / "store")
+
+    def kept() -> Path:
+        copied = store.stage("echo", {"x": lambda: io.BytesIO(b"honest")})
+        return store.keep(copied, "0" * 64)
+
+    root = kept()
+    for attack in (True, False):
+        root.chmod(0o755)
+        (root / "x").chmod(0o644)
+        (root / "x").write_bytes(b"evil!!")
+        if attack:
+            assert (kept() / "x").read_bytes() == b"honest"
+    monkeypatch.setattr(mmar_store, "same_files", lambda one, other: True)
+    assert (kept() / "x").read_bytes() == b"evil!!"
+
+
+def test_without_the_rules_for_names_a_package_writes_elsewhere(tmp_path, monkeypatch):
+    archive = tmp_path / "evil.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("../../evil", b"evil")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    target = tmp_path / "a" / "b" / "out"
+    with pytest.raises(PackageError) as caught:
+        unpack(archive, target)
+    assert caught.value.reason == "UNSAFE_PATH"
+    assert not list(tmp_path.rglob("evil"))
+
+    monkeypatch.setattr(package_names.Names, "file", lambda self, name: None)
+    unpack(archive, target)
+    assert [path.read_bytes() for path in tmp_path.rglob("evil")] == [b"evil"]
+
+
+def test_without_the_check_of_spelling_a_path_reaches_anything(monkeypatch):
+    with pytest.raises(NotAuthorizedError) as caught:
+        components._check_spelling("filter", "os.system", ("torch.",))
+    assert caught.value.reason == "COMPONENT_NOT_ALLOWED"
+
+    monkeypatch.setattr(components, "spelling_allowed", lambda dotted, allowed: True)
+    components._check_spelling("filter", "os.system", ("torch.",))
+
+
+def test_without_the_check_of_identity_an_alias_reaches_anything(monkeypatch):
+    """An allowed module that imports something else does not make that allowed."""
+    with pytest.raises(NotAuthorizedError) as caught:
+        components._check_identity(json.JSONDecoder, "torch.nn.Alias", ("torch.",))
+    assert caught.value.reason == "COMPONENT_NOT_ALLOWED"
+
+    monkeypatch.setattr(components, "identity_allowed", lambda module, name, allowed: True)
+    components._check_identity(json.JSONDecoder, "torch.nn.Alias", ("torch.",))
