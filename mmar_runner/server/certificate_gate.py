@@ -32,6 +32,8 @@ ROLE_OF_METHOD: Final = {
     "GetPackage": Role.CLIENT,
     "Decline": Role.CLIENT,
 }
+#: Calls by which somebody comes in.
+_ENTRANCES: Final = frozenset({"Register", "GetPackage"})
 #: Calls a second that one certificate may make for long, and at once.
 CALLS_PER_SECOND: Final = 50.0
 CALLS_AT_ONCE: Final = 400.0
@@ -97,6 +99,9 @@ class CertificateGate(AuditedGate):
         if caller.certificate is None:
             raise CertificateError("no client certificate was shown", reason="CERT_MISSING")
         certificate = read_peer_certificate(caller.certificate)
+        if method in _ENTRANCES:
+            # Whoever comes in is held to the newest list, not to that of the last look.
+            self._revocations.refresh()
         peer = Peer(caller.address, certificate)
         self._check(certificate)
         self._check_role(method, certificate)

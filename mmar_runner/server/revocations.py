@@ -35,6 +35,7 @@ class Revocations:
         self._path = path
         self._memory = memory
         self._stamp = self._look()
+        self._warned = ""
 
     @property
     def current(self) -> RevocationList:
@@ -52,15 +53,22 @@ class Revocations:
             stamp = self._look()
             if stamp == self._stamp:
                 return False
-            self._stamp = stamp
             with translated(self._path):
                 data = self._path.read_bytes()
-            return self._memory.offer(data)
+            newer = self._memory.offer(data)
         except MmarRunnerError as error:
-            _log.warning("the list of revocations stays as it was: %s", error.message)
+            self._warn(error.message)
             return False
+        self._stamp, self._warned = stamp, ""
+        return newer
 
-    def _look(self) -> tuple[int, int, int]:
+    def _warn(self, message: str) -> None:
+        """Say once why the list in force stays."""
+        if message != self._warned:
+            self._warned = message
+            _log.warning("the list of revocations stays as it was: %s", message)
+
+    def _look(self) -> tuple[int, int, int, int]:
         with translated(self._path):
             found = self._path.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

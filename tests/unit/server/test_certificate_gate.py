@@ -127,6 +127,34 @@ def test_a_revoked_certificate_is_refused_as_soon_as_the_list_is_there(
     gate.admit("Heartbeat", Caller("ipv4:127.0.0.1:1", pem()))
 
 
+def test_whoever_comes_in_is_held_to_the_newest_list(gate: CertificateGate, tmp_path: Path) -> None:
+    certificate = pem()
+    serial = read_peer_certificate(certificate).serial
+    gate.admit("Register", Caller("ipv4:127.0.0.1:1", certificate))
+    (tmp_path / "revocations.json").write_bytes(signed_list(2, serial))
+    assert refusal(gate, certificate, "Register") == "CERT_REVOKED"
+
+
+def test_a_list_that_disappears_changes_nothing_and_is_told_once(
+    gate: CertificateGate,
+    revocations: Revocations,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    certificate = pem()
+    serial = read_peer_certificate(certificate).serial
+    path = tmp_path / "revocations.json"
+    path.write_bytes(signed_list(2, serial))
+    assert revocations.refresh()
+    path.unlink()
+    for _ in range(3):
+        assert not revocations.refresh()
+        assert refusal(gate, certificate) == "CERT_REVOKED"
+    assert caplog.text.count("stays as it was") == 1
+    path.write_bytes(signed_list(3, serial))
+    assert revocations.refresh()
+
+
 def test_an_older_list_takes_no_revocation_back(
     gate: CertificateGate, revocations: Revocations, tmp_path: Path
 ) -> None:
