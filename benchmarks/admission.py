@@ -15,7 +15,7 @@ from mmar_runner.cli.kits import open_kit
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.admission import admit
 from mmar_runner.security.identity import Role
-from mmar_runner.security.mmar_store import MmarStore
+from mmar_runner.security.packages.mmar_store import MmarStore
 
 
 def main(mmar: Path, kit: Path, store: Path) -> int:

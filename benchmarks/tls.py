@@ -95,8 +95,8 @@ def _make_certificates(folder: Path) -> None:
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - as above
 
     from mmar_runner.security.identity import Identity, Role  # noqa: PLC0415
-    from mmar_runner.security.issuing import Issuer, issue, make_root  # noqa: PLC0415
-    from mmar_runner.security.keys import new_tls_key, save_private_key  # noqa: PLC0415
+    from mmar_runner.security.pki.issuing import Issuer, issue, make_root  # noqa: PLC0415
+    from mmar_runner.security.pki.keys import new_tls_key, save_private_key  # noqa: PLC0415
 
     now, life, key = datetime.now(UTC), timedelta(days=1), new_tls_key()
     issuer = Issuer(key, make_root(key, "floor", now, life))

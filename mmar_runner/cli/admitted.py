@@ -12,12 +12,12 @@ import click
 from mmar_runner.cli.validated import require_valid
 from mmar_runner.errors import MmarError, MmarInvalidError, MmarUnreadableError, TrustError
 from mmar_runner.mmar.admission import SERVER_SITE, SiteRules, admit
-from mmar_runner.security.audit import AuditLog
-from mmar_runner.security.authorization_file import load_authorization
+from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.identity import Role
-from mmar_runner.security.mmar_store import MmarStore
-from mmar_runner.security.site_policy import SitePolicy, load_policy
-from mmar_runner.security.version_memory import VersionMemory
+from mmar_runner.security.packages.mmar_store import MmarStore
+from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
+from mmar_runner.security.signatures.version_memory import VersionMemory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.mmar.admission import Admission
     from mmar_runner.security.decision import Decision
-    from mmar_runner.security.kit import StartupKit
+    from mmar_runner.security.kits.kit import StartupKit
 
 
 def site_rules(kit: StartupKit) -> SiteRules:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.security.identity import Role
-    from mmar_runner.security.kit import StartupKit
+    from mmar_runner.security.kits.kit import StartupKit
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:8002"
 _ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - a server with certificates serves the network
@@ -27,7 +27,7 @@ def open_kit(folder: Path, role: Role) -> StartupKit:
         CertificateError: Its certificate does not hold.
     """
     # Deferred: whoever speaks plain text needs no cryptography.
-    from mmar_runner.security.kit import load_kit  # noqa: PLC0415
+    from mmar_runner.security.kits.kit import load_kit  # noqa: PLC0415
 
     return load_kit(folder, role, now=datetime.now(UTC))
 

@@ -14,15 +14,15 @@ from mmar_runner.cli.decision_view import decision_lines, steps_json
 from mmar_runner.cli.options import mmar_argument, required_kit_option
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.errors import UsageError
-from mmar_runner.security.authorization import ACTIONS
+from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.admission import SiteRules
     from mmar_runner.mmar.explanation import Question
     from mmar_runner.security.decision import Decision
-    from mmar_runner.security.judgement import Policies
-    from mmar_runner.security.kit import StartupKit
-    from mmar_runner.security.policy_edit import Verdict
+    from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.security.policy.edit import Verdict
+    from mmar_runner.security.policy.judgement import Policies
 
 _POLICY_FILE: Final = "site_policy.json"
 
@@ -106,8 +106,8 @@ def _question(
     from mmar_runner.mmar.admission import SERVER_SITE  # noqa: PLC0415
     from mmar_runner.mmar.explanation import Question  # noqa: PLC0415
     from mmar_runner.security.identity import Role  # noqa: PLC0415
-    from mmar_runner.security.judgement import Policies  # noqa: PLC0415
-    from mmar_runner.security.site_policy import load_policy  # noqa: PLC0415
+    from mmar_runner.security.policy.judgement import Policies  # noqa: PLC0415
+    from mmar_runner.security.policy.site_policy import load_policy  # noqa: PLC0415
 
     rules = site_rules(kit)
     is_admin = kit.identity.role is Role.ADMIN
@@ -132,7 +132,7 @@ def _question(
 
 def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
     from mmar_runner.mmar.admission import SERVER_SITE  # noqa: PLC0415 - as above
-    from mmar_runner.security.signature_check import SignatureContext  # noqa: PLC0415
+    from mmar_runner.security.signatures.check import SignatureContext  # noqa: PLC0415
 
     return SignatureContext(
         site=None if site == SERVER_SITE else site,
@@ -202,7 +202,7 @@ def block(digest: str, kit_folder: Path, as_json: bool) -> None:
 
 
 def _record(digest: str, kit_folder: Path, verdict: Verdict, *, as_json: bool) -> None:
-    from mmar_runner.security.policy_edit import record_digest  # noqa: PLC0415 - as above
+    from mmar_runner.security.policy.edit import record_digest  # noqa: PLC0415 - as above
 
     of_site = any((kit_folder / f"fed_{side}.json").exists() for side in ("server", "client"))
     if not of_site:

@@ -15,7 +15,7 @@ from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.tables import table
 
 if TYPE_CHECKING:
-    from mmar_runner.security.provision_work import Provisioned
+    from mmar_runner.security.provisioning.work import Provisioned
 
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 _DEFAULT_DAYS: Final = 365
@@ -85,7 +85,7 @@ def make(
     Calling it again adds who is new and changes nobody's key or certificate.
     """
     # Deferred, here and below: cryptography is for those who use it.
-    from mmar_runner.security.provision_calls import provision  # noqa: PLC0415
+    from mmar_runner.security.provisioning.calls import provision  # noqa: PLC0415
 
     done = provision(
         project_file, out, now=_now(), authorization=authorization, life=timedelta(days=days)
@@ -123,7 +123,7 @@ def request(project: str, role: str, name: str, out: Path, new_key: bool, as_jso
     laid over that folder.
     """
     from mmar_runner.security.identity import Identity, Role  # noqa: PLC0415
-    from mmar_runner.security.own_keys import make_own_keys  # noqa: PLC0415
+    from mmar_runner.security.provisioning.own_keys import make_own_keys  # noqa: PLC0415
 
     path = make_own_keys(Identity(project, Role(role), name), out, new_key=new_key)
     if as_json:
@@ -140,7 +140,7 @@ def request(project: str, role: str, name: str, out: Path, new_key: bool, as_jso
 @json_option
 def sign(project_file: Path, request_file: Path, out: Path, days: float, as_json: bool) -> None:
     """Certify the keys of a REQUEST; the kit holds no private key."""
-    from mmar_runner.security.provision_calls import sign_request  # noqa: PLC0415
+    from mmar_runner.security.provisioning.calls import sign_request  # noqa: PLC0415
 
     done = sign_request(project_file, request_file, out, now=_now(), life=timedelta(days=days))
     _report(done, as_json=as_json)
@@ -165,8 +165,8 @@ def renew(
 
     With --new-key, a NAME whose keys were stolen comes back with new ones.
     """
-    from mmar_runner.security.provision_calls import renew as renew_them  # noqa: PLC0415
-    from mmar_runner.security.provision_calls import renew_keys  # noqa: PLC0415
+    from mmar_runner.security.provisioning.calls import renew as renew_them  # noqa: PLC0415
+    from mmar_runner.security.provisioning.calls import renew_keys  # noqa: PLC0415
 
     call = renew_keys if new_key else renew_them
     done = call(project_file, out, names, now=_now(), life=timedelta(days=days))
@@ -193,8 +193,8 @@ def revoke(
     The new list goes into every kit under --out. A running server takes it from its kit,
     and hands it to the clients with their next heartbeat.
     """
-    from mmar_runner.security.provision_calls import ToRevoke  # noqa: PLC0415
-    from mmar_runner.security.provision_calls import revoke as revoke_them  # noqa: PLC0415
+    from mmar_runner.security.provisioning.calls import ToRevoke  # noqa: PLC0415
+    from mmar_runner.security.provisioning.calls import revoke as revoke_them  # noqa: PLC0415
 
     done = revoke_them(project_file, out, ToRevoke(names, key_ids, digests), now=_now())
     _report(done, as_json=as_json)

@@ -24,8 +24,8 @@ from mmar_runner.storage.atomic import write_bytes_atomic
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mmar_runner.security.kit import StartupKit
-    from mmar_runner.security.signing import Signed, Signer
+    from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.security.signatures.signing import Signed, Signer
 
 _MOST_DAYS: Final = 3650
 
@@ -68,7 +68,7 @@ def command(
     is given, the signature is added to theirs.
     """
     # Deferred: signing needs cryptography, which `--help` does without.
-    from mmar_runner.security.signing import Terms, sign_listing  # noqa: PLC0415
+    from mmar_runner.security.signatures.signing import Terms, sign_listing  # noqa: PLC0415
 
     kit = open_kit(kit_folder, Role.ADMIN)
     signer = _signer(kit)
@@ -85,9 +85,9 @@ def command(
 
 
 def _signer(kit: StartupKit) -> Signer:
-    from mmar_runner.security.keys import load_release_key  # noqa: PLC0415 - as above
-    from mmar_runner.security.kit_files import KIT_FILES  # noqa: PLC0415
-    from mmar_runner.security.signing import Signer  # noqa: PLC0415
+    from mmar_runner.security.kits.files import KIT_FILES  # noqa: PLC0415
+    from mmar_runner.security.pki.keys import load_release_key  # noqa: PLC0415 - as above
+    from mmar_runner.security.signatures.signing import Signer  # noqa: PLC0415
 
     file = kit.release_key_file or kit.folder / str(KIT_FILES[Role.ADMIN].release_key)
     return Signer(load_release_key(file), kit.trust_root, kit.revocation_memory().current)
@@ -99,7 +99,7 @@ def _require_sites(audience: Iterable[str], kit: StartupKit) -> None:
     Raises:
         UsageError: There is none of that name.
     """
-    from mmar_runner.security.authorization_file import load_authorization  # noqa: PLC0415
+    from mmar_runner.security.policy.authorization_file import load_authorization  # noqa: PLC0415
 
     sites = load_authorization(kit.authorization).sites
     for site in audience:

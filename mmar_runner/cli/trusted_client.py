@@ -14,7 +14,7 @@ from mmar_runner.client.package import Delivery, fetch_mmar
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import MmarUnreadableError, UsageError
-from mmar_runner.security.audit import AuditLog
+from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mmar_runner.cli.client_site import ClientSite
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.admission import Admission, SiteRules
-    from mmar_runner.security.kit import StartupKit
+    from mmar_runner.security.kits.kit import StartupKit
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
-    from mmar_runner.security.kit import StartupKit
+    from mmar_runner.security.kits.kit import StartupKit
 
 
 def open_trust(

@@ -111,7 +111,7 @@ async def _close_later(channel: grpc.aio.Channel) -> None:
 
 def _probed(host: str, port: int, tls: TlsFiles) -> Trouble | None:
     # Imported late: only a line with certificates needs it, and only in trouble.
-    from mmar_runner.security.tls_probe import check_own, probe  # noqa: PLC0415
+    from mmar_runner.security.pki.tls_probe import check_own, probe  # noqa: PLC0415
 
     now = datetime.now(UTC)
     try:

@@ -32,8 +32,8 @@ from mmar_runner.errors import (
 )
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.mmar.admission import admit
-from mmar_runner.security.mmar_store import MmarStore
-from mmar_runner.security.package import DEFAULT_LIMITS, unpack
+from mmar_runner.security.packages.mmar_store import MmarStore
+from mmar_runner.security.packages.packing import DEFAULT_LIMITS, unpack
 from mmar_runner.storage.atomic import translated
 from mmar_runner.wire.messages import DeclineRequest
 

@@ -15,9 +15,9 @@ from hashlib import file_digest
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import DigestError, ProtocolError
-from mmar_runner.security.package import DEFAULT_LIMITS
-from mmar_runner.security.package_names import checked_name
-from mmar_runner.security.package_sink import too_large
+from mmar_runner.security.packages.names import checked_name
+from mmar_runner.security.packages.packing import DEFAULT_LIMITS
+from mmar_runner.security.packages.sink import too_large
 from mmar_runner.storage.atomic import translated, write_all, write_json_atomic
 
 if TYPE_CHECKING:

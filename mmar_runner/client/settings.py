@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.mmar.spec import ClientSpec, MmarSpec
-    from mmar_runner.security.site_policy import SitePolicy
+    from mmar_runner.security.policy.site_policy import SitePolicy
     from mmar_runner.wire.credentials import TlsFiles
 
 _Number = TypeVar("_Number", int, float)

@@ -11,10 +11,10 @@ from mmar_runner.errors import SignatureError
 from mmar_runner.wire.credentials import TlsFiles
 
 if TYPE_CHECKING:
-    from mmar_runner.security.audit import AuditLog
-    from mmar_runner.security.audit_line import Decision
-    from mmar_runner.security.kit import StartupKit
-    from mmar_runner.security.revocation import RevocationMemory
+    from mmar_runner.security.audit.line import Decision
+    from mmar_runner.security.audit.log import AuditLog
+    from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.security.pki.revocation import RevocationMemory
 
 _log = logging.getLogger(__name__)
 

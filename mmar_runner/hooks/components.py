@@ -23,7 +23,7 @@ from mmar_runner.errors import (
 from mmar_runner.hooks.byoc import has_module, load_custom
 from mmar_runner.hooks.registrar import X_COMPONENT
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
-from mmar_runner.security.class_paths import identity_allowed, spelling_allowed
+from mmar_runner.security.policy.class_paths import identity_allowed, spelling_allowed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,9 +18,9 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files, read_signature
 from mmar_runner.mmar.validation import validate
-from mmar_runner.security.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.listing import SIGNATURE_FILE
-from mmar_runner.security.signature_check import SignatureContext, check_signatures
+from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
+from mmar_runner.security.signatures.check import SignatureContext, check_signatures
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.sources import Side
     from mmar_runner.mmar.validation import Validation
-    from mmar_runner.security.authorization_file import Authorization
     from mmar_runner.security.decision import Decision
-    from mmar_runner.security.judgement import Origin
-    from mmar_runner.security.mmar_store import MmarStore
-    from mmar_runner.security.revocation import RevocationList
-    from mmar_runner.security.signature_check import SignatureReport
-    from mmar_runner.security.site_policy import SitePolicy
-    from mmar_runner.security.trust_root import TrustRoot
-    from mmar_runner.security.version_memory import VersionMemory
+    from mmar_runner.security.packages.mmar_store import MmarStore
+    from mmar_runner.security.pki.revocation import RevocationList
+    from mmar_runner.security.pki.trust_root import TrustRoot
+    from mmar_runner.security.policy.authorization_file import Authorization
+    from mmar_runner.security.policy.judgement import Origin
+    from mmar_runner.security.policy.site_policy import SitePolicy
+    from mmar_runner.security.signatures.check import SignatureReport
+    from mmar_runner.security.signatures.version_memory import VersionMemory
 
 #: How the project's authorization calls the server's own site.
 SERVER_SITE = "server"

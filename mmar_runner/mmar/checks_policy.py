@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.security.site_rules import site_steps
+from mmar_runner.security.policy.site_rules import site_steps
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.look import Look
     from mmar_runner.security.decision import Step
-    from mmar_runner.security.mmar_facts import MmarFacts
-    from mmar_runner.security.site_policy import SitePolicy
+    from mmar_runner.security.policy.mmar_facts import MmarFacts
+    from mmar_runner.security.policy.site_policy import SitePolicy
 
 #: The code of a refusal, by its reason.
 _CODES: Final = {

@@ -10,8 +10,8 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import read_signature
 from mmar_runner.mmar.validation import validate
-from mmar_runner.security.judgement import MmarRequest, judge
-from mmar_runner.security.signature_check import check_signatures
+from mmar_runner.security.policy.judgement import MmarRequest, judge
+from mmar_runner.security.signatures.check import check_signatures
 from mmar_runner.security.steps import accepts
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.sources import Side
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
-    from mmar_runner.security.judgement import Policies
-    from mmar_runner.security.signature_check import SignatureContext, SignatureReport
+    from mmar_runner.security.policy.judgement import Policies
+    from mmar_runner.security.signatures.check import SignatureContext, SignatureReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.outside_arguments import outside_arguments
 from mmar_runner.mmar.sources import CLIENT, SERVER
 from mmar_runner.security.decision import Place
-from mmar_runner.security.mmar_facts import MmarFacts
+from mmar_runner.security.policy.mmar_facts import MmarFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import SignatureError
 from mmar_runner.mmar.byoc import kind_of
-from mmar_runner.security.envelope import MAX_ENVELOPE_BYTES
 from mmar_runner.security.listing import SIGNATURE_FILE, FileListing, ListedFile
+from mmar_runner.security.pki.envelope import MAX_ENVELOPE_BYTES
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.folder import MmarFolder

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.sources import ENVIRONMENT
 from mmar_runner.mmar.variables import VARIABLE
-from mmar_runner.security.path_arguments import leaves_folder
+from mmar_runner.security.policy.path_arguments import leaves_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -29,15 +29,15 @@ from mmar_runner.mmar.manifest import list_files
 from mmar_runner.mmar.report import Report
 from mmar_runner.mmar.spec import MmarSpec
 from mmar_runner.mmar.variables import ANY_CLIENT
-from mmar_runner.security.mmar_facts import MmarFacts
-from mmar_runner.security.site_policy import load_policy
+from mmar_runner.security.policy.mmar_facts import MmarFacts
+from mmar_runner.security.policy.site_policy import load_policy
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.sources import Side, Sources
     from mmar_runner.mmar.spec import Generation
     from mmar_runner.security.listing import FileListing
-    from mmar_runner.security.site_policy import SitePolicy
+    from mmar_runner.security.policy.site_policy import SitePolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import CertificateError, MmarRunnerError, RefusedError
-from mmar_runner.security.certificates import check_period, read_peer_certificate
 from mmar_runner.security.identity import Role
+from mmar_runner.security.pki.certificates import check_period, read_peer_certificate
 from mmar_runner.server.gate import AuditedGate
 from mmar_runner.wire.gate import Peer
 
 if TYPE_CHECKING:
-    from mmar_runner.security.audit import AuditLog
+    from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.identity import PeerCertificate
     from mmar_runner.server.revocations import Revocations
     from mmar_runner.wire.gate import Caller

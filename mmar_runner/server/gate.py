@@ -9,7 +9,7 @@ from mmar_runner.wire.gate import Gate, Peer
 
 if TYPE_CHECKING:
     from mmar_runner.errors import MmarRunnerError
-    from mmar_runner.security.audit import AuditLog
+    from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.wire.gate import Caller
 
 #: Refusals that are no attack and no policy's: a run that ends, a server that stops.

@@ -12,7 +12,7 @@ from mmar_runner.server.names import BelievedNames, CertifiedNames
 if TYPE_CHECKING:
     import grpc
 
-    from mmar_runner.security.audit import AuditLog
+    from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.server.names import NameRule
     from mmar_runner.server.revocations import Revocations
     from mmar_runner.server.settings import ServerSettings

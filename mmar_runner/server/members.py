@@ -192,9 +192,11 @@ class Members:
             self._sweep_timer.cancel()
 
     def _sweep(self) -> None:
-        for client in self._registry.expired(self._loop.time()):
-            self._leave(client.name, f"nothing was heard of it for {self.lease_seconds:g} s")
-        self.start_sweeping()
+        try:
+            for client in self._registry.expired(self._loop.time()):
+                self._leave(client.name, f"nothing was heard of it for {self.lease_seconds:g} s")
+        finally:
+            self.start_sweeping()
 
     def _note(
         self,
@@ -232,9 +234,10 @@ class Members:
 
     def _leave(self, name: str, reason: str) -> None:
         self._registry.remove(name)
-        self._audit.record("leave", who=name, decision="noted", client=name, message=reason)
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)
+        # Last: a log that cannot be written must not leave the round waiting for it.
+        self._audit.record("leave", who=name, decision="noted", client=name, message=reason)
 
     def _active(self) -> int:
         return len(self._registry.present())

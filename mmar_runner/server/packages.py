@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import CertificateError, ProtocolError
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.security.package import PackedFile, pack
+from mmar_runner.security.packages.packing import PackedFile, pack
 from mmar_runner.server.file_chunks import file_chunks
 from mmar_runner.server.names import require_site
 from mmar_runner.server.windows import SharedWindow
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.security.audit import AuditLog
+    from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.decision import Decision
     from mmar_runner.wire.codec import SentPackageItem
     from mmar_runner.wire.gate import Peer

@@ -12,7 +12,7 @@ from mmar_runner.storage.atomic import translated
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmar_runner.security.revocation import RevocationList, RevocationMemory
+    from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from mmar_runner import __version__
 from mmar_runner.errors import UsageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.security.audit import AuditLog
+from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
 from mmar_runner.server.guard import make_guard

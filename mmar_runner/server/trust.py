@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.security.decision import Decision
-    from mmar_runner.security.kit import StartupKit
+    from mmar_runner.security.kits.kit import StartupKit
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,15 @@ class Watch:
             self._timer.cancel()
 
     def _look(self) -> None:
-        if self._guard.revocations is not None and self._guard.revocations.refresh():
-            version = self._guard.revocations.current.version
-            self._guard.audit.record("revocations", who="", decision="noted", version=version)
-        gate = self._guard.gate
-        for peer, error in gate.expel(gate.verdict).items():
-            if error.reason == "CERT_REVOKED":
-                self._members.expel(peer.fingerprint, error.message)
-        self.begin()
+        try:
+            newer = self._guard.revocations is not None and self._guard.revocations.refresh()
+            # First of all they go; what cannot be written down must not keep them here.
+            gate = self._guard.gate
+            for peer, error in gate.expel(gate.verdict).items():
+                if error.reason == "CERT_REVOKED":
+                    self._members.expel(peer.fingerprint, error.message)
+            if newer and self._guard.revocations is not None:
+                version = self._guard.revocations.current.version
+                self._guard.audit.record("revocations", who="", decision="noted", version=version)
+        finally:
+            self.begin()

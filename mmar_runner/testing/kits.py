@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mmar_runner.security.enrolment import DEFAULT_LIFE
-from mmar_runner.security.provision_calls import provision
+from mmar_runner.security.provisioning.calls import provision
+from mmar_runner.security.provisioning.enrolment import DEFAULT_LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.security.audit import read_audit
+from mmar_runner.security.audit.log import read_audit
 from mmar_runner.testing.processes import RunningClient
 
 GROWTH_BYTES = 64 << 20

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mmar_runner.cli.main import main
-from mmar_runner.security.certificates import read_peer_certificate
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
-from mmar_runner.security.issuing import Issuer, make_root
-from mmar_runner.security.keys import load_tls_key, new_tls_key, save_private_key
-from mmar_runner.security.revocation import RevocationList, read_revocations, sign_revocations
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.issuing import Issuer, make_root
+from mmar_runner.security.pki.keys import load_tls_key, new_tls_key, save_private_key
+from mmar_runner.security.pki.revocation import RevocationList, read_revocations, sign_revocations
 from mmar_runner.testing.kits import make_kits
 from mmar_runner.wire.credentials import TlsFiles
 

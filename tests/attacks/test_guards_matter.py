@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import CertificateError, RefusedError
-from mmar_runner.security.audit import AuditLog
-from mmar_runner.security.certificates import read_peer_certificate
-from mmar_runner.security.revocation import RevocationList
+from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.revocation import RevocationList
 from mmar_runner.security.tokens import TokenClaims, TokenMint
 from mmar_runner.server.certificate_gate import CertificateGate
 from mmar_runner.server.names import BelievedNames, CertifiedNames
@@ -183,3 +183,37 @@ async def test_c02_the_bound_of_connections(bound: int | None, stay: int) -> Non
         writer.close()
     await server.stop(0)
     assert kept == stay
+
+
+async def test_a04_a_log_that_cannot_be_written_keeps_no_revoked_site_here() -> None:
+    """The watch goes on looking, whatever becomes of what it writes down."""
+    from types import SimpleNamespace
+
+    from mmar_runner.errors import AuditError
+    from mmar_runner.server.guard import Guard
+    from mmar_runner.server.watch import Watch
+
+    class Full:
+        def record(self, *_: Any, **__: Any) -> None:
+            raise AuditError("the disk is full", reason="AUDIT_WRITE")
+
+    looks: list[int] = []
+    revoked = RefusedError("it is revoked", reason="CERT_REVOKED")
+
+    def expel(_: Any) -> dict[Peer, RefusedError]:
+        looks.append(1)
+        return {Peer("ipv4:127.0.0.1:1"): revoked}
+
+    expelled: list[str] = []
+    revocations = SimpleNamespace(refresh=lambda: True, current=SimpleNamespace(version=2))
+    turnstile = SimpleNamespace(expel=expel, verdict=None)
+    guard = Guard(turnstile, BelievedNames(), Full(), None, revocations)
+    members = SimpleNamespace(expel=lambda fingerprint, why: expelled.append(why))
+    watch = Watch(guard, members, lease_seconds=3600)
+    watch.begin()
+    for _ in range(2):
+        with pytest.raises(AuditError):
+            watch._look()
+    assert len(looks) == len(expelled) == 2
+    assert watch._timer is not None
+    watch.close()

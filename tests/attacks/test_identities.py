@@ -19,8 +19,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mmar_runner.errors import RefusedError, UnreachableError
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import issue
-from mmar_runner.security.tls_probe import probe
+from mmar_runner.security.pki.issuing import issue
+from mmar_runner.security.pki.tls_probe import probe
 from mmar_runner.security.tokens import TokenMint
 from mmar_runner.wire.credentials import TlsFiles
 from mmar_runner.wire.messages import (
@@ -111,8 +111,8 @@ def expired(arena: Any, forge: Any) -> TlsFiles:
 def a_site_that_issues(arena: Any, forge: Any) -> TlsFiles:
     """A site's own key signs a certificate: no site is an authority."""
     site = arena.project.tls("evil-a")
-    from mmar_runner.security.issuing import Issuer
-    from mmar_runner.security.keys import load_tls_key
+    from mmar_runner.security.pki.issuing import Issuer
+    from mmar_runner.security.pki.keys import load_tls_key
 
     issuer = Issuer(load_tls_key(site.key), site.cert.read_bytes())
     return arena.project.forge(forge.uri("site-1"), issuer=issuer, chain=1)
@@ -393,7 +393,7 @@ def minted(arena: Any, attacker: Any, secret: bytes, **changes: Any) -> str:
     """A token as a server makes them, with a secret of one's choice."""
     from hashlib import sha256
 
-    from mmar_runner.security.certificates import read_peer_certificate
+    from mmar_runner.security.pki.certificates import read_peer_certificate
 
     facts = {
         "client": attacker.name,
@@ -654,7 +654,7 @@ def test_a04_a_list_that_takes_a_revocation_back_changes_nothing(arena: Any, for
 
 def test_a01_a_servers_certificate_must_be_a_servers(arena: Any, forge: Any) -> None:
     """A site poses as the server: whoever calls it sees that it is none."""
-    from mmar_runner.security.certificates import read_peer_certificate
+    from mmar_runner.security.pki.certificates import read_peer_certificate
 
     site = arena.project.tls("evil-a")
     certificate = x509.load_pem_x509_certificate(site.cert.read_bytes())
@@ -667,7 +667,7 @@ def test_a01_a_servers_certificate_must_be_a_servers(arena: Any, forge: Any) -> 
 
 def test_a05_the_authority_gives_no_host_names_to_sites(arena: Any) -> None:
     """Even if asked: names of hosts are the server's."""
-    from mmar_runner.security.keys import new_tls_key
+    from mmar_runner.security.pki.keys import new_tls_key
 
     now = datetime.now(UTC)
     who = Identity("demo", Role.CLIENT, "site-1")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.security.audit import read_audit
+from mmar_runner.security.audit.log import read_audit
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningClient, RunningServer
 

@@ -15,8 +15,8 @@ import pytest
 
 from mmar_runner.errors import KitError
 from mmar_runner.security.identity import Role
-from mmar_runner.security.kit import load_kit
-from mmar_runner.security.kit_files import KIT_FILES
+from mmar_runner.security.kits.files import KIT_FILES
+from mmar_runner.security.kits.kit import load_kit
 
 LEAD = "lead@example.org"
 PROJECT = f"""\

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmar_runner.cli.main import main
-from mmar_runner.security.envelope import key_id, read_envelope, sign
-from mmar_runner.security.keys import load_private_key
-from mmar_runner.security.kit_files import KIT_TYPE
-from mmar_runner.security.revocation import REVOCATIONS_TYPE, RevocationList, sign_revocations
-from mmar_runner.security.signed_manifest import MMAR_TYPE
+from mmar_runner.security.kits.files import KIT_TYPE
+from mmar_runner.security.pki.envelope import key_id, read_envelope, sign
+from mmar_runner.security.pki.keys import load_private_key
+from mmar_runner.security.pki.revocation import REVOCATIONS_TYPE, RevocationList, sign_revocations
+from mmar_runner.security.signatures.manifest import MMAR_TYPE
 from mmar_runner.testing.kits import make_kits
 
 ROOT = Path(__file__).resolve().parents[2]

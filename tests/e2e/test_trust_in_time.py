@@ -14,10 +14,10 @@ import pytest
 
 from mmar_runner.cli.main import main
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.security.certificates import read_peer_certificate
-from mmar_runner.security.issuing import Issuer, issue
-from mmar_runner.security.keys import load_tls_key
-from mmar_runner.security.revocation import RevocationList, read_revocations, sign_revocations
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.issuing import Issuer, issue
+from mmar_runner.security.pki.keys import load_tls_key
+from mmar_runner.security.pki.revocation import RevocationList, read_revocations, sign_revocations
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningClient, RunningServer
 

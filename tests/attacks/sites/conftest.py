@@ -23,11 +23,11 @@ import pytest
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.security.audit import read_audit
+from mmar_runner.security.audit.log import read_audit
 from mmar_runner.security.identity import Role
-from mmar_runner.security.keys import load_release_key
-from mmar_runner.security.kit import load_kit
-from mmar_runner.security.signing import Signer, Terms, sign_listing
+from mmar_runner.security.kits.kit import load_kit
+from mmar_runner.security.pki.keys import load_release_key
+from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningProgram
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.security.envelope import key_id, read_envelope, sign
-from mmar_runner.security.keys import load_private_key
-from mmar_runner.security.signed_manifest import MMAR_TYPE
+from mmar_runner.security.pki.envelope import key_id, read_envelope, sign
+from mmar_runner.security.pki.keys import load_private_key
+from mmar_runner.security.signatures.manifest import MMAR_TYPE
 
 LEAD, SECOND = "lead@uni.org", "second@clinic.org"
 CLIENT, SERVER = "config_fed_client.json", "config_fed_server.json"

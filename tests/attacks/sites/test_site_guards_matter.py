@@ -20,12 +20,13 @@ from mmar_runner.cli.admitted import site_rules
 from mmar_runner.errors import NotAuthorizedError, PackageError
 from mmar_runner.hooks import components, load_plugins
 from mmar_runner.mmar import admission
-from mmar_runner.security import mmar_store, package_names
 from mmar_runner.security.identity import Role
-from mmar_runner.security.kit import load_kit
-from mmar_runner.security.mmar_store import MmarStore
-from mmar_runner.security.package import unpack
-from mmar_runner.security.signature_check import SignatureReport
+from mmar_runner.security.kits.kit import load_kit
+from mmar_runner.security.packages import mmar_store
+from mmar_runner.security.packages import names as package_names
+from mmar_runner.security.packages.mmar_store import MmarStore
+from mmar_runner.security.packages.packing import unpack
+from mmar_runner.security.signatures.check import SignatureReport
 from mmar_runner.security.steps import accepts
 
 NOW = datetime.now(UTC)

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from mmar_runner.cli import main as program
-from mmar_runner.security.audit import AuditLog
+from mmar_runner.security.audit.log import AuditLog
 
 
 @pytest.fixture

@@ -31,13 +31,13 @@ from mmar_runner.interfaces.observer import Topic
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.security.audit import AuditLog, read_audit
+from mmar_runner.security.audit.log import AuditLog, read_audit
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Role
-from mmar_runner.security.keys import load_release_key
-from mmar_runner.security.kit import StartupKit, load_kit
-from mmar_runner.security.package import PackedFile, pack
-from mmar_runner.security.signing import Signer, Terms, sign_listing
+from mmar_runner.security.kits.kit import StartupKit, load_kit
+from mmar_runner.security.packages.packing import PackedFile, pack
+from mmar_runner.security.pki.keys import load_release_key
+from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 from mmar_runner.security.steps import refuses
 from mmar_runner.server import packages
 from mmar_runner.server.certificate_gate import CertificateGate

@@ -19,7 +19,7 @@ from mmar_runner.errors import ComponentNotFoundError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult
 from mmar_runner.mmar.spec import ComponentSpec
-from mmar_runner.security.site_policy import SitePolicy
+from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.wire.server import bind, build_server
 
 _PLUGIN = """

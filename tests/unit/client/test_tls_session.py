@@ -13,10 +13,10 @@ import pytest
 
 from mmar_runner.client.session import run_session
 from mmar_runner.errors import CertificateError, RefusedError
-from mmar_runner.security.certificates import read_peer_certificate
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import Issuer, issue, make_root
-from mmar_runner.security.keys import new_tls_key, save_private_key
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.issuing import Issuer, issue, make_root
+from mmar_runner.security.pki.keys import new_tls_key, save_private_key
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.gate import OpenGate, Peer
 from mmar_runner.wire.messages import HeartbeatReply

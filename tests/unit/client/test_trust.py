@@ -13,11 +13,11 @@ import pytest
 from mmar_runner.client.session import run_session
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import CertificateError, RefusedError, SignatureError
-from mmar_runner.security.audit import AuditLog, read_audit
+from mmar_runner.security.audit.log import AuditLog, read_audit
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import make_root
-from mmar_runner.security.keys import new_tls_key
-from mmar_runner.security.revocation import RevocationList, RevocationMemory, sign_revocations
+from mmar_runner.security.pki.issuing import make_root
+from mmar_runner.security.pki.keys import new_tls_key
+from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory, sign_revocations
 from mmar_runner.wire.messages import HeartbeatReply
 
 NOW = datetime.now(UTC)

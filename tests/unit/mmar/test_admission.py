@@ -18,11 +18,11 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.security.identity import Role
-from mmar_runner.security.keys import load_release_key
-from mmar_runner.security.kit import load_kit
-from mmar_runner.security.mmar_store import MmarStore
-from mmar_runner.security.signing import Signer, Terms, sign_listing
-from mmar_runner.security.version_memory import VersionMemory
+from mmar_runner.security.kits.kit import load_kit
+from mmar_runner.security.packages.mmar_store import MmarStore
+from mmar_runner.security.pki.keys import load_release_key
+from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
+from mmar_runner.security.signatures.version_memory import VersionMemory
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits, make_kits
 

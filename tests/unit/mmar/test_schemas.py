@@ -13,7 +13,7 @@ from mmar_runner.documents.schema_store import load_schema, schema_names
 from mmar_runner.errors import UsageError
 from mmar_runner.mmar.build import DEFAULTS
 from mmar_runner.mmar.spec import ClientSpec, ServerSpec
-from mmar_runner.security.site_policy import SitePolicy
+from mmar_runner.security.policy.site_policy import SitePolicy
 
 #: Names of a specification that are other words for a key of the file.
 RENAMED = {"task_name": "name", "checkpoint": "ckpt_preload_path"}

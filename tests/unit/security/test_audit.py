@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmar_runner.errors import AuditError
-from mmar_runner.security import audit as audit_module
-from mmar_runner.security import audit_file
-from mmar_runner.security.audit import AuditLog, read_audit, verify_audit
-from mmar_runner.security.audit_line import NO_LINE, Entry, Link, check_line, clean_data, link
+from mmar_runner.security.audit import file as audit_file
+from mmar_runner.security.audit import log as audit_module
+from mmar_runner.security.audit.line import NO_LINE, Entry, Link, check_line, clean_data, link
+from mmar_runner.security.audit.log import AuditLog, read_audit, verify_audit
 
 
 class Clock:
@@ -299,7 +299,7 @@ def test_a_window_ends_by_itself(path, clock):
 
 
 def test_a_window_ends_though_nobody_calls_any_more(path, monkeypatch):
-    monkeypatch.setattr("mmar_runner.security.audit_repeats.WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr("mmar_runner.security.audit.repeats.WINDOW_SECONDS", 0.2)
     with AuditLog(path) as log:
         refused(log)
         refused(log)
@@ -315,7 +315,7 @@ def test_accepted_events_are_never_counted_together(path, clock):
 
 
 def test_many_kinds_of_refusals_are_bounded_and_none_is_lost(path, clock, monkeypatch):
-    monkeypatch.setattr("mmar_runner.security.audit_repeats.MAX_KINDS", 10)
+    monkeypatch.setattr("mmar_runner.security.audit.repeats.MAX_KINDS", 10)
     with AuditLog(path, clock=clock) as log:
         for number in range(50):
             refused(log, who=f"client {number}")
@@ -416,7 +416,7 @@ def test_a_log_can_be_verified_while_it_is_written(path):
 def test_what_was_flushed_survives_kill_nine(path):
     program = (
         "import sys; from pathlib import Path\n"
-        "from mmar_runner.security.audit import AuditLog\n"
+        "from mmar_runner.security.audit.log import AuditLog\n"
         "log = AuditLog(Path(sys.argv[1]))\n"
         "for n in range(20): log.record('Register', who=f'client {n}')\n"
         "log.flush(); print('flushed', flush=True); sys.stdin.read()\n"
@@ -435,7 +435,7 @@ def test_what_was_flushed_survives_kill_nine(path):
 def test_a_process_that_forgets_to_close_loses_nothing(path):
     program = (
         "import sys; from pathlib import Path\n"
-        "from mmar_runner.security.audit import AuditLog\n"
+        "from mmar_runner.security.audit.log import AuditLog\n"
         "AuditLog(Path(sys.argv[1])).record('Register', who='client 1')\n"
     )
     subprocess.run([sys.executable, "-c", program, str(path)], check=True)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmar_runner.security.authorization import ACTIONS, CONTENTS, authorize
-from mmar_runner.security.authorization_file import (
+from mmar_runner.security.policy.authorization import ACTIONS, CONTENTS, authorize
+from mmar_runner.security.policy.authorization_file import (
     RIGHTS,
     RULES,
     Authorization,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import UsageError
-from mmar_runner.security.authorization_file import RIGHTS, RULES, load_authorization
+from mmar_runner.security.policy.authorization_file import RIGHTS, RULES, load_authorization
 
 OWN = Path(__file__).parents[2] / "assets" / "policies" / "authorization.json"
 

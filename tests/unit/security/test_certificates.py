@@ -12,17 +12,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mmar_runner.errors import CertificateError
-from mmar_runner.security.certificates import (
+from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.pki.certificates import (
     certificate_key,
     check_issuer,
     check_period,
     load_certificate,
     read_peer_certificate,
 )
-from mmar_runner.security.envelope import key_id
-from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import CLOCK_MARGIN, Issuer, issue, make_root, subject
-from mmar_runner.security.keys import new_tls_key
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.issuing import CLOCK_MARGIN, Issuer, issue, make_root, subject
+from mmar_runner.security.pki.keys import new_tls_key
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

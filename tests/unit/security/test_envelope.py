@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmar_runner.errors import SignatureError
-from mmar_runner.security import envelope as dsse
+from mmar_runner.security.pki import envelope as dsse
 
 TYPE = "application/vnd.mmar-runner.test+json"
 OTHER = "application/vnd.mmar-runner.other+json"

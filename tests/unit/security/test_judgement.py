@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmar_runner.errors import NotAuthorizedError, SignatureError
-from mmar_runner.security.authorization import ACTIONS
-from mmar_runner.security.authorization_file import load_authorization
 from mmar_runner.security.decision import Place
-from mmar_runner.security.judgement import MmarRequest, Policies, judge
-from mmar_runner.security.mmar_facts import MmarFacts
-from mmar_runner.security.site_policy import SitePolicy
+from mmar_runner.security.policy.authorization import ACTIONS
+from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
+from mmar_runner.security.policy.mmar_facts import MmarFacts
+from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.steps import accepts, refuses
 
 PROJECT = load_authorization(Path(__file__).parents[2] / "assets/policies/authorization.json")

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mmar_runner.errors import KitError
-from mmar_runner.security.envelope import key_id
-from mmar_runner.security.keys import (
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.keys import (
     load_private_key,
     load_release_key,
     load_tls_key,

@@ -12,10 +12,10 @@ import pytest
 
 from mmar_runner.errors import CertificateError, KitError, SignatureError
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.keys import new_release_key, new_tls_key, save_private_key
-from mmar_runner.security.kit import load_kit
-from mmar_runner.security.kit_files import KIT_FILES
-from mmar_runner.security.provision_calls import ToRevoke, renew, revoke
+from mmar_runner.security.kits.files import KIT_FILES
+from mmar_runner.security.kits.kit import load_kit
+from mmar_runner.security.pki.keys import new_release_key, new_tls_key, save_private_key
+from mmar_runner.security.provisioning.calls import ToRevoke, renew, revoke
 from mmar_runner.testing.kits import Kits, make_kits
 
 LEAD = "lead@example.org"

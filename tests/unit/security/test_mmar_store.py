@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import StorageError
-from mmar_runner.security.mmar_store import MmarStore
+from mmar_runner.security.packages.mmar_store import MmarStore
 
 FILES = {"config/a.json": b"{}", "models/w.bin": bytes(range(256)) * 4096, ".hidden": b"h"}
 DIGEST = "d" * 64
@@ -126,7 +126,7 @@ COPY = """
 import sys
 from functools import partial
 from pathlib import Path
-from mmar_runner.security.mmar_store import MmarStore
+from mmar_runner.security.packages.mmar_store import MmarStore
 source, store = Path(sys.argv[1]), MmarStore(Path(sys.argv[2]))
 names = [p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file()]
 copy = store.stage("job", {name: partial((source / name).open, "rb") for name in names})

@@ -18,8 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mmar_runner.errors import PackageError, StorageError
-from mmar_runner.security import package_names, package_sink, package_zip
-from mmar_runner.security.package import PackageLimits, pack, unpack
+from mmar_runner.security.packages import names as package_names
+from mmar_runner.security.packages import sink as package_sink
+from mmar_runner.security.packages import zip as package_zip
+from mmar_runner.security.packages.packing import PackageLimits, pack, unpack
 
 Entry = tuple[str, bytes]
 SMALL = PackageLimits(total_bytes=1 << 20, file_bytes=1 << 19, entries=100, depth=5)

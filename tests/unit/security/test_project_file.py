@@ -10,8 +10,8 @@ import pytest
 
 from mmar_runner.errors import UsageError
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.project_checks import is_host
-from mmar_runner.security.project_file import load_project
+from mmar_runner.security.provisioning.project_checks import is_host
+from mmar_runner.security.provisioning.project_file import load_project
 
 GOOD = """\
 name: lungs

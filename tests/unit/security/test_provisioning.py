@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import CertificateError, KitError, UsageError
-from mmar_runner.security import authority as authority_module
-from mmar_runner.security.authorization_file import load_authorization
-from mmar_runner.security.certificates import read_peer_certificate
-from mmar_runner.security.envelope import key_id
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.keys import load_private_key
-from mmar_runner.security.kit import load_kit
-from mmar_runner.security.own_keys import make_own_keys
-from mmar_runner.security.provision_calls import (
+from mmar_runner.security.kits.kit import load_kit
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.keys import load_private_key
+from mmar_runner.security.pki.revocation import read_revocations
+from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.site_policy import load_policy
+from mmar_runner.security.provisioning import authority as authority_module
+from mmar_runner.security.provisioning.calls import (
     ToRevoke,
     provision,
     renew,
     revoke,
     sign_request,
 )
-from mmar_runner.security.revocation import read_revocations
-from mmar_runner.security.site_policy import load_policy
+from mmar_runner.security.provisioning.own_keys import make_own_keys
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LEAD, OWN = "lead@example.org", "own@example.org"

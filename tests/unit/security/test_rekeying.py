@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import CertificateError, KitError, UsageError
-from mmar_runner.security.envelope import key_id
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.keys import load_private_key
-from mmar_runner.security.kit import load_kit
-from mmar_runner.security.own_keys import make_own_keys
-from mmar_runner.security.provision_calls import (
+from mmar_runner.security.kits.kit import load_kit
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.keys import load_private_key
+from mmar_runner.security.pki.revocation import read_revocations
+from mmar_runner.security.provisioning.calls import (
     ToRevoke,
     provision,
     renew_keys,
     revoke,
     sign_request,
 )
-from mmar_runner.security.revocation import read_revocations
+from mmar_runner.security.provisioning.own_keys import make_own_keys
 from mmar_runner.testing.kits import Kits, make_kits
 
 LEAD = "lead@example.org"

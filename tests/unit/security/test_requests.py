@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mmar_runner.errors import CertificateError
-from mmar_runner.security.envelope import key_id
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import subject
-from mmar_runner.security.keys import new_release_key, new_tls_key
-from mmar_runner.security.requests import make_request, read_request
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.issuing import subject
+from mmar_runner.security.pki.keys import new_release_key, new_tls_key
+from mmar_runner.security.pki.requests import make_request, read_request
 
 SITE = Identity("lungs", Role.CLIENT, "site-1")
 LEAD = Identity("lungs", Role.ADMIN, "lead@example.org")

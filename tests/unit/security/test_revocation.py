@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mmar_runner.errors import SignatureError
-from mmar_runner.security.envelope import sign
-from mmar_runner.security.issuing import make_root
-from mmar_runner.security.keys import new_tls_key
-from mmar_runner.security.revocation import (
+from mmar_runner.security.pki.envelope import sign
+from mmar_runner.security.pki.issuing import make_root
+from mmar_runner.security.pki.keys import new_tls_key
+from mmar_runner.security.pki.revocation import (
     MAX_LIST_BYTES,
     REVOCATIONS_TYPE,
     RevocationList,

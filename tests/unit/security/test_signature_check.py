@@ -11,16 +11,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mmar_runner.security import signature_check, signature_rules
 from mmar_runner.security.decision import Place
-from mmar_runner.security.envelope import Envelope, Signature, key_id, sign
 from mmar_runner.security.listing import FileKind, FileListing, ListedFile
-from mmar_runner.security.revocation import RevocationList
-from mmar_runner.security.signature_check import SignatureContext, check_signatures
-from mmar_runner.security.signed_manifest import MMAR_TYPE, dump_manifest, make_manifest
-from mmar_runner.security.site_policy import SitePolicy
+from mmar_runner.security.pki.envelope import Envelope, Signature, key_id, sign
+from mmar_runner.security.pki.revocation import RevocationList
+from mmar_runner.security.pki.trust_root import ReleaseKey, TrustRoot
+from mmar_runner.security.policy.site_policy import SitePolicy
+from mmar_runner.security.signatures import check as signature_check
+from mmar_runner.security.signatures import rules as signature_rules
+from mmar_runner.security.signatures.check import SignatureContext, check_signatures
+from mmar_runner.security.signatures.manifest import MMAR_TYPE, dump_manifest, make_manifest
 from mmar_runner.security.steps import accepts
-from mmar_runner.security.trust_root import ReleaseKey, TrustRoot
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mmar_runner.security.listing import FileKind, FileListing, ListedFile
-from mmar_runner.security.signed_manifest import (
+from mmar_runner.security.signatures.manifest import (
     differences,
     dump_manifest,
     make_manifest,

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mmar_runner.errors import SignatureError
-from mmar_runner.security.envelope import MAX_ENVELOPE_BYTES, Signature, key_id
 from mmar_runner.security.listing import FileKind, FileListing, ListedFile
-from mmar_runner.security.revocation import RevocationList
-from mmar_runner.security.signing import Signer, Terms, sign_listing
-from mmar_runner.security.trust_root import ReleaseKey, TrustRoot
+from mmar_runner.security.pki.envelope import MAX_ENVELOPE_BYTES, Signature, key_id
+from mmar_runner.security.pki.revocation import RevocationList
+from mmar_runner.security.pki.trust_root import ReleaseKey, TrustRoot
+from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.errors import UsageError
-from mmar_runner.security.class_paths import identity_allowed, spelling_allowed
-from mmar_runner.security.path_arguments import allowed_argument, leaves_folder
-from mmar_runner.security.policy_edit import record_digest
-from mmar_runner.security.site_policy import SitePolicy, load_policy
+from mmar_runner.security.policy.class_paths import identity_allowed, spelling_allowed
+from mmar_runner.security.policy.edit import record_digest
+from mmar_runner.security.policy.path_arguments import allowed_argument, leaves_folder
+from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
 
 ONE, TWO = "1" * 64, "2" * 64
 

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mmar_runner.security.certificates import certificate_fingerprint
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import Issuer, issue, make_root
-from mmar_runner.security.keys import new_tls_key, save_private_key
-from mmar_runner.security.tls_probe import probe
+from mmar_runner.security.pki.certificates import certificate_fingerprint
+from mmar_runner.security.pki.issuing import Issuer, issue, make_root
+from mmar_runner.security.pki.keys import new_tls_key, save_private_key
+from mmar_runner.security.pki.tls_probe import probe
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

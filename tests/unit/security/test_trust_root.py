@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mmar_runner.errors import KitError
-from mmar_runner.security.envelope import key_id
-from mmar_runner.security.trust_root import ReleaseKey, TrustRoot, dump, load
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.trust_root import ReleaseKey, TrustRoot, dump, load
 
 
 def release_key(owner, org="Org", key=None):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import KitError
-from mmar_runner.security.version_memory import VersionMemory
+from mmar_runner.security.signatures.version_memory import VersionMemory
 
 
 def test_the_highest_version_is_kept_for_every_project_and_name(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import MmarRunnerError
-from mmar_runner.security.audit import AuditLog, read_audit
-from mmar_runner.security.certificates import read_peer_certificate
+from mmar_runner.security.audit.log import AuditLog, read_audit
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import Issuer, issue, make_root
-from mmar_runner.security.keys import new_tls_key
-from mmar_runner.security.revocation import RevocationList, RevocationMemory, sign_revocations
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.issuing import Issuer, issue, make_root
+from mmar_runner.security.pki.keys import new_tls_key
+from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory, sign_revocations
 from mmar_runner.server import certificate_gate
 from mmar_runner.server.certificate_gate import ROLE_OF_METHOD, CertificateGate
 from mmar_runner.server.revocations import Revocations

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.security.audit import read_audit, verify_audit
+from mmar_runner.security.audit.log import read_audit, verify_audit
 from mmar_runner.testing.federation import Federation
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"

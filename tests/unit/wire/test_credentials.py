@@ -16,8 +16,8 @@ import pytest
 
 from mmar_runner.errors import CertificateError
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import Issuer, issue, make_root
-from mmar_runner.security.keys import new_tls_key, save_private_key
+from mmar_runner.security.pki.issuing import Issuer, issue, make_root
+from mmar_runner.security.pki.keys import new_tls_key, save_private_key
 from mmar_runner.wire.credentials import (
     TlsFiles,
     channel_credentials,

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import CertificateError, MmarRunnerError, RefusedError, UnreachableError
-from mmar_runner.security.certificates import read_peer_certificate
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.issuing import Issuer, issue, make_root
-from mmar_runner.security.keys import new_tls_key, save_private_key
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.issuing import Issuer, issue, make_root
+from mmar_runner.security.pki.keys import new_tls_key, save_private_key
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import TlsFiles, channel_credentials, server_credentials
 from mmar_runner.wire.gate import Caller, Gate, Peer

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from mmar_runner.security.package import pack
+from mmar_runner.security.packages.packing import pack
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.messages import (
     DeclineReply,

@@ -11,10 +11,10 @@ from hashlib import sha256
 
 import pytest
 
-from mmar_runner.security.envelope import read_envelope, sign
-from mmar_runner.security.keys import load_private_key
-from mmar_runner.security.revocation import read_revocations, sign_revocations
-from mmar_runner.security.signed_manifest import MMAR_TYPE
+from mmar_runner.security.pki.envelope import read_envelope, sign
+from mmar_runner.security.pki.keys import load_private_key
+from mmar_runner.security.pki.revocation import read_revocations, sign_revocations
+from mmar_runner.security.signatures.manifest import MMAR_TYPE
 
 LEAD = "lead@uni.org"
 

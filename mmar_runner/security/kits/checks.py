@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is checked of a start-up kit's folder: that all is there, and which keys are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from mmar_runner.errors import KitError
+from mmar_runner.security.identity import Role
+from mmar_runner.security.kits.files import KIT_FILES, private_key_files, read_kit_file
+from mmar_runner.security.pki.certificates import certificate_key
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.keys import load_private_key, load_release_key, load_tls_key
+
+_AGAIN: Final = "take the kit again as `mmar-runner provision` made it"
+
+
+def check_complete(folder: Path, role: Role) -> None:
+    """Refuse a folder that lacks a file of a kit.
+
+    Raises:
+        KitError: KIT_INCOMPLETE, or KIT_ROLE if it is somebody else's kit.
+    """
+    if not folder.is_dir():
+        raise KitError(f"{folder} is no start-up kit: no such folder", reason="KIT_INCOMPLETE")
+    missing = [name for name in KIT_FILES[role].required if not (folder / name).is_file()]
+    if not missing:
+        return
+    for other in Role:
+        if other is not role and all((folder / n).is_file() for n in KIT_FILES[other].required):
+            raise KitError(
+                f"{folder} is the start-up kit of a {other}, not of a {role}", reason="KIT_ROLE"
+            )
+    raise KitError(
+        f"the start-up kit {folder} lacks {', '.join(missing)}",
+        hint=_AGAIN,
+        reason="KIT_INCOMPLETE",
+    )
+
+
+def check_keys(folder: Path, role: Role, root_pem: bytes) -> None:
+    """Refuse keys that are not this participant's own.
+
+    Args:
+        folder: The kit.
+        role: Whose it is.
+        root_pem: The authority's certificate.
+
+    Raises:
+        KitError: KEY_READABLE, KEY_FORMAT, KIT_AUTHORITY_KEY or KIT_KEY_MISMATCH.
+        StorageError: A key cannot be read.
+    """
+    files = KIT_FILES[role]
+    own = key_id(load_tls_key(folder / files.key).public_key())
+    if files.release_key:
+        load_release_key(folder / files.release_key)
+    authority = key_id(certificate_key(root_pem))
+    for path in private_key_files(folder):
+        if _id_of(path) == authority:
+            raise KitError(
+                f"{path} is the private key of the project's authority",
+                hint="remove it at once: only the authority's own machine may have it",
+                reason="KIT_AUTHORITY_KEY",
+            )
+    if own != key_id(certificate_key(read_kit_file(folder / files.certificate))):
+        raise KitError(
+            f"{folder / files.key} is not the key of the certificate {files.certificate}",
+            hint=_AGAIN,
+            reason="KIT_KEY_MISMATCH",
+        )
+
+
+def _id_of(path: Path) -> str | None:
+    """Return a private key's id; None if it is of a kind that no authority of ours has."""
+    try:
+        return key_id(load_private_key(path).public_key())
+    except KitError as error:
+        if error.reason == "KEY_FORMAT":
+            return None
+        raise

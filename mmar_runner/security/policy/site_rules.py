@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a site's own policy says of an MMAR, rule by rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.documents.words import did_you_mean
+from mmar_runner.security.decision import Place
+from mmar_runner.security.policy.path_arguments import allowed_argument
+from mmar_runner.security.steps import accepts, refuses
+
+if TYPE_CHECKING:
+    from mmar_runner.security.decision import Step
+    from mmar_runner.security.policy.mmar_facts import MmarFacts
+    from mmar_runner.security.policy.site_policy import SitePolicy
+
+#: The rules, in the order in which they are asked.
+BLOCKED: Final = "site_policy.blocked_digests"
+BYOC: Final = "site_policy.byoc"
+DATALIST: Final = "site_policy.allow_custom_datalist"
+PATHS: Final = "site_policy.allowed_path_prefixes"
+ARGUMENTS: Final = "site_policy.data_folders"
+FILTERS: Final = "site_policy.mandatory_filters"
+
+#: How much of an MMAR's text a sentence repeats.
+_SHOWN: Final = 120
+
+
+def site_steps(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
+    """Return the answer of every rule of a site to what an MMAR is."""
+    return [
+        _blocked(facts, policy),
+        _code(facts, policy),
+        *_datalists(facts, policy),
+        *_class_paths(facts, policy),
+        *_arguments(facts, policy),
+        *_filters(policy),
+    ]
+
+
+def _blocked(facts: MmarFacts, policy: SitePolicy) -> Step:
+    place = policy.place("blocked_digests")
+    if facts.digest not in policy.blocked_digests:
+        return accepts(BLOCKED, "The site does not block the digest.", policy=place)
+    place = policy.place("blocked_digests", policy.blocked_digests.index(facts.digest))
+    message = f"The site blocks the digest {facts.digest}."
+    hint = "The site would have to remove it from blocked_digests."
+    return refuses(BLOCKED, "DIGEST_BLOCKED", message, policy=place, hint=hint)
+
+
+def _code(facts: MmarFacts, policy: SitePolicy) -> Step:
+    place = policy.place("byoc")
+    if not facts.byoc:
+        return accepts(BYOC, "The MMAR brings no code.", policy=place)
+    subject = Place(facts.code[0])
+    if policy.byoc == "allow":
+        message = f"The site allows code in MMARs ({len(facts.code)} files here)."
+        return accepts(BYOC, message, policy=place, subject=subject)
+    if policy.byoc == "refuse":
+        message = "The policy allows no code in an MMAR."
+        hint = 'Have it installed as a plugin, or the site says "byoc": "digest" and accepts it.'
+        return refuses(BYOC, "BYOC_NOT_ALLOWED", message, policy=place, subject=subject, hint=hint)
+    if facts.digest in policy.accepted_digests:
+        place = policy.place("accepted_digests", policy.accepted_digests.index(facts.digest))
+        message = "The site has reviewed this code and accepted its digest."
+        return accepts(BYOC, message, policy=place, subject=subject)
+    message = f"The policy does not accept the digest {facts.digest}."
+    hint = "A site that has reviewed the code runs `mmar-runner policy accept DIGEST --kit KIT`."
+    place = policy.place("accepted_digests")
+    return refuses(BYOC, "DIGEST_NOT_ACCEPTED", message, policy=place, subject=subject, hint=hint)
+
+
+def _datalists(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
+    place = policy.place("allow_custom_datalist")
+    if not facts.datalists:
+        return [accepts(DATALIST, "The MMAR brings no data list.", policy=place)]
+    if policy.allow_custom_datalist:
+        message = "The site allows a data list in an MMAR."
+        return [accepts(DATALIST, message, policy=place, subject=facts.datalists[0])]
+    hint = "Refer to the site's own list by a variable."
+    message = "The policy allows no data list in an MMAR."
+    return [
+        refuses(DATALIST, "DATALIST_NOT_ALLOWED", message, policy=place, subject=where, hint=hint)
+        for where in facts.datalists
+    ]
+
+
+def _class_paths(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
+    place = policy.place("allowed_path_prefixes")
+    refused = [
+        refuses(
+            PATHS,
+            "COMPONENT_NOT_ALLOWED",
+            f"The policy does not allow the class path {shown(dotted)}.",
+            policy=place,
+            subject=where,
+            hint=_path_hint(dotted, policy),
+        )
+        for dotted, where in facts.class_paths
+        if not policy.allows_path(dotted)
+    ]
+    count = len(facts.class_paths)
+    message = f"Every class path is allowed ({count} named)." if count else "No class is named."
+    return refused or [accepts(PATHS, message, policy=place)]
+
+
+def _path_hint(dotted: str, policy: SitePolicy) -> str:
+    near = did_you_mean(dotted, policy.allowed_path_prefixes)
+    hint = "A site adds it to allowed_path_prefixes; or use a registered name."
+    return f"{near} {hint}" if near else hint
+
+
+def _arguments(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
+    place = policy.place("data_folders")
+    refused = [
+        refuses(
+            ARGUMENTS,
+            "PATH_ARGUMENT",
+            f"The argument {shown(text)} leads out of the MMAR and the run folder.",
+            policy=place,
+            subject=where,
+            hint="Name a file in the MMAR; or the site lists the folder in data_folders, or "
+            "gives the path itself by --set.",
+        )
+        for text, where in facts.path_arguments
+        if not allowed_argument(text, policy.data_folders)
+    ]
+    message = "Every argument stays inside the MMAR, the run folder and the site's data folders."
+    return refused or [accepts(ARGUMENTS, message, policy=place)]
+
+
+def _filters(policy: SitePolicy) -> list[Step]:
+    return [
+        accepts(
+            FILTERS,
+            f"After an MMAR's own {way} filters the site runs {_names(named)}.",
+            policy=policy.place("mandatory_filters", way),
+        )
+        for way, named in policy.mandatory_filters.items()
+        if named
+    ]
+
+
+def _names(filters: tuple[object, ...]) -> str:
+    return ", ".join(str(one["name"]) for one in filters if isinstance(one, dict))
+
+
+def shown(text: str) -> str:
+    """Return a text of an MMAR as a sentence may repeat it: quoted, escaped, bounded."""
+    short = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    return ascii(short) if not short.isprintable() else f"'{short}'"

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be asked of a project's authority: make kits, sign requests, renew, revoke."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import CertificateError, UsageError
+from mmar_runner.security.kits.files import read_kit_file
+from mmar_runner.security.pki.keys import public_pem
+from mmar_runner.security.pki.requests import read_request
+from mmar_runner.security.provisioning.authority import everything_of
+from mmar_runner.security.provisioning.enrolment import DEFAULT_LIFE, unknown_participant
+from mmar_runner.security.provisioning.making import give_authorization
+from mmar_runner.security.provisioning.state import Revoked
+from mmar_runner.security.provisioning.work import opened
+
+if TYPE_CHECKING:
+    from mmar_runner.security.identity import Identity
+    from mmar_runner.security.provisioning.authority import Authority
+    from mmar_runner.security.provisioning.project_file import Participant, Project
+    from mmar_runner.security.provisioning.work import Provisioned
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToRevoke:
+    """What is to count no more.
+
+    Attributes:
+        names: Participants, with everything that was issued to them.
+        key_ids: Release keys.
+        digests: MMARs.
+    """
+
+    names: tuple[str, ...] = ()
+    key_ids: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+
+def provision(
+    project_file: Path,
+    out: Path,
+    *,
+    now: datetime,
+    authorization: Path | None = None,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Write a start-up kit for everybody in a project; see `provisioning`.
+
+    Args:
+        project_file: ``project.yml``.
+        out: The folder of the kits.
+        now: The present time, with a time zone.
+        authorization: An ``authorization.json`` for all; without, one is generated, or
+            the one that was given before stays.
+        life: For how long new certificates hold.
+
+    Raises:
+        UsageError: The project file or the authorization file is wrong.
+        KitError: Something in the folder is not as it was left.
+        CertificateError: The root's time is over.
+        StorageError: The disk refuses.
+    """
+    with opened(project_file, out, now, life) as work:
+        if authorization is not None:
+            give_authorization(work.authority, authorization)
+        work.enrolment.enrol()
+        return work.done()
+
+
+def sign_request(
+    project_file: Path,
+    request_file: Path,
+    out: Path,
+    *,
+    now: datetime,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Certify a participant's own keys and write its kit, without private keys.
+
+    Args:
+        project_file: ``project.yml``, which names the participant.
+        request_file: What the participant sent.
+        out: The folder of the kits.
+        now: The present time, with a time zone.
+        life: For how long the certificate holds.
+
+    Raises:
+        UsageError: The project does not name that participant.
+        CertificateError: The request is none (REQUEST_INVALID).
+        KitError: The participant is known by another key (KEY_CHANGED), or revoked.
+        StorageError: The disk refuses.
+    """
+    asked = read_request(read_kit_file(request_file))
+    release = public_pem(asked.release_key) if asked.release_key else None
+    with opened(project_file, out, now, life) as work:
+        participant = _named(work.project, asked.identity, request_file)
+        work.enrolment.accept(participant, public_pem(asked.tls_key), release)
+        return work.done(also=(participant.name,))
+
+
+def renew(
+    project_file: Path,
+    out: Path,
+    names: tuple[str, ...] = (),
+    *,
+    now: datetime,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Issue new certificates for the same keys; nobody named means everybody.
+
+    Raises:
+        UsageError: Somebody is not in the project, or has no certificate yet.
+        KitError: Somebody was revoked (REVOKED).
+        StorageError: The disk refuses.
+    """
+    with opened(project_file, out, now, life) as work:
+        work.enrolment.renew(names)
+        return work.done(also=names)
+
+
+def renew_keys(
+    project_file: Path,
+    out: Path,
+    names: tuple[str, ...],
+    *,
+    now: datetime,
+    life: timedelta = DEFAULT_LIFE,
+) -> Provisioned:
+    """Revoke what was issued to participants, and give them new keys under the same names.
+
+    Raises:
+        UsageError: Nobody is named, somebody is not in the project, has no certificate
+            yet, or makes its own keys.
+        StorageError: The disk refuses; calling it again completes what was begun.
+    """
+    if not names:
+        raise UsageError("nobody is named who is to get new keys")
+    with opened(project_file, out, now, life) as work:
+        work.enrolment.rekey(tuple(dict.fromkeys(names)))
+        return work.done(also=names)
+
+
+def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> Provisioned:
+    """Revoke participants, release keys and MMARs, and hand the new list to every kit.
+
+    Raises:
+        UsageError: Nothing is named, nobody is called that, or an id is none.
+        StorageError: The disk refuses.
+    """
+    if not (what.names or what.key_ids or what.digests):
+        raise UsageError("nothing is named that could be revoked")
+    for text in (*what.key_ids, *what.digests):
+        if not _DIGEST.fullmatch(text):
+            msg = f"{text!r} is no id of a key and no digest: these have 64 hexadecimal digits"
+            raise UsageError(msg)
+    with opened(project_file, out, now, DEFAULT_LIFE) as work:
+        work.authority.revoke(_everything(work.authority, what), what.names)
+        return work.done()
+
+
+def _named(project: Project, identity: Identity, request_file: Path) -> Participant:
+    if identity.project != project.name:
+        raise CertificateError(
+            f"{request_file} asks for the project {identity.project!r}, not {project.name!r}",
+            reason="REQUEST_INVALID",
+        )
+    for participant in project.participants:
+        if participant.identity == identity:
+            return participant
+    raise UsageError(
+        f"the project {project.name!r} has no {identity.role} {identity.name!r}",
+        hint="enter it in the project file first",
+        reason="NOT_FOUND",
+    )
+
+
+def _everything(authority: Authority, what: ToRevoke) -> Revoked:
+    """Return every certificate and release key of the named, and what is named itself."""
+    serials: list[str] = []
+    key_ids = list(what.key_ids)
+    for name in what.names:
+        known = authority.state.known.get(name)
+        if known is None:
+            raise unknown_participant(name, authority.state.known)
+        everything = everything_of(known)
+        serials += everything.serials
+        key_ids += everything.key_ids
+    return Revoked(0, tuple(serials), tuple(key_ids), what.digests)

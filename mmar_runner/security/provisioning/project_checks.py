@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a schema cannot say of a project file: names that are safe, and taken once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.security.policy.document import PolicyDocument, PolicyFault
+
+#: Names that mean something else: the authority's folder, and the server in a policy.
+RESERVED: Final = frozenset({"authority", "server"})
+_CLIENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+_EMAIL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+'-]*@[A-Za-z0-9][A-Za-z0-9.-]*")
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_HOST_LENGTH: Final = 253
+_EMAIL_LENGTH: Final = 254
+_DEFAULT_PORTS: Final = (8002, 8003)
+_DEFAULT_CLIENTS: Final = (2, 100)
+
+
+def project_faults(document: PolicyDocument) -> list[PolicyFault]:
+    """Return every fault that the schema does not see.
+
+    What does not even have the shape of a project is passed over: the schema speaks of it.
+    """
+    value = document.value if isinstance(document.value, dict) else {}
+    server = value.get("server")
+    return [
+        *_texts(document, value),
+        *_server(document, server if isinstance(server, dict) else {}),
+        *_names(document, value),
+    ]
+
+
+def is_host(text: str) -> bool:
+    """Return True for a host name or an IP address."""
+    if "%" in text:  # the zone of an address may be any text, even a path
+        return False
+    try:
+        ip_address(text)
+    except ValueError:
+        labels = text.split(".")
+        named = all(_LABEL.fullmatch(label) for label in labels)
+        return len(text) <= _HOST_LENGTH and named and not labels[-1].isdigit()
+    return True
+
+
+def name_fault(role: str, name: str) -> str | None:
+    """Return what makes a name unusable as a participant's, or None.
+
+    Args:
+        role: ``server``, ``client`` or ``admin``.
+        name: The name, which also becomes a folder.
+    """
+    if name.lower() in RESERVED and (role, name) != ("server", "server"):
+        return f"{name!r} cannot be the name of a {role}: it means something else."
+    if role == "server":
+        return None if is_host(name) else f"{name!r} is neither a host name nor an IP address."
+    if role == "admin":
+        sound = len(name) <= _EMAIL_LENGTH and _EMAIL.fullmatch(name)
+        return None if sound else f"{name!r} is no e-mail address that can name a folder."
+    if not _CLIENT.fullmatch(name):
+        return (
+            f"{name!r} cannot be a client's name: a letter or digit begins it, letters, "
+            "digits, '_', '-' and '.' follow, 64 in all."
+        )
+    return None
+
+
+def _texts(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
+    """Names of project and organisations, which are shown and stand in certificates."""
+    places: list[JsonPath] = [("name",), ("server", "org")]
+    for part in ("fl_clients", "admin_clients"):
+        places += [(part, index, "org") for index, _ in _entries(value, part)]
+    for place in places:
+        text = _at(value, place)
+        if isinstance(text, str) and (not text.isprintable() or text != text.strip()):
+            message = f"{text!r} must be printable, without space around it."
+            yield document.fault(place, message)
+
+
+def _server(document: PolicyDocument, server: dict[str, Any]) -> Iterator[PolicyFault]:
+    ports = [server.get(k, d) for k, d in zip(_PORTS, _DEFAULT_PORTS, strict=True)]
+    if ports[0] == ports[1]:
+        at = _PORTS[1] if _PORTS[1] in server else _PORTS[0]
+        message = f"fed_learn_port and admin_port are both {ports[0]}."
+        yield document.fault(("server", at), message, "Give them different ports.")
+    least, most = (server.get(k, d) for k, d in zip(_CLIENTS, _DEFAULT_CLIENTS, strict=True))
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        at = _CLIENTS[0] if _CLIENTS[0] in server else _CLIENTS[1]
+        message = f"min_num_clients ({least}) is above max_num_clients ({most})."
+        yield document.fault(("server", at), message)
+    hosts = server.get("host_names")
+    for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
+        if isinstance(host, str) and not is_host(host):
+            message = f"{host!r} is neither a host name nor an IP address."
+            yield document.fault(("server", "host_names", index), message)
+
+
+def _names(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
+    """Every participant's name; since each becomes a folder, no two may be alike."""
+    seen: dict[str, str] = {}
+    for role, place in _named(value):
+        name = _at(value, place)
+        if not isinstance(name, str):
+            continue
+        fault = name_fault(role, name)
+        if fault:
+            yield document.fault(place, fault)
+        elif name.lower() in seen:
+            first = seen[name.lower()]
+            message = f"{name!r} is taken: it stands at {first} already."
+            yield document.fault(place, message, "Give every participant a name of its own.")
+        seen.setdefault(name.lower(), f"line {document.place(*place).line}")
+
+
+def _named(value: dict[str, Any]) -> Iterator[tuple[str, JsonPath]]:
+    yield "server", ("server", "cn")
+    for index, _ in _entries(value, "fl_clients"):
+        yield "client", ("fl_clients", index, "client_name")
+    for index, _ in _entries(value, "admin_clients"):
+        yield "admin", ("admin_clients", index, "email")
+
+
+def _entries(value: dict[str, Any], part: str) -> list[tuple[int, Any]]:
+    found = value.get(part)
+    return list(enumerate(found)) if isinstance(found, list) else []
+
+
+def _at(value: Any, path: JsonPath) -> Any:
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+_PORTS: Final = ("fed_learn_port", "admin_port")
+_CLIENTS: Final = ("min_num_clients", "max_num_clients")

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Issuing the list of what is revoked: its version rises, and it never gets shorter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import SignatureError
+from mmar_runner.security.pki.revocation import (
+    REVOCATIONS_FILE,
+    RevocationList,
+    read_revocations,
+    sign_revocations,
+)
+from mmar_runner.security.provisioning.state import Revoked, merged
+from mmar_runner.storage.atomic import translated, write_bytes_atomic
+
+if TYPE_CHECKING:
+    from mmar_runner.security.provisioning.authority import Authority
+    from mmar_runner.security.provisioning.state import AuthorityState
+
+#: For how long a revocation list may be relied upon; it is renewed at half of that.
+LIST_LIFE: Final = timedelta(days=90)
+
+
+def revocation_list(authority: Authority) -> bytes:
+    """Return the signed list of what is revoked, made anew only where that is needed.
+
+    Args:
+        authority: The project's authority, open.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    path = authority.folder / REVOCATIONS_FILE
+    signed, found = _signed_list(path, authority.root_pem)
+    if found is not None and found.version >= authority.state.revoked.version:
+        if authority.now < found.expires - LIST_LIFE / 2 and found == _list(authority.state, found):
+            return signed
+        # A list that was made is never taken back, even if the state is an older copy.
+        old = Revoked(found.version, found.serials, found.key_ids, found.digests)
+        both = merged(old, authority.state.revoked)
+        authority.remember(replace(authority.state, revoked=replace(both, version=old.version + 1)))
+    times = RevocationList(authority.state.project, 0, authority.now, authority.now + LIST_LIFE)
+    data = sign_revocations(_list(authority.state, times), authority.key)
+    write_bytes_atomic(path, data, durable=True)
+    return data
+
+
+def _list(state: AuthorityState, times: RevocationList) -> RevocationList:
+    """Return what the state says is revoked, with the times of another list."""
+    revoked = state.revoked
+    return replace(
+        times,
+        project=state.project,
+        version=revoked.version,
+        serials=revoked.serials,
+        key_ids=revoked.key_ids,
+        digests=revoked.digests,
+    )
+
+
+def _signed_list(path: Path, root_pem: bytes) -> tuple[bytes, RevocationList | None]:
+    if not path.exists():
+        return b"", None
+    with translated(path):
+        data = path.read_bytes()
+    try:
+        return data, read_revocations(data, root_pem)
+    except SignatureError:
+        return data, None  # it is made anew, from what the state says

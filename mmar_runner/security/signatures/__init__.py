@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signed MMARs: what is signed, by whom, and whether that is enough."""

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules about what was signed, once it is known who signed it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.security.decision import Place
+from mmar_runner.security.listing import SIGNATURE_FILE
+from mmar_runner.security.signatures.manifest import EVERYBODY, differences
+from mmar_runner.security.steps import accepts, refuses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mmar_runner.security.decision import Step
+    from mmar_runner.security.listing import FileListing
+    from mmar_runner.security.signatures.check import SignatureContext
+    from mmar_runner.security.signatures.manifest import Differences, SignedManifest
+
+SIGN_AGAIN: Final = "An administrator signs it again: `mmar-runner sign-mmar MMAR --kit KIT`."
+#: Where the signatures stand.
+SIGNATURE: Final = Place(SIGNATURE_FILE)
+_SHOWN: Final = 5
+
+
+def manifest_steps(
+    listing: FileListing, manifest: SignedManifest, context: SignatureContext
+) -> Iterator[Step]:
+    """Yield the answers of every rule about what was signed."""
+    yield _project(manifest, context.trust_root.project)
+    if context.site is not None:
+        yield _audience(manifest, context.site)
+    yield _expiry(manifest, context.now)
+    yield _version(manifest, context.versions)
+    # A site may call its own folders as it likes; a server may rename nothing.
+    if context.origin == "delivered" and listing.name != manifest.name:
+        yield _renamed(listing, manifest)
+    yield _files(listing, manifest)
+
+
+def _project(manifest: SignedManifest, project: str) -> Step:
+    if manifest.project == project:
+        return accepts("signature.project", f"Signed for the project {project!r}.")
+    message = f"Signed for the project {manifest.project!r}, not {project!r}."
+    return refused("project", "WRONG_PROJECT", message, SIGN_AGAIN)
+
+
+def _audience(manifest: SignedManifest, site: str) -> Step:
+    if EVERYBODY in manifest.audience:
+        return accepts("signature.audience", "Meant for every site.")
+    if manifest.meant_for(site):
+        return accepts("signature.audience", f"Meant for {site}.")
+    meant = _some(manifest.audience)
+    hint = "An administrator signs it again with --audience."
+    return refused("audience", "WRONG_AUDIENCE", f"Meant for {meant}, not for {site}.", hint)
+
+
+def _expiry(manifest: SignedManifest, now: datetime) -> Step:
+    until = date(manifest.expires)
+    if now < manifest.expires:
+        return accepts("signature.expiry", f"The signature is good until {until}.")
+    message = f"The signature was good until {until}; the clock here says {date(now)}."
+    return refused("expiry", "SIGNATURE_EXPIRED", message, SIGN_AGAIN)
+
+
+def _version(manifest: SignedManifest, versions: Mapping[tuple[str, str], int]) -> Step:
+    highest = versions.get((manifest.project, manifest.name), 0)
+    if manifest.version >= highest:
+        message = f"Version {manifest.version} is not older than what was accepted here before."
+        return accepts("signature.version", message)
+    message = f"Version {manifest.version} is older than {highest}, which was accepted here before."
+    hint = "An administrator signs what is to run now with a higher --mmar-version."
+    return refused("version", "VERSION_ROLLBACK", message, hint)
+
+
+def _renamed(listing: FileListing, manifest: SignedManifest) -> Step:
+    message = (
+        f"It was signed as {_some((manifest.name,))} and delivered as {_some((listing.name,))}."
+    )
+    hint = "The server must deliver it under the name that was signed."
+    return refuses("signature.name", "MANIFEST_MISMATCH", message, subject=SIGNATURE, hint=hint)
+
+
+def _files(listing: FileListing, manifest: SignedManifest) -> Step:
+    rule = "signature.files"
+    hint = "Restore the files as they were signed; or have the MMAR signed as it is now."
+    if listing.unlisted:
+        message = f"What lies there cannot be what was signed: {_some(listing.unlisted)}"
+        return refuses(rule, "MANIFEST_MISMATCH", message, hint=hint)
+    found = differences(listing, manifest)
+    if found:
+        first = next(iter((*found.altered, *found.missing, *found.added)))
+        message = f"The files are not those that were signed: {_told(found)}."
+        return refuses(rule, "MANIFEST_MISMATCH", message, subject=Place(first), hint=hint)
+    if manifest.digest != listing.digest:
+        message = "The signed digest is not that of the signed files."
+        return refuses(rule, "MANIFEST_MISMATCH", message, subject=SIGNATURE, hint=SIGN_AGAIN)
+    return accepts(rule, f"All {len(listing.files)} files are as they were signed, and no others.")
+
+
+def _told(found: Differences) -> str:
+    kinds = (("altered", found.altered), ("missing", found.missing), ("added", found.added))
+    return "; ".join(f"{kind}: {_some(paths)}" for kind, paths in kinds if paths)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    shown = (name if name.isprintable() else ascii(name) for name in names[:_SHOWN])
+    return ", ".join(shown) + more
+
+
+def date(time: datetime) -> str:
+    """Return a time as it stands in a sentence."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def refused(rule: str, reason: str, message: str, hint: str | None) -> Step:
+    """Return the refusal of a rule about the signature file."""
+    return refuses(f"signature.{rule}", reason, message, subject=SIGNATURE, hint=hint)
