@@ -34,6 +34,9 @@ class Listed:
     def __init__(self, *serials: str) -> None:
         self.current = RevocationList("demo", 1, NOW, NOW + timedelta(days=1), serials)
 
+    def refresh(self) -> bool:
+        return False
+
 
 class UnboundMint(TokenMint):
     """Does not look at the fingerprint."""
