@@ -111,7 +111,7 @@ def record_decision(workspace: Path, kit: StartupKit, admission: Admission) -> N
         workspace,
         kit,
         decision.action,
-        who=", ".join(decision.users),
+        signers=", ".join(decision.users),
         reason=reason,
         message=message,
         digest=decision.digest,
@@ -125,7 +125,7 @@ def _record(
     *,
     reason: str,
     message: str,
-    who: str = "",
+    signers: str = "",
     digest: str = "",
 ) -> None:
     """Write one line of audit: a refusal if there is a reason."""
@@ -133,12 +133,12 @@ def _record(
     with AuditLog(workspace / "audit.jsonl") as audit:
         audit.record(
             f"mmar.{action}",
-            who=who,
+            who=f"{kit.identity.role} {kit.identity.name}",
             decision="refused" if reason else "accepted",
             reason=reason,
             site=SERVER_SITE if is_server else kit.identity.name,
             digest=digest,
-            at=f"{kit.identity.role} {kit.identity.name}",
+            signers=signers,
             message=message,
         )
 

@@ -18,6 +18,7 @@ from mmar_runner import __version__
 from mmar_runner.client.backoff import Backoff
 from mmar_runner.client.line import Line
 from mmar_runner.client.outage import Outage
+from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import RefusedError, RunError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -189,14 +190,20 @@ class Connection:
             mmar_digest=self._settings.spec.digest,
             runner_version=__version__,
         )
+        trust = self._settings.trust
+        if trust is not None:
+            request.revocations_version = trust.version
         stub = self._line.stub
         try:
-            return await stub.register(request, timeout=REGISTER_SECONDS)
+            reply = await stub.register(request, timeout=REGISTER_SECONDS)
         except RefusedError as error:
             if reaction_to(error.reason) is Reaction.REGISTER:
                 raise
             await self._react(error, stub, "")
             raise UnreachableError(error.message) from error  # again, over the new line
+        if reply.revocations and trust is not None:
+            await in_thread(trust.offer, reply.revocations, self._settings.spec.digest)
+        return reply
 
     def _accept(self, reply: RegisterReply) -> RegisterReply:
         self._registration = reply

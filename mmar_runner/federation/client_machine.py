@@ -29,6 +29,9 @@ class Reaction(StrEnum):
 
 
 _REACTIONS: Final = {
+    # Nothing is carried out unaudited: a server that cannot write goes on when it can.
+    "AUDIT_OVERLOADED": Reaction.RETRY,
+    "AUDIT_WRITE": Reaction.RETRY,
     "DISK_FULL": Reaction.RETRY,
     "OVERLOADED": Reaction.RETRY,
     "SERVER_STOPPING": Reaction.RETRY,

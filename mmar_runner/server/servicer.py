@@ -79,6 +79,7 @@ class Servicer(FederationServicer):
         reply.result_topics.extend(self._results.topics)
         reply.inline_bytes = INLINE_BYTES
         reply.current_round = self._coordinator.current_round()
+        reply.revocations = self._newer_revocations(request.revocations_version)
         return reply
 
     async def quit(self, request: QuitRequest, peer: Peer) -> QuitReply:

@@ -23,7 +23,7 @@ def test_d04_code_is_refused_at_the_server_that_allows_none(hospital):
     (line,) = hospital.audited(server.workspace)
     assert (line["action"], line["decision"]) == ("mmar.upload", "refused")
     assert line["reason"] == "BYOC_NOT_ALLOWED"
-    assert LEAD in line["who"]
+    assert LEAD in line["data"]["signers"]
     assert hospital.memory("localhost") == before
     assert not hospital.canary.exists()
     assert not (server.workspace / "endpoint.json").exists()

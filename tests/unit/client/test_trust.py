@@ -122,6 +122,29 @@ async def test_a_session_takes_a_list_from_a_heartbeat(
     assert written(trust) == [("Register", "accepted", ""), ("Revocations", "accepted", "")]
 
 
+async def test_a_list_that_revokes_the_mmar_comes_with_the_registration(
+    trust, server, serving, settings, plugins, recorder, trainers
+):
+    server.models = [(0, b"first")]
+    revoked = listed(4, digests=(settings.spec.digest,))
+    register, asked = server.register, []
+
+    async def registered(request, peer):
+        asked.append(request.revocations_version)
+        reply = await register(request, peer)
+        reply.revocations = revoked
+        return reply
+
+    server.register = registered
+    changed = replace(settings, trust=trust)
+    async with serving():
+        with pytest.raises(SignatureError) as caught:
+            await run_session(changed, plugins, recorder, asyncio.Event(), children=trainers)
+    assert caught.value.reason == "DIGEST_REVOKED"
+    assert asked == [3]
+    assert server.updates == {}
+
+
 async def test_a_list_that_revokes_the_running_mmar_ends_the_session(
     trust, server, serving, settings, plugins, recorder, trainers
 ):

@@ -21,6 +21,7 @@ from mmar_runner.federation.client_machine import Reaction, reaction_to
         ("NAME_MISMATCH", Reaction.GIVE_UP),
         ("RATE_LIMITED", Reaction.RETRY),
         ("DISK_FULL", Reaction.RETRY),
+        ("AUDIT_WRITE", Reaction.RETRY),
         ("SERVER_STOPPING", Reaction.RETRY),
         ("DIGEST", Reaction.RESEND),
         ("RUN_OVER", Reaction.LISTEN),
