@@ -28,6 +28,7 @@ class Watch:
         self._members = members
         self._pause = lease_seconds / _PER_LEASE
         self._timer: asyncio.TimerHandle | None = None
+        self._noted = guard.revocations.current.version if guard.revocations is not None else 0
 
     def begin(self) -> None:
         """Look now and then until `close`; where nobody has a certificate, never."""
@@ -40,15 +41,22 @@ class Watch:
             self._timer.cancel()
 
     def _look(self) -> None:
+        revocations = self._guard.revocations
+        if revocations is None:
+            return
         try:
-            newer = self._guard.revocations is not None and self._guard.revocations.refresh()
+            revocations.refresh()
             # First of all they go; what cannot be written down must not keep them here.
             gate = self._guard.gate
             for peer, error in gate.expel(gate.verdict).items():
                 if error.reason == "CERT_REVOKED":
                     self._members.expel(peer.fingerprint, error.message)
-            if newer and self._guard.revocations is not None:
-                version = self._guard.revocations.current.version
-                self._guard.audit.record("revocations", who="", decision="noted", version=version)
+            self._note(revocations.current.version)
         finally:
             self.begin()
+
+    def _note(self, version: int) -> None:
+        """Write down that a newer list is in force, whoever was the first to look at it."""
+        if version != self._noted:
+            self._guard.audit.record("revocations", who="", decision="noted", version=version)
+            self._noted = version
