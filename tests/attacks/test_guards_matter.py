@@ -208,12 +208,13 @@ async def test_a04_a_log_that_cannot_be_written_keeps_no_revoked_site_here() -> 
         return {Peer("ipv4:127.0.0.1:1"): revoked}
 
     expelled: list[str] = []
-    revocations = SimpleNamespace(refresh=lambda: True, current=SimpleNamespace(version=2))
+    revocations = SimpleNamespace(refresh=lambda: True, current=SimpleNamespace(version=1))
     turnstile = SimpleNamespace(expel=expel, verdict=None)
     guard = Guard(turnstile, BelievedNames(), Full(), None, revocations)
     members = SimpleNamespace(expel=lambda fingerprint, why: expelled.append(why))
     watch = Watch(guard, members, lease_seconds=3600)
     watch.begin()
+    revocations.current.version = 2
     for _ in range(2):
         with pytest.raises(AuditError):
             watch._look()
