@@ -93,7 +93,7 @@ class TrustedClient:
         """
         workspace = site.workspace(self.job(site), self.name)
         with AuditLog(workspace / "audit.jsonl") as audit:
-            yield ClientTrust(self.kit, self.kit.revocation_memory(), audit)
+            yield ClientTrust(self.kit, self.kit.revocation_memory(), audit, self.target)
 
     async def delivered(
         self,

@@ -28,11 +28,13 @@ class ClientTrust:
         revocations: The newest list that was ever seen here.
         audit: Gets a line for everything that was decided here; whoever opened it
             closes it.
+        target: The server that is spoken to, ``host:port``; it need not be the kit's.
     """
 
     kit: StartupKit
     revocations: RevocationMemory
     audit: AuditLog
+    target: str
 
     @property
     def tls(self) -> TlsFiles:
@@ -78,5 +80,6 @@ class ClientTrust:
         """
         identity = self.kit.identity
         who = f"{identity.role} {identity.name}"
-        peer = self.kit.target or ""
-        self.audit.record(action, who=who, peer=peer, decision=decision, reason=reason, **facts)
+        self.audit.record(
+            action, who=who, peer=self.target, decision=decision, reason=reason, **facts
+        )

@@ -155,7 +155,7 @@ class Site:
 
     async def fetch(self, plugins: LoadedPlugins, **options: Any) -> Any:
         with AuditLog(self.workspace / "audit.jsonl") as audit:
-            trust = ClientTrust(self.kit, self.kit.revocation_memory(), audit)
+            trust = ClientTrust(self.kit, self.kit.revocation_memory(), audit, self.target)
             delivery = Delivery(self.target, trust, site_rules(self.kit), self.workspace, **options)
             return await fetch_mmar(delivery, plugins.registry, self.recorder, self.stop)
 

@@ -38,7 +38,7 @@ def trust(tmp_path):
     kit = SimpleNamespace(identity=identity, target="localhost:8002")
     memory = RevocationMemory(tmp_path / "revocations.json", tmp_path / "state", root)
     with AuditLog(tmp_path / "audit.jsonl") as audit:
-        yield ClientTrust(kit, memory, audit)
+        yield ClientTrust(kit, memory, audit, "localhost:8443")
 
 
 def written(trust):
@@ -54,6 +54,13 @@ def test_a_newer_list_is_kept_and_written_down(trust):
     assert trust.version == 4
     assert trust.revocations.current.revokes_certificate("ab")
     assert written(trust) == [("Revocations", "accepted", "")]
+
+
+def test_a_line_names_the_server_that_was_called_not_the_one_of_the_kit(trust):
+    trust.record("Register", "accepted")
+    trust.audit.flush()
+    (line,) = read_audit(trust.audit._file.path)
+    assert line["peer"] == "localhost:8443" != trust.kit.target
 
 
 def test_the_same_list_again_is_no_event(trust):
