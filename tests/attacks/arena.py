@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,8 @@ from mmar_runner.testing.processes import RunningClient
 GROWTH_BYTES = 64 << 20
 #: Who is refused is written down at once; a line may be under way for so long.
 AUDIT_SECONDS = 5.0
+#: No attack takes longer, however loaded the machine is.
+PLAY_SECONDS = 40.0
 
 Play = Callable[[Any], Awaitable[Any]]
 
@@ -72,7 +75,7 @@ class Arena:
 
     def attack(self, play: Play, *, owner: str | None = None) -> Any:
         """Let two fresh sessions join, so that a round is open, and the second one play."""
-        return asyncio.run(asyncio.wait_for(self._attack(play, owner), 40))
+        return asyncio.run(_in_time(self._attack(play, owner)))
 
     def refusal(self, play: Play, *, owner: str | None = None) -> str:
         """Return the reason for which a play was refused, with nothing counted."""
@@ -108,7 +111,7 @@ class Arena:
             finally:
                 await channel.close()
 
-        return asyncio.run(asyncio.wait_for(played(), 40))
+        return asyncio.run(_in_time(played()))
 
     def owner(self) -> str:
         """Return whose kit the next attack is made with."""
@@ -253,4 +256,29 @@ class Arena:
 
     def _open(self) -> list[str]:
         entries = Path(f"/proc/{self.server.process.pid}/fd").iterdir()
-        return sorted(str(entry.readlink()) for entry in entries)
+        return sorted(filter(None, map(_leads_to, entries)))
+
+
+def _leads_to(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except FileNotFoundError:  # closed since it was listed
+        return ""
+
+
+async def _in_time(playing: Awaitable[Any]) -> Any:
+    """Let an attack take its time; if it hangs, say where each of its tasks stands."""
+    try:
+        async with asyncio.timeout(PLAY_SECONDS):
+            return await _told(playing)
+    except TimeoutError:
+        pytest.fail(f"the attack hung after {PLAY_SECONDS:g} s; see where above")
+
+
+async def _told(playing: Awaitable[Any]) -> Any:
+    try:
+        return await playing
+    except asyncio.CancelledError:
+        for task in asyncio.all_tasks():
+            task.print_stack(file=sys.stdout)
+        raise
