@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m mmar_runner`` is ``mmar-runner``: it imports nothing from the current folder."""
+"""``python -m mmar_runner`` is the program ``mmar-runner``.
+
+``-m`` puts the current folder, which may be anybody's MMAR, before what is installed. It
+is taken away again before anything else is imported; ``-P`` never puts it there.
+"""
 
 import sys
-from pathlib import Path
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]
+
+from mmar_runner.cli.main import main
 
 if __name__ == "__main__":
-    # `python -m` puts the current folder first, which may be an MMAR or a download: a
-    # json.py in there is not the one that is meant.
-    _here = Path(__file__).resolve().parent.parent
-    if not sys.flags.safe_path and Path(sys.path[0]).resolve() != _here:
-        del sys.path[0]
-
-    from mmar_runner.cli.main import main
-
     main()
