@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmar_runner.cli.validated import require_valid
-from mmar_runner.errors import MmarError, MmarInvalidError, MmarUnreadableError, TrustError
+from mmar_runner.errors import (
+    MmarError,
+    MmarInvalidError,
+    MmarRunnerError,
+    MmarUnreadableError,
+    TrustError,
+)
 from mmar_runner.mmar.admission import SERVER_SITE, SiteRules, admit
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.identity import Role
@@ -71,10 +77,15 @@ def admitted(
         MmarUnreadableError: The folder cannot be read.
         MmarInvalidError: It has findings of severity error, which were printed.
         TrustError: A rule refuses it.
+        UsageError: A policy cannot be read, or is wrong.
     """
-    rules = site_rules(kit)
     is_server = kit.identity.role is Role.SERVER
     action = "upload" if is_server else "run"
+    try:
+        rules = site_rules(kit)
+    except MmarRunnerError as error:  # nothing runs without rules: that is a refusal too
+        _record(workspace, kit, action, reason=error.reason, message=error.message)
+        raise
     store = MmarStore(workspace / "store")
     store.sweep()
     try:

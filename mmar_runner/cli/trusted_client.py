@@ -13,7 +13,7 @@ from mmar_runner.cli.kits import open_kit
 from mmar_runner.client.package import Delivery, fetch_mmar
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.trust import ClientTrust
-from mmar_runner.errors import MmarUnreadableError, UsageError
+from mmar_runner.errors import MmarRunnerError, MmarUnreadableError, UsageError
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.identity import Role
 
@@ -110,9 +110,14 @@ class TrustedClient:
             TrustError: A rule refuses it, or the connection is not to be trusted.
             MmarError: It cannot be read, or has findings of severity error.
             WireError: The server does not give it.
+            UsageError: A policy cannot be read, or is wrong.
             RunStoppedError: ``stop`` was set.
         """
-        rules = site_rules(self.kit)
+        try:
+            rules = site_rules(self.kit)
+        except MmarRunnerError as error:  # nothing runs without rules: that is a refusal too
+            trust.record("mmar.run", "refused", error.reason, message=error.message)
+            raise
         workspace = site.workspace(self.job(site), self.name)
         delivery = Delivery(self.target, trust, rules, workspace, site.variables, connect_timeout)
         return await fetch_mmar(delivery, site.plugins.registry, observer, stop), rules

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -280,5 +279,7 @@ async def _told(playing: Awaitable[Any]) -> Any:
         return await playing
     except asyncio.CancelledError:
         for task in asyncio.all_tasks():
-            task.print_stack(file=sys.stdout)
+            frames = task.get_stack()
+            places = [f"{f.f_code.co_filename}:{f.f_lineno}" for f in frames]
+            print(task.get_name(), *places)  # noqa: T201 - shown with the failure
         raise

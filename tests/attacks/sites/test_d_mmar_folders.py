@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmar_runner.security.pki.envelope import key_id, read_envelope, sign
 from mmar_runner.security.pki.keys import load_private_key
+from mmar_runner.security.pki.revocation import read_revocations, sign_revocations
 from mmar_runner.security.signatures.manifest import MMAR_TYPE
 
 LEAD, SECOND = "lead@uni.org", "second@clinic.org"
@@ -301,6 +303,7 @@ def test_a_policy_that_is_wrong_is_refused_as_a_whole_and_never_taken_for_absent
     (hospital.kit("site-1") / "site_policy.json").write_text(POLICIES[name])
     ended = hospital.run_client("site-1", mmar)
     assert (ended.code, ended.error["reason"]) == (2, "POLICY_INVALID")
+    assert hospital.decisions("site-1") == [("refused", "POLICY_INVALID")]
 
 
 def test_a_policy_that_leads_nowhere_is_refused_and_never_taken_for_absent(hospital):
@@ -311,3 +314,59 @@ def test_a_policy_that_leads_nowhere_is_refused_and_never_taken_for_absent(hospi
     path.symlink_to("gone.json")
     ended = hospital.run_client("site-1", mmar)
     assert (ended.code, ended.error["reason"]) == (2, "POLICY_INVALID")
+    assert hospital.decisions("site-1") == [("refused", "POLICY_INVALID")]
+
+
+def test_a_policy_that_is_a_folder_is_refused_and_never_taken_for_absent(hospital):
+    """Nobody can read it as a file, the superuser neither."""
+    mmar = hospital.mmar()
+    path = hospital.kit("site-1") / "site_policy.json"
+    hospital.accepted("site-1", mmar)
+    path.unlink()
+    path.mkdir()
+    ended = hospital.run_client("site-1", mmar)
+    assert ended.code != 0
+    assert ended.error["reason"] != "UNREACHABLE"
+    assert hospital.decisions("site-1")[-1] == ("refused", ended.error["reason"])
+
+
+def test_d12_a_revoked_release_key_signs_nothing(hospital):
+    mmar = hospital.mmar()
+    hospital.accepted("site-1", mmar)
+    kit = hospital.kit("site-1")
+    signer = key_id(hospital.signer().key.public_key())
+    authority = load_private_key(hospital.kits.out / "authority" / "root.key")
+    root = (kit / "rootCA.pem").read_bytes()
+    path = kit / "revocations.json"
+    old = read_revocations(path.read_bytes(), root)
+    path.write_bytes(
+        sign_revocations(replace(old, version=old.version + 1, key_ids=(signer,)), authority)
+    )
+    ended = hospital.run_client("site-1", mmar)
+    assert (ended.code, ended.error["reason"]) == (1, "SIGNER_REVOKED")
+    assert hospital.decisions("site-1")[-1] == ("refused", "SIGNER_REVOKED")
+    mmar.joinpath("signature.json").unlink()
+    hospital.sign(mmar, SECOND)
+    hospital.accepted("site-1", mmar)
+
+
+@pytest.mark.parametrize("value", [1e12, "lambda x: __import__('os').system('id')"])
+def test_d09_an_argument_of_the_wrong_kind_is_refused_and_never_evaluated(hospital, value):
+    mmar = hospital.mmar(sign=False)
+    path = mmar / "config" / CLIENT
+    config = json.loads(path.read_text())
+    config["client_trainer"]["args"]["behaviour"] = value
+    path.write_text(json.dumps(config))
+    hospital.sign(mmar)
+    hospital.refused("site-1", mmar, "MMAR_INVALID")
+
+
+def test_a_site_that_its_own_authorization_does_not_know_runs_nothing(hospital):
+    mmar = hospital.mmar()
+    hospital.accepted("site-1", mmar)
+    path = hospital.kit("site-1") / "authorization.json"
+    value = json.loads(path.read_text())
+    del value["sites"]["site-1"]
+    path.write_text(json.dumps(value))
+    ended = hospital.run_client("site-1", mmar)
+    assert (ended.code, ended.error["reason"]) == (1, "KIT_ALTERED")  # it is the project's file
