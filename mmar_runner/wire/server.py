@@ -8,6 +8,7 @@ reach a peer.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -136,6 +137,22 @@ class _GrpcUpdateStream(UpdateStream):
         return None if item is grpc.aio.EOF else item
 
     async def write(self, item: ReplyItem) -> None:
+        # gRPC notes only behind a call's first message that its head was sent: after a
+        # cancellation inside of it no status can be sent, and the peer would wait for ever.
+        writing = asyncio.create_task(self._write(item))
+        cancelled: asyncio.CancelledError | None = None
+        while not writing.done():
+            try:
+                await asyncio.wait({writing})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is None:
+            return writing.result()
+        if not writing.cancelled():
+            writing.exception()  # looked at: the cancellation is what counts
+        raise cancelled
+
+    async def _write(self, item: ReplyItem) -> None:
         await self._context.write(item)
 
 
