@@ -25,6 +25,7 @@ from mmar_runner.errors import (
     MmarError,
     MmarInvalidError,
     MmarRunnerError,
+    MmarUnreadableError,
     ProtocolError,
     RunStoppedError,
     TrustError,
@@ -157,7 +158,7 @@ class _Courier:
         delivery = self._delivery
         store = MmarStore(delivery.workspace / "store")
         store.sweep()
-        with self._unpacked(package, announced) as source:
+        with self._unpacked(package, announced) as source, _as_refusal():
             admission = admit(
                 source,
                 catalog,
@@ -211,3 +212,12 @@ def _require_valid(admission: Admission) -> None:
             f"{first.file}:{first.line}:{first.column}: {first.code}: {first.message}"
         )
         raise MmarInvalidError(msg, hint=first.hint)
+
+
+@contextmanager
+def _as_refusal() -> Iterator[None]:
+    """What was delivered and is no MMAR is refused; nobody here named a wrong folder."""
+    try:
+        yield
+    except MmarUnreadableError as error:
+        raise MmarInvalidError(error.message, hint=error.hint) from error
