@@ -12,7 +12,10 @@ from mmar_runner.security.kits.files import KIT_FILES, private_key_files, read_k
 from mmar_runner.security.pki.certificates import certificate_key
 from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.keys import load_private_key, load_release_key, load_tls_key
+from mmar_runner.storage.atomic import translated
 
+#: Permission bits that let anybody but the owner write.
+_OTHERS_WRITE: Final = 0o022
 _AGAIN: Final = "take the kit again as `mmar-runner provision` made it"
 
 
@@ -37,6 +40,26 @@ def check_complete(folder: Path, role: Role) -> None:
         hint=_AGAIN,
         reason="KIT_INCOMPLETE",
     )
+
+
+def check_owned(folder: Path, role: Role) -> None:
+    """Refuse a kit that somebody besides its owner can change: the policy in it is unsigned.
+
+    Raises:
+        KitError: KIT_WRITABLE.
+        StorageError: A file cannot be looked at.
+    """
+    files = KIT_FILES[role]
+    names = [*files.required, *([files.policy] if files.policy else [])]
+    for path in (folder, *(folder / name for name in names)):
+        with translated(path):
+            writable = path.exists() and path.stat().st_mode & _OTHERS_WRITE
+        if writable:
+            raise KitError(
+                f"others can change {path}, a part of the start-up kit",
+                hint=f"chmod go-w {path}; look first whether it is still as it should be",
+                reason="KIT_WRITABLE",
+            )
 
 
 def check_keys(folder: Path, role: Role, root_pem: bytes) -> None:

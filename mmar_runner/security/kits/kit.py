@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.errors import CertificateError, KitError
-from mmar_runner.security.kits.checks import check_complete, check_keys
+from mmar_runner.security.kits.checks import check_complete, check_keys, check_owned
 from mmar_runner.security.kits.files import KIT_FILES, STATE_FOLDER, read_kit_file, signed_files
 from mmar_runner.security.pki import trust_root
 from mmar_runner.security.pki.certificates import (
@@ -102,6 +102,7 @@ def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:
         StorageError: A file cannot be read.
     """
     check_complete(folder, role)
+    check_owned(folder, role)
     files = KIT_FILES[role]
     root_pem = read_kit_file(folder / files.root)
     certificate = _certificate(folder / files.certificate, root_pem, role, now)

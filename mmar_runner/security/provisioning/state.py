@@ -130,18 +130,24 @@ class AuthorityState:
         try:
             value: dict[str, Any] = parse_checked(data, "authority", limit=_MAX_BYTES)
         except ValueError as error:
-            raise KitError(
-                f"what the authority remembers {error}",
-                hint="take authority/state.json from your backup",
-                reason="AUTHORITY_DAMAGED",
-            ) from error
+            raise _damaged(str(error)) from error
         known = [_known(entry) for entry in value["known"]]
+        if len({entry.name.casefold() for entry in known}) < len(known):
+            raise _damaged("names a participant twice")
         return cls(
             project=value["project"],
             authorization_given=value["authorization_given"],
             known={entry.name: entry for entry in known},
             revoked=Revoked(**{k: _tuple(v) for k, v in value["revoked"].items()}),
         )
+
+
+def _damaged(why: str) -> KitError:
+    return KitError(
+        f"what the authority remembers {why}",
+        hint="take authority/state.json from your backup",
+        reason="AUTHORITY_DAMAGED",
+    )
 
 
 def merged(old: Revoked, new: Revoked) -> Revoked:

@@ -140,6 +140,18 @@ def test_a_list_of_revocations_is_no_signature_of_a_kit(kits):
     assert refused(KitError, folder).reason == "KIT_ALTERED"
 
 
+@pytest.mark.parametrize("name", [".", "site_policy.json", "trust.json", "revocations.json"])
+@pytest.mark.parametrize("bit", [0o020, 0o002], ids=["group", "others"])
+def test_a_kit_that_others_can_change_is_refused(kits, name, bit):
+    folder = kits.out / FOLDERS[Role.CLIENT]
+    path = folder / name
+    path.chmod(path.stat().st_mode | bit)
+    error = refused(KitError, folder)
+
+    assert error.reason == "KIT_WRITABLE"
+    assert "chmod go-w" in error.hint
+
+
 @pytest.mark.parametrize(
     ("role", "name"),
     [(Role.SERVER, "server.key"), (Role.CLIENT, "client.key"), (Role.ADMIN, "release.key")],

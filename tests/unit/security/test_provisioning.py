@@ -580,6 +580,22 @@ def test_an_authority_whose_key_others_can_read_is_not_used(world):
     assert caught.value.reason == "KEY_READABLE"
 
 
+@pytest.mark.parametrize("name", ["../outside", "..", "a/b", "SITE-TWICE"])
+def test_a_memory_whose_names_lead_away_or_come_twice_is_refused(world, name):
+    world.make()
+    path = world.out / "authority" / "state.json"
+    state = json.loads(path.read_text())
+    state["known"][0]["name"] = name
+    state["known"][1]["name"] = "site-twice"
+    path.write_text(json.dumps(state))
+    before = sorted(entry.name for entry in world.out.parent.iterdir())
+
+    with pytest.raises(KitError) as caught:
+        world.make()
+    assert caught.value.reason == "AUTHORITY_DAMAGED"
+    assert sorted(entry.name for entry in world.out.parent.iterdir()) == before
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 1}'], ids=range(3))
 def test_a_damaged_memory_is_refused(world, content):
     world.make()
