@@ -45,12 +45,15 @@ def check_complete(folder: Path, role: Role) -> None:
 def check_owned(folder: Path, role: Role) -> None:
     """Refuse a kit that somebody besides its owner can change: the policy in it is unsigned.
 
+    Its private keys are `check_keys`' to judge: nobody else may even read those.
+
     Raises:
         KitError: KIT_WRITABLE.
         StorageError: A file cannot be looked at.
     """
     files = KIT_FILES[role]
-    names = [*files.required, *([files.policy] if files.policy else [])]
+    public = [name for name in files.required if name not in (files.key, files.release_key)]
+    names = [*public, *([files.policy] if files.policy else [])]
     for path in (folder, *(folder / name for name in names)):
         with translated(path):
             writable = path.exists() and path.stat().st_mode & _OTHERS_WRITE
