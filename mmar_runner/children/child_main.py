@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.children.building import Workshop, component_errors
 from mmar_runner.children.lifeline import hold
 from mmar_runner.children.messages import decode, encode
-from mmar_runner.children.role import Role, role_of
+from mmar_runner.children.role_choice import role_of
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.storage.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
     from io import BufferedRWPair
+
+    from mmar_runner.children.role import Role
 
 
 def main(control_fd: int, lifeline_fd: int) -> None:

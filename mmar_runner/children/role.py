@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a role is, and which class plays it."""
+"""What a role is: what a child process was started to do."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from mmar_runner.children.building import Workshop
-    from mmar_runner.children.spec import ChildSpec
+from typing import Any
 
 #: Answers one method's parameters with a JSON object.
 Method = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -24,20 +20,3 @@ class Role(ABC):
 
     def close(self) -> None:
         """Let the components release what they took."""
-
-
-def role_of(spec: ChildSpec, workshop: Workshop) -> Role:
-    """Build the role that a specification asks for, with its component."""
-    # Imported here because each role brings libraries that the others do not need.
-    if spec.role == "client_trainer":
-        from mmar_runner.children.trainer_role import TrainerRole  # noqa: PLC0415
-
-        return TrainerRole(spec, workshop)
-    if spec.role == "filter":
-        from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
-
-        return FilterRole(spec, workshop)
-    from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
-
-    role = PersistorRole if spec.role == "model_persistor" else ValidatorRole
-    return role(spec, workshop)

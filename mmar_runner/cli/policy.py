@@ -132,7 +132,7 @@ def _question(
 
 def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
     from mmar_runner.mmar.admission import SERVER_SITE  # noqa: PLC0415 - as above
-    from mmar_runner.security.signatures.check import SignatureContext  # noqa: PLC0415
+    from mmar_runner.security.signatures.context import SignatureContext  # noqa: PLC0415
 
     return SignatureContext(
         site=None if site == SERVER_SITE else site,

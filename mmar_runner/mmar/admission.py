@@ -20,7 +20,8 @@ from mmar_runner.mmar.manifest import list_files, read_signature
 from mmar_runner.mmar.validation import validate
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
-from mmar_runner.security.signatures.check import SignatureContext, check_signatures
+from mmar_runner.security.signatures.check import check_signatures
+from mmar_runner.security.signatures.context import SignatureContext
 
 if TYPE_CHECKING:
     from datetime import datetime

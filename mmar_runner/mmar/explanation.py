@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
     from mmar_runner.security.policy.judgement import Policies
-    from mmar_runner.security.signatures.check import SignatureContext, SignatureReport
+    from mmar_runner.security.signatures.check import SignatureReport
+    from mmar_runner.security.signatures.context import SignatureContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.security.identity import PeerCertificate
-    from mmar_runner.wire.server import GrpcContext
+
+
+class GrpcContext(Protocol):
+    """What is used of gRPC's context of a call."""
+
+    def peer(self) -> str:
+        """Return where the call comes from."""
+        ...
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """Return what the transport security knows of the peer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

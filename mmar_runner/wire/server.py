@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
 import grpc.aio
@@ -71,18 +71,6 @@ class UpdateStream(ABC):
     @abstractmethod
     async def write(self, item: ReplyItem) -> None:
         """Send one reply."""
-
-
-class GrpcContext(Protocol):
-    """What is used of gRPC's context of a call."""
-
-    def peer(self) -> str:
-        """Return where the call comes from."""
-        ...
-
-    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
-        """Return what the transport security knows of the peer."""
-        ...
 
 
 class FederationServicer(ABC):

@@ -7,10 +7,8 @@ it, and then asks every remaining rule, so that a person hears all of it at once
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mmar_runner.errors import SignatureError
 from mmar_runner.security.listing import SIGNATURE_FILE
@@ -30,33 +28,9 @@ if TYPE_CHECKING:
     from mmar_runner.security.listing import FileListing
     from mmar_runner.security.pki.envelope import Envelope
     from mmar_runner.security.pki.revocation import RevocationList
-    from mmar_runner.security.pki.trust_root import ReleaseKey, TrustRoot
-    from mmar_runner.security.policy.site_policy import SitePolicy
+    from mmar_runner.security.pki.trust_root import ReleaseKey
+    from mmar_runner.security.signatures.context import SignatureContext
     from mmar_runner.security.signatures.manifest import SignedManifest
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureContext:
-    """What a site knows when it looks at signatures.
-
-    Attributes:
-        site: Its name; None where an MMAR only passes through, as at the server.
-        trust_root: Whose keys it knows.
-        revocations: What no longer counts.
-        policy: How many signatures it asks for, and which digests it accepted.
-        now: The present time, with a time zone.
-        origin: ``local`` if the site itself put the folder there, ``delivered`` if it
-            came over the network.
-        versions: Highest version accepted so far, by project and name of the MMAR.
-    """
-
-    site: str | None
-    trust_root: TrustRoot
-    revocations: RevocationList
-    policy: SitePolicy
-    now: datetime
-    origin: Literal["local", "delivered"] = "delivered"
-    versions: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.security.decision import Step
     from mmar_runner.security.listing import FileListing
-    from mmar_runner.security.signatures.check import SignatureContext
+    from mmar_runner.security.signatures.context import SignatureContext
     from mmar_runner.security.signatures.manifest import Differences, SignedManifest
 
 SIGN_AGAIN: Final = "An administrator signs it again: `mmar-runner sign-mmar MMAR --kit KIT`."

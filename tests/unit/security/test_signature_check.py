@@ -19,7 +19,8 @@ from mmar_runner.security.pki.trust_root import ReleaseKey, TrustRoot
 from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.signatures import check as signature_check
 from mmar_runner.security.signatures import rules as signature_rules
-from mmar_runner.security.signatures.check import SignatureContext, check_signatures
+from mmar_runner.security.signatures.check import check_signatures
+from mmar_runner.security.signatures.context import SignatureContext
 from mmar_runner.security.signatures.manifest import MMAR_TYPE, dump_manifest, make_manifest
 from mmar_runner.security.steps import accepts
 

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which class plays the role that a specification asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmar_runner.children.building import Workshop
+    from mmar_runner.children.role import Role
+    from mmar_runner.children.spec import ChildSpec
+
+
+def role_of(spec: ChildSpec, workshop: Workshop) -> Role:
+    """Build the role that a specification asks for, with its component."""
+    # Imported here because each role brings libraries that the others do not need.
+    if spec.role == "client_trainer":
+        from mmar_runner.children.trainer_role import TrainerRole  # noqa: PLC0415
+
+        return TrainerRole(spec, workshop)
+    if spec.role == "filter":
+        from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
+
+        return FilterRole(spec, workshop)
+    from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
+
+    role = PersistorRole if spec.role == "model_persistor" else ValidatorRole
+    return role(spec, workshop)
