@@ -15,7 +15,13 @@ import click
 
 from mmar_runner import __version__
 from mmar_runner.cli.lazy import LazyCommand, LazyGroup
-from mmar_runner.cli.output import Invocation, echo_error, echo_json, write_traceback
+from mmar_runner.cli.output import (
+    Invocation,
+    echo_error,
+    echo_json,
+    echo_sentence,
+    write_traceback,
+)
 from mmar_runner.errors import MmarRunnerError, TaskFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -127,10 +133,11 @@ def _run(arguments: list[str], invocation: Invocation) -> int:
 
 
 def _usage(error: click.ClickException, invocation: Invocation) -> int:
-    if invocation.json:
-        echo_error(UsageError(error.format_message()), invocation)
-    else:
-        error.show()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and not invocation.json:
+        click.echo(context.get_usage(), err=True)
+    hint = None if context is None else f"`{context.command_path} --help` says what it takes"
+    echo_error(UsageError(error.format_message(), hint=hint), invocation)
     return error.exit_code
 
 
@@ -151,5 +158,6 @@ def _unforeseen(error: Exception, invocation: Invocation) -> int:
     if invocation.json:
         echo_json({"error": {"reason": "INTERNAL", "message": message, "hint": hint}})
     else:
-        click.echo(f"{message}\nhint: {hint}", err=True)
+        echo_sentence("INTERNAL", message)
+        click.echo(f"hint: {hint}", err=True)
     return EXIT_INTERNAL

@@ -56,11 +56,16 @@ def echo_error(error: MmarRunnerError, invocation: Invocation) -> None:
         body = {"reason": error.reason, "message": error.message, "hint": error.hint}
         echo_json({"error": body})
         return
-    click.echo(f"{_styled('error:', 'red')} {error.message}", err=True)
+    echo_sentence(error.reason, error.message)
     if error.hint:
         click.echo(f"{_styled('hint:', 'cyan')} {error.hint}", err=True)
     if invocation.verbose and isinstance(error, TaskFailedError) and error.details:
         click.echo(error.details.rstrip(), err=True)
+
+
+def echo_sentence(reason: str, message: str) -> None:
+    """Write why a command failed to standard error, with the reason's stable id."""
+    click.echo(f"{_styled(f'error [{reason}]:', 'red')} {message}", err=True)
 
 
 def write_traceback(error: BaseException) -> Path:

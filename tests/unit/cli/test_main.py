@@ -44,7 +44,7 @@ def test_a_foreseen_error_is_a_sentence_and_a_mend(monkeypatch, capsys):
     assert call(monkeypatch, raising(error)) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "error: no port is free\nhint: use --listen 127.0.0.1:0\n"
+    assert err == "error [USAGE]: no port is free\nhint: use --listen 127.0.0.1:0\n"
 
 
 def test_an_error_carries_its_own_exit_code(monkeypatch):
@@ -83,11 +83,26 @@ def test_wrong_usage_after_json_is_json_too(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["error"]["reason"] == "USAGE"
 
 
+def test_every_error_on_the_screen_has_the_id_of_its_reason(monkeypatch, capsys):
+    error = RefusedError("the name is taken", reason="NAME_TAKEN")
+    assert call(monkeypatch, raising(error)) == 1
+    assert capsys.readouterr().err == "error [NAME_TAKEN]: the name is taken\n"
+
+
+@pytest.mark.parametrize("words", [("probe", "--nonsense"), ("nonsense",), ("--nonsense",)])
+def test_wrong_usage_says_how_it_is_called_and_has_an_id_too(monkeypatch, capsys, words):
+    assert call(monkeypatch, raising(UsageError("x")), *words) == 2
+    usage, error, hint = capsys.readouterr().err.rstrip().rsplit("\n", 2)
+    assert usage.startswith("Usage: mmar-runner")
+    assert error.startswith("error [USAGE]: No such ")
+    assert hint.startswith("hint: `mmar-runner")
+
+
 def test_an_unforeseen_error_is_one_sentence_and_a_file(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert call(monkeypatch, raising(KeyError("lost"))) == 70
     err = capsys.readouterr().err
-    assert "internal error: KeyError: 'lost'" in err
+    assert "error [INTERNAL]: internal error: KeyError: 'lost'" in err
     assert "Traceback" not in err
     [file] = tmp_path.iterdir()
     assert str(file) in err
