@@ -88,6 +88,7 @@ class AuditFile:
             lines.append(line)
         data = b"".join(lines)
         with _translated(self.path):
+            self._check_place()
             self._check_size()
             try:
                 self._write(data)
@@ -102,6 +103,18 @@ class AuditFile:
         """Close the file and give it free."""
         os.close(self._head)
         os.close(self._file)
+
+    def _check_place(self) -> None:
+        """Refuse to write where nobody would read: the log or its head was taken away."""
+        for path, descriptor in ((self.path, self._file), (head_path(self.path), self._head)):
+            try:
+                named = path.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                named = None
+            if named is None or not os.path.samestat(named, os.fstat(descriptor)):
+                msg = f"{path}: somebody has removed or replaced the audit log"
+                hint = "put the file back where it was; what waits is written then"
+                raise AuditError(msg, reason="AUDIT_ALTERED", hint=hint)
 
     def _check_size(self) -> None:
         """Cut off what a write that failed left; refuse what somebody else wrote."""
