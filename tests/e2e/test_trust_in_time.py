@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,16 @@ class Federation:
             kit=self.kits.client(name),
         )
 
+    @contextmanager
+    def running(self) -> Iterator[tuple[RunningServer, RunningClient, RunningClient]]:
+        """A server and the two sites that it asks for."""
+        with (
+            self.server() as server,
+            self.client(server, "site-1") as first,
+            self.client(server, "site-2") as second,
+        ):
+            yield server, first, second
+
     def renew(self, certificate: Path) -> str:
         """Let the office put a new certificate for the same key in place of the old one."""
         old = read_peer_certificate(certificate.read_bytes())
@@ -99,11 +111,7 @@ def hashes(server: RunningServer) -> list[str]:
 def calm(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The models of a run that nothing happens to."""
     federation = Federation(tmp_path_factory.mktemp("calm"))
-    with (
-        federation.server() as server,
-        federation.client(server, "site-1"),
-        federation.client(server, "site-2"),
-    ):
+    with federation.running() as (server, _, _):
         assert server.wait() == 0, server.stderr
         return hashes(server)
 
@@ -111,11 +119,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_certificates_renewed_during_a_run_cost_no_round(tmp_path: Path, calm: list[str]) -> None:
     """The server's and a site's; a token is bound to a certificate, so the site registers."""
     federation = Federation(tmp_path)
-    with (
-        federation.server() as server,
-        federation.client(server, "site-1") as first,
-        federation.client(server, "site-2") as second,
-    ):
+    with federation.running() as (server, first, second):
         server.wait_for(Topic.ROUND_FINISHED, round=0)
         federation.renew(federation.kits.server / "server.crt")
         federation.renew(federation.kits.client("site-1") / "client.crt")
@@ -133,11 +137,7 @@ def test_certificates_renewed_during_a_run_cost_no_round(tmp_path: Path, calm: l
 def test_a_server_that_is_killed_knows_its_tokens_again(tmp_path: Path, calm: list[str]) -> None:
     """Nobody registers again, and the models are those of a calm run."""
     federation = Federation(tmp_path)
-    with (
-        federation.server() as server,
-        federation.client(server, "site-1") as first,
-        federation.client(server, "site-2") as second,
-    ):
+    with federation.running() as (server, first, second):
         server.wait_for(Topic.ROUND_FINISHED, round=1)
         address = server.address()
         server.kill()
@@ -156,11 +156,7 @@ def test_a_site_revoked_in_the_middle_leaves_and_the_others_finish(
 ) -> None:
     """It joins too late to be asked for much, is revoked, and a clone fares no better."""
     federation = Federation(tmp_path)
-    with (
-        federation.server() as server,
-        federation.client(server, "site-1") as first,
-        federation.client(server, "site-2") as second,
-    ):
+    with federation.running() as (server, first, second):
         server.wait_for(Topic.ROUND_FINISHED, round=0)
         with federation.client(server, "site-3") as third:
             third.wait_for(Topic.REGISTERED)
@@ -181,11 +177,7 @@ def test_a_cloned_kit_is_turned_away_while_its_owner_is_there(
     tmp_path: Path, calm: list[str]
 ) -> None:
     federation = Federation(tmp_path)
-    with (
-        federation.server() as server,
-        federation.client(server, "site-1") as first,
-        federation.client(server, "site-2") as second,
-    ):
+    with federation.running() as (server, first, second):
         server.wait_for(Topic.ROUND_FINISHED, round=0)
         clone = RunningClient(
             federation.mmar,
