@@ -14,6 +14,8 @@ from typing import Any
 from mmar_runner.errors import DiskFullError, StorageError
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: How often a name is taken back from who puts something there again and again.
+_TRIES = 8
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError:
@@ -85,13 +87,37 @@ def write_bytes_atomic(path: Path, data: bytes, durable: bool = False) -> None: 
         StorageError: Any other refusal of the file system.
     """
     temporary = path.with_name(f".{path.name}.tmp")
+    with translated(path):
+        descriptor = create_exclusive(temporary, 0o644)
     try:
         with translated(path):
-            _write_file(temporary, data, durable=durable)
+            _write_file(descriptor, data, durable=durable)
         publish(temporary, path, durable=durable)
     except StorageError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def create_exclusive(path: Path, mode: int) -> int:
+    """Make a file that was not there, and return its descriptor, for writing.
+
+    What has the name already, be it left by a crash or put there by somebody, is taken
+    away unread: a link is never followed, a pipe never waited for.
+
+    Args:
+        path: The file; its folder exists.
+        mode: Its permission bits, less what the umask takes away.
+
+    Raises:
+        OSError: The disk refuses, or the name is a folder's.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    for _ in range(_TRIES):
+        try:
+            return os.open(path, flags, mode)
+        except FileExistsError:
+            path.unlink(missing_ok=True)
+    return os.open(path, flags, mode)
 
 
 def write_json_atomic(path: Path, value: Any, durable: bool = False) -> None:  # noqa: FBT001, FBT002
@@ -105,8 +131,7 @@ def write_json_atomic(path: Path, value: Any, durable: bool = False) -> None:  #
     write_bytes_atomic(path, f"{text}\n".encode(), durable)
 
 
-def _write_file(path: Path, data: bytes, *, durable: bool) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+def _write_file(descriptor: int, data: bytes, *, durable: bool) -> None:
     try:
         write_all(descriptor, data, 0)
         if durable:

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from mmar_runner.errors import KitError
 from mmar_runner.security.pki.envelope import load_public_key
-from mmar_runner.storage.atomic import sync_folder, translated, write_all
+from mmar_runner.storage.atomic import create_exclusive, sync_folder, translated, write_all
 
 if TYPE_CHECKING:
     from mmar_runner.security.pki.envelope import PrivateKey, PublicKey
 
 _MAX_BYTES: Final = 16 * 1024
+_OWNER_ONLY: Final = 0o600
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -55,9 +56,9 @@ def save_private_key(path: Path, key: PrivateKey) -> None:
     )
     temporary = path.with_name(f".{path.name}.tmp")
     with translated(path):
-        temporary.unlink(missing_ok=True)  # left by a crash
+        descriptor = create_exclusive(temporary, _OWNER_ONLY)
         try:
-            _write_exclusive(temporary, pem)
+            _write_private(descriptor, pem)
             os.link(temporary, path)  # unlike a rename, it replaces nothing
         except FileExistsError as error:
             raise KitError(
@@ -154,10 +155,9 @@ def _check_mode(path: Path, mode: int) -> None:
         )
 
 
-def _write_exclusive(path: Path, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, 0o600)
+def _write_private(descriptor: int, data: bytes) -> None:
     try:
+        os.fchmod(descriptor, _OWNER_ONLY)  # a strange umask may have taken more away
         write_all(descriptor, data, 0)
         os.fsync(descriptor)
     finally:

@@ -129,3 +129,50 @@ def test_a_public_key_must_be_on_the_curve():
     assert public_pem(load_tls_public(pem)) == pem
     assert reason(load_tls_public, public_pem(new_release_key().public_key())) == "KEY_FORMAT"
     assert reason(load_tls_public, b"nothing") == "KEY_FORMAT"
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o077, 0o277], ids=oct)
+def test_a_key_is_for_its_owner_alone_whatever_the_umask(tmp_path, mask):
+    old = os.umask(mask)
+    try:
+        save_private_key(tmp_path / "own.key", new_tls_key())
+    finally:
+        os.umask(old)
+
+    assert (tmp_path / "own.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kind", ["file", "symlink", "dangling", "pipe"])
+def test_what_stands_in_a_keys_place_is_neither_followed_nor_changed(tmp_path, kind):
+    path, victim = tmp_path / "own.key", tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    plant = {
+        "file": lambda: path.write_bytes(b"precious"),
+        "symlink": lambda: path.symlink_to(victim),
+        "dangling": lambda: path.symlink_to(tmp_path / "made"),
+        "pipe": lambda: os.mkfifo(path),
+    }
+    plant[kind]()
+    before = path.lstat()
+
+    assert reason(save_private_key, path, new_tls_key()) == "KEY_EXISTS"
+    assert path.lstat() == before
+    assert victim.read_bytes() == b"precious"
+    assert sorted(names(tmp_path)) == ["own.key", "victim"]
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "pipe"])
+def test_what_was_planted_for_the_temporary_key_is_never_followed(tmp_path, kind):
+    planted, victim = tmp_path / ".own.key.tmp", tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    plant = {
+        "symlink": lambda: planted.symlink_to(victim),
+        "hard link": lambda: planted.hardlink_to(victim),
+        "pipe": lambda: os.mkfifo(planted),
+    }
+    plant[kind]()
+    save_private_key(tmp_path / "own.key", new_tls_key())
+
+    assert victim.read_bytes() == b"precious"
+    assert (tmp_path / "own.key").stat().st_nlink == 1
+    assert sorted(names(tmp_path)) == ["own.key", "victim"]

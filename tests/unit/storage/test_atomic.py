@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,59 @@ def test_peak_memory_is_told_in_bytes() -> None:
     assert 5_000_000 < peak < 64 << 30
     assert peak_rss_bytes(os.getpid()) == pytest.approx(peak, rel=0.1)
     assert peak_rss_bytes(2**22 + 1) is None
+
+
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    old = os.umask(0o022)
+    yield os.umask
+    os.umask(old)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "hard link", "pipe", "left over"])
+def test_what_was_planted_for_the_temporary_file_is_never_followed(
+    tmp_path: Path, kind: str
+) -> None:
+    victim, planted = tmp_path / "victim", tmp_path / ".a.tmp"
+    victim.write_bytes(b"precious and long")
+    plant = {
+        "symlink": lambda: planted.symlink_to(victim),
+        "dangling": lambda: planted.symlink_to(tmp_path / "made"),
+        "hard link": lambda: planted.hardlink_to(victim),
+        "pipe": lambda: os.mkfifo(planted),
+        "left over": lambda: planted.write_bytes(b"a crash left more than is new"),
+    }
+    plant[kind]()
+    write_bytes_atomic(tmp_path / "a", b"new", durable=True)
+
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "a").lstat().st_nlink == 1
+    assert not (tmp_path / "a").is_symlink()
+    assert victim.read_bytes() == b"precious and long"
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "victim"}
+
+
+def test_a_link_with_the_files_own_name_is_replaced_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "a").symlink_to(tmp_path / "victim")
+    write_bytes_atomic(tmp_path / "a", b"new")
+
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert not (tmp_path / "a").is_symlink()
+
+
+def test_a_folder_with_the_temporary_files_name_is_named_in_the_error(tmp_path: Path) -> None:
+    (tmp_path / ".a.tmp").mkdir()
+    with pytest.raises(StorageError, match="/a: "):
+        write_bytes_atomic(tmp_path / "a", b"new")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o077], ids=oct)
+def test_nobody_else_can_write_whatever_the_umask(
+    tmp_path: Path, umask: Callable[[int], int], mask: int
+) -> None:
+    umask(mask)
+    write_bytes_atomic(tmp_path / "a", b"new")
+
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644 & ~mask
