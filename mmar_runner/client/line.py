@@ -19,15 +19,18 @@ from mmar_runner.errors import CertificateError
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.stub import FederationStub
+from mmar_runner.wire.tls_files import FollowedFiles, read_material
 
 if TYPE_CHECKING:
     import grpc.aio
 
-    from mmar_runner.wire.credentials import TlsFiles
+    from mmar_runner.wire.tls_files import TlsFiles
 
 
 #: How long calls may go on over the old channel, in seconds.
 SETTLE_SECONDS: Final = 1.0
+#: How long a renewal may take from its first file to its last, in seconds.
+TORN_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class Trouble:
 
     error: CertificateError
     ours: bool
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it ends by itself: the files were whole when the line was made."""
+        return self.error.reason == "TLS_FILES"
 
 
 class Line:
@@ -60,13 +68,17 @@ class Line:
     def __init__(self, target: str, tls: TlsFiles | None) -> None:
         self._target = target
         self._tls = tls
+        self._files = None if tls is None else FollowedFiles(tls)
         self._closing: set[asyncio.Task[None]] = set()
         self._open()
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether the files cannot be used since a moment: somebody may be replacing them."""
+        return self._files is not None and 0 < self._files.unusable_seconds < TORN_SECONDS
+
     def _open(self) -> None:
-        # Looked at first: files that change in between are looked at once more.
-        self._stamp = None if self._tls is None else self._tls.stamp()
-        credentials = None if self._tls is None else channel_credentials(self._tls)
+        credentials = None if self._files is None else channel_credentials(self._files.material)
         self._channel = open_channel(self._target, credentials=credentials)
         self.stub = FederationStub(self._channel, self._target)
 
@@ -76,15 +88,10 @@ class Line:
         Returns:
             True if it was made anew; calls on the old one break off a little later.
         """
-        if self._tls is None:
+        if self._files is None or self._files.changed() is None:
             return False
         old = self._channel
-        try:
-            if self._tls.stamp() == self._stamp:
-                return False
-            self._open()
-        except CertificateError:
-            return False  # in the middle of being replaced: the next look will see
+        self._open()
         self._closing.add(asyncio.create_task(_close_later(old)))
         return True
 
@@ -115,12 +122,10 @@ def _probed(host: str, port: int, tls: TlsFiles) -> Trouble | None:
 
     now = datetime.now(UTC)
     try:
+        root = read_material(tls).root
         check_own(tls.cert, now)
-        root = tls.root.read_bytes()
     except CertificateError as error:
         return Trouble(error, ours=error.reason == "CERT_EXPIRED")
-    except OSError:
-        return None  # in the middle of being replaced
     found = probe(
         host,
         port,

@@ -164,7 +164,8 @@ class Connection:
                 await self._register_again(token)
             case Reaction.RENEW:
                 await self.follow_files()
-                if self._line.stub is stub:
+                # Half of a renewal may lie there: the other half is waited for.
+                if self._line.stub is stub and not self._line.is_torn:
                     raise error
             case _:
                 raise error
@@ -253,7 +254,8 @@ class Connection:
         if self._outage.is_due:
             trouble = await self._line.trouble()
             # Once in a run, only what cannot be the server's own passing trouble ends it.
-            if trouble is not None and (self._registration is None or trouble.ours):
+            begun = self._registration is not None
+            if trouble is not None and (trouble.ours or not (begun or trouble.is_passing)):
                 raise trouble.error
             if trouble is not None:
                 error = UnreachableError(trouble.error.message, hint=trouble.error.hint)

@@ -9,101 +9,33 @@ handshake; a client makes new credentials for a new channel.
 from __future__ import annotations
 
 import logging
-import ssl
 import threading
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import grpc
 
 from mmar_runner.errors import CertificateError
+from mmar_runner.wire.tls_files import FollowedFiles, TlsFiles, TlsMaterial, read_material
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+__all__ = ["TlsFiles", "channel_credentials", "read_material", "server_credentials"]
+
 _log = logging.getLogger(__name__)
 
-_Stamp: TypeAlias = tuple[tuple[int, int, int], ...]
-#: How often files that change while they are read are read again.
-_ATTEMPTS: Final = 5
 
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Where the three parts of a TLS identity lie, PEM.
-
-    Attributes:
-        cert: The certificate.
-        key: Its private key.
-        root: The authority that certificates of peers must come from.
-    """
-
-    cert: Path
-    key: Path
-    root: Path
-
-    def stamp(self) -> _Stamp:
-        """Return what changes when one of the files does.
-
-        Raises:
-            CertificateError: TLS_FILES, one cannot be looked at.
-        """
-        try:
-            stats = [path.stat() for path in (self.cert, self.key, self.root)]
-        except OSError as error:
-            raise _unreadable(error) from error
-        return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
-
-
-@dataclass(frozen=True, slots=True)
-class TlsMaterial:
-    """The bytes of `TlsFiles` at one moment; key and certificate are a pair.
-
-    Attributes:
-        cert: The certificate.
-        key: Its private key; not shown by ``repr``.
-        root: The authority.
-        stamp: Of the files.
-    """
-
-    cert: bytes
-    key: bytes
-    root: bytes
-    stamp: _Stamp
-
-    def __repr__(self) -> str:
-        return f"TlsMaterial(stamp={self.stamp})"
-
-
-def read_material(tls: TlsFiles) -> TlsMaterial:
-    """Read the files.
-
-    Raises:
-        CertificateError: TLS_FILES, one cannot be read, or they are no pair.
-    """
-    for _ in range(_ATTEMPTS):
-        stamp = tls.stamp()
-        try:
-            cert, key, root = (path.read_bytes() for path in (tls.cert, tls.key, tls.root))
-            _check_pair(tls)
-        except OSError as error:  # of which ssl's errors are a kind
-            if tls.stamp() != stamp:
-                continue
-            raise _unreadable(error) from error
-        if tls.stamp() == stamp:
-            return TlsMaterial(cert, key, root, stamp)
-    msg = f"{tls.cert}, its key and {tls.root.name} change while they are read"
-    raise CertificateError(msg, reason="TLS_FILES", hint="replace them by renaming, once")
-
-
-def channel_credentials(tls: TlsFiles) -> grpc.ChannelCredentials:
+def channel_credentials(tls: TlsFiles | TlsMaterial) -> grpc.ChannelCredentials:
     """Return what a client shows and expects.
+
+    Args:
+        tls: The files, or what was read from them.
 
     Raises:
         CertificateError: TLS_FILES, as `read_material`.
     """
-    now = read_material(tls)
+    now = read_material(tls) if isinstance(tls, TlsFiles) else tls
     return grpc.ssl_channel_credentials(now.root, now.key, now.cert)
 
 
@@ -113,57 +45,53 @@ def server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:
     Raises:
         CertificateError: TLS_FILES, as `read_material`.
     """
-    followed = _FollowedFiles(tls)
+    shown = _ShownFiles(tls)
     # The annotations of the library leave out that None keeps what is in force.
-    changed = cast("Callable[[], grpc.ServerCertificateConfiguration]", followed.changed)
+    changed = cast("Callable[[], grpc.ServerCertificateConfiguration]", shown.changed)
     return grpc.dynamic_ssl_server_credentials(
-        followed.first, changed, require_client_authentication=True
+        shown.first, changed, require_client_authentication=True
     )
 
 
-class _FollowedFiles:
+class _ShownFiles:
     """Files that a server looks at with every handshake, in threads of gRPC."""
 
     def __init__(self, tls: TlsFiles) -> None:
-        self._tls = tls
+        self._cert = tls.cert
         self._lock = threading.Lock()
-        material = read_material(tls)
-        self._seen: _Stamp = material.stamp
-        self.first = _configuration(material)
+        self._followed = FollowedFiles(tls)
+        self._expired: bytes | None = None
+        self.first = _configuration(self._followed.material)
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
         """Return the new configuration, or None if the one in force stays."""
-        try:
-            stamp = self._tls.stamp()
-            with self._lock:
-                if stamp == self._seen:
-                    return None
-                self._seen = stamp  # what cannot be used is told once, not at every handshake
-            material = read_material(self._tls)
-        except CertificateError as error:
-            _log.warning("the TLS certificate in force stays: %s", error.message)
+        with self._lock:
+            found = self._followed.changed()
+            self._check_time(self._followed.material.cert)
+        if found is None:
             return None
-        _log.info("a renewed TLS certificate was taken up from %s", self._tls.cert)
-        return _configuration(material)
+        _log.info("a renewed TLS certificate was taken up from %s", self._cert)
+        return _configuration(found)
+
+    def _check_time(self, cert: bytes) -> None:
+        """Say once that clients will refuse the certificate in force: they see it, we do not."""
+        # Imported late: only a server with certificates needs it.
+        from mmar_runner.security.pki.certificates import (  # noqa: PLC0415
+            check_dates,
+            load_certificate,
+        )
+
+        if cert == self._expired:
+            return
+        try:
+            found = load_certificate(cert)
+            period = (found.not_valid_before_utc, found.not_valid_after_utc)
+            check_dates(f"this server's certificate {self._cert}", period, datetime.now(UTC))
+        except CertificateError as error:
+            self._expired = cert
+            _log.warning("no client can connect anew: %s; %s", error.message, error.hint)
 
 
 def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
     pair = [(material.key, material.cert)]
     return grpc.ssl_server_certificate_configuration(pair, root_certificates=material.root)
-
-
-def _check_pair(tls: TlsFiles) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Without a password function, an encrypted key would ask on the terminal.
-    context.load_cert_chain(tls.cert, tls.key, password=lambda: b"")
-    context.load_verify_locations(tls.root)
-
-
-def _unreadable(error: OSError) -> CertificateError:
-    if isinstance(error, ssl.SSLError):
-        why = error.reason or "they are no certificate and key"
-        msg = f"TLS certificate and private key do not load as a pair: {why}"
-    else:
-        msg = f"{error.filename}: {error.strerror or error}"
-    hint = "certificate, key and root must be those of one start-up kit"
-    return CertificateError(msg, reason="TLS_FILES", hint=hint)

@@ -78,9 +78,11 @@ class StartupKit:
 
         Raises:
             SignatureError: A list is not signed by the project's authority.
-            StorageError: A list cannot be read.
+            StorageError: A list, or the authority's certificate, cannot be read.
         """
-        return RevocationMemory(self.revocations, self.state_folder, self.root_file.read_bytes())
+        with translated(self.root_file):
+            root_pem = self.root_file.read_bytes()
+        return RevocationMemory(self.revocations, self.state_folder, root_pem)
 
 
 def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:

@@ -13,10 +13,12 @@ import pytest
 
 from mmar_runner.client.session import run_session
 from mmar_runner.errors import CertificateError, RefusedError
+from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
+from mmar_runner.testing.processes import free_port
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.gate import OpenGate, Peer
 from mmar_runner.wire.messages import HeartbeatReply
@@ -172,6 +174,53 @@ async def test_an_expired_certificate_that_nobody_renewed_ends_the_session(
             await running
     assert caught.value.reason == "CERT_EXPIRED"
     assert server.updates == {}
+
+
+async def test_half_a_renewal_is_waited_for_when_the_old_certificate_is_no_longer_taken(
+    server, serving_tls, session, gate, authority, trainers, client_files, caplog
+):
+    server.models, server.lease = [(0, b"first")], 0.3
+    trainers.may_end.clear()
+    async with serving_tls() as address:
+        running = asyncio.create_task(session(address))
+        await trainers.started.wait()
+        old_key = client_files.key.read_bytes()
+        authority.files(Role.CLIENT, "site-1")
+        new_key = client_files.key.read_bytes()
+        client_files.key.write_bytes(old_key)
+        gate.too_old.update(gate.fingerprints)
+        gate.expel(gate.verdict)
+        trainers.may_end.set()
+        done, _ = await asyncio.wait({running}, timeout=1.0)
+        assert not done
+        client_files.key.write_bytes(new_key)
+        outcome = await running
+    assert outcome.status == "finished"
+    assert server.updates == {0: b"first!"}
+    told = [one.getMessage() for one in caplog.records if one.name.startswith("mmar_runner.wire")]
+    assert ["stays" in one or "again" in one for one in told] == [True, True]
+
+
+@pytest.mark.parametrize("part", ["cert", "key", "root"])
+async def test_files_that_break_before_anybody_answered_are_waited_for_too(
+    server, session, authority, client_files, recorder, part
+):
+    server.models = [(0, b"first")]
+    path, port = getattr(client_files, part), free_port()
+    running = asyncio.create_task(session(f"localhost:{port}"))
+    await asyncio.to_thread(recorder.wait_for, Topic.UNREACHABLE)
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    done, _ = await asyncio.wait({running}, timeout=2.5)
+    assert not done
+    path.write_bytes(whole)
+    listening = build_server(server, CertificateReader())
+    files = authority.files(Role.SERVER, "localhost")
+    bind(listening, f"localhost:{port}", credentials=server_credentials(files))
+    await listening.start()
+    outcome = await running
+    await listening.stop(0)
+    assert outcome.status == "finished"
 
 
 @pytest.mark.parametrize("reason", ["TOKEN_EXPIRED", "TOKEN_NOT_BOUND"])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mmar_runner.errors import CertificateError, KitError, SignatureError
+from mmar_runner.errors import CertificateError, KitError, SignatureError, StorageError
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.kits.files import KIT_FILES
 from mmar_runner.security.kits.kit import load_kit
@@ -64,6 +64,14 @@ def test_a_kit_says_who_somebody_is_and_whom_it_trusts(kits, role):
     assert (kit.policy is None) == (role is Role.ADMIN)
     assert (kit.release_key_file is None) == (role is not Role.ADMIN)
     assert kit.revocation_memory().current.version == 1
+
+
+def test_a_root_that_goes_away_later_is_a_fault_of_storage_that_names_it(kits):
+    kit = load(kits.client("site-1"))
+    kit.root_file.unlink()
+
+    with pytest.raises(StorageError, match=r"rootCA\.pem: No such file"):
+        kit.revocation_memory()
 
 
 def test_what_a_site_remembers_is_for_its_own_eyes(kits):
