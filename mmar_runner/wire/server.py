@@ -276,7 +276,10 @@ class _Handlers:
         if not isinstance(error, MmarRunnerError):
             _log.error("a call failed unexpectedly", exc_info=error)
             error = MmarRunnerError("internal error; the server's log has it", reason="INTERNAL")
-        self._gate.refused(method.name, caller_of(context), error)
+        try:
+            self._gate.refused(method.name, caller_of(context), error)
+        except MmarRunnerError as unwritten:  # a refusal that nobody noted is told as that
+            error = unwritten
         await context.abort(status_of(error), shortened(error.message), trailing_metadata(error))
         raise error  # abort raises; this line is for readers and type checkers
 

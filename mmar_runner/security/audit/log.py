@@ -9,6 +9,7 @@ stays in the queue, is tried again, and is told to whoever calls next.
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import time
 from collections import deque
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mmar_runner.security.audit.line import Decision
+
+_log = logging.getLogger(__name__)
 
 #: Entries that may wait to be written.
 MAX_WAITING: Final = 10_000
@@ -197,6 +200,8 @@ class AuditLog:
             try:
                 self._file.append(batch)
             except AuditError as error:
+                if self._error is None:  # once, whoever calls meanwhile
+                    _log.error("%s", error.message)
                 self._error = error
                 return
             with self._changed:
