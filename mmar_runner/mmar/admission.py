@@ -21,7 +21,7 @@ from mmar_runner.mmar.validation import validate
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.signatures.check import check_signatures
-from mmar_runner.security.signatures.context import SignatureContext
+from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -203,7 +203,8 @@ def admit(
             store.remove(root)
     manifest = found.signatures.manifest
     if accepted and manifest is not None:
-        rules.versions.remember(manifest.project, manifest.name, manifest.version)
+        seen = SeenVersion(manifest.version, manifest.digest)
+        rules.versions.remember(manifest.project, manifest.name, seen)
     return Admission(root, found.validation, found.decision, found.signatures.owners)
 
 

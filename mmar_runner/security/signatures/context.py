@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenVersion:
+    """The highest version of an MMAR that a site accepted.
+
+    Attributes:
+        version: It.
+        digest: Of the MMAR that had it, hex; None where an older memory did not say.
+    """
+
+    version: int
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureContext:
     """What a site knows when it looks at signatures.
 
@@ -35,4 +48,4 @@ class SignatureContext:
     policy: SitePolicy
     now: datetime
     origin: Literal["local", "delivered"] = "delivered"
-    versions: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    versions: Mapping[tuple[str, str], SeenVersion] = field(default_factory=dict)

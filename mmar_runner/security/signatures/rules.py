@@ -12,11 +12,11 @@ from mmar_runner.security.signatures.manifest import EVERYBODY, differences
 from mmar_runner.security.steps import accepts, refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from mmar_runner.security.decision import Step
     from mmar_runner.security.listing import FileListing
-    from mmar_runner.security.signatures.context import SignatureContext
+    from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
     from mmar_runner.security.signatures.manifest import Differences, SignedManifest
 
 SIGN_AGAIN: Final = "An administrator signs it again: `mmar-runner sign-mmar MMAR --kit KIT`."
@@ -33,7 +33,7 @@ def manifest_steps(
     if context.site is not None:
         yield _audience(manifest, context.site)
     yield _expiry(manifest, context.now)
-    yield _version(manifest, context.versions)
+    yield _version(manifest, context.versions.get((manifest.project, manifest.name)))
     # A site may call its own folders as it likes; a server may rename nothing.
     if context.origin == "delivered" and listing.name != manifest.name:
         yield _renamed(listing, manifest)
@@ -65,14 +65,23 @@ def _expiry(manifest: SignedManifest, now: datetime) -> Step:
     return refused("expiry", "SIGNATURE_EXPIRED", message, SIGN_AGAIN)
 
 
-def _version(manifest: SignedManifest, versions: Mapping[tuple[str, str], int]) -> Step:
-    highest = versions.get((manifest.project, manifest.name), 0)
-    if manifest.version >= highest:
-        message = f"Version {manifest.version} is not older than what was accepted here before."
+def _version(manifest: SignedManifest, seen: SeenVersion | None) -> Step:
+    version, before = manifest.version, "which was accepted here before"
+    if seen is None or version > seen.version:
+        message = f"Version {version} is newer than what was accepted here before, if anything."
         return accepts("signature.version", message)
-    message = f"Version {manifest.version} is older than {highest}, which was accepted here before."
-    hint = "An administrator signs what is to run now with a higher --mmar-version."
-    return refused("version", "VERSION_ROLLBACK", message, hint)
+    if version < seen.version:
+        message = f"Version {version} is older than {seen.version}, {before}."
+        return refused("version", "VERSION_ROLLBACK", message, _higher(seen))
+    if seen.digest not in {None, manifest.digest}:
+        message = f"This is another MMAR than the version {version}, {before}: {seen.digest}."
+        return refused("version", "VERSION_REUSED", message, _higher(seen))
+    return accepts("signature.version", f"Version {version} is the one {before}.")
+
+
+def _higher(seen: SeenVersion) -> str:
+    higher = f"--mmar-version {seen.version + 1}"
+    return f"An administrator signs what is to run now: `mmar-runner sign-mmar` with {higher}."
 
 
 def _renamed(listing: FileListing, manifest: SignedManifest) -> Step:

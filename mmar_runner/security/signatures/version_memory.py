@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import KitError
+from mmar_runner.security.signatures.context import SeenVersion
 from mmar_runner.storage.atomic import translated, write_json_atomic
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class VersionMemory:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def known(self) -> dict[tuple[str, str], int]:
+    def known(self) -> dict[tuple[str, str], SeenVersion]:
         """Return the highest remembered version by project and name.
 
         Raises:
@@ -35,13 +36,13 @@ class VersionMemory:
             StorageError: It cannot be read.
         """
         return {
-            (project, name): version
+            (project, name): _seen(entry)
             for project, names in self._read().items()
-            for name, version in names.items()
+            for name, entry in names.items()
         }
 
-    def remember(self, project: str, name: str, version: int) -> None:
-        """Remember a version, unless a higher one is remembered already.
+    def remember(self, project: str, name: str, seen: SeenVersion) -> None:
+        """Remember a version, unless it or a higher one is remembered already.
 
         Raises:
             KitError: The file is damaged.
@@ -49,8 +50,12 @@ class VersionMemory:
         """
         with self._locked():
             known = self._read()
-            if version > known.get(project, {}).get(name, 0):
-                known.setdefault(project, {})[name] = version
+            before = _seen(known.get(project, {}).get(name, 0))
+            # What an older memory said of this version lacks the digest.
+            learnt = seen.version == before.version and before.digest is None
+            if seen.version > before.version or learnt:
+                entry = {"version": seen.version, "digest": seen.digest}
+                known.setdefault(project, {})[name] = entry
                 write_json_atomic(self._path, known, durable=True)
 
     def _read(self) -> dict[str, dict[str, Any]]:
@@ -86,9 +91,24 @@ class VersionMemory:
             os.close(lock)
 
 
+def _seen(entry: Any) -> SeenVersion:
+    """Return a remembered version; older memories hold its number alone."""
+    return SeenVersion(**entry) if isinstance(entry, dict) else SeenVersion(entry)
+
+
 def _is_memory(value: Any) -> bool:
     projects = value.values() if isinstance(value, dict) else [None]
     return all(
-        isinstance(names, dict) and all(type(version) is int for version in names.values())
-        for names in projects
+        isinstance(names, dict) and all(map(_is_entry, names.values())) for names in projects
+    )
+
+
+def _is_entry(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return type(value) is int
+    digest = value.get("digest")
+    return (
+        value.keys() == {"version", "digest"}
+        and type(value["version"]) is int
+        and (digest is None or isinstance(digest, str))
     )

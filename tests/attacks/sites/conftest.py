@@ -28,6 +28,7 @@ from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.pki.keys import load_release_key
 from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
+from mmar_runner.security.signatures.version_memory import VersionMemory
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningProgram
 
@@ -217,8 +218,11 @@ class Hospital:
         return {p.relative_to(kit).as_posix(): p.read_bytes() for p in files}
 
     def versions(self, name: str) -> Any:
-        path = self.kit(name) / "state" / "versions.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        known = VersionMemory(self.kit(name) / "state" / "versions.json").known()
+        found: dict[str, dict[str, int]] = {}
+        for (project, mmar), seen in known.items():
+            found.setdefault(project, {})[mmar] = seen.version
+        return found
 
     def client(self, site: str, server: str, mmar: Path | None = None, *options: str) -> KitClient:
         return KitClient(self, site, server, mmar, *options)

@@ -21,6 +21,7 @@ from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.pki.keys import load_release_key
+from mmar_runner.security.signatures.context import SeenVersion
 from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 from mmar_runner.security.signatures.version_memory import VersionMemory
 from mmar_runner.testing.builders import MmarBuilder
@@ -82,7 +83,21 @@ def test_what_is_accepted_is_a_read_only_copy_and_its_version_is_remembered(
     assert found.validation.report.valid
     assert found.signers == (LEAD,)
     assert found.root == tmp_path / "store" / found.digest / "job"
-    assert rules.versions.known() == {("demo", "job"): 4}
+    assert rules.versions.known() == {("demo", "job"): SeenVersion(4, found.digest)}
+
+
+def test_another_mmar_under_an_accepted_version_is_refused_until_it_is_signed_with_a_higher(
+    kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    source = sign(MmarBuilder("job").write(tmp_path), kits, 4)
+    for _ in range(2):  # the same one, as often as one likes
+        assert admitted(source, plugins, rules, tmp_path / "store").decision.accepted
+    (source / "notes.txt").write_text("another one")
+    again = admitted(sign(source, kits, 4), plugins, rules, tmp_path / "store")
+    assert [s.reason for s in again.decision.steps if not s.accepted] == ["VERSION_REUSED"]
+    higher = admitted(sign(source, kits, 5), plugins, rules, tmp_path / "store")
+    assert higher.decision.accepted
+    assert rules.versions.known() == {("demo", "job"): SeenVersion(5, higher.digest)}
 
 
 @pytest.mark.parametrize("spoil", ["config/environment.json", "custom/mine.py"])

@@ -20,7 +20,7 @@ from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.signatures import check as signature_check
 from mmar_runner.security.signatures import rules as signature_rules
 from mmar_runner.security.signatures.check import check_signatures
-from mmar_runner.security.signatures.context import SignatureContext
+from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
 from mmar_runner.security.signatures.manifest import MMAR_TYPE, dump_manifest, make_manifest
 from mmar_runner.security.steps import accepts
 
@@ -201,12 +201,25 @@ def test_an_expired_signature_is_refused_with_both_dates():
 
 def test_an_older_version_than_the_highest_seen_is_refused():
     def seen(version, name="job", project="p"):
-        return replace(SITE, versions={(project, name): version})
+        return replace(SITE, versions={(project, name): SeenVersion(version)})
 
     assert reasons(signed(), seen(4)) == ["VERSION_ROLLBACK"]
     assert reasons(signed(), seen(3)) == []
     assert reasons(signed(), seen(4, name="other")) == []
     assert reasons(signed(), seen(4, project="other")) == []
+
+
+def test_a_version_that_another_mmar_had_before_is_refused_with_the_version_to_sign():
+    def seen(version, digest):
+        return replace(SITE, versions={("p", "job"): SeenVersion(version, digest)})
+
+    step = refusal(signed(), seen(3, WITH_CODE.digest))
+    assert step.reason == "VERSION_REUSED"
+    assert WITH_CODE.digest in step.message
+    assert "--mmar-version 4" in step.hint
+    assert reasons(signed(), seen(3, DATA_ONLY.digest)) == []
+    assert reasons(signed(), seen(2, WITH_CODE.digest)) == []
+    assert reasons(signed(), seen(4, DATA_ONLY.digest)) == ["VERSION_ROLLBACK"]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +314,7 @@ def _lets_pass(*_):
             signature_rules,
             "_version",
             "VERSION_ROLLBACK",
-            (signed(), replace(SITE, versions={("p", "job"): 4})),
+            (signed(), replace(SITE, versions={("p", "job"): SeenVersion(4)})),
         ),
         (signature_rules, "_files", "MANIFEST_MISMATCH", (signed(), SITE, WITH_CODE)),
     ],
