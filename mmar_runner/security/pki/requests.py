@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from mmar_runner.errors import CertificateError
 from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.pki.certificates import MALFORMED
 from mmar_runner.security.pki.issuing import subject
 
 if TYPE_CHECKING:
     from mmar_runner.security.pki.envelope import PrivateKey, PublicKey
 
 _MAX_BYTES: Final = 64 * 1024
-_BLOCK: Final = re.compile(
-    b"-----BEGIN CERTIFICATE REQUEST-----.*?-----END CERTIFICATE REQUEST-----", re.DOTALL
-)
+#: No participant has more keys than an administrator.
+_MAX_BLOCKS: Final = 2
+_BEGIN: Final = b"-----BEGIN CERTIFICATE REQUEST-----"
+_BLOCK: Final = re.compile(_BEGIN + b".*?-----END CERTIFICATE REQUEST-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def read_request(pem: bytes) -> KeyRequest:
     try:
         found = [_read(block) for block in _blocks(pem)]
         return _request(found)
-    except (ValueError, UnsupportedAlgorithm, CertificateError) as error:
+    except (*MALFORMED, CertificateError) as error:
         raise CertificateError(
             f"this is no request for a certificate: {error}",
             hint="make one with `mmar-runner provision request`",
@@ -86,6 +88,8 @@ def _signed(identity: Identity, key: PrivateKey) -> bytes:
 def _blocks(pem: bytes) -> list[bytes]:
     if len(pem) > _MAX_BYTES:
         raise ValueError("it is too long")
+    if pem.count(_BEGIN) > _MAX_BLOCKS:  # before the search, which each beginning prolongs
+        raise ValueError(f"it holds more than {_MAX_BLOCKS} requests")
     blocks: list[bytes] = _BLOCK.findall(pem)
     if not blocks:
         raise ValueError("there is no CERTIFICATE REQUEST in it")
@@ -94,27 +98,35 @@ def _blocks(pem: bytes) -> list[bytes]:
 
 def _read(block: bytes) -> tuple[Identity, PublicKey]:
     request = x509.load_pem_x509_csr(block)
+    key = _checked_key(request)
     if not request.is_signature_valid:
         raise ValueError("it was altered after it was made")
-    try:
-        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension) as error:
-        raise ValueError(str(error)) from error
+    names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     uris = names.value.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1:
         raise ValueError("it does not name exactly one participant")
-    key = request.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
-        raise CertificateError("its key is neither P-256 nor Ed25519")
     return Identity.from_uri(uris[0]), key
+
+
+def _checked_key(request: x509.CertificateSigningRequest) -> PublicKey:
+    """Return the key of a request, once key and signature are of a kind used here."""
+    key = request.public_key()
+    wanted = SignatureAlgorithmOID.ED25519
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        wanted = SignatureAlgorithmOID.ECDSA_WITH_SHA256
+    elif not isinstance(key, ed25519.Ed25519PublicKey):
+        raise CertificateError("its key is neither P-256 nor Ed25519")
+    if request.signature_algorithm_oid != wanted:
+        raise ValueError("it is not signed as such a key signs here (ECDSA takes SHA-256)")
+    return key
 
 
 def _request(found: list[tuple[Identity, PublicKey]]) -> KeyRequest:
     (identity, tls_key), *rest = found
     if any(other != identity for other, _ in rest):
         raise ValueError("it names two participants")
-    if not isinstance(tls_key, ec.EllipticCurvePublicKey) or tls_key.curve.name != "secp256r1":
-        raise ValueError("its first key is not on the curve P-256")
+    if not isinstance(tls_key, ec.EllipticCurvePublicKey):
+        raise CertificateError("its first key is not on the curve P-256")
     release = [key for _, key in rest if isinstance(key, ed25519.Ed25519PublicKey)]
     wanted = 1 if identity.role is Role.ADMIN else 0
     if len(rest) != wanted or len(release) != wanted:
