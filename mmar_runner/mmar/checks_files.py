@@ -26,9 +26,22 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.look import Look
 
 _DATA_LIST_KEY = re.compile(r"data_?list|dataset_json", re.IGNORECASE)
-_DATA_LIST_FILE = re.compile(r"(.*/)?(dataset|data_?list)[^/]*\.json", re.IGNORECASE)
-#: What a data list begins with: a part of the data, and a list.
-_DATA_LIST_TEXT = re.compile(rb'"(?:training|validation|testing|test|train|val)"\s*:\s*\[')
+_DATA_LIST_FILE = re.compile(
+    r"(.*/)?(dataset|data_?list)[^/]*\.(json|jsonl|csv|tsv|txt|ya?ml)", re.IGNORECASE
+)
+_LISTING = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".yaml", ".yml")
+#: What a data list holds: a part of the data and a list (JSON, YAML), or samples one after
+#: another (JSON). Spaces are counted, so that no text takes more than linear time.
+_DATA_LIST_TEXT = re.compile(
+    rb'"(?:training|validation|testing|test|train|val)"\s*:\s*\['
+    rb"|^(?:training|validation|testing|test|train|val)[ \t]{0,9}:[ \t]{0,9}\r?\n[ \t]{0,9}- "
+    rb'|(?:\A|[\[\n])\s{0,99}\{\s{0,99}"(?:image|label)"\s{0,9}:',
+    re.MULTILINE,
+)
+_SAMPLE_COLUMNS = frozenset({b"image", b"label"})
+_FIRST_LINE_BYTES = 4096
+#: A folder before a name, as in ``{MMAR_ROOT}/resources/list.json``.
+_ROOT = re.compile(r"\{\w+\}/+")
 _COMMENT = ("_", "//", "#", "comment")
 _KNOWN = frozenset({CLIENT, ENVIRONMENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT})
 #: So many undefined variables have one cause if environment.json is not there.
@@ -136,7 +149,7 @@ def _data_list(look: Look) -> bool:
     for document in _every_document(look):
         for path, text in _strings(document.value, ()):
             listed = path and _DATA_LIST_KEY.search(str(path[-1]))
-            file = posixpath.normpath(text)
+            file = posixpath.normpath(_ROOT.sub("", text, count=1))
             if listed and file in look.folder.contents:
                 if file not in found:
                     message = f"The MMAR brings its own data list, {file}."
@@ -151,13 +164,20 @@ def _data_list(look: Look) -> bool:
 
 def _lists_data(look: Look, file: str) -> bool:
     """Return True for a data list by any other name, hidden or not."""
-    if not file.lower().endswith(".json") or file in look.files.parsed:
+    if not file.lower().endswith(_LISTING) or file in look.files.parsed:
         return False
     try:
         with look.folder.open(file) as stream:
-            return _DATA_LIST_TEXT.search(stream.read(look.folder.limits.text_bytes)) is not None
+            text = stream.read(look.folder.limits.text_bytes)
     except OSError:
         return False  # the listing says so
+    return _DATA_LIST_TEXT.search(text) is not None or _is_table_of_samples(text)
+
+
+def _is_table_of_samples(text: bytes) -> bool:
+    """Return True if the first line names a column for each half of a sample."""
+    header = text[:_FIRST_LINE_BYTES].partition(b"\n")[0].lower()
+    return {part.strip(b" \r\"'") for part in re.split(rb"[,;\t]", header)} >= _SAMPLE_COLUMNS
 
 
 def _strings(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,53 @@ def test_a_data_list_is_known_by_what_it_holds(mmar, file):
     mmar.write(file, json.dumps({"numTraining": 1, "training": [{"image": "a.nii"}]}))
     facts = mmar.check().facts
     assert [place.file for place in facts.datalists] == [file]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("config/dataset.csv", "anything"),
+        ("resources/DataList.yaml", "anything"),
+        ("resources/data_list_7.txt", "anything"),
+        ("resources/x.csv", 'id,"Image",Label\r\n1,a.nii,b.nii\r\n'),
+        ("resources/x.tsv", "image\tlabel\na.nii\tb.nii\n"),
+        ("resources/x.txt", '{"training": [{"image": "a.nii"}]}'),
+        ("resources/x.jsonl", '{"image": "a.nii", "label": "b.nii"}\n'),
+        ("resources/x.json", '[\n  {"image": "a.nii"}\n]'),
+        ("resources/x.yml", "training:\n  - image: a.nii\n"),
+    ],
+)
+def test_a_data_list_is_known_in_any_format(mmar, file, text):
+    mmar.write(file, text)
+    assert [place.file for place in mmar.check().facts.datalists] == [file]
+
+
+def test_a_data_list_behind_the_folders_variable_is_seen(mmar):
+    mmar.write("resources/l.txt", "a.nii b.nii\n")
+    mmar.environment["DATASET_JSON"] = "{MMAR_ROOT}/resources/l.txt"
+    assert [place.pointer for place in mmar.check().facts.datalists] == ["/DATASET_JSON"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("resources/classes.txt", "liver\nspleen\n"),
+        ("resources/sizes.csv", "image_size,label_names\n64,spleen\n"),
+        ("docs/notes.txt", "training:\n  takes two hours - at most\n"),
+        ("resources/names.json", '{"name": "spleen"}\n'),
+    ],
+)
+def test_other_texts_are_no_data_lists(mmar, file, text):
+    mmar.write(file, text)
+    assert not mmar.check().facts.custom_datalist
+
+
+@pytest.mark.parametrize("text", ["\n", " ", "training:", '{"', "[{ ", "image,"])
+def test_no_text_makes_looking_for_a_data_list_slow(mmar, text):
+    mmar.write("resources/x.txt", text * (900_000 // len(text)))
+    started = time.perf_counter()
+    mmar.check()
+    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.parametrize("name", ["clara4_spleen", "clara31_spleen"])
