@@ -129,6 +129,39 @@ def record_decision(workspace: Path, kit: StartupKit, admission: Admission) -> N
     )
 
 
+def record_sites(
+    workspace: Path,
+    kit: StartupKit,
+    admission: Admission,
+    decisions: Mapping[str, Decision],
+    *,
+    reason: str = "",
+) -> None:
+    """Write one line of audit about the sites that an MMAR is deployed to.
+
+    Args:
+        workspace: Where the audit log is kept.
+        kit: The server's.
+        admission: What was taken in.
+        decisions: What the project's policy says of it at every site.
+        reason: Why it is deployed nowhere; empty if it is deployed.
+    """
+    sites: dict[str, list[str]] = {}
+    for site, decision in decisions.items():
+        first = next(iter(decision.refusals), None)
+        sites.setdefault(first.reason if first else "accepted", []).append(site)
+    _record(
+        workspace,
+        kit,
+        "deploy",
+        reason=reason,
+        message="Too few sites may run it." if reason else "",
+        signers=", ".join(admission.signers),
+        digest=admission.decision.digest,
+        sites={outcome: ", ".join(names) for outcome, names in sites.items()},
+    )
+
+
 def _record(
     workspace: Path,
     kit: StartupKit,
@@ -138,6 +171,7 @@ def _record(
     message: str,
     signers: str = "",
     digest: str = "",
+    **facts: Any,
 ) -> None:
     """Write one line of audit: a refusal if there is a reason."""
     is_server = kit.identity.role is Role.SERVER
@@ -151,6 +185,7 @@ def _record(
             digest=digest,
             signers=signers,
             message=message,
+            **facts,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmar_runner.cli.admitted import admitted
+from mmar_runner.cli.admitted import admitted, record_sites
 from mmar_runner.cli.kits import open_kit
 from mmar_runner.errors import MmarUnreadableError, NotAuthorizedError
 from mmar_runner.mmar.admission import decide_for_sites
@@ -56,7 +56,12 @@ def open_trust(
     server = _within(spec.server, kit)
     decisions = decide_for_sites(admission, rules.authorization)
     trust = ServerTrust(kit, decisions, rules.policy.allowed_path_prefixes)
-    _require_sites(trust, server.min_num_clients)
+    try:
+        _require_sites(trust, server.min_num_clients)
+    except NotAuthorizedError as error:
+        record_sites(workspace, kit, admission, decisions, reason=error.reason)
+        raise
+    record_sites(workspace, kit, admission, decisions)
     return replace(spec, server=server), trust
 
 

@@ -91,6 +91,11 @@ class Federation:
             assert server.wait() == 0, server.stderr
         return ended
 
+    def deployed(self) -> list[dict[str, Any]]:
+        audit = self.folder / "server" / "audit.jsonl"
+        lines = [json.loads(line) for line in audit.read_bytes().splitlines()]
+        return [line for line in lines if line["action"] == "mmar.deploy"]
+
     def summary(self) -> dict[str, Any]:
         summary = self.folder / "server" / "run_1" / "summary.json"
         return dict(json.loads(summary.read_bytes()))
@@ -124,6 +129,10 @@ def test_three_sites_run_and_the_fourth_says_why_not(federation: Federation) -> 
     assert summary["status"] == "finished"
     assert len(summary["rounds"]) == 2
     assert not list((federation.folder / "ws" / STRICT).rglob("nets.py"))
+    (line,) = federation.deployed()
+    assert (line["decision"], line["reason"]) == ("accepted", "")
+    others = ", ".join(site for site in SITES if site != STRICT)
+    assert line["data"]["sites"] == {"accepted": others, "BYOC_NOT_ALLOWED": STRICT}
 
 
 def test_a_sites_own_policy_keeps_it_out_though_the_project_would_let_it_in(
@@ -148,6 +157,9 @@ def test_too_few_sites_are_refused_at_the_start_by_name(federation: Federation) 
     assert "3 of 4 sites may run this MMAR, and min_num_clients is 4" in server.stderr
     assert f"{STRICT} will not take part" in server.stderr
     assert not (federation.folder / "server" / "endpoint.json").exists()
+    (line,) = federation.deployed()
+    assert (line["decision"], line["reason"]) == ("refused", "TOO_FEW_SITES")
+    assert line["data"]["sites"]["BYOC_NOT_ALLOWED"] == STRICT
 
 
 def test_the_researcher_is_told_which_rule_and_what_would_change_it(
