@@ -22,7 +22,7 @@ from mmar_runner.security.pki.certificates import (
     check_issuer,
     read_peer_certificate,
 )
-from mmar_runner.security.pki.envelope import key_id, load_public_key
+from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.issuing import CLOCK_MARGIN, Issuer, issue, make_root
 from mmar_runner.security.pki.keys import (
     load_tls_key,
@@ -30,6 +30,7 @@ from mmar_runner.security.pki.keys import (
     new_tls_key,
     save_private_key,
 )
+from mmar_runner.security.provisioning.recovery import everything_of, recovered, signed_lists
 from mmar_runner.security.provisioning.state import (
     AuthorityState,
     Issued,
@@ -73,6 +74,7 @@ class Authority:
         self.now = now
         self.state = self._load_state(project)
         self.key, self.root_pem = self._load_root(project)
+        self._recover()
 
     def remember(self, state: AuthorityState) -> None:
         """Keep a state; it is on the disk when this returns.
@@ -149,6 +151,13 @@ class Authority:
             )
         return state
 
+    def _recover(self) -> None:
+        """Take what the signed lists know better, before anything is decided."""
+        lists = signed_lists(self.folder.parent, self.folder, self.state.project, self.root_pem)
+        state = recovered(self.state, lists)
+        if state != self.state:
+            self.remember(state)
+
     def _load_root(self, project: str) -> tuple[EllipticCurvePrivateKey, bytes]:
         key_path, root_path = self.folder / _KEY, self.folder / _ROOT
         if not key_path.exists():
@@ -199,14 +208,6 @@ def open_authority(out: Path, project: str, now: datetime) -> Iterator[Authority
         yield Authority(folder, project, now)
     finally:
         os.close(lock)
-
-
-def everything_of(known: Known) -> Revoked:
-    """Return what has to be revoked so that nothing of a participant counts any more."""
-    keys: tuple[str, ...] = ()
-    if known.release_key is not None:
-        keys = (key_id(load_public_key(known.release_key.encode())),)
-    return Revoked(0, tuple(issued.serial for issued in known.certificates), keys)
 
 
 def _incomplete(path: Path) -> KitError:

@@ -13,9 +13,9 @@ from mmar_runner.errors import CertificateError, UsageError
 from mmar_runner.security.kits.files import read_kit_file
 from mmar_runner.security.pki.keys import public_pem
 from mmar_runner.security.pki.requests import read_request
-from mmar_runner.security.provisioning.authority import everything_of
 from mmar_runner.security.provisioning.enrolment import DEFAULT_LIFE, unknown_participant
 from mmar_runner.security.provisioning.making import give_authorization
+from mmar_runner.security.provisioning.recovery import everything_of
 from mmar_runner.security.provisioning.state import Revoked
 from mmar_runner.security.provisioning.work import opened
 
