@@ -75,13 +75,17 @@ def explain_decision(
     Exit code 0 if every rule accepts it, 1 if one refuses, 2 if something cannot be read.
     """
     # Deferred: the other commands of the group need none of it.
-    from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
-    from mmar_runner.hooks import load_plugins  # noqa: PLC0415
-    from mmar_runner.mmar.explanation import explain  # noqa: PLC0415
+    from mmar_runner.mmar.manifest import listed_ahead  # noqa: PLC0415
 
-    question = _question(_kit(kit_folder), action, site, user, policy_file)
-    question = replace(question, settings=parse_settings(settings))
-    decision = explain(mmar, load_plugins().registry, question)
+    # Modules and the kit are loaded while other threads hash, which takes as long.
+    with listed_ahead(mmar) as ahead:
+        from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
+        from mmar_runner.hooks import load_plugins  # noqa: PLC0415
+        from mmar_runner.mmar.explanation import explain  # noqa: PLC0415
+
+        question = _question(_kit(kit_folder), action, site, user, policy_file)
+        question = replace(question, settings=parse_settings(settings))
+        decision = explain(mmar, load_plugins().registry, question, ahead)
     if as_json:
         echo_json(_as_json(decision, question.policies))
     else:

@@ -16,12 +16,14 @@ from mmar_runner.security.steps import accepts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
     from pathlib import Path
 
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.sources import Side
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
+    from mmar_runner.security.listing import FileListing
     from mmar_runner.security.policy.judgement import Policies
     from mmar_runner.security.signatures.check import SignatureReport
     from mmar_runner.security.signatures.context import SignatureContext
@@ -52,17 +54,28 @@ class Question:
     settings: Mapping[str, Any]
 
 
-def explain(root: Path, catalog: ComponentCatalog, question: Question) -> Decision:
+def explain(
+    root: Path,
+    catalog: ComponentCatalog,
+    question: Question,
+    ahead: Future[FileListing] | None = None,
+) -> Decision:
     """Return the decision about an MMAR where it lies; nothing is copied or imported.
 
     A folder that nobody signed is judged as if it will be: only ``run`` needs the
     signatures at once.
 
+    Args:
+        root: The MMAR's folder.
+        catalog: What is installed.
+        question: What is asked.
+        ahead: The folder's listing, if it was begun before (`manifest.listed_ahead`).
+
     Raises:
         MmarUnreadableError: There is no MMAR.
         SignatureError: FORMAT, the signature file is too large.
     """
-    found = validate(root, catalog, side=question.side, settings=question.settings)
+    found = validate(root, catalog, side=question.side, settings=question.settings, ahead=ahead)
     report = _signatures(root, found, question)
     steps = () if report is None else report.steps
     signers = () if report is None else report.owners

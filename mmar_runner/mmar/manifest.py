@@ -9,20 +9,34 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import SignatureError
+from mmar_runner.errors import MmarUnreadableError, SignatureError
 from mmar_runner.mmar.byoc import kind_of
+from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.folder import open_folder
 from mmar_runner.security.listing import SIGNATURE_FILE, FileListing, ListedFile
 from mmar_runner.security.pki.envelope import MAX_ENVELOPE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
+
     from mmar_runner.mmar.folder import MmarFolder
 
 #: Below so many bytes a thread costs more than it brings.
 _WORTH_THREADS: Final = 4 * 1024 * 1024
-_THREADS: Final = min(8, os.cpu_count() or 1)
+#: More than there are processors: some wait for the disk while others compute.
+_THREADS: Final = min(8, 2 * (os.cpu_count() or 1))
+#: Read at once: each reading waits for its turn among the threads.
+_READ_BYTES: Final = 1 << 20
+#: Seconds after which a thread that computes lets one go on that hashes: while modules are
+#: imported, every file would else wait several times for Python's own 5 ms.
+_SWITCH_SECONDS: Final = 0.0002
 
 
 def list_files(folder: MmarFolder) -> FileListing:
@@ -39,6 +53,30 @@ def list_files(folder: MmarFolder) -> FileListing:
     listed = tuple(entry for entry in entries if isinstance(entry, ListedFile))
     unread = tuple(entry for entry in entries if isinstance(entry, str))
     return FileListing(folder.root.name, listed, (*folder.unlisted, *unread))
+
+
+@contextmanager
+def listed_ahead(folder: Path) -> Iterator[Future[FileListing] | None]:
+    """Have a folder listed while something else is done; None if it is no MMAR.
+
+    It may change until the listing is looked at, so this is for what is told of a folder,
+    never for what is allowed to run.
+
+    Args:
+        folder: The MMAR.
+    """
+    try:
+        surveyed = open_folder(folder, Findings())
+    except MmarUnreadableError:  # whoever looks at it next says so
+        yield None
+        return
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        with ThreadPoolExecutor(1, "list") as pool:
+            yield pool.submit(list_files, surveyed)
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def read_signature(folder: MmarFolder) -> bytes | None:
@@ -59,7 +97,10 @@ def _entry(folder: MmarFolder, file: str) -> ListedFile | str:
     """Return a file's entry, or a sentence about why there is none."""
     try:
         with folder.open(file) as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return ListedFile(file, stream.tell(), digest, kind_of(file))
+            digest, size = hashlib.sha256(), 0
+            while block := stream.raw.read(_READ_BYTES):
+                digest.update(block)
+                size += len(block)
+            return ListedFile(file, size, digest.hexdigest(), kind_of(file))
     except OSError as error:
         return f"{file}: The file cannot be read: {error.strerror or error}."

@@ -33,6 +33,8 @@ from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.site_policy import load_policy
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.sources import Side, Sources
     from mmar_runner.mmar.spec import Generation
@@ -82,6 +84,7 @@ def validate(
     policy: Path | None = None,
     strict: bool = False,
     client_name: str = ANY_CLIENT,
+    ahead: Future[FileListing] | None = None,
 ) -> Validation:
     """Check an MMAR completely.
 
@@ -93,13 +96,14 @@ def validate(
         policy: A site policy to judge it by.
         strict: Treat it as if its server file said ``"strict": true``.
         client_name: The client whose variables are put in.
+        ahead: The folder's listing, if it was begun before (`manifest.listed_ahead`).
 
     Raises:
         MmarUnreadableError: There is nothing to check at that path.
         UsageError: The policy cannot be read.
     """
     rules = load_policy(policy) if policy is not None else None
-    check = _Check(folder, catalog, side, dict(settings or {}))
+    check = _Check(folder, catalog, side, dict(settings or {}), ahead)
     spec = check.run(client_name, rules)
     findings = check.findings.result(strict=strict or check.says_strict)
     valid = not any(finding.severity is Severity.ERROR for finding in findings)
@@ -120,7 +124,12 @@ class _Check:
     """One check of one MMAR: the folder is read once, and looked at as often as asked."""
 
     def __init__(
-        self, folder: Path, catalog: ComponentCatalog, side: Side, settings: dict[str, Any]
+        self,
+        folder: Path,
+        catalog: ComponentCatalog,
+        side: Side,
+        settings: dict[str, Any],
+        ahead: Future[FileListing] | None,
     ) -> None:
         self.findings = Findings()
         self.generation: Generation | None = None
@@ -131,7 +140,7 @@ class _Check:
         self._settings = settings
         self._folder = open_folder(folder, self.findings)
         self.byoc = ByocModules(self._folder)
-        self.listing = list_files(self._folder)
+        self.listing = list_files(self._folder) if ahead is None else ahead.result()
         self.digest = self.listing.digest
         self._parsed = sources.parse_files(self._folder, self.findings)
         self._log_levels: Mapping[str, str] = {}
