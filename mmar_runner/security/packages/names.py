@@ -50,6 +50,11 @@ def shown(name: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...'"
 
 
+def name_key(name: str) -> str:
+    """Return what two names have in common if some file system or person takes them for one."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
 class Names:
     """The names of one package, each there once.
 
@@ -102,8 +107,7 @@ class Names:
             position = name.find("/", position + 1)
 
     def _spell(self, name: str) -> None:
-        key = unicodedata.normalize("NFKC", name).casefold()
-        other = self._spelled.setdefault(key, name)
+        other = self._spelled.setdefault(name_key(name), name)
         if other != name:
             raise unsafe_path(name, f"differs from {shown(other)} in case or form only")
         self._spelled.setdefault(name, name)

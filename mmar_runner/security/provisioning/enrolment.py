@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import KitError, UsageError
 from mmar_runner.security.kits.files import REQUEST_FILE
+from mmar_runner.security.packages.names import name_key
 from mmar_runner.security.provisioning.kit_writing import make_keys
 from mmar_runner.security.provisioning.rekeying import (
     exchange_pending,
@@ -23,7 +24,7 @@ from mmar_runner.security.provisioning.rekeying import (
 from mmar_runner.security.provisioning.state import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mmar_runner.security.provisioning.authority import Authority
     from mmar_runner.security.provisioning.project_file import Participant, Project
@@ -59,13 +60,15 @@ class Enrolment:
         """Give keys and a certificate to everybody who has none and does not make its own.
 
         Raises:
-            KitError: A key of a run that was cut short cannot be used.
+            KitError: A name belongs to somebody else (NAME_TAKEN), or a key of a run that
+                was cut short cannot be used.
             StorageError: The disk refuses.
         """
+        known = self._authority.state.known
+        for participant in self._project.participants:  # nobody is enrolled unless all can be
+            _require_name(participant, known)
         for participant in self._project.participants:
-            known = self._authority.state.known.get(participant.name)
-            if known is not None:
-                _require_role(participant, known)
+            if participant.name in known:
                 continue
             folder = self._out / participant.name
             if not participant.own_keys and not (folder / REQUEST_FILE).exists():
@@ -83,16 +86,17 @@ class Enrolment:
 
         Raises:
             KitError: It is known by another key that was not revoked (KEY_CHANGED), the
-                key was revoked (REVOKED), or somebody had it before (KEY_REUSED).
+                key was revoked (REVOKED), somebody had it before (KEY_REUSED), or the
+                name belongs to somebody else (NAME_TAKEN).
             StorageError: The disk refuses.
         """
+        _require_name(participant, self._authority.state.known)
         known = self._authority.state.known.get(participant.name)
         new = _known(participant, tls_key, release_key, requested=True)
         if known is None:
             require_unused(self._authority.state, tls_key, release_key)
             self._certify(new)
             return
-        _require_role(participant, known)
         if (known.tls_key, known.release_key) == (new.tls_key, new.release_key):
             _require_valid(known)
             return
@@ -152,7 +156,7 @@ class Enrolment:
         participant = next((p for p in self._project.participants if p.name == name), None)
         if participant is None or name not in known:
             raise unknown_participant(name, known)
-        _require_role(participant, known[name])
+        _require_name(participant, known)
         if known[name].requested or participant.own_keys:
             raise UsageError(
                 f"{name} makes its own keys",
@@ -212,10 +216,20 @@ def _require_revoked(known: Known) -> None:
         )
 
 
-def _require_role(participant: Participant, known: Known) -> None:
-    if participant.identity.role is not known.role:
+def _require_name(participant: Participant, known: Mapping[str, Known]) -> None:
+    """Refuse a name that somebody else has, or had, whom a person or a disk could take for it."""
+    name = participant.name
+    if name not in known:
+        other = next((n for n in known if name_key(n) == name_key(name)), None)
+        if other is not None:
+            raise KitError(
+                f"{name} differs from {other}, who is known already, in case or form only",
+                hint="write the name as it was, or give the new participant another",
+                reason="NAME_TAKEN",
+            )
+    elif participant.identity.role is not known[name].role:
         raise KitError(
-            f"{participant.name} is a {known.role} already, and cannot become a "
+            f"{name} is a {known[name].role} already, and cannot become a "
             f"{participant.identity.role}",
             hint="give the new participant another name",
             reason="NAME_TAKEN",

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.security.packages.names import name_key
+
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.security.policy.document import PolicyDocument, PolicyFault
@@ -57,7 +59,7 @@ def name_fault(role: str, name: str) -> str | None:
         role: ``server``, ``client`` or ``admin``.
         name: The name, which also becomes a folder.
     """
-    if name.lower() in RESERVED and (role, name) != ("server", "server"):
+    if name_key(name) in RESERVED and (role, name) != ("server", "server"):
         return f"{name!r} cannot be the name of a {role}: it means something else."
     if role == "server":
         return None if is_host(name) else f"{name!r} is neither a host name nor an IP address."
@@ -112,11 +114,11 @@ def _names(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFa
         fault = name_fault(role, name)
         if fault:
             yield document.fault(place, fault)
-        elif name.lower() in seen:
-            first = seen[name.lower()]
+        elif name_key(name) in seen:
+            first = seen[name_key(name)]
             message = f"{name!r} is taken: it stands at {first} already."
             yield document.fault(place, message, "Give every participant a name of its own.")
-        seen.setdefault(name.lower(), f"line {document.place(*place).line}")
+        seen.setdefault(name_key(name), f"line {document.place(*place).line}")
 
 
 def _named(value: dict[str, Any]) -> Iterator[tuple[str, JsonPath]]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from mmar_runner.documents.strict_json import parse_checked
 from mmar_runner.errors import KitError
 from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.packages.names import name_key
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _VERSION: Final = 1
@@ -132,7 +133,7 @@ class AuthorityState:
         except ValueError as error:
             raise _damaged(str(error)) from error
         known = [_known(entry) for entry in value["known"]]
-        if len({entry.name.casefold() for entry in known}) < len(known):
+        if len({name_key(entry.name) for entry in known}) < len(known):
             raise _damaged("names a participant twice")
         return cls(
             project=value["project"],

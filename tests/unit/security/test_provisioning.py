@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -631,6 +632,35 @@ def test_a_name_keeps_its_role(world):
     with pytest.raises(KitError) as caught:
         world.make()
     assert caught.value.reason == "NAME_TAKEN"
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["named twice", "left"])
+@pytest.mark.parametrize("request_it", [False, True], ids=["made", "asked"])
+def test_a_name_like_that_of_somebody_known_is_refused(world, tmp_path, gone, request_it):
+    world.make()
+    before = world.files()
+    new = "{org: east, client_name: SITE-1}"
+    world.edit("{org: north, client_name: site-1}", new)
+    if not gone:  # the file itself names both
+        world.edit(new, new + "\n  - {org: north, client_name: site-1}")
+    asked = make_own_keys(Identity("lungs", Role.CLIENT, "SITE-1"), tmp_path / "mine")
+
+    sign = partial(sign_request, world.file, asked, world.out, now=NOW)
+    with pytest.raises((KitError, UsageError)) as caught:
+        (sign if request_it else world.make)()
+    assert caught.value.reason == ("NAME_TAKEN" if gone else "PROJECT_INVALID")
+    assert "site-1" in caught.value.message + caught.value.hint
+    assert world.files() == before
+
+
+def test_nobody_is_enrolled_when_one_name_is_taken(world):
+    world.make()
+    world.edit("{org: north, client_name: site-1}", "{org: x, client_name: new}")
+    world.edit("{org: south, client_name: site-2}", "{org: y, client_name: Site-2}")
+
+    with pytest.raises(KitError, match="Site-2 differs from site-2"):
+        world.make()
+    assert not (world.out / "new").exists()
 
 
 def test_an_altered_file_is_put_right(world):
