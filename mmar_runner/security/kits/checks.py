@@ -33,7 +33,7 @@ def check_complete(folder: Path, role: Role) -> None:
     for other in Role:
         if other is not role and all((folder / n).is_file() for n in KIT_FILES[other].required):
             raise KitError(
-                f"{folder} is the start-up kit of a {other}, not of a {role}", reason="KIT_ROLE"
+                f"{folder} is the start-up kit for role {other}, not {role}", reason="KIT_ROLE"
             )
     raise KitError(
         f"the start-up kit {folder} lacks {', '.join(missing)}",

@@ -144,7 +144,7 @@ def _certificate(path: Path, root_pem: bytes, role: Role, now: datetime) -> Peer
         ) from error
     if certificate.identity.role is not role:
         raise KitError(
-            f"{path.parent} is the start-up kit of a {certificate.identity.role}, not of a {role}",
+            f"{path.parent} is the start-up kit for role {certificate.identity.role}, not {role}",
             reason="KIT_ROLE",
         )
     return certificate
