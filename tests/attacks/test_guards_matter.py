@@ -7,21 +7,40 @@ that ships can be told to leave a guard out.
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.numpy import save_file
 
-from mmar_runner.errors import CertificateError, RefusedError
-from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.errors import (
+    AuditError,
+    CertificateError,
+    NonFiniteError,
+    NotAuthorizedError,
+    RefusedError,
+    SchemaMismatchError,
+)
+from mmar_runner.security.audit import file as audit_file
+from mmar_runner.security.audit import log as audit_log
+from mmar_runner.security.audit.line import Link
+from mmar_runner.security.audit.log import AuditLog, read_audit, verify_audit
+from mmar_runner.security.decision import Decision
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.revocation import RevocationList
+from mmar_runner.security.steps import refuses
 from mmar_runner.security.tokens import TokenClaims, TokenMint
-from mmar_runner.server.certificate_gate import CertificateGate
-from mmar_runner.server.names import BelievedNames, CertifiedNames
+from mmar_runner.server.certificate_gate import CALLS_AT_ONCE, CertificateGate
+from mmar_runner.server.names import MAX_INSTANCES, BelievedNames, CertifiedNames
 from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.storage import update_check
+from mmar_runner.storage.model_schema import ModelSchema
+from mmar_runner.storage.safetensors_format import parse_header
+from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.gate import Caller, OpenGate, Peer
 from mmar_runner.wire.server import FederationServicer, bind, build_server
 
@@ -150,6 +169,184 @@ def test_a05_a_clone_the_registry() -> None:
     ClientRegistry(max_clients=9, lease_seconds=9).register("site-1", b"2" * 16, **facts)
 
 
+class Unhurried(CertificateGate):
+    """Counts no calls."""
+
+    def _check_pace(self, peer: Peer) -> None:
+        """Let everybody call as often as they like."""
+
+
+class Roleless(CertificateGate):
+    """Lets every role make every call."""
+
+    def _check_role(self, method: str, certificate: Any) -> None:
+        """Ask for no role."""
+
+
+def test_c03_the_gates_pace(project: Any, audit: AuditLog) -> None:
+    tls = project.tls("site-1")
+
+    def flood(guard: CertificateGate) -> None:
+        for _ in range(int(CALLS_AT_ONCE) * 2):
+            guard.admit("Heartbeat", caller(tls))
+
+    with pytest.raises(RefusedError) as error:
+        flood(gate(audit))
+    assert error.value.reason == "RATE_LIMITED"
+    flood(Unhurried("demo", Listed(), audit))
+
+
+def test_role_the_gates_table(project: Any, forge: Any, audit: AuditLog) -> None:
+    tls = project.tls(forge.LEAD)
+    for method in ("Register", "GetPackage", "Shutdown"):
+        with pytest.raises(CertificateError) as error:
+            gate(audit).admit(method, caller(tls))
+        assert error.value.reason == "ROLE"
+        Roleless("demo", Listed(), audit).admit(method, caller(tls))
+
+
+def test_a05_the_gates_project(project: Any, forge: Any, audit: AuditLog) -> None:
+    tls = project.forge(forge.uri("a", project="other"))
+    with pytest.raises(CertificateError) as error:
+        gate(audit).admit("Register", caller(tls))
+    assert error.value.reason == "CERT_PROJECT"
+    CertificateGate("other", Listed(), audit).admit("Register", caller(tls))
+
+
+def test_c03_the_rule_for_instances(project: Any) -> None:
+    present = [f"site-1_{number}" for number in range(1, MAX_INSTANCES + 1)]
+    mine = peer(project.tls("site-1"))
+    with pytest.raises(RefusedError) as error:
+        CertifiedNames(["site-1"], {}).check("site-1", mine, present)
+    assert error.value.reason == "TOO_MANY_INSTANCES"
+    BelievedNames().check("site-1", mine, present)
+
+
+def test_d04_the_decisions_about_sites(project: Any) -> None:
+    """A site that may not run what is deployed joins where nobody decided about sites."""
+    mine, yes = peer(project.tls("site-1")), Decision("deploy", "site-1", (), "", ())
+    step = refuses("authorization.byoc", "BYOC_NOT_ALLOWED", "no code there")
+    for decisions, reason in (
+        ({}, "SITE_UNKNOWN"),
+        ({"site-1": replace(yes, steps=(step,))}, "BYOC_NOT_ALLOWED"),
+    ):
+        with pytest.raises(NotAuthorizedError) as error:
+            CertifiedNames(["site-1"], decisions).check("site-1", mine, [])
+        assert error.value.reason == reason
+    CertifiedNames(["site-1"], {"site-1": yes}).check("site-1", mine, [])
+
+
+class LaxSchema(ModelSchema):
+    """Is content with any tensors."""
+
+    def check(self, header: Any) -> None:
+        """Look at nothing."""
+
+
+def written(folder: Path, tensors: dict[str, Any]) -> bytes:
+    path = folder / "update.safetensors"
+    save_file(tensors, path)
+    return path.read_bytes()
+
+
+def schema_of(data: bytes, kind: type[ModelSchema] = ModelSchema) -> ModelSchema:
+    return kind.from_header(parse_header(data, file_size=len(data), limit=1 << 20))
+
+
+@pytest.mark.parametrize("spoiled", ["renamed", "reshaped", "retyped"])
+def test_b04_the_schema(tmp_path: Path, spoiled: str) -> None:
+    import numpy as np
+
+    honest = written(tmp_path, {"w": np.ones(4, np.float32)})
+    evil = written(
+        tmp_path,
+        {
+            "renamed": {"v": np.ones(4, np.float32)},
+            "reshaped": {"w": np.ones((2, 2), np.float32)},
+            "retyped": {"w": np.ones(4, np.int32)},
+        }[spoiled],
+    )
+    check_update(honest, schema_of(honest))
+    with pytest.raises(SchemaMismatchError):
+        check_update(evil, schema_of(honest))
+    check_update(evil, schema_of(honest, LaxSchema))
+
+
+def test_b05_the_look_for_numbers_that_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    evil = written(tmp_path, {"w": np.array([1, np.nan], np.float32)})
+    with pytest.raises(NonFiniteError):
+        check_update(evil, schema_of(evil))
+
+    class Blind:
+        def __init__(self, header: Any) -> None:
+            """Know no tensors."""
+
+        def feed(self, data: Any) -> None:
+            """See nothing."""
+
+    monkeypatch.setattr(update_check, "FiniteScanner", Blind)
+    check_update(evil, schema_of(evil))
+
+
+class Silent:
+    """A log that keeps nothing."""
+
+    def record(self, *_: Any, **__: Any) -> None:
+        """Forget it."""
+
+
+def test_the_audit_log(project: Any, audit: AuditLog, tmp_path: Path) -> None:
+    """What is refused at the gate has a line, and without the log it has none."""
+    shown = caller(project.tls("site-1"))
+    refusal = RefusedError("no", reason="TOKEN_INVALID")
+    CertificateGate("demo", Listed(), Silent()).refused("Quit", shown, refusal)
+    gate(audit).refused("Heartbeat", shown, refusal)
+    audit.flush()
+    (line,) = read_audit(tmp_path / "audit.jsonl")
+    found = (line["who"], line["action"], line["reason"], line["peer"])
+    assert found == ("client site-1", "Heartbeat", "TOKEN_INVALID", "ipv4:127.0.0.1:1")
+
+
+def test_the_chain_of_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit.jsonl"
+    with AuditLog(path) as log:
+        for who in ("client honest", "client other"):
+            log.record("Register", who=who)
+    path.write_bytes(path.read_bytes().replace(b"client honest", b"client framed"))
+    with pytest.raises(AuditError) as error:
+        verify_audit(path)
+    assert error.value.reason == "AUDIT_ALTERED"
+
+    def believing(data: bytes, before: Any) -> Any:
+        value = json.loads(data)
+        return value, Link(value["seq"], value["hash"])
+
+    monkeypatch.setattr(audit_log, "check_line", believing)
+    assert verify_audit(path).lines == 2
+
+
+def test_the_place_of_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a log that was taken away is written to where nobody can read it."""
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path)
+    log.record("Register", who="client a")
+    log.flush()
+    path.rename(tmp_path / "taken")
+    log.record("Register", who="client b")
+    with pytest.raises(AuditError) as error:
+        log.flush()
+    assert error.value.reason == "AUDIT_ALTERED"
+    monkeypatch.setattr(audit_file.AuditFile, "_check_place", lambda self: None)
+    log.flush()
+    log.close()
+    assert b"client b" in (tmp_path / "taken").read_bytes()
+    assert not path.exists()
+
+
 class Nobody(FederationServicer):
     """Answers nothing; silent connections never ask."""
 
@@ -192,7 +389,6 @@ async def test_a04_a_log_that_cannot_be_written_keeps_no_revoked_site_here() -> 
     """The watch goes on looking, whatever becomes of what it writes down."""
     from types import SimpleNamespace
 
-    from mmar_runner.errors import AuditError
     from mmar_runner.server.guard import Guard
     from mmar_runner.server.watch import Watch
 

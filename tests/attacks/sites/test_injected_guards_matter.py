@@ -184,7 +184,7 @@ def test_the_limits_of_a_package(tmp_path, lax):
     with zipfile.ZipFile(archive, "w") as file:
         for number in range(20):
             file.writestr(f"f{number}.json", bytes(1000))
-    strict = {name: 10 for name in lax}
+    strict = dict.fromkeys(lax, 10)
     with pytest.raises(PackageError) as caught:
         unpack(archive, tmp_path / "out", PackageLimits(**strict))
     assert caught.value.reason == "TOO_LARGE"
