@@ -7,10 +7,12 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from mmar_runner.security.kits.files import KIT_TYPE
 from mmar_runner.security.pki.envelope import key_id, read_envelope, sign
 from mmar_runner.security.pki.keys import load_private_key
 from mmar_runner.security.pki.revocation import read_revocations, sign_revocations
@@ -361,12 +363,86 @@ def test_d09_an_argument_of_the_wrong_kind_is_refused_and_never_evaluated(hospit
     hospital.refused("site-1", mmar, "MMAR_INVALID")
 
 
+def reissued(hospital, site: str, change: Callable[[dict], object]) -> None:
+    """Let the project's office give a site a kit with another authorization."""
+    kit = hospital.kit(site)
+    path = kit / "authorization.json"
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+    data = path.read_bytes()
+    payload = json.loads(read_envelope((kit / "signature.json").read_bytes()).payload)
+    (listed,) = [file for file in payload["files"] if file["path"] == path.name]
+    listed.update(size=len(data), sha256=sha256(data).hexdigest())
+    authority = load_private_key(hospital.kits.out / "authority" / "root.key")
+    signed = sign(KIT_TYPE, json.dumps(payload).encode(), [authority])
+    (kit / "signature.json").write_bytes(signed.to_json())
+
+
 def test_a_site_that_its_own_authorization_does_not_know_runs_nothing(hospital):
+    """Whoever strikes it out by hand alters the kit; the project may, and then is heeded."""
     mmar = hospital.mmar()
     hospital.accepted("site-1", mmar)
     path = hospital.kit("site-1") / "authorization.json"
-    value = json.loads(path.read_text())
+    honest = path.read_bytes()
+    value = json.loads(honest)
     del value["sites"]["site-1"]
     path.write_text(json.dumps(value))
     ended = hospital.run_client("site-1", mmar)
     assert (ended.code, ended.error["reason"]) == (1, "KIT_ALTERED")  # it is the project's file
+
+    path.write_bytes(honest)
+    reissued(hospital, "site-1", lambda policy: policy["sites"].pop("site-1"))
+    hospital.refused("site-1", mmar, "SITE_UNKNOWN")
+    reissued(hospital, "site-1", lambda policy: policy["sites"].update({"site-1": "uni"}))
+    hospital.accepted("site-1", mmar)
+
+
+def test_d12_a_signer_without_the_right_signs_nothing(hospital):
+    """The key is known and not revoked; the project's policy gives its owner no role."""
+    mmar = hospital.mmar()
+    reissued(hospital, "site-1", lambda policy: policy["users"].pop(LEAD))
+    hospital.refused("site-1", mmar, "USER_UNKNOWN")
+    hospital.sign(mmar, SECOND)
+    hospital.accepted("site-1", mmar)
+
+
+HONEST_EDITS = {
+    "d05_data": lambda hospital, mmar: (mmar / "resources" / "data.csv").write_text("a,b\n1,2\n"),
+    "d06_component": lambda hospital, mmar: hospital.edit(
+        mmar, CLIENT, client_trainer={"name": "EchoTrainer", "args": {}}
+    ),
+    "d08_nested": lambda hospital, mmar: hospital.edit(
+        mmar, CLIENT, client={"inbound_filters": [], "outbound_filters": []}
+    ),
+    "d09_argument": lambda hospital, mmar: hospital.edit(
+        mmar, CLIENT, client_trainer={"name": "EchoTrainer", "args": {"behaviour": "exit"}}
+    ),
+    "d10_signed_again": lambda hospital, mmar: flip(mmar),
+    "d15_configuration": lambda hospital, mmar: hospital.edit(mmar, CLIENT, format_version=1),
+}
+
+
+@pytest.mark.parametrize("name", HONEST_EDITS)
+def test_d05_to_d15_the_same_way_with_an_honest_change_is_accepted(hospital, name):
+    """The control: changed and signed as the attacks above, and nothing wrong in it."""
+    mmar = hospital.mmar(sign=False)
+    before = hospital.digest(mmar)
+    HONEST_EDITS[name](hospital, mmar)
+    assert hospital.digest(mmar) != before
+    hospital.sign(mmar)
+    hospital.accepted("site-1", mmar)
+
+
+def test_d15_a_policy_in_yaml_builds_no_objects(hospital, tmp_path):
+    """A project file with a tag that would call something: refused, and nothing is called."""
+    project = tmp_path / "project.yml"
+    for text, code in (
+        (f"name: !!python/object/apply:os.system ['touch {hospital.canary}']\n", 2),
+        (f"name: &a ['x']\nserver: !!python/name:os.system\nx: {'*a ' * 3}\n", 2),
+    ):
+        project.write_text(text)
+        ended = hospital.command("provision", project, "--out", tmp_path / "made", "--json")
+        assert ended.code == code, ended.out
+        assert not hospital.canary.exists()
+        assert not (tmp_path / "made").exists()
