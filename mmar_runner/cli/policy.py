@@ -18,8 +18,7 @@ from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.admission import SiteRules
-    from mmar_runner.mmar.explanation import Question
-    from mmar_runner.security.decision import Decision
+    from mmar_runner.mmar.explanation import Explanation, Question
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
@@ -85,11 +84,12 @@ def explain_decision(
 
         question = _question(_kit(kit_folder), action, site, user, policy_file)
         question = replace(question, settings=parse_settings(settings))
-        decision = explain(mmar, load_plugins().registry, question, ahead)
+        found = explain(mmar, load_plugins().registry, question, ahead)
+    decision = found.decision
     if as_json:
-        echo_json(_as_json(decision, question.policies))
+        echo_json(_as_json(found, question.policies))
     else:
-        click.echo("\n".join(_sentences(decision, mmar, question.policies)))
+        click.echo("\n".join(_sentences(found, mmar, question.policies)))
     ctx.exit(0 if decision.accepted else 1)
 
 
@@ -111,7 +111,7 @@ def _question(
     from mmar_runner.mmar.explanation import Question  # noqa: PLC0415
     from mmar_runner.security.identity import Role  # noqa: PLC0415
     from mmar_runner.security.policy.judgement import Policies  # noqa: PLC0415
-    from mmar_runner.security.policy.site_policy import load_policy  # noqa: PLC0415
+    from mmar_runner.security.policy.site_policy import SitePolicy, load_policy  # noqa: PLC0415
 
     rules = site_rules(kit)
     is_admin = kit.identity.role is Role.ADMIN
@@ -120,8 +120,8 @@ def _question(
     policy = rules.policy if own else None
     if policy_file is not None:
         policy = load_policy(policy_file)
-    if policy is not None:
-        rules = replace(rules, policy=policy)
+    # What one site asks for, such as two signatures, says nothing of another.
+    rules = replace(rules, policy=policy or SitePolicy())
     return Question(
         action=action,
         site=asked,
@@ -149,21 +149,27 @@ def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
     )
 
 
-def _sentences(decision: Decision, mmar: Path, policies: Policies) -> list[str]:
+def _sentences(found: Explanation, mmar: Path, policies: Policies) -> list[str]:
+    decision = found.decision
     verdict = "may" if decision.accepted else "may not"
     users = ", ".join(decision.users) or "an unknown user"
     lines = [f"{users} {verdict} {decision.action} {mmar} at {decision.site}"]
     lines += decision_lines(decision, every_place=True)
     if policies.site_policy is None:
         lines.append(f"  The own policy of {decision.site} is not known here; --policy names it.")
+    if found.errors:
+        lines.append(f"  The validator refuses it anyway: {found.errors[0].message}")
+        lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
     return lines
 
 
-def _as_json(decision: Decision, policies: Policies) -> dict[str, Any]:
+def _as_json(found: Explanation, policies: Policies) -> dict[str, Any]:
+    decision = found.decision
     known = (policies.authorization, policies.site_policy)
     documents = [one.document for one in known if one is not None and one.document is not None]
     return {
         "accepted": decision.accepted,
+        "valid": not found.errors,
         "action": decision.action,
         "site": decision.site,
         "users": list(decision.users),

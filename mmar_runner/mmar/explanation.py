@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import read_signature
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.mmar.finding import Finding
     from mmar_runner.mmar.sources import Side
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
@@ -54,12 +56,25 @@ class Question:
     settings: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would be said of an MMAR.
+
+    Attributes:
+        decision: Every rule's answer.
+        errors: What the validator found wrong; it refuses such an MMAR whatever the rules say.
+    """
+
+    decision: Decision
+    errors: tuple[Finding, ...]
+
+
 def explain(
     root: Path,
     catalog: ComponentCatalog,
     question: Question,
     ahead: Future[FileListing] | None = None,
-) -> Decision:
+) -> Explanation:
     """Return the decision about an MMAR where it lies; nothing is copied or imported.
 
     A folder that nobody signed is judged as if it will be: only ``run`` needs the
@@ -87,7 +102,8 @@ def explain(
         message = "Nobody signed the MMAR yet; a site runs only what is signed."
         note = accepts("signature.present", message)
         decision = replace(decision, steps=(note, *decision.steps))
-    return decision
+    errors = tuple(f for f in found.report.findings if f.severity is Severity.ERROR)
+    return Explanation(decision, errors)
 
 
 def _signatures(root: Path, found: Validation, question: Question) -> SignatureReport | None:

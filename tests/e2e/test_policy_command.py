@@ -187,6 +187,26 @@ def test_a_sites_policy_can_be_asked_about_from_another_kit(kits, tmp_path, expl
     assert step["policy"]["file"] == str(path)
 
 
+def test_what_one_site_asks_for_is_not_said_of_another(kits, mmar, explain, call):
+    assert call("sign-mmar", mmar, "--kit", kits / "lead@north.org")[0] == 0
+    policy = kits / "north-1" / "site_policy.json"
+    policy.write_text(json.dumps({"version": 1, "signatures": {"mmar": 2}}))
+
+    assert refused(explain(kits / "north-1")[1]) == [("signature.threshold", "THRESHOLD")]
+    assert refused(explain(kits / "north-1", "--site", "north-2")[1]) == []
+
+
+def test_what_the_validator_finds_is_said_too(kits, mmar, explain, call):
+    assert explain(kits / "north-1", "--user", "lead@north.org")[1]["valid"]
+    path = mmar / "config" / "config_fed_client.json"
+    path.write_text(path.read_text().replace('"client_trainer"', '"client_trainor"'))
+
+    _, answer = explain(kits / "north-1", "--user", "lead@north.org")
+    assert answer["valid"] is False
+    _, said = call("policy", "explain", mmar, "--kit", kits / "north-1", "--user", "lead@north.org")
+    assert "The validator refuses it anyway: " in said
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
