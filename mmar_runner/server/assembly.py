@@ -117,12 +117,13 @@ def assemble(
         validator=validator,
         started_at=started_at,
     )
+    reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     coordinator = Coordinator(
         _machine(settings, components, opened),
         opened.model,
         journal=journal,
         closer=closer,
-        reporter=Reporter(dispatcher, observer, num_rounds=server.num_rounds),
+        reporter=reporter,
         last_round=opened.state.last_round,
     )
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
@@ -160,12 +161,16 @@ def assemble(
         servicer,
         guard,
         Watch(guard, members, lease_seconds=lease),
-        _packages(settings, opened, observer, guard),
+        _packages(settings, opened, observer, guard, reporter),
     )
 
 
 def _packages(
-    settings: ServerSettings, opened: OpenedRun, observer: Observer, guard: Guard
+    settings: ServerSettings,
+    opened: OpenedRun,
+    observer: Observer,
+    guard: Guard,
+    reporter: Reporter,
 ) -> PackageDesk | None:
     """Return who gives the MMAR to clients; only those with certificates can be given it."""
     if settings.trust is None:
@@ -175,8 +180,9 @@ def _packages(
         settings.spec.digest,
         opened.folder.path / "mmar.zip",
         settings.trust.decisions,
+        max(settings.server.min_num_clients, settings.expected_clients or 0),
     )
-    return PackageDesk(deployment, observer, guard.audit)
+    return PackageDesk(deployment, observer, guard.audit, reporter.declined)
 
 
 def _members(

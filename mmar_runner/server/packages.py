@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -47,12 +47,14 @@ class Deployment:
         digest: What it is known by.
         package: Where its package is kept, for as long as the run's folder.
         decisions: What the policy says of it at every client's site.
+        needed: How many clients the run needs.
     """
 
     root: Path
     digest: str
     package: Path
     decisions: Mapping[str, Decision]
+    needed: int = 0
 
 
 class PackageDesk(DiscoveryServicer):
@@ -62,15 +64,24 @@ class PackageDesk(DiscoveryServicer):
         deployment: What clients are given.
         observer: Sees who declines.
         audit: Gets a line for whoever gets the package, and for whoever declines.
+        on_decline: Gets a sentence about all who decline, whenever that changes.
     """
 
-    def __init__(self, deployment: Deployment, observer: Observer, audit: AuditLog) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        observer: Observer,
+        audit: AuditLog,
+        on_decline: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._deployment = deployment
         self._observer = observer
         self._audit = audit
         self._packing: asyncio.Task[PackedFile] | None = None
         self._window = SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
+        self._on_decline = on_decline
         self._declined: dict[str, int] = {}
+        self._reasons: dict[str, str] = {}
 
     async def get_package(
         self, request: GetPackageRequest, peer: Peer
@@ -83,6 +94,8 @@ class PackageDesk(DiscoveryServicer):
         """
         site = self._site(peer)
         require_site(site, self._deployment.decisions)
+        if self._reasons.pop(site, None) is not None:  # it looks at it once more
+            self._tell_declined()
         package = await self._package()
         header = PackageHeader(
             name=self._deployment.root.name,
@@ -122,12 +135,17 @@ class PackageDesk(DiscoveryServicer):
         if self._declined[site] <= _SHOWN_DECLINES:
             facts = {"client": site, "reason": request.reason, "message": message}
             self._observer.observe(Observation(Topic.SITE_DECLINED, facts))
+            self._reasons[site] = request.reason
+            self._tell_declined()
         return DeclineReply()
 
     async def close(self) -> None:
         """Wait for a package that is being made: its thread cannot be stopped."""
         if self._packing is not None:
             await asyncio.wait({self._packing})
+
+    def _tell_declined(self) -> None:
+        self._on_decline(declined_sentence(self._reasons, self._deployment))
 
     def _site(self, peer: Peer) -> str:
         if peer.certificate is None:
@@ -153,6 +171,28 @@ class PackageDesk(DiscoveryServicer):
             digest=request.digest,
             message=message,
         )
+
+
+def declined_sentence(reasons: Mapping[str, str], deployment: Deployment) -> str:
+    """Say which sites decline and why, and whether those that are left are too few.
+
+    Args:
+        reasons: The id of the reason of every site that declines.
+        deployment: What they decline.
+    """
+    if not reasons:
+        return ""
+    text = "declined by " + ", ".join(f"{site} [{why}]" for site, why in sorted(reasons.items()))
+    may = [site for site, decision in deployment.decisions.items() if decision.accepted]
+    left = sorted(set(may) - reasons.keys())
+    if len(left) >= deployment.needed:
+        return text
+    names = f" ({', '.join(left)})" if left else ""
+    return (
+        f"{text}; the run needs {deployment.needed} clients, and only {len(left)} of the "
+        f"{len(may)} sites that may run it are left{names}: it goes on when a site that declined "
+        "accepts it, or ends when it is stopped"
+    )
 
 
 def _failed(task: asyncio.Task[PackedFile]) -> bool:

@@ -30,9 +30,12 @@ class Reporter:
         self._observer = observer
         self._num_rounds = num_rounds
         self._said = ""
+        self._waits_for = ""
+        self._declined = ""
 
     def round_started(self, number: int, clients: Sequence[str]) -> None:
         """A round is open."""
+        self._waits_for = ""
         self._dispatcher.emit(EventType.ROUND_STARTED, number, clients=list(clients))
         self._observe(
             Topic.ROUND_STARTED,
@@ -67,6 +70,22 @@ class Reporter:
 
     def waiting(self, message: str) -> None:
         """Nothing goes on; said once for every reason."""
+        self._waits_for = message
+        if message:
+            self._say_waiting()
+
+    def declined(self, sentence: str) -> None:
+        """Sites declined: whoever waits is told so, now and from now on.
+
+        Args:
+            sentence: Who, and what that means for the run; empty if nobody any more.
+        """
+        self._declined = sentence
+        if self._waits_for:
+            self._say_waiting()
+
+    def _say_waiting(self) -> None:
+        message = "; ".join(filter(None, (self._waits_for, self._declined)))
         if message != self._said:
             self._said = message
             self._observe(Topic.WAITING, message=message)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningProgram
 
@@ -118,6 +119,17 @@ def refusal(steps: list[dict[str, Any]]) -> dict[str, Any]:
     return refused
 
 
+def waits(server: RunningProgram, text: str) -> str:
+    """Return what the server says it waits for, once that holds a text."""
+
+    def found() -> list[str]:
+        said = [str(each["message"]) for each in server.observations(Topic.WAITING)]
+        return [message for message in said if text in message]
+
+    server._until(found, f"it never waits: {text}", 40)
+    return found()[0]
+
+
 def test_three_sites_run_and_the_fourth_says_why_not(federation: Federation) -> None:
     ended = federation.run(least=3)
 
@@ -148,6 +160,23 @@ def test_a_sites_own_policy_keeps_it_out_though_the_project_would_let_it_in(
         STRICT: 1,
     }
     assert '"reason": "BYOC_NOT_ALLOWED"' in ended["site-2"][1]
+
+
+def test_a_server_says_who_declined_and_that_too_few_are_left_and_goes_on_when_they_return(
+    federation: Federation,
+) -> None:
+    federation.policy("site-2", byoc="refuse")
+    with federation.server(3) as server:
+        address = federation.address(server)
+        assert federation.client("site-2", address).wait() == 1
+        waits(server, "declined by site-2 [BYOC_NOT_ALLOWED]")
+        others = [federation.client(site, address) for site in ("site-1", "site-3")]
+        said = waits(server, "2 of 3 clients are there; declined by site-2 [BYOC_NOT_ALLOWED]")
+        assert "needs 3 clients, and only 2 of the 3 sites that may run it are left" in said
+        federation.policy("site-2", byoc="allow")
+        others.append(federation.client("site-2", address))
+        assert [each.wait() for each in others] == [0, 0, 0]
+        assert server.wait() == 0
 
 
 def test_too_few_sites_are_refused_at_the_start_by_name(federation: Federation) -> None:
