@@ -53,6 +53,7 @@ class Heartbeat:
 
         Raises:
             RefusedError: The server does not want this client any more.
+            CertificateError: CERT_EXPIRED, ours has expired and was not renewed.
             RunReplacedError: The run is over.
             SignatureError: DIGEST_REVOKED, the MMAR was revoked.
         """

@@ -112,11 +112,14 @@ class Connection:
 
         Raises:
             RefusedError: The server refused it for good.
+            CertificateError: CERT_EXPIRED, ours has expired and was not renewed.
         """
+        stub = self._line.stub
         try:
             result = await self._authorized(operation)
         except UnreachableError as error:
-            self._outage.begin(error)
+            if self._line.stub is stub:
+                await self._look_closer(error)
             return None
         self._outage.end()
         return result

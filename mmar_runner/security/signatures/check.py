@@ -159,7 +159,10 @@ def _revocations(context: SignatureContext) -> Step:
     expires = date(context.revocations.expires)
     if context.revocations.stale(context.now):
         message = f"The revocation list was good until {expires}; who signed may be revoked by now."
-        hint = "A newer list comes from the server, or from the project's administrator."
+        hint = (
+            "Any call of `mmar-runner provision` by the project's office renews the list: "
+            "lay its revocations.json over the kit's."
+        )
         return refuses("signature.revocations", "REVOCATIONS_STALE", message, hint=hint)
     return accepts("signature.revocations", f"The revocation list is good until {expires}.")
 
