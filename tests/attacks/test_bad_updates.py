@@ -129,6 +129,7 @@ def test_b08_every_hostile_file_is_refused(small: Any) -> None:
         ({"num_samples": math.nan}, "WEIGHT"),
         ({"num_samples": math.inf}, "WEIGHT"),
         ({"num_samples": 1e308}, "WEIGHT"),
+        ({"num_samples": 2.0**63}, "WEIGHT"),
         ({"kind": "poison"}, "KIND"),
         ({"kind": "k" * 3_000_000}, "KIND"),
         ({"metrics": {f"m{i}": 1.0 for i in range(100_000)}}, "METRICS"),
@@ -295,3 +296,69 @@ def test_b04_the_attackers_way_of_submitting_is_sound(large: Any) -> None:
 
     play = lambda a: a.submit(reordered(a.model), sha="1" * 64)  # noqa: E731
     assert large.refusal(play) == "DIGEST"
+
+
+def test_b04_b05_a_refusal_names_the_tensor_what_was_expected_and_what_came(large: Any) -> None:
+    def last(model: bytes) -> str:
+        return tensors(opened(model)[0])[-1]
+
+    async def play(attacker: Any, spoil: Any) -> None:
+        named.append(last(attacker.model))
+        await attacker.submit(spoil(attacker.model))
+
+    named: list[str] = []
+    for spoil, reason, words in (
+        (retyped, "SCHEMA", ("I32", "F32")),
+        (reshaped, "SCHEMA", ("F32[1",)),
+        (ending_with(math.nan), "NON_FINITE", ()),
+    ):
+        error = large.refused(lambda a, spoil=spoil: play(a, spoil))
+        assert error.reason == reason
+        for word in (named[-1], *words):
+            assert word in error.message.replace(" ", ""), error.message
+
+
+def test_b05_denormals_are_numbers(large: Any) -> None:
+    """The control: nothing but the sha256 is wrong with the smallest of numbers."""
+    play = lambda a: a.submit(ending_with(1e-45)(a.model), sha="1" * 64)  # noqa: E731
+    assert large.refusal(play) == "DIGEST"
+
+
+def test_b03_another_task_is_refused(large: Any) -> None:
+    assert large.refusal(lambda a: a.register(task_name="other")) == "TASK_MISMATCH"
+
+
+class Trap:
+    """What is unpickled makes a file."""
+
+    def __init__(self, canary: Path) -> None:
+        self._canary = canary
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._canary,)
+
+
+def archives(trap: Trap) -> dict[str, bytes]:
+    """Return a trap in every form of file that some loader would open."""
+    import io
+    import zipfile
+
+    import numpy as np
+
+    raw = pickle.dumps(trap)
+    objects, zipped, torch = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.save(objects, np.array([trap], dtype=object), allow_pickle=True)
+    np.savez(zipped, x=np.array([trap], dtype=object))
+    with zipfile.ZipFile(torch, "w") as archive:
+        archive.writestr("archive/data.pkl", raw)
+    files = {"npy": objects, "npz": zipped, "torch": torch}
+    return {"pickle": raw, **{name: file.getvalue() for name, file in files.items()}}
+
+
+def test_b09_what_would_run_when_loaded_is_never_loaded(small: Any, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    for name, data in archives(Trap(canary)).items():
+        assert small.refusal(lambda a, data=data: a.submit_inline(data)) == "FORMAT", name
+    assert not canary.exists()
+    pickle.loads(pickle.dumps(Trap(canary)))  # noqa: S301 - the trap does work
+    assert canary.exists()
