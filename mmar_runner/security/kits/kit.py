@@ -17,6 +17,7 @@ from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.errors import CertificateError, KitError
 from mmar_runner.security.kits.checks import check_complete, check_keys, check_owned
 from mmar_runner.security.kits.files import KIT_FILES, STATE_FOLDER, read_kit_file, signed_files
+from mmar_runner.security.kits.folders import own_folder
 from mmar_runner.security.pki import trust_root
 from mmar_runner.security.pki.certificates import (
     certificate_fingerprint,
@@ -96,8 +97,9 @@ def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:
     Raises:
         KitError: A file is missing (KIT_INCOMPLETE), altered (KIT_ALTERED), a key can be
             read by others (KEY_READABLE), belongs to the authority (KIT_AUTHORITY_KEY) or
-            to another certificate (KIT_KEY_MISMATCH), or the kit is somebody else's
-            (KIT_ROLE).
+            to another certificate (KIT_KEY_MISMATCH), the kit is somebody else's
+            (KIT_ROLE), others can change it (KIT_WRITABLE), or its state is a link
+            (KIT_LINK).
         CertificateError: CERT_EXPIRED, CERT_NOT_YET_VALID, CERT_AUTHORITY, CERT_REVOKED or
             CERT_INVALID.
         SignatureError: The revocation list is not signed by the authority.
@@ -185,9 +187,7 @@ def _target(config: Mapping[str, Any]) -> str | None:
 
 def _state_folder(folder: Path) -> Path:
     state = folder / STATE_FOLDER
-    with translated(state):
-        state.mkdir(mode=0o700, exist_ok=True)
-        state.chmod(0o700)
+    own_folder(state, tighten=True)
     return state
 
 

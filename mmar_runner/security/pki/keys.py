@@ -69,6 +69,28 @@ def save_private_key(path: Path, key: PrivateKey) -> None:
     sync_folder(path.parent)
 
 
+def refuse_planted(path: Path) -> bool:
+    """Return whether a private key is there already, for a place where one is to be made.
+
+    Raises:
+        KitError: What is there is a link, no file, or another user's, who then knows
+            the key (KEY_EXISTS).
+        StorageError: It cannot be looked at.
+    """
+    with translated(path):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return False
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        raise KitError(
+            f"{path} is a link, no file, or another user's; no private key is taken from it",
+            hint="find out who put it there, and take it away; the next call makes a key",
+            reason="KEY_EXISTS",
+        )
+    return True
+
+
 def load_private_key(path: Path) -> PrivateKey:
     """Read a private key that only its owner can read.
 

@@ -7,8 +7,10 @@ before anybody can see it, so that a run that was cut short is completed by the 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import CertificateError, KitError
+from mmar_runner.security.kits.folders import own_folder
 from mmar_runner.security.pki.certificates import (
     certificate_key,
     check_issuer,
@@ -28,6 +31,7 @@ from mmar_runner.security.pki.keys import (
     load_tls_key,
     load_tls_public,
     new_tls_key,
+    refuse_planted,
     save_private_key,
 )
 from mmar_runner.security.provisioning.recovery import everything_of, recovered, signed_lists
@@ -160,6 +164,8 @@ class Authority:
 
     def _load_root(self, project: str) -> tuple[EllipticCurvePrivateKey, bytes]:
         key_path, root_path = self.folder / _KEY, self.folder / _ROOT
+        if not root_path.exists():
+            refuse_planted(key_path)  # the key of a root that is still to be made
         if not key_path.exists():
             if root_path.exists() or self.state.known:
                 raise _incomplete(key_path)
@@ -195,19 +201,38 @@ def open_authority(out: Path, project: str, now: datetime) -> Iterator[Authority
         StorageError: The disk refuses.
     """
     folder = out / AUTHORITY_FOLDER
-    with translated(folder):
-        out.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            os.close(lock)
-            raise
+    own_folder(folder, tighten=True)
+    lock = _opened_lock(folder / _LOCK)
     try:
+        with translated(folder / _LOCK):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield Authority(folder, project, now)
     finally:
         os.close(lock)
+
+
+def _opened_lock(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with translated(path):
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise _planted_lock(path) from error
+        status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(descriptor)
+        raise _planted_lock(path)
+    return descriptor
+
+
+def _planted_lock(path: Path) -> KitError:
+    return KitError(
+        f"{path} is a link, or no file",
+        hint="find out who put it there, and take it away; the next call makes it anew",
+        reason="KIT_LINK",
+    )
 
 
 def _incomplete(path: Path) -> KitError:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mmar_runner.errors import KitError
 from mmar_runner.security.kits.files import KIT_FILES, SIGNATURE_FILE, sign_files, signed_files
+from mmar_runner.security.kits.folders import own_folder
 from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.keys import (
     load_release_key,
@@ -17,6 +18,7 @@ from mmar_runner.security.pki.keys import (
     new_release_key,
     new_tls_key,
     public_pem,
+    refuse_planted,
     save_private_key,
 )
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
@@ -24,8 +26,6 @@ from mmar_runner.storage.atomic import translated, write_bytes_atomic
 if TYPE_CHECKING:
     from mmar_runner.security.identity import Identity, Role
     from mmar_runner.security.pki.envelope import PrivateKey
-
-_FOLDER_MODE: Final = 0o700
 
 
 def make_keys(folder: Path, role: Role) -> tuple[bytes, bytes | None]:
@@ -39,19 +39,20 @@ def make_keys(folder: Path, role: Role) -> tuple[bytes, bytes | None]:
         The public key for TLS and an administrator's for signing, else None; PEM.
 
     Raises:
-        KitError: A key that is there cannot be used.
+        KitError: A key that is there cannot be used, or was put there by somebody else
+            (KEY_EXISTS); or as `make_folder`.
         StorageError: The disk refuses.
     """
     make_folder(folder)
     files = KIT_FILES[role]
     tls_path = folder / files.key
-    if not tls_path.exists():
+    if not refuse_planted(tls_path):
         save_private_key(tls_path, new_tls_key())
     tls = public_pem(load_tls_key(tls_path).public_key())
     if files.release_key is None:
         return tls, None
     release_path = folder / files.release_key
-    if not release_path.exists():
+    if not refuse_planted(release_path):
         save_private_key(release_path, new_release_key())
     return tls, public_pem(load_release_key(release_path).public_key())
 
@@ -60,10 +61,10 @@ def make_folder(folder: Path) -> None:
     """Make a folder that only its owner can look into; one that is there stays as it is.
 
     Raises:
+        KitError: It is a link (KIT_LINK), or others can change it (KIT_WRITABLE).
         StorageError: It cannot be made.
     """
-    with translated(folder):
-        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    own_folder(folder, tighten=False)
 
 
 def write_kit(
@@ -88,6 +89,7 @@ def write_kit(
         root_pem: The authority's certificate.
 
     Raises:
+        KitError: As `make_folder`.
         StorageError: The disk refuses.
     """
     make_folder(folder)
