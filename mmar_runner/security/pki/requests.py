@@ -131,7 +131,7 @@ def _request(found: list[tuple[Identity, PublicKey]]) -> KeyRequest:
     wanted = 1 if identity.role is Role.ADMIN else 0
     if len(rest) != wanted or len(release) != wanted:
         raise ValueError(
-            f"a {identity.role} sends {1 + wanted} key{'s' if wanted else ''}"
+            f"who has the role {identity.role} sends {1 + wanted} key{'s' if wanted else ''}"
             f"{', the second Ed25519' if wanted else ''}"
         )
     return KeyRequest(identity, tls_key, release[0] if release else None)
