@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mmar_runner.client.model_file import IncomingModel
+from mmar_runner.client.pace import Pace
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import DigestError, ProtocolError, StorageError, UnreachableError
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -195,13 +196,15 @@ class _HeldCall:
 async def _pump(items: AsyncIterator[ModelItem], incoming: IncomingModel) -> None:
     """Move chunks to the file, one batch being written while the next arrives."""
     expected = incoming.total_bytes - incoming.offset
+    pace = Pace("the model")
     writing: asyncio.Task[None] | None = None
     batch: list[Chunk] = []
     try:
-        while expected > 0 and (item := await anext(items, None)) is not None:
+        while expected > 0 and (item := await pace.next(items)) is not None:
             if isinstance(item, ModelHeader):
                 msg = "a second header arrived in the middle of a model"
                 raise ProtocolError(msg)
+            pace.took(len(item))
             expected -= len(item)
             batch.append(item)
             if len(batch) == BATCH_CHUNKS:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.client.backoff import Backoff
 from mmar_runner.client.line import Line
 from mmar_runner.client.outage import Outage
+from mmar_runner.client.pace import Pace
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import DigestError, ProtocolError, RefusedError, UnreachableError
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.credentials import TlsFiles
 
-#: How often a package that arrives damaged is fetched again.
+#: Seconds in which a server must have made the package and begin to send it.
+_BEGIN_SECONDS: Final = 600.0
+#: How often a package that arrives damaged, or hardly arrives, is asked for.
 _ATTEMPTS: Final = 3
 #: Refusals that pass: the server comes back, or has room again.
 _PASSING: Final = frozenset(
@@ -80,12 +83,12 @@ class PackageDownload:
             PackageError: UNSAFE_PATH or TOO_LARGE, already as it is announced.
             ProtocolError: The server answers something impossible.
             RefusedError: The server gives this site no package.
-            UnreachableError: Nobody answers in time.
+            UnreachableError: Nobody answers in time; TOO_SLOW, it hardly comes.
             StorageError: The package cannot be kept.
         """
         outage, backoff = Outage(self._target, self._observer), Backoff(random.random)
         deadline = self._deadline()
-        damaged = 0
+        damaged = slow = 0
         while True:
             try:
                 return await self._attempt(package)
@@ -94,6 +97,9 @@ class PackageDownload:
                 if damaged == _ATTEMPTS:
                     raise
             except UnreachableError as error:
+                slow += error.reason == "TOO_SLOW"
+                if slow == _ATTEMPTS:
+                    raise
                 outage.begin(error)
                 await self._look_for_trouble()
                 if not self._reached and time.monotonic() > deadline:
@@ -134,16 +140,18 @@ class PackageDownload:
             discovery(self._target, self._tls) as stub,
             aclosing(stub.get_package(request)) as items,
         ):
-            header = await anext(items, None)
+            header = await Pace("the package", _BEGIN_SECONDS).next(items)
             if not isinstance(header, PackageHeader):
                 msg = "the server sent part of a package without a header"
                 raise ProtocolError(msg)
             self._reached = True
             announced = await in_thread(package.begin, header)
-            async for chunk in items:
+            pace = Pace("the package")
+            while (chunk := await pace.next(items)) is not None:
                 if isinstance(chunk, PackageHeader):
                     msg = "a second header arrived in the middle of a package"
                     raise ProtocolError(msg)
+                pace.took(len(chunk))
                 await in_thread(package.write, chunk)
         if package.offset < header.total_bytes:
             msg = f"the package broke off after {package.offset} of {header.total_bytes} bytes"

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.cli.admitted import site_rules
+from mmar_runner.client import pace
 from mmar_runner.client.package import Delivery, fetch_mmar
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import (
@@ -231,6 +232,43 @@ async def test_a_transfer_that_breaks_off_goes_on_at_its_offset(
     assert 0 < offsets[1] < offsets[2]
     [received] = client.recorder.all(Topic.PACKAGE_RECEIVED)
     assert received.data["resumed_at"] == offsets[2]
+
+
+async def dripping(honest: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Pass a package on byte by byte."""
+    async for item in honest:
+        if isinstance(item, PackageHeader):
+            yield item
+            continue
+        for byte in bytes(getattr(item, "payload", item)):
+            yield bytes([byte])
+            await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_drips_holds_no_client_and_an_honest_one_goes_on_from_there(
+    root: Path,
+    kits: Kits,
+    site: StartupKit,
+    plugins: LoadedPlugins,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "PACE_SECONDS", 0.4)
+    async with deployed(root, kits, site, tmp_path) as client:
+        honest = client.server.honest.get_package
+        monkeypatch.setattr(client.server.honest, "get_package", lambda *a: dripping(honest(*a)))
+        with pytest.raises(UnreachableError) as caught:
+            async with asyncio.timeout(30):
+                await client.fetch(plugins)
+        assert caught.value.reason == "TOO_SLOW"
+        assert "package" in caught.value.message
+        assert len(client.server.offsets) == 3
+        assert client.server.offsets == sorted(set(client.server.offsets))
+
+        monkeypatch.setattr(client.server.honest, "get_package", honest)
+        admission = await client.fetch(plugins)
+    assert client.server.offsets[-1] >= client.server.offsets[2] > 0
+    assert contents(admission.root) == contents(root)
 
 
 async def test_a_client_that_was_stopped_goes_on_at_its_offset(
