@@ -130,13 +130,16 @@ def check_own_key(folder: Path, role: Role, tls_key: str) -> None:
 
 def _write_changed(path: Path, data: bytes) -> bool:
     with translated(path):
-        if path.exists() and path.read_bytes() == data:
+        # A link is replaced by a file, and at a pipe nobody waits.
+        if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
             return False
     write_bytes_atomic(path, data, durable=True)
     return True
 
 
 def _vouched(folder: Path, root_pem: bytes, identity: Identity) -> bool:
+    if not (folder / SIGNATURE_FILE).is_file():
+        return False
     try:
         signed_files(folder, root_pem, identity)
     except KitError:

@@ -200,3 +200,19 @@ def test_a_planted_temporary_file_is_taken_away(make, planted, tmp_path, place, 
     assert not (tmp_path / "made").exists()
     assert not list(planted.rglob("*.tmp"))
     load_kit(planted / "site-1", Role.CLIENT, now=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("name", ["signature.json", "client.crt", "trust.json", "readme.txt"])
+@pytest.mark.parametrize("kind", ["symlink", "pipe"])
+def test_a_public_file_of_a_kit_is_put_right_and_not_followed(make, out, tmp_path, name, kind):
+    make()
+    path, copy = out / "site-1" / name, tmp_path / "copy"
+    path.rename(copy)
+    before = copy.read_bytes()
+    plant(kind, path, copy, tmp_path / "made")
+    make()
+
+    assert path.is_file()
+    assert copy.read_bytes() == before
+    assert name == "signature.json" or not path.is_symlink()
+    load_kit(out / "site-1", Role.CLIENT, now=datetime.now(UTC))
