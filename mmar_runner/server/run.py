@@ -20,6 +20,7 @@ from mmar_runner.server.guard import make_guard
 from mmar_runner.server.opening import open_run
 from mmar_runner.server.record import Kind
 from mmar_runner.server.tasks import export_model
+from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
 from mmar_runner.wire.server import bind, build_server
 
@@ -109,6 +110,7 @@ class _Run:
             stack.push_async_callback(server.stop, 0)
             address = bind(server, self._settings.listen, credentials=parts.guard.credentials)
             await server.start()
+            stack.enter_context(trimming())
             stack.enter_context(workspace.endpoint(address))
             self._tell_listening(address)
             parts.begin()

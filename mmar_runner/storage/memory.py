@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -37,6 +38,22 @@ def peak_rss_bytes(pid: int | None = None) -> int | None:
     return None  # a kernel thread, or a process that has ended but was not reaped
 
 
+def rss_bytes() -> int | None:
+    """Return this process's resident set, in bytes; None where the system does not tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def give_back_freed() -> None:
+    """Give the system back what the allocator keeps of freed memory, wherever it lies."""
+    trim = getattr(_libc(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def settle_memory() -> None:
     """Set memory up for a process that runs for long and moves large chunks.
 
@@ -46,18 +63,20 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 20, 50)
-    if sys.platform == "linux":
-        _keep_freed_memory()
+    _keep_freed_memory()
 
 
 def _keep_freed_memory() -> None:
     """Have glibc reuse the memory of a chunk for the next, not give it back each time."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library
-        return
-    for parameter, value in _MALLOC_PARAMETERS.items():
-        mallopt(parameter, value)
+    mallopt = getattr(_libc(), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in _MALLOC_PARAMETERS.items():
+            mallopt(parameter, value)
+
+
+def _libc() -> ctypes.CDLL | None:
+    """Return the C library; its functions for memory are glibc's, others may lack them."""
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _own_peak() -> int | None:

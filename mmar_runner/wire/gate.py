@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Peer:
 
 @dataclass(slots=True)
 class _LiveCall:
+    method: str
     peer: Peer
     ended_by: MmarRunnerError | None = None
 
@@ -86,6 +88,7 @@ class Gate(ABC):
 
     def __init__(self) -> None:
         self._live: dict[asyncio.Task[object], _LiveCall] = {}
+        self._running: dict[str, Counter[str]] = {}
 
     @abstractmethod
     def admit(self, method: str, caller: Caller) -> Peer:
@@ -119,7 +122,9 @@ class Gate(ABC):
         if task is None:
             msg = "a call is a task"
             raise RuntimeError(msg)
-        live = self._live[task] = _LiveCall(peer)
+        live = self._live[task] = _LiveCall(method, peer)
+        running = self._running.setdefault(peer.fingerprint, Counter())
+        running[method] += 1
         try:
             yield peer
         except asyncio.CancelledError:
@@ -128,7 +133,7 @@ class Gate(ABC):
             task.uncancel()
             raise live.ended_by from None
         finally:
-            del self._live[task]
+            self._forget(task)
 
     def expel(
         self, verdict: Callable[[Peer], MmarRunnerError | None]
@@ -141,9 +146,19 @@ class Gate(ABC):
                 task.cancel()
         return expelled
 
-    def live_calls(self, fingerprint: str) -> int:
-        """Return how many calls of one certificate are running."""
-        return sum(live.peer.fingerprint == fingerprint for live in self._live.values())
+    def live_calls(self, fingerprint: str, method: str | None = None) -> int:
+        """Return how many calls of one certificate are running, all or those of a method."""
+        running = self._running.get(fingerprint)
+        if running is None:
+            return 0
+        return running.total() if method is None else running[method]
+
+    def _forget(self, task: asyncio.Task[object]) -> None:
+        live = self._live.pop(task)
+        running = self._running[live.peer.fingerprint]
+        running[live.method] -= 1
+        if not running.total():
+            del self._running[live.peer.fingerprint]
 
 
 class OpenGate(Gate):

@@ -192,3 +192,16 @@ async def test_only_those_are_ended_whom_the_verdict_names() -> None:
         assert gate.live_calls("") == 1
         assert servicer.left == []
         call.cancel()
+
+
+async def test_calls_are_counted_by_kind_until_they_end() -> None:
+    async with serving() as (servicer, gate, stub):
+        call = stub.submit_update()
+        await call.write(UpdateBegin(token="t"))
+        await servicer.held.wait()
+        assert gate.live_calls("") == gate.live_calls("", "SubmitUpdate") == 1
+        assert gate.live_calls("", "GetModel") == 0
+        gate.expel(lambda _: CertificateError("it was revoked", reason="CERT_REVOKED"))
+        with pytest.raises(RefusedError):
+            await call.read()
+        assert gate.live_calls("") == 0
