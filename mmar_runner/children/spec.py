@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 Role = Literal["client_trainer", "model_persistor", "model_validator", "filter"]
@@ -98,5 +99,9 @@ def child_environment(spec: ChildSpec, parent: Mapping[str, str] | None = None) 
     """
     source = os.environ if parent is None else parent
     inherited = {name: source[name] for name in INHERITED if name in source}
+    # A relative or empty entry would mean the folder a child works in, where others write.
+    paths = inherited.pop("PYTHONPATH", "").split(os.pathsep)
+    if absolute := [path for path in paths if Path(path).is_absolute()]:
+        inherited["PYTHONPATH"] = os.pathsep.join(absolute)
     threads = dict.fromkeys(THREADS, str(spec.threads))
     return {**inherited, **FIXED, **threads}

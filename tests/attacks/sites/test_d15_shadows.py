@@ -97,6 +97,22 @@ def test_d15_a_child_imports_nothing_from_the_folder_it_works_in(tmp_path):
     assert not canary.exists()
 
 
+@pytest.mark.parametrize("path", [".", "", "relative", "{installed}:", ":{installed}"])
+def test_d15_no_relative_entry_of_pythonpath_leads_a_child_into_its_workspace(
+    tmp_path, monkeypatch, path
+):
+    custom, workspace = tmp_path / "custom", tmp_path / "ws"
+    custom.mkdir()
+    canary = planted(workspace)
+    planted(workspace / "relative")
+    installed = str(tmp_path / "installed")
+    monkeypatch.setenv("PYTHONPATH", path.format(installed=installed))
+    found = trained(custom, workspace)
+    assert not [each for each in found if each.startswith(str(workspace)) or each == ""]
+    assert (installed in found) == ("{installed}" in path)
+    assert not canary.exists()
+
+
 def started(hostile: Path, *command: str) -> SimpleNamespace:
     done = subprocess.run(
         [*command, "--version"],
