@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
     from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.security.policy.site_policy import SitePolicy
 
 
 def open_trust(
@@ -49,6 +50,7 @@ def open_trust(
     """
     kit = open_kit(kit_folder, Role.SERVER)
     admission, rules = admitted(mmar, plugins, kit, workspace, settings=settings)
+    _say_what_is_idle(rules.policy)
     spec = admission.validation.spec_for(ANY_CLIENT)
     if spec is None or spec.server is None:
         msg = f"{mmar} cannot be read as an MMAR with a server"
@@ -63,6 +65,18 @@ def open_trust(
         raise
     record_sites(workspace, kit, admission, decisions)
     return replace(spec, server=server), trust
+
+
+def _say_what_is_idle(policy: SitePolicy) -> None:
+    """Say which rules of the server's own policy have nothing to act on: it trains nothing."""
+    for key, given in (
+        ("mandatory_filters", any(policy.mandatory_filters.values())),
+        ("trainer", bool(policy.trainer)),
+    ):
+        if given:
+            place = policy.place(key)
+            where = f"{place.file}:{place.line}" if place else "site_policy.json"
+            click.echo(f"{where}: {key} does nothing at a server; sites have their own", err=True)
 
 
 def _within(server: ServerSpec, kit: StartupKit) -> ServerSpec:

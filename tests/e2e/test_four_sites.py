@@ -179,6 +179,15 @@ def test_a_server_says_who_declined_and_that_too_few_are_left_and_goes_on_when_t
         assert server.wait() == 0
 
 
+def test_rules_that_do_nothing_at_a_server_are_named(federation: Federation) -> None:
+    federation.policy("localhost", byoc="allow", mandatory_filters={"outbound": ["Anything"]})
+    with federation.server(4) as server:
+        assert server.wait() == 1
+
+    assert "mandatory_filters does nothing at a server" in server.stderr
+    assert "trainer does nothing" not in server.stderr
+
+
 def test_too_few_sites_are_refused_at_the_start_by_name(federation: Federation) -> None:
     with federation.server(4) as server:
         assert server.wait() == 1
