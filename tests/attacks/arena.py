@@ -16,6 +16,7 @@ import pytest
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.security.audit.log import read_audit
+from mmar_runner.server.names import MAX_INSTANCES
 from mmar_runner.testing.processes import RunningClient
 
 GROWTH_BYTES = 64 << 20
@@ -23,6 +24,10 @@ GROWTH_BYTES = 64 << 20
 AUDIT_SECONDS = 5.0
 #: No attack takes longer, however loaded the machine is.
 PLAY_SECONDS = 40.0
+
+#: Calls that a line may be about.
+METHODS = {"Register", "Quit", "Heartbeat", "GetModel", "SubmitUpdate", "SendResult"}
+METHODS |= {"GetPackage", "Decline"}
 
 Play = Callable[[Any], Awaitable[Any]]
 
@@ -59,10 +64,12 @@ class Arena:
         self.lost = 0
         self.secrets: set[str] = set()
         self.refusals: Counter[tuple[str, str]] = Counter()
+        self.uncounted: set[tuple[str, str]] = set()
         self._attacker = attacker
         self._dial = dial
         self._evil = evil
         self._serial = 0
+        self._instances: Counter[str] = Counter()
         self.measure()
 
     def measure(self) -> None:
@@ -118,8 +125,10 @@ class Arena:
 
     def joined(self, channel: Any, owner: str) -> Any:
         self._serial += 1
+        self._instances[owner] += 1
+        number = (self._instances[owner] - 1) % MAX_INSTANCES + 1
         tls = self.project.tls(owner) if self.project else None
-        return self._attacker(self, channel, tls, f"{owner}_{self._serial}")
+        return self._attacker(self, channel, tls, f"{owner}_{number}")
 
     async def _attack(self, play: Play, owner: str | None) -> Any:
         owner = owner or self.owner()
@@ -223,10 +232,15 @@ class Arena:
         written: Counter[tuple[str, str]] = Counter()
         for line in lines:
             if line["decision"] == "refused":
+                assert line["peer"].startswith(("ipv4:127.0.0.1:", "ipv6:")), line
+                assert line["action"] in METHODS, line
+                assert line["data"]["message"].isprintable(), line
                 count = line["data"].get("repeated", 1)
                 written[line["who"], line["reason"]] += count
         for kind, expected in self.refusals.items():
             assert expected <= written[kind] <= expected + self.lost, (kind, expected, written)
+        unasked = {kind for kind in written if kind not in self.refusals} - self.uncounted
+        assert not unasked, f"nobody attacked like that: {unasked}"
         for who in ("client site-1", "client site-2"):
             mine = {reason for name, reason in written if name == who}
             assert mine <= {reason for name, reason in self.refusals if name == who}

@@ -56,12 +56,11 @@ def test_c01_64_uploads_of_one_token_leave_one(large: Any) -> None:
         spoiled = half + b"\xff" * (len(attacker.model) - len(half))
         channels = [attacker.another_channel() for _ in range(8)]
         stubs = [FederationStub(channel) for channel in channels]
-        begins = [attacker.begin(attacker.model, update_id=f"u{i % 2}") for i in range(64)]
 
         async def upload(number: int) -> str:
             call = stubs[number % 8].submit_update()
             try:
-                await call.write(begins[number])
+                await call.write(attacker.begin(attacker.model, update_id=f"u{number % 2}"))
                 ready = await call.read()
                 assert ready is not None
                 await call.write(spoiled[ready.offset : ready.offset + 1_000_000])
@@ -81,7 +80,7 @@ def test_c01_64_uploads_of_one_token_leave_one(large: Any) -> None:
                 _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
         ended = [task.result() for task in uploads - left]
         assert "open" not in ended, ended
-        noted.extend(reason for reason in ended if reason == "TOO_MANY_UPLOADS")
+        noted.extend(ended)
         await served_quickly(attacker)
         for task in left:
             task.cancel()
@@ -94,7 +93,9 @@ def test_c01_64_uploads_of_one_token_leave_one(large: Any) -> None:
     large.attack(play, owner="greedy-b")
     assert large.state() == before
     assert len(large.lines("client greedy-b", "TOO_MANY_UPLOADS")) == 1
-    assert noted
+    assert "TOO_MANY_UPLOADS" in noted
+    large.uncounted |= {("client greedy-b", reason) for reason in noted}
+    large.lost += len(noted)  # some were cut before they could be told
 
 
 def test_c01_streams_beyond_what_a_certificate_may_hold_are_refused(large: Any) -> None:

@@ -70,6 +70,11 @@ def welcomed(arena: Any, owner: str = "witness") -> None:
     arena.strike(play, arena.project.tls(owner), name=owner)
 
 
+def came(arena: Any) -> int:
+    """Count who came or was refused: somebody before may still be leaving."""
+    return sum(line["action"] != "leave" for line in arena.audit())
+
+
 def probed(arena: Any, tls: TlsFiles) -> Any:
     host, _, port = arena.address.rpartition(":")
     return probe(
@@ -134,11 +139,11 @@ def test_a01_a02_what_tls_refuses_gets_no_answer_and_leaves_no_line(
     arena: Any, forge: Any, stranger: Any, said: set[str] | None
 ) -> None:
     """Nobody was proven to be there, so no line names anybody; the probe says why."""
-    tls, before, lines = stranger(arena, forge), arena.state(), len(arena.audit())
+    tls, before, lines = stranger(arena, forge), arena.state(), came(arena)
     with pytest.raises(UnreachableError):
         arena.strike(lambda a: a.register(), tls)
     assert arena.state() == before
-    assert len(arena.audit()) == lines
+    assert came(arena) == lines
     if said is not None:
         assert probed(arena, tls).reason in said
     welcomed(arena)
@@ -224,9 +229,10 @@ def test_a05_a_site_that_the_policy_does_not_know_is_refused(arena: Any, forge: 
 def test_a05_names_in_a_certificate_cannot_write_to_the_log(arena: Any, forge: Any) -> None:
     name = "%1B%5B2Jsite-1%0A"
     tls = arena.project.forge(forge.uri(name))
-    assert struck(arena, tls).reason in {"NAME_MISMATCH", "NOT_AUTHORIZED"}
+    assert struck(arena, tls).reason == "NAME_MISMATCH"
     path = arena.server.workspace / "audit.jsonl"
-    time.sleep(0.3)
+    line = arena.one_line("client \\x1b[2Jsite-1\\n", "NAME_MISMATCH")
+    assert line["action"] == "Register"
     assert b"\x1b" not in path.read_bytes()
     assert "\x1b" not in arena.server.stdout + arena.server.stderr
 
@@ -272,7 +278,8 @@ def test_a05_a_name_that_is_not_the_certificates_is_refused(arena: Any, name: st
     play = lambda a: a.register(client_name=name)  # noqa: E731
     reason = arena.refusal(play, owner="evil-a")
     # A number may be any, but not a name of any length.
-    assert reason == ("NAME_INVALID" if name.startswith("evil-a_999") else "NAME_MISMATCH")
+    endless = {"NAME_INVALID", "TOO_MANY_INSTANCES"}
+    assert reason in (endless if name.startswith("evil-a_999") else {"NAME_MISMATCH"})
     line = arena.lines("client evil-a", reason)[0]
     assert line["action"] == "Register"
     assert line["data"]["message"].isprintable()
@@ -534,7 +541,8 @@ def test_c03_a_certificate_has_so_many_sessions_and_no_more(arena: Any) -> None:
     """Here the federation is full first; the bound per certificate is the gate's test."""
 
     async def play(attacker: Any) -> str:
-        for number in range(100, 140):
+        mine = int(attacker.name.rpartition("_")[2])  # the number before is the other one's
+        for number in {*range(1, 17)} - {mine, mine - 1 or 16}:
             try:
                 reply = await attacker.register(client_name=f"evil-a_{number}")
             except RefusedError as error:
