@@ -97,7 +97,7 @@ class Members:
 
         Raises:
             RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_MISMATCH, NAME_TAKEN,
-                TOO_MANY_INSTANCES or TOO_MANY_CLIENTS.
+                TOO_MANY_INSTANCES, TOO_MANY_CLIENTS or RATE_LIMITED.
             NotAuthorizedError: The client's site may not run this MMAR.
         """
         self._names.check(request.client_name, peer, self._registry.instances(peer.fingerprint))
@@ -116,14 +116,8 @@ class Members:
             host=peer.host,
             now=now,
         )
-        record = {
-            "client": client.name,
-            "key_sha256": client.key_sha256,
-            "mmar_digest": client.mmar_digest,
-            "fingerprint": client.fingerprint,
-            "host": client.host,
-        }
-        self._journal.append(Kind.CLIENT_REGISTERED, record)
+        if joined or before is None or not client.is_as(before):
+            self._journal_registered(client)
         if joined:
             self._note("Register", client, peer, decision="accepted")
         if before is not None and before.key_sha256 != client.key_sha256:
@@ -197,6 +191,16 @@ class Members:
                 self._leave(client.name, f"nothing was heard of it for {self.lease_seconds:g} s")
         finally:
             self.start_sweeping()
+
+    def _journal_registered(self, client: Client) -> None:
+        record = {
+            "client": client.name,
+            "key_sha256": client.key_sha256,
+            "mmar_digest": client.mmar_digest,
+            "fingerprint": client.fingerprint,
+            "host": client.host,
+        }
+        self._journal.append(Kind.CLIENT_REGISTERED, record)
 
     def _note(
         self,

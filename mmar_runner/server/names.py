@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from mmar_runner.security.decision import Decision
     from mmar_runner.wire.gate import Peer
 
-#: Clients that one certificate may have at once, with ``--instance``.
+#: Clients that one certificate may have at once, with ``--instance``, and the highest number
+#: of one: whoever comes under ever new names would make journal and memory grow.
 MAX_INSTANCES: Final = 16
+_NUMBERS: Final = frozenset(str(number) for number in range(1, MAX_INSTANCES + 1))
 _SHOWN: Final = 80
 
 
@@ -45,7 +47,7 @@ class BelievedNames:
 
 
 class CertifiedNames:
-    """A name is the certificate's, or that with ``_K`` for a further instance.
+    """A name is the certificate's, or that with ``_1`` to ``_16`` for a further instance.
 
     Args:
         participants: Every client of the project: none of their names is an instance's.
@@ -66,6 +68,10 @@ class CertifiedNames:
             msg = f"the certificate is {own!r}'s, not {plain(name, _SHOWN)!r}'s"
             hint = f"register as {own}, or as a further instance with --instance K"
             raise RefusedError(msg, reason="NAME_MISMATCH", hint=hint)
+        if name != own and name.removeprefix(f"{own}_") not in _NUMBERS:
+            msg = f"the instances of {own} are numbered 1 to {MAX_INSTANCES}"
+            hint = "give another number with --instance"
+            raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint=hint)
         if name not in present and len(present) >= MAX_INSTANCES:
             msg = f"{own} has {len(present)} clients at once already"
             raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint="let one of them end")

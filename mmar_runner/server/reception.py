@@ -25,6 +25,7 @@ from mmar_runner.errors import (
 )
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.disk import DiskThreads
+from mmar_runner.server.paced_stream import PacedStream, message_paces
 from mmar_runner.server.record import AcceptedUpdate
 from mmar_runner.server.streaming import ChunkReceiver
 from mmar_runner.server.windows import SharedWindow
@@ -112,6 +113,7 @@ class Reception:
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
         self._receiving: dict[str, asyncio.Task[bool]] = {}
+        self._paces = message_paces()
 
     async def submit(self, stream: UpdateStream, peer: Peer) -> None:
         """Answer one SubmitUpdate: update after update, until the client says no more.
@@ -120,6 +122,7 @@ class Reception:
             RefusedError: Why nothing was counted.
             StorageError: Why the update is not usable, or cannot be stored.
         """
+        stream = PacedStream(stream, self._paces, peer)
         while (first := await stream.read()) is not None:
             match first:
                 case UpdateBegin() as begin:
@@ -276,7 +279,8 @@ def _check_announcement(begin: UpdateBegin, schema: ModelSchema) -> None:
         msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
         raise ProtocolError(msg)
     if begin.kind not in set(UpdateKind):
-        msg = f"an update is of kind {sorted(UpdateKind)}, not {begin.kind[:_MAX_REASON]!r}"
+        kinds = " or ".join(sorted(kind.value for kind in UpdateKind))
+        msg = f"an update is of kind {kinds}, not {begin.kind[:_MAX_REASON]!r}"
         raise RefusedError(msg, reason="KIND")
     for metrics in (begin.metrics, begin.validation):
         if len(metrics) > _MAX_METRICS or not all(map(_is_metric_name, metrics)):

@@ -14,12 +14,19 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.server.pace import Paces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 _MIN_KEY_BYTES: Final = 16
+#: How often the clients of one certificate may come, or be others than before: a second for
+#: long, and at once. Each time is a record in the journal, whose file never shrinks.
+COMINGS_PER_SECOND: Final = 0.2
+COMINGS_AT_ONCE: Final = 100.0
+#: Clients that have left of whom something is remembered.
+MAX_DEPARTED: Final = 1024
 
 
 @dataclass(slots=True)
@@ -33,7 +40,6 @@ class Client:
         mmar_digest: The digest of the MMAR it runs.
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         host: The address it came from, without the port.
-        present: False once it left or its lease ended.
         state: What it last said it was doing.
     """
 
@@ -43,8 +49,13 @@ class Client:
     mmar_digest: str = ""
     fingerprint: str = ""
     host: str = ""
-    present: bool = True
     state: str = "idle"
+
+    def is_as(self, other: Client) -> bool:
+        """Return True if the journal would say the same of both."""
+        mine = (self.name, self.key_sha256, self.mmar_digest, self.fingerprint, self.host)
+        its = (other.name, other.key_sha256, other.mmar_digest, other.fingerprint, other.host)
+        return mine == its
 
 
 class ClientRegistry:
@@ -59,6 +70,8 @@ class ClientRegistry:
         self._max_clients = max_clients
         self.lease_seconds = lease_seconds
         self._clients: dict[str, Client] = {}
+        self._departed: dict[str, Client] = {}
+        self._comings = Paces(COMINGS_PER_SECOND, COMINGS_AT_ONCE)
 
     def register(
         self,
@@ -76,7 +89,7 @@ class ClientRegistry:
             The client, and whether it was not present before.
 
         Raises:
-            RefusedError: NAME_INVALID, NAME_TAKEN or TOO_MANY_CLIENTS.
+            RefusedError: NAME_INVALID, NAME_TAKEN, TOO_MANY_CLIENTS or RATE_LIMITED.
         """
         _check_name(name)
         if len(session_key) < _MIN_KEY_BYTES:
@@ -84,26 +97,28 @@ class ClientRegistry:
             raise RefusedError(msg, reason="PROTOCOL")
         key = sha256(session_key).hexdigest()
         known = self._clients.get(name)
-        if known is not None and known.present and not hmac.compare_digest(known.key_sha256, key):
+        if known is not None and not hmac.compare_digest(known.key_sha256, key):
             msg = f"the client name {name!r} is taken by a session that is alive"
             hint = "choose another --name, or wait until that session has ended"
             raise RefusedError(msg, reason="NAME_TAKEN", hint=hint)
-        joined = known is None or not known.present
-        if joined and len(self.present()) >= self._max_clients:
+        if known is None and len(self._clients) >= self._max_clients:
             msg = f"the federation is full: max_num_clients is {self._max_clients}"
             hint = "raise max_num_clients on the server, or join when a client has left"
             raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
         client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
+        if known is None or not known.is_as(client):
+            self._check_pace(client, now)
+        self._departed.pop(name, None)
         self._clients[name] = client
-        return client, joined
+        return client, known is None
 
     def restore(self, clients: Iterable[Client]) -> None:
         """Take in clients that an earlier server process had registered."""
         self._clients.update({client.name: client for client in clients})
 
     def known(self, name: str) -> Client | None:
-        """Return who had a name last, present or not; None if nobody had."""
-        return self._clients.get(name)
+        """Return who had a name last, present or not; None if nobody had, or long ago."""
+        return self._clients.get(name) or self._departed.get(name)
 
     def session(self, name: str, key_sha256: str, *, now: float) -> Client:
         """Return the client whose session it is, and renew its lease.
@@ -112,7 +127,7 @@ class ClientRegistry:
             RefusedError: TOKEN_INVALID; the client should register again.
         """
         client = self._clients.get(name)
-        if client is None or not client.present or client.key_sha256 != key_sha256:
+        if client is None or client.key_sha256 != key_sha256:
             msg = "the session is not one of this run, or its lease has ended"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
         client.deadline = now + self.lease_seconds
@@ -123,20 +138,29 @@ class ClientRegistry:
         return [name for name in self.present() if self._clients[name].fingerprint == fingerprint]
 
     def renew(self, name: str, *, now: float) -> None:
-        """Renew the lease of a client that is present."""
-        self._clients[name].deadline = now + self.lease_seconds
+        """Renew the lease of a client; one that has left meanwhile stays away."""
+        if (client := self._clients.get(name)) is not None:
+            client.deadline = now + self.lease_seconds
 
     def remove(self, name: str) -> None:
-        """Mark a client as gone; its name is free for another session key."""
-        self._clients[name].present = False
+        """Let a client go; its name is free for another session key."""
+        self._departed[name] = self._clients.pop(name)
+        if len(self._departed) > MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]
 
     def expired(self, now: float) -> list[Client]:
         """Return the present clients whose lease has ended."""
-        return [c for c in self._clients.values() if c.present and c.deadline < now]
+        return [c for c in self._clients.values() if c.deadline < now]
 
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
-        return sorted(c.name for c in self._clients.values() if c.present)
+        return sorted(self._clients)
+
+    def _check_pace(self, client: Client, now: float) -> None:
+        # Without certificates nobody can tell whose clients they are: loopback only.
+        if client.fingerprint and not self._comings.take(client.fingerprint, now):
+            msg = f"clients with the certificate of {client.name} come and go too often"
+            raise RefusedError(msg, reason="RATE_LIMITED", hint="try again a little later")
 
 
 def _check_name(name: str) -> None:

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who came and went is written down; so is what a stolen kit would look like."""
 
+import asyncio
+import json
 from pathlib import Path
 
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.log import read_audit, verify_audit
 from mmar_runner.testing.federation import Federation
+from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.messages import QuitRequest, RegisterRequest
+from mmar_runner.wire.stub import FederationStub
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"
 
@@ -45,3 +50,31 @@ def test_a_session_that_comes_back_is_not_another_one(tmp_path: Path) -> None:
         assert federation.wait().status == "finished"
     actions = {line["action"] for line in read_audit(tmp_path / "audit.jsonl")}
     assert actions == {"Register", "leave"}
+
+
+def test_a_registration_that_is_sent_again_leaves_one_record(tmp_path: Path) -> None:
+    """Whoever replays it a thousand times makes no file grow."""
+    variables = {"NUM_ROUNDS": 1, "MODEL_MB": 0.01, "MIN_NUM_CLIENTS": 2}
+    with Federation(ECHO, workspace=tmp_path, clients=2, variables=variables) as federation:
+        federation.serve()
+        address = federation.server.wait_for(Topic.LISTENING).data["listen"]
+        asyncio.run(register_often(address))
+        federation.join("site-1")
+        federation.join("site-2")
+        assert federation.wait().status == "finished"
+    lines = (tmp_path / "run_1" / "events.jsonl").read_text().splitlines()
+    records = [e["data"] for e in map(json.loads, lines) if e["kind"] == "client_registered"]
+    said = [one["mmar_digest"] for one in records if one["client"] == "often"]
+    assert said == ["a", "b"]
+
+
+async def register_often(address: str) -> None:
+    channel = open_channel(address)
+    stub = FederationStub(channel)
+    for digest in ["a"] * 20 + ["b"] * 20:
+        request = RegisterRequest(
+            client_name="often", session_key=bytes(32), task_name="echo", mmar_digest=digest
+        )
+        token = (await stub.register(request, timeout=10)).token
+    await stub.quit(QuitRequest(token=token), timeout=10)
+    await channel.close()

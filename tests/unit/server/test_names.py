@@ -32,7 +32,7 @@ def refusal(name: str, holder: Peer, present: tuple[str, ...] = ()) -> str:
     return refused.value.reason
 
 
-@pytest.mark.parametrize("name", ["site-1", "site-1_1", "site-1_12"])
+@pytest.mark.parametrize("name", ["site-1", "site-1_1", "site-1_12", "site-1_16"])
 def test_its_own_name_and_instances_of_it(name: str) -> None:
     RULE.check(name, peer("site-1"), ())
 
@@ -71,9 +71,14 @@ def test_a_site_that_the_policy_does_not_know_or_refuses() -> None:
 
 
 def test_one_certificate_has_so_many_clients_and_no_more() -> None:
-    present = tuple(f"site-1_{k}" for k in range(20, 20 + MAX_INSTANCES))
+    present = tuple(f"site-1_{k}" for k in range(1, 1 + MAX_INSTANCES))
     assert refusal("site-1", peer("site-1"), present) == "TOO_MANY_INSTANCES"
     RULE.check(present[0], peer("site-1"), present)
+
+
+@pytest.mark.parametrize("number", ["17", "7000", "9" * 5000], ids=len)
+def test_one_certificate_has_so_many_names_and_no_more(number: str) -> None:
+    assert refusal(f"site-1_{number}", peer("site-1")) == "TOO_MANY_INSTANCES"
 
 
 def test_on_loopback_names_are_believed() -> None:

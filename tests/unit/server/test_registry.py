@@ -4,7 +4,8 @@
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server import registry as registry_module
+from mmar_runner.server.registry import COMINGS_AT_ONCE, COMINGS_PER_SECOND, ClientRegistry
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
@@ -89,6 +90,47 @@ def test_the_instances_of_one_certificate_are_known() -> None:
     clients.register("site-2", KEY, mmar_digest="", fingerprint="bb", now=0)
     clients.remove("site-1_1")
     assert clients.instances("aa") == ["site-1_2"]
+
+
+def come_and_go(clients: ClientRegistry, now: float, fingerprint: str = "aa") -> None:
+    clients.register("site-1", KEY, mmar_digest="", fingerprint=fingerprint, now=now)
+    clients.remove("site-1")
+
+
+def test_clients_of_one_certificate_come_and_go_so_often_and_no_more() -> None:
+    clients = registry()
+    for _ in range(int(COMINGS_AT_ONCE)):
+        come_and_go(clients, 5)
+    assert reason_of(come_and_go, clients, 5) == "RATE_LIMITED"
+    assert clients.present() == []
+    come_and_go(clients, 5, "bb")
+    come_and_go(clients, 5 + 1 / COMINGS_PER_SECOND)
+    assert reason_of(come_and_go, clients, 5 + 1 / COMINGS_PER_SECOND) == "RATE_LIMITED"
+
+
+def test_a_session_may_say_that_it_is_there_as_often_as_it_likes() -> None:
+    clients = registry()
+    for _ in range(int(COMINGS_AT_ONCE) * 2):
+        clients.register("site-1", KEY, mmar_digest="", fingerprint="aa", now=0)
+
+
+def test_a_session_may_not_say_something_else_each_time() -> None:
+    clients = registry()
+    for number in range(int(COMINGS_AT_ONCE)):
+        clients.register("site-1", KEY, mmar_digest=str(number), fingerprint="aa", now=0)
+    facts = {"mmar_digest": "another", "fingerprint": "aa", "now": 0}
+    assert reason_of(clients.register, "site-1", KEY, **facts) == "RATE_LIMITED"
+
+
+def test_who_has_left_is_remembered_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_module, "MAX_DEPARTED", 2)
+    clients = registry()
+    for name in ("a", "b", "c"):
+        clients.register(name, KEY, mmar_digest="", now=0)
+        clients.remove(name)
+    assert [clients.known(name) is not None for name in ("a", "b", "c")] == [False, True, True]
+    clients.renew("c", now=9)
+    assert clients.present() == []
 
 
 def test_the_key_is_not_kept() -> None:
