@@ -21,6 +21,7 @@ class RoundBook:
         accepted: Whose update counts.
         failed: Who has failed for good, and why.
         attempts: How often the task was given, by client.
+        late: Who was invited when there were enough updates already.
         enough_at: When the last update of the quorum came; None before.
         closed: Whether it takes no more updates.
     """
@@ -31,6 +32,7 @@ class RoundBook:
     accepted: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
     enough_at: float | None = None
     closed: bool = False
 
@@ -45,6 +47,13 @@ class RoundBook:
     def unanswered(self) -> set[str]:
         """Return everyone invited of whom an update may still come, there or not."""
         return self.invited - self.accepted - self.failed.keys()
+
+    def awaited(self, active: AbstractSet[str]) -> set[str]:
+        """Return everyone there whose update a round with enough of them waits for.
+
+        Not who came, or came back, only then: comings and goings keep no round open.
+        """
+        return (self.unanswered() & active) - self.late
 
     def missing(self, active: AbstractSet[str]) -> int:
         """Return how many updates the quorum lacks if all who are there send one."""

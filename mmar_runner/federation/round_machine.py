@@ -139,6 +139,8 @@ class RoundMachine:
         book = self._open
         if book is None or book.closed or client in book.accepted:
             return []
+        if book.enough_at is not None:
+            book.late.add(client)
         late = self._workflow.admits_late(per_round=self._plan.clients_per_round)
         return [self._invite(book, client)] if client in book.invited or late else []
 
@@ -222,7 +224,7 @@ class RoundMachine:
         if closes_at is None:
             replacements = self._replacements(book)
             return [self._give_up(book)] if book.is_hopeless(self._active) else replacements
-        if book.unanswered() & self._active and now < closes_at:
+        if book.awaited(self._active) and now < closes_at:
             return self._set_timer(closes_at)
         book.closed = True
         return [actions.CloseRound(self._next_round, tuple(sorted(book.accepted)))]

@@ -118,6 +118,51 @@ def test_the_round_closes_at_once_when_nobody_is_left_to_answer() -> None:
     assert _feed(machine, ClientLeft("site-3", "quit")) == [CloseRound(0, ("site-1", "site-2"))]
 
 
+def test_comings_and_goings_keep_no_round_open_that_has_enough() -> None:
+    """Whoever comes once there are enough updates is asked, and taken, but not waited for."""
+    machine = _machine(3, wait_after_min_clients=10.0)
+    _feed(machine, UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0), now=1.0)
+    for number in (4, 5):
+        invited = _feed(machine, ClientJoined(f"site-{number}"), now=2.0)
+        assert invited == [Invite(0, f"site-{number}", 1)]
+    assert _feed(machine, ClientLeft("site-4", "quit"), now=2.0) == []  # site-3 may answer
+    assert _feed(machine, ClientLeft("site-3", "quit"), now=2.0) == [
+        CloseRound(0, ("site-1", "site-2"))
+    ]
+
+
+def test_whoever_left_and_came_back_is_not_waited_for_once_there_are_enough() -> None:
+    machine = _machine(4, wait_after_min_clients=10.0)
+    _feed(machine, UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0), now=1.0)
+    assert _feed(machine, ClientLeft("site-3", "quit"), ClientJoined("site-3"), now=2.0) == [
+        Invite(0, "site-3", 1)
+    ]
+    assert _feed(machine, UpdateAccepted("site-4", 0), now=3.0) == [
+        CloseRound(0, ("site-1", "site-2", "site-4"))
+    ]
+
+
+def test_comings_and_goings_do_not_begin_the_wait_anew() -> None:
+    machine = _machine(4, wait_after_min_clients=10.0)
+    early = [UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0)]
+    assert _feed(machine, *early, now=1.0) == [SetTimer(11.0)]
+    for _ in range(5):
+        joined = _feed(machine, ClientLeft("site-3", "quit"), ClientJoined("site-3"), now=9.0)
+        assert joined == [Invite(0, "site-3", 1)]
+    assert _feed(machine, Tick(), now=11.0) == [CloseRound(0, ("site-1", "site-2"))]
+
+
+def test_an_update_that_nobody_waited_for_counts() -> None:
+    machine = _machine(3, wait_after_min_clients=10.0)
+    _feed(machine, UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0), now=1.0)
+    assert _feed(machine, ClientJoined("site-4"), UpdateAccepted("site-4", 0), now=2.0) == [
+        Invite(0, "site-4", 1)
+    ]
+    assert _feed(machine, UpdateAccepted("site-3", 0), now=3.0) == [
+        CloseRound(0, ("site-1", "site-2", "site-3", "site-4"))
+    ]
+
+
 def test_a_deadline_closes_a_round_that_has_its_minimum() -> None:
     machine = _machine(1, round_deadline=60.0, wait_after_min_clients=1000.0, min_num_clients=1)
     machine = _machine(round_deadline=60.0, wait_after_min_clients=1000.0)
