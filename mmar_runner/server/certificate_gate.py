@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,8 @@ from mmar_runner.errors import CertificateError, MmarRunnerError, RefusedError
 from mmar_runner.security.identity import Role
 from mmar_runner.security.pki.certificates import check_period, read_peer_certificate
 from mmar_runner.server.gate import AuditedGate
+from mmar_runner.server.names import MAX_INSTANCES
+from mmar_runner.server.pace import Paces
 from mmar_runner.wire.gate import Peer
 
 if TYPE_CHECKING:
@@ -39,26 +40,15 @@ CALLS_PER_SECOND: Final = 50.0
 CALLS_AT_ONCE: Final = 400.0
 #: Calls of one certificate that may be running, its held streams among them.
 RUNNING_CALLS: Final = 128
-#: Certificates whose pace is remembered.
-_PACES: Final = 10_000
+#: Of these, such as hold memory while nobody reads them. Each of a certificate's clients
+#: has one, and a second while a broken connection is not yet known to be broken.
+RUNNING_OF_METHOD: Final = {
+    "GetModel": 2 * MAX_INSTANCES,
+    "SubmitUpdate": 2 * MAX_INSTANCES,
+    "GetPackage": MAX_INSTANCES,
+}
 
 Clock = Callable[[], datetime]
-
-
-@dataclass(slots=True)
-class _Pace:
-    """A bucket of calls that fills with time."""
-
-    left: float
-    seen: float
-
-    def take(self, now: float) -> bool:
-        self.left = min(CALLS_AT_ONCE, self.left + (now - self.seen) * CALLS_PER_SECOND)
-        self.seen = now
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
 
 
 def utc_now() -> datetime:
@@ -86,7 +76,7 @@ class CertificateGate(AuditedGate):
         self._project = project
         self._revocations = revocations
         self._clock = clock
-        self._paces: dict[str, _Pace] = {}
+        self._paces = Paces(CALLS_PER_SECOND, CALLS_AT_ONCE)
 
     def admit(self, method: str, caller: Caller) -> Peer:
         """Let a caller in.
@@ -105,6 +95,7 @@ class CertificateGate(AuditedGate):
         peer = Peer(caller.address, certificate)
         self._check(certificate)
         self._check_role(method, certificate)
+        self._check_running(method, peer)
         self._check_pace(peer)
         return peer
 
@@ -134,15 +125,15 @@ class CertificateGate(AuditedGate):
             msg = f"{method} is for a {needed or 'nobody'}, not for a {certificate.identity.role}"
             raise CertificateError(msg, reason="ROLE")
 
+    def _check_running(self, method: str, peer: Peer) -> None:
+        for kind, most in ((None, RUNNING_CALLS), (method, RUNNING_OF_METHOD.get(method))):
+            if most is not None and self.live_calls(peer.fingerprint, kind) >= most:
+                msg = f"{peer.who} has {most} calls {kind or 'of all kinds'} running already"
+                raise RefusedError(msg, reason="TOO_MANY_CALLS")
+
     def _check_pace(self, peer: Peer) -> None:
         who = peer.fingerprint
-        if self.live_calls(who) >= RUNNING_CALLS:
-            msg = f"{peer.who} has {RUNNING_CALLS} calls running already"
-            raise RefusedError(msg, reason="TOO_MANY_CALLS")
-        now = time.monotonic()
-        if len(self._paces) > _PACES:
-            self._paces.clear()
-        if not self._paces.setdefault(who, _Pace(CALLS_AT_ONCE, now)).take(now):
+        if not self._paces.take(who, time.monotonic()):
             msg = f"{peer.who} makes more than {CALLS_PER_SECOND:g} calls a second"
             raise RefusedError(msg, reason="RATE_LIMITED", hint="try again a little later")
 

@@ -14,8 +14,8 @@ from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key
 from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory, sign_revocations
-from mmar_runner.server import certificate_gate
 from mmar_runner.server.certificate_gate import ROLE_OF_METHOD, CertificateGate
+from mmar_runner.server.pace import Paces
 from mmar_runner.server.revocations import Revocations
 from mmar_runner.wire.gate import Caller, Peer
 
@@ -174,8 +174,7 @@ def test_an_older_list_takes_no_revocation_back(
 def test_too_many_calls_a_second_are_refused_and_others_are_not(
     gate: CertificateGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificate_gate, "CALLS_AT_ONCE", 5.0)
-    monkeypatch.setattr(certificate_gate, "CALLS_PER_SECOND", 0.001)
+    monkeypatch.setattr(gate, "_paces", Paces(0.001, 5.0))
     caller = Caller("ipv4:127.0.0.1:1", pem())
     for _ in range(5):
         gate.admit("Heartbeat", caller)
