@@ -130,7 +130,7 @@ def narrow(address: str, limit: int) -> Iterator[tuple[str, threading.Event]]:
 def test_a_client_that_is_killed_in_the_middle_goes_on_at_its_offset(
     kits: Kits, site: Path, tmp_path: Path
 ) -> None:
-    mmar = echo(tmp_path)
+    mmar = echo(tmp_path).rename(tmp_path / "large")  # a name of its own: another MMAR
     (mmar / "models").mkdir(exist_ok=True)
     (mmar / "models" / "start.safetensors").write_bytes(os.urandom(24 * MIB))
     sign(mmar, kits)
