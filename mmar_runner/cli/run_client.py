@@ -26,7 +26,7 @@ from mmar_runner.cli.options import (
 from mmar_runner.cli.output import json_option
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
-from mmar_runner.cli.validated import parse_settings, validated
+from mmar_runner.cli.validated import parse_settings, say_idle_settings, validated
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
@@ -164,9 +164,11 @@ def _run_trusted(
     async def work(trust: ClientTrust, observer: Observer) -> SessionOutcome:
         stop = asyncio.Event()
         stop_on_signals(stop)
-        here = local or await trusted.delivered(
-            site, trust, observer, stop, connect_timeout=limits.connect_timeout
-        )
+        here = local
+        if here is None:
+            seconds = limits.connect_timeout
+            here = await trusted.delivered(site, trust, observer, stop, connect_timeout=seconds)
+            say_idle_settings(here[0].validation)
         settings = limits.of(trusted.session(site, here, trust))
         return await run_session(settings, site.plugins, observer, stop)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.sources import Side
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.mmar.validation import Validation
+
+#: Settings that nobody uses, or only the other side.
+_IDLE: Final = frozenset({"MMAR303", "MMAR305"})
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
@@ -90,5 +93,14 @@ def require_valid(folder: Path, validation: Validation) -> None:
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         msg = f"{folder} has {count}; nothing was started"
         raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
+    say_idle_settings(validation)
     if validation.spec is not None:
         apply_log_levels(validation.spec.log_levels)
+
+
+def say_idle_settings(validation: Validation) -> None:
+    """Say on stderr which ``--set`` does nothing here: nobody would see that otherwise."""
+    for finding in validation.report.findings:
+        if finding.code in _IDLE:
+            hint = f" {finding.hint}" if finding.hint else ""
+            click.echo(f"warning: --set: {finding.message}{hint}", err=True)

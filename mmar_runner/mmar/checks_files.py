@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.checks_settings import check_settings
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.sources import (
     CLIENT,
@@ -18,7 +19,7 @@ from mmar_runner.mmar.sources import (
     VALIDATION,
     VALIDATION_CKPT,
 )
-from mmar_runner.mmar.variables import RUNNER_VARIABLES, VARIABLE
+from mmar_runner.mmar.variables import VARIABLE
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -55,7 +56,7 @@ def check_files(look: Look) -> bool:
     for document in _every_document(look):
         _paths(look, document)
     _checkpoint(look)
-    _unused_settings(look)
+    check_settings(look)
     _environment(look)
     return _data_list(look)
 
@@ -130,17 +131,6 @@ def _environment(look: Look) -> None:
     message = f"{ENVIRONMENT} is missing, and nothing else defines {', '.join(names)}."
     hint = _elsewhere(look, ENVIRONMENT)
     look.findings.add("MMAR102", message, file=ENVIRONMENT, hint=hint, severity=severity)
-
-
-def _unused_settings(look: Look) -> None:
-    """A setting that no file takes is a slip; only with both sides is that known."""
-    if look.side != "all":
-        return
-    variables = look.files.variables
-    known = {*variables.used, *variables.globals, *variables.environment, *RUNNER_VARIABLES}
-    for name in sorted(set(variables.settings) - known):
-        message = f"No file uses the setting {name}."
-        look.findings.add("MMAR303", message, hint=did_you_mean(name, known))
 
 
 def _data_list(look: Look) -> bool:

@@ -62,6 +62,7 @@ CODES: dict[str, Code] = {
     "MMAR302": Code(_E, "Variables refer to each other in a circle"),
     "MMAR303": Code(_W, "A setting is used nowhere"),
     "MMAR304": Code(_W, "An expression is never evaluated"),
+    "MMAR305": Code(_W, "Only the other side uses a setting"),
     "MMAR401": Code(_E, "A required key is missing"),
     "MMAR402": Code(_E, "A value has the wrong type"),
     "MMAR403": Code(_E, "A value is not allowed"),

@@ -79,6 +79,7 @@ def test_an_unfinished_run_of_another_mmar_is_not_touched(tmp_path: Path) -> Non
         server.address()
         server.terminate()
         assert server.wait() == 3
+        assert "SECONDS is used only by clients" in server.stderr
     other = {**VARIABLES, "MODEL_MB": 0.25}
     with RunningServer(ECHO, workspace, variables=other) as server:
         assert server.wait() == 2

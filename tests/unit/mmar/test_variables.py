@@ -146,4 +146,39 @@ def test_a_setting_that_nothing_uses_is_a_slip(mmar):
 
     assert finding.code == "MMAR303"
     assert "'NUM_ROUNDS'" in finding.hint
-    assert mmar.findings(settings={"NUM_ROUND": 5}, side="server") == ()
+    assert mmar.only(settings={"NUM_ROUND": 5}, side="server").code == "MMAR303"
+
+
+def test_a_setting_of_the_other_side_is_told_on_this_one(mmar):
+    mmar.environment |= {"NUM_ROUNDS": 3, "EPOCHS": "{TWICE}", "TWICE": 2, "MIN_NUM_CLIENTS": 1}
+    mmar.task.update(num_rounds="{NUM_ROUNDS}", min_num_clients="{MIN_NUM_CLIENTS}")
+    mmar.client["client_trainer"]["args"] = {"local_epochs": "{EPOCHS}"}
+    settings = {"NUM_ROUNDS": 1, "TWICE": 4, "learning_rate": 0.1}
+    mmar.train["learning_rate"] = 0.2
+
+    at_server = mmar.only(settings=settings, side="server")
+    at_client = mmar.only(settings=settings, side="client")
+
+    assert at_server.code == at_client.code == "MMAR305"
+    assert at_server.message == "The setting TWICE is used only by clients."
+    assert "run-client" in at_server.hint
+    assert at_client.message == "The setting NUM_ROUNDS is used only by the server."
+    assert "run-server" in at_client.hint
+    assert mmar.findings(settings=settings) == ()
+
+
+def test_the_least_number_of_clients_is_a_clients_too_if_it_counts_sites(mmar):
+    mmar.environment |= {"MIN_NUM_CLIENTS": 1}
+    mmar.task["min_num_clients"] = "{MIN_NUM_CLIENTS}"
+    settings = {"MIN_NUM_CLIENTS": 3}
+    assert mmar.only(settings=settings, side="client").code == "MMAR305"
+
+    mmar.client["client_trainer"]["args"] = {"local_epochs": "{NUM_SITES}"}
+
+    assert mmar.findings(settings=settings, side="client") == ()
+
+
+def test_what_is_not_there_may_take_any_setting(mmar):
+    mmar.client = None
+
+    assert mmar.findings(settings={"EPOCHS": 5}, side="server") == ()
