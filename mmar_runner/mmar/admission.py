@@ -18,6 +18,7 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files, read_signature
 from mmar_runner.mmar.validation import validate
+from mmar_runner.mmar.variables import ANY_CLIENT
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.signatures.check import check_signatures
@@ -128,7 +129,8 @@ def examine(
         MmarUnreadableError: There is no MMAR.
         SignatureError: FORMAT, the signature file is too large.
     """
-    validation = validate(root, catalog, side=side, settings=settings)
+    client = ANY_CLIENT if rules.site == SERVER_SITE else rules.site  # judged as it will run
+    validation = validate(root, catalog, side=side, settings=settings, client_name=client)
     context = SignatureContext(
         site=None if rules.site == SERVER_SITE else rules.site,
         trust_root=rules.trust_root,

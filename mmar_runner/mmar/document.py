@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath, JsonSource
 
 
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A part of a text whose variables were replaced.
+
+    Attributes:
+        text: The part as it is now.
+        of_site: True if a setting of the site gave all of it.
+    """
+
+    text: str
+    of_site: bool = False
+
+
 @dataclass(slots=True)
 class Document:
     """A parsed configuration file.
@@ -26,6 +39,8 @@ class Document:
         unresolved: Paths (in the file) of strings that hold an undefined variable.
         substituted: Names of variables, by path (in the file) of strings that were
             nothing else.
+        site_parts: What strings (by path in the file) were put together from, if a
+            setting of the site is among it.
     """
 
     file: str
@@ -34,6 +49,7 @@ class Document:
     moves: dict[JsonPath, JsonPath] = field(default_factory=dict)
     unresolved: set[JsonPath] = field(default_factory=set)
     substituted: dict[JsonPath, str] = field(default_factory=dict)
+    site_parts: dict[JsonPath, tuple[TextPart, ...]] = field(default_factory=dict)
 
     def origin(self, path: JsonPath) -> JsonPath:
         """Return where a part of the present value stands in the file."""

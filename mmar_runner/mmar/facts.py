@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import pointer_text
-from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.outside_arguments import outside_arguments
 from mmar_runner.mmar.sources import CLIENT, SERVER
 from mmar_runner.security.decision import Place
@@ -81,10 +80,8 @@ def _unchecked_paths(look: Look, document: Document) -> Iterator[tuple[str, Plac
 
 
 def _paths(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:
-    """Yield the text of every key ``path`` at any depth, but what is switched off."""
+    """Yield the text of every key ``path`` at any depth."""
     if isinstance(value, dict):
-        if value and is_off(value):
-            return
         for key, child in value.items():
             if key == "path" and isinstance(child, str):
                 yield (*path, key), child

@@ -13,10 +13,11 @@ from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.mmar.canonical import canonical_client, canonical_server
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.generation import generation_of
+from mmar_runner.mmar.handed_over import without_idle_parts
 from mmar_runner.mmar.reading import read_document
 from mmar_runner.mmar.spec import Generation
 from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
-from mmar_runner.mmar.variables import Variables, is_scalar
+from mmar_runner.mmar.variables import NUMBERS, Variables, is_scalar, is_whole
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
@@ -86,6 +87,7 @@ def prepare(
 ) -> Sources:
     """Substitute, upgrade and check the shape of parsed files, which stay as they are."""
     environment, spoiled = _environment(parsed.get(ENVIRONMENT), findings)
+    _own_numbers(parsed.get(ENVIRONMENT), settings, findings)
     variables = Variables(environment, settings, client_name, spoiled=spoiled)
     sources = Sources(None, variables, parsed)
     sources.server = _open(sources, SERVER, findings)
@@ -146,6 +148,19 @@ def _environment(
     return good, frozenset(document.value.keys() - good.keys())
 
 
+def _own_numbers(
+    document: Document | None, settings: Mapping[str, Any], findings: Findings
+) -> None:
+    """Say that the runner's own variables are whole numbers; anything else is not taken."""
+    for name in NUMBERS:
+        message = f"{name} must be a whole number; what the runner knows is taken instead."
+        if name in settings:
+            if not is_whole(settings[name]):
+                findings.add("MMAR402", message)
+        elif document is not None and not is_whole(document.value.get(name, 1)):
+            findings.at(document, (name,), "MMAR402", message)
+
+
 def _open(
     sources: Sources, file: str, findings: Findings, *, override: bool = False
 ) -> Document | None:
@@ -155,6 +170,7 @@ def _open(
         return None
     document = Document(file, original.source, deepcopy(original.value))
     sources.variables.substitute(document, findings, override=override)
+    document.value = without_idle_parts(document.value)
     return document
 
 

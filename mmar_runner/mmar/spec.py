@@ -142,7 +142,8 @@ class MmarSpec:
         client: What the client file declares; likewise.
         train_config: ``config_train.json`` with variables replaced, or empty.
         validation_config: ``config_validation.json`` likewise.
-        variables: Every variable that environment.json and ``--set`` define.
+        variables: The variables that environment.json and ``--set`` define, those in
+            them replaced (see `Variables.handed_over`).
         seed: ``determinism.random_seed`` of config_train.json, else 0.
         target: The ``host:port`` of the client file's service, or None.
         log_levels: Logger name (empty for the root) to level name, of log.config.

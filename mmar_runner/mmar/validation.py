@@ -207,7 +207,7 @@ class _Check:
             byoc=self.byoc.present,
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
-            variables=files.variables.common(),
+            variables=files.variables.handed_over(),
             seed=seed if isinstance(seed, int) else 0,
             target=target if isinstance(target, str) else None,
             log_levels=self._log_levels,

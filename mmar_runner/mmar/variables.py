@@ -2,27 +2,33 @@
 """Replacing ``{VARIABLE}``: typed when it is the whole string, and never evaluated.
 
 Weakest first: what the runner defines, the file's own top-level scalars,
-environment.json, ``--set``. CLIENT_NAME is the runner's alone: nothing overrides it.
+environment.json, ``--set``. CLIENT_NAME is the runner's alone: nothing overrides it; what
+is put in its other variables is a whole number, or is not taken.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mmar_runner.documents.json_reader import read_json
+from mmar_runner.documents.json_source import JsonSource
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import UsageError
+from mmar_runner.mmar.document import Document, TextPart
+from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.handed_over import COMMENT
+from mmar_runner.mmar.site_text import mmar_leaves
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
-    from mmar_runner.mmar.document import Document
-    from mmar_runner.mmar.finding import Findings
 
 #: Names that the runner defines for every client.
 RUNNER_VARIABLES = ("CLIENT_NAME", "SITE_INDEX", "NUM_SITES")
+#: Those of them that environment.json and ``--set`` may give.
+NUMBERS = ("SITE_INDEX", "NUM_SITES")
 #: The client whose view is checked when nobody in particular asks.
 ANY_CLIENT = "site-1"
 
@@ -32,6 +38,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SITE = re.compile(r"site-([1-9][0-9]*)")
 _EXPRESSION = re.compile(r"[#$](@|import\b|__)")
 _DEFAULT_SITES = 2
+#: Variables that one text may need, those within variables counted again each time.
+_MOST_LOOKUPS: Final = 1000
+#: Variables within each other.
+_DEEPEST: Final = 50
+#: Characters that variables may add to one file.
+_MOST_CHARACTERS: Final = 8 * 1024 * 1024
 
 Scalar = str | int | float | bool | None
 
@@ -60,15 +72,27 @@ def client_variables(name: str, variables: Mapping[str, Any]) -> dict[str, Scala
     Args:
         name: The client's name; ``site-K`` has the index K, any other name 1.
         variables: What environment.json and ``--set`` define; they may give
-            SITE_INDEX and NUM_SITES themselves.
+            SITE_INDEX and NUM_SITES themselves, as whole numbers.
     """
     site = _SITE.fullmatch(name)
-    sites = variables.get("NUM_SITES", variables.get("MIN_NUM_CLIENTS", _DEFAULT_SITES))
     return {
         "CLIENT_NAME": name,
-        "SITE_INDEX": variables.get("SITE_INDEX", int(site[1]) if site else 1),
-        "NUM_SITES": sites,
+        "SITE_INDEX": _whole(variables, "SITE_INDEX", default=int(site[1]) if site else 1),
+        "NUM_SITES": _whole(variables, "NUM_SITES", "MIN_NUM_CLIENTS", default=_DEFAULT_SITES),
     }
+
+
+def _whole(variables: Mapping[str, Any], *names: str, default: int) -> int:
+    """Return the first of some variables that is a whole number, or the default."""
+    for name in names:
+        if is_whole(value := variables.get(name)):
+            return cast("int", value)
+    return default
+
+
+def is_whole(value: object) -> bool:
+    """Return True for what one of `NUMBERS` may be."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_scalar(value: object) -> bool:
@@ -102,6 +126,28 @@ class Variables:
         strong = {**self.environment, **self.settings}
         return {**strong, **client_variables(self.client, strong)}
 
+    def handed_over(self) -> dict[str, Any]:
+        """Return `common` as components get it: the variables in it replaced.
+
+        Comments are left out, and so is what the MMAR says of a place outside it, unless
+        one of its files uses it.
+        """
+        return {name: value for name, (value, _) in self.with_parts().items()}
+
+    def with_parts(self) -> dict[str, tuple[Any, tuple[TextPart, ...]]]:
+        """Return what is handed over, and for each text what it was put together from."""
+        apart = replace(self, used=set(), globals=set())
+        substitution = _Substitution(apart, Document("", JsonSource(""), {}), Findings())
+        common = {name: substitution.variable(name) for name in self.common()}
+        return {name: both for name, both in common.items() if self._is_given(name, *both)}
+
+    def _is_given(self, name: str, value: Any, parts: tuple[TextPart, ...]) -> bool:
+        if name in self.settings or name in RUNNER_VARIABLES:
+            return True
+        if name.startswith(COMMENT) or mmar_leaves(name):
+            return False
+        return name in self.used or not isinstance(value, str) or not mmar_leaves(value, parts)
+
     def substitute(self, document: Document, findings: Findings, *, override: bool) -> None:
         """Replace every variable in a document.
 
@@ -112,6 +158,10 @@ class Variables:
                 environment.json or ``--set`` has for them.
         """
         _Substitution(self, document, findings).run(override=override)
+
+
+class _TooLong(Exception):  # noqa: N818 - it ends one text, it is no error of ours
+    """Variables make more of a text than anybody wants."""
 
 
 class _Substitution:
@@ -127,6 +177,8 @@ class _Substitution:
         self._scope = {**own, **self._common}
         spoiled = {k for k in own if document.in_doubt((k,))} | variables.spoiled
         self._spoiled = spoiled - self._common.keys()
+        self._lookups = 0
+        self._characters = 0
 
     def run(self, *, override: bool) -> None:
         """Replace everything; see `Variables.substitute`."""
@@ -134,21 +186,30 @@ class _Substitution:
         if override:
             for key in value.keys() & self._common.keys():
                 if is_scalar(self._document.value[key]):
-                    value[key] = self._common[key]
+                    value[key], self._document.site_parts[(key,)] = self.variable(key)
                     self._variables.used.add(key)
         self._document.value = value
+
+    def variable(self, name: str) -> tuple[Any, tuple[TextPart, ...]]:
+        """Return a variable's value, those in it replaced, and what it was put together from."""
+        value, path = self._common[name], (name,)
+        if isinstance(value, str) and "{" in value:
+            value = self._whole_text(value, path, quiet=True)
+        if path not in self._document.source.doubtful and self._of_site(name):
+            return value, (TextPart(_as_text(value), of_site=True),)
+        return value, self._document.site_parts.get(path, ())
 
     def _walk(self, value: Any, path: JsonPath, *, quiet: bool) -> Any:
         if isinstance(value, str):
             if "{" not in value:
                 return self._plain(value, path)
-            return self._text(value, path, quiet=quiet)
+            return self._whole_text(value, path, quiet=quiet)
         if isinstance(value, list):
             return [self._walk(v, (*path, i), quiet=quiet) for i, v in enumerate(value)]
         if isinstance(value, dict):
             switch = value.get("disabled")
             if isinstance(switch, str):
-                switch = self._text(switch, (*path, "disabled"), quiet=True)
+                switch = self._whole_text(switch, (*path, "disabled"), quiet=True)
             inner = quiet or switch is True
             return {
                 k: self._walk(v, (*path, k), quiet=inner and k != "disabled")
@@ -162,6 +223,45 @@ class _Substitution:
             self._findings.at(self._document, path, "MMAR304", message)
         return text
 
+    def _whole_text(self, text: str, path: JsonPath, *, quiet: bool) -> Any:
+        """Replace all variables of one text, and note what the site gave of it."""
+        self._lookups = 0
+        try:
+            value = self._text(text, path, quiet=quiet)
+        except _TooLong:
+            message = "Variables make the text too long, or stand too often in each other."
+            self._findings.at(self._document, path, "MMAR403", message)
+            self._document.source.doubtful.add(path)
+            return ""
+        doubted = path in self._document.source.doubtful
+        if self._variables.settings and isinstance(value, str) and not doubted:
+            parts = tuple(self._parts(text))
+            if any(part.of_site for part in parts):
+                self._document.site_parts[path] = parts
+        return value
+
+    def _parts(self, text: str) -> Iterator[TextPart]:
+        """Yield the parts of a text of which is known that it replaces without an end."""
+        end = 0
+        for match in VARIABLE.finditer(text):
+            yield TextPart(text[end : match.start()])
+            end = match.end()
+            value = self._scope.get(match[1])
+            if match[1] not in self._scope or not is_scalar(value):
+                yield TextPart(match[0])
+            elif self._of_site(match[1]):
+                yield TextPart("".join(p.text for p in self._parts(_as_text(value))), of_site=True)
+            else:
+                yield from self._parts(_as_text(value))
+        yield TextPart(text[end:])
+
+    def _of_site(self, name: str) -> bool:
+        """Return True if a setting gives a variable, and the MMAR none of what is in it."""
+        if name not in self._variables.settings or name in RUNNER_VARIABLES:
+            return False
+        inner = VARIABLE.findall(_as_text(self._scope[name]))
+        return all(one in RUNNER_VARIABLES or self._of_site(one) for one in inner)
+
     def _text(self, text: str, path: JsonPath, *, quiet: bool, within: tuple[str, ...] = ()) -> Any:
         whole = VARIABLE.fullmatch(text)
         if whole:
@@ -172,6 +272,7 @@ class _Substitution:
         )
 
     def _lookup(self, name: str, path: JsonPath, *, quiet: bool, within: tuple[str, ...]) -> Any:
+        self._lookups += 1
         if name in within:
             if not quiet:
                 circle = " -> ".join((*within[within.index(name) :], name))
@@ -187,6 +288,13 @@ class _Substitution:
             return f"{{{name}}}"
         self._variables.used.add(name)
         value = self._scope[name]
+        self._characters += len(value) if isinstance(value, str) else 0
+        if (
+            self._lookups > _MOST_LOOKUPS
+            or self._characters > _MOST_CHARACTERS
+            or len(within) > _DEEPEST
+        ):
+            raise _TooLong
         if isinstance(value, str) and "{" in value:
             return self._text(value, path, quiet=quiet, within=(*within, name))
         return value
