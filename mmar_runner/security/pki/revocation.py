@@ -110,7 +110,8 @@ class RevocationMemory:
         root_pem: The root's certificate.
 
     Raises:
-        SignatureError: A list is not the root's.
+        SignatureError: A list is not the root's, or two of one version say different
+            things (VERSION_REUSED).
         StorageError: A list cannot be read.
     """
 
@@ -120,6 +121,8 @@ class RevocationMemory:
         known = [_read(kit_file)] + ([_read(self._kept)] if self._kept.exists() else [])
         lists = [(read_revocations(data, root_pem), data) for data in known]
         self._current, self._data = max(lists, key=lambda pair: pair[0].version)
+        for other, _ in lists:
+            _check_same(other, self._current)
 
     @property
     def current(self) -> RevocationList:
@@ -138,8 +141,8 @@ class RevocationMemory:
             True if it was newer.
 
         Raises:
-            SignatureError: It is not the root's, or older than the known one
-                (VERSION_ROLLBACK).
+            SignatureError: It is not the root's, older than the known one
+                (VERSION_ROLLBACK), or another of the same version (VERSION_REUSED).
             StorageError: It cannot be kept.
         """
         if data == self._data:
@@ -151,11 +154,24 @@ class RevocationMemory:
                 "which is known here",
                 reason="VERSION_ROLLBACK",
             )
+        _check_same(offered, self._current)
         if offered.version == self._current.version:
             return False
         write_bytes_atomic(self._kept, data, durable=True)
         self._current, self._data = offered, data
         return True
+
+
+def _check_same(one: RevocationList, other: RevocationList) -> None:
+    """Refuse two lists of one version that differ: one of them hides a revocation."""
+    if one.version == other.version and one != other:
+        raise SignatureError(
+            f"two lists of revocations of version {one.version} say different things, as when "
+            "the project's authority was put back from a backup",
+            hint="the project's office revokes again what was revoked since that backup; "
+            "the list it then makes has a higher version",
+            reason="VERSION_REUSED",
+        )
 
 
 def _read(path: Path) -> bytes:

@@ -72,16 +72,17 @@ def _version(manifest: SignedManifest, seen: SeenVersion | None) -> Step:
         return accepts("signature.version", message)
     if version < seen.version:
         message = f"Version {version} is older than {seen.version}, {before}."
-        return refused("version", "VERSION_ROLLBACK", message, _higher(seen))
+        hint = f"An administrator signs what is to run now: {_higher(seen)}"
+        return refused("version", "VERSION_ROLLBACK", message, hint)
     if seen.digest not in {None, manifest.digest}:
-        message = f"This is another MMAR than the version {version}, {before}: {seen.digest}."
-        return refused("version", "VERSION_REUSED", message, _higher(seen))
+        # Both were signed by people who may; only a higher number says which is to stay.
+        message = f"Another MMAR of version {version} was accepted here before: {seen.digest}."
+        return accepts("signature.version", f"{message} Either may run; {_higher(seen)}")
     return accepts("signature.version", f"Version {version} is the one {before}.")
 
 
 def _higher(seen: SeenVersion) -> str:
-    higher = f"--mmar-version {seen.version + 1}"
-    return f"An administrator signs what is to run now: `mmar-runner sign-mmar` with {higher}."
+    return f"`mmar-runner sign-mmar --mmar-version {seen.version + 1}` ends the time of the older."
 
 
 def _renamed(listing: FileListing, manifest: SignedManifest) -> Step:

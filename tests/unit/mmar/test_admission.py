@@ -86,30 +86,18 @@ def test_what_is_accepted_is_a_read_only_copy_and_its_version_is_remembered(
     assert rules.versions.known() == {("demo", "job"): SeenVersion(4, found.digest)}
 
 
-def test_another_mmar_under_an_accepted_version_is_refused_until_it_is_signed_with_a_higher(
+def test_another_mmar_of_an_accepted_version_may_run_until_one_is_signed_with_a_higher(
     kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
 ) -> None:
-    source = sign(MmarBuilder("job").write(tmp_path), kits, 4)
-    for _ in range(2):  # the same one, as often as one likes
-        assert admitted(source, plugins, rules, tmp_path / "store").decision.accepted
-    (source / "notes.txt").write_text("another one")
-    again = admitted(sign(source, kits, 4), plugins, rules, tmp_path / "store")
-    assert [s.reason for s in again.decision.steps if not s.accepted] == ["VERSION_REUSED"]
-    higher = admitted(sign(source, kits, 5), plugins, rules, tmp_path / "store")
+    source = sign(MmarBuilder("job").write(tmp_path / "one"), kits, 4)
+    other = sign(MmarBuilder("job").server(num_rounds=9).write(tmp_path / "two"), kits, 4)
+    for folder in (source, other, source):
+        assert admitted(folder, plugins, rules, tmp_path / "store").decision.accepted
+    higher = admitted(sign(other, kits, 5), plugins, rules, tmp_path / "store")
     assert higher.decision.accepted
     assert rules.versions.known() == {("demo", "job"): SeenVersion(5, higher.digest)}
-
-
-@pytest.mark.parametrize("spoil", ["config/environment.json", "custom/mine.py"])
-def test_the_version_of_what_is_refused_is_not_remembered(
-    spoil: str, kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
-) -> None:
-    source = sign(MmarBuilder("job").write(tmp_path), kits)
-    (source / spoil).parent.mkdir(exist_ok=True)
-    (source / spoil).write_text("{}")
-    found = admitted(source, plugins, rules, tmp_path / "store")
-    assert not found.decision.accepted
-    assert rules.versions.known() == {}
+    again = admitted(source, plugins, rules, tmp_path / "store")
+    assert [s.reason for s in again.decision.steps if not s.accepted] == ["VERSION_ROLLBACK"]
 
 
 def test_the_version_of_what_is_not_valid_is_not_remembered(

@@ -156,6 +156,19 @@ def test_an_older_list_is_refused_even_after_a_restart(memory, key):
     assert memory().current.version == 9
 
 
+def test_two_lists_of_one_version_that_differ_are_refused(memory, tmp_path, key):
+    held = memory()
+    other = sign_revocations(replace(KEPT, serials=("99",)), key)
+
+    assert reason(held.offer, other) == "VERSION_REUSED"
+    assert held.current == KEPT
+    held.offer(sign_revocations(replace(KEPT, version=4), key))
+    (tmp_path / "kit.json").write_bytes(
+        sign_revocations(replace(KEPT, version=4, serials=("99",)), key)
+    )
+    assert reason(memory) == "VERSION_REUSED"
+
+
 def test_a_list_that_is_not_the_roots_changes_nothing(memory):
     held = memory()
     forged = sign_revocations(replace(KEPT, version=99, serials=()), new_tls_key())

@@ -76,24 +76,6 @@ def test_e08_an_added_file_is_refused_and_named(hospital, delivered):
     delivered.works()
 
 
-def test_e08_another_mmar_under_an_accepted_version_is_refused(hospital, delivered):
-    """Two MMARs were signed with one version: the server may not choose whom it gives which."""
-    root = hospital.mmar()
-    other = root.parent / "other" / "echo"
-    shutil.copytree(root, other)
-    hospital.edit(other, "environment.json", NOISE=0.5)
-    hospital.sign(root, version=2)
-    hospital.sign(other, version=2)
-    delivered.sent(root)
-    delivered.works()
-
-    delivered.sent(other)
-    ended = hospital.run_client("site-1", None, delivered.server.address)
-    assert (ended.code, ended.error["reason"]) == (1, "VERSION_REUSED")
-    assert hospital.decisions("site-1") == [("accepted", ""), ("refused", "VERSION_REUSED")]
-    assert hospital.versions("site-1") == {"heart": {"echo": 2}}
-
-
 def test_e08_the_replay_of_an_older_version_is_refused(hospital, delivered):
     root = hospital.mmar()
     old = root.parent / "old" / "echo"
