@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 _KIB: Final = 1024
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+#: What is said of the run before a new one.
+_BEFORE: Final = {
+    "finished": "is finished",
+    "failed": "has failed",
+    "left": "is left as it is",
+}
 
 
 def human_bytes(count: float) -> str:
@@ -69,10 +75,16 @@ def printable(text: str) -> str:
 
 def _listening(data: Mapping[str, Any]) -> str:
     verb = "resuming" if data.get("resumed") else "starting"
-    return (
-        f"listening on {data.get('listen')}, {verb} run {data.get('run_number')} "
-        f"in {data.get('workspace')}"
-    )
+    number = data.get("run_number") or 0
+    text = f"listening on {data.get('listen')}, {verb} run {number} in {data.get('workspace')}"
+    before = _BEFORE.get(str(data.get("before")), "")
+    return f"{text}; run {number - 1} {before}" if before else text
+
+
+def _waiting(data: Mapping[str, Any]) -> str:
+    since = data.get("since_seconds")
+    begin = f"still waiting after {human_seconds(since)}" if since else "waiting"
+    return f"{begin}: {data.get('message')}"
 
 
 def _round_started(data: Mapping[str, Any]) -> str:
@@ -153,7 +165,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
         d, f"update of {d['client']} for round {d.get('round')} refused"
     ),
     Topic.ROUND_FINISHED: _round_finished,
-    Topic.WAITING: lambda d: f"waiting: {d.get('message')}",
+    Topic.WAITING: _waiting,
     Topic.BEST_MODEL: lambda d: (
         f"best model so far: round {d['round']} with {d.get('score', 0):.4g}"
     ),

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 class Topic(StrEnum):
     """What an observation is about; its ``data`` keys follow the dash."""
 
-    LISTENING = "listening"  # listen, workspace, run_number, resumed
+    LISTENING = "listening"  # listen, workspace, run_number, resumed, before
     CLIENT_JOINED = "client_joined"  # client, active
     CLIENT_LEFT = "client_left"  # client, reason, active
     CLIENT_STATE = "client_state"  # client, state (idle, training, uploading, done)
@@ -25,7 +25,7 @@ class Topic(StrEnum):
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics
     UPDATE_REFUSED = "update_refused"  # client, round, reason, message
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
-    WAITING = "waiting"  # message
+    WAITING = "waiting"  # message, since_seconds
     BEST_MODEL = "best_model"  # round, score
     SITE_DECLINED = "site_declined"  # client, reason, message
     RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds

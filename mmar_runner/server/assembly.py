@@ -73,6 +73,7 @@ class RunParts:
 
     async def close(self) -> None:
         """End everything that has a thread, a timer or a child."""
+        self.coordinator.stop("the server has ended")  # nothing, unless it broke off
         self.watch.close()
         self.members.close()
         if self.packages is not None:
@@ -128,6 +129,8 @@ def assemble(
     )
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     members = _members(settings, opened, coordinator, observer, guard, lease=lease)
+    if settings.trust is not None:
+        reporter.expect(settings.trust.admitted_sites, members.present)
     downloads = Downloads(coordinator, members, opened.models)
     reception = Reception(
         coordinator,

@@ -230,7 +230,9 @@ class Coordinator:
         for action in self._machine.handle(event, self._loop.time()):
             self._carry_out(action)
         if not self.ended.done() and (self.round is None or self.round.closing):
-            self._reporter.waiting(self._machine.waiting_for())
+            # A round that is closing is the machine's until its models are added up.
+            closing = self.round is not None and self.round.number == self._machine.round
+            self._reporter.waiting(self._machine.waiting_for(), for_clients=not closing)
 
     def _carry_out(self, action: actions.Action) -> None:
         match action:
@@ -295,6 +297,7 @@ class Coordinator:
 
     def _finish(self, status: str, reason: str) -> None:
         if not self.ended.done():
+            self._reporter.close()
             self.ended.set_result((status, reason))
 
     # Small helpers

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError, UsageError
@@ -35,6 +35,8 @@ class OpenedRun:
         schema: The tensors of every model and update.
         models: The run's models.
         resumed: Whether an earlier process had worked on it.
+        before: Why the run before it is not resumed: ``finished``, ``failed``, or ``left``
+            because a new one was asked for; empty if there is none.
     """
 
     folder: RunFolder
@@ -44,6 +46,7 @@ class OpenedRun:
     schema: ModelSchema
     models: ModelStore
     resumed: bool
+    before: str = ""
 
 
 async def open_run(settings: ServerSettings, workspace: Workspace, digest: str) -> OpenedRun:
@@ -60,21 +63,24 @@ async def open_run(settings: ServerSettings, workspace: Workspace, digest: str) 
         RunFailedError: There is no initial model.
     """
     last = workspace.last_run()
-    if last is not None and not settings.new_run and last.journal.exists():
-        opened = _resume(settings, last, digest)
-        if opened is not None:
+    before = ""
+    if last is not None and last.journal.exists():
+        opened = "left" if settings.new_run else _resume(settings, last, digest)
+        if isinstance(opened, OpenedRun):
             return opened
+        before = opened
     number = 1 if last is None else last.number + 1
-    return await _begin(settings, workspace.run(number), digest)
+    return replace(await _begin(settings, workspace.run(number), digest), before=before)
 
 
-def _resume(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedRun | None:
+def _resume(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedRun | str:
+    """Return the run to go on with, or how it has ended."""
     journal = _journal(settings, folder)
     events = journal.events()
     state = replay(events) if events else RunState(status="failed")
     if not state.resumable:
         journal.close()
-        return None
+        return state.status
     if state.digest != digest:
         journal.close()
         msg = f"run {folder.number} is unfinished, and what is to be run now differs from it"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.server.reminder import AGAIN_SECONDS, FIRST_SECONDS, Reminder, not_there
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.events import EventDispatcher
@@ -23,19 +24,41 @@ class Reporter:
         dispatcher: Tells handlers and hooks.
         observer: Tells whoever watches.
         num_rounds: The round to stop at.
+        remind_after: After how long, and then how often, it is told again what is waited
+            for, in seconds.
     """
 
-    def __init__(self, dispatcher: EventDispatcher, observer: Observer, *, num_rounds: int) -> None:
+    def __init__(
+        self,
+        dispatcher: EventDispatcher,
+        observer: Observer,
+        *,
+        num_rounds: int,
+        remind_after: tuple[float, float] = (FIRST_SECONDS, AGAIN_SECONDS),
+    ) -> None:
         self._dispatcher = dispatcher
         self._observer = observer
         self._num_rounds = num_rounds
         self._said = ""
         self._waits_for = ""
         self._declined = ""
+        self._for_clients = False
+        self._missing: Callable[[], str] = str
+        self._reminder = Reminder(self._remind, *remind_after)
+
+    def expect(self, sites: Sequence[str], present: Callable[[], Collection[str]]) -> None:
+        """Know who could come, to say who is missing.
+
+        Args:
+            sites: Who may take part.
+            present: Gives the names of the clients that are there.
+        """
+        self._missing = lambda: not_there(sites, present())
 
     def round_started(self, number: int, clients: Sequence[str]) -> None:
         """A round is open."""
         self._waits_for = ""
+        self._reminder.end()
         self._dispatcher.emit(EventType.ROUND_STARTED, number, clients=list(clients))
         self._observe(
             Topic.ROUND_STARTED,
@@ -68,11 +91,21 @@ class Reporter:
             Topic.UPDATE_REFUSED, round=number, client=client, reason=reason, message=message
         )
 
-    def waiting(self, message: str) -> None:
-        """Nothing goes on; said once for every reason."""
-        self._waits_for = message
-        if message:
-            self._say_waiting()
+    def waiting(self, message: str, *, for_clients: bool = False) -> None:
+        """Nothing goes on; said at once for every reason, and again while it lasts.
+
+        Args:
+            message: What is waited for; empty if nothing any more.
+            for_clients: Whether it is clients.
+        """
+        began = message and not self._waits_for
+        self._waits_for, self._for_clients = message, for_clients
+        if not message:
+            self._reminder.end()
+            return
+        if began:
+            self._reminder.begin()
+        self._say_waiting()
 
     def declined(self, sentence: str) -> None:
         """Sites declined: whoever waits is told so, now and from now on.
@@ -84,11 +117,25 @@ class Reporter:
         if self._waits_for:
             self._say_waiting()
 
+    def close(self) -> None:
+        """Say nothing any more of what is waited for."""
+        self._waits_for = ""
+        self._reminder.end()
+
     def _say_waiting(self) -> None:
-        message = "; ".join(filter(None, (self._waits_for, self._declined)))
+        message = self._message()
         if message != self._said:
             self._said = message
+            self._reminder.begin()
             self._observe(Topic.WAITING, message=message)
+
+    def _remind(self, seconds: float) -> None:
+        missing = self._missing() if self._for_clients else ""
+        message = "; ".join(filter(None, (self._message(), missing and f"not there: {missing}")))
+        self._observe(Topic.WAITING, message=message, since_seconds=round(seconds, 3))
+
+    def _message(self) -> str:
+        return "; ".join(filter(None, (self._waits_for, self._declined)))
 
     def _observe(self, topic: Topic, **data: Any) -> None:
         self._observer.observe(Observation(topic, data))

@@ -162,6 +162,7 @@ class _Run:
             "workspace": str(self._settings.workspace),
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
+            "before": opened.before,
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

@@ -95,6 +95,7 @@ def test_a_finished_run_is_followed_by_the_next(tmp_path: Path) -> None:
             RunningServer(ECHO, tmp_path / "ws", variables=alone) as server,
             RunningClient(ECHO, server.address(), "site-1", tmp_path / "c"),
         ):
+            server.wait_for(Topic.LISTENING, before="finished" if number > 1 else "")
             assert server.wait() == 0, server.stderr
         assert server.summary(number)["status"] == "finished"
 

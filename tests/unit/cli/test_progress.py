@@ -213,6 +213,26 @@ def test_lines_say_one_event_each_and_leave_out_the_chatter():
     assert "12:00:00 round 0 (last: 3) started with 2 clients" in lines
 
 
+@pytest.mark.parametrize(
+    ("topic", "data", "said"),
+    [
+        (Topic.LISTENING, {"before": "finished"}, "starting run 2 in /w; run 1 is finished"),
+        (Topic.LISTENING, {"before": "left"}, "starting run 2 in /w; run 1 is left as it is"),
+        (Topic.LISTENING, {"resumed": True, "before": ""}, "resuming run 2 in /w"),
+        (Topic.WAITING, {"message": "0 of 2"}, "waiting: 0 of 2"),
+        (
+            Topic.WAITING,
+            {"message": "0 of 2", "since_seconds": 90},
+            "still waiting after 1 min 30 s: 0 of 2",
+        ),
+    ],
+    ids=["finished", "left", "resumed", "waiting", "still waiting"],
+)
+def test_whether_a_run_is_new_and_how_long_one_waits_is_said(topic, data, said):
+    facts = {"run_number": 2, "workspace": "/w", **data}
+    assert sentence(Observation(topic, facts)).endswith(said)
+
+
 def test_json_lines_hold_everything():
     stream = io.StringIO()
     with JsonObserver("client", stream, clock=noon) as observer:

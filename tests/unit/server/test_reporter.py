@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from mmar_runner.hooks import load_plugins
@@ -11,6 +12,7 @@ from mmar_runner.security.decision import Decision
 from mmar_runner.security.steps import refuses
 from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.packages import Deployment, declined_sentence
+from mmar_runner.server.reminder import not_there
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.testing.recorder import Recorder
 
@@ -19,9 +21,21 @@ def said(recorder: Recorder) -> list[str]:
     return [str(each.data["message"]) for each in recorder.all(Topic.WAITING)]
 
 
-def test_who_declined_is_part_of_what_is_waited_for_until_they_come_back() -> None:
+async def until_told(recorder: Recorder, times: int) -> None:
+    """Let the loop go round until something was said so often; the test's time is limited."""
+    if len(recorder.all(Topic.WAITING)) < times:
+        await asyncio.sleep(0.01)
+        await until_told(recorder, times)
+
+
+def reporter_to(recorder: Recorder, *, remind_after: tuple[float, float] = (9, 9)) -> Reporter:
+    dispatcher = EventDispatcher([], load_plugins(), None)  # type: ignore[arg-type]
+    return Reporter(dispatcher, recorder, num_rounds=2, remind_after=remind_after)
+
+
+async def test_who_declined_is_part_of_what_is_waited_for_until_they_come_back() -> None:
     recorder = Recorder()
-    reporter = Reporter(EventDispatcher([], load_plugins(), None), recorder, num_rounds=2)  # type: ignore[arg-type]
+    reporter = reporter_to(recorder)
     reporter.declined("")
     assert said(recorder) == []
     for _ in range(2):
@@ -35,6 +49,51 @@ def test_who_declined_is_part_of_what_is_waited_for_until_they_come_back() -> No
         "round 0: 1 of 2; declined by a [X]",
         "round 0: 1 of 2",
     ]
+    reporter.close()
+
+
+async def test_what_lasts_is_told_again_with_how_long_and_who_is_missing() -> None:
+    recorder = Recorder()
+    reporter = reporter_to(recorder, remind_after=(0.02, 0.03))
+    reporter.expect(["north", "south"], lambda: ["south_2"])
+    reporter.waiting("round 0: 1 of 2 clients are there", for_clients=True)
+    reporter.declined("declined by a [X]")
+    await until_told(recorder, 4)
+    reporter.close()
+    told = recorder.all(Topic.WAITING)[2:]
+    assert [each.data["message"] for each in told[:2]] == [
+        "round 0: 1 of 2 clients are there; declined by a [X]; not there: north",
+    ] * 2
+    assert 0.01 < told[0].data["since_seconds"] < told[1].data["since_seconds"]
+
+
+async def test_a_reminder_ends_with_what_was_waited_for() -> None:
+    recorder = Recorder()
+    reporter = reporter_to(recorder, remind_after=(0.02, 0.02))
+    reporter.waiting("round 0: 0 of 2")
+    reporter.round_started(0, ["a"])
+    reporter.waiting("round 0: aggregating 2 updates")
+    reporter.waiting("")
+    await asyncio.sleep(0.06)
+    assert len(said(recorder)) == 2
+
+
+async def test_only_who_waits_for_clients_is_told_who_is_missing() -> None:
+    recorder = Recorder()
+    reporter = reporter_to(recorder, remind_after=(0.01, 9))
+    reporter.expect(["north"], list)
+    reporter.waiting("round 0: aggregating 2 updates")
+    await until_told(recorder, 2)
+    reporter.close()
+    assert said(recorder)[1] == "round 0: aggregating 2 updates"
+
+
+def test_many_who_are_missing_are_counted() -> None:
+    sites = [f"s{number}" for number in range(12)] + ["s1_x"]
+    present = ["s0", "s1_x", "s2_1"]
+    shown = ", ".join(f"s{number}" for number in (1, 3, 4, 5, 6, 7, 8, 9))
+    assert not_there(sites, present) == f"{shown} and 2 more"
+    assert not_there(["s0"], present) == ""
 
 
 def test_the_sentence_counts_the_sites_that_may_run_it_and_did_not_decline(tmp_path: Path) -> None:

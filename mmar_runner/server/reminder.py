@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Says again, from time to time, that something lasts: silence looks like a fault."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+#: After how long it is said for the first time, and then each time, in seconds.
+FIRST_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = 60.0
+_SHOWN: Final = 8
+
+
+class Reminder:
+    """Calls back after a while, and then regularly, until it is ended.
+
+    Args:
+        tell: Gets how long it has lasted, in seconds.
+        first: After how many seconds it is called first.
+        again: After how many more each further time.
+    """
+
+    def __init__(self, tell: Callable[[float], None], first: float, again: float) -> None:
+        self._tell = tell
+        self._first = first
+        self._again = again
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self.end()
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        self._timer = loop.call_later(self._first, self._due)
+
+    def end(self) -> None:
+        """Be silent; calling it again does nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._again, self._due)
+        self._tell(loop.time() - self._since)
+
+
+def not_there(sites: Sequence[str], present: Collection[str]) -> str:
+    """Return the names of sites without a client: ``north, south and 3 more``; empty if none.
+
+    Args:
+        sites: Who may take part.
+        present: Names of clients that are there; ``north_2`` is one of ``north``.
+    """
+    there = set(present)
+    there |= {name.rpartition("_")[0] for name in there - set(sites)}
+    missing = [site for site in sites if site not in there]
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    return ", ".join(missing[:_SHOWN]) + more
