@@ -97,10 +97,10 @@ def _kit(folder: Path) -> StartupKit:
     from mmar_runner.cli.kits import open_kit  # noqa: PLC0415 - needs cryptography
     from mmar_runner.security.identity import Role  # noqa: PLC0415
 
-    for name, role in (("fed_server.json", Role.SERVER), ("fed_client.json", Role.CLIENT)):
+    for name, role in (("fed_server.json", Role.SERVER), ("release.pub", Role.ADMIN)):
         if (folder / name).exists():
             return open_kit(folder, role)
-    return open_kit(folder, Role.ADMIN)
+    return open_kit(folder, Role.CLIENT)
 
 
 def _question(

@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import KitError
-from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.files import KIT_FILES, private_key_files, read_kit_file
+from mmar_runner.security.kits.mends import mend
+from mmar_runner.security.kits.wrong_folder import incomplete, no_folder
 from mmar_runner.security.pki.certificates import certificate_key
 from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.keys import load_private_key, load_release_key, load_tls_key
 from mmar_runner.storage.atomic import translated
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.security.identity import Role
+
 #: Permission bits that let anybody but the owner write.
 _OTHERS_WRITE: Final = 0o022
-_AGAIN: Final = "take the kit again as `mmar-runner provision` made it"
 
 
 def check_complete(folder: Path, role: Role) -> None:
@@ -26,20 +30,10 @@ def check_complete(folder: Path, role: Role) -> None:
         KitError: KIT_INCOMPLETE, or KIT_ROLE if it is somebody else's kit.
     """
     if not folder.is_dir():
-        raise KitError(f"{folder} is no start-up kit: no such folder", reason="KIT_INCOMPLETE")
+        raise no_folder(folder, role)
     missing = [name for name in KIT_FILES[role].required if not (folder / name).is_file()]
-    if not missing:
-        return
-    for other in Role:
-        if other is not role and all((folder / n).is_file() for n in KIT_FILES[other].required):
-            raise KitError(
-                f"{folder} is the start-up kit for role {other}, not {role}", reason="KIT_ROLE"
-            )
-    raise KitError(
-        f"the start-up kit {folder} lacks {', '.join(missing)}",
-        hint=_AGAIN,
-        reason="KIT_INCOMPLETE",
-    )
+    if missing:
+        raise incomplete(folder, role, missing)
 
 
 def check_owned(folder: Path, role: Role) -> None:
@@ -92,7 +86,8 @@ def check_keys(folder: Path, role: Role, root_pem: bytes) -> None:
     if own != key_id(certificate_key(read_kit_file(folder / files.certificate))):
         raise KitError(
             f"{folder / files.key} is not the key of the certificate {files.certificate}",
-            hint=_AGAIN,
+            hint=f"put the key back that {files.certificate} was made for, or "
+            + mend(folder / files.certificate),
             reason="KIT_KEY_MISMATCH",
         )
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.documents.strict_json import parse_checked
 from mmar_runner.errors import KitError, SignatureError
 from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.kits.mends import mend
 from mmar_runner.security.pki.certificates import certificate_key
 from mmar_runner.security.pki.envelope import open_signed, sign
 from mmar_runner.storage.atomic import translated
@@ -33,7 +34,6 @@ STATE_FOLDER: Final = "state"
 REQUEST_FILE: Final = "request.pem"
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _LOOKED_AT: Final = 64 * 1024
-_AGAIN: Final = "take the kit again as `mmar-runner provision` made it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,9 @@ def read_kit_file(path: Path) -> bytes:
             with path.open("rb") as file:
                 data = file.read(_MAX_BYTES + 1)
         except FileNotFoundError as error:
-            raise KitError(f"{path} is missing", hint=_AGAIN, reason="KIT_INCOMPLETE") from error
+            raise KitError(
+                f"{path} is missing", hint=mend(path), reason="KIT_INCOMPLETE"
+            ) from error
     if len(data) > _MAX_BYTES:
         raise _altered(path, f"is longer than {_MAX_BYTES} bytes")
     return data
@@ -177,4 +179,4 @@ def _payload(path: Path, root_pem: bytes) -> Mapping[str, Any]:
 
 
 def _altered(path: Path, what: str) -> KitError:
-    return KitError(f"{path} {what}", hint=_AGAIN, reason="KIT_ALTERED")
+    return KitError(f"{path} {what}", hint=mend(path), reason="KIT_ALTERED")

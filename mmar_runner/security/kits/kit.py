@@ -18,6 +18,8 @@ from mmar_runner.errors import CertificateError, KitError
 from mmar_runner.security.kits.checks import check_complete, check_keys, check_owned
 from mmar_runner.security.kits.files import KIT_FILES, STATE_FOLDER, read_kit_file, signed_files
 from mmar_runner.security.kits.folders import own_folder
+from mmar_runner.security.kits.mends import mend
+from mmar_runner.security.kits.wrong_folder import wrong_certificate
 from mmar_runner.security.pki import trust_root
 from mmar_runner.security.pki.certificates import (
     certificate_fingerprint,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from mmar_runner.security.identity import Identity, PeerCertificate, Role
     from mmar_runner.security.pki.trust_root import TrustRoot
 
-_AGAIN: Final = "take the kit again as `mmar-runner provision` made it"
 _MAX_CONFIG_BYTES: Final = 1024 * 1024
 
 
@@ -123,7 +124,7 @@ def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:
         root_file=folder / files.root,
         config=config,
         target=_target(config),
-        trust_root=_trust_root(signed[trust_root.TRUST_FILE], root_pem, identity),
+        trust_root=_trust_root(folder, signed[trust_root.TRUST_FILE], root_pem, identity),
         authorization=folder / files.authorization,
         policy=folder / files.policy if files.policy else None,
         revocations=folder / files.revocations,
@@ -145,26 +146,23 @@ def _certificate(path: Path, root_pem: bytes, role: Role, now: datetime) -> Peer
             f"{path}: {error.message}", hint=error.hint, reason=error.reason
         ) from error
     if certificate.identity.role is not role:
-        raise KitError(
-            f"{path.parent} is the start-up kit for role {certificate.identity.role}, not {role}",
-            reason="KIT_ROLE",
-        )
+        raise wrong_certificate(path, certificate.identity.role, role)
     return certificate
 
 
-def _trust_root(data: bytes, root_pem: bytes, identity: Identity) -> TrustRoot:
+def _trust_root(folder: Path, data: bytes, root_pem: bytes, identity: Identity) -> TrustRoot:
     loaded = trust_root.load(data)
     if loaded.root_sha256 != certificate_fingerprint(root_pem):
         raise KitError(
             f"{trust_root.TRUST_FILE} names another authority than rootCA.pem",
-            hint=_AGAIN,
+            hint=mend(folder / trust_root.TRUST_FILE),
             reason="KIT_ALTERED",
         )
     if loaded.project != identity.project:
         raise KitError(
             f"{trust_root.TRUST_FILE} is of the project {loaded.project!r}, the certificate "
             f"of {identity.project!r}",
-            hint=_AGAIN,
+            hint=mend(folder / trust_root.TRUST_FILE),
             reason="KIT_ALTERED",
         )
     return loaded

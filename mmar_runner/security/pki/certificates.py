@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _REMEMBERED: Final = 4096
 _MAX_BYTES: Final = 64 * 1024
 _MAX_BLOCKS: Final = 8
-_AGAIN: Final = "take the certificate again as `mmar-runner provision` made it"
+_AGAIN: Final = "ask whoever provisions the project for the certificate again"
 
 #: What cryptography raises at certificates and requests that somebody else made.
 MALFORMED: Final = (

@@ -95,7 +95,7 @@ def load(data: bytes, name: str = TRUST_FILE) -> TrustRoot:
         keys = tuple(ReleaseKey(**key) for key in value["release_keys"])
         _check(keys)
     except ValueError as error:
-        hint = "take the file from the start-up kit again"
+        hint = "ask whoever provisions the project for this file again"
         raise KitError(f"{name} {error}", hint=hint, reason="TRUST_ROOT") from error
     return TrustRoot(value["project"], value["root_sha256"], keys)
 

@@ -211,7 +211,58 @@ def test_a_kit_is_good_for_one_role(kits, role, wanted):
     if role is wanted:
         load(folder, wanted)
     else:
-        assert refused(KitError, folder, wanted).reason == "KIT_ROLE"
+        error = refused(KitError, folder, wanted)
+        assert error.reason == "KIT_ROLE"
+        assert f", such as {kits.out / FOLDERS[wanted]}; this one is for `" in error.hint
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(
+    ("inside", "says"),
+    [(".", "holds start-up kits and is none"), ("authority", "folder of the project's authority")],
+    ids=["all kits", "authority"],
+)
+def test_the_folder_of_the_kits_is_none_and_says_which_is_meant(kits, role, inside, says):
+    error = refused(KitError, kits.out / inside, role)
+
+    assert (error.reason, says in error.message) == ("KIT_INCOMPLETE", True)
+    assert error.hint.startswith(f"did you mean {kits.out / FOLDERS[role]}")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("site-l", "'site-1'"), ("another/site-1", "whoever provisions the project gave you")],
+    ids=["misspelt", "nowhere"],
+)
+def test_a_kit_that_is_not_there_is_looked_for(kits, name, hint):
+    assert hint in refused(KitError, kits.out / name).hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("authorization.json", "belong in site_policy.json"),
+        ("fed_client.json", "changed in the project file"),
+        ("trust.json", "keep your own client.key, site_policy.json and state/"),
+    ],
+    ids=["authorization", "config", "another"],
+)
+def test_a_site_is_told_whom_to_ask_for_a_file_and_what_to_keep(kits, name, hint):
+    path = kits.client("site-1") / name
+    path.write_bytes(path.read_bytes() + b"\n")
+    altered = refused(KitError, path.parent)
+    path.unlink()
+    missing = refused(KitError, path.parent)
+
+    assert altered.hint == missing.hint
+    assert f"ask whoever provisions the project for {name} again" in altered.hint
+    assert hint in altered.hint
+
+
+def test_a_key_that_is_missing_is_the_owners_to_bring(kits):
+    (kits.client("site-1") / "client.key").unlink()
+
+    assert "put your own client.key back" in refused(KitError, kits.client("site-1")).hint
 
 
 def test_the_certificate_of_another_role_does_not_help(kits):
