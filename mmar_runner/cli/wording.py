@@ -136,7 +136,8 @@ def no_answer(data: Mapping[str, Any]) -> str:
     target, since = str(data.get("target")), data.get("since_seconds") or 0
     why = str(data.get("message")).removeprefix(f"no answer from {target}: ")
     long = f"has not answered for {human_seconds(since)}" if since >= 1 else "does not answer"
-    return f"{target} {long}, trying again: {why}"
+    hint = f" ({data['hint']})" if data.get("hint") else ""
+    return f"{target} {long}, trying again: {why}{hint}"
 
 
 def counted(number: float, noun: str) -> str:

@@ -12,6 +12,11 @@ from mmar_runner.interfaces.observer import Observation, Topic
 if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
 
+#: What whoever watches can do about a server that was never reached.
+MEND: Final = (
+    "is the server running? Another address: --server HOST:PORT; to give up after a while: "
+    "--connect-timeout SECONDS"
+)
 #: How often an outage that lasts is told at least, in seconds.
 LONGEST_SILENCE: Final = 60.0
 
@@ -25,6 +30,7 @@ class Outage:
         self._since: float | None = None
         self._told = float("-inf")
         self._message = f"no answer from {target}"
+        self._hinted = False
 
     @property
     def is_due(self) -> bool:
@@ -42,17 +48,21 @@ class Outage:
         if not due:
             return
         self._told = now
-        facts = {
+        facts: dict[str, str | float] = {
             "target": self._target,
             "since_seconds": round(now - self._since, 3),
             "message": error.message,
         }
+        if not self._hinted:
+            facts["hint"] = error.hint or MEND
+            self._hinted = True
         self._observer.observe(Observation(Topic.UNREACHABLE, facts))
 
     def end(self) -> None:
         """See that somebody answers."""
         self._since = None
         self._told = float("-inf")
+        self._hinted = True  # the address is right
 
     def error(self) -> UnreachableError:
         """Return the error of a caller that gives up."""

@@ -31,7 +31,7 @@ class Topic(StrEnum):
     RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds
     # of a session
     CONNECTING = "connecting"  # target
-    UNREACHABLE = "unreachable"  # target, since_seconds, message
+    UNREACHABLE = "unreachable"  # target, since_seconds, message, hint
     PACKAGE_RECEIVED = "package_received"  # mmar, bytes, seconds, resumed_at
     REGISTERED = "registered"  # client, run_number, num_rounds
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds

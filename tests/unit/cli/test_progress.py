@@ -169,6 +169,8 @@ def test_a_session_that_waits_for_its_server_says_since_when_in_one_line():
     assert sentence(Observation(Topic.UNREACHABLE, {**lost, "since_seconds": 0.0})) == (
         "[::1]:8002 does not answer, trying again: Connection refused"
     )
+    hinted = {**lost, "since_seconds": 0.0, "hint": "is the server running?"}
+    assert sentence(Observation(Topic.UNREACHABLE, hinted)).endswith(" (is the server running?)")
 
 
 def test_a_stopped_run_shows_nobody_at_work():
