@@ -173,22 +173,22 @@ def test_d10_each_file_in_turn_changed_by_one_byte_is_named(cli):
 def _add(mmar):
     (mmar / "docs").mkdir(exist_ok=True)
     (mmar / "docs" / "more.txt").write_text("x")
-    return "added: docs/more.txt"
+    return "Not signed: docs/more.txt"
 
 
 def _add_hidden(mmar):
     (mmar / ".hidden.txt").write_text("x")
-    return "added: .hidden.txt"
+    return "Not signed: .hidden.txt"
 
 
 def _add_model(mmar):
     (mmar / "models" / "other.pt").write_bytes(b"x")
-    return "added: models/other.pt"
+    return "Not signed: models/other.pt"
 
 
 def _delete(mmar):
     (mmar / "models" / "start.safetensors").unlink()
-    return "missing: models/start.safetensors"
+    return "Signed, and missing: models/start.safetensors"
 
 
 def _swap(mmar):
@@ -196,22 +196,22 @@ def _swap(mmar):
     one, two = first.read_bytes(), second.read_bytes()
     first.write_bytes(two)
     second.write_bytes(one)
-    return "altered: .gitkeep, models/start.safetensors"
+    return "Changed since it was signed: .gitkeep, models/start.safetensors"
 
 
 def _rename(mmar):
     (mmar / "models" / "start.safetensors").rename(mmar / "models" / "begin.safetensors")
-    return "missing: models/start.safetensors; added: models/begin.safetensors"
+    return "Signed, and missing: models/start.safetensors"
 
 
 def _rename_in_case(mmar):
     (mmar / "models" / "start.safetensors").rename(mmar / "models" / "Start.safetensors")
-    return "missing: models/start.safetensors; added: models/Start.safetensors"
+    return "Signed, and missing: models/start.safetensors"
 
 
 def _move(mmar):
     (mmar / "models" / "start.safetensors").rename(mmar / "start.safetensors")
-    return "missing: models/start.safetensors; added: start.safetensors"
+    return "Signed, and missing: models/start.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_d10_what_is_not_the_signed_set_of_files_is_refused_by_name(cli, change)
 
     named = change(cli.mmar)
 
-    assert cli.verify() == ["MANIFEST_MISMATCH"]
+    assert set(cli.verify()) == {"MANIFEST_MISMATCH"}
     assert named in str(cli.steps)
 
 
@@ -457,7 +457,7 @@ def test_people_read_each_rule_with_its_mend(cli):
     assert caught.value.code == 1
     assert text.startswith("site-1 refuses ")
     assert "NO  signature.files: MANIFEST_MISMATCH: " in text
-    assert "mend: Restore the files" in text
+    assert "mend: Remove it; or have" in text
 
 
 def test_what_provisioning_revokes_is_refused(cli):

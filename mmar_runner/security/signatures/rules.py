@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from mmar_runner.security.decision import Step
     from mmar_runner.security.listing import FileListing
     from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
-    from mmar_runner.security.signatures.manifest import Differences, SignedManifest
+    from mmar_runner.security.signatures.manifest import SignedManifest
 
 SIGN_AGAIN: Final = "An administrator signs it again: `mmar-runner sign-mmar MMAR --kit KIT`."
 #: Where the signatures stand.
 SIGNATURE: Final = Place(SIGNATURE_FILE)
 _SHOWN: Final = 5
+_FILES: Final = "signature.files"
+_RESTORE: Final = "Restore what was signed; or have the MMAR signed as it is now."
+_PUT_BACK: Final = "Put it back as it was signed; or have the MMAR signed without it."
+_REMOVE: Final = "Remove it; or have the MMAR signed with it."
 
 
 def manifest_steps(
@@ -37,7 +41,7 @@ def manifest_steps(
     # A site may call its own folders as it likes; a server may rename nothing.
     if context.origin == "delivered" and listing.name != manifest.name:
         yield _renamed(listing, manifest)
-    yield _files(listing, manifest)
+    yield from _files(listing, manifest)
 
 
 def _project(manifest: SignedManifest, project: str) -> Step:
@@ -93,26 +97,31 @@ def _renamed(listing: FileListing, manifest: SignedManifest) -> Step:
     return refuses("signature.name", "MANIFEST_MISMATCH", message, subject=SIGNATURE, hint=hint)
 
 
-def _files(listing: FileListing, manifest: SignedManifest) -> Step:
-    rule = "signature.files"
-    hint = "Restore the files as they were signed; or have the MMAR signed as it is now."
+def _files(listing: FileListing, manifest: SignedManifest) -> Iterator[Step]:
+    """Yield one answer if all is as it was signed, else one for each kind of difference."""
     if listing.unlisted:
         message = f"What lies there cannot be what was signed: {_some(listing.unlisted)}"
-        return refuses(rule, "MANIFEST_MISMATCH", message, hint=hint)
+        yield refuses(_FILES, "MANIFEST_MISMATCH", message, hint=_RESTORE)
+        return
     found = differences(listing, manifest)
-    if found:
-        first = next(iter((*found.altered, *found.missing, *found.added)))
-        message = f"The files are not those that were signed: {_told(found)}."
-        return refuses(rule, "MANIFEST_MISMATCH", message, subject=Place(first), hint=hint)
+    kinds = (
+        ("Changed since it was signed", found.altered, _RESTORE),
+        ("Signed, and missing", found.missing, _PUT_BACK),
+        ("Not signed", found.added, _REMOVE),
+    )
+    for what, paths, hint in kinds:
+        if paths:
+            message = f"{what}: {_some(paths)}."
+            subject = Place(paths[0])
+            yield refuses(_FILES, "MANIFEST_MISMATCH", message, subject=subject, hint=hint)
+    if any(paths for _, paths, _ in kinds):
+        return
     if manifest.digest != listing.digest:
         message = "The signed digest is not that of the signed files."
-        return refuses(rule, "MANIFEST_MISMATCH", message, subject=SIGNATURE, hint=SIGN_AGAIN)
-    return accepts(rule, f"All {len(listing.files)} files are as they were signed, and no others.")
-
-
-def _told(found: Differences) -> str:
-    kinds = (("altered", found.altered), ("missing", found.missing), ("added", found.added))
-    return "; ".join(f"{kind}: {_some(paths)}" for kind, paths in kinds if paths)
+        yield refuses(_FILES, "MANIFEST_MISMATCH", message, subject=SIGNATURE, hint=SIGN_AGAIN)
+    else:
+        message = f"All {len(listing.files)} files are as they were signed, and no others."
+        yield accepts(_FILES, message)
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -125,22 +125,22 @@ def flip(mmar: Path) -> str:
     path = mmar / "docs" / "Readme.md"
     data = path.read_bytes()
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    return "altered: docs/Readme.md"
+    return "Changed since it was signed: docs/Readme.md"
 
 
 def add(mmar: Path) -> str:
     (mmar / "docs" / "more.md").write_text("x")
-    return "added: docs/more.md"
+    return "Not signed: docs/more.md"
 
 
 def delete(mmar: Path) -> str:
     (mmar / "docs" / "Readme.md").unlink()
-    return "missing: docs/Readme.md"
+    return "Signed, and missing: docs/Readme.md"
 
 
 def rename(mmar: Path) -> str:
     (mmar / "docs" / "Readme.md").rename(mmar / "docs" / "readme.md")
-    return "missing: docs/Readme.md; added: docs/readme.md"
+    return "Signed, and missing: docs/Readme.md"
 
 
 def swap(mmar: Path) -> str:
@@ -148,12 +148,12 @@ def swap(mmar: Path) -> str:
     first, second = one.read_bytes(), two.read_bytes()
     one.write_bytes(second)
     two.write_bytes(first)
-    return "altered: docs/Readme.md, resources/log.config"
+    return "Changed since it was signed: docs/Readme.md, resources/log.config"
 
 
 def second_signature(mmar: Path) -> str:
     shutil.copy(mmar / "signature.json", mmar / "config" / "signature.json")
-    return "added: config/signature.json"
+    return "Not signed: config/signature.json"
 
 
 CHANGES: list[Callable[[Path], str]] = [flip, add, delete, rename, swap, second_signature]

@@ -225,19 +225,15 @@ def test_of_two_mmars_of_one_version_either_may_run_and_it_is_said():
 @pytest.mark.parametrize(
     ("files", "named"),
     [
-        ((replace(CONFIG, sha256="0" * 64), MODEL), "altered: config/a.json"),
-        ((CONFIG,), "missing: models/b.pt"),
-        ((CONFIG, MODEL, ListedFile("z.txt", 0, "d" * 64, FileKind.DATA)), "added: z.txt"),
+        ((replace(CONFIG, sha256="0" * 64), MODEL), "Changed since it was signed: config/a.json"),
+        ((CONFIG,), "Signed, and missing: models/b.pt"),
+        ((CONFIG, MODEL, ListedFile("z.txt", 0, "d" * 64, FileKind.DATA)), "Not signed: z.txt"),
         (
             (replace(CONFIG, path="models/b.pt"), replace(MODEL, path="config/a.json")),
-            "altered: config/a.json, models/b.pt",
-        ),
-        (
-            (replace(CONFIG, path="config/A.json"), MODEL),
-            "missing: config/a.json; added: config/A.json",
+            "Changed since it was signed: config/a.json, models/b.pt",
         ),
     ],
-    ids=["altered", "deleted", "added", "swapped", "renamed"],
+    ids=["altered", "deleted", "added", "swapped"],
 )
 def test_files_other_than_the_signed_ones_are_named(files, named):
     step = refusal(signed(), listing=FileListing("job", files))
@@ -245,6 +241,23 @@ def test_files_other_than_the_signed_ones_are_named(files, named):
     assert step.reason == "MANIFEST_MISMATCH"
     assert named in step.message
     assert isinstance(step.subject, Place)
+
+
+def test_each_kind_of_difference_has_its_own_place_and_mend():
+    more = ListedFile(".DS_Store", 0, "d" * 64, FileKind.DATA)
+    changed = replace(MODEL, sha256="0" * 64)
+    listing = FileListing("job", (more, replace(CONFIG, path="config/A.json"), changed))
+
+    report = check_signatures(listing, signed(), SITE)
+
+    told = [(s.message, s.subject.file, s.hint) for s in report.steps if not s.accepted]
+    assert [(message, file) for message, file, _ in told] == [
+        ("Changed since it was signed: models/b.pt.", "models/b.pt"),
+        ("Signed, and missing: config/a.json.", "config/a.json"),
+        ("Not signed: .DS_Store, config/A.json.", ".DS_Store"),
+    ]
+    begun = [hint.partition(" ")[0] for _, _, hint in told]
+    assert begun == ["Restore", "Put", "Remove"]
 
 
 def test_what_could_not_be_listed_fits_no_signature():
@@ -323,7 +336,10 @@ def _lets_pass(*_):
 def test_without_its_guard_each_attack_goes_through(module, guard, reason, attack, monkeypatch):
     assert reasons(*attack) == [reason]
 
-    monkeypatch.setattr(module, guard, _lets_pass)
+    def each(*arguments):
+        yield _lets_pass(*arguments)
+
+    monkeypatch.setattr(module, guard, each if guard == "_files" else _lets_pass)
 
     assert reasons(*attack) == []
 

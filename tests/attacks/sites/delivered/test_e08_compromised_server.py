@@ -57,7 +57,7 @@ def test_e08_an_altered_mmar_is_refused_and_the_file_named(hospital, delivered):
     hospital.edit(root, "environment.json", NOISE=0.5)
     delivered.sent(root)
     error = delivered.refused("MANIFEST_MISMATCH")
-    assert "altered: config/environment.json" in error["message"]
+    assert "Changed since it was signed: config/environment.json" in error["message"]
 
     hospital.sign(root)
     delivered.sent(root)
