@@ -126,10 +126,14 @@ def request(project: str, role: str, name: str, out: Path, new_key: bool, as_jso
     from mmar_runner.security.provisioning.own_keys import make_own_keys  # noqa: PLC0415
 
     path = make_own_keys(Identity(project, Role(role), name), out, new_key=new_key)
+    keys = _requested(path)[1]
     if as_json:
-        echo_json({"request": str(path), "folder": str(path.parent)})
+        echo_json({"request": str(path), "folder": str(path.parent), "keys_sha256": keys})
         return
-    click.echo(f"{path}\n\nSend this file to the project's authority, and no other.")
+    click.echo(f"{path}\n")
+    _show_keys(keys, "")
+    click.echo("Send this file to whoever provisions the project, and no other; `provision sign`")
+    click.echo("prints the same fingerprints there.")
 
 
 @command.command("sign")
@@ -142,8 +146,14 @@ def sign(project_file: Path, request_file: Path, out: Path, days: float, as_json
     """Certify the keys of a REQUEST; the kit holds no private key."""
     from mmar_runner.security.provisioning.calls import sign_request  # noqa: PLC0415
 
+    name, keys = _requested(request_file)
     done = sign_request(project_file, request_file, out, now=_now(), life=timedelta(days=days))
     _report(done, as_json=as_json)
+    if not as_json:
+        folder = next(outcome.folder for outcome in done.outcomes if outcome.name == name)
+        _show_keys(keys, f" of {name}")
+        click.echo(f"Send {folder} to its owner, who lays it over the folder of the request:")
+        click.echo("`cp -r FOLDER/. OWN_FOLDER/`. It holds no private key.")
 
 
 @command.command("renew")
@@ -204,6 +214,32 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _requested(path: Path) -> tuple[str, list[str]]:
+    """Return who asks, and sha256 of each key (of its SubjectPublicKeyInfo), hex.
+
+    Raises:
+        CertificateError: REQUEST_INVALID.
+    """
+    from mmar_runner.security.kits.files import read_kit_file  # noqa: PLC0415 - as above
+    from mmar_runner.security.pki.envelope import key_id  # noqa: PLC0415
+    from mmar_runner.security.pki.requests import read_request  # noqa: PLC0415
+
+    asked = read_request(read_kit_file(path))
+    release = [] if asked.release_key is None else [key_id(asked.release_key)]
+    return asked.identity.name, [key_id(asked.tls_key), *release]
+
+
+def _show_keys(keys: list[str], whose: str) -> None:
+    for what, key in zip(("key", "release key"), keys, strict=False):
+        click.echo(f"{what}{whose}, sha256 {_spoken(key)}")
+    click.echo()
+
+
+def _spoken(sha256: str) -> str:
+    """Return a fingerprint as people read it to each other, and as openssl prints it."""
+    return ":".join(sha256[at : at + 2] for at in range(0, len(sha256), 2)).upper()
+
+
 def _report(done: Provisioned, *, as_json: bool) -> None:
     if as_json:
         outcomes = [{**asdict(o), "folder": str(o.folder)} for o in done.outcomes]
@@ -213,7 +249,7 @@ def _report(done: Provisioned, *, as_json: bool) -> None:
         (o.role, o.name, o.org, o.change, o.not_after or "", str(o.folder)) for o in done.outcomes
     ]
     click.echo(table(("ROLE", "NAME", "ORG", "KIT", "VALID UNTIL", "FOLDER"), rows))
-    click.echo(f"\nroot certificate, sha256: {done.root_fingerprint}")
+    click.echo(f"\nroot certificate, sha256 {_spoken(done.root_fingerprint)}")
     click.echo(f"list of revocations: version {done.revocations}")
     for note in done.notes:
         click.echo(f"note: {note}", err=True)

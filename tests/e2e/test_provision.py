@@ -136,6 +136,32 @@ def test_a_changed_configuration_is_refused_by_name(call, tmp_path):
     assert caught.value.reason == "KIT_ALTERED"
 
 
+def test_fingerprints_are_told_alike_on_both_sides_and_what_to_do_next(call, tmp_path):
+    made = call("project.yml", "--out", "kits").stdout
+    root = tmp_path / "kits" / "site-1" / "rootCA.pem"
+    shown = openssl("x509", "-in", root, "-noout", "-fingerprint", "-sha256").stdout
+    assert f"root certificate, sha256 {shown.partition('=')[2].strip()}\n" in made
+    readme = root.with_name("readme.txt").read_text()
+    assert "openssl x509 -in THIS_FOLDER/rootCA.pem -noout -fingerprint -sha256" in readme
+
+    who = ("--project", "lungs", "--role", "client", "--name", "site-2")
+    asked = call("request", *who, "--out", "mine").stdout
+    signed = call("sign", "project.yml", "mine/site-2/request.pem", "--out", "kits").stdout
+    (told,) = [line for line in asked.splitlines() if line.startswith("key, sha256 ")]
+    assert told.replace("key", "key of site-2") in signed.splitlines()
+    assert "Send kits/site-2 to its owner" in signed
+    assert "holds no private key" in signed
+
+
+def test_an_administrators_request_tells_both_keys(call):
+    who = ("--project", "lungs", "--role", "admin", "--name", LEAD)
+    asked = call("request", *who, "--out", "mine").stdout
+    keys = json.loads(call("request", *who, "--out", "mine", "--json").stdout)["keys_sha256"]
+    lines = [line for line in asked.splitlines() if ", sha256 " in line]
+    assert [line.partition(",")[0] for line in lines] == ["key", "release key"]
+    assert [line.rpartition(" ")[2].replace(":", "").lower() for line in lines] == keys
+
+
 def test_a_site_makes_its_own_keys_is_renewed_and_revoked(call, tmp_path):
     call("project.yml", "--out", "kits")
     who = ("--project", "lungs", "--role", "client", "--name", "site-2")

@@ -92,6 +92,11 @@ def readme(project: Project, participant: Participant) -> bytes:
         "",
         *_USES[role],
         "",
+        "Before the first use, compare the fingerprint of the project's authority, by telephone,",
+        "with the one that `mmar-runner provision` printed to whoever made this kit:",
+        "",
+        "    openssl x509 -in THIS_FOLDER/rootCA.pem -noout -fingerprint -sha256",
+        "",
         "Whoever has the files *.key can act in your name: keep the folder to yourself, with",
         "mode 0700, and tell the project's administrator at once if it gets into other hands.",
     ]
