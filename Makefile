@@ -35,11 +35,14 @@ $(STAMP): pyproject.toml constraints.txt $(PLUGIN_PROJECTS)
 		--editable '.[dev]' $(addprefix --editable ./,$(PLUGINS))
 	touch $@
 
+# What the demonstration is told, such as DEMO="--workspace FOLDER --rounds 2".
+DEMO ?=
+
 demo: $(STAMP) ## Provision, sign mmars/breast_cancer, train it with three clients over TLS
-	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/demo.py $(DEMO)
 
 demo-insecure: $(STAMP) ## The same without kits, signatures and encryption: a first look
-	$(BIN)/python benchmarks/demo.py --insecure
+	$(BIN)/python benchmarks/demo.py --insecure $(DEMO)
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST)

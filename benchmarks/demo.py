@@ -48,7 +48,8 @@ def main() -> None:
     if scratch is not None:  # after a failure it stays, with the logs that tell why
         shutil.rmtree(scratch)
         if not options.json:
-            print("The files of the run are removed; --workspace FOLDER keeps them.")
+            print("The files of the run are removed; --workspace FOLDER keeps them:")
+            print('make demo DEMO="--workspace FOLDER"')
 
 
 def compare(
