@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.checks_settings import check_settings
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.data_lists import holds_samples, lists_samples, may_list
 from mmar_runner.mmar.sources import (
     CLIENT,
     ENVIRONMENT,
@@ -30,17 +31,6 @@ _DATA_LIST_KEY = re.compile(r"data_?list|dataset_json", re.IGNORECASE)
 _DATA_LIST_FILE = re.compile(
     r"(.*/)?(dataset|data_?list)[^/]*\.(json|jsonl|csv|tsv|txt|ya?ml)", re.IGNORECASE
 )
-_LISTING = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".yaml", ".yml")
-#: What a data list holds: a part of the data and a list (JSON, YAML), or samples one after
-#: another (JSON). Spaces are counted, so that no text takes more than linear time.
-_DATA_LIST_TEXT = re.compile(
-    rb'"(?:training|validation|testing|test|train|val)"\s*:\s*\['
-    rb"|^(?:training|validation|testing|test|train|val)[ \t]{0,9}:[ \t]{0,9}\r?\n[ \t]{0,9}- "
-    rb'|(?:\A|[\[\n])\s{0,99}\{\s{0,99}"(?:image|label)"\s{0,9}:',
-    re.MULTILINE,
-)
-_SAMPLE_COLUMNS = frozenset({b"image", b"label"})
-_FIRST_LINE_BYTES = 4096
 #: A folder before a name, as in ``{MMAR_ROOT}/resources/list.json``.
 _ROOT = re.compile(r"\{\w+\}/+")
 _COMMENT = ("_", "//", "#", "comment")
@@ -145,6 +135,11 @@ def _data_list(look: Look) -> bool:
                     message = f"The MMAR brings its own data list, {file}."
                     look.findings.at(document, path, "MMAR615", message)
                 found.add(file)
+    handed = (look.files.train, look.files.validation)
+    for document in (one for one in handed if one is not None):
+        if holds_samples(document.value):
+            look.findings.at(document, (), "MMAR615", "The file holds a data list.")
+            found.add(document.file)
     for file in look.folder.contents:
         if file not in found and (_DATA_LIST_FILE.fullmatch(file) or _lists_data(look, file)):
             look.findings.add("MMAR615", "The MMAR brings its own data list.", file=file)
@@ -154,20 +149,13 @@ def _data_list(look: Look) -> bool:
 
 def _lists_data(look: Look, file: str) -> bool:
     """Return True for a data list by any other name, hidden or not."""
-    if not file.lower().endswith(_LISTING) or file in look.files.parsed:
+    if not may_list(file) or file in _KNOWN:
         return False
     try:
         with look.folder.open(file) as stream:
-            text = stream.read(look.folder.limits.text_bytes)
+            return lists_samples(file, stream.read(look.folder.limits.json_bytes))
     except OSError:
         return False  # the listing says so
-    return _DATA_LIST_TEXT.search(text) is not None or _is_table_of_samples(text)
-
-
-def _is_table_of_samples(text: bytes) -> bool:
-    """Return True if the first line names a column for each half of a sample."""
-    header = text[:_FIRST_LINE_BYTES].partition(b"\n")[0].lower()
-    return {part.strip(b" \r\"'") for part in re.split(rb"[,;\t]", header)} >= _SAMPLE_COLUMNS
 
 
 def _strings(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:

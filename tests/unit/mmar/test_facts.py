@@ -179,6 +179,43 @@ def test_a_data_list_is_known_in_any_format(mmar, file, text):
     assert [place.file for place in mmar.check().facts.datalists] == [file]
 
 
+RECORD = [{"img": "cases/case_1"}, {"img": "cases/case_2"}]
+
+
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("lists/a.json", b'{"\\u0074raining": [{"scan": "x"}]}'),
+        ("lists/a.json", b'{"fold_0": [{"\\u0069mage": "x"}]}'),
+        ("lists/a.json", json.dumps({"fold_0": {"deep": RECORD}}).encode()),
+        ("lists/a.json", b'{"a": [{"scan": "x.nii"}], "a": []}'),
+        ("lists/a.json", b'{"a": ["x.NII.GZ"]}'),
+        ("lists/a.txt", json.dumps({"fold_0": RECORD}).encode()),
+        ("lists/a.md", json.dumps(RECORD[0]).encode() + b"\n" + json.dumps(RECORD[1]).encode()),
+        ("config/own.json", json.dumps({"fold_0": RECORD}).encode()),
+        ("lists/a.json", json.dumps({"fold_0": RECORD}).encode("utf-16")),
+        ("lists/a.json", json.dumps({"fold_0": RECORD}).encode("utf-16-le")),
+        ("lists/a.json", json.dumps({"fold_0": RECORD}).encode("utf-32")),
+        ("lists/a.json", b"\xef\xbb\xbf" + json.dumps(RECORD).encode()),
+        ("lists/a.csv", b"1;x.nii;3\n"),
+        ("lists/a.csv", "scan,mask\na.nii,b.nii\n".encode("utf-16")),
+        ("lists/a.txt", b"a/1.dcm\na/2.dcm\n"),
+        ("lists/a.yaml", b"fold_0:\n- scan: a.nii\n- scan: b.nii\n"),
+        ("models/a.json", json.dumps(RECORD).encode()),
+        ("README", json.dumps(RECORD).encode()),
+    ],
+)
+def test_neither_keys_nor_names_nor_encodings_hide_a_data_list(mmar, file, data):
+    (mmar.root / file).parent.mkdir(parents=True, exist_ok=True)
+    (mmar.root / file).write_bytes(data)
+    assert file in [place.file for place in mmar.check().facts.datalists]
+
+
+def test_a_data_list_within_the_configuration_is_one(mmar):
+    mmar.train["train"]["samples"] = [{"scan": "a.nii"}]
+    assert [p.file for p in mmar.check().facts.datalists] == ["config/config_train.json"]
+
+
 def test_a_data_list_behind_the_folders_variable_is_seen(mmar):
     mmar.write("resources/l.txt", "a.nii b.nii\n")
     mmar.environment["DATASET_JSON"] = "{MMAR_ROOT}/resources/l.txt"
@@ -192,6 +229,11 @@ def test_a_data_list_behind_the_folders_variable_is_seen(mmar):
         ("resources/sizes.csv", "image_size,label_names\n64,spleen\n"),
         ("docs/notes.txt", "training:\n  takes two hours - at most\n"),
         ("resources/names.json", '{"name": "spleen"}\n'),
+        ("resources/labels.json", '{"labels": [{"id": 1, "name": "liver", "unit": "km/h"}]}'),
+        ("resources/metrics.jsonl", '{"loss": 0.1}\n{"loss": 0.2}\n'),
+        ("resources/atlas.json", '{"atlas": "models/atlas.nii"}'),
+        ("docs/Readme.md", "# Job\n\nA case such as case_1.nii.gz\nis read by the site.\n"),
+        ("resources/nested.json", "[" * 5000),
     ],
 )
 def test_other_texts_are_no_data_lists(mmar, file, text):
