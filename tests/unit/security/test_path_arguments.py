@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which texts may lead out of a folder, in whatever spelling."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mmar_runner.security.policy.path_arguments import allowed_argument, leaves_folder, stripped
+
+OUTSIDE = {
+    "variable inside": "x/$HOME/y",
+    "braces inside": "x/${HOME}/y",
+    "percent inside": "x/%TEMP%/y",
+    "byte order mark": "\ufeff/etc/passwd",
+    "zero width space": "\u200b/etc/passwd",
+    "no-break space": "\u00a0/etc/passwd",
+    "control character": "\x1f/etc/passwd",
+    "space after dots": "a/.. /x",
+    "space before dots": "a/ ../x",
+    "mark within dots": "a/.\u200b./x",
+    "encoded dots": "a/%2e%2E/x",
+    "leading slash of another kind": "\u2215etc",
+    "full width slash": "\uff0fetc",
+    "two-dot leader": "\u2025/x",
+    "UNC name": "\\\\host\\share",
+    "list": "a,/etc/passwd",
+    "option": "--root=/etc",
+    "second word": "read /etc/passwd",
+    "quoted": "['/etc/passwd']",
+    "home in a list": "a:~/x",
+    "climbing item": "a,../x",
+    "JSON": json.dumps(["/etc/passwd"]),
+    "JSON with escapes": '["\\u002fetc"]',
+    "JSON key": json.dumps({"~/x": 1}),
+    "JSON in JSON": json.dumps([json.dumps(["/etc"])]),
+    "JSON text": '"\\u002fetc"',
+    "source": "\\x2fetc",
+    "octal": "\\057etc",
+}
+
+
+@pytest.mark.parametrize("text", OUTSIDE.values(), ids=OUTSIDE.keys())
+def test_a_text_that_somebody_may_take_for_a_place_outside_is_one(text):
+    assert leaves_folder(text)
+    assert not allowed_argument(text, ["/data", "/etc"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a/.../b", "image/label", "32,64,64", "%Y-%m", "2024/01/02", "a and / or b", "x: y"),
+        *("layer[0]/w", '{"a": 1}', "[1, 2]", "(conv|head)/.*", "mean_dice", "1/2", "{NAME}/x"),
+    ],
+)
+def test_ordinary_text_stays_inside(text):
+    assert not leaves_folder(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("/data/a/../b", True),
+        ("/data/$X/..", False),
+        ("/data/a,/etc", False),
+        ("/data/.. /etc", False),
+        ("/data\u200b", False),
+        ("a/../b", True),
+        ("~/..", False),
+    ],
+)
+def test_a_folder_of_the_site_frees_nothing_but_plain_paths_in_it(text, allowed):
+    assert allowed_argument(text, ["/data"]) is allowed
+
+
+def test_what_cannot_be_seen_is_stripped_at_both_ends():
+    assert stripped("\ufeff \u2028a b\u200b\n") == "a b"
