@@ -30,9 +30,11 @@ class TrainerContext:
         client_name: The name of this client.
         mmar: The MMAR's root folder (read-only).
         workspace: A folder that belongs to this client and run.
-        train_config: ``config_train.json`` with its variables replaced, or empty.
+        train_config: ``config_train.json`` with its variables replaced, without comments
+            and the contents of what is switched off; or empty.
         validation_config: ``config_validation.json`` likewise, or empty.
-        variables: Every variable in force, strongest value.
+        variables: Every variable in force, strongest value, those in them replaced. One
+            by which the MMAR names a place outside it is there only if a file uses it.
         blueprint: Turns a declaration (``{"name": ..., "args": ...}``) of a kind into
             a `Blueprint`; raises ComponentNotFoundError or ComponentBuildError.
     """
