@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import DiskFullError, MmarRunnerError, RefusedError
@@ -135,7 +136,8 @@ class Coordinator:
         current = self.round
         if current is None or client not in current.invited:
             return
-        current.refused[update_id] = error
+        # A copy: the error's own traceback would hold the bytes of the refused update.
+        current.refused[update_id] = copy(error)
         self.ledger.reject(current, Kind.UPDATE_REFUSED, client, error.reason, error.message)
         self._failed(current, client, error.reason, error.message)
 

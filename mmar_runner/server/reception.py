@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -178,7 +179,7 @@ class Reception:
         begin = sender.begin
         current = self._coordinator.require_round(begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
-            raise refusal
+            raise copy(refusal)
         if sender.client not in current.invited:
             msg = f"{sender.client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")

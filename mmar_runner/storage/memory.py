@@ -49,6 +49,8 @@ def rss_bytes() -> int | None:
 
 def give_back_freed() -> None:
     """Give the system back what the allocator keeps of freed memory, wherever it lies."""
+    # A refusal's traceback may hold a chunk of a megabyte, and is rarely looked for here.
+    gc.collect()
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:
         trim(0)
