@@ -49,7 +49,7 @@ def test_what_is_in_use_is_not_looked_for_again_and_again(
     process: Process, trimmer: Trimmer
 ) -> None:
     process.size = process.used = 300 * MIB
-    for _ in range(10):
+    for _ in range(5):
         process.time += 2
         trimmer.look()
     assert process.trims == 1
