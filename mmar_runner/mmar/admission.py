@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import MmarError
+from mmar_runner.mmar.checks_policy import missing_filters
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files, read_signature
@@ -146,7 +147,8 @@ def examine(
     request = MmarRequest(
         action, signatures.owners, rules.site, origin, validation.facts, signatures.steps
     )
-    decision = judge(request, Policies(rules.authorization, rules.policy))
+    missing = frozenset() if side == "server" else missing_filters(rules.policy, catalog)
+    decision = judge(request, Policies(rules.authorization, rules.policy, missing))
     return Examination(validation, signatures, decision)
 
 

@@ -69,16 +69,21 @@ def _report(look: Look, step: Step) -> None:
     )
 
 
+def missing_filters(policy: SitePolicy, catalog: ComponentCatalog) -> frozenset[str]:
+    """Return which of a site's own filters are not installed: nothing runs without them."""
+    named = (str(one["name"]) for way in policy.mandatory_filters.values() for one in way)
+    return frozenset(name for name in named if catalog.find(ComponentKind.FILTER, name) is None)
+
+
 def _filters(look: Look, policy: SitePolicy, catalog: ComponentCatalog) -> None:
-    """The site runs its own filters itself, so nothing runs where one is not installed."""
     if look.side == "server":
         return
+    missing = missing_filters(policy, catalog)
     for way, named in policy.mandatory_filters.items():
-        for name in (str(one["name"]) for one in named):
-            if catalog.find(ComponentKind.FILTER, name) is None:
-                message = f"The policy's own {way} filter '{name}' is not installed."
-                hint = did_you_mean(name, catalog.names(ComponentKind.FILTER))
-                look.findings.add("MMAR704", message, hint=hint or "Install its plugin.")
+        for name in missing & {str(one["name"]) for one in named}:
+            message = f"The policy's own {way} filter '{name}' is not installed."
+            hint = did_you_mean(name, catalog.names(ComponentKind.FILTER))
+            look.findings.add("MMAR704", message, hint=hint or "Install its plugin.")
 
 
 def _weights(look: Look, policy: SitePolicy) -> None:

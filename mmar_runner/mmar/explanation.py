@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.mmar.checks_policy import missing_filters
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
@@ -97,13 +98,20 @@ def explain(
     origin = question.context.origin
     users = _users(question, signers)
     request = MmarRequest(question.action, users, question.site, origin, found.facts, steps)
-    decision = judge(request, question.policies)
+    decision = judge(request, _with_missing_filters(question, catalog))
     if report is None:
         message = "Nobody signed the MMAR yet; a site runs only what is signed."
         note = accepts("signature.present", message)
         decision = replace(decision, steps=(note, *decision.steps))
     errors = tuple(f for f in found.report.findings if f.severity is Severity.ERROR)
     return Explanation(decision, errors)
+
+
+def _with_missing_filters(question: Question, catalog: ComponentCatalog) -> Policies:
+    policies = question.policies
+    if question.side == "server" or policies.site_policy is None:
+        return policies
+    return replace(policies, missing_filters=missing_filters(policies.site_policy, catalog))
 
 
 def _signatures(root: Path, found: Validation, question: Question) -> SignatureReport | None:

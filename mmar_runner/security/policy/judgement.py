@@ -58,10 +58,13 @@ class Policies:
         authorization: The project's; without one everything is refused.
         site_policy: The site's own; None where another party decides in advance and
             does not have it. A site without a file judges by ``SitePolicy()``.
+        missing_filters: Which of the site's own filters are not installed there, as far as
+            that is known here.
     """
 
     authorization: Authorization | None
     site_policy: SitePolicy | None
+    missing_filters: frozenset[str] = frozenset()
 
 
 def judge(request: MmarRequest, policies: Policies) -> Decision:
@@ -75,7 +78,7 @@ def judge(request: MmarRequest, policies: Policies) -> Decision:
         raise ValueError(msg)
     steps = [*request.signature_steps, *_authorized(request, policies)]
     if request.action in _BRINGING and policies.site_policy is not None:
-        steps += site_steps(request.facts, policies.site_policy)
+        steps += site_steps(request.facts, policies.site_policy, policies.missing_filters)
     users = tuple(sorted(set(request.users)))
     return Decision(request.action, request.site, users, request.facts.digest, tuple(steps))
 

@@ -27,15 +27,23 @@ FILTERS: Final = "site_policy.mandatory_filters"
 _SHOWN: Final = 120
 
 
-def site_steps(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
-    """Return the answer of every rule of a site to what an MMAR is."""
+def site_steps(
+    facts: MmarFacts, policy: SitePolicy, missing_filters: frozenset[str] = frozenset()
+) -> list[Step]:
+    """Return the answer of every rule of a site to what an MMAR is.
+
+    Args:
+        facts: The MMAR.
+        policy: The site's rules.
+        missing_filters: Which of the site's own filters are not installed.
+    """
     return [
         _blocked(facts, policy),
         _code(facts, policy),
         *_datalists(facts, policy),
         *_class_paths(facts, policy),
         *_arguments(facts, policy),
-        *_filters(policy),
+        *_filters(policy, missing_filters),
     ]
 
 
@@ -130,20 +138,20 @@ def _arguments(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
     return refused or [accepts(ARGUMENTS, message, policy=place)]
 
 
-def _filters(policy: SitePolicy) -> list[Step]:
-    return [
-        accepts(
-            FILTERS,
-            f"After an MMAR's own {way} filters the site runs {_names(named)}.",
-            policy=policy.place("mandatory_filters", way),
-        )
-        for way, named in policy.mandatory_filters.items()
-        if named
-    ]
+def _filters(policy: SitePolicy, missing: frozenset[str]) -> list[Step]:
+    return [_way(policy, way, missing) for way, named in policy.mandatory_filters.items() if named]
 
 
-def _names(filters: tuple[object, ...]) -> str:
-    return ", ".join(str(one["name"]) for one in filters if isinstance(one, dict))
+def _way(policy: SitePolicy, way: str, missing: frozenset[str]) -> Step:
+    """Return the answer about the site's filters of one direction: without them nothing runs."""
+    names = [str(one["name"]) for one in policy.mandatory_filters[way]]
+    place = policy.place("mandatory_filters", way)
+    if absent := [name for name in names if name in missing]:
+        message = f"The site's own {way} filter {', '.join(absent)} is not installed there."
+        hint = "The site installs its plugin, or corrects the name in mandatory_filters."
+        return refuses(FILTERS, "COMPONENT_NOT_FOUND", message, policy=place, hint=hint)
+    message = f"After an MMAR's own {way} filters the site runs {', '.join(names)}."
+    return accepts(FILTERS, message, policy=place)
 
 
 def shown(text: str) -> str:

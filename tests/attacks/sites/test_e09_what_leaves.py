@@ -90,3 +90,16 @@ def test_e09_what_the_site_takes_out_is_in_no_file_of_the_server(hospital, size_
 @pytest.mark.parametrize("size_mb", [0.01, 5], ids=["inline", "in_chunks"])
 def test_e09_without_the_sites_filter_the_server_has_it(hospital, size_mb):
     assert marked_at_the_server(hospital, size_mb)
+
+
+def test_e09_where_the_sites_own_filter_is_not_installed_nothing_runs(hospital) -> None:
+    mmar = hospital.mmar()
+    hospital.policy("site-1", mandatory_filters={"outbound": ["Nowhere"]})
+    hospital.refused("site-1", mmar, "COMPONENT_NOT_FOUND")
+    asked = ("policy", "explain", mmar, "--kit", hospital.kit("site-1"), "--json")
+    ended = hospital.command(*asked)
+    (step,) = [one for one in ended.answer["steps"] if not one["accepted"]]
+    assert (ended.code, step["reason"]) == (1, "COMPONENT_NOT_FOUND")
+
+    hospital.policy("site-1")
+    hospital.accepted("site-1", mmar)

@@ -170,6 +170,18 @@ def test_the_sites_own_filters_are_told():
     assert "Clip" in last.message
 
 
+def test_where_a_filter_of_the_sites_own_is_not_installed_nothing_is_accepted():
+    policy = SitePolicy(mandatory_filters={"outbound": ({"name": "Clip", "args": {}},)})
+    request = MmarRequest("deploy", (LEAD,), "north-1", "delivered", PLAIN, SIGNED)
+    decision = judge(request, Policies(PROJECT, policy, frozenset({"Clip"})))
+    (refusal,) = decision.refusals
+    assert (refusal.rule, refusal.reason) == (
+        "site_policy.mandatory_filters",
+        "COMPONENT_NOT_FOUND",
+    )
+    assert "outbound filter Clip" in refusal.message
+
+
 def test_of_several_signers_so_many_need_the_right_as_the_site_asks_for():
     two = SitePolicy(signatures={"mmar": 2, "byoc": 2})
 
