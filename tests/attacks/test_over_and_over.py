@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from collections import Counter
 from pathlib import Path
@@ -62,22 +63,17 @@ def test_b01_an_update_that_comes_ten_times_weighs_once(open_arena: Any, at_once
         submit = attacker.submit_inline if open_arena.inline else attacker.submit
         update = raised(attacker.model, 1.0)
 
-        again = asyncio.Lock()
-
-        async def once() -> bool:
-            sent = {"update_id": "same", "num_samples": 3.0}
+        async def once() -> bool | None:
             try:
-                receipt = await submit(update, **sent)
+                return bool((await submit(update, update_id="same", num_samples=3.0)).duplicate)
             except RefusedError as error:
                 taken_over.add(error.reason)  # by another attempt of ours
-                async with again:
-                    receipt = await submit(update, **sent)
-            return bool(receipt.duplicate)
+                return None
 
+        found: list[bool | None] = [None] * TIMES
         if at_once:
-            duplicates = await asyncio.gather(*(once() for _ in range(TIMES)))
-        else:
-            duplicates = [await once() for _ in range(TIMES)]
+            found = await asyncio.gather(*(once() for _ in range(TIMES)))
+        duplicates = [bool(await once() if one is None else one) for one in found]
         owner = attacker.name.rpartition("_")[0]
         async with open_arena.joined(attacker.channel, owner) as other:
             other.header = attacker.header
@@ -107,15 +103,18 @@ def test_c03_messages_without_end_on_one_stream_are_refused(small: Any) -> None:
                 served.append(1)
 
         reading = asyncio.create_task(answers())
-        try:
+        # gRPC may tell a writer of a call that has ended less than the server said.
+        with contextlib.suppress(RefusedError, UnreachableError):
             for _ in range(FAILURES):
                 await call.write(failure)
-        except UnreachableError:
-            pass  # the reader is told why
-        await reading
+        with pytest.raises((RefusedError, UnreachableError)):
+            await reading
 
     served: list[int] = []
-    assert small.refusal(play, owner="greedy-c") == "RATE_LIMITED"
+    small.attack(play, owner="greedy-c")
+    (line,) = small.lines("client greedy-c", "RATE_LIMITED")
+    assert line["action"] == "SubmitUpdate"
+    small.refusals["client greedy-c", "RATE_LIMITED"] += 1
     assert MESSAGES_AT_ONCE / 2 < len(served) < FAILURES
     assert small.events("task_failed") == []
 
