@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmar_runner.cli.decision_view import printable
 from mmar_runner.cli.validated import require_valid
 from mmar_runner.errors import (
     MmarError,
@@ -190,13 +191,18 @@ def _record(
 
 
 def require_accepted(decision: Decision) -> None:
-    """Raise the first refusal, and say the others on stderr.
+    """Raise the first refusal, and say on stderr where it stands, and what the others are.
 
     Raises:
         TrustError: A rule refuses.
     """
-    for step in decision.refusals[1:]:
-        click.echo(f"{step.reason}: {step.message}", err=True)
-        if step.hint:
-            click.echo(f"    hint: {step.hint}", err=True)
+    for number, step in enumerate(decision.refusals):
+        if number:
+            click.echo(f"{step.reason}: {printable(step.message)}", err=True)
+            if step.hint:
+                click.echo(f"    hint: {step.hint}", err=True)
+        whose = "this server's" if decision.site == SERVER_SITE else "this site's"
+        for what, place in ((f"{whose} policy", step.policy), ("in the MMAR", step.subject)):
+            if place is not None:
+                click.echo(f"    {what}: {printable(str(place))}", err=True)
     decision.require()

@@ -153,7 +153,8 @@ def _sentences(found: Explanation, mmar: Path, policies: Policies) -> list[str]:
     decision = found.decision
     verdict = "may" if decision.accepted else "may not"
     users = ", ".join(decision.users) or "an unknown user"
-    lines = [f"{users} {verdict} {decision.action} {mmar} at {decision.site}"]
+    known = ", as far as is known here" if policies.site_policy is None else ""
+    lines = [f"{users} {verdict} {decision.action} {mmar} at {decision.site}{known}"]
     lines += decision_lines(decision, every_place=True)
     if policies.site_policy is None:
         lines.append(f"  The own policy of {decision.site} is not known here; --policy names it.")

@@ -113,12 +113,15 @@ def _sentences(mmar: Path, signed: Signed) -> list[str]:
     code = "brings code" if manifest.byoc else "brings no code"
     done = "Added a signature to" if signed.added else "Signed"
     sites = "every site" if manifest.meant_for("*") else ", ".join(manifest.audience)
+    dropped = ", ".join(signed.dropped)
+    note = [f"  note      {dropped} signed an earlier version, which counts no longer"]
     return [
         f"{done} {mmar}: {manifest.name}, version {manifest.version}, {code}",
         f"  digest    {manifest.digest}",
         f"  files     {len(manifest.files)}",
         f"  signed by {', '.join(signed.signers)}",
         f"  for       {sites}, until {manifest.expires:%Y-%m-%d}",
+        *(note if dropped else []),
     ]
 
 
@@ -136,4 +139,5 @@ def _as_json(mmar: Path, signed: Signed) -> dict[str, object]:
         "audience": list(manifest.audience),
         "expires": manifest.expires.isoformat(),
         "added": signed.added,
+        "dropped": list(signed.dropped),
     }

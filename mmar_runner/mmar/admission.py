@@ -8,7 +8,7 @@ and for a package that was delivered. Nothing of the MMAR is imported on the way
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.signatures.check import check_signatures
 from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
+from mmar_runner.security.signatures.rules import audience
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from mmar_runner.security.policy.judgement import Origin
     from mmar_runner.security.policy.site_policy import SitePolicy
     from mmar_runner.security.signatures.check import SignatureReport
+    from mmar_runner.security.signatures.manifest import SignedManifest
     from mmar_runner.security.signatures.version_memory import VersionMemory
 
 #: How the project's authorization calls the server's own site.
@@ -75,12 +77,14 @@ class Admission:
         validation: What the validator says of the copy.
         decision: What the rules say of it.
         signers: E-mail addresses of those whose signatures count.
+        manifest: What they signed; None if the site's own word stands in for it.
     """
 
     root: Path
     validation: Validation
     decision: Decision
     signers: tuple[str, ...]
+    manifest: SignedManifest | None = None
 
     @property
     def digest(self) -> str:
@@ -209,22 +213,25 @@ def admit(
     if accepted and manifest is not None:
         seen = SeenVersion(manifest.version, manifest.digest)
         rules.versions.remember(manifest.project, manifest.name, seen)
-    return Admission(root, found.validation, found.decision, found.signatures.owners)
+    return Admission(root, found.validation, found.decision, found.signatures.owners, manifest)
 
 
 def decide_for_sites(admission: Admission, authorization: Authorization) -> dict[str, Decision]:
-    """Return what the project's policy says of deploying an MMAR to every client's site.
+    """Return what project and signers say of deploying an MMAR to every client's site.
 
     A site has the last word all the same: it judges by its own policy too.
     """
-    return {
-        site: judge(
-            MmarRequest("deploy", admission.signers, site, "delivered", admission.validation.facts),
-            Policies(authorization, None),
-        )
-        for site in sorted(authorization.sites)
-        if site != SERVER_SITE
-    }
+    sites = sorted(site for site in authorization.sites if site != SERVER_SITE)
+    return {site: _deployed(admission, authorization, site) for site in sites}
+
+
+def _deployed(admission: Admission, authorization: Authorization, site: str) -> Decision:
+    facts = admission.validation.facts
+    request = MmarRequest("deploy", admission.signers, site, "delivered", facts)
+    decision = judge(request, Policies(authorization, None))
+    if admission.manifest is None:
+        return decision
+    return replace(decision, steps=(audience(admission.manifest, site), *decision.steps))
 
 
 def _digest(copied: Path) -> str:

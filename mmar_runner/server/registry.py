@@ -99,7 +99,10 @@ class ClientRegistry:
         known = self._clients.get(name)
         if known is not None and not hmac.compare_digest(known.key_sha256, key):
             msg = f"the client name {name!r} is taken by a session that is alive"
-            hint = "choose another --name, or wait until that session has ended"
+            hint = (
+                "choose another --name (with a start-up kit: --instance K), or wait until that "
+                "session has ended"
+            )
             raise RefusedError(msg, reason="NAME_TAKEN", hint=hint)
         if known is None and len(self._clients) >= self._max_clients:
             msg = f"the federation is full: max_num_clients is {self._max_clients}"

@@ -35,7 +35,7 @@ def manifest_steps(
     """Yield the answers of every rule about what was signed."""
     yield _project(manifest, context.trust_root.project)
     if context.site is not None:
-        yield _audience(manifest, context.site)
+        yield audience(manifest, context.site)
     yield _expiry(manifest, context.now)
     yield _version(manifest, context.versions.get((manifest.project, manifest.name)))
     # A site may call its own folders as it likes; a server may rename nothing.
@@ -51,7 +51,8 @@ def _project(manifest: SignedManifest, project: str) -> Step:
     return refused("project", "WRONG_PROJECT", message, SIGN_AGAIN)
 
 
-def _audience(manifest: SignedManifest, site: str) -> Step:
+def audience(manifest: SignedManifest, site: str) -> Step:
+    """Return whether an MMAR is meant for a site."""
     if EVERYBODY in manifest.audience:
         return accepts("signature.audience", "Meant for every site.")
     if manifest.meant_for(site):

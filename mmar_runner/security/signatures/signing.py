@@ -96,12 +96,14 @@ class Signed:
         manifest: What it says.
         signers: E-mail addresses of those who have signed it by now, sorted.
         added: True if it is one more signature under a manifest that was there.
+        dropped: Those whose signatures under an earlier manifest no longer count, sorted.
     """
 
     envelope: Envelope
     manifest: SignedManifest
     signers: tuple[str, ...]
     added: bool
+    dropped: tuple[str, ...] = ()
 
 
 def sign_listing(
@@ -148,7 +150,10 @@ def sign_listing(
         hint = "put fewer files, or shorter paths, into the MMAR"
         raise SignatureError(message, hint=hint, reason="FORMAT")
     envelope = sign(MMAR_TYPE, payload, [signer.key])
-    return Signed(envelope, manifest, _owners(envelope, signer), added=False)
+    owners = _owners(envelope, signer)
+    before = _owners(earlier.envelope, signer) if earlier is not None else ()
+    dropped = tuple(owner for owner in before if owner not in owners)
+    return Signed(envelope, manifest, owners, added=False, dropped=dropped)
 
 
 @dataclass(frozen=True, slots=True)

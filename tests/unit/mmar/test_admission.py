@@ -55,13 +55,14 @@ def rules(kits: Kits, tmp_path: Path) -> SiteRules:
     )
 
 
-def sign(root: Path, kits: Kits, version: int = 1) -> Path:
+def sign(root: Path, kits: Kits, version: int = 1, **more: Any) -> Path:
     kit = load_kit(kits.admin(LEAD), Role.ADMIN, now=datetime.now(UTC))
     assert kit.release_key_file is not None
     key = load_release_key(kit.release_key_file)
     signer = Signer(key, kit.trust_root, kit.revocation_memory().current)
     listing = list_files(open_folder(root, Findings()))
-    signed = sign_listing(listing, None, signer, Terms(version=version), now=datetime.now(UTC))
+    terms = Terms(version=version, **more)
+    signed = sign_listing(listing, None, signer, terms, now=datetime.now(UTC))
     (root / "signature.json").write_bytes(signed.envelope.to_json())
     return root
 
@@ -168,3 +169,14 @@ def test_every_site_is_decided_about_in_advance(
     assert sorted(decisions) == ["site-1", "site-2"]
     for decision in decisions.values():
         assert [step.reason for step in decision.refusals] == ["BYOC_NOT_ALLOWED"]
+
+
+def test_an_mmar_that_is_not_meant_for_a_site_is_not_deployed_there(
+    kits: Kits, plugins: LoadedPlugins, tmp_path: Path
+) -> None:
+    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    source = sign(MmarBuilder("job").write(tmp_path), kits, audience=("site-2",))
+    found = admitted(source, plugins, server, tmp_path / "store", side="server", action="upload")
+    decisions = decide_for_sites(found, server.authorization)
+    assert [step.reason for step in decisions["site-1"].refusals] == ["WRONG_AUDIENCE"]
+    assert decisions["site-2"].accepted

@@ -321,7 +321,7 @@ def _lets_pass(*_):
             (signed(WITH_CODE), TWO, WITH_CODE),
         ),
         (signature_rules, "_project", "WRONG_PROJECT", (signed(project="q"),)),
-        (signature_rules, "_audience", "WRONG_AUDIENCE", (signed(audience=("site-2",)),)),
+        (signature_rules, "audience", "WRONG_AUDIENCE", (signed(audience=("site-2",)),)),
         (signature_rules, "_expiry", "SIGNATURE_EXPIRED", (signed(expires=NOW),)),
         (
             signature_rules,

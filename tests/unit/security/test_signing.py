@@ -72,6 +72,13 @@ def test_another_administrator_adds_a_signature_to_the_same_manifest():
     assert both.added
     assert both.manifest == first.manifest
     assert both.signers == ("ada@x.org", "bob@x.org")
+    assert both.dropped == ()
+
+
+def test_whose_signatures_a_next_version_loses_is_said():
+    both = signed(BOB, signed(ADA, version=4))
+
+    assert signed(ADA, both).dropped == ("bob@x.org",)
 
 
 def test_what_no_known_key_made_is_left_out_of_a_common_envelope():
