@@ -40,6 +40,7 @@ _FAULT_CODES = {
 }
 _OWN_KEYS = frozenset(
     {"workflow", "clients_per_round", "round_deadline", "validate_every", "strict"}
+    | {"max_num_samples"}
 )
 
 

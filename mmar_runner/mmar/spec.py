@@ -68,6 +68,7 @@ class ServerSpec:
         aggregator: Combines the updates of a round.
         clients_per_round: How many clients a round invites, or None for all.
         round_deadline: When a round closes at the latest, or None.
+        max_num_samples: The most samples an update may claim, for all or by client; or None.
         validate_every: Global models are validated every so many rounds, or None.
         exclude_vars: Regular expression of tensors left as they are, or None.
         checkpoint: ``ckpt_preload_path``, relative to the MMAR's root or absolute.
@@ -91,6 +92,7 @@ class ServerSpec:
     aggregator: ComponentSpec
     clients_per_round: int | None = None
     round_deadline: float | None = None
+    max_num_samples: float | Mapping[str, float] | None = None
     validate_every: int | None = None
     exclude_vars: str | None = None
     checkpoint: str | None = None

@@ -139,6 +139,7 @@ def assemble(
         opened.schema,
         durability=settings.durability,
         run_number=folder.number,
+        sample_rule=server.max_num_samples,
     )
     servicer = Servicer(
         _welcome(settings, opened),

@@ -24,6 +24,7 @@ from mmar_runner.errors import (
     RefusedError,
     SchemaMismatchError,
 )
+from mmar_runner.federation.weights import MAX_SAMPLES, sample_cap
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.disk import DiskThreads
 from mmar_runner.server.paced_stream import PacedStream, message_paces
@@ -61,8 +62,6 @@ _MAX_SECONDS: Final = 3.2e9
 #: Letters of a client's reason and explanation that are kept.
 _MAX_REASON: Final = 64
 _MAX_MESSAGE: Final = 2000
-#: The largest number of samples that is believed.
-_MAX_SAMPLES: Final = 1e15
 
 #: What says that the update itself is bad, whoever sends it and however often.
 _UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError)
@@ -92,6 +91,7 @@ class Reception:
         schema: The tensors every update must have.
         durability: Whether files are forced to disk before the receipt.
         run_number: The run that updates must name.
+        sample_rule: What an update may claim at most (see `sample_cap`).
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class Reception:
         *,
         durability: Durability,
         run_number: int,
+        sample_rule: float | Mapping[str, float] | None = None,
     ) -> None:
         self._coordinator = coordinator
         self._members = members
@@ -110,6 +111,7 @@ class Reception:
         self._schema = schema
         self._durable = durability is Durability.FULL
         self._run_number = run_number
+        self._sample_rule = sample_rule
         self._turns = asyncio.Semaphore(_BULK_UPLOADS)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
@@ -157,6 +159,7 @@ class Reception:
         if not duplicate:
             self._check_invited(sender)
             try:
+                _check_samples(begin.num_samples, sample_cap(self._sample_rule, sender.client))
                 _check_announcement(begin, self._schema)
                 if begin.inline:
                     self._accept_inline(sender)
@@ -271,11 +274,14 @@ class Reception:
         self._coordinator.update_accepted(update, data)
 
 
+def _check_samples(samples: float, cap: float) -> None:
+    if not math.isfinite(samples) or not 0 < samples <= cap:
+        msg = f"num_samples is {samples:g}; it must be positive and at most {cap:g}"
+        hint = "the MMAR's max_num_samples says what a client may claim"
+        raise RefusedError(msg, reason="WEIGHT", hint=None if cap == MAX_SAMPLES else hint)
+
+
 def _check_announcement(begin: UpdateBegin, schema: ModelSchema) -> None:
-    samples = begin.num_samples
-    if not math.isfinite(samples) or not 0 < samples <= _MAX_SAMPLES:
-        msg = f"num_samples is {samples}; it must be positive and at most {_MAX_SAMPLES:g}"
-        raise RefusedError(msg, reason="WEIGHT")
     if len(begin.update_id) > _MAX_UPDATE_ID:
         msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
         raise ProtocolError(msg)

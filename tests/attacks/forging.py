@@ -49,15 +49,21 @@ class Project:
         self.issuer = Issuer(load_tls_key(authority / "root.key"), root)
         self._serial = 0
 
-    def mmar(self, *, lease: float | None = None, name: str = "echo") -> Path:
-        """Return a signed copy of the sample MMAR."""
+    def mmar(self, *, lease: float | None = None, name: str = "echo", **keys: Any) -> Path:
+        """Return a signed copy of the sample MMAR.
+
+        Args:
+            lease: Its ``heart_beat_timeout``.
+            name: What it is called.
+            keys: Keys of our own for the server's file.
+        """
         copy = self.folder / name
         shutil.copytree(ECHO, copy)
+        path = copy / "config" / "config_fed_server.json"
+        server = json.loads(path.read_text()) | keys
         if lease is not None:
-            path = copy / "config" / "config_fed_server.json"
-            server = json.loads(path.read_text())
             server["servers"][0]["heart_beat_timeout"] = lease
-            path.write_text(json.dumps(server))
+        path.write_text(json.dumps(server))
         with contextlib.suppress(SystemExit):
             main(["sign-mmar", str(copy), "--kit", str(self.kits.admin(LEAD))])
         assert (copy / "signature.json").exists()
