@@ -31,8 +31,6 @@ def main(mmar: Path, kit: Path, store: Path) -> int:
         load_plugins().registry,
         site_rules(open_kit(kit, Role.CLIENT)),
         MmarStore(store),
-        side="client",
-        action="run",
         origin="delivered",
         now=datetime.now(UTC),
     )

@@ -18,10 +18,11 @@ from mmar_runner.errors import (
     MmarUnreadableError,
     TrustError,
 )
-from mmar_runner.mmar.admission import SERVER_SITE, SiteRules, admit
+from mmar_runner.mmar.admission import SiteRules, admit
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.identity import Role
 from mmar_runner.security.packages.mmar_store import MmarStore
+from mmar_runner.security.policy.authorization import SERVER_SITE
 from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
 from mmar_runner.security.signatures.version_memory import VersionMemory
@@ -64,6 +65,7 @@ def admitted(
     workspace: Path,
     *,
     settings: Mapping[str, Any],
+    client_name: str | None = None,
 ) -> tuple[Admission, SiteRules]:
     """Return an MMAR that may run here, or say on stderr why not; both are audited.
 
@@ -73,6 +75,7 @@ def admitted(
         kit: Whose rules hold.
         workspace: Where the copy that runs, and the audit log, are kept.
         settings: The ``--set`` values.
+        client_name: As which client it would run; None for the site's own name.
 
     Raises:
         MmarUnreadableError: The folder cannot be read.
@@ -80,8 +83,7 @@ def admitted(
         TrustError: A rule refuses it.
         UsageError: A policy cannot be read, or is wrong.
     """
-    is_server = kit.identity.role is Role.SERVER
-    action = "upload" if is_server else "run"
+    action = "upload" if kit.identity.role is Role.SERVER else "run"
     try:
         rules = site_rules(kit)
     except MmarRunnerError as error:  # nothing runs without rules: that is a refusal too
@@ -95,11 +97,10 @@ def admitted(
             plugins.registry,
             rules,
             store,
-            side="server" if is_server else "client",
-            action=action,
             origin="local",
             now=datetime.now(UTC),
             settings=settings,
+            client_name=client_name,
         )
     except MmarUnreadableError:
         raise  # nothing was there that could have been refused

@@ -18,7 +18,7 @@ from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.admission import SiteRules
-    from mmar_runner.mmar.explanation import Explanation, Question
+    from mmar_runner.mmar.examination import Examination, Question
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
@@ -50,6 +50,11 @@ def command() -> None:
     help="The site's own policy, if it is not in this kit.",
 )
 @click.option(
+    "--delivered",
+    is_flag=True,
+    help="Explain it as if it came over the network, also at the kit's own site.",
+)
+@click.option(
     "--set",
     "settings",
     multiple=True,
@@ -66,6 +71,7 @@ def explain_decision(
     user: str | None,
     action: str,
     policy_file: Path | None,
+    delivered: bool,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -80,11 +86,14 @@ def explain_decision(
     with listed_ahead(mmar) as ahead:
         from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
         from mmar_runner.hooks import load_plugins  # noqa: PLC0415
-        from mmar_runner.mmar.explanation import explain  # noqa: PLC0415
+        from mmar_runner.mmar.examination import examine  # noqa: PLC0415
 
         question = _question(_kit(kit_folder), action, site, user, policy_file)
         question = replace(question, settings=parse_settings(settings))
-        found = explain(mmar, load_plugins().registry, question, ahead)
+        if delivered:
+            question = replace(question, context=replace(question.context, origin="delivered"))
+        listing = None if ahead is None else ahead.result
+        found = examine(mmar, load_plugins().registry, question, listing)
     decision = found.decision
     if as_json:
         echo_json(_as_json(found, question.policies))
@@ -107,9 +116,9 @@ def _question(
     kit: StartupKit, action: str, site: str | None, user: str | None, policy_file: Path | None
 ) -> Question:
     from mmar_runner.cli.admitted import site_rules  # noqa: PLC0415 - as above
-    from mmar_runner.mmar.admission import SERVER_SITE  # noqa: PLC0415
-    from mmar_runner.mmar.explanation import Question  # noqa: PLC0415
+    from mmar_runner.mmar.examination import Question  # noqa: PLC0415
     from mmar_runner.security.identity import Role  # noqa: PLC0415
+    from mmar_runner.security.policy.authorization import SERVER_SITE  # noqa: PLC0415
     from mmar_runner.security.policy.judgement import Policies  # noqa: PLC0415
     from mmar_runner.security.policy.site_policy import SitePolicy, load_policy  # noqa: PLC0415
 
@@ -125,17 +134,17 @@ def _question(
     return Question(
         action=action,
         site=asked,
-        user=user,
-        asker=kit.identity.name if is_admin else None,
         policies=Policies(rules.authorization, policy),
         context=_signature_context(rules, asked, own=own),
-        side="server" if asked == SERVER_SITE else "client",
-        settings={},
+        users=None if user is None else (user,),
+        asker=kit.identity.name if is_admin else None,
+        # Only `run` needs the signatures at once.
+        must_be_signed=action == "run",
     )
 
 
 def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
-    from mmar_runner.mmar.admission import SERVER_SITE  # noqa: PLC0415 - as above
+    from mmar_runner.security.policy.authorization import SERVER_SITE  # noqa: PLC0415 - as above
     from mmar_runner.security.signatures.context import SignatureContext  # noqa: PLC0415
 
     return SignatureContext(
@@ -149,7 +158,7 @@ def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
     )
 
 
-def _sentences(found: Explanation, mmar: Path, policies: Policies) -> list[str]:
+def _sentences(found: Examination, mmar: Path, policies: Policies) -> list[str]:
     decision = found.decision
     verdict = "may" if decision.accepted else "may not"
     users = ", ".join(decision.users) or "an unknown user"
@@ -158,19 +167,19 @@ def _sentences(found: Explanation, mmar: Path, policies: Policies) -> list[str]:
     lines += decision_lines(decision, every_place=True)
     if policies.site_policy is None:
         lines.append(f"  The own policy of {decision.site} is not known here; --policy names it.")
-    if found.errors:
-        lines.append(f"  The validator refuses it anyway: {found.errors[0].message}")
+    if errors := found.validation.report.errors:
+        lines.append(f"  The validator refuses it anyway: {errors[0].message}")
         lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
     return lines
 
 
-def _as_json(found: Explanation, policies: Policies) -> dict[str, Any]:
+def _as_json(found: Examination, policies: Policies) -> dict[str, Any]:
     decision = found.decision
     known = (policies.authorization, policies.site_policy)
     documents = [one.document for one in known if one is not None and one.document is not None]
     return {
         "accepted": decision.accepted,
-        "valid": not found.errors,
+        "valid": found.validation.report.valid,
         "action": decision.action,
         "site": decision.site,
         "users": list(decision.users),

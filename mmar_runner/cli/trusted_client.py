@@ -82,7 +82,14 @@ class TrustedClient:
             TrustError: A rule refuses it.
         """
         workspace = site.workspace(self.job(site), self.name)
-        return admitted(mmar, site.plugins, self.kit, workspace, settings=site.variables)
+        return admitted(
+            mmar,
+            site.plugins,
+            self.kit,
+            workspace,
+            settings=site.variables,
+            client_name=self.name,
+        )
 
     @contextmanager
     def trust(self, site: ClientSite) -> Iterator[ClientTrust]:
@@ -119,7 +126,15 @@ class TrustedClient:
             trust.record("mmar.run", "refused", error.reason, message=error.message)
             raise
         workspace = site.workspace(self.job(site), self.name)
-        delivery = Delivery(self.target, trust, rules, workspace, site.variables, connect_timeout)
+        delivery = Delivery(
+            self.target,
+            trust,
+            rules,
+            workspace,
+            self.name,
+            site.variables,
+            connect_timeout,
+        )
         return await fetch_mmar(delivery, site.plugins.registry, observer, stop), rules
 
     def session(

@@ -83,7 +83,7 @@ def require_valid(folder: Path, validation: Validation) -> None:
     Raises:
         MmarInvalidError: It has findings of severity error, which were printed.
     """
-    errors = [f for f in validation.report.findings if f.severity == "error"]
+    errors = validation.report.errors
     for finding in errors:
         place = f"{finding.file}:{finding.line}:{finding.column}"
         click.echo(f"{place}: {finding.code}: {finding.message}", err=True)

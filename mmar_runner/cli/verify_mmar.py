@@ -16,13 +16,11 @@ from mmar_runner.cli.options import mmar_argument, required_kit_option
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.validated import parse_settings
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar.admission import SERVER_SITE, examine
-from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.examination import examine
 from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.admission import Examination
-    from mmar_runner.mmar.finding import Finding
+    from mmar_runner.mmar.examination import Examination
 
 
 @click.command("verify-mmar")
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     "--delivered",
     is_flag=True,
     help="Judge it as if it came over the network: a digest that the site accepted then "
-    "stands in for no signature.",
+    "does not replace a signature.",
 )
 @click.option(
     "--set",
@@ -62,37 +60,23 @@ def command(
     Exit code 0 if the site accepts it, 1 if it does not, 2 if the folder cannot be read.
     """
     role = Role.SERVER if (kit_folder / "fed_server.json").exists() else Role.CLIENT
-    rules = site_rules(open_kit(kit_folder, role))
-    is_server = rules.site == SERVER_SITE
-    found = examine(
-        mmar,
-        load_plugins(plugins_dir=plugins_dir).registry,
-        rules,
-        side="server" if is_server else "client",
-        action="upload" if is_server else "run",
-        origin="delivered" if delivered else "local",
-        now=datetime.now(UTC),
+    question = site_rules(open_kit(kit_folder, role)).question(
+        "delivered" if delivered else "local",
+        datetime.now(UTC),
         settings=parse_settings(settings),
     )
+    found = examine(mmar, load_plugins(plugins_dir=plugins_dir).registry, question)
     if as_json:
         echo_json(_as_json(mmar, found))
     else:
         click.echo("\n".join(_sentences(mmar, found)))
-    ctx.exit(0 if _accepted(found) else 1)
-
-
-def _accepted(found: Examination) -> bool:
-    return found.decision.accepted and found.validation.report.valid
-
-
-def _errors(found: Examination) -> list[Finding]:
-    return [f for f in found.validation.report.findings if f.severity is Severity.ERROR]
+    ctx.exit(0 if found.accepted else 1)
 
 
 def _sentences(mmar: Path, found: Examination) -> list[str]:
-    verdict = "accepts" if _accepted(found) else "refuses"
+    verdict = "accepts" if found.accepted else "refuses"
     lines = [f"{found.decision.site} {verdict} {mmar}", *decision_lines(found.decision)]
-    errors = _errors(found)
+    errors = found.validation.report.errors
     if errors:
         lines.append(f"  and it has errors: {len(errors)}; the first: {errors[0].message}")
         lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
@@ -103,7 +87,7 @@ def _as_json(mmar: Path, found: Examination) -> dict[str, Any]:
     manifest = found.signatures.manifest
     return {
         "mmar": str(mmar),
-        "accepted": _accepted(found),
+        "accepted": found.accepted,
         "site": found.decision.site,
         "action": found.decision.action,
         "digest": found.decision.digest,
@@ -113,6 +97,6 @@ def _as_json(mmar: Path, found: Examination) -> dict[str, Any]:
         "steps": steps_json(found.decision),
         "errors": [
             {"code": f.code, "file": f.file, "line": f.line, "message": f.message, "hint": f.hint}
-            for f in _errors(found)
+            for f in found.validation.report.errors
         ],
     }

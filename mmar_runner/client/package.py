@@ -63,6 +63,7 @@ class Delivery:
         trust: The site's identity and its audit log.
         rules: What the site judges by.
         workspace: The client's folder.
+        client_name: As which client the MMAR would run.
         variables: The ``--set`` values.
         connect_timeout: Seconds to try to reach the server; None tries for ever.
     """
@@ -71,6 +72,7 @@ class Delivery:
     trust: ClientTrust
     rules: SiteRules
     workspace: Path
+    client_name: str
     variables: Mapping[str, Any] = field(default_factory=dict)
     connect_timeout: float | None = None
 
@@ -164,11 +166,10 @@ class _Courier:
                 catalog,
                 delivery.rules,
                 store,
-                side="client",
-                action="run",
                 origin="delivered",
                 now=datetime.now(UTC),
                 settings=delivery.variables,
+                client_name=delivery.client_name,
             )
         admission.decision.require()
         _require_valid(admission)
@@ -203,7 +204,7 @@ class _Courier:
 
 
 def _require_valid(admission: Admission) -> None:
-    errors = [f for f in admission.validation.report.findings if f.severity == "error"]
+    errors = admission.validation.report.errors
     if errors:
         first = errors[0]
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"

@@ -8,21 +8,19 @@ and for a package that was delivered. Nothing of the MMAR is imported on the way
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import MmarError
-from mmar_runner.mmar.checks_policy import missing_filters
+from mmar_runner.mmar.examination import Question, examine
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.mmar.manifest import list_files, read_signature
-from mmar_runner.mmar.validation import validate
-from mmar_runner.mmar.variables import ANY_CLIENT
+from mmar_runner.mmar.manifest import list_files
 from mmar_runner.security.listing import SIGNATURE_FILE
+from mmar_runner.security.policy.authorization import SERVER_SITE
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
-from mmar_runner.security.signatures.check import check_signatures
 from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
 from mmar_runner.security.signatures.rules import audience
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mmar_runner.interfaces.catalog import ComponentCatalog
-    from mmar_runner.mmar.sources import Side
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
     from mmar_runner.security.packages.mmar_store import MmarStore
@@ -39,12 +36,8 @@ if TYPE_CHECKING:
     from mmar_runner.security.policy.authorization_file import Authorization
     from mmar_runner.security.policy.judgement import Origin
     from mmar_runner.security.policy.site_policy import SitePolicy
-    from mmar_runner.security.signatures.check import SignatureReport
     from mmar_runner.security.signatures.manifest import SignedManifest
     from mmar_runner.security.signatures.version_memory import VersionMemory
-
-#: How the project's authorization calls the server's own site.
-SERVER_SITE = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +59,41 @@ class SiteRules:
     authorization: Authorization
     policy: SitePolicy
     versions: VersionMemory
+
+    def question(
+        self,
+        origin: Origin,
+        now: datetime,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        client_name: str | None = None,
+    ) -> Question:
+        """Return what the site asks before an MMAR runs, or is deployed, here.
+
+        Args:
+            origin: ``local`` or ``delivered``.
+            now: The present time, with a time zone.
+            settings: The ``--set`` values.
+            client_name: As which client it would run; None for the site's own name.
+        """
+        is_server = self.site == SERVER_SITE
+        context = SignatureContext(
+            site=None if is_server else self.site,
+            trust_root=self.trust_root,
+            revocations=self.revocations,
+            policy=self.policy,
+            now=now,
+            origin=origin,
+            versions=self.versions.known(),
+        )
+        return Question(
+            action="upload" if is_server else "run",
+            site=self.site,
+            policies=Policies(self.authorization, self.policy),
+            context=context,
+            settings=settings or {},
+            client_name=client_name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,81 +120,16 @@ class Admission:
         return self.validation.listing.digest
 
 
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What was found by looking at an MMAR where it lies.
-
-    Attributes:
-        validation: What the validator says of it.
-        signatures: What the rules about its signatures say.
-        decision: What all rules together say.
-    """
-
-    validation: Validation
-    signatures: SignatureReport
-    decision: Decision
-
-
-def examine(
-    root: Path,
-    catalog: ComponentCatalog,
-    rules: SiteRules,
-    *,
-    side: Side,
-    action: str,
-    origin: Origin,
-    now: datetime,
-    settings: Mapping[str, Any] | None = None,
-) -> Examination:
-    """Look at an MMAR and decide; nothing is copied, remembered or imported.
-
-    Args:
-        root: The MMAR's folder.
-        catalog: What is installed.
-        rules: What the site judges by.
-        side: Which side must be runnable.
-        action: What is to be done, a key of `authorization.ACTIONS`.
-        origin: ``local`` or ``delivered``.
-        now: The present time, with a time zone.
-        settings: The ``--set`` values.
-
-    Raises:
-        MmarUnreadableError: There is no MMAR.
-        SignatureError: FORMAT, the signature file is too large.
-    """
-    client = ANY_CLIENT if rules.site == SERVER_SITE else rules.site  # judged as it will run
-    validation = validate(root, catalog, side=side, settings=settings, client_name=client)
-    context = SignatureContext(
-        site=None if rules.site == SERVER_SITE else rules.site,
-        trust_root=rules.trust_root,
-        revocations=rules.revocations,
-        policy=rules.policy,
-        now=now,
-        origin=origin,
-        versions=rules.versions.known(),
-    )
-    signatures = check_signatures(
-        validation.listing, read_signature(open_folder(root, Findings())), context
-    )
-    request = MmarRequest(
-        action, signatures.owners, rules.site, origin, validation.facts, signatures.steps
-    )
-    missing = frozenset() if side == "server" else missing_filters(rules.policy, catalog)
-    decision = judge(request, Policies(rules.authorization, rules.policy, missing))
-    return Examination(validation, signatures, decision)
-
-
 def admit(
     source: Path,
     catalog: ComponentCatalog,
     rules: SiteRules,
     store: MmarStore,
     *,
-    side: Side,
-    action: str,
     origin: Origin,
     now: datetime,
     settings: Mapping[str, Any] | None = None,
+    client_name: str | None = None,
 ) -> Admission:
     """Copy an MMAR into the store, look at the copy, and decide.
 
@@ -178,11 +141,10 @@ def admit(
         catalog: What is installed.
         rules: What the site judges by.
         store: Where copies lie.
-        side: Which side must be runnable.
-        action: What is to be done, a key of `authorization.ACTIONS`.
         origin: ``local`` or ``delivered``.
         now: The present time, with a time zone.
         settings: The ``--set`` values.
+        client_name: As which client it would run; None for the site's own name.
 
     Raises:
         MmarUnreadableError: There is no MMAR.
@@ -191,21 +153,14 @@ def admit(
         StorageError: The copy cannot be made.
     """
     copied = _copy(source, store)
+    listing = list_files(open_folder(copied, Findings()))
     # A copy gets its name only now: what is looked at next is what would run.
-    root = store.keep(copied, _digest(copied))
+    root = store.keep(copied, listing.digest)
+    question = rules.question(origin, now, settings=settings, client_name=client_name)
     accepted = False
     try:
-        found = examine(
-            root,
-            catalog,
-            rules,
-            side=side,
-            action=action,
-            origin=origin,
-            now=now,
-            settings=settings,
-        )
-        accepted = found.decision.accepted and found.validation.report.valid
+        found = examine(root, catalog, question, lambda: listing)
+        accepted = found.accepted
     finally:
         if origin == "delivered" and not accepted:
             store.remove(root)
@@ -217,7 +172,7 @@ def admit(
 
 
 def decide_for_sites(admission: Admission, authorization: Authorization) -> dict[str, Decision]:
-    """Return what project and signers say of deploying an MMAR to every client's site.
+    """Return what project and signers say of running an MMAR at every client's site.
 
     A site has the last word all the same: it judges by its own policy too.
     """
@@ -227,15 +182,9 @@ def decide_for_sites(admission: Admission, authorization: Authorization) -> dict
 
 def _deployed(admission: Admission, authorization: Authorization, site: str) -> Decision:
     facts = admission.validation.facts
-    request = MmarRequest("deploy", admission.signers, site, "delivered", facts)
-    decision = judge(request, Policies(authorization, None))
-    if admission.manifest is None:
-        return decision
-    return replace(decision, steps=(audience(admission.manifest, site), *decision.steps))
-
-
-def _digest(copied: Path) -> str:
-    return list_files(open_folder(copied, Findings())).digest
+    meant = () if admission.manifest is None else (audience(admission.manifest, site),)
+    request = MmarRequest("run", admission.signers, site, "delivered", facts, meant)
+    return judge(request, Policies(authorization, None))
 
 
 def _copy(source: Path, store: MmarStore) -> Path:

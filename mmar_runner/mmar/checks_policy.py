@@ -16,6 +16,7 @@ from mmar_runner.security.policy.site_rules import site_steps
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.look import Look
+    from mmar_runner.mmar.sources import Side
     from mmar_runner.security.decision import Step
     from mmar_runner.security.policy.mmar_facts import MmarFacts
     from mmar_runner.security.policy.site_policy import SitePolicy
@@ -28,6 +29,7 @@ _CODES: Final = {
     "DATALIST_NOT_ALLOWED": "MMAR705",
     "PATH_ARGUMENT": "MMAR706",
     "DIGEST_BLOCKED": "MMAR707",
+    "COMPONENT_NOT_FOUND": "MMAR704",
 }
 #: Errors that say of a class path already that it leads nowhere.
 _NOWHERE: Final = frozenset({"MMAR502", "MMAR503", "MMAR508", "MMAR509"})
@@ -45,11 +47,11 @@ def check_policy(
         catalog: What is installed, for the site's own filters.
     """
     said = {(f.file, f.pointer) for code in _NOWHERE for f in look.findings.with_code(code)}
-    for step in site_steps(facts, policy):
+    missing = missing_filters(policy, catalog, look.side)
+    for step in site_steps(facts, policy, missing):
         place = step.subject
         if not step.accepted and (place is None or (place.file, place.pointer) not in said):
             _report(look, step)
-    _filters(look, policy, catalog)
     _weights(look, policy)
 
 
@@ -69,21 +71,22 @@ def _report(look: Look, step: Step) -> None:
     )
 
 
-def missing_filters(policy: SitePolicy, catalog: ComponentCatalog) -> frozenset[str]:
-    """Return which of a site's own filters are not installed: nothing runs without them."""
-    named = (str(one["name"]) for way in policy.mandatory_filters.values() for one in way)
-    return frozenset(name for name in named if catalog.find(ComponentKind.FILTER, name) is None)
+def missing_filters(
+    policy: SitePolicy, catalog: ComponentCatalog, side: Side
+) -> dict[str, str | None]:
+    """Return which of a site's own filters are not installed, and what each may have meant.
 
-
-def _filters(look: Look, policy: SitePolicy, catalog: ComponentCatalog) -> None:
-    if look.side == "server":
-        return
-    missing = missing_filters(policy, catalog)
-    for way, named in policy.mandatory_filters.items():
-        for name in missing & {str(one["name"]) for one in named}:
-            message = f"The policy's own {way} filter '{name}' is not installed."
-            hint = did_you_mean(name, catalog.names(ComponentKind.FILTER))
-            look.findings.add("MMAR704", message, hint=hint or "Install its plugin.")
+    Without them nothing runs at a client's site; a server runs none.
+    """
+    if side == "server":
+        return {}
+    named = {str(one["name"]) for way in policy.mandatory_filters.values() for one in way}
+    installed = catalog.names(ComponentKind.FILTER)
+    return {
+        name: did_you_mean(name, installed)
+        for name in sorted(named)
+        if catalog.find(ComponentKind.FILTER, name) is None
+    }
 
 
 def _weights(look: Look, policy: SitePolicy) -> None:

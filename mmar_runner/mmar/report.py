@@ -38,6 +38,11 @@ class Report:
     digest: str | None = None
     findings: tuple[Finding, ...] = field(default_factory=tuple)
 
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings of severity error."""
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
     def count(self, severity: Severity) -> int:
         """Return how many findings have a severity."""
         return sum(finding.severity is severity for finding in self.findings)

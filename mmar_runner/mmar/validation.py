@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,9 +33,8 @@ from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.site_policy import load_policy
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.mmar.folder import MmarFolder
     from mmar_runner.mmar.sources import Side, Sources
     from mmar_runner.mmar.spec import Generation
     from mmar_runner.security.listing import FileListing
@@ -66,6 +65,11 @@ class Validation:
         """Every file of the MMAR as it was hashed for this check."""
         return self._check.listing
 
+    @property
+    def folder(self) -> MmarFolder:
+        """The MMAR's folder as it was surveyed for this check."""
+        return self._check.folder
+
     def spec_for(self, client_name: str) -> MmarSpec | None:
         """Return the specification as one client sees it, without checking again.
 
@@ -84,7 +88,7 @@ def validate(
     policy: Path | None = None,
     strict: bool = False,
     client_name: str = ANY_CLIENT,
-    ahead: Future[FileListing] | None = None,
+    listing: Callable[[], FileListing] | None = None,
 ) -> Validation:
     """Check an MMAR completely.
 
@@ -96,14 +100,14 @@ def validate(
         policy: A site policy to judge it by.
         strict: Treat it as if its server file said ``"strict": true``.
         client_name: The client whose variables are put in.
-        ahead: The folder's listing, if it was begun before (`manifest.listed_ahead`).
+        listing: Gives the folder's listing, if it was hashed before.
 
     Raises:
         MmarUnreadableError: There is nothing to check at that path.
         UsageError: The policy cannot be read.
     """
     rules = load_policy(policy) if policy is not None else None
-    check = _Check(folder, catalog, side, dict(settings or {}), ahead)
+    check = _Check(folder, catalog, side, dict(settings or {}), listing)
     spec = check.run(client_name, rules)
     findings = check.findings.result(strict=strict or check.says_strict)
     valid = not any(finding.severity is Severity.ERROR for finding in findings)
@@ -129,7 +133,7 @@ class _Check:
         catalog: ComponentCatalog,
         side: Side,
         settings: dict[str, Any],
-        ahead: Future[FileListing] | None,
+        listing: Callable[[], FileListing] | None,
     ) -> None:
         self.findings = Findings()
         self.generation: Generation | None = None
@@ -138,18 +142,18 @@ class _Check:
         self._side = side
         self._catalog = catalog
         self._settings = settings
-        self._folder = open_folder(folder, self.findings)
-        self.byoc = ByocModules(self._folder)
-        self.listing = list_files(self._folder) if ahead is None else ahead.result()
+        self.folder = open_folder(folder, self.findings)
+        self.byoc = ByocModules(self.folder)
+        self.listing = list_files(self.folder) if listing is None else listing()
         self.digest = self.listing.digest
-        self._parsed = sources.parse_files(self._folder, self.findings)
+        self._parsed = sources.parse_files(self.folder, self.findings)
         self._log_levels: Mapping[str, str] = {}
-        self.facts = MmarFacts(self._folder.root.name, self.digest)
+        self.facts = MmarFacts(self.folder.root.name, self.digest)
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
         self.byoc.report(self.findings)
-        self._log_levels = read_levels(self._folder, self.findings)
+        self._log_levels = read_levels(self.folder, self.findings)
         look = self._look(client_name, self.findings)
         self.generation = look.files.generation
         server = look.files.server
@@ -174,7 +178,7 @@ class _Check:
     def _look(self, client_name: str, findings: Findings) -> Look:
         files = sources.prepare(self._parsed, self._settings, client_name, findings)
         resolver = Resolver(self._catalog, self.byoc, findings)
-        look = Look(self._folder, files, self.byoc, resolver, self._side, findings)
+        look = Look(self.folder, files, self.byoc, resolver, self._side, findings)
         if look.server is not None:
             look.server_parts = build.resolve_server(look.server, resolver)
         if look.client is not None:
@@ -200,8 +204,8 @@ class _Check:
         seed = determinism.get("random_seed") if isinstance(determinism, dict) else None
         target = files.client.get(("servers", 0, "service", "target")) if files.client else None
         return MmarSpec(
-            name=self._folder.root.name,
-            root=self._folder.root,
+            name=self.folder.root.name,
+            root=self.folder.root,
             generation=generation,
             digest=self.digest,
             byoc=self.byoc.present,

@@ -136,6 +136,23 @@ def test_a_class_path_is_named_with_its_place_in_the_mmar(kits, mmar, explain):
     assert "os.system" in path.read_text().splitlines()[places[0]["line"] - 1]
 
 
+def test_a_site_is_judged_under_its_own_name(kits, mmar, explain):
+    """What `{CLIENT_NAME}` becomes decides whether an argument stays where it may."""
+    path = mmar / "config" / "config_fed_client.json"
+    config = json.loads(path.read_text())
+    config["client_trainer"]["args"]["data"] = "/data/{CLIENT_NAME}/scans"
+    path.write_text(json.dumps(config))
+    policy = json.dumps({"version": 1, "data_folders": ["/data/north-2"]})
+    for site in ("north-1", "north-2"):
+        (kits / site / "site_policy.json").write_text(policy)
+
+    _, answer = explain(kits / "north-1", "--user", "lead@north.org")
+    (step,) = [step for step in answer["steps"] if not step["accepted"]]
+    assert "'/data/north-1/scans'" in step["message"]
+    _, answer = explain(kits / "north-2", "--user", "lead@north.org")
+    assert refused(answer) == []
+
+
 def test_running_needs_signatures_and_a_signed_mmar_names_its_users(kits, mmar, explain, call):
     code, answer = explain(kits / "north-1", "--action", "run")
     assert code == 1

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mmar_runner.security.decision import Place, Step
     from mmar_runner.security.policy.authorization_file import Authorization, User
 
+#: How the project's authorization calls the server's own site.
+SERVER_SITE: Final = "server"
 #: The role that has every right (of kind bool), and no rule.
 SUPER: Final = "super"
 
@@ -55,9 +57,6 @@ def authorize(
     user: str,
     action: str,
     site: str,
-    *,
-    byoc: bool = False,
-    custom_datalist: bool = False,
 ) -> tuple[Step, ...]:
     """Return what the project's authorization says of one action at one site.
 
@@ -66,8 +65,6 @@ def authorize(
         user: An e-mail address.
         action: A key of `ACTIONS`, or of `CONTENTS` for the site's rule alone.
         site: A client's name, or ``server``.
-        byoc: The MMAR brings code.
-        custom_datalist: The MMAR brings its own data list.
 
     Raises:
         ValueError: There is no such action.
@@ -78,12 +75,10 @@ def authorize(
     unknown = [*_unknown(authorization, user, "user"), *_unknown(authorization, site, "site")]
     if unknown:
         return tuple(unknown)
+    if action in CONTENTS:
+        return (site_rule(authorization, action, site),)
     question = _Question(authorization, user, site)
-    brought = {action} | ({"byoc"} if byoc else set())
-    brought |= {"custom_datalist"} if custom_datalist else set()
-    steps = [question.right(rights) for rights in ACTIONS.get(action, ())]
-    steps += [site_rule(authorization, content, site) for content in CONTENTS if content in brought]
-    return tuple(steps)
+    return tuple(question.right(rights) for rights in ACTIONS[action])
 
 
 def site_rule(authorization: Authorization, content: str, site: str) -> Step:

@@ -7,7 +7,7 @@ asks. So what ``policy explain`` says of a site is what that site will do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from mmar_runner.security.decision import Decision
@@ -16,6 +16,8 @@ from mmar_runner.security.policy.site_rules import site_steps
 from mmar_runner.security.steps import accepts, refuses
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmar_runner.security.decision import Step
     from mmar_runner.security.policy.authorization_file import Authorization
     from mmar_runner.security.policy.mmar_facts import MmarFacts
@@ -59,12 +61,12 @@ class Policies:
         site_policy: The site's own; None where another party decides in advance and
             does not have it. A site without a file judges by ``SitePolicy()``.
         missing_filters: Which of the site's own filters are not installed there, as far as
-            that is known here.
+            that is known here (see `site_steps`).
     """
 
     authorization: Authorization | None
     site_policy: SitePolicy | None
-    missing_filters: frozenset[str] = frozenset()
+    missing_filters: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def judge(request: MmarRequest, policies: Policies) -> Decision:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import did_you_mean
@@ -28,14 +29,15 @@ _SHOWN: Final = 120
 
 
 def site_steps(
-    facts: MmarFacts, policy: SitePolicy, missing_filters: frozenset[str] = frozenset()
+    facts: MmarFacts, policy: SitePolicy, missing_filters: Mapping[str, str | None]
 ) -> list[Step]:
     """Return the answer of every rule of a site to what an MMAR is.
 
     Args:
         facts: The MMAR.
         policy: The site's rules.
-        missing_filters: Which of the site's own filters are not installed.
+        missing_filters: Which of the site's own filters are not installed, each with what it
+            may have been meant to be, in words.
     """
     return [
         _blocked(facts, policy),
@@ -138,17 +140,20 @@ def _arguments(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
     return refused or [accepts(ARGUMENTS, message, policy=place)]
 
 
-def _filters(policy: SitePolicy, missing: frozenset[str]) -> list[Step]:
+def _filters(policy: SitePolicy, missing: Mapping[str, str | None]) -> list[Step]:
     return [_way(policy, way, missing) for way, named in policy.mandatory_filters.items() if named]
 
 
-def _way(policy: SitePolicy, way: str, missing: frozenset[str]) -> Step:
+def _way(policy: SitePolicy, way: str, missing: Mapping[str, str | None]) -> Step:
     """Return the answer about the site's filters of one direction: without them nothing runs."""
     names = [str(one["name"]) for one in policy.mandatory_filters[way]]
     place = policy.place("mandatory_filters", way)
     if absent := [name for name in names if name in missing]:
-        message = f"The site's own {way} filter {', '.join(absent)} is not installed there."
-        hint = "The site installs its plugin, or corrects the name in mandatory_filters."
+        what = "filter" if len(absent) == 1 else "filters"
+        message = f"The site has not installed its own {way} {what} {', '.join(absent)}."
+        near = [hint for name in absent if (hint := missing[name])]
+        mend = "The site installs the plugin, or corrects the name in mandatory_filters."
+        hint = " ".join([*near, mend])
         return refuses(FILTERS, "COMPONENT_NOT_FOUND", message, policy=place, hint=hint)
     message = f"After an MMAR's own {way} filters the site runs {', '.join(names)}."
     return accepts(FILTERS, message, policy=place)

@@ -55,7 +55,7 @@ class Desk:
 
     def reasons(self, root: Path, rules=None, *, now=NOW) -> list[str]:
         """Return why a folder may not run; nothing if it may."""
-        terms = {"side": "client", "action": "run", "origin": "delivered", "now": now}
+        terms = {"origin": "delivered", "now": now}
         found = admission.admit(root, self._catalog, rules or self.rules, self._store, **terms)
         assert found.decision.accepted is not bool(found.decision.refusals)
         return [step.reason for step in found.decision.refusals]

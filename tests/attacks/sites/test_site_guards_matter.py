@@ -19,7 +19,7 @@ import pytest
 from mmar_runner.cli.admitted import site_rules
 from mmar_runner.errors import NotAuthorizedError, PackageError
 from mmar_runner.hooks import components, load_plugins
-from mmar_runner.mmar import admission
+from mmar_runner.mmar import admission, examination
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages import mmar_store
@@ -44,7 +44,7 @@ def admit(hospital, catalog):
     def call(root: Path):
         rules = site_rules(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
         store = MmarStore(hospital.folder / "store")
-        terms = {"side": "client", "action": "run", "origin": "delivered", "now": NOW}
+        terms = {"origin": "delivered", "now": NOW}
         return admission.admit(root, catalog, rules, store, **terms).decision
 
     return call
@@ -56,13 +56,13 @@ def test_without_the_signature_check_an_altered_mmar_runs(hospital, admit, monke
     hospital.edit(mmar, "environment.json", NOISE=0.5)
     assert [one.reason for one in admit(mmar).refusals] == ["MANIFEST_MISMATCH"]
 
-    honest = admission.check_signatures
+    honest = examination.check_signatures
 
     def blind(listing, envelope, context):
         owners = honest(listing, envelope, context).owners
         return SignatureReport((accepts("signature.files", "whatever it is"),), owners)
 
-    monkeypatch.setattr(admission, "check_signatures", blind)
+    monkeypatch.setattr(examination, "check_signatures", blind)
     assert admit(mmar).accepted
 
 
@@ -70,8 +70,8 @@ def test_without_the_judge_code_that_nobody_accepted_runs(hospital, admit, monke
     mmar = hospital.mmar(code="custom/nets.py")
     assert [one.reason for one in admit(mmar).refusals] == ["BYOC_NOT_ALLOWED"]
 
-    honest = admission.judge
-    monkeypatch.setattr(admission, "judge", lambda r, p: replace(honest(r, p), steps=()))
+    honest = examination.judge
+    monkeypatch.setattr(examination, "judge", lambda r, p: replace(honest(r, p), steps=()))
     assert admit(mmar).accepted
 
 

@@ -157,7 +157,9 @@ class Site:
     async def fetch(self, plugins: LoadedPlugins, **options: Any) -> Any:
         with AuditLog(self.workspace / "audit.jsonl") as audit:
             trust = ClientTrust(self.kit, self.kit.revocation_memory(), audit, self.target)
-            delivery = Delivery(self.target, trust, site_rules(self.kit), self.workspace, **options)
+            name = self.kit.identity.name
+            rules = site_rules(self.kit)
+            delivery = Delivery(self.target, trust, rules, self.workspace, name, **options)
             return await fetch_mmar(delivery, plugins.registry, self.recorder, self.stop)
 
     async def refusal(self, plugins: LoadedPlugins) -> str:

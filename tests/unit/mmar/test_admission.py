@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from mmar_runner.cli.admitted import site_rules
 from mmar_runner.errors import MmarError, MmarUnreadableError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
-from mmar_runner.mmar import admission as admission_module
+from mmar_runner.mmar import examination
 from mmar_runner.mmar.admission import Admission, SiteRules, admit, decide_for_sites
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
@@ -21,6 +22,7 @@ from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.pki.keys import load_release_key
+from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.signatures.context import SeenVersion
 from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 from mmar_runner.security.signatures.version_memory import VersionMemory
@@ -70,8 +72,7 @@ def sign(root: Path, kits: Kits, version: int = 1, **more: Any) -> Path:
 def admitted(
     source: Path, plugins: LoadedPlugins, rules: SiteRules, store: Path, **changes: Any
 ) -> Admission:
-    options: dict[str, Any] = {"side": "client", "action": "run", "origin": "local"}
-    options |= {"now": datetime.now(UTC), **changes}
+    options: dict[str, Any] = {"origin": "local", "now": datetime.now(UTC), **changes}
     return admit(source, plugins.registry, rules, MmarStore(store), **options)
 
 
@@ -99,6 +100,23 @@ def test_another_mmar_of_an_accepted_version_may_run_until_one_is_signed_with_a_
     assert rules.versions.known() == {("demo", "job"): SeenVersion(5, higher.digest)}
     again = admitted(source, plugins, rules, tmp_path / "store")
     assert [s.reason for s in again.decision.steps if not s.accepted] == ["VERSION_ROLLBACK"]
+
+
+def test_an_mmar_is_judged_as_the_client_that_will_run_it_sees_it(
+    kits: Kits, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
+) -> None:
+    builder = MmarBuilder("job").trainer("EchoTrainer", data="/data/{CLIENT_NAME}/scans")
+    source = sign(builder.write(tmp_path), kits)
+    rules = replace(rules, policy=SitePolicy(data_folders=("/data/site-1",)))
+
+    def refusals(client_name: str | None) -> list[tuple[str, str]]:
+        found = admitted(source, plugins, rules, tmp_path / "store", client_name=client_name)
+        return [(step.reason, step.message) for step in found.decision.refusals]
+
+    assert refusals(None) == refusals("site-1") == []
+    ((reason, message),) = refusals("site-1_2")
+    assert reason == "PATH_ARGUMENT"
+    assert "/data/site-1_2/scans" in message
 
 
 def test_the_version_of_what_is_not_valid_is_not_remembered(
@@ -141,7 +159,7 @@ def test_a_look_that_fails_leaves_nothing_of_what_was_delivered(
     def fail(*_: Any, **__: Any) -> None:
         raise MmarUnreadableError("it cannot be read")
 
-    monkeypatch.setattr(admission_module, "validate", fail)
+    monkeypatch.setattr(examination, "validate", fail)
     with pytest.raises(MmarUnreadableError):
         admitted(source, plugins, rules, tmp_path / "store", origin="delivered")
     assert list((tmp_path / "store").glob("[!.]*")) == []
@@ -164,11 +182,40 @@ def test_every_site_is_decided_about_in_advance(
 ) -> None:
     server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
     source = sign(MmarBuilder("job").file("custom/mine.py", "x = 1\n").write(tmp_path), kits)
-    found = admitted(source, plugins, server, tmp_path / "store", side="server", action="upload")
+    found = admitted(source, plugins, server, tmp_path / "store")
     decisions = decide_for_sites(found, server.authorization)
     assert sorted(decisions) == ["site-1", "site-2"]
     for decision in decisions.values():
         assert [step.reason for step in decision.refusals] == ["BYOC_NOT_ALLOWED"]
+
+
+def test_a_further_signature_that_does_not_count_keeps_nobody_out(
+    kits: Kits, plugins: LoadedPlugins, tmp_path: Path
+) -> None:
+    """The server says of a site what the site says itself: so many signers need the right."""
+    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    source = sign(MmarBuilder("job").write(tmp_path), kits)
+    found = admitted(source, plugins, server, tmp_path / "store")
+    both = replace(found, signers=(LEAD, "nobody@example.org"))
+    decisions = decide_for_sites(both, server.authorization)
+    assert all(decision.accepted for decision in decisions.values())
+
+
+def test_a_site_is_only_counted_on_if_the_signers_may_train_there(
+    kits: Kits, plugins: LoadedPlugins, tmp_path: Path
+) -> None:
+    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    rights = {"upload_mmar": True, "deploy_all": True, "train_all": False}
+    groups = {
+        name: replace(group, role_rights={"lead": rights})
+        for name, group in server.authorization.groups.items()
+    }
+    users = {LEAD: replace(server.authorization.users[LEAD], roles=("lead",))}
+    project = replace(server.authorization, groups=groups, users=users)
+    source = sign(MmarBuilder("job").write(tmp_path), kits)
+    found = admitted(source, plugins, server, tmp_path / "store")
+    for decision in decide_for_sites(found, project).values():
+        assert [step.rule for step in decision.refusals] == ["authorization.train"]
 
 
 def test_an_mmar_that_is_not_meant_for_a_site_is_not_deployed_there(
@@ -176,7 +223,7 @@ def test_an_mmar_that_is_not_meant_for_a_site_is_not_deployed_there(
 ) -> None:
     server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
     source = sign(MmarBuilder("job").write(tmp_path), kits, audience=("site-2",))
-    found = admitted(source, plugins, server, tmp_path / "store", side="server", action="upload")
+    found = admitted(source, plugins, server, tmp_path / "store")
     decisions = decide_for_sites(found, server.authorization)
     assert [step.reason for step in decisions["site-1"].refusals] == ["WRONG_AUDIENCE"]
     assert decisions["site-2"].accepted

@@ -63,7 +63,7 @@ def test_a_filter_of_the_sites_own_must_be_installed_and_need_not_be_declared(mm
     finding = mmar.only(policy=policy(mandatory_filters={"inbound": ["Packe"]}))
 
     assert (finding.code, finding.file) == ("MMAR704", "")
-    assert "inbound filter 'Packe'" in finding.message
+    assert "inbound filter Packe" in finding.message
     assert "'Pack'" in finding.hint
 
 

@@ -142,7 +142,7 @@ def test_super_has_every_right_but_no_rule():
     root = project(roles=("super",), rules=[{"allow_byoc": False}], rights=[{"train_all": False}])
 
     assert all(may(root, action) for action in ACTIONS)
-    (refusal,) = [s for s in authorize(root, "u", "deploy", "server", byoc=True) if not s.accepted]
+    (refusal,) = authorize(root, "u", "byoc", "server")
     assert (refusal.rule, refusal.reason) == ("authorization.byoc", "BYOC_NOT_ALLOWED")
 
 
@@ -228,8 +228,8 @@ def test_the_order_of_groups_and_roles_does_not_matter(made, action, chance):
     mixed = User(user.org, tuple(chance.sample(user.roles, len(user.roles))))
     other = Authorization(made.groups, orgs, {"u": mixed}, made.sites)
 
-    first = authorize(made, "u", action, "s", byoc=True)
-    second = authorize(other, "u", action, "s", byoc=True)
+    first = authorize(made, "u", action, "s")
+    second = authorize(other, "u", action, "s")
 
     assert [s.accepted for s in first] == [s.accepted for s in second]
 

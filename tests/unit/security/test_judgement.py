@@ -173,7 +173,7 @@ def test_the_sites_own_filters_are_told():
 def test_where_a_filter_of_the_sites_own_is_not_installed_nothing_is_accepted():
     policy = SitePolicy(mandatory_filters={"outbound": ({"name": "Clip", "args": {}},)})
     request = MmarRequest("deploy", (LEAD,), "north-1", "delivered", PLAIN, SIGNED)
-    decision = judge(request, Policies(PROJECT, policy, frozenset({"Clip"})))
+    decision = judge(request, Policies(PROJECT, policy, {"Clip": None}))
     (refusal,) = decision.refusals
     assert (refusal.rule, refusal.reason) == (
         "site_policy.mandatory_filters",
