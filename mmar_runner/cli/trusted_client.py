@@ -127,7 +127,6 @@ class TrustedClient:
             raise
         workspace = site.workspace(self.job(site), self.name)
         delivery = Delivery(
-            self.target,
             trust,
             rules,
             workspace,

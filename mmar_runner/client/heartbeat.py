@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
@@ -38,7 +37,6 @@ class Heartbeat:
     def __init__(self, connection: Connection, settings: SessionSettings) -> None:
         self._connection = connection
         self._trust = settings.trust
-        self._digest = settings.spec.digest
         self._lease = connection.registration.lease_seconds
         self.state = ClientState.CLIENT_STATE_IDLE
         self.round = connection.registration.current_round
@@ -53,7 +51,8 @@ class Heartbeat:
 
         Raises:
             RefusedError: The server does not want this client any more.
-            CertificateError: CERT_EXPIRED, ours has expired and was not renewed.
+            CertificateError: CERT_EXPIRED, ours has expired and was not renewed; CERT_REVOKED,
+                the server's was revoked.
             RunReplacedError: The run is over.
             SignatureError: DIGEST_REVOKED, the MMAR was revoked.
         """
@@ -79,6 +78,6 @@ class Heartbeat:
         reply = await stub.heartbeat(request, timeout=min(LONGEST_WAIT, self._lease))
         if reply.token:
             self._connection.use_token(reply.token, instead_of=token)
-        if reply.revocations and self._trust is not None:
-            await in_thread(self._trust.offer, reply.revocations, self._digest)
+        if reply.revocations:
+            await self._connection.take_revocations(reply.revocations)
         return reply

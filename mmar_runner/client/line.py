@@ -4,24 +4,30 @@
 gRPC reads certificates when a channel is made and never again. So the line looks at the
 files' dates with every heartbeat and before every new attempt, never on the way of a
 call; what the old channel carried is broken off and goes on over the new one.
+
+gRPC does not tell whom it speaks to either. So the line first looks for itself which
+certificate the server shows, has it judged (a key that was stolen is revoked), and then
+trusts that one certificate alone: whoever shows another is not spoken to.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.races import end
 from mmar_runner.client.threads import in_thread
-from mmar_runner.errors import CertificateError
+from mmar_runner.errors import CertificateError, UnreachableError
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.stub import FederationStub
 from mmar_runner.wire.tls_files import FollowedFiles, read_material
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import grpc.aio
 
     from mmar_runner.wire.tls_files import TlsFiles
@@ -57,17 +63,24 @@ class Line:
     Args:
         target: The server, ``host:port`` or ``unix:/path``.
         tls: Where certificate, key and root lie; None speaks plain text.
+        judge: Raises `CertificateError` for a server's certificate, PEM, that is not to be
+            trusted although the authority issued it. It may block.
 
     Attributes:
-        stub: The calls; another object once the channel was made anew.
+        channel: What calls go over; another object once it was made anew.
+        stub: The calls of a run over it.
 
     Raises:
         CertificateError: TLS_FILES, the files cannot be used.
     """
 
-    def __init__(self, target: str, tls: TlsFiles | None) -> None:
+    def __init__(
+        self, target: str, tls: TlsFiles | None, judge: Callable[[bytes], None] | None = None
+    ) -> None:
         self._target = target
         self._tls = tls
+        self._judge = judge
+        self._server: bytes | None = None
         self._files = None if tls is None else FollowedFiles(tls)
         self._closing: set[asyncio.Task[None]] = set()
         self._open()
@@ -78,9 +91,13 @@ class Line:
         return self._files is not None and 0 < self._files.unusable_seconds < TORN_SECONDS
 
     def _open(self) -> None:
-        credentials = None if self._files is None else channel_credentials(self._files.material)
-        self._channel = open_channel(self._target, credentials=credentials)
-        self.stub = FederationStub(self._channel, self._target)
+        credentials = None
+        if self._files is not None:
+            material = self._files.material
+            trusted = material if self._server is None else replace(material, root=self._server)
+            credentials = channel_credentials(trusted)
+        self.channel = open_channel(self._target, credentials=credentials)
+        self.stub = FederationStub(self.channel, self._target)
 
     async def follow(self) -> bool:
         """Make the channel anew if the files changed and can be used.
@@ -90,22 +107,55 @@ class Line:
         """
         if self._files is None or self._files.changed() is None:
             return False
-        old = self._channel
-        self._open()
-        self._closing.add(asyncio.create_task(_close_later(old)))
+        self._open_anew()
         return True
 
+    def _open_anew(self) -> None:
+        old = self.channel
+        self._open()
+        self._closing.add(asyncio.create_task(_close_later(old)))
+
+    async def identify(self) -> None:
+        """Learn who the server is, before anything is said to it.
+
+        Raises:
+            UnreachableError: Nobody answers, or it is not to be trusted; `trouble` says which.
+        """
+        if self._tls is None or self._server is not None:
+            return
+        trouble = await self.trouble()
+        if self._server is None:
+            message = trouble.error.message if trouble else f"no answer from {self._target}"
+            raise UnreachableError(message)
+
+    async def judge_again(self) -> None:
+        """Judge the server anew, as after a newer list of revocations.
+
+        Raises:
+            CertificateError: It is no longer to be trusted.
+        """
+        if self._judge is not None and self._server is not None:
+            await in_thread(self._judge, self._server)
+
     async def trouble(self) -> Trouble | None:
-        """Find out why nobody answers over TLS; None if that has another cause."""
+        """Find out why nobody answers over TLS; None if that has another cause.
+
+        A server that has another certificate, which is to be trusted, is spoken to from then
+        on.
+        """
         host, _, port = self._target.rpartition(":")
         if self._tls is None or not port.isdecimal():
             return None
-        return await in_thread(_probed, host.strip("[]"), int(port), self._tls)
+        found = await in_thread(_looked_at, host.strip("[]"), int(port), self._tls, self._judge)
+        if isinstance(found, bytes) and found != self._server:
+            self._server = found
+            self._open_anew()
+        return found if isinstance(found, Trouble) else None
 
     async def close(self) -> None:
         """Close the channel; running calls are given up."""
         await end(*self._closing)
-        await self._channel.close(None)
+        await self.channel.close(None)
 
 
 async def _close_later(channel: grpc.aio.Channel) -> None:
@@ -116,9 +166,12 @@ async def _close_later(channel: grpc.aio.Channel) -> None:
         await channel.close(None)
 
 
-def _probed(host: str, port: int, tls: TlsFiles) -> Trouble | None:
-    # Imported late: only a line with certificates needs it, and only in trouble.
-    from mmar_runner.security.pki.tls_probe import check_own, probe  # noqa: PLC0415
+def _looked_at(
+    host: str, port: int, tls: TlsFiles, judge: Callable[[bytes], None] | None
+) -> Trouble | bytes | None:
+    """Return what is wrong, or the server's certificate, PEM; None if nobody answers."""
+    # Imported late: only a line with certificates needs it.
+    from mmar_runner.security.pki.tls_probe import check_own, look  # noqa: PLC0415
 
     now = datetime.now(UTC)
     try:
@@ -126,13 +179,18 @@ def _probed(host: str, port: int, tls: TlsFiles) -> Trouble | None:
         check_own(tls.cert, now)
     except CertificateError as error:
         return Trouble(error, ours=error.reason == "CERT_EXPIRED")
-    found = probe(
-        host,
-        port,
-        root_pem=root,
-        cert_file=tls.cert,
-        key_file=tls.key,
-        expected_name=host,
-        now=now,
-    )
-    return None if found is None else Trouble(found, ours=False)
+    try:
+        shown = look(
+            host,
+            port,
+            root_pem=root,
+            cert_file=tls.cert,
+            key_file=tls.key,
+            expected_name=host,
+            now=now,
+        )
+        if shown is not None and judge is not None:
+            judge(shown)
+    except CertificateError as error:
+        return Trouble(error, ours=False)
+    return shown

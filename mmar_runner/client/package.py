@@ -59,8 +59,7 @@ class Delivery:
     """From where, to where, and under which rules an MMAR is fetched.
 
     Attributes:
-        target: The server, ``host:port``.
-        trust: The site's identity and its audit log.
+        trust: The site's identity, the server's address, and the site's audit log.
         rules: What the site judges by.
         workspace: The client's folder.
         client_name: As which client the MMAR would run.
@@ -68,7 +67,6 @@ class Delivery:
         connect_timeout: Seconds to try to reach the server; None tries for ever.
     """
 
-    target: str
     trust: ClientTrust
     rules: SiteRules
     workspace: Path
@@ -122,20 +120,24 @@ class _Courier:
         self._observer = observer
         self._folder = delivery.workspace / "packages"
         self._download = PackageDownload(
-            delivery.target, delivery.trust.tls, observer, connect_timeout=delivery.connect_timeout
+            delivery.trust, observer, connect_timeout=delivery.connect_timeout
         )
 
     async def fetch(self, catalog: ComponentCatalog) -> Admission:
         """Receive, unpack and admit the MMAR, or decline it."""
-        self._observer.observe(Observation(Topic.CONNECTING, {"target": self._delivery.target}))
+        self._observer.observe(
+            Observation(Topic.CONNECTING, {"target": self._delivery.trust.target})
+        )
         package = await in_thread(IncomingPackage, self._folder)
         try:
             announced = await self._download.receive(package)
             admission = await in_thread(self._admitted, package.path, announced, catalog)
             await in_thread(package.remove)
+        except CertificateError as error:  # it is no word about the MMAR
+            self._delivery.trust.refused(error)
+            raise
         except _REFUSALS as error:
-            if not isinstance(error, CertificateError):
-                await self._refuse(package, error)
+            await self._refuse(package, error)
             raise
         finally:
             package.close()
@@ -196,7 +198,7 @@ class _Courier:
         """Tell the server why; that it does not hear it changes nothing."""
         request = DeclineRequest(digest=digest, reason=error.reason, message=error.message)
         try:
-            async with discovery(self._delivery.target, self._delivery.trust.tls) as stub:
+            async with discovery(self._delivery.trust) as stub:
                 await stub.decline(request, timeout=_DECLINE_SECONDS)
         except (WireError, CertificateError) as lost:
             facts = {"message": f"the server was not told that this site declines: {lost.message}"}

@@ -17,15 +17,13 @@ from mmar_runner.client.pace import Pace
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import DigestError, ProtocolError, RefusedError, UnreachableError
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.wire.channel import open_channel
-from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.messages import GetPackageRequest, PackageHeader
 from mmar_runner.wire.stub import DiscoveryStub
 
 if TYPE_CHECKING:
     from mmar_runner.client.package_file import Announced, IncomingPackage
+    from mmar_runner.client.trust import ClientTrust
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.wire.credentials import TlsFiles
 
 #: Seconds in which a server must have made the package and begin to send it.
 _BEGIN_SECONDS: Final = 600.0
@@ -38,38 +36,37 @@ _PASSING: Final = frozenset(
 
 
 @asynccontextmanager
-async def discovery(target: str, tls: TlsFiles) -> AsyncIterator[DiscoveryStub]:
-    """Give the calls of a client that has no MMAR yet, over a channel of their own.
+async def discovery(trust: ClientTrust) -> AsyncIterator[DiscoveryStub]:
+    """Give the calls of a client that has no MMAR yet, over a line of their own.
 
     Args:
-        target: The server, ``host:port``.
-        tls: Certificate, key and root, read anew: they may have been renewed.
+        trust: Who calls whom; its files are read anew: they may have been renewed.
 
     Raises:
         CertificateError: TLS_FILES, they cannot be used.
+        UnreachableError: Nobody answers, or whoever does is not to be trusted.
     """
-    channel = open_channel(target, credentials=await in_thread(channel_credentials, tls))
+    line = Line(trust.target, trust.tls, trust.judge_server)
     try:
-        yield DiscoveryStub(channel, target)
+        await line.identify()
+        yield DiscoveryStub(line.channel, trust.target)
     finally:
-        await channel.close(None)
+        await line.close()
 
 
 class PackageDownload:
     """Receives one package.
 
     Args:
-        target: The server, ``host:port``.
-        tls: Certificate, key and root.
+        trust: Who calls whom.
         observer: Sees what happens.
         connect_timeout: Seconds to try to reach the server; None tries for ever.
     """
 
     def __init__(
-        self, target: str, tls: TlsFiles, observer: Observer, *, connect_timeout: float | None
+        self, trust: ClientTrust, observer: Observer, *, connect_timeout: float | None
     ) -> None:
-        self._target = target
-        self._tls = tls
+        self._trust = trust
         self._observer = observer
         self._connect_timeout = connect_timeout
         self._reached = False
@@ -86,7 +83,7 @@ class PackageDownload:
             UnreachableError: Nobody answers in time; TOO_SLOW, it hardly comes.
             StorageError: The package cannot be kept.
         """
-        outage, backoff = Outage(self._target, self._observer), Backoff(random.random)
+        outage, backoff = Outage(self._trust.target, self._observer), Backoff(random.random)
         deadline = self._deadline()
         damaged = slow = 0
         while True:
@@ -123,7 +120,7 @@ class PackageDownload:
         """
         if self._reached:
             return
-        line = Line(self._target, self._tls)
+        line = Line(self._trust.target, self._trust.tls, self._trust.judge_server)
         try:
             trouble = await line.trouble()
         finally:
@@ -137,7 +134,7 @@ class PackageDownload:
         if package.announced is not None:
             request.offset, request.sha256 = package.offset, package.announced.sha256
         async with (
-            discovery(self._target, self._tls) as stub,
+            discovery(self._trust) as stub,
             aclosing(stub.get_package(request)) as items,
         ):
             header = await Pace("the package", _BEGIN_SECONDS).next(items)

@@ -33,6 +33,8 @@ _T = TypeVar("_T")
 
 #: How long one attempt to register, and the farewell, may take, in seconds.
 REGISTER_SECONDS: Final = 10.0
+#: What gRPC says where the server shows another certificate than before: a renewed one.
+_ANOTHER_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 QUIT_SECONDS: Final = 2.0
 
 
@@ -61,7 +63,8 @@ class Connection:
         self._settings = settings
         self._key = session_key
         self._observer = observer
-        self._line = Line(settings.target, settings.tls)
+        judge = None if settings.trust is None else settings.trust.judge_server
+        self._line = Line(settings.target, settings.tls, judge)
         self._outage = Outage(settings.target, observer)
         self._registration: RegisterReply | None = None
         self._registering = asyncio.Lock()
@@ -128,6 +131,19 @@ class Connection:
         """Take up a renewed certificate, if there is one."""
         if await self._line.follow() and self._settings.trust is not None:
             self._settings.trust.record("Certificate", "noted", renewed=True)
+
+    async def take_revocations(self, data: bytes) -> None:
+        """Take a list of revocations that the server handed on, if it counts.
+
+        Raises:
+            SignatureError: DIGEST_REVOKED, it revokes the MMAR of this session.
+            CertificateError: CERT_REVOKED, it revokes the server itself.
+            AuditError: An event cannot be written down.
+            StorageError: The list cannot be kept.
+        """
+        if self._settings.trust is not None:
+            await in_thread(self._settings.trust.offer, data, self._settings.spec.digest)
+            await self._line.judge_again()
 
     def use_token(self, token: str, instead_of: str) -> None:
         """Use a token that the server gave in place of one that will soon be too old."""
@@ -197,6 +213,7 @@ class Connection:
         trust = self._settings.trust
         if trust is not None:
             request.revocations_version = trust.version
+        await self._line.identify()
         stub = self._line.stub
         try:
             reply = await stub.register(request, timeout=REGISTER_SECONDS)
@@ -205,8 +222,8 @@ class Connection:
                 raise
             await self._react(error, stub, "")
             raise UnreachableError(error.message) from error  # again, over the new line
-        if reply.revocations and trust is not None:
-            await in_thread(trust.offer, reply.revocations, self._settings.spec.digest)
+        if reply.revocations:
+            await self.take_revocations(reply.revocations)
         return reply
 
     def _accept(self, reply: RegisterReply) -> RegisterReply:
@@ -254,7 +271,7 @@ class Connection:
             CertificateError: Trying again will not mend it.
         """
         await self.follow_files()
-        if self._outage.is_due:
+        if self._outage.is_due or _ANOTHER_CERTIFICATE in error.message:
             trouble = await self._line.trouble()
             # Once in a run, only what cannot be the server's own passing trouble ends it.
             begun = self._registration is not None

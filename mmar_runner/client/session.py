@@ -86,8 +86,7 @@ async def run_session(
             return await first_of(session.work(), _stopped(stop)) or await session.leave()
         except (RefusedError, CertificateError, SignatureError) as error:
             if settings.trust is not None:
-                text = error.message
-                settings.trust.record("Session", "refused", error.reason, message=text)
+                settings.trust.refused(error)
             raise
         finally:
             await connection.close()

@@ -7,10 +7,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import SignatureError
+from mmar_runner.errors import CertificateError, SignatureError
+from mmar_runner.security.identity import Role
 from mmar_runner.wire.credentials import TlsFiles
 
 if TYPE_CHECKING:
+    from mmar_runner.errors import MmarRunnerError
     from mmar_runner.security.audit.line import Decision
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.kits.kit import StartupKit
@@ -71,6 +73,43 @@ class ClientTrust:
         if self.revocations.current.revokes_digest(digest):
             msg = f"the MMAR with the digest {digest} was revoked by the project's authority"
             raise SignatureError(msg, reason="DIGEST_REVOKED")
+
+    def judge_server(self, certificate: bytes) -> None:
+        """Refuse a server that has no certificate of the project's server, or a revoked one.
+
+        Args:
+            certificate: What the server showed, PEM; the authority issued it.
+
+        Raises:
+            CertificateError: CERT_REVOKED, ROLE, CERT_PROJECT or CERT_INVALID.
+        """
+        # Imported late: it needs cryptography, and whoever speaks plain text does not.
+        from mmar_runner.security.pki.certificates import read_peer_certificate  # noqa: PLC0415
+
+        shown = read_peer_certificate(certificate)
+        who = f"{self.target} shows the certificate of the {shown.identity.role} "
+        who += shown.identity.name
+        if shown.identity.project != self.kit.identity.project:
+            msg = f"{who}, of the project {shown.identity.project!r}"
+            raise CertificateError(msg, reason="CERT_PROJECT", hint="is it the right server?")
+        if shown.identity.role is not Role.SERVER:
+            msg = f"{who}, which is no server"
+            raise CertificateError(msg, reason="ROLE", hint="is it the right server?")
+        if self.revocations.current.revokes_certificate(shown.serial):
+            msg = f"{who}, which was revoked (serial {shown.serial})"
+            hint = (
+                "somebody may have stolen the server's key: ask the project's office; the "
+                "server needs its new kit (`mmar-runner provision renew NAME --new-key`)"
+            )
+            raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)
+
+    def refused(self, error: MmarRunnerError) -> None:
+        """Write down that a session ends because one side refuses the other.
+
+        Raises:
+            AuditError: It, or something before it, cannot be written.
+        """
+        self.record("Session", "refused", error.reason, message=error.message)
 
     def record(self, action: str, decision: Decision, reason: str = "", **facts: Any) -> None:
         """Write down what this site did or was told.

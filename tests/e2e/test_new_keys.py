@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.log import read_audit
 from mmar_runner.testing.kits import Kits, make_kits
@@ -42,11 +44,13 @@ def signed(kits: Kits, folder: Path) -> Path:
     return mmar
 
 
-def joining(server: RunningServer, kit: Path, workspace: Path) -> RunningClient:
+def joining(
+    server: RunningServer, kit: Path, workspace: Path, mmar: Path | None = None
+) -> RunningClient:
     port = server.address().rpartition(":")[2]
     variables: dict[str, Any] = ONE
     return RunningClient(
-        None, f"localhost:{port}", "site-1", workspace, "--json", variables=variables, kit=kit
+        mmar, f"localhost:{port}", "site-1", workspace, "--json", variables=variables, kit=kit
     )
 
 
@@ -88,6 +92,27 @@ def test_a_server_that_was_revoked_serves_again_with_new_keys(tmp_path: Path) ->
         with joining(server, kits.client("site-1"), tmp_path / "c") as client:
             assert client.wait() == 0, client.stdout + client.stderr
         assert server.wait() == 0, server.stderr
+
+
+@pytest.mark.parametrize("brought", [False, True], ids=["delivered", "own folder"])
+def test_a_site_speaks_to_no_server_whose_key_was_stolen(tmp_path: Path, brought: bool) -> None:
+    kits = make_kits(tmp_path / "project")
+    mmar = signed(kits, tmp_path)
+    stolen = shutil.copytree(kits.server, tmp_path / "stolen")
+    rekey(kits, "localhost")
+    options = ("--durability", "process")
+    with RunningServer(mmar, tmp_path / "evil", *options, variables=ONE, kit=stolen) as server:
+        victim = joining(server, kits.client("site-1"), tmp_path / "c", mmar if brought else None)
+        with victim:
+            assert victim.wait() == 1, victim.stdout
+        assert "CERT_REVOKED" in victim.stdout + victim.stderr
+        assert not server.observations(Topic.CLIENT_JOINED)
+    lines = list(read_audit(next((tmp_path / "c").rglob("audit.jsonl"))))
+    refused = [(line["action"], line["reason"]) for line in lines if line["decision"] == "refused"]
+    assert refused == [("Session", "CERT_REVOKED")]
+    honest = RunningServer(mmar, tmp_path / "ws", *options, variables=ONE, kit=kits.server)
+    with honest, joining(honest, kits.client("site-1"), tmp_path / "d") as client:
+        assert client.wait() == 0, client.stdout + client.stderr
 
 
 def test_what_the_old_release_key_signed_is_refused(tmp_path: Path) -> None:

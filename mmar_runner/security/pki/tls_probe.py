@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why TLS does not come about, in words: a handshake of our own, looked at closely.
 
-gRPC says of every trouble that the handshake failed. This says which it is: a date, a
-clock, a name, an authority, a peer that refuses us, or one that speaks plain text. It is
-called when something went wrong, never on the way of a call. It blocks.
+gRPC says of every trouble that the handshake failed, and never whom it spoke to. This
+says which trouble it is (a date, a clock, a name, an authority, a peer that refuses us, or
+one that speaks plain text), and which certificate the peer showed. It blocks.
 """
 
 from __future__ import annotations
@@ -68,7 +68,31 @@ def probe(
     expected_name: str,
     now: datetime,
 ) -> CertificateError | None:
-    """Find out why a peer cannot be reached over TLS.
+    """Find out why a peer cannot be reached over TLS, as `look` does.
+
+    Returns:
+        What `look` raises; None if TLS comes about, or if nobody answers, which says
+        nothing about TLS.
+    """
+    asked = _Question(host, port, root_pem, cert_file, key_file, expected_name, now)
+    try:
+        _look(asked)
+    except CertificateError as error:
+        return error
+    return None
+
+
+def look(
+    host: str,
+    port: int,
+    *,
+    root_pem: bytes,
+    cert_file: Path,
+    key_file: Path,
+    expected_name: str,
+    now: datetime,
+) -> bytes | None:
+    """Shake hands with a peer, and look at who it is.
 
     Args:
         host: Where it listens.
@@ -80,21 +104,25 @@ def probe(
         now: The present time, with a time zone.
 
     Returns:
-        What is wrong: CERT_EXPIRED or CERT_NOT_YET_VALID (ours or theirs), CERT_HOST,
-        CERT_AUTHORITY, CERT_REFUSED, CERT_INVALID, NOT_TLS or TLS_FILES. None if TLS
-        comes about, or if nobody answers, which says nothing about TLS.
+        The certificate that it showed, PEM; None if nobody answers.
+
+    Raises:
+        CertificateError: CERT_EXPIRED or CERT_NOT_YET_VALID (ours or theirs), CERT_HOST,
+            CERT_AUTHORITY, CERT_REFUSED, CERT_INVALID, NOT_TLS or TLS_FILES.
     """
-    asked = _Question(host, port, root_pem, cert_file, key_file, expected_name, now)
+    return _look(_Question(host, port, root_pem, cert_file, key_file, expected_name, now))
+
+
+def _look(asked: _Question) -> bytes | None:
+    check_own(asked.cert_file, asked.now)
     try:
-        check_own(cert_file, now)
         # Once may be a server that is just being stopped.
-        if not _answers(asked) and not _answers(asked):
-            return _refused(asked, "it ends the connection as soon as it has seen it")
-    except CertificateError as error:
-        return error
+        shown = _shown_to_us(asked) or _shown_to_us(asked)
     except OSError:
         return None  # nobody answers, or goes away in the middle: it may come back
-    return None
+    if shown is None:
+        raise _refused(asked, "it ends the connection as soon as it has seen it")
+    return shown
 
 
 def check_own(cert_file: Path, now: datetime) -> None:
@@ -116,15 +144,15 @@ def check_own(cert_file: Path, now: datetime) -> None:
         raise CertificateError(msg, reason=error.reason, hint=error.hint) from error
 
 
-def _answers(asked: _Question) -> bool:
-    """Shake hands; return False if the peer goes away once it has seen our certificate."""
+def _shown_to_us(asked: _Question) -> bytes | None:
+    """Return the certificate, PEM, of a peer that stays once it has seen ours; else None."""
     context = _verifying(asked)
     with socket.create_connection((asked.host, asked.port), STEP_SECONDS) as plain:
         try:
             with context.wrap_socket(plain, server_hostname=asked.expected_name) as secure:
                 # With TLS 1.3 the peer judges our certificate after our handshake is done;
                 # if it takes it, HTTP/2 has it speak first.
-                return _received(secure)
+                return _certificate_of(secure) if _received(secure) else None
         except ssl.SSLCertVerificationError as error:
             raise _judged(asked, error) from error
         except ssl.SSLError as error:
@@ -212,9 +240,13 @@ def _shown_certificate(asked: _Question) -> bytes | None:
             socket.create_connection(address, STEP_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=asked.expected_name) as secure,
         ):
-            der = secure.getpeercert(binary_form=True)
+            return _certificate_of(secure)
     except OSError:
         return None
+
+
+def _certificate_of(secure: ssl.SSLSocket) -> bytes | None:
+    der = secure.getpeercert(binary_form=True)
     return None if der is None else ssl.DER_cert_to_PEM_cert(der).encode()
 
 

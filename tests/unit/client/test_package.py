@@ -159,7 +159,7 @@ class Site:
             trust = ClientTrust(self.kit, self.kit.revocation_memory(), audit, self.target)
             name = self.kit.identity.name
             rules = site_rules(self.kit)
-            delivery = Delivery(self.target, trust, rules, self.workspace, name, **options)
+            delivery = Delivery(trust, rules, self.workspace, name, **options)
             return await fetch_mmar(delivery, plugins.registry, self.recorder, self.stop)
 
     async def refusal(self, plugins: LoadedPlugins) -> str:

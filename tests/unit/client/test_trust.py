@@ -15,7 +15,8 @@ from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import CertificateError, RefusedError, SignatureError
 from mmar_runner.security.audit.log import AuditLog, read_audit
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.pki.issuing import make_root
+from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key
 from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory, sign_revocations
 from mmar_runner.wire.messages import HeartbeatReply
@@ -61,6 +62,38 @@ def test_a_line_names_the_server_that_was_called_not_the_one_of_the_kit(trust):
     trust.audit.flush()
     (line,) = read_audit(trust.audit._file.path)
     assert line["peer"] == "localhost:8443" != trust.kit.target
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Issuer(KEY, make_root(KEY, "project", NOW - DAY, 3 * DAY))
+
+
+def shown(issuer, role=Role.SERVER, project="project"):
+    """Return a certificate as a server might show it, and its serial number."""
+    identity = Identity(project, role, "localhost")
+    pem = issue(issuer, identity, new_tls_key().public_key(), (NOW - DAY, NOW + DAY))
+    return pem, read_peer_certificate(pem).serial
+
+
+def test_a_server_whose_key_was_stolen_is_not_spoken_to(trust, project):
+    certificate, serial = shown(project)
+    trust.judge_server(certificate)
+    trust.offer(listed(4, serials=(serial,)), "digest")
+    with pytest.raises(CertificateError, match="which was revoked") as caught:
+        trust.judge_server(certificate)
+    assert caught.value.reason == "CERT_REVOKED"
+    trust.judge_server(shown(project)[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"role": Role.CLIENT}, "ROLE"), ({"project": "another"}, "CERT_PROJECT")],
+)
+def test_whoever_is_no_server_of_the_project_is_not_spoken_to(trust, project, changes, reason):
+    with pytest.raises(CertificateError) as caught:
+        trust.judge_server(shown(project, **changes)[0])
+    assert caught.value.reason == reason
 
 
 def test_the_same_list_again_is_no_event(trust):
