@@ -27,6 +27,9 @@ KEEPALIVE_TIME_MS: Final = 20_000
 KEEPALIVE_TIMEOUT_MS: Final = 10_000
 #: How long a peer may take for its part of the handshake, in ms.
 HANDSHAKE_TIMEOUT_MS: Final = 10_000
+#: How long a connection may have no call running, in ms: whose it is, no program is told
+#: before there is a call. A session always has one.
+CONNECTION_IDLE_MS: Final = 15_000
 #: How long one attempt to connect may take, in ms.
 CONNECT_TIMEOUT_MS: Final = 5_000
 #: Streams that one connection may hold open.

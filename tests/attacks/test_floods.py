@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from mmar_runner.errors import RefusedError, UnreachableError, WireError
 from mmar_runner.server.certificate_gate import CALLS_AT_ONCE, CALLS_PER_SECOND, RUNNING_CALLS
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import channel_credentials
-from mmar_runner.wire.limits import HANDSHAKE_TIMEOUT_MS
+from mmar_runner.wire.limits import CONNECTION_IDLE_MS, HANDSHAKE_TIMEOUT_MS
 from mmar_runner.wire.messages import (
     HeartbeatRequest,
     QuitRequest,
@@ -27,6 +28,8 @@ from mmar_runner.wire.stub import FederationStub
 
 #: How TLS says that it could not make sense of something: any alert of 7 bytes.
 ALERT = b"\x15\x03\x01\x00\x02\x02\x32"
+#: The first frame that HTTP/2 asks of both sides.
+EMPTY_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 QUICK_SECONDS = 1.0
 JOIN_SECONDS = 3.0
 
@@ -196,6 +199,30 @@ def test_c03_100_connections_of_one_certificate_keep_nobody_waiting(small: Any) 
             await channel.close()
 
     small.attack(play, owner="greedy-c")
+
+
+def test_c03_connections_without_calls_keep_nobody_waiting_and_are_cut(
+    small: Any, project: Any
+) -> None:
+    """Whose they are, no program is told before there is a call: they end by themselves."""
+    host, _, port = small.address.rpartition(":")
+    tls = project.tls("greedy-b")
+    context = ssl.create_default_context(cafile=str(tls.root))
+    context.load_cert_chain(tls.cert, tls.key)
+    context.check_hostname = False
+    context.set_alpn_protocols(["h2"])
+    idle = [context.wrap_socket(socket.create_connection((host, int(port)))) for _ in range(200)]
+    try:
+        for connection in idle:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + EMPTY_SETTINGS)
+        asyncio.run(witnessed(small))
+        for connection in idle:
+            connection.settimeout(2 * CONNECTION_IDLE_MS / 1000)
+            while connection.recv(4096):  # what a server has to say before it hangs up
+                pass
+    finally:
+        for connection in idle:
+            connection.close()
 
 
 def test_c05_30_kb_of_metadata_are_refused_by_the_transport(large: Any) -> None:
