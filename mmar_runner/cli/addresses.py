@@ -32,12 +32,18 @@ def require_address(address: str, *, option: str) -> str:
         option: Where, for the sentence.
 
     Raises:
-        UsageError: It is not an address.
+        UsageError: It is not an address, or no host can have that name.
     """
     host, separator, port = address.rpartition(":")
     if not separator or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:  # noqa: PLR2004
         msg = f"{option} takes HOST:PORT, not {address!r}"
         raise UsageError(msg, hint=f"for example {option} 127.0.0.1:8002")
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        msg = f"{option} takes HOST:PORT, and {host!r} is the name of no host: {error}"
+        hint = "between two dots stand 1 to 63 letters, digits or hyphens"
+        raise UsageError(msg, hint=hint) from error
     return host
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from mmar_runner.cli.output import echo_json, json_option
-from mmar_runner.cli.wording import counted
+from mmar_runner.documents.words import counted
 from mmar_runner.security.audit.log import read_audit, verify_audit
 
 _file = click.argument(

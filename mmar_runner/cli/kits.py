@@ -40,7 +40,7 @@ def require_kit_or_insecure(kit: Path | None, *, insecure: bool) -> None:
     """
     if kit is not None and insecure:
         msg = "--kit and --insecure exclude each other"
-        raise UsageError(msg, hint="leave --insecure away: the kit's certificates protect it")
+        raise UsageError(msg, hint="leave out --insecure: the kit's certificates protect it")
     if kit is None and not insecure:
         msg = "without a start-up kit this would speak plain text, which must be asked for"
         hint = "give --kit DIR (`mmar-runner provision` makes kits), or --insecure on loopback"

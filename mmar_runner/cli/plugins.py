@@ -13,7 +13,7 @@ import click
 
 from mmar_runner.cli.output import Invocation, echo_json, json_option
 from mmar_runner.cli.tables import table, wrapped
-from mmar_runner.cli.wording import counted
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind

@@ -15,13 +15,13 @@ from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.tables import table
 
 if TYPE_CHECKING:
+    from mmar_runner.security.pki.requests import KeyRequest
     from mmar_runner.security.provisioning.work import Provisioned
 
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 _DEFAULT_DAYS: Final = 365
 
 
-#: More than this outlives the root; less than a second is none.
 class _Days(click.FloatRange):
     """A number of days. No comparison holds for ``nan``, so that no bound refuses it."""
 
@@ -33,6 +33,7 @@ class _Days(click.FloatRange):
         return days
 
 
+#: More than this outlives the root; less than a second is none.
 _DAYS: Final = _Days(min=1e-5, max=3650)
 
 _project = click.argument("project_file", metavar="PROJECT.yml", type=_FILE)
@@ -123,10 +124,12 @@ def request(project: str, role: str, name: str, out: Path, new_key: bool, as_jso
     laid over that folder.
     """
     from mmar_runner.security.identity import Identity, Role  # noqa: PLC0415
+    from mmar_runner.security.kits.files import read_kit_file  # noqa: PLC0415
+    from mmar_runner.security.pki.requests import read_request  # noqa: PLC0415
     from mmar_runner.security.provisioning.own_keys import make_own_keys  # noqa: PLC0415
 
     path = make_own_keys(Identity(project, Role(role), name), out, new_key=new_key)
-    keys = _requested(path)[1]
+    keys = _key_ids(read_request(read_kit_file(path)))
     if as_json:
         echo_json({"request": str(path), "folder": str(path.parent), "keys_sha256": keys})
         return
@@ -146,12 +149,13 @@ def sign(project_file: Path, request_file: Path, out: Path, days: float, as_json
     """Certify the keys of a REQUEST; the kit holds no private key."""
     from mmar_runner.security.provisioning.calls import sign_request  # noqa: PLC0415
 
-    name, keys = _requested(request_file)
-    done = sign_request(project_file, request_file, out, now=_now(), life=timedelta(days=days))
+    life = timedelta(days=days)
+    asked, done = sign_request(project_file, request_file, out, now=_now(), life=life)
     _report(done, as_json=as_json)
     if not as_json:
+        name = asked.identity.name
         folder = next(outcome.folder for outcome in done.outcomes if outcome.name == name)
-        _show_keys(keys, f" of {name}")
+        _show_keys(_key_ids(asked), f" of {name}")
         click.echo(f"Send {folder} to its owner, who lays it over the folder of the request:")
         click.echo("`cp -r FOLDER/. OWN_FOLDER/`. It holds no private key.")
 
@@ -214,19 +218,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _requested(path: Path) -> tuple[str, list[str]]:
-    """Return who asks, and sha256 of each key (of its SubjectPublicKeyInfo), hex.
+def _key_ids(asked: KeyRequest) -> list[str]:
+    """Return sha256 of each key of a request (of its SubjectPublicKeyInfo), hex."""
+    from mmar_runner.security.pki.envelope import key_id  # noqa: PLC0415 - as above
 
-    Raises:
-        CertificateError: REQUEST_INVALID.
-    """
-    from mmar_runner.security.kits.files import read_kit_file  # noqa: PLC0415 - as above
-    from mmar_runner.security.pki.envelope import key_id  # noqa: PLC0415
-    from mmar_runner.security.pki.requests import read_request  # noqa: PLC0415
-
-    asked = read_request(read_kit_file(path))
-    release = [] if asked.release_key is None else [key_id(asked.release_key)]
-    return asked.identity.name, [key_id(asked.tls_key), *release]
+    keys = (asked.tls_key, asked.release_key)
+    return [key_id(key) for key in keys if key is not None]
 
 
 def _show_keys(keys: list[str], whose: str) -> None:

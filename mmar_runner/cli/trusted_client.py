@@ -62,7 +62,7 @@ class TrustedClient:
         own = kit.identity.name
         if name not in {None, own}:
             msg = f"the kit is {own!r}'s, not {name!r}'s"
-            raise UsageError(msg, hint="leave --name away; --instance K makes a further client")
+            raise UsageError(msg, hint="leave out --name; --instance K makes a further client")
         target = server or kit.target
         if target is None:
             msg = f"nothing says where the server is: {kit_folder} names no target"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.documents.words import counted
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
@@ -138,11 +139,6 @@ def no_answer(data: Mapping[str, Any]) -> str:
     long = f"has not answered for {human_seconds(since)}" if since >= 1 else "does not answer"
     hint = f" ({data['hint']})" if data.get("hint") else ""
     return f"{target} {long}, trying again: {why}{hint}"
-
-
-def counted(number: float, noun: str) -> str:
-    """Return ``1 client`` or ``3 clients``."""
-    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
 
 
 def _refusal(data: Mapping[str, Any], what: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences about documents: pointers, and what somebody may have meant."""
+"""Words for sentences: pointers, numbers of things, and what somebody may have meant."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     least = max(likeness.values()) - _AS_NEAR
     names = [f"'{lowered[name]}'" for name in near if likeness[name] >= least]
     return f"Did you mean {' or '.join(names)}?"
+
+
+def counted(number: float, noun: str) -> str:
+    """Return ``1 client`` or ``3 clients``."""
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"

@@ -11,14 +11,14 @@ from __future__ import annotations
 import binascii
 import hmac
 import json
-import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import KitError, RefusedError
-from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.atomic import translated, write_new
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ _VERSION: Final = "v1"
 _SECRET_BYTES: Final = 32
 #: Letters of the longest token that is looked at.
 _LONGEST: Final = 1024
+_OWNER_ONLY: Final = 0o600
 #: Permission bits that let anybody but the owner in.
 _OTHERS: Final = 0o077
 
@@ -122,26 +123,22 @@ def workspace_secret(path: Path) -> bytes:
         KitError: Others may read it, or it is damaged.
         StorageError: It cannot be read or made.
     """
-    with translated(path):
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            return _kept_secret(path)
+    if not path.exists():
         secret = secrets.token_bytes(_SECRET_BYTES)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-    return secret
+        if write_new(path, secret, mode=_OWNER_ONLY):
+            return secret
+    return _kept_secret(path)
 
 
 def _kept_secret(path: Path) -> bytes:
-    if path.stat().st_mode & _OTHERS:
+    with translated(path):
+        others = path.stat().st_mode & _OTHERS
+        secret = read_bounded(path, _SECRET_BYTES)
+    if others:
         msg = f"{path} may be read by others"
         raise KitError(msg, reason="KEY_READABLE", hint=f"chmod 600 {path}")
-    secret = path.read_bytes()
     if len(secret) != _SECRET_BYTES:
-        msg = f"{path} is damaged: it has {len(secret)} bytes"
+        msg = f"{path} is damaged: it does not hold {_SECRET_BYTES} bytes"
         raise KitError(msg, hint="remove it; clients will register again by themselves")
     return secret
 

@@ -89,14 +89,14 @@ class CertificateGate(AuditedGate):
         if caller.certificate is None:
             raise CertificateError("no client certificate was shown", reason="CERT_MISSING")
         certificate = read_peer_certificate(caller.certificate)
+        peer = Peer(caller.address, certificate)
+        self._check_pace(peer)  # first: what follows costs more
         if method in _ENTRANCES:
             # Whoever comes in is held to the newest list, not to that of the last look.
             self._revocations.refresh()
-        peer = Peer(caller.address, certificate)
         self._check(certificate)
         self._check_role(method, certificate)
         self._check_running(method, peer)
-        self._check_pace(peer)
         return peer
 
     def verdict(self, peer: Peer) -> MmarRunnerError | None:
@@ -120,9 +120,11 @@ class CertificateGate(AuditedGate):
             raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)
 
     def _check_role(self, method: str, certificate: PeerCertificate) -> None:
-        needed = ROLE_OF_METHOD.get(method)
-        if certificate.identity.role is not needed:
-            msg = f"{method} is for a {needed or 'nobody'}, not for a {certificate.identity.role}"
+        needed, role = ROLE_OF_METHOD.get(method), certificate.identity.role
+        if needed is None:
+            raise CertificateError(f"nobody may call {method}", reason="ROLE")
+        if role is not needed:
+            msg = f"{method} may be called with the role {needed} only, not {role}"
             raise CertificateError(msg, reason="ROLE")
 
     def _check_running(self, method: str, peer: Peer) -> None:

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from mmar_runner.errors import MmarRunnerError
+from mmar_runner.errors import MmarRunnerError, StorageError
+from mmar_runner.security.pki.revocation import MAX_LIST_BYTES
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory
+
+_Stamp: TypeAlias = tuple[int, int, int, int]
 
 _log = logging.getLogger(__name__)
 
@@ -26,15 +30,13 @@ class Revocations:
     Args:
         path: The signed list, which the project's office replaces.
         memory: Knows the newest list that was ever seen here.
-
-    Raises:
-        StorageError: The list cannot be looked at.
     """
 
     def __init__(self, path: Path, memory: RevocationMemory) -> None:
         self._path = path
         self._memory = memory
-        self._stamp = self._look()
+        # The file may have changed since the memory read it: the first look reads it again.
+        self._stamp: _Stamp | None = None
         self._warned = ""
 
     @property
@@ -49,14 +51,17 @@ class Revocations:
 
     def refresh(self) -> bool:
         """Look at the file again if it changed; return True if there is a newer list."""
+        stamp = None
         try:
-            stamp = self._look()
-            if stamp == self._stamp:
-                return False
             with translated(self._path):
-                data = self._path.read_bytes()
+                stamp = _stamp(self._path)
+                if stamp == self._stamp:
+                    return False
+                data = read_bounded(self._path, MAX_LIST_BYTES)
             newer = self._memory.offer(data)
         except MmarRunnerError as error:
+            if not isinstance(error, StorageError):  # what the disk refused may work next time
+                self._stamp = stamp
             self._warn(error.message)
             return False
         self._stamp, self._warned = stamp, ""
@@ -68,7 +73,7 @@ class Revocations:
             self._warned = message
             _log.warning("the list of revocations stays as it was: %s", message)
 
-    def _look(self) -> tuple[int, int, int, int]:
-        with translated(self._path):
-            found = self._path.stat()
-        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+def _stamp(path: Path) -> _Stamp:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 from mmar_runner.errors import DiskFullError, StorageError
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: How often a name is taken back from who puts something there again and again.
-_TRIES = 8
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE = 0o644
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError:
@@ -74,50 +75,51 @@ def publish(temporary: Path, path: Path, *, durable: bool) -> None:
         sync_folder(path.parent)
 
 
-def write_bytes_atomic(path: Path, data: bytes, durable: bool = False) -> None:  # noqa: FBT001, FBT002
+def write_bytes_atomic(
+    path: Path,
+    data: bytes,
+    durable: bool = False,  # noqa: FBT001, FBT002
+    *,
+    mode: int | None = None,
+) -> None:
     """Write a file so that a reader sees the old bytes or the new, never a mixture.
 
     Args:
         path: The file; its folder exists.
         data: The whole content.
         durable: True to return only once file and name are on the disk.
+        mode: Its permission bits, whatever the umask; None for what the umask leaves of
+            0644.
 
     Raises:
         DiskFullError: No space left; the old file is untouched.
         StorageError: Any other refusal of the file system.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with translated(path):
-        descriptor = create_exclusive(temporary, 0o644)
-    try:
-        with translated(path):
-            _write_file(descriptor, data, durable=durable)
+    with _written(path, data, mode=mode, durable=durable) as temporary:
         publish(temporary, path, durable=durable)
-    except StorageError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
-def create_exclusive(path: Path, mode: int) -> int:
-    """Make a file that was not there, and return its descriptor, for writing.
-
-    What has the name already, be it left by a crash or put there by somebody, is taken
-    away unread: a link is never followed, a pipe never waited for.
+def write_new(path: Path, data: bytes, *, mode: int) -> bool:
+    """Write a file that is not there yet; it is on the disk, and whole, when this returns.
 
     Args:
         path: The file; its folder exists.
-        mode: Its permission bits, less what the umask takes away.
+        data: The whole content.
+        mode: Its permission bits, whatever the umask.
+
+    Returns:
+        False if something had the name already; it stays as it is.
 
     Raises:
-        OSError: The disk refuses, or the name is a folder's.
+        StorageError: As `write_bytes_atomic`.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    for _ in range(_TRIES):
+    with _written(path, data, mode=mode, durable=True) as temporary, translated(path):
         try:
-            return os.open(path, flags, mode)
+            os.link(temporary, path)  # unlike a rename, it replaces nothing
         except FileExistsError:
-            path.unlink(missing_ok=True)
-    return os.open(path, flags, mode)
+            return False
+    sync_folder(path.parent)
+    return True
 
 
 def write_json_atomic(path: Path, value: Any, durable: bool = False) -> None:  # noqa: FBT001, FBT002
@@ -131,8 +133,26 @@ def write_json_atomic(path: Path, value: Any, durable: bool = False) -> None:  #
     write_bytes_atomic(path, f"{text}\n".encode(), durable)
 
 
-def _write_file(descriptor: int, data: bytes, *, durable: bool) -> None:
+@contextmanager
+def _written(path: Path, data: bytes, *, mode: int | None, durable: bool) -> Iterator[Path]:
+    """Hold the data in a file beside ``path`` that nobody else writes; it does not stay."""
+    # A name of its own: two who write one file at once must not write into each other's.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    with translated(path):
+        descriptor = os.open(temporary, _NEW, _MODE if mode is None else mode)
     try:
+        with translated(path):
+            _write_file(descriptor, data, mode=mode, durable=durable)
+        yield temporary
+    finally:
+        with translated(path):
+            temporary.unlink(missing_ok=True)
+
+
+def _write_file(descriptor: int, data: bytes, *, mode: int | None, durable: bool) -> None:
+    try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
         write_all(descriptor, data, 0)
         if durable:
             os.fsync(descriptor)

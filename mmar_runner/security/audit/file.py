@@ -13,15 +13,16 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from mmar_runner.errors import AuditError
+from mmar_runner.errors import AuditError, StorageError
 from mmar_runner.security.audit.line import MAX_LINE_BYTES, Entry, Link, check_line, link
-from mmar_runner.storage.atomic import sync_folder
+from mmar_runner.storage.atomic import sync_folder, write_bytes_atomic
+from mmar_runner.storage.bounded import read_bounded
 
 #: Lines that are written, and brought to the disk, at once: as many may a crash leave
 #: that the head does not know.
@@ -65,16 +66,15 @@ class AuditFile:
         self.torn: dict[str, Any] | None = None
         self._size = 0
         self._unclean = False
-        with _translated(path):
+        with _translated(path), ExitStack() as opened:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _opened(path, os.O_APPEND)
-            try:
-                _lock(self._file, path)
-                self._head = _opened(head_path(path), 0)
-                self._find_end()
-            except BaseException:
-                os.close(self._file)
-                raise
+            opened.callback(os.close, self._file)
+            _lock(self._file, path)
+            self._head = _opened(head_path(path), 0)
+            opened.callback(os.close, self._head)
+            self._find_end()
+            opened.pop_all()
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Write lines and bring them to the disk, then the head: all of them or none.
@@ -168,12 +168,7 @@ class AuditFile:
 
     def _put_aside(self, rest: bytes) -> None:
         aside = self.path.with_name(f"{self.path.name}.torn-{self.end.count + 1}")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(rest)
-            file.flush()
-            os.fsync(descriptor)
-        sync_folder(aside.parent)
+        write_bytes_atomic(aside, rest, durable=True, mode=0o600)
         os.ftruncate(self._file, self._size)
         digest = sha256(rest).hexdigest()
         self.torn = {"bytes": len(rest), "sha256": digest, "kept_in": aside.name}
@@ -195,12 +190,12 @@ def read_head(path: Path) -> Head:
     """
     head = head_path(path)
     try:
-        data = head.read_bytes()
+        data = read_bounded(head, _HEAD_BYTES)
         value = json.loads(data)
         found = Head(Link(int(value["count"]), str(value["hash"])), int(value["size"]))
         if _encoded_head(found) == data:
             return found
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         msg = f"{head}: the head of the audit log is missing or damaged"
         raise AuditError(msg, reason="AUDIT_HEAD") from error
     raise AuditError(f"{head}: the head of the audit log was altered", reason="AUDIT_HEAD")
@@ -244,7 +239,8 @@ def _lock(descriptor: int, path: Path) -> None:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        msg = f"{path}: the audit log cannot be written: {error.strerror or error}"
+    except (OSError, StorageError) as error:
+        cause = error.message if isinstance(error, StorageError) else error.strerror or error
+        msg = f"{path}: the audit log cannot be written: {cause}"
         hint = "free space, or let this user write there; what waits is written then"
         raise AuditError(msg, reason="AUDIT_WRITE", hint=hint) from error

@@ -23,6 +23,7 @@ from mmar_runner.security.kits.mends import mend
 from mmar_runner.security.pki.certificates import certificate_key
 from mmar_runner.security.pki.envelope import open_signed, sign
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from mmar_runner.security.pki.envelope import PrivateKey
@@ -142,8 +143,7 @@ def read_kit_file(path: Path) -> bytes:
     """
     with translated(path):
         try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
+            data = read_bounded(path, _MAX_BYTES)
         except FileNotFoundError as error:
             raise KitError(
                 f"{path} is missing", hint=mend(path), reason="KIT_INCOMPLETE"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from mmar_runner.errors import KitError
 from mmar_runner.security.pki.envelope import load_public_key
-from mmar_runner.storage.atomic import create_exclusive, sync_folder, translated, write_all
+from mmar_runner.storage.atomic import translated, write_new
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from mmar_runner.security.pki.envelope import PrivateKey, PublicKey
@@ -54,27 +56,16 @@ def save_private_key(path: Path, key: PrivateKey) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    temporary = path.with_name(f".{path.name}.tmp")
-    with translated(path):
-        descriptor = create_exclusive(temporary, _OWNER_ONLY)
-        try:
-            _write_private(descriptor, pem)
-            os.link(temporary, path)  # unlike a rename, it replaces nothing
-        except FileExistsError as error:
-            raise KitError(
-                f"{path} exists; a private key is never replaced", reason="KEY_EXISTS"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    if not write_new(path, pem, mode=_OWNER_ONLY):
+        raise KitError(f"{path} exists; a private key is never replaced", reason="KEY_EXISTS")
 
 
 def refuse_planted(path: Path) -> bool:
     """Return whether a private key is there already, for a place where one is to be made.
 
     Raises:
-        KitError: What is there is a link, no file, or another user's, who then knows
-            the key (KEY_EXISTS).
+        KitError: What is there is not a regular file of this user's, so that somebody
+            else may know the key (KEY_EXISTS).
         StorageError: It cannot be looked at.
     """
     with translated(path):
@@ -84,7 +75,7 @@ def refuse_planted(path: Path) -> bool:
             return False
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         raise KitError(
-            f"{path} is a link, no file, or another user's; no private key is taken from it",
+            f"{path} is not a regular file of this user's; no private key is taken from it",
             hint="find out who put it there, and take it away; the next call makes a key",
             reason="KEY_EXISTS",
         )
@@ -155,35 +146,20 @@ def load_tls_public(pem: bytes) -> ec.EllipticCurvePublicKey:
 def _read_private(path: Path) -> bytes:
     with translated(path):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            return read_bounded(path, _MAX_BYTES, judge=partial(_check_private, path))
         except FileNotFoundError as error:
             raise KitError(f"{path} is missing", reason="KIT_INCOMPLETE") from error
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise _unusable(path, "is no file")
-            _check_mode(path, status.st_mode)
-            return os.read(descriptor, _MAX_BYTES)
-        finally:
-            os.close(descriptor)
 
 
-def _check_mode(path: Path, mode: int) -> None:
-    if mode & _OTHERS:
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _unusable(path, "is not a regular file")
+    if status.st_mode & _OTHERS:
         raise KitError(
-            f"others can read the private key {path} (mode {stat.S_IMODE(mode):04o})",
+            f"others can read the private key {path} (mode {stat.S_IMODE(status.st_mode):04o})",
             hint=f"chmod 600 {path}; if others may have read it, have it revoked",
             reason="KEY_READABLE",
         )
-
-
-def _write_private(descriptor: int, data: bytes) -> None:
-    try:
-        os.fchmod(descriptor, _OWNER_ONLY)  # a strange umask may have taken more away
-        write_all(descriptor, data, 0)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(path: Path, what: str) -> KitError:

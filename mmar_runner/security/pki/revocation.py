@@ -8,6 +8,7 @@ its version only rises, and a list that is not renewed in time is recognised as 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from mmar_runner.errors import SignatureError
 from mmar_runner.security.pki.certificates import certificate_key
 from mmar_runner.security.pki.envelope import open_signed, sign
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
+from mmar_runner.storage.bounded import read_bounded
+from mmar_runner.storage.locks import locked
 
 if TYPE_CHECKING:
     from mmar_runner.security.pki.envelope import PrivateKey
@@ -104,6 +107,8 @@ def read_revocations(data: bytes, root_pem: bytes) -> RevocationList:
 class RevocationMemory:
     """The newest list that a participant has seen; it never goes back to an older one.
 
+    Several processes of one participant may share it: what one has kept, no other undoes.
+
     Args:
         kit_file: The list of the start-up kit.
         state_folder: Where the newest list is kept.
@@ -138,7 +143,8 @@ class RevocationMemory:
         """Take a list over if it is newer; it is on the disk before it counts.
 
         Returns:
-            True if it was newer.
+            True if a newer list counts now: this one, or a newer one yet that another
+            process has kept meanwhile.
 
         Raises:
             SignatureError: It is not the root's, older than the known one
@@ -147,19 +153,29 @@ class RevocationMemory:
         """
         if data == self._data:
             return False
-        offered = read_revocations(data, self._root_pem)
-        if offered.version < self._current.version:
+        offered, before = read_revocations(data, self._root_pem), self._current.version
+        with locked(self._kept.with_suffix(".lock")):
+            self._catch_up()
+            _check_same(offered, self._current)
+            if offered.version > self._current.version:
+                write_bytes_atomic(self._kept, data, durable=True)
+                self._current, self._data = offered, data
+        if offered.version < self._current.version == before:
             raise SignatureError(
-                f"revocation list {offered.version} is older than {self._current.version}, "
-                "which is known here",
+                f"revocation list {offered.version} is older than {before}, which is known here",
                 reason="VERSION_ROLLBACK",
             )
-        _check_same(offered, self._current)
-        if offered.version == self._current.version:
-            return False
-        write_bytes_atomic(self._kept, data, durable=True)
-        self._current, self._data = offered, data
-        return True
+        return self._current.version > before
+
+    def _catch_up(self) -> None:
+        """Take over what another process has kept since; what is not the root's says nothing."""
+        if not self._kept.exists():
+            return
+        data = _read(self._kept)
+        with suppress(SignatureError):
+            kept = read_revocations(data, self._root_pem)
+            if kept.version > self._current.version:
+                self._current, self._data = kept, data
 
 
 def _check_same(one: RevocationList, other: RevocationList) -> None:
@@ -175,8 +191,8 @@ def _check_same(one: RevocationList, other: RevocationList) -> None:
 
 
 def _read(path: Path) -> bytes:
-    with translated(path), path.open("rb") as file:
-        return file.read(MAX_LIST_BYTES + 1)
+    with translated(path):
+        return read_bounded(path, MAX_LIST_BYTES)
 
 
 def _list(value: dict[str, Any]) -> RevocationList:

@@ -116,7 +116,15 @@ def load_authorization(path: Path) -> Authorization:
     Raises:
         UsageError: POLICY_INVALID; every fault is named, with line and column.
     """
-    document = read_policy_document(path)
+    return checked_authorization(read_policy_document(path))
+
+
+def checked_authorization(document: PolicyDocument) -> Authorization:
+    """Return the authorization that a file holds; see `load_authorization`.
+
+    Raises:
+        UsageError: As there.
+    """
     found = schema_faults(document, "authorization")
     found += _Names(document).faults()
     refuse_faults(document.file, found, _HINT)

@@ -14,6 +14,7 @@ from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.documents.words import pointer_text
 from mmar_runner.errors import UsageError
 from mmar_runner.security.decision import Place
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,14 +81,14 @@ def read_policy_document(path: Path) -> PolicyDocument:
         UsageError: It cannot be read, is too large, is not JSON, or has a key twice.
     """
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, DEFAULT_LIMITS.json_bytes)
+        if len(data) > DEFAULT_LIMITS.json_bytes:
+            msg = f"The policy {path} has more than {DEFAULT_LIMITS.json_bytes} bytes."
+            raise UsageError(msg, reason=REASON)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         msg = f"The policy {path} cannot be read: {error}"
         raise UsageError(msg, reason=REASON) from error
-    if len(data) > DEFAULT_LIMITS.json_bytes:
-        msg = f"The policy {path} has {len(data)} bytes."
-        raise UsageError(msg, reason=REASON)
     source = read_json(text)
     document = PolicyDocument(str(path), source, sha256(data).hexdigest())
     found = [

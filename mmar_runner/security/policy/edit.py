@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.site_policy import load_policy
-from mmar_runner.storage.atomic import publish, translated, write_all
+from mmar_runner.storage.atomic import translated, write_bytes_atomic
+from mmar_runner.storage.locks import locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +59,13 @@ def record_digest(path: Path, digest: str, verdict: Verdict) -> PolicyChange:
     if not _DIGEST.fullmatch(digest):
         msg = f"{digest[:80]!r} is no digest: 64 hexadecimal digits, lower case"
         raise UsageError(msg, hint="`mmar-runner validate-mmar MMAR --json` prints it")
-    before, mode = _read(path)
-    after = _changed(before, digest, verdict)
-    changed = tuple(key for key in after if before.get(key) != after[key])
-    if changed:
-        _write(path, after, mode)
+    with locked(path.with_name(f".{path.name}.lock")):  # nobody's word is lost
+        before, mode = _read(path)
+        after = _changed(before, digest, verdict)
+        changed = tuple(key for key in after if before.get(key) != after[key])
+        if changed:
+            data = (json.dumps(after, indent=2, ensure_ascii=False) + "\n").encode()
+            write_bytes_atomic(path, data, durable=True, mode=mode)
     return PolicyChange(path, digest, changed)
 
 
@@ -85,20 +87,3 @@ def _changed(before: dict[str, Any], digest: str, verdict: Verdict) -> dict[str,
     if verdict == "accept" and before.get("byoc", "refuse") == "refuse":
         after["byoc"] = "digest"
     return after
-
-
-def _write(path: Path, value: dict[str, Any], mode: int) -> None:
-    data = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with translated(path):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            os.fchmod(descriptor, mode)
-            write_all(descriptor, data, 0)
-            os.fsync(descriptor)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(descriptor)
-    publish(temporary, path, durable=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import counted, did_you_mean
 from mmar_runner.security.decision import Place
 from mmar_runner.security.policy.path_arguments import allowed_argument
 from mmar_runner.security.steps import accepts, refuses
@@ -65,7 +65,7 @@ def _code(facts: MmarFacts, policy: SitePolicy) -> Step:
         return accepts(BYOC, "The MMAR brings no code.", policy=place)
     subject = Place(facts.code[0])
     if policy.byoc == "allow":
-        message = f"The site allows code in MMARs ({len(facts.code)} files here)."
+        message = f"The site allows code in MMARs ({counted(len(facts.code), 'file')} here)."
         return accepts(BYOC, message, policy=place, subject=subject)
     if policy.byoc == "refuse":
         message = "The policy allows no code in an MMAR."

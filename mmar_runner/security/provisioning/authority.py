@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,6 +42,7 @@ from mmar_runner.security.provisioning.state import (
     time_text,
 )
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
+from mmar_runner.storage.locks import open_lock
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -212,24 +212,18 @@ def open_authority(out: Path, project: str, now: datetime) -> Iterator[Authority
 
 
 def _opened_lock(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with translated(path):
         try:
-            descriptor = os.open(path, flags, 0o600)
+            return open_lock(path)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
             raise _planted_lock(path) from error
-        status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-        os.close(descriptor)
-        raise _planted_lock(path)
-    return descriptor
 
 
 def _planted_lock(path: Path) -> KitError:
     return KitError(
-        f"{path} is a link, or no file",
+        f"{path} is a link or not a regular file",
         hint="find out who put it there, and take it away; the next call makes it anew",
         reason="KIT_LINK",
     )

@@ -21,6 +21,7 @@ from mmar_runner.security.provisioning.work import opened
 
 if TYPE_CHECKING:
     from mmar_runner.security.identity import Identity
+    from mmar_runner.security.pki.requests import KeyRequest
     from mmar_runner.security.provisioning.authority import Authority
     from mmar_runner.security.provisioning.project_file import Participant, Project
     from mmar_runner.security.provisioning.work import Provisioned
@@ -81,7 +82,7 @@ def sign_request(
     *,
     now: datetime,
     life: timedelta = DEFAULT_LIFE,
-) -> Provisioned:
+) -> tuple[KeyRequest, Provisioned]:
     """Certify a participant's own keys and write its kit, without private keys.
 
     Args:
@@ -90,6 +91,9 @@ def sign_request(
         out: The folder of the kits.
         now: The present time, with a time zone.
         life: For how long the certificate holds.
+
+    Returns:
+        The request as it was certified, and what was done.
 
     Raises:
         UsageError: The project does not name that participant.
@@ -102,7 +106,7 @@ def sign_request(
     with opened(project_file, out, now, life) as work:
         participant = _named(work.project, asked.identity, request_file)
         work.enrolment.accept(participant, public_pem(asked.tls_key), release)
-        return work.done(also=(participant.name,))
+        return asked, work.done(also=(participant.name,))
 
 
 def renew(
@@ -141,7 +145,7 @@ def renew_keys(
         StorageError: The disk refuses; calling it again completes what was begun.
     """
     if not names:
-        raise UsageError("nobody is named who is to get new keys")
+        raise UsageError("name the participants who are to get new keys")
     with opened(project_file, out, now, life) as work:
         work.enrolment.rekey(tuple(dict.fromkeys(names)))
         return work.done(also=names)

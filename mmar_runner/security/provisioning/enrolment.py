@@ -122,8 +122,8 @@ class Enrolment:
             if name not in known:
                 raise unknown_participant(name, known)
             _require_valid(known[name])
-        chosen = names or tuple(name for name, entry in known.items() if not entry.revoked)
-        for name in chosen:
+        everybody = (name for name, entry in known.items() if not entry.revoked)
+        for name in dict.fromkeys(names or everybody):  # who is named twice is one
             self._authority.certify(known[name], self._life, self._hosts(known[name]))
             self.changes[name] = "renewed"
 

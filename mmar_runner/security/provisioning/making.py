@@ -16,7 +16,11 @@ from mmar_runner.security.pki import trust_root
 from mmar_runner.security.pki.certificates import certificate_fingerprint
 from mmar_runner.security.pki.envelope import key_id, load_public_key
 from mmar_runner.security.pki.revocation import REVOCATIONS_FILE
-from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.authorization_file import (
+    checked_authorization,
+    load_authorization,
+)
+from mmar_runner.security.policy.document import read_policy_document
 from mmar_runner.security.provisioning import kit_contents, rekeying
 from mmar_runner.security.provisioning.kit_writing import check_own_key, write_kit
 from mmar_runner.security.provisioning.outcome import Outcome, described
@@ -197,7 +201,8 @@ def give_authorization(authority: Authority, path: Path) -> None:
         UsageError: Something in it is wrong.
         StorageError: The disk refuses.
     """
-    load_authorization(path)
-    data = read_kit_file(path)
+    document = read_policy_document(path)
+    checked_authorization(document)
+    data = document.source.text.encode()  # what was checked, whatever the file holds by now
     write_bytes_atomic(authority.folder / _AUTHORIZATION, data, durable=True)
     authority.remember(replace(authority.state, authorization_given=True))

@@ -20,6 +20,7 @@ from mmar_runner.security.policy.document import (
     schema_faults,
 )
 from mmar_runner.security.provisioning.project_checks import project_faults
+from mmar_runner.storage.bounded import read_bounded
 
 REASON: Final = "PROJECT_INVALID"
 _HINT: Final = "`mmar-runner schema project` prints what it may hold."
@@ -110,8 +111,7 @@ def load_project(path: Path) -> Project:
 
 def _read(path: Path) -> PolicyDocument:
     try:
-        with path.open("rb") as file:
-            data = file.read(DEFAULT_LIMITS.text_bytes + 1)
+        data = read_bounded(path, DEFAULT_LIMITS.text_bytes)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         msg = f"The project file {path} cannot be read: {error}"

@@ -7,8 +7,6 @@ lists, the authority's own and those in the kits, do not: nothing they name come
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ from mmar_runner.security.pki.revocation import (
 )
 from mmar_runner.security.provisioning.state import Revoked, merged
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,16 +93,9 @@ def signed_lists(out: Path, folder: Path, project: str, root_pem: bytes) -> list
 
 
 def _text(path: Path) -> bytes:
-    """Return a file's content; nothing of what is missing, or is no file."""
+    """Return a file's content; nothing of what is missing, or is not a regular file."""
     with translated(path):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return b""
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return b""
-            return file.read(MAX_LIST_BYTES + 1)
+        return read_bounded(path, MAX_LIST_BYTES) if path.is_file() else b""
 
 
 def _judged(known: Known, revoked: Revoked) -> Known:
@@ -132,8 +124,10 @@ def _check_known(known: Known, project: str) -> None:
                 raise _contradiction(known.name, f"has a certificate of {found.identity.uri}")
         if _key(known.newest) != known.tls_key:
             raise _contradiction(known.name, "has a certificate for another key")
-    except CertificateError as error:
-        raise _contradiction(known.name, error.message) from error
+        if known.release_key is not None:
+            load_public_key(known.release_key.encode())
+    except (CertificateError, ValueError) as error:
+        raise _contradiction(known.name, str(error)) from error
 
 
 def _key(issued: Issued) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import SignatureError
 from mmar_runner.security.pki.revocation import (
+    MAX_LIST_BYTES,
     REVOCATIONS_FILE,
     RevocationList,
     read_revocations,
@@ -17,6 +18,7 @@ from mmar_runner.security.pki.revocation import (
 )
 from mmar_runner.security.provisioning.state import Revoked, merged
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from mmar_runner.security.provisioning.authority import Authority
@@ -67,7 +69,7 @@ def _signed_list(path: Path, root_pem: bytes) -> tuple[bytes, RevocationList | N
     if not path.exists():
         return b"", None
     with translated(path):
-        data = path.read_bytes()
+        data = read_bounded(path, MAX_LIST_BYTES)
     try:
         return data, read_revocations(data, root_pem)
     except SignatureError:

@@ -121,8 +121,13 @@ def _files(listing: FileListing, manifest: SignedManifest) -> Iterator[Step]:
         message = "The signed digest is not that of the signed files."
         yield refuses(_FILES, "MANIFEST_MISMATCH", message, subject=SIGNATURE, hint=SIGN_AGAIN)
     else:
-        message = f"All {len(listing.files)} files are as they were signed, and no others."
-        yield accepts(_FILES, message)
+        yield accepts(_FILES, _all_signed(len(listing.files)))
+
+
+def _all_signed(count: int) -> str:
+    if count == 1:
+        return "The one file is as it was signed, and there is no other."
+    return f"All {count} files are as they were signed, and no others."
 
 
 def _some(names: tuple[str, ...]) -> str:

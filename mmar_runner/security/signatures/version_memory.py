@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.errors import KitError
 from mmar_runner.security.signatures.context import SeenVersion
 from mmar_runner.storage.atomic import translated, write_json_atomic
+from mmar_runner.storage.bounded import read_bounded
+from mmar_runner.storage.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 class VersionMemory:
@@ -61,11 +63,11 @@ class VersionMemory:
     def _read(self) -> dict[str, dict[str, Any]]:
         with translated(self._path):
             try:
-                data = self._path.read_bytes()
+                data = read_bounded(self._path, _MAX_BYTES)
             except FileNotFoundError:
                 return {}
         try:
-            known = json.loads(data)
+            known = parse_strict(data, limit=_MAX_BYTES)
         except ValueError as error:
             raise self._damaged() from error
         if not _is_memory(known):
@@ -81,14 +83,8 @@ class VersionMemory:
     def _locked(self) -> Iterator[None]:
         with translated(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(
-                self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._path.with_suffix(".lock")):
             yield
-        finally:
-            os.close(lock)
 
 
 def _seen(entry: Any) -> SeenVersion:

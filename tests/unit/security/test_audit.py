@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -154,6 +155,38 @@ def test_a_head_that_is_gone_or_edited_is_found(path, what):
         verify_audit(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"count": Infinity, "hash": "", "size": 0}', '{"count": 1e999}', "[" * 100_000, "", "{}"],
+    ids=["infinity", "large", "deep", "empty", "nothing"],
+)
+def test_a_head_that_is_no_head_is_found_and_told(path, text):
+    filled(path)
+    audit_file.head_path(path).write_text(text)
+    with pytest.raises(AuditError) as caught:
+        verify_audit(path)
+    assert caught.value.reason == "AUDIT_HEAD"
+
+
+def test_a_head_that_is_a_pipe_is_not_waited_for(path):
+    filled(path)
+    audit_file.head_path(path).unlink()
+    os.mkfifo(audit_file.head_path(path))
+    with pytest.raises(AuditError) as caught:
+        verify_audit(path)
+    assert caught.value.reason == "AUDIT_HEAD"
+
+
+def test_a_log_that_is_refused_leaves_no_file_open(path):
+    filled(path)
+    audit_file.head_path(path).write_text("{}")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(AuditError):
+            audit_file.AuditFile(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_head_from_an_old_copy_is_found(path):
     filled(path, 1)
     old = audit_file.head_path(path).read_bytes()
@@ -191,6 +224,27 @@ def test_a_torn_last_line_is_put_aside_and_recorded(path, cut):
     assert repaired["data"]["bytes"] == len(torn)
     assert path.with_name(repaired["data"]["kept_in"]).read_bytes() == torn
     assert verify_audit(path).lines == 4
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "pipe"])
+def test_what_was_planted_where_a_torn_line_is_put_is_not_followed(path, tmp_path, kind):
+    filled(path, 1)
+    with path.open("ab") as file:
+        file.write(b"torn")
+    victim, aside = tmp_path / "victim", path.with_name("audit.jsonl.torn-2")
+    victim.write_bytes(b"precious")
+    plant = {
+        "symlink": lambda: aside.symlink_to(victim),
+        "hard link": lambda: aside.hardlink_to(victim),
+        "pipe": lambda: os.mkfifo(aside),
+    }
+    plant[kind]()
+    filled(path, 1)
+
+    assert victim.read_bytes() == b"precious"
+    assert aside.read_bytes() == b"torn"
+    assert not aside.is_symlink()
+    assert aside.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_last_line_torn_after_it_was_acknowledged_is_no_crash(path):

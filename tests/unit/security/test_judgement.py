@@ -170,16 +170,24 @@ def test_the_sites_own_filters_are_told():
     assert "Clip" in last.message
 
 
-def test_where_a_filter_of_the_sites_own_is_not_installed_nothing_is_accepted():
-    policy = SitePolicy(mandatory_filters={"outbound": ({"name": "Clip", "args": {}},)})
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("Clip",), "has not installed its own outbound filter Clip."),
+        (("Clip", "Noise"), "has not installed its own outbound filters Clip, Noise."),
+    ],
+)
+def test_where_filters_of_the_sites_own_are_not_installed_nothing_is_accepted(names, says):
+    filters = tuple({"name": name, "args": {}} for name in names)
+    policy = SitePolicy(mandatory_filters={"outbound": filters})
     request = MmarRequest("deploy", (LEAD,), "north-1", "delivered", PLAIN, SIGNED)
-    decision = judge(request, Policies(PROJECT, policy, {"Clip": None}))
+    decision = judge(request, Policies(PROJECT, policy, dict.fromkeys(names)))
     (refusal,) = decision.refusals
     assert (refusal.rule, refusal.reason) == (
         "site_policy.mandatory_filters",
         "COMPONENT_NOT_FOUND",
     )
-    assert "outbound filter Clip" in refusal.message
+    assert says in refusal.message
 
 
 def test_of_several_signers_so_many_need_the_right_as_the_site_asks_for():

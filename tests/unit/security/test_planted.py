@@ -187,21 +187,6 @@ def test_what_was_planted_in_a_keys_place_is_not_followed(make, planted, tmp_pat
     assert (planted / place).is_symlink() == (kind != "pipe")
 
 
-@pytest.mark.parametrize("kind", ["symlink", "dangling", "hard link", "pipe"])
-@pytest.mark.parametrize(
-    "place", ["authority/.state.json.tmp", "authority/.root.key.tmp", "site-1/.client.crt.tmp"]
-)
-def test_a_planted_temporary_file_is_taken_away(make, planted, tmp_path, place, kind):
-    victim = planted.parent / "victim"
-    plant(kind, planted / place, victim, tmp_path / "made")
-    make()
-
-    assert victim.read_bytes() == b"precious"
-    assert not (tmp_path / "made").exists()
-    assert not list(planted.rglob("*.tmp"))
-    load_kit(planted / "site-1", Role.CLIENT, now=datetime.now(UTC))
-
-
 @pytest.mark.parametrize("name", ["signature.json", "client.crt", "trust.json", "readme.txt"])
 @pytest.mark.parametrize("kind", ["symlink", "pipe"])
 def test_a_public_file_of_a_kit_is_put_right_and_not_followed(make, out, tmp_path, name, kind):

@@ -20,6 +20,7 @@ from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.keys import load_private_key
 from mmar_runner.security.pki.revocation import read_revocations
+from mmar_runner.security.policy import document as document_module
 from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.security.provisioning import authority as authority_module
@@ -339,10 +340,11 @@ def test_a_request_becomes_a_kit_without_its_private_key(world, tmp_path, name, 
     mine = tmp_path / "mine"
     asked = make_own_keys(Identity("lungs", role, name), mine)
     secret = {path.name: path.read_bytes() for path in (mine / name).glob("*.key")}
-    done = sign_request(world.file, asked, world.out, now=NOW)
+    certified, done = sign_request(world.file, asked, world.out, now=NOW)
     world.make()
 
     assert changes(done)[name] == "made"
+    assert certified.identity == Identity("lungs", role, name)
     assert len(secret) == (2 if role is Role.ADMIN else 1)
     assert not list((world.out / name).glob("*.key"))
     assert not any(key in data for key in secret.values() for data in world.files().values())
@@ -461,6 +463,43 @@ def test_a_given_authorization_goes_into_every_kit_and_stays(world, tmp_path):
     for name in ("localhost", "site-1", LEAD):
         assert world.kit(name).authorization.read_bytes() == given.read_bytes()
     assert any("does not name site-2" in note for note in done.notes)
+
+
+def test_the_authorization_that_was_checked_is_the_one_that_is_given(world, tmp_path, monkeypatch):
+    """Somebody may replace the file between a look at it and a second one."""
+    world.make()
+    given = tmp_path / "mine.json"
+    checked = (world.out / "site-1" / "authorization.json").read_text() + "\n"
+    given.write_text(checked)
+    read = document_module.read_json
+
+    def replaced(text):
+        given.write_text('{"version": "1.0"}')
+        return read(text)
+
+    monkeypatch.setattr(document_module, "read_json", replaced)
+    world.make(authorization=given)
+
+    assert world.kit("site-1").authorization.read_text() == checked
+
+
+def test_who_is_named_twice_gets_no_certificate_that_is_forgotten(world, monkeypatch):
+    """It could not be revoked."""
+    world.make()
+    issue, issued = authority_module.issue, []
+
+    def told(*arguments):
+        issued.append(issue(*arguments))
+        return issued[-1]
+
+    monkeypatch.setattr(authority_module, "issue", told)
+    renew(world.file, world.out, ("site-1", "site-1"), now=NOW)
+
+    state = json.loads((world.out / "authority" / "state.json").read_bytes())
+    (entry,) = (entry for entry in state["known"] if entry["name"] == "site-1")
+    kept = {certificate["pem"] for certificate in entry["certificates"]}
+    assert {pem.decode() for pem in issued} <= kept
+    assert len(issued) == 1
 
 
 def test_a_given_authorization_with_faults_changes_nothing(world, tmp_path):

@@ -222,6 +222,18 @@ def test_a_memory_that_contradicts_its_certificates_is_refused(kits, edit):
     assert state_file(kits).read_bytes() == before
 
 
+@pytest.mark.parametrize("key", ["no key", "-----BEGIN PUBLIC KEY-----\nAAAA\n", "\u00fc"])
+def test_a_damaged_release_key_is_told_as_damage(kits, key):
+    def with_release_key(entries):
+        (admin,) = (entry for entry in entries.values() if entry["role"] == "admin")
+        admin["release_key"] = key
+
+    edited(kits, with_release_key)
+    with pytest.raises(KitError, match="contradicts itself") as caught:
+        call(provision, kits)
+    assert caught.value.reason == "AUTHORITY_DAMAGED"
+
+
 def test_a_newest_list_near_its_end_is_still_heard(kits):
     call(revoke, kits, ToRevoke((STOLEN,)))
     later = now() + timedelta(days=100)

@@ -161,7 +161,7 @@ def test_who_makes_its_own_keys_sends_a_new_request(kits, tmp_path):
         sign_request(kits.project_file, asked, kits.out, now=now())
     assert caught.value.reason == "KEY_CHANGED"
     revoke(kits.project_file, kits.out, ToRevoke(("site-2",)), now=now())
-    done = sign_request(kits.project_file, asked, kits.out, now=now())
+    _, done = sign_request(kits.project_file, asked, kits.out, now=now())
 
     assert change(done, "site-2") == "rekeyed"
     assert not list((kits.out / "site-2").glob("*.key"))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -183,3 +184,50 @@ def test_a_newer_list_in_the_kit_beats_an_older_memory(memory, tmp_path, key):
     (tmp_path / "kit.json").write_bytes(sign_revocations(replace(KEPT, version=5), key))
 
     assert memory().current.version == 5
+
+
+def test_what_one_process_has_kept_no_other_takes_back(memory, tmp_path, key):
+    """The clients of one site share the file, and each has a memory of its own."""
+    one, other = memory(), memory()
+    newest = sign_revocations(replace(KEPT, version=7), key)
+    assert one.offer(newest)
+    older = sign_revocations(replace(KEPT, version=6), key)
+
+    assert other.offer(older)  # something newer counts there now: what the first has kept
+    assert other.current.version == 7
+    assert (tmp_path / "state" / "revocations.json").read_bytes() == newest
+    assert reason(other.offer, older) == "VERSION_ROLLBACK"
+
+
+def test_a_list_that_another_process_has_kept_already_is_news_here(memory, key):
+    one, other = memory(), memory()
+    data = sign_revocations(replace(KEPT, version=4), key)
+
+    assert one.offer(data)
+    assert other.offer(data)
+    assert other.current.version == 4
+
+
+def test_two_processes_never_keep_different_lists_of_one_version(memory, key):
+    one, other = memory(), memory()
+    one.offer(sign_revocations(replace(KEPT, version=4), key))
+    differing = sign_revocations(replace(KEPT, version=4, serials=("99",)), key)
+
+    assert reason(other.offer, differing) == "VERSION_REUSED"
+
+
+def test_lists_that_are_offered_at_once_end_with_the_newest(memory, key):
+    lists = [sign_revocations(replace(KEPT, version=number), key) for number in range(4, 12)]
+    memories = [memory() for _ in lists]
+    with ThreadPoolExecutor(len(lists)) as pool:
+        assert all(pool.map(RevocationMemory.offer, memories, lists))
+
+    assert memory().current.version == 11
+
+
+def test_a_kept_list_that_was_damaged_since_holds_no_newer_one_up(memory, tmp_path, key):
+    held = memory()
+    (tmp_path / "state" / "revocations.json").write_bytes(b"{}")
+
+    assert held.offer(sign_revocations(replace(KEPT, version=4), key))
+    assert memory().current.version == 4

@@ -83,6 +83,20 @@ def test_an_honest_signature_is_accepted_and_says_whose_it_is():
     ]
 
 
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ((CONFIG,), "The one file is as it was signed, and there is no other."),
+        ((CONFIG, MODEL), "All 2 files are as they were signed, and no others."),
+    ],
+)
+def test_one_file_and_several_are_told_in_english(files, says):
+    listing = FileListing("job", files)
+    report = check_signatures(listing, signed(listing), SITE)
+
+    assert report.steps[-1].message == says
+
+
 def test_an_unsigned_mmar_is_refused():
     assert reasons(None) == ["SIGNATURE_MISSING"]
 

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -97,7 +100,7 @@ def test_accepting_keeps_everything_else_and_the_mode(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert load_policy(path).accepted_digests == (ONE,)
     assert record_digest(path, ONE, "accept").changed == ()
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert {file.name for file in path.parent.iterdir()} == {path.name, f".{path.name}.lock"}
 
 
 def test_the_newest_word_counts(path):
@@ -112,6 +115,27 @@ def test_the_newest_word_counts(path):
 
     record_digest(path, ONE, "accept")
     assert load_policy(path).blocked_digests == ()
+
+
+def test_of_words_that_are_said_at_once_none_is_lost(path):
+    digests = [f"{number:064x}" for number in range(12)]
+    with ThreadPoolExecutor(len(digests)) as pool:
+        list(pool.map(lambda digest: record_digest(path, digest, "accept"), digests))
+
+    assert sorted(load_policy(path).accepted_digests) == digests
+
+
+def test_what_a_process_of_the_same_number_left_is_in_nobodys_way(path):
+    path.with_name(f".{path.name}.{os.getpid()}.part").write_bytes(b"half")
+
+    assert record_digest(path, ONE, "accept").changed
+
+
+def test_a_policy_that_never_ends_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    for endless in (tmp_path / "pipe.json", Path("/dev/zero")):
+        with pytest.raises(UsageError, match="not a regular file"):
+            load_policy(endless)
 
 
 def test_blocking_changes_no_other_rule(path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens are good for one certificate, one session, one run and a short time."""
 
+import secrets
 from base64 import urlsafe_b64encode
 
 import pytest
@@ -104,6 +105,18 @@ def test_the_secret_is_made_once_and_for_its_owner_alone(tmp_path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert workspace_secret(path) == first
     assert workspace_secret(tmp_path / "other.key") != first
+
+
+def test_a_server_that_was_killed_while_it_made_the_secret_resumes(tmp_path, monkeypatch) -> None:
+    def killed(_: int) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(secrets, "token_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workspace_secret(tmp_path / "token.key")
+    assert len(workspace_secret(tmp_path / "token.key")) == 32
+    assert [path.name for path in tmp_path.iterdir()] == ["token.key"]
 
 
 def test_a_secret_that_others_may_read_is_refused(tmp_path) -> None:

@@ -47,6 +47,7 @@ def test_a_memory_of_numbers_alone_is_understood_and_learns_the_digest(tmp_path:
     "damage",
     [
         *("", "{", "[]", '{"demo": 3}', '{"demo": {"spleen": "3"}}', '{"demo": {"s": true}}'),
+        *('{"demo": {"s": 3}, "demo": {}}', "[" * 100_000),
         *('{"demo": {"s": {"version": 3}}}', '{"demo": {"s": {"version": 3, "digest": 1}}}'),
     ],
 )

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.errors import MmarRunnerError
+from mmar_runner.errors import MmarRunnerError, StorageError
 from mmar_runner.security.audit.log import AuditLog, read_audit
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key
-from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory, sign_revocations
+from mmar_runner.security.pki.revocation import (
+    MAX_LIST_BYTES,
+    RevocationList,
+    RevocationMemory,
+    sign_revocations,
+)
 from mmar_runner.server.certificate_gate import ROLE_OF_METHOD, CertificateGate
 from mmar_runner.server.pace import Paces
 from mmar_runner.server.revocations import Revocations
@@ -169,6 +174,84 @@ def test_an_older_list_takes_no_revocation_back(
         path.write_bytes(attempt)
         assert not revocations.refresh()
         assert refusal(gate, certificate) == "CERT_REVOKED"
+
+
+def test_a_list_that_was_replaced_before_the_first_look_is_not_missed(tmp_path: Path) -> None:
+    path = tmp_path / "revocations.json"
+    path.write_bytes(signed_list(1))
+    memory = RevocationMemory(path, tmp_path, ISSUER.certificate)
+    path.write_bytes(signed_list(2, "1a"))
+    revocations = Revocations(path, memory)
+    assert revocations.refresh()
+    assert revocations.current.revokes_certificate("1a")
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the length of every list that is verified from now on."""
+    lengths, offer = [], RevocationMemory.offer
+
+    def told(memory: RevocationMemory, data: bytes) -> bool:
+        lengths.append(len(data))
+        return offer(memory, data)
+
+    monkeypatch.setattr(RevocationMemory, "offer", told)
+    return lengths
+
+
+def test_a_list_that_does_not_hold_is_read_once_and_no_further_than_a_list_goes(
+    gate: CertificateGate, offered: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "revocations.json"
+    path.write_bytes(b" " * (2 * MAX_LIST_BYTES))
+    for _ in range(3):
+        gate.admit("Register", Caller("ipv4:127.0.0.1:1", pem()))
+    assert offered == [MAX_LIST_BYTES + 1]
+    path.write_bytes(signed_list(2))
+    gate.admit("Register", Caller("ipv4:127.0.0.1:1", pem()))
+    assert len(offered) == 2
+
+
+def test_a_list_that_the_disk_would_not_keep_is_tried_again(
+    revocations: Revocations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "revocations.json").write_bytes(signed_list(2, "1a"))
+    with monkeypatch.context() as broken:
+        broken.setattr(RevocationMemory, "offer", lambda *_: raised(StorageError("no space")))
+        assert not revocations.refresh()
+    assert revocations.refresh()
+    assert revocations.current.revokes_certificate("1a")
+
+
+def raised(error: Exception) -> bool:
+    raise error
+
+
+def test_who_calls_too_often_has_no_list_read(
+    gate: CertificateGate,
+    offered: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "_paces", Paces(0.001, 0.0))
+    (tmp_path / "revocations.json").write_bytes(signed_list(2))
+    assert refusal(gate, pem(), "Register") == "RATE_LIMITED"
+    assert offered == []
+
+
+@pytest.mark.parametrize(
+    ("method", "role", "says"),
+    [
+        ("Heartbeat", Role.ADMIN, "Heartbeat may be called with the role client only, not admin"),
+        ("Unheard", Role.CLIENT, "nobody may call Unheard"),
+    ],
+)
+def test_a_refused_role_is_said_in_a_sentence_that_fits_every_role(
+    gate: CertificateGate, method: str, role: Role, says: str
+) -> None:
+    with pytest.raises(MmarRunnerError) as refused:
+        gate.admit(method, Caller("ipv4:127.0.0.1:1", pem(Identity("demo", role, "somebody"))))
+    assert refused.value.message == says
 
 
 def test_too_many_calls_a_second_are_refused_and_others_are_not(

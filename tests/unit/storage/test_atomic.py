@@ -6,13 +6,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mmar_runner.errors import DiskFullError, StorageError
-from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_json_atomic
+from mmar_runner.storage.atomic import (
+    translated,
+    write_bytes_atomic,
+    write_json_atomic,
+    write_new,
+)
 from mmar_runner.storage.memory import peak_rss_bytes
 
 
@@ -94,27 +102,57 @@ def umask() -> Iterator[Callable[[int], int]]:
     os.umask(old)
 
 
-@pytest.mark.parametrize("kind", ["symlink", "dangling", "hard link", "pipe", "left over"])
+@pytest.mark.parametrize("write", [write_bytes_atomic, partial(write_new, mode=0o600)])
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "hard link", "pipe"])
 def test_what_was_planted_for_the_temporary_file_is_never_followed(
-    tmp_path: Path, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, write: Callable[..., object]
 ) -> None:
-    victim, planted = tmp_path / "victim", tmp_path / ".a.tmp"
+    """Not even by who guessed its name."""
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    victim, planted = tmp_path / "victim", tmp_path / ".a.guessed.tmp"
     victim.write_bytes(b"precious and long")
     plant = {
         "symlink": lambda: planted.symlink_to(victim),
         "dangling": lambda: planted.symlink_to(tmp_path / "made"),
         "hard link": lambda: planted.hardlink_to(victim),
         "pipe": lambda: os.mkfifo(planted),
-        "left over": lambda: planted.write_bytes(b"a crash left more than is new"),
     }
     plant[kind]()
-    write_bytes_atomic(tmp_path / "a", b"new", durable=True)
+    with pytest.raises(StorageError, match="/a: "):
+        write(tmp_path / "a", b"new")
 
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert (tmp_path / "a").lstat().st_nlink == 1
-    assert not (tmp_path / "a").is_symlink()
     assert victim.read_bytes() == b"precious and long"
-    assert {path.name for path in tmp_path.iterdir()} == {"a", "victim"}
+    assert {path.name for path in tmp_path.iterdir()} == {planted.name, "victim"}
+
+
+def test_two_who_write_one_file_at_once_both_write_it_whole(tmp_path: Path) -> None:
+    contents = [bytes([65 + index]) * 50_000 for index in range(4)]
+
+    def write(content: bytes) -> None:
+        for _ in range(50):
+            write_bytes_atomic(tmp_path / "a", content)
+            assert (tmp_path / "a").read_bytes() in contents
+
+    with ThreadPoolExecutor(len(contents)) as pool:
+        list(pool.map(write, contents))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_is_written_new_replaces_nothing(tmp_path: Path) -> None:
+    assert write_new(tmp_path / "a", b"first", mode=0o600)
+    assert not write_new(tmp_path / "a", b"second", mode=0o600)
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("write", [write_bytes_atomic, write_new])
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o277], ids=oct)
+def test_a_mode_that_was_asked_for_is_given_whatever_the_umask(
+    tmp_path: Path, umask: Callable[[int], int], mask: int, write: Callable[..., object]
+) -> None:
+    umask(mask)
+    write(tmp_path / "a", b"new", mode=0o640)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_link_with_the_files_own_name_is_replaced_not_followed(tmp_path: Path) -> None:
@@ -126,11 +164,13 @@ def test_a_link_with_the_files_own_name_is_replaced_not_followed(tmp_path: Path)
     assert not (tmp_path / "a").is_symlink()
 
 
-def test_a_folder_with_the_temporary_files_name_is_named_in_the_error(tmp_path: Path) -> None:
-    (tmp_path / ".a.tmp").mkdir()
+def test_a_folder_with_the_files_name_is_named_in_the_error_and_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a").mkdir()
     with pytest.raises(StorageError, match="/a: "):
         write_bytes_atomic(tmp_path / "a", b"new")
-    assert not (tmp_path / "a").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o002, 0o077], ids=oct)
