@@ -8,6 +8,7 @@ import json
 import math
 import pickle
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,32 @@ def test_b04_b05_a_refusal_names_the_tensor_what_was_expected_and_what_came(larg
         assert error.reason == reason
         for word in (named[-1], *words):
             assert word in error.message.replace(" ", ""), error.message
+
+
+@pytest.fixture(scope="module")
+def huge(
+    tmp_path_factory: pytest.TempPathFactory,
+    arena_of: Any,
+    attacked_server: Any,
+    mmar: Any,
+    project: Any,
+) -> Iterator[Any]:
+    """An arena whose model has ten million values."""
+    folder = tmp_path_factory.mktemp("huge")
+    with attacked_server(arena_of, folder, mmar, project.kits.server, 40) as arena:
+        yield arena
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_b05_one_value_in_ten_million_that_is_none_is_found(huge: Any, value: float) -> None:
+    """No copy of the model is made for it: the end of the arena looks at memory."""
+
+    def spoiled(model: bytes) -> bytes:
+        assert len(model) > 40_000_000
+        middle = len(model) // 2 // 4 * 4 + len(model) % 4
+        return model[:middle] + struct.pack("<f", value) + model[middle + 4 :]
+
+    assert huge.refusal(lambda a: a.submit(spoiled(a.model))) == "NON_FINITE"
 
 
 def test_b05_denormals_are_numbers(large: Any) -> None:

@@ -126,9 +126,9 @@ def test_c01_streams_beyond_what_a_certificate_may_hold_are_refused(large: Any) 
     assert line["action"] == "SubmitUpdate"
 
 
-def test_c02_1000_connections_that_never_speak_keep_nobody_waiting(small: Any) -> None:
+def test_c02_2000_connections_that_never_speak_keep_nobody_waiting(small: Any) -> None:
     host, _, port = small.address.rpartition(":")
-    silent = [socket.create_connection((host, int(port))) for _ in range(1000)]
+    silent = [socket.create_connection((host, int(port))) for _ in range(2000)]
     try:
         asyncio.run(witnessed(small))
         # What is written meanwhile needs files, which strangers must not use up.
@@ -211,7 +211,7 @@ def test_c03_connections_without_calls_keep_nobody_waiting_and_are_cut(
     context.load_cert_chain(tls.cert, tls.key)
     context.check_hostname = False
     context.set_alpn_protocols(["h2"])
-    idle = [context.wrap_socket(socket.create_connection((host, int(port)))) for _ in range(200)]
+    idle = [context.wrap_socket(socket.create_connection((host, int(port)))) for _ in range(1000)]
     try:
         for connection in idle:
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + EMPTY_SETTINGS)
@@ -223,6 +223,20 @@ def test_c03_connections_without_calls_keep_nobody_waiting_and_are_cut(
     finally:
         for connection in idle:
             connection.close()
+
+
+@pytest.mark.parametrize("value", ["a\nb", "\x1b[2J", "\r\nmmar-reason: NONE"], ids=ascii)
+def test_c05_metadata_that_would_write_to_a_terminal_do_not_travel(large: Any, value: str) -> None:
+    async def play(attacker: Any) -> None:
+        from grpc._cython.cygrpc import ExecuteBatchError
+
+        call = attacker.channel.unary_unary("/mmar_runner.v1.FederatedTraining/Heartbeat")
+        with pytest.raises(ExecuteBatchError):  # it is not even sent
+            await call(b"", metadata=(("filler", value),), timeout=10)
+        await attacker.heartbeat()
+
+    large.attack(play)
+    assert value not in large.server.stderr
 
 
 def test_c05_30_kb_of_metadata_are_refused_by_the_transport(large: Any) -> None:

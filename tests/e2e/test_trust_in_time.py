@@ -64,6 +64,8 @@ def test_a_site_revoked_in_the_middle_leaves_and_the_others_finish(
     assert {(line["who"], line["reason"]) for line in refused} == {
         ("client site-3", "CERT_REVOKED")
     }
+    last = server.summary()["rounds"][-1]["contributions"]
+    assert [entry["client"] for entry in last] == ["site-1", "site-2"]
     left = [line for line in federation.audit() if line["action"] == "leave"]
     assert "site-3" in [line["data"]["client"] for line in left]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -72,6 +74,22 @@ def test_d06_a_component_that_is_no_component_is_refused(hospital, dotted):
     hospital.edit(mmar, CLIENT, **trainer(path=dotted, args={"command": "true"}))
     hospital.sign(mmar)
     hospital.refused("site-1", mmar, "COMPONENT_NOT_ALLOWED")
+
+
+def test_d06_a_class_that_is_not_allowed_is_not_even_imported(hospital, monkeypatch):
+    """It lies where Python finds it; importing it makes the canary."""
+    elsewhere = hospital.folder / "elsewhere"
+    hospital.plant(elsewhere, "canary_of_d06.py")
+    with (elsewhere / "canary_of_d06.py").open("a") as module:
+        module.write("class Trainer: ...\n")
+    monkeypatch.setenv("PYTHONPATH", str(elsewhere))
+    mmar = hospital.mmar(sign=False)
+    hospital.edit(mmar, CLIENT, **trainer(path="canary_of_d06.Trainer"))
+    hospital.sign(mmar)
+    hospital.refused("site-1", mmar, "COMPONENT_NOT_ALLOWED")  # and there is no canary
+
+    subprocess.run([sys.executable, "-c", "import canary_of_d06"], check=True)
+    assert hospital.canary.exists()
 
 
 def nested(kind: str) -> object:

@@ -71,6 +71,15 @@ NAMES = {
 CASES = [(as_zip, name) for name in NAMES] + [(as_tar, name) for name in list(NAMES)[:5]]
 
 
+@pytest.mark.parametrize("form", [as_zip, as_tar], ids=["zip", "tar"])
+def test_d01_nothing_is_written_to_an_absolute_place(hospital, delivered, tmp_path_factory, form):
+    """A place that the client could write: only the rule about names keeps it from it."""
+    root, elsewhere = hospital.mmar(), tmp_path_factory.mktemp("e")
+    delivered.lies.deploy_bytes(form(root, f"{elsewhere}/evil.json"), digest=hospital.digest(root))
+    delivered.refused("UNSAFE_PATH")
+    assert not list(elsewhere.iterdir())
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")  # that is what is tried
 @pytest.mark.parametrize(("form", "name"), CASES, ids=[f"{f.__name__}-{n}" for f, n in CASES])
 def test_d01_an_unsafe_name_is_refused_and_nothing_written(hospital, delivered, form, name):

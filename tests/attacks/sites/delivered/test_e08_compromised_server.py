@@ -76,6 +76,23 @@ def test_e08_an_added_file_is_refused_and_named(hospital, delivered):
     delivered.works()
 
 
+def test_e08_policies_in_an_mmar_are_nobodys(hospital, delivered):
+    """A signed MMAR brings policies that would allow what the site's own does not."""
+    root = hospital.mmar(code="custom/nets.py", sign=False)
+    rules = {"version": 1, "byoc": "allow", "allowed_path_prefixes": ["os."]}
+    for place in ("site_policy.json", "config/site_policy.json"):
+        (root / place).write_text(json.dumps(rules))
+    shutil.copy(hospital.kit("site-1") / "authorization.json", root / "config")
+    hospital.sign(root)
+    delivered.sent(root)
+    delivered.refused("BYOC_NOT_ALLOWED")
+
+    shutil.rmtree(root / "custom")
+    hospital.sign(root)
+    delivered.sent(root)
+    delivered.works()
+
+
 def test_e08_the_replay_of_an_older_version_is_refused(hospital, delivered):
     root = hospital.mmar()
     old = root.parent / "old" / "echo"
