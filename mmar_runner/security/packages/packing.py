@@ -139,9 +139,9 @@ def _files(folder: Path, limits: PackageLimits) -> Iterator[str]:
             mode = path.lstat().st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise unsafe_entry(str(path), "a link, a pipe, a socket or a device")
-            count += 1
-            if count > limits.entries:
-                raise too_large(f"more than {limits.entries} entries")
+        count += len(files)  # of folders nothing is packed but the names of their files
+        if count > limits.entries:
+            raise too_large(f"more than {limits.entries} entries")
         prefix = Path(parent).relative_to(folder)
         yield from ((prefix / name).as_posix() for name in files)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from mmar_runner.errors import PackageError, StorageError
-from mmar_runner.security.packages.names import Names, shown
+from mmar_runner.security.packages.names import MAX_DEPTH, Names, shown
 from mmar_runner.storage.atomic import translated
 
 #: Bytes that are read or written at once.
@@ -43,7 +43,7 @@ class PackageLimits:
     total_bytes: int = 64 << 30
     file_bytes: int = 64 << 30
     entries: int = 20_000
-    depth: int = 18
+    depth: int = MAX_DEPTH
 
 
 class Sink:

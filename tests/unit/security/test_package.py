@@ -213,6 +213,28 @@ def test_two_names_for_one_place_are_refused(
     assert refusal(make(*((name, b"") for name in names)), tmp_path) == "UNSAFE_PATH"
 
 
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("A", "a"), "the name 'a', which differs from 'A' in case or form only"),
+        (
+            ("A/x", "a/y"),
+            "the name 'a/y', which lies in 'a', which differs from 'A' in case or form only",
+        ),
+        (("a/b", "a"), "the name 'a', which is a file and a folder"),
+        (("a", "a/b"), "the name 'a/b', which lies in 'a', which is a file and a folder"),
+        (("a/b", "A"), "the name 'A', which differs from 'a' in case or form only"),
+    ],
+)
+def test_two_names_for_one_place_are_told_by_what_they_are(
+    names: tuple[str, str], sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "package").write_bytes(zipped(*((name, b"") for name in names)))
+    with pytest.raises(PackageError) as caught:
+        unpack(tmp_path / "package", tmp_path / "to", SMALL)
+    assert caught.value.message == f"the package holds {sentence}"
+
+
 MODES = {
     "symbolic link": stat.S_IFLNK | 0o777,
     "pipe": stat.S_IFIFO | 0o644,
