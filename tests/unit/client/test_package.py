@@ -236,6 +236,52 @@ async def test_a_transfer_that_breaks_off_goes_on_at_its_offset(
     assert received.data["resumed_at"] == offsets[2]
 
 
+def refusing_once(reason: str, before: Callable[[], Any] = lambda: None) -> Callable[[Any], Any]:
+    """Return what answers with a refusal, and from then on as it should."""
+    reasons = [reason]
+
+    def change(item: Any) -> Any:
+        if reasons:
+            before()
+            raise RefusedError("not now", reason=reasons.pop())
+        return item
+
+    return change
+
+
+@pytest.mark.parametrize("reason", ["AUDIT_WRITE", "AUDIT_OVERLOADED", "TOO_SLOW", "DISK_FULL"])
+async def test_a_refusal_that_passes_is_waited_out_whatever_is_fetched(
+    reason: str,
+    root: Path,
+    kits: Kits,
+    site: StartupKit,
+    plugins: LoadedPlugins,
+    tmp_path: Path,
+) -> None:
+    async with deployed(root, kits, site, tmp_path) as client:
+        client.server.change = refusing_once(reason)
+        await client.fetch(plugins)
+    [waited] = client.recorder.all(Topic.WAITING)
+    assert waited.data["message"] == "not now; trying again"
+
+
+async def test_a_certificate_that_is_too_old_is_final_unless_it_was_renewed(
+    root: Path, kits: Kits, site: StartupKit, plugins: LoadedPlugins, tmp_path: Path
+) -> None:
+    def renew() -> None:
+        fresh = site.cert_file.with_suffix(".fresh")
+        fresh.write_bytes(site.cert_file.read_bytes())
+        fresh.replace(site.cert_file)
+
+    async with deployed(root, kits, site, tmp_path) as client:
+        client.server.change = refusing_once("CERT_EXPIRED")
+        with pytest.raises(RefusedError) as caught:
+            await client.fetch(plugins)
+        assert caught.value.reason == "CERT_EXPIRED"
+        client.server.change = refusing_once("CERT_EXPIRED", renew)
+        await client.fetch(plugins)
+
+
 async def dripping(honest: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Pass a package on byte by byte."""
     async for item in honest:
