@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import random
 import stat
@@ -56,6 +57,14 @@ def gzipped(*entries: Entry) -> bytes:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def gzipped_with_a_wrong_sum(*entries: Entry) -> bytes:
+    """Return a tar file in two gzip members, the first of which does not hold what it says."""
+    whole = tarred(*entries)
+    first = bytearray(gzip.compress(whole[:1500]))
+    first[-8] ^= 1
+    return bytes(first) + gzip.compress(whole[1500:])
 
 
 MAKERS = {
@@ -430,6 +439,7 @@ CONTRADICTIONS = {
         b"c`", b"\xff\xff"
     ),
     "broken gzip": gzipped(("a", b"1"))[:-4],
+    "gzip with a wrong sum in a file": gzipped_with_a_wrong_sum(("a", bytes(range(256)) * 999)),
     "gzip of nothing": b"\x1f\x8b" + bytes(20),
     "tar without an end": tarred(("a", b"1"))[:1024],
     "tar with bytes behind its end": tarred(("a", b"1")) + tarred(("b", b"2")),
