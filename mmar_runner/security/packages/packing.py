@@ -33,7 +33,7 @@ from mmar_runner.security.packages.sink import (
 )
 from mmar_runner.security.packages.tar import unpack_tar
 from mmar_runner.security.packages.zip import unpack_zip
-from mmar_runner.storage.atomic import publish, translated
+from mmar_runner.storage.atomic import create_exclusive, publish, translated
 
 __all__ = ["DEFAULT_LIMITS", "PackageLimits", "PackedFile", "pack", "unpack"]
 
@@ -73,18 +73,25 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
         StorageError: Something cannot be read or written.
     """
     temporary = destination.with_name(f".{destination.name}.tmp")
+    with translated(temporary):
+        descriptor = create_exclusive(temporary, 0o644)
     try:
-        with translated(folder), ZipFile(temporary, "w", ZIP_STORED) as archive:
-            names = Names(depth=limits.depth)
-            for name in sorted(_files(folder, limits)):
-                names.file(name)
-                _add(archive, folder, name)
+        with translated(folder), os.fdopen(descriptor, "wb") as file:
+            _pack(folder, file, limits)
         with translated(temporary), temporary.open("rb") as file:
             packed = PackedFile(destination, file_digest(file, "sha256").hexdigest(), file.tell())
         publish(temporary, destination, durable=False)
     finally:
         temporary.unlink(missing_ok=True)
     return packed
+
+
+def _pack(folder: Path, file: BinaryIO, limits: PackageLimits) -> None:
+    names = Names(depth=limits.depth)
+    with ZipFile(file, "w", ZIP_STORED) as archive:
+        for name in sorted(_files(folder, limits)):
+            names.file(name)
+            _add(archive, folder, name)
 
 
 def unpack(archive: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS) -> None:

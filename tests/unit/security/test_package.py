@@ -150,6 +150,24 @@ def test_a_package_of_a_folder_with_a_link_is_not_made(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"m"}
 
 
+def test_a_package_is_never_written_through_a_link_that_lies_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a").write_bytes(b"1")
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / ".m.zip.tmp").symlink_to(tmp_path / "mine")
+    unpack(pack(tmp_path / "m", tmp_path / "m.zip").path, tmp_path / "out")
+    assert contents(tmp_path / "out") == {"a": b"1"}
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert not (tmp_path / "m.zip").is_symlink()
+
+
+def test_a_package_that_cannot_be_begun_is_a_fault_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / ".m.zip.tmp").mkdir()
+    with pytest.raises(StorageError):
+        pack(tmp_path / "m", tmp_path / "m.zip")
+
+
 def test_a_destination_that_is_there_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "to").mkdir()
     with pytest.raises(StorageError, match="is there already"):
