@@ -19,6 +19,7 @@ import pytest
 from mmar_runner.cli.admitted import site_rules
 from mmar_runner.client import pace
 from mmar_runner.client.package import Delivery, fetch_mmar
+from mmar_runner.client.package_file import IncomingPackage
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import (
     CertificateError,
@@ -361,6 +362,24 @@ async def test_a_state_that_is_damaged_begins_anew(
     async with deployed(root, kits, site, tmp_path) as client:
         await client.fetch(plugins)
     assert client.server.offsets == [1000, 0]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"name": "job", "digest": "0" * 64, "sha256": "0" * 64, "total_bytes": "x"},
+        {"name": "job", "digest": "0" * 64, "sha256": None, "total_bytes": 5},
+        {"name": "job", "digest": "0" * 64, "sha256": "0" * 64, "total_bytes": True},
+        {"name": "job"},
+        [1],
+    ],
+)
+def test_a_kept_announcement_of_another_shape_is_no_announcement(told: Any, tmp_path: Path) -> None:
+    (tmp_path / "incoming.part").write_bytes(b"x")
+    (tmp_path / "incoming.json").write_text(json.dumps(told))
+    package = IncomingPackage(tmp_path)
+    package.close()
+    assert (package.announced, package.offset) == (None, 0)
 
 
 def header_with(**values: Any) -> Callable[[Any], Any]:
