@@ -16,6 +16,7 @@ from mmar_runner.client.outage import Outage
 from mmar_runner.client.pace import Pace
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import DigestError, ProtocolError, RefusedError, UnreachableError
+from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import GetPackageRequest, PackageHeader
 from mmar_runner.wire.stub import DiscoveryStub
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 _BEGIN_SECONDS: Final = 600.0
 #: How often a package that arrives damaged, or hardly arrives, is asked for.
 _ATTEMPTS: Final = 3
-#: Refusals that pass: the server comes back, or has room again.
-_PASSING: Final = frozenset(
-    {"SERVER_STOPPING", "RATE_LIMITED", "TOO_MANY_CALLS", "OVERLOADED", "DISK_FULL"}
-)
 
 
 @asynccontextmanager
@@ -87,6 +84,7 @@ class PackageDownload:
         deadline = self._deadline()
         damaged = slow = 0
         while True:
+            files = self._trust.tls.stamp()
             try:
                 return await self._attempt(package)
             except DigestError:
@@ -102,11 +100,26 @@ class PackageDownload:
                 if not self._reached and time.monotonic() > deadline:
                     raise outage.error() from error
             except RefusedError as error:
-                if error.reason not in _PASSING:
+                if not self._passes(error, files):
                     raise
                 facts = {"message": f"{error.message}; trying again"}
                 self._observer.observe(Observation(Topic.WAITING, facts))
             await asyncio.sleep(backoff.next_delay())
+
+    def _passes(self, error: RefusedError, files: object) -> bool:
+        """Return True if another attempt may go better: later, or with a renewed certificate.
+
+        Args:
+            error: What the server refused.
+            files: The stamp of the files before it.
+        """
+        match reaction_to(error.reason):
+            case Reaction.RETRY:
+                return True
+            case Reaction.RENEW:
+                return self._trust.tls.stamp() != files
+            case _:
+                return False
 
     def _deadline(self) -> float:
         seconds = self._connect_timeout

@@ -160,9 +160,12 @@ class IncomingPackage:
         """Return what an earlier process was told; None if that cannot be used."""
         try:
             with self._state.open("rb") as file:
-                return Announced(**json.loads(file.read(_STATE_BYTES)))
+                kept = Announced(**json.loads(file.read(_STATE_BYTES)))
         except (OSError, ValueError, TypeError):
             return None
+        texts = (kept.name, kept.digest, kept.sha256)
+        sound = all(isinstance(text, str) for text in texts) and type(kept.total_bytes) is int
+        return kept if sound else None
 
 
 def _as_json(announced: Announced) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.security.listing import SIGNATURE_FILE
+from mmar_runner.security.packages.names import Names, name_problem
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
@@ -127,10 +127,13 @@ class _Survey:
         self._folder = folder
         self._limits = folder.limits
         self._findings = findings
+        self._names = Names()
         self._total = 0
 
     def run(self) -> None:
         """Fill the folder's ``files``, ``contents`` and ``unlisted``."""
+        if (problem := name_problem(self._folder.root.name, depth=1)) is not None:
+            self._problem("MMAR107", f"The folder's name {problem}.", file="", hint="Rename it.")
         for file, entry in self._walk(self._folder.root, "", 0):
             if len(self._folder.contents) >= self._limits.files:
                 self._too_much(f"more than {self._limits.files} files")
@@ -170,33 +173,25 @@ class _Survey:
             message = f"The folder cannot be read: {error.strerror}."
             self._problem("MMAR108", message, file=prefix.rstrip("/"))
             return
-        seen: dict[str, str] = {}
         for entry in entries:
-            if not self._safe_name(entry.name, prefix, seen):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not self._safe_name(prefix, entry.name, is_folder=is_folder):
                 continue
             if prefix + entry.name == SIGNATURE_FILE and entry.is_file(follow_symlinks=False):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            if is_folder:
                 yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", depth + 1)
             else:
                 yield prefix + entry.name, entry
 
-    def _safe_name(self, name: str, prefix: str, seen: dict[str, str]) -> bool:
-        """Return True if a name means the same everywhere; ``seen`` are its siblings."""
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            shown = prefix + name.encode(errors="surrogateescape").decode(errors="replace")
-            self._problem("MMAR107", "The file name is not UTF-8.", file=shown)
-            return False
-        message = _trouble(name)
-        twin = seen.setdefault(unicodedata.normalize("NFC", name.casefold()), name)
-        if message is None and twin != name:
-            message = f"The name differs from {twin!r} only in upper and lower case."
-        if message is not None:
+    def _safe_name(self, prefix: str, name: str, *, is_folder: bool) -> bool:
+        """Return True if a name means the same everywhere, and so can be delivered."""
+        taken = self._names.folder_problem if is_folder else self._names.file_problem
+        problem = taken(prefix + name)
+        if problem is not None:
             shown = prefix + (name if name.isprintable() else ascii(name)[1:-1])
-            self._problem("MMAR107", message, file=shown, hint="Rename the file.")
-        return message is None
+            self._problem("MMAR107", f"The name {problem}.", file=shown, hint="Rename it.")
+        return problem is None
 
     def _size(self, file: str, entry: os.DirEntry[str]) -> int | None:
         """Return the size of what an entry is or links to; None if it may not be read."""
@@ -235,12 +230,3 @@ class _Survey:
 def is_hidden(file: str) -> bool:
     """Return True if a file, or a folder above it in the MMAR, has a name with a dot first."""
     return file.startswith(".") or "/." in file
-
-
-def _trouble(name: str) -> str | None:
-    """Return why a name, which is UTF-8, is not the same to everybody; None if it is."""
-    if "\\" in name or not name.isprintable():
-        return "The file name holds a backslash or a control character."
-    if not unicodedata.is_normalized("NFC", name):
-        return "The file name is not in the composed form of Unicode (NFC)."
-    return None

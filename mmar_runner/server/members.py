@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Literal
 
 from mmar_runner.errors import RefusedError
@@ -168,9 +169,14 @@ class Members:
         self._leave(client.name, plain(comment, _MAX_COMMENT) or "it quit")
 
     def expel(self, fingerprint: str, reason: str) -> None:
-        """Let every client of a certificate go, because it is no longer trusted."""
-        for name in self._registry.instances(fingerprint):
-            self._leave(name, reason)
+        """Let every client of a certificate go, because it is no longer trusted.
+
+        Raises:
+            AuditError: It cannot be written down; all of them are gone.
+        """
+        with ExitStack() as leaving:
+            for name in self._registry.instances(fingerprint):
+                leaving.callback(self._leave, name, reason)
 
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""

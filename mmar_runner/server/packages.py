@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mmar_runner.errors import CertificateError, ProtocolError
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -57,6 +57,13 @@ class Deployment:
     needed: int = 0
 
 
+class DeclineListener(Protocol):
+    """Hears of those who decline."""
+
+    def __call__(self, sentence: str, /, *, aloud: bool) -> None:
+        """Hear a sentence about all of them, and whether it is worth saying at once."""
+
+
 class PackageDesk(DiscoveryServicer):
     """Answers GetPackage and Decline.
 
@@ -64,7 +71,7 @@ class PackageDesk(DiscoveryServicer):
         deployment: What clients are given.
         observer: Sees who declines.
         audit: Gets a line for whoever gets the package, and for whoever declines.
-        on_decline: Gets a sentence about all who decline, whenever that changes.
+        on_decline: Hears who declines, whenever that changes.
     """
 
     def __init__(
@@ -72,7 +79,7 @@ class PackageDesk(DiscoveryServicer):
         deployment: Deployment,
         observer: Observer,
         audit: AuditLog,
-        on_decline: Callable[[str], None] = lambda _: None,
+        on_decline: DeclineListener = lambda _, *, aloud: None,  # noqa: ARG005 - its name is told
     ) -> None:
         self._deployment = deployment
         self._observer = observer
@@ -95,7 +102,7 @@ class PackageDesk(DiscoveryServicer):
         site = self._site(peer)
         require_site(site, self._deployment.decisions)
         if self._reasons.pop(site, None) is not None:  # it looks at it once more
-            self._tell_declined()
+            self._tell_declined(site)
         package = await self._package()
         header = PackageHeader(
             name=self._deployment.root.name,
@@ -132,11 +139,11 @@ class PackageDesk(DiscoveryServicer):
         message = plain(request.message, _MESSAGE_LETTERS)
         self._note_decline(request, message, peer)
         self._declined[site] = self._declined.get(site, 0) + 1
+        self._reasons[site] = request.reason
         if self._declined[site] <= _SHOWN_DECLINES:
             facts = {"client": site, "reason": request.reason, "message": message}
             self._observer.observe(Observation(Topic.SITE_DECLINED, facts))
-            self._reasons[site] = request.reason
-            self._tell_declined()
+        self._tell_declined(site)
         return DeclineReply()
 
     async def close(self) -> None:
@@ -144,8 +151,10 @@ class PackageDesk(DiscoveryServicer):
         if self._packing is not None:
             await asyncio.wait({self._packing})
 
-    def _tell_declined(self) -> None:
-        self._on_decline(declined_sentence(self._reasons, self._deployment))
+    def _tell_declined(self, site: str) -> None:
+        """Tell what has changed; a site that declines in a flood is not shown any more."""
+        aloud = self._declined[site] <= _SHOWN_DECLINES
+        self._on_decline(declined_sentence(self._reasons, self._deployment), aloud=aloud)
 
     def _site(self, peer: Peer) -> str:
         if peer.certificate is None:

@@ -9,33 +9,28 @@ worker threads while the next chunks arrive. The receipt follows durability.
 from __future__ import annotations
 
 import asyncio
-import math
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import (
-    DigestError,
-    FormatError,
-    NonFiniteError,
-    ProtocolError,
-    RefusedError,
-    SchemaMismatchError,
+from mmar_runner.errors import DigestError, ProtocolError, RefusedError
+from mmar_runner.federation.weights import sample_cap
+from mmar_runner.server.announcement import (
+    UNUSABLE,
+    UNUSABLE_REASONS,
+    accepted,
+    check_announcement,
+    check_inline,
 )
-from mmar_runner.federation.weights import MAX_SAMPLES, sample_cap
-from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.disk import DiskThreads
 from mmar_runner.server.paced_stream import PacedStream, message_paces
-from mmar_runner.server.record import AcceptedUpdate
 from mmar_runner.server.streaming import ChunkReceiver
 from mmar_runner.server.windows import SharedWindow
 from mmar_runner.server.wording import plain
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool_file import SpoolFile
-from mmar_runner.storage.update_check import check_update
-from mmar_runner.wire.limits import INLINE_BYTES, UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
+from mmar_runner.wire.limits import UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 
 if TYPE_CHECKING:
@@ -52,24 +47,9 @@ if TYPE_CHECKING:
 _BULK_UPLOADS: Final = 64
 #: Threads that write, hash and check.
 _DISK_THREADS: Final = 4
-#: Letters of the name that a client gives an update.
-_MAX_UPDATE_ID: Final = 128
-#: Metrics one update may report, and the length of a name.
-_MAX_METRICS: Final = 256
-_MAX_METRIC_NAME: Final = 128
-#: The longest training that is believed, in seconds: a hundred years.
-_MAX_SECONDS: Final = 3.2e9
 #: Letters of a client's reason and explanation that are kept.
 _MAX_REASON: Final = 64
 _MAX_MESSAGE: Final = 2000
-
-#: What says that the update itself is bad, whoever sends it and however often.
-_UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError)
-#: The reasons that say so; others mean that it came too late, or damaged.
-_UNUSABLE_REASONS: Final = {
-    *(error.default_reason for error in _UNUSABLE),
-    *("WEIGHT", "KIND", "METRICS", "TOO_LARGE"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +139,14 @@ class Reception:
         if not duplicate:
             self._check_invited(sender)
             try:
-                _check_samples(begin.num_samples, sample_cap(self._sample_rule, sender.client))
-                _check_announcement(begin, self._schema)
+                cap = sample_cap(self._sample_rule, sender.client)
+                check_announcement(begin, self._schema, cap)
                 if begin.inline:
                     self._accept_inline(sender)
                 else:
                     duplicate = not await self._exclusively(sender, stream)
-            except (*_UNUSABLE, RefusedError) as error:
-                if error.reason in _UNUSABLE_REASONS:
+            except (*UNUSABLE, RefusedError) as error:
+                if error.reason in UNUSABLE_REASONS:
                     self._coordinator.update_refused(sender.client, begin.update_id, error)
                 raise
         # The same bytes may come twice at once; no receipt precedes the record.
@@ -193,9 +173,8 @@ class Reception:
     # Small updates
 
     def _accept_inline(self, sender: _Sender) -> None:
-        data = sender.begin.inline
-        _check_bytes(data, sender.begin, self._schema)
-        self._accept(sender, sender.begin.sha256, data)
+        check_inline(sender.begin, self._schema)
+        self._accept(sender, sender.begin.sha256, sender.begin.inline)
 
     # Large updates
 
@@ -249,7 +228,7 @@ class Reception:
             digest = await receiver.receive()
             self._coordinator.require_round(begin.round)
             await self._disk.run(file.commit, digest, self._durable)
-        except (*_UNUSABLE, DigestError):
+        except (*UNUSABLE, DigestError):
             await self._disk.run(file.discard)
             raise
         finally:
@@ -257,70 +236,8 @@ class Reception:
         self._accept(sender, digest, None)
 
     def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> None:
-        begin = sender.begin
-        update = AcceptedUpdate(
-            client=sender.client,
-            round=begin.round,
-            sha256=digest,
-            bytes=begin.total_bytes,
-            num_samples=begin.num_samples,
-            kind=begin.kind,
-            metrics=_metrics(begin.metrics),
-            validation=_metrics(begin.validation),
-            seconds_train=_seconds(begin.seconds_train),
-            seconds_upload=asyncio.get_running_loop().time() - sender.began,
-            inline=data is not None,
+        seconds = asyncio.get_running_loop().time() - sender.began
+        update = accepted(
+            sender.client, sender.begin, digest, seconds_upload=seconds, inline=data is not None
         )
         self._coordinator.update_accepted(update, data)
-
-
-def _check_samples(samples: float, cap: float) -> None:
-    if not math.isfinite(samples) or not 0 < samples <= cap:
-        msg = f"num_samples is {samples:g}; it must be positive and at most {cap:g}"
-        hint = "the MMAR's max_num_samples says what a client may claim"
-        raise RefusedError(msg, reason="WEIGHT", hint=None if cap == MAX_SAMPLES else hint)
-
-
-def _check_announcement(begin: UpdateBegin, schema: ModelSchema) -> None:
-    if len(begin.update_id) > _MAX_UPDATE_ID:
-        msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
-        raise ProtocolError(msg)
-    if begin.kind not in set(UpdateKind):
-        kinds = " or ".join(sorted(kind.value for kind in UpdateKind))
-        msg = f"an update is of kind {kinds}, not {begin.kind[:_MAX_REASON]!r}"
-        raise RefusedError(msg, reason="KIND")
-    for metrics in (begin.metrics, begin.validation):
-        if len(metrics) > _MAX_METRICS or not all(map(_is_metric_name, metrics)):
-            msg = (
-                f"more than {_MAX_METRICS} metrics, or a name that is empty, not printable "
-                f"or over {_MAX_METRIC_NAME} letters"
-            )
-            raise RefusedError(msg, reason="METRICS")
-    if len(begin.inline) > INLINE_BYTES:
-        msg = f"an update of more than {INLINE_BYTES} bytes is sent in chunks"
-        raise RefusedError(msg, reason="TOO_LARGE")
-    limit = schema.data_bytes + schema.header_limit
-    if begin.total_bytes > limit:
-        msg = f"an update of {begin.total_bytes} bytes; this model's have at most {limit}"
-        raise RefusedError(msg, reason="TOO_LARGE")
-
-
-def _check_bytes(data: bytes, begin: UpdateBegin, schema: ModelSchema) -> None:
-    if len(data) != begin.total_bytes or sha256(data).hexdigest() != begin.sha256:
-        msg = "the update's bytes do not have the announced length and sha256"
-        raise DigestError(msg)
-    check_update(data, schema)
-
-
-def _is_metric_name(name: str) -> bool:
-    return 0 < len(name) <= _MAX_METRIC_NAME and name.isprintable()
-
-
-def _seconds(seconds: float) -> float:
-    """Return a duration that can be counted with; what no clock can say becomes 0."""
-    return seconds if 0 <= seconds <= _MAX_SECONDS else 0.0
-
-
-def _metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Keep what is finite: a metric may be undefined at a site, a mean may not."""
-    return {name: float(metrics[name]) for name in sorted(metrics) if math.isfinite(metrics[name])}

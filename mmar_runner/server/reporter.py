@@ -107,14 +107,15 @@ class Reporter:
             self._reminder.begin()
         self._say_waiting()
 
-    def declined(self, sentence: str) -> None:
+    def declined(self, sentence: str, *, aloud: bool = True) -> None:
         """Sites declined: whoever waits is told so, now and from now on.
 
         Args:
             sentence: Who, and what that means for the run; empty if nobody any more.
+            aloud: Whether it is told now; else with what is told next.
         """
         self._declined = sentence
-        if self._waits_for:
+        if self._waits_for and aloud:
             self._say_waiting()
 
     def close(self) -> None:

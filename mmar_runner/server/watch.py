@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ class Watch:
             revocations.refresh()
             # First of all they go; what cannot be written down must not keep them here.
             gate = self._guard.gate
-            for peer, error in gate.expel(gate.verdict).items():
-                if error.reason == "CERT_REVOKED":
-                    self._members.expel(peer.fingerprint, error.message)
+            with ExitStack() as leaving:  # each of them, whatever becomes of another
+                for peer, error in gate.expel(gate.verdict).items():
+                    if error.reason == "CERT_REVOKED":
+                        leaving.callback(self._members.expel, peer.fingerprint, error.message)
             self._note(revocations.current.version)
         finally:
             self.begin()

@@ -119,7 +119,9 @@ class Attacker:
             try:
                 return await self._submit(begin, data, sha, chunk)
             except UnreachableError:
-                self.arena.lost += 1  # a refusal lost to a write under way: it is told again
+                self.arena.evidence.lost += (
+                    1  # a refusal lost to a write under way: it is told again
+                )
         return await self._submit(begin, data, sha, chunk)
 
     async def _submit(

@@ -38,6 +38,7 @@ def _sibling(name: str) -> Any:
 
 
 forging, attackers, arenas = map(_sibling, ("forging", "attacker", "arena"))
+evidences, meters = map(_sibling, ("evidence", "meter"))
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +77,8 @@ def arena_of(project: Any) -> Callable[..., Any]:
             None if plain else project,
             attacker=attackers.Attacker,
             dial=attackers.dial,
+            evidence=evidences.Evidence(server.workspace),
+            meter=meters.Meter,
             evil=forging.EVIL,
         )
 
@@ -104,7 +107,6 @@ def attacked(
         calm.finish(folder / "calm-clients")
     with RunningServer(mmar, folder / "ws", *QUICK, variables=variables, kit=kit) as server:
         arena = make(server, mmar, variables, plain=plain)
-        arena.plain_hashes = calm.hashes()
         if warm:  # what a server needs to take one update is not an attack's doing
             arena.refusal(lambda a: a.submit(a.model, sha="0" * 64))
             arena.measure()

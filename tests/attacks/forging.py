@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mmar_runner.cli.main import main
-from mmar_runner.security.identity import Identity, PeerCertificate, Role
+from mmar_runner.security.identity import PeerCertificate
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, make_root
 from mmar_runner.security.pki.keys import load_tls_key, new_tls_key, save_private_key
@@ -147,7 +147,3 @@ class Project:
 
 def certificate_of(tls: TlsFiles) -> PeerCertificate:
     return read_peer_certificate(tls.cert.read_bytes())
-
-
-def identity(name: str, role: Role = Role.CLIENT, project: str = PROJECT) -> Identity:
-    return Identity(project, role, name)

@@ -59,8 +59,10 @@ def welcomed_again(arena: Any) -> None:
             # A session that was let in before, and could not say goodbye, has the name.
             if error.reason not in {"AUDIT_ALTERED", "NAME_TAKEN"}:
                 raise
-            arena.refusals["client witness", "NAME_TAKEN"] += error.reason == "NAME_TAKEN"
-            arena.lost += error.reason == "AUDIT_ALTERED"  # told as that, written as it was
+            arena.evidence.refusals["client witness", "NAME_TAKEN"] += error.reason == "NAME_TAKEN"
+            arena.evidence.lost += (
+                error.reason == "AUDIT_ALTERED"
+            )  # told as that, written as it was
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
@@ -75,13 +77,13 @@ def test_a_log_that_is_taken_away_is_noticed_and_goes_on_when_it_is_back(
 ) -> None:
     """What happened meanwhile is in it: it waited."""
     visit(watched, "witness")
-    before, path = watched.state(), watched.server.workspace / name
+    before, path = watched.evidence.state(), watched.server.workspace / name
     path.rename(tmp_path / "taken")
     assert noticed(watched) == "AUDIT_ALTERED"
-    assert watched.state() == before
+    assert watched.evidence.state() == before
     assert "somebody has removed" in watched.server.stderr
-    watched.lost += 1
-    watched.uncounted.add(("client witness", "AUDIT_ALTERED"))  # as many as could be kept
+    watched.evidence.lost += 1
+    watched.evidence.uncounted.add(("client witness", "AUDIT_ALTERED"))  # as many as could be kept
     (tmp_path / "taken").rename(path)
     welcomed_again(watched)
     watched.finish(tmp_path / "clients")
@@ -118,10 +120,10 @@ def test_a_log_that_was_spoiled_lets_nobody_in_and_the_server_ends_saying_so(
     watched: Any, spoil: Callable[[Path], None]
 ) -> None:
     visit(watched, "witness")
-    before = watched.state()
+    before = watched.evidence.state()
     spoil(log(watched))
     assert noticed(watched) == "AUDIT_ALTERED"
-    assert watched.state() == before
+    assert watched.evidence.state() == before
     watched.server.terminate()
     code = watched.server.wait()
     assert code != 0
@@ -138,6 +140,6 @@ def test_an_honest_log_lets_everybody_in_and_is_sound(watched: Any, tmp_path: Pa
         visit(watched, "witness")
     with pytest.raises(RefusedError):
         watched.strike(lambda a: a.heartbeat("x"), watched.project.tls("witness"))
-    watched.one_line("client witness", "TOKEN_INVALID")
+    watched.evidence.one_line("client witness", "TOKEN_INVALID")
     watched.finish(tmp_path / "clients")
     assert verify_audit(log(watched)).lines > 6

@@ -53,10 +53,10 @@ def test_c03_the_seventeenth_instance_of_a_certificate_is_refused(
     kit = project.server_kit("instances")
     with running(restless_mmar, tmp_path / "ws", kit) as server:
         arena = arena_of(server, restless_mmar, VARIABLES)
-        before = arena.state()[:2]
+        before = arena.evidence.state()[:2]
         assert arena.attack(play, owner="evil-a") == "TOO_MANY_INSTANCES"
-        assert arena.state()[:2] == before
-        line = arena.one_line("client evil-a", "TOO_MANY_INSTANCES")
+        assert arena.evidence.state()[:2] == before
+        line = arena.evidence.one_line("client evil-a", "TOO_MANY_INSTANCES")
         assert line["action"] == "Register"
         arena.finish(tmp_path / "clients")
     assert arena.hashes() == calm
@@ -77,9 +77,9 @@ def test_a04_what_was_revoked_stays_revoked_when_the_server_comes_back(
     with running(restless_mmar, tmp_path / "ws", kit) as server:
         arena = arena_of(server, restless_mmar, VARIABLES)
         assert arena.strike(play, tls, name="greedy-b") == "CERT_REVOKED"
-        arena.one_line("client greedy-b", "CERT_REVOKED")
-        assert arena.accepted() == []
-        before, address = arena.state(), arena.address
+        arena.evidence.one_line("client greedy-b", "CERT_REVOKED")
+        assert arena.evidence.accepted() == []
+        before, address = arena.evidence.state(), arena.address
         server.kill()
 
     project.replace(kit / "revocations.json", honest_list)
@@ -91,8 +91,8 @@ def test_a04_what_was_revoked_stays_revoked_when_the_server_comes_back(
             with pytest.raises(RefusedError) as error:
                 arena.strike(play_again, tls, name="greedy-b")
             assert error.value.reason == "CERT_REVOKED"
-            arena.refusals["client greedy-b", "CERT_REVOKED"] += 1
-        assert arena.state() == before
+            arena.evidence.refusals["client greedy-b", "CERT_REVOKED"] += 1
+        assert arena.evidence.state() == before
 
         async def honest(player: Any) -> None:
             async with player:
@@ -108,7 +108,7 @@ async def cut_short(player: Any, revoke: Callable[[], None]) -> str:
     """Join, begin an update, and return why it may not be finished."""
     arena = player.arena
     player.token = (await player.register()).token
-    channel = arena._dial(arena.address, arena.project.tls("witness"))
+    channel = arena.dial(arena.address, arena.project.tls("witness"))
     async with arena.joined(channel, "witness"):
         player.header, player.model = await player.download()
         call = player.stub.submit_update()

@@ -92,13 +92,13 @@ def test_c01_64_uploads_of_one_token_leave_one(large: Any) -> None:
             await channel.close()
 
     noted: list[str] = []
-    before = large.state()
+    before = large.evidence.state()
     large.attack(play, owner="greedy-b")
-    assert large.state() == before
-    assert len(large.lines("client greedy-b", "TOO_MANY_UPLOADS")) == 1
+    assert large.evidence.state() == before
+    assert len(large.evidence.lines("client greedy-b", "TOO_MANY_UPLOADS")) == 1
     assert "TOO_MANY_UPLOADS" in noted
-    large.uncounted |= {("client greedy-b", reason) for reason in noted}
-    large.lost += len(noted)  # some were cut before they could be told
+    large.evidence.uncounted |= {("client greedy-b", reason) for reason in noted}
+    large.evidence.lost += len(noted)  # some were cut before they could be told
 
 
 def test_c01_streams_beyond_what_a_certificate_may_hold_are_refused(large: Any) -> None:
@@ -121,8 +121,8 @@ def test_c01_streams_beyond_what_a_certificate_may_hold_are_refused(large: Any) 
 
     reasons = large.attack(play, owner="greedy-b")
     assert set(reasons) == {"TOO_MANY_CALLS"}
-    (line,) = large.lines("client greedy-b", "TOO_MANY_CALLS")
-    large.refusals["client greedy-b", "TOO_MANY_CALLS"] += len(reasons)
+    (line,) = large.evidence.lines("client greedy-b", "TOO_MANY_CALLS")
+    large.evidence.refusals["client greedy-b", "TOO_MANY_CALLS"] += len(reasons)
     assert line["action"] == "SubmitUpdate"
 
 
@@ -180,9 +180,9 @@ def test_c03_heartbeats_without_end_are_refused_and_counted(large: Any) -> None:
 
     served, refused, seconds = large.attack(play, owner="greedy-a")
     assert served <= CALLS_AT_ONCE + CALLS_PER_SECOND * seconds
-    line = large.one_line("client greedy-a", "RATE_LIMITED")
+    line = large.evidence.one_line("client greedy-a", "RATE_LIMITED")
     assert line["action"] == "Heartbeat"
-    large.refusals["client greedy-a", "RATE_LIMITED"] += refused - 1
+    large.evidence.refusals["client greedy-a", "RATE_LIMITED"] += refused - 1
 
 
 def test_c03_100_connections_of_one_certificate_keep_nobody_waiting(small: Any) -> None:
@@ -344,7 +344,7 @@ def test_c05_a_failure_report_cannot_write_to_the_terminal(large: Any) -> None:
         call.cancel()
 
     large.attack(play)
-    (failed,) = large.events("task_failed")
+    (failed,) = large.evidence.events("task_failed")
     assert (failed["reason"] + failed["message"]).isprintable()
     assert len(failed["message"]) <= 2000
 
@@ -355,4 +355,4 @@ def test_c05_goodbyes_cannot_write_to_the_terminal(large: Any) -> None:
         await attacker.stub.quit(QuitRequest(token=attacker.token, comment=comment), timeout=10)
 
     large.attack(play)
-    assert all(left["reason"].isprintable() for left in large.events("client_left"))
+    assert all(left["reason"].isprintable() for left in large.evidence.events("client_left"))

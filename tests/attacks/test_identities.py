@@ -53,10 +53,10 @@ def arena(
 
 def struck(arena: Any, tls: TlsFiles, play: Any = None, name: str = "site-1") -> RefusedError:
     """Return with what a stranger was refused, with nothing changed by it."""
-    before = arena.state()
+    before = arena.evidence.state()
     with pytest.raises(RefusedError) as refused:
         arena.strike(play or (lambda a: a.register()), tls, name=name)
-    assert arena.state() == before
+    assert arena.evidence.state() == before
     return refused.value
 
 
@@ -72,7 +72,7 @@ def welcomed(arena: Any, owner: str = "witness") -> None:
 
 def came(arena: Any) -> int:
     """Count who came or was refused: somebody before may still be leaving."""
-    return sum(line["action"] != "leave" for line in arena.audit())
+    return sum(line["action"] != "leave" for line in arena.evidence.audit())
 
 
 def probed(arena: Any, tls: TlsFiles) -> Any:
@@ -139,10 +139,10 @@ def test_a01_a02_what_tls_refuses_gets_no_answer_and_leaves_no_line(
     arena: Any, forge: Any, stranger: Any, said: set[str] | None
 ) -> None:
     """Nobody was proven to be there, so no line names anybody; the probe says why."""
-    tls, before, lines = stranger(arena, forge), arena.state(), came(arena)
+    tls, before, lines = stranger(arena, forge), arena.evidence.state(), came(arena)
     with pytest.raises(UnreachableError):
         arena.strike(lambda a: a.register(), tls)
-    assert arena.state() == before
+    assert arena.evidence.state() == before
     assert came(arena) == lines
     if said is not None:
         assert probed(arena, tls).reason in said
@@ -204,10 +204,10 @@ def test_a05_a_certificate_that_names_nobody_is_refused(arena: Any, name: str) -
     """The authority never makes such; were it tricked, nobody becomes site-1 by it."""
     tls = STRANGE[name](arena)
     assert struck(arena, tls).reason == "CERT_INVALID"
-    (line, *more) = arena.lines("", "CERT_INVALID")
+    (line, *more) = arena.evidence.lines("", "CERT_INVALID")
     assert line["action"] == "Register"
     assert not more  # those of one minute share a line
-    arena.refusals["", "CERT_INVALID"] += 1
+    arena.evidence.refusals["", "CERT_INVALID"] += 1
     welcomed(arena)
 
 
@@ -215,7 +215,7 @@ def test_a05_a_certificate_of_another_project_is_refused(arena: Any, forge: Any)
     for other in ("other", "Demo", "demo.evil"):
         tls = arena.project.forge(forge.uri(f"guest-{other}", project=other))
         assert struck(arena, tls).reason == "CERT_PROJECT"
-        arena.one_line(f"client guest-{other}", "CERT_PROJECT")
+        arena.evidence.one_line(f"client guest-{other}", "CERT_PROJECT")
     welcomed(arena)
 
 
@@ -223,7 +223,7 @@ def test_a05_a_site_that_the_policy_does_not_know_is_refused(arena: Any, forge: 
     for name in ("site-9", "SITE-1", "evil-a_1"):
         tls = arena.project.forge(forge.uri(name))
         assert struck(arena, tls, name=name).reason == "SITE_UNKNOWN"
-        arena.one_line(f"client {name}", "SITE_UNKNOWN")
+        arena.evidence.one_line(f"client {name}", "SITE_UNKNOWN")
 
 
 def test_a05_names_in_a_certificate_cannot_write_to_the_log(arena: Any, forge: Any) -> None:
@@ -231,7 +231,7 @@ def test_a05_names_in_a_certificate_cannot_write_to_the_log(arena: Any, forge: A
     tls = arena.project.forge(forge.uri(name))
     assert struck(arena, tls).reason == "NAME_MISMATCH"
     path = arena.server.workspace / "audit.jsonl"
-    line = arena.one_line("client \\x1b[2Jsite-1\\n", "NAME_MISMATCH")
+    line = arena.evidence.one_line("client \\x1b[2Jsite-1\\n", "NAME_MISMATCH")
     assert line["action"] == "Register"
     assert b"\x1b" not in path.read_bytes()
     assert "\x1b" not in arena.server.stdout + arena.server.stderr
@@ -280,7 +280,7 @@ def test_a05_a_name_that_is_not_the_certificates_is_refused(arena: Any, name: st
     # A number may be any, but not a name of any length.
     endless = {"NAME_INVALID", "TOO_MANY_INSTANCES"}
     assert reason in (endless if name.startswith("evil-a_999") else {"NAME_MISMATCH"})
-    line = arena.lines("client evil-a", reason)[0]
+    line = arena.evidence.lines("client evil-a", reason)[0]
     assert line["action"] == "Register"
     assert line["data"]["message"].isprintable()
 
@@ -303,23 +303,23 @@ def test_a06_the_live_token_of_another_site_is_refused(arena: Any) -> None:
             return [await refused(call) for call in with_token(other, stolen)]
 
         # The thief has a certificate of its own, which holds.
-        channel = owner.arena._dial(owner.arena.address, arena.project.tls("greedy-a"))
+        channel = owner.arena.dial(owner.arena.address, arena.project.tls("greedy-a"))
         async with owner.arena.joined(channel, "greedy-a") as other:
             assert await thief(other) == ["TOKEN_NOT_BOUND"] * 5
         await channel.close()
         await owner.heartbeat()  # its owner is not disturbed
 
-    before = arena.state()
+    before = arena.evidence.state()
     arena.attack(victim, owner="evil-b")
-    assert arena.state() == before
-    seen = arena.lines("client greedy-a", "TOKEN_NOT_BOUND")
+    assert arena.evidence.state() == before
+    seen = arena.evidence.lines("client greedy-a", "TOKEN_NOT_BOUND")
     calls = {"Heartbeat", "Quit", "GetModel", "SubmitUpdate", "SendResult"}
     deadline = time.monotonic() + 5
     while {line["action"] for line in seen} != calls:
         assert time.monotonic() < deadline, seen
-        seen = arena.lines("client greedy-a", "TOKEN_NOT_BOUND")
+        seen = arena.evidence.lines("client greedy-a", "TOKEN_NOT_BOUND")
     assert len(seen) == len(calls)
-    arena.refusals["client greedy-a", "TOKEN_NOT_BOUND"] += len(calls)
+    arena.evidence.refusals["client greedy-a", "TOKEN_NOT_BOUND"] += len(calls)
 
 
 def with_token(player: Any, token: str) -> list[Any]:
@@ -386,12 +386,12 @@ def test_a07_a_token_that_was_tampered_with_is_refused(arena: Any) -> None:
         seen.append((arena.who(attacker), len(bad)))
 
     seen: list[tuple[str, int]] = []
-    before = arena.state()
+    before = arena.evidence.state()
     arena.attack(play)
-    assert arena.state() == before
+    assert arena.evidence.state() == before
     who, count = seen[0]
-    assert arena.lines(who, "TOKEN_INVALID")
-    arena.refusals[who, "TOKEN_INVALID"] += count
+    assert arena.evidence.lines(who, "TOKEN_INVALID")
+    arena.evidence.refusals[who, "TOKEN_INVALID"] += count
 
 
 def minted(arena: Any, attacker: Any, secret: bytes, **changes: Any) -> str:
@@ -439,10 +439,10 @@ def test_a07_tokens_of_another_server_another_run_and_another_hour_are_refused(
         "an_hour_old": "TOKEN_EXPIRED",
         "unbound": "TOKEN_NOT_BOUND",
     }
-    arena.one_line("client evil-c", "TOKEN_EXPIRED")
-    arena.one_line("client evil-c", "TOKEN_NOT_BOUND")
-    arena.lines("client evil-c", "TOKEN_INVALID")
-    arena.refusals["client evil-c", "TOKEN_INVALID"] += 4
+    arena.evidence.one_line("client evil-c", "TOKEN_EXPIRED")
+    arena.evidence.one_line("client evil-c", "TOKEN_NOT_BOUND")
+    arena.evidence.lines("client evil-c", "TOKEN_INVALID")
+    arena.evidence.refusals["client evil-c", "TOKEN_INVALID"] += 4
 
 
 # ROLE
@@ -467,16 +467,16 @@ def test_role_an_administrator_is_no_client(arena: Any, forge: Any, method: str)
     error = struck(arena, arena.project.tls(forge.LEAD), play, name=forge.LEAD)
     assert error.reason == "ROLE"
     who = f"admin {forge.LEAD}"
-    arena.refusals[who, "ROLE"] += 1
+    arena.evidence.refusals[who, "ROLE"] += 1
     deadline = time.monotonic() + 5
-    while method not in [line["action"] for line in arena.lines(who, "ROLE")]:
+    while method not in [line["action"] for line in arena.evidence.lines(who, "ROLE")]:
         assert time.monotonic() < deadline
 
 
 def test_role_a_server_with_a_clients_key_usage_is_no_client(arena: Any, forge: Any) -> None:
     tls = arena.project.forge(forge.uri("localhost", "server"))
     assert struck(arena, tls).reason == "ROLE"
-    arena.one_line("server localhost", "ROLE")
+    arena.evidence.one_line("server localhost", "ROLE")
 
 
 def test_role_what_no_role_may_call_does_not_exist(arena: Any) -> None:
@@ -509,16 +509,16 @@ def test_a05_a_cloned_kit_finds_the_name_taken_and_is_written_down(arena: Any) -
                 await second.stub.quit(QuitRequest(token=first.token[:-1]), timeout=5)
             assert error.value.reason == "TOKEN_INVALID"
 
-        channel = arena._dial(arena.address, first.tls)
+        channel = arena.dial(arena.address, first.tls)
         await clone(type(first)(arena, channel, first.tls, first.name))
         await channel.close()
         await first.heartbeat()
 
-    before = arena.state()
+    before = arena.evidence.state()
     arena.attack(play, owner="evil-d")
-    assert arena.state() == before
-    arena.one_line("client evil-d", "NAME_TAKEN")
-    arena.refusals["client evil-d", "TOKEN_INVALID"] += 1
+    assert arena.evidence.state() == before
+    arena.evidence.one_line("client evil-d", "NAME_TAKEN")
+    arena.evidence.refusals["client evil-d", "TOKEN_INVALID"] += 1
 
 
 def test_a07_a_registration_that_is_replayed_gives_nobody_else_anything(arena: Any) -> None:
@@ -527,14 +527,14 @@ def test_a07_a_registration_that_is_replayed_gives_nobody_else_anything(arena: A
     async def play(owner: Any) -> None:
         again = await owner.register()  # the same session: it is let in again, once
         assert again.run_number == arena.run_number
-        channel = arena._dial(arena.address, arena.project.tls("greedy-c"))
+        channel = arena.dial(arena.address, arena.project.tls("greedy-c"))
         thief = type(owner)(arena, channel, None, owner.name)
         thief.key = owner.key
         assert await refused(thief.register()) == "NAME_MISMATCH"
         await channel.close()
 
     arena.attack(play, owner="evil-b")
-    arena.one_line("client greedy-c", "NAME_MISMATCH")
+    arena.evidence.one_line("client greedy-c", "NAME_MISMATCH")
 
 
 def test_c03_a_certificate_has_so_many_sessions_and_no_more(arena: Any) -> None:
@@ -554,7 +554,7 @@ def test_c03_a_certificate_has_so_many_sessions_and_no_more(arena: Any) -> None:
 
     tokens: list[str] = []
     assert arena.attack(play, owner="evil-a") == "TOO_MANY_CLIENTS"
-    arena.one_line("client evil-a", "TOO_MANY_CLIENTS")
+    arena.evidence.one_line("client evil-a", "TOO_MANY_CLIENTS")
 
 
 # A03 and A04: what was true when the connection was made
@@ -581,9 +581,9 @@ def test_a03_a_certificate_that_expires_while_connected_is_refused(arena: Any, f
         return held
 
     assert arena.strike(play, tls, name="witness") < 2 + 1.5
-    lines = arena.lines("client witness", "CERT_EXPIRED")
+    lines = arena.evidence.lines("client witness", "CERT_EXPIRED")
     assert {line["action"] for line in lines} <= {"GetModel", "Heartbeat"}
-    arena.refusals["client witness", "CERT_EXPIRED"] += 3
+    arena.evidence.refusals["client witness", "CERT_EXPIRED"] += 3
 
 
 async def told(call: Any) -> RefusedError:
@@ -600,7 +600,7 @@ def test_a04_what_is_revoked_is_refused_within_a_heartbeat(arena: Any, forge: An
     async def play(player: Any) -> tuple[float, list[str]]:
         reply = await player.register()
         player.token = reply.token
-        channel = arena._dial(arena.address, arena.project.tls("witness"))
+        channel = arena.dial(arena.address, arena.project.tls("witness"))
         async with arena.joined(channel, "witness"):
             player.header, player.model = await player.download()
             call = player.stub.submit_update()
@@ -616,18 +616,18 @@ def test_a04_what_is_revoked_is_refused_within_a_heartbeat(arena: Any, forge: An
         await channel.close()
         return seconds, reasons
 
-    before = arena.state()
+    before = arena.evidence.state()
     seconds, reasons = arena.strike(play, tls, name="greedy-b")
     assert reasons == ["CERT_REVOKED"] * 2
     assert seconds < 1.5
     assert struck(arena, tls).reason == "CERT_REVOKED"  # a new connection
-    assert arena.state() == before
+    assert arena.evidence.state() == before
     deadline = time.monotonic() + 5
-    while len(lines := arena.lines("client greedy-b", "CERT_REVOKED")) < 3:
+    while len(lines := arena.evidence.lines("client greedy-b", "CERT_REVOKED")) < 3:
         assert time.monotonic() < deadline
     assert sorted(line["action"] for line in lines) == ["Heartbeat", "Register", "SubmitUpdate"]
-    arena.refusals["client greedy-b", "CERT_REVOKED"] += 3
-    left = [e for e in arena.events("client_left") if e["client"] == "greedy-b"]
+    arena.evidence.refusals["client greedy-b", "CERT_REVOKED"] += 3
+    left = [e for e in arena.evidence.events("client_left") if e["client"] == "greedy-b"]
     assert len(left) == 1
     welcomed(arena, "greedy-b")  # the site's other certificate still counts
 
@@ -645,7 +645,7 @@ def test_a04_a_list_that_takes_a_revocation_back_changes_nothing(arena: Any, for
         try:
             arena.strike(lambda a: a.heartbeat("x"), tls)
         except RefusedError as error:
-            arena.refusals["client site-2", error.reason] += 1
+            arena.evidence.refusals["client site-2", error.reason] += 1
             if error.reason == "CERT_REVOKED":
                 break
         assert time.monotonic() < deadline
@@ -656,7 +656,7 @@ def test_a04_a_list_that_takes_a_revocation_back_changes_nothing(arena: Any, for
         with pytest.raises(RefusedError) as error:
             arena.strike(lambda a: a.heartbeat("x"), tls)
         assert error.value.reason == "CERT_REVOKED"
-        arena.refusals["client site-2", "CERT_REVOKED"] += 1
+        arena.evidence.refusals["client site-2", "CERT_REVOKED"] += 1
     arena.project.replace(path, newest)
 
 

@@ -50,7 +50,7 @@ def test_a07_guessed_session_keys_open_no_session(plain: Any) -> None:
         await attacker.register(session_key=b"short")
 
     assert plain.refusal(play) == "PROTOCOL"
-    plain.refusals["", "NAME_TAKEN"] += 200
+    plain.evidence.refusals["", "NAME_TAKEN"] += 200
 
 
 def test_c03_2000_heartbeats_in_a_row_are_answered(plain: Any) -> None:
@@ -90,8 +90,8 @@ def test_c03_clients_beyond_the_maximum_are_refused(plain: Any) -> None:
         return len(reasons)
 
     refused = plain.attack(play)
-    assert len(plain.lines("", "TOO_MANY_CLIENTS")) == 1
-    plain.refusals["", "TOO_MANY_CLIENTS"] += refused
+    assert len(plain.evidence.lines("", "TOO_MANY_CLIENTS")) == 1
+    plain.evidence.refusals["", "TOO_MANY_CLIENTS"] += refused
 
 
 def test_a01_tls_to_a_server_that_speaks_plain_text_comes_to_nothing(
@@ -99,7 +99,7 @@ def test_a01_tls_to_a_server_that_speaks_plain_text_comes_to_nothing(
 ) -> None:
     def came() -> int:
         # Somebody before may still be leaving.
-        return sum(line["action"] != "leave" for line in plain.audit())
+        return sum(line["action"] != "leave" for line in plain.evidence.audit())
 
     before = came()
     with pytest.raises(UnreachableError):

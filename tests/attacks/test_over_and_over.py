@@ -85,7 +85,7 @@ def test_b01_an_update_that_comes_ten_times_weighs_once(open_arena: Any, at_once
     assert taken_over <= {"TOO_MANY_UPLOADS"}
     assert Counter(duplicates) == {False: 1, True: TIMES - 1}
     assert open_arena.server.wait() == 0, open_arena.server.stderr
-    assert len(open_arena.accepted()) == 2
+    assert len(open_arena.evidence.accepted()) == 2
     run = open_arena.server.workspace / "run_1"
     final = numbers_of((run / "models" / "final.safetensors").read_bytes())
     assert final == pytest.approx(numbers_of(raised(model, 0.75)), abs=1e-5)
@@ -112,11 +112,11 @@ def test_c03_messages_without_end_on_one_stream_are_refused(small: Any) -> None:
 
     served: list[int] = []
     small.attack(play, owner="greedy-c")
-    (line,) = small.lines("client greedy-c", "RATE_LIMITED")
+    (line,) = small.evidence.lines("client greedy-c", "RATE_LIMITED")
     assert line["action"] == "SubmitUpdate"
-    small.refusals["client greedy-c", "RATE_LIMITED"] += 1
+    small.evidence.refusals["client greedy-c", "RATE_LIMITED"] += 1
     assert MESSAGES_AT_ONCE / 2 < len(served) < FAILURES
-    assert small.events("task_failed") == []
+    assert small.evidence.events("task_failed") == []
 
 
 def test_c03_what_is_accepted_over_and_over_is_few_lines(small: Any) -> None:
@@ -135,7 +135,7 @@ def test_c03_what_is_accepted_over_and_over_is_few_lines(small: Any) -> None:
             await attacker.register()
 
     small.attack(play, owner="greedy-a")
-    mine = [line for line in small.audit() if line["who"] == "client greedy-a"]
+    mine = [line for line in small.evidence.audit() if line["who"] == "client greedy-a"]
     lines = Counter(line["action"] for line in mine)
     assert lines["Decline"] == lines["GetPackage"] == ORDINARY_LINES
     assert lines["Register"] == 2  # the arena's own two
@@ -154,7 +154,9 @@ def test_c03_coming_and_going_without_end_is_refused(small: Any) -> None:
     came: list[int] = []
     assert small.refusal(play, owner="greedy-b") == "RATE_LIMITED"
     assert len(came) <= COMINGS_AT_ONCE + 5
-    records = [e for e in small.events("client_registered") if e["client"] == "greedy-b_16"]
+    records = [
+        e for e in small.evidence.events("client_registered") if e["client"] == "greedy-b_16"
+    ]
     assert len(records) == len(came)
 
 

@@ -32,7 +32,7 @@ def test_b01_an_update_that_comes_ten_times_counts_once(open_arena: Any) -> None
         return [receipt.duplicate for receipt in receipts]
 
     assert open_arena.attack(play) == [False] + [True] * 10
-    assert len(open_arena.accepted()) == 1
+    assert len(open_arena.evidence.accepted()) == 1
 
 
 def test_b06_numbers_beside_an_update_cannot_end_the_run(open_arena: Any) -> None:

@@ -5,33 +5,30 @@ A copy is made first and looked at afterwards, so that nothing can change betwee
 and use. It gets its name only when its digest is known, by a rename: what lies under a
 digest is whole, or not there. What lies there already is compared byte by byte with the
 copy at hand, and replaced if it is not the same, so a copy that was torn by a crash or
-altered by somebody is never used.
+altered by somebody is never used. Whoever keeps a copy holds it for as long as it lives,
+so that no other process takes it away meanwhile.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
-import shutil
-import stat
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from mmar_runner.errors import StorageError
+from mmar_runner.security.packages.read_only import FOLDER_MODE, fill, remove_folder, set_aside
 from mmar_runner.security.packages.same_files import same_files
 from mmar_runner.storage.atomic import storage_error, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _STAGING: Final = ".staging-"
-_FOLDER_MODE: Final = 0o555
-_FILE_MODE: Final = 0o444
-_BLOCK_BYTES: Final = 1 << 26
-_THREADS: Final = 4
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class MmarStore:
@@ -65,12 +62,7 @@ class MmarStore:
             staged = self._new_staging() / name
             staged.mkdir()
         try:
-            for folder in sorted({(staged / path).parent for path in files}):
-                folder.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(_THREADS, "copy") as pool:
-                for _ in pool.map(lambda path: _copy(files[path], staged / path), files):
-                    pass
-            _close_folders(staged)
+            fill(staged, files)
         except OSError as error:
             self.discard(staged)
             raise storage_error(error, staged) from error
@@ -79,62 +71,93 @@ class MmarStore:
     def keep(self, staged: Path, digest: str) -> Path:
         """Give a copy its digest's name, and return where it lies.
 
-        If the same copy lies there already, that one is returned.
+        If the same copy lies there already, that one is returned. This process holds it
+        from now on, until it ends or removes it: others leave it where it is.
 
         Raises:
             StorageError: It cannot be renamed.
         """
         final = self._folder / digest / staged.name
-        with self._locked(), translated(final):
+        with translated(final), self._locked():
             final.parent.mkdir(exist_ok=True)
+            self._hold(final.parent)
             if not same_files(final, staged):
                 if os.path.lexists(final):
-                    _set_aside(final, staged.parent / ".replaced")
+                    set_aside(final, staged.parent / ".replaced")
                 staged.rename(final)
-                final.chmod(_FOLDER_MODE)
+            final.chmod(FOLDER_MODE)  # also if a crash came between the two
         self.discard(staged)
         return final
 
     def remove(self, root: Path) -> None:
-        """Delete a copy that has a digest's name.
+        """Delete a copy that has a digest's name, unless another process holds it.
 
         Raises:
             StorageError: It cannot be deleted.
         """
-        with translated(root):
-            staging = self._new_staging()
-        with self._locked(), translated(root):
-            _set_aside(root, staging / root.name)
-            if not any(root.parent.iterdir()):
-                root.parent.rmdir()
-        self._release(staging)
+        if (held := self._held.pop(root.parent, None)) is not None:
+            os.close(held)
+        self._delete([root.parent])
+
+    def prune(self, needed: Collection[str]) -> None:
+        """Delete every copy that no process holds and whose digest nobody needs.
+
+        Args:
+            needed: The digests whose copies stay.
+
+        Raises:
+            StorageError: One cannot be deleted.
+        """
+        if self._folder.is_dir():
+            found = (path for path in self._folder.iterdir() if _DIGEST.fullmatch(path.name))
+            self._delete(path for path in found if path.name not in needed)
 
     def discard(self, staged: Path) -> None:
         """Delete a copy that has no digest's name."""
         self._release(staged.parent)
 
     def sweep(self) -> None:
-        """Delete what an earlier process was in the middle of."""
+        """Delete what an earlier process was in the middle of.
+
+        Raises:
+            StorageError: It cannot be deleted.
+        """
         if not self._folder.is_dir():
             return
-        with self._locked():
+        with translated(self._folder), self._locked():
             for left in self._folder.glob(f"{_STAGING}*"):
-                descriptor = _try_lock(left)
-                if descriptor is not None:
-                    _remove(left)
-                    os.close(descriptor)
+                with _unheld(left) as unheld:
+                    if unheld:
+                        remove_folder(left)
+
+    def _delete(self, folders: Iterable[Path]) -> None:
+        """Delete what lies under digests, wherever no process holds it."""
+        with translated(self._folder):
+            staging = self._new_staging()
+            with self._locked():  # in which nobody begins to hold one
+                for folder in list(folders):
+                    with _unheld(folder) as unheld:
+                        if unheld:
+                            set_aside(folder, staging / folder.name)
+        self._release(staging)
+
+    def _hold(self, folder: Path) -> None:
+        """Keep others from deleting a digest's folder for as long as this process lives."""
+        if folder not in self._held:
+            self._held[folder] = os.open(folder, _FOLDER_FLAGS)
+            fcntl.flock(self._held[folder], fcntl.LOCK_SH)
 
     def _new_staging(self) -> Path:
         """Make a folder that `sweep` leaves alone for as long as this process lives."""
         staging = self._folder / f"{_STAGING}{secrets.token_hex(8)}"
         with self._locked():
             staging.mkdir(mode=0o700)
-            self._held[staging] = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._held[staging] = os.open(staging, _FOLDER_FLAGS)
             fcntl.flock(self._held[staging], fcntl.LOCK_EX)
         return staging
 
     def _release(self, staging: Path) -> None:
-        _remove(staging)
+        remove_folder(staging)
         os.close(self._held.pop(staging))
 
     @contextmanager
@@ -148,62 +171,23 @@ class MmarStore:
             os.close(descriptor)
 
 
-def _copy(opener: Callable[[], BinaryIO], target: Path) -> None:
-    with opener() as source, target.open("xb") as copy:
-        if not _copied_by_kernel(source, copy):
-            shutil.copyfileobj(source, copy, 1 << 20)
-        os.fchmod(copy.fileno(), _FILE_MODE)
-
-
-def _copied_by_kernel(source: BinaryIO, copy: BinaryIO) -> bool:
-    """Copy without the bytes passing through here; False if nothing was copied so."""
-    moved = False
+@contextmanager
+def _unheld(folder: Path) -> Iterator[bool]:
+    """Say whether a folder is there and nobody holds it, and hold it for the block if so."""
     try:
-        while os.sendfile(copy.fileno(), source.fileno(), None, _BLOCK_BYTES):
-            moved = True
+        descriptor = os.open(folder, _FOLDER_FLAGS)
     except OSError:
-        if moved:
-            raise
-        return False
-    return True
-
-
-def _close_folders(root: Path) -> None:
-    for folder, _, _ in os.walk(root, topdown=False):
-        if folder != str(root):
-            os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101 - a string from os.walk
-
-
-def _set_aside(folder: Path, target: Path) -> None:
-    if folder.is_dir() and not folder.is_symlink():
-        folder.chmod(stat.S_IRWXU)  # whoever moves a folder must be able to write it
-    folder.rename(target)
-
-
-def _try_lock(folder: Path) -> int | None:
-    """Return a descriptor that holds a folder; None if another process holds it."""
+        yield False  # it is gone already
+        return
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None  # it is gone already
+        yield _locks_now(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locks_now(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _remove(folder: Path) -> None:
-    """Delete a folder with everything in it, read-only folders too."""
-
-    def opened(path: str) -> None:
-        os.chmod(path, stat.S_IRWXU)  # noqa: PTH101 - a string from os.walk
-
-    with translated(folder):
-        for path, _, _ in os.walk(folder):
-            opened(path)
-        shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        msg = f"{folder} cannot be deleted"
-        raise StorageError(msg, hint="delete it by hand; nothing in it is used")
+        return False
+    return True

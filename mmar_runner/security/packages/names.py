@@ -17,6 +17,8 @@ from mmar_runner.errors import PackageError
 #: Bytes of one part of a name, and of a whole name.
 MAX_PART_BYTES: Final = 255
 MAX_NAME_BYTES: Final = 1024
+#: Parts of a name.
+MAX_DEPTH: Final = 18
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _SHOWN: Final = 80
 
@@ -31,10 +33,13 @@ def checked_name(name: str, *, depth: int) -> str:
     Raises:
         PackageError: UNSAFE_PATH.
     """
-    problem = _problem(name, depth)
-    if problem is not None:
-        raise unsafe_path(name, problem)
+    _require_none(name, name_problem(name, depth=depth))
     return name
+
+
+def name_problem(name: str, *, depth: int) -> str | None:
+    """Return what is wrong with a name by itself, as it follows "which"; None if nothing is."""
+    return _problem(name, depth)
 
 
 def unsafe_path(name: str, what: str) -> PackageError:
@@ -58,15 +63,18 @@ def name_key(name: str) -> str:
 class Names:
     """The names of one package, each there once.
 
+    What is wrong with a name is said as it follows "which".
+
     Args:
         depth: How many parts a name may have.
     """
 
-    def __init__(self, *, depth: int) -> None:
+    def __init__(self, *, depth: int = MAX_DEPTH) -> None:
         self._depth = depth
-        self._spelled: dict[str, str] = {}
-        self._files: set[str] = set()
         self._entries: set[str] = set()
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+        self._spelled: dict[str, str] = {}
 
     def file(self, name: str) -> None:
         """Take the name of a file.
@@ -74,12 +82,7 @@ class Names:
         Raises:
             PackageError: UNSAFE_PATH.
         """
-        self._take(name)
-        if name in self._spelled:
-            raise unsafe_path(name, "is a file and a folder")
-        self._parents(name)
-        self._spell(name)
-        self._files.add(name)
+        _require_none(name, self.file_problem(name))
 
     def folder(self, name: str) -> None:
         """Take the name of a folder.
@@ -87,30 +90,45 @@ class Names:
         Raises:
             PackageError: UNSAFE_PATH.
         """
-        self._take(name)
-        self._parents(name)
-        self._spell(name)
+        _require_none(name, self.folder_problem(name))
 
-    def _take(self, name: str) -> None:
-        checked_name(name, depth=self._depth)
-        if name in self._entries:
-            raise unsafe_path(name, "is there twice")
+    def file_problem(self, name: str) -> str | None:
+        """Take the name of a file and return what is wrong with it, or None."""
+        problem = self._entry_problem(name)
+        if problem is None and name in self._folders:
+            problem = "is a file and a folder"
+        self._files.add(name)
+        return problem or self._spelling_problem(name)
+
+    def folder_problem(self, name: str) -> str | None:
+        """Take the name of a folder and return what is wrong with it, or None."""
+        self._folders.add(name)
+        return self._entry_problem(name) or self._spelling_problem(name)
+
+    def _entry_problem(self, name: str) -> str | None:
+        twice = name in self._entries
         self._entries.add(name)
+        return name_problem(name, depth=self._depth) or ("is there twice" if twice else None)
 
-    def _parents(self, name: str) -> None:
+    def _spelling_problem(self, name: str) -> str | None:
         position = name.find("/")
         while position >= 0:
             parent = name[:position]
-            if parent in self._files:
-                raise unsafe_path(parent, "is a file and a folder")
-            self._spell(parent)
+            self._folders.add(parent)
+            clash = "is a file and a folder" if parent in self._files else self._twin(parent)
+            if clash is not None:
+                return f"lies in {shown(parent)}, which {clash}"
             position = name.find("/", position + 1)
+        return self._twin(name)
 
-    def _spell(self, name: str) -> None:
+    def _twin(self, name: str) -> str | None:
         other = self._spelled.setdefault(name_key(name), name)
-        if other != name:
-            raise unsafe_path(name, f"differs from {shown(other)} in case or form only")
-        self._spelled.setdefault(name, name)
+        return None if other == name else f"differs from {shown(other)} in case or form only"
+
+
+def _require_none(name: str, problem: str | None) -> None:
+    if problem is not None:
+        raise unsafe_path(name, problem)
 
 
 def _problem(name: str, depth: int) -> str | None:
@@ -120,7 +138,7 @@ def _problem(name: str, depth: int) -> str | None:
         "is absolute, or another system's path": "\\" in name or _DRIVE.match(name) or not parts[0],
         "has an empty part, '.' or '..'": not {"", ".", ".."}.isdisjoint(parts),
         # What cannot be encoded cannot be shown either, so nothing below meets it.
-        "has a character that cannot be shown": not name.isprintable(),
+        "is not UTF-8, or has a character that cannot be shown": not name.isprintable(),
         "is too long or too deep": len(name) > MAX_NAME_BYTES or len(parts) > depth,
     }
     for problem, found in problems.items():

@@ -33,7 +33,7 @@ from mmar_runner.security.packages.sink import (
 )
 from mmar_runner.security.packages.tar import unpack_tar
 from mmar_runner.security.packages.zip import unpack_zip
-from mmar_runner.storage.atomic import publish, translated
+from mmar_runner.storage.atomic import create_exclusive, publish, translated
 
 __all__ = ["DEFAULT_LIMITS", "PackageLimits", "PackedFile", "pack", "unpack"]
 
@@ -73,18 +73,25 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
         StorageError: Something cannot be read or written.
     """
     temporary = destination.with_name(f".{destination.name}.tmp")
+    with translated(temporary):
+        descriptor = create_exclusive(temporary, 0o644)
     try:
-        with translated(folder), ZipFile(temporary, "w", ZIP_STORED) as archive:
-            names = Names(depth=limits.depth)
-            for name in sorted(_files(folder, limits)):
-                names.file(name)
-                _add(archive, folder, name)
+        with translated(folder), os.fdopen(descriptor, "wb") as file:
+            _pack(folder, file, limits)
         with translated(temporary), temporary.open("rb") as file:
             packed = PackedFile(destination, file_digest(file, "sha256").hexdigest(), file.tell())
         publish(temporary, destination, durable=False)
     finally:
         temporary.unlink(missing_ok=True)
     return packed
+
+
+def _pack(folder: Path, file: BinaryIO, limits: PackageLimits) -> None:
+    names = Names(depth=limits.depth)
+    with ZipFile(file, "w", ZIP_STORED) as archive:
+        for name in sorted(_files(folder, limits)):
+            names.file(name)
+            _add(archive, folder, name)
 
 
 def unpack(archive: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS) -> None:
@@ -139,9 +146,9 @@ def _files(folder: Path, limits: PackageLimits) -> Iterator[str]:
             mode = path.lstat().st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise unsafe_entry(str(path), "a link, a pipe, a socket or a device")
-            count += 1
-            if count > limits.entries:
-                raise too_large(f"more than {limits.entries} entries")
+        count += len(files)  # of folders nothing is packed but the names of their files
+        if count > limits.entries:
+            raise too_large(f"more than {limits.entries} entries")
         prefix = Path(parent).relative_to(folder)
         yield from ((prefix / name).as_posix() for name in files)
 

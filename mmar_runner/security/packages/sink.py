@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from mmar_runner.errors import PackageError, StorageError
-from mmar_runner.security.packages.names import Names, shown
-from mmar_runner.storage.atomic import translated
+from mmar_runner.security.packages.names import MAX_DEPTH, Names, shown
+from mmar_runner.storage.atomic import translated, write_all
 
 #: Bytes that are read or written at once.
 BLOCK_BYTES: Final = 1 << 20
@@ -43,7 +43,7 @@ class PackageLimits:
     total_bytes: int = 64 << 30
     file_bytes: int = 64 << 30
     entries: int = 20_000
-    depth: int = 18
+    depth: int = MAX_DEPTH
 
 
 class Sink:
@@ -93,9 +93,15 @@ class Sink:
         path = self._root / name
         with translated(name):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(path, _FILE_FLAGS, 0o600), "wb") as file:
-                for block in self._counted(name, blocks):
-                    file.write(block)
+            descriptor = os.open(path, _FILE_FLAGS, 0o600)
+        try:
+            offset = 0
+            for block in self._counted(name, blocks):
+                with translated(name):  # not the reading: what fails there is the package
+                    write_all(descriptor, block, offset)
+                offset += len(block)
+        finally:
+            os.close(descriptor)
 
     def _counted(
         self, name: str, blocks: Iterable[bytes | memoryview]

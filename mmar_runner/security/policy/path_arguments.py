@@ -38,7 +38,7 @@ _SLASHES: Final = str.maketrans(dict.fromkeys("\u2044\u2215\u29f8\uff0f", "/"))
 _BACKSLASHES: Final = str.maketrans(dict.fromkeys("\u2216\u29f5\u29f9\uff3c", "\\"))
 #: Control characters and the space.
 _ASCII_BLANK: Final = "".join(map(chr, (*range(33), 127)))
-#: Texts within texts; nobody who is honest nests them deeper.
+#: Texts within texts, and encodings of encodings; nobody who is honest nests them deeper.
 _NESTING: Final = 8
 
 
@@ -58,6 +58,7 @@ def _leaves(text: str, depth: int) -> bool:
         or any(_climbs(part) for part in _SEPARATORS.split(bare))
         or any(form.search(bare) for form in (_ADDRESS, _WINDOWS, _EXPANDED, _WITHIN, _ESCAPED))
         or (bare[:1] in {"[", "{", '"'} and _json_leaves(bare, depth))
+        or ("%" in bare and _decoded_leaves(bare, depth))
     )
 
 
@@ -79,10 +80,14 @@ def _is_blank(character: str) -> bool:
 
 
 def _climbs(part: str) -> bool:
-    """Return True if a part of a path is ``..``, or becomes it when tidied or decoded."""
-    if "." not in part and "%" not in part:
-        return False
-    return "".join(c for c in unquote(part) if not _is_blank(c)) == ".."
+    """Return True if a part of a path is ``..``, or becomes it when tidied."""
+    return "." in part and "".join(c for c in part if not _is_blank(c)) == ".."
+
+
+def _decoded_leaves(text: str, depth: int) -> bool:
+    """Return True if a text leaves when it is decoded as in an address, once or again."""
+    decoded = unquote(text)
+    return decoded != text and (depth == 0 or _leaves(decoded, depth - 1))
 
 
 def _json_leaves(text: str, depth: int) -> bool:
@@ -121,6 +126,8 @@ def allowed_argument(text: str, data_folders: Iterable[str]) -> bool:
     plain = posixpath.normpath(text)
     if not posixpath.isabs(text):
         return plain != ".." and not plain.startswith("../")
+    if ".." in text.split("/"):
+        return False  # behind a link in a site's folder it leads who knows where
     return any(_within(plain, posixpath.normpath(folder)) for folder in data_folders)
 
 

@@ -68,6 +68,7 @@ WAYS = {
     "an environment variable": spelled("x/$HOME/y"),
     "an invisible character": spelled("\ufeff/etc/passwd"),
     "a space": spelled("a/.. /x"),
+    "an encoded separator": spelled("..%2f..%2fetc%2fpasswd"),
     "JSON in a text": spelled('["\\u002fetc/passwd"]'),
 }
 

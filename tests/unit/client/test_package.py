@@ -19,6 +19,7 @@ import pytest
 from mmar_runner.cli.admitted import site_rules
 from mmar_runner.client import pace
 from mmar_runner.client.package import Delivery, fetch_mmar
+from mmar_runner.client.package_file import IncomingPackage
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import (
     CertificateError,
@@ -236,6 +237,52 @@ async def test_a_transfer_that_breaks_off_goes_on_at_its_offset(
     assert received.data["resumed_at"] == offsets[2]
 
 
+def refusing_once(reason: str, before: Callable[[], Any] = lambda: None) -> Callable[[Any], Any]:
+    """Return what answers with a refusal, and from then on as it should."""
+    reasons = [reason]
+
+    def change(item: Any) -> Any:
+        if reasons:
+            before()
+            raise RefusedError("not now", reason=reasons.pop())
+        return item
+
+    return change
+
+
+@pytest.mark.parametrize("reason", ["AUDIT_WRITE", "AUDIT_OVERLOADED", "TOO_SLOW", "DISK_FULL"])
+async def test_a_refusal_that_passes_is_waited_out_whatever_is_fetched(
+    reason: str,
+    root: Path,
+    kits: Kits,
+    site: StartupKit,
+    plugins: LoadedPlugins,
+    tmp_path: Path,
+) -> None:
+    async with deployed(root, kits, site, tmp_path) as client:
+        client.server.change = refusing_once(reason)
+        await client.fetch(plugins)
+    [waited] = client.recorder.all(Topic.WAITING)
+    assert waited.data["message"] == "not now; trying again"
+
+
+async def test_a_certificate_that_is_too_old_is_final_unless_it_was_renewed(
+    root: Path, kits: Kits, site: StartupKit, plugins: LoadedPlugins, tmp_path: Path
+) -> None:
+    def renew() -> None:
+        fresh = site.cert_file.with_suffix(".fresh")
+        fresh.write_bytes(site.cert_file.read_bytes())
+        fresh.replace(site.cert_file)
+
+    async with deployed(root, kits, site, tmp_path) as client:
+        client.server.change = refusing_once("CERT_EXPIRED")
+        with pytest.raises(RefusedError) as caught:
+            await client.fetch(plugins)
+        assert caught.value.reason == "CERT_EXPIRED"
+        client.server.change = refusing_once("CERT_EXPIRED", renew)
+        await client.fetch(plugins)
+
+
 async def dripping(honest: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Pass a package on byte by byte."""
     async for item in honest:
@@ -315,6 +362,24 @@ async def test_a_state_that_is_damaged_begins_anew(
     async with deployed(root, kits, site, tmp_path) as client:
         await client.fetch(plugins)
     assert client.server.offsets == [1000, 0]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"name": "job", "digest": "0" * 64, "sha256": "0" * 64, "total_bytes": "x"},
+        {"name": "job", "digest": "0" * 64, "sha256": None, "total_bytes": 5},
+        {"name": "job", "digest": "0" * 64, "sha256": "0" * 64, "total_bytes": True},
+        {"name": "job"},
+        [1],
+    ],
+)
+def test_a_kept_announcement_of_another_shape_is_no_announcement(told: Any, tmp_path: Path) -> None:
+    (tmp_path / "incoming.part").write_bytes(b"x")
+    (tmp_path / "incoming.json").write_text(json.dumps(told))
+    package = IncomingPackage(tmp_path)
+    package.close()
+    assert (package.announced, package.offset) == (None, 0)
 
 
 def header_with(**values: Any) -> Callable[[Any], Any]:

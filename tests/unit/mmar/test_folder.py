@@ -11,8 +11,10 @@ from mmar_runner.documents.limits import ReadingLimits
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
+from mmar_runner.security.packages.packing import PackageLimits, pack
 
 SERVER = "config/config_fed_server.json"
+LONG = "/".join(["x" * 200] * 6)
 
 
 def codes(findings):
@@ -293,8 +295,15 @@ def test_large_models_are_counted_as_files_only(mmar):
         (["docs/Readme.md", "docs/readme.md"], "docs/readme.md"),
         (["docs/a.md", "Docs/b.md"], "docs"),
         (["docs/stra\xdfe.md", "docs/strasse.md"], "docs/stra\xdfe.md"),
+        (["docs/1.txt", "docs/\u2460.txt"], "docs/\u2460.txt"),
+        (["a/b.txt", "a\uff0fb.txt"], "a\uff0fb.txt"),
+        (["c:x.txt"], "c:x.txt"),
+        ([LONG], LONG),
     ],
-    ids=["decomposed", "case", "case_of_folders", "folded"],
+    ids=[
+        *("decomposed", "case", "case_of_folders", "folded"),
+        *("compatible form", "slash of another kind", "drive", "too long"),
+    ],
 )
 def test_names_that_do_not_mean_the_same_everywhere_are_refused(mmar, names, refused):
     for name in names:
@@ -304,6 +313,24 @@ def test_names_that_do_not_mean_the_same_everywhere_are_refused(mmar, names, ref
 
     assert codes(checked.report.findings) == [("MMAR107", refused)]
     assert checked.listing.unlisted[0].startswith(f"{refused}: ")
+
+
+def test_a_folder_whose_own_name_cannot_be_delivered_is_refused(mmar, tmp_path):
+    mmar.save()
+    mmar.root = mmar.root.rename(tmp_path / "cafe\u0301")
+
+    found = mmar.check(saved=True).report.findings
+
+    assert codes(found) == [("MMAR107", "")]
+
+
+def test_what_validates_can_be_packed_however_many_folders_it_has(mmar, tmp_path):
+    for index in range(20):
+        mmar.write(f"docs/{index}/a/b/x.txt", "x")
+
+    assert mmar.check().report.valid
+
+    pack(mmar.root, tmp_path / "package.zip", PackageLimits(entries=24))
 
 
 def test_composed_names_and_equal_names_in_different_folders_are_fine(mmar):

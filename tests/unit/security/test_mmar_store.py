@@ -122,6 +122,79 @@ def test_a_removed_copy_is_gone(tmp_path: Path, source: Path) -> None:
     assert left_overs(tmp_path / "store") == []
 
 
+def test_a_root_that_a_crash_left_writable_is_closed_when_it_is_kept_again(
+    tmp_path: Path, source: Path
+) -> None:
+    store = MmarStore(tmp_path / "store")
+    store.keep(staged(store, source), DIGEST).chmod(0o755)
+    root = store.keep(staged(store, source), DIGEST)
+    assert root.stat().st_mode & 0o777 == 0o555
+
+
+def test_a_store_that_cannot_be_locked_is_a_fault_of_storage(tmp_path: Path, source: Path) -> None:
+    store = MmarStore(tmp_path / "store")
+    copy = staged(store, source)
+    (tmp_path / "store" / ".lock").unlink()
+    (tmp_path / "store" / ".lock").mkdir()
+    for use in (store.sweep, lambda: store.keep(copy, DIGEST), lambda: store.prune(())):
+        with pytest.raises(StorageError, match="directory"):
+            use()
+
+
+OTHER = "e" * 64
+
+
+def kept_by_another(store: Path, source: Path, digest: str) -> Path:
+    """Return a copy that somebody kept who lives no more."""
+    with process(source, store, digest) as other:
+        assert other.communicate("\n\n")[0] == "staged\nkept\n"
+    return store / digest / "job"
+
+
+def test_copies_that_nobody_needs_and_nobody_holds_are_pruned(tmp_path: Path, source: Path) -> None:
+    old = kept_by_another(tmp_path / "store", source, DIGEST)
+    needed = kept_by_another(tmp_path / "store", source, OTHER)
+    store = MmarStore(tmp_path / "store")
+    mine = store.keep(staged(store, source), "f" * 64)
+    store.prune({OTHER})
+    assert not old.parent.exists()
+    assert contents(needed) == contents(mine) == FILES
+    assert left_overs(tmp_path / "store") == []
+    store.prune(())
+    assert not needed.parent.exists()
+    assert contents(mine) == FILES  # for as long as this process lives
+    assert MmarStore(tmp_path / "nowhere").prune(()) is None
+
+
+def test_what_another_process_runs_from_is_neither_pruned_nor_removed(
+    tmp_path: Path, source: Path
+) -> None:
+    store = MmarStore(tmp_path / "store")
+    with process(source, tmp_path / "store") as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert [other.stdout.readline() for _ in range(2)] == ["staged\n", "kept\n"]
+        root = store.keep(staged(store, source), DIGEST)
+        store.remove(root)
+        store.prune(())
+        assert contents(root) == FILES
+        other.send_signal(signal.SIGKILL)
+    store.prune(())
+    assert not root.parent.exists()
+    assert left_overs(tmp_path / "store") == []
+
+
+def test_a_pruned_copy_can_be_kept_again(tmp_path: Path, source: Path) -> None:
+    kept_by_another(tmp_path / "store", source, DIGEST)
+    store = MmarStore(tmp_path / "store")
+    store.prune(())
+    assert contents(store.keep(staged(store, source), DIGEST)) == FILES
+    store.prune(())
+    assert contents(tmp_path / "store" / DIGEST / "job") == FILES
+
+
 COPY = """
 import sys
 from functools import partial
@@ -133,11 +206,14 @@ copy = store.stage("job", {name: partial((source / name).open, "rb") for name in
 print("staged", flush=True)
 sys.stdin.readline()
 store.keep(copy, sys.argv[3])
+print("kept", flush=True)
+sys.stdin.readline()
 """
 
 
-def process(source: Path, store: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", COPY, str(source), str(store), DIGEST]
+def process(source: Path, store: Path, digest: str = DIGEST) -> subprocess.Popen[str]:
+    """Start somebody who keeps a copy at the first line, and ends at the second."""
+    command = [sys.executable, "-c", COPY, str(source), str(store), digest]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
@@ -165,7 +241,7 @@ def test_two_processes_may_keep_the_same_digest_at_once(tmp_path: Path, source: 
             assert each.stdout.readline() == "staged\n"
         for each in (one, two):
             assert each.stdin is not None
-            each.stdin.write("\n")
+            each.stdin.write("\n\n")
             each.stdin.flush()
         assert (one.wait(), two.wait()) == (0, 0)
     assert contents(tmp_path / "store" / DIGEST / "job") == FILES

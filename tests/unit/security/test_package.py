@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import random
 import stat
@@ -56,6 +57,14 @@ def gzipped(*entries: Entry) -> bytes:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def gzipped_with_a_wrong_sum(*entries: Entry) -> bytes:
+    """Return a tar file in two gzip members, the first of which does not hold what it says."""
+    whole = tarred(*entries)
+    first = bytearray(gzip.compress(whole[:1500]))
+    first[-8] ^= 1
+    return bytes(first) + gzip.compress(whole[1500:])
 
 
 MAKERS = {
@@ -141,6 +150,24 @@ def test_a_package_of_a_folder_with_a_link_is_not_made(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"m"}
 
 
+def test_a_package_is_never_written_through_a_link_that_lies_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a").write_bytes(b"1")
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / ".m.zip.tmp").symlink_to(tmp_path / "mine")
+    unpack(pack(tmp_path / "m", tmp_path / "m.zip").path, tmp_path / "out")
+    assert contents(tmp_path / "out") == {"a": b"1"}
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert not (tmp_path / "m.zip").is_symlink()
+
+
+def test_a_package_that_cannot_be_begun_is_a_fault_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / ".m.zip.tmp").mkdir()
+    with pytest.raises(StorageError):
+        pack(tmp_path / "m", tmp_path / "m.zip")
+
+
 def test_a_destination_that_is_there_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "to").mkdir()
     with pytest.raises(StorageError, match="is there already"):
@@ -211,6 +238,28 @@ def test_two_names_for_one_place_are_refused(
     make: Callable[..., bytes], names: tuple[str, str], tmp_path: Path
 ) -> None:
     assert refusal(make(*((name, b"") for name in names)), tmp_path) == "UNSAFE_PATH"
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("A", "a"), "the name 'a', which differs from 'A' in case or form only"),
+        (
+            ("A/x", "a/y"),
+            "the name 'a/y', which lies in 'a', which differs from 'A' in case or form only",
+        ),
+        (("a/b", "a"), "the name 'a', which is a file and a folder"),
+        (("a", "a/b"), "the name 'a/b', which lies in 'a', which is a file and a folder"),
+        (("a/b", "A"), "the name 'A', which differs from 'a' in case or form only"),
+    ],
+)
+def test_two_names_for_one_place_are_told_by_what_they_are(
+    names: tuple[str, str], sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "package").write_bytes(zipped(*((name, b"") for name in names)))
+    with pytest.raises(PackageError) as caught:
+        unpack(tmp_path / "package", tmp_path / "to", SMALL)
+    assert caught.value.message == f"the package holds {sentence}"
 
 
 MODES = {
@@ -408,6 +457,7 @@ CONTRADICTIONS = {
         b"c`", b"\xff\xff"
     ),
     "broken gzip": gzipped(("a", b"1"))[:-4],
+    "gzip with a wrong sum in a file": gzipped_with_a_wrong_sum(("a", bytes(range(256)) * 999)),
     "gzip of nothing": b"\x1f\x8b" + bytes(20),
     "tar without an end": tarred(("a", b"1"))[:1024],
     "tar with bytes behind its end": tarred(("a", b"1")) + tarred(("b", b"2")),

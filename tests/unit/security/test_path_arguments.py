@@ -21,6 +21,15 @@ OUTSIDE = {
     "space before dots": "a/ ../x",
     "mark within dots": "a/.\u200b./x",
     "encoded dots": "a/%2e%2E/x",
+    "encoded separator": "..%2f..%2fetc",
+    "encoded separator below": "x/..%2fetc%2fpasswd",
+    "encoded backslash": "x..%5c..%5cetc",
+    "encoded separators alone": "x%2F..%2Fy",
+    "encoded twice": "..%252f..%252fetc",
+    "encoded far too often": "..%" + "25" * 20 + "2fetc",
+    "encoded leading slash": "%2fetc",
+    "encoded slash of another kind": "..%EF%BC%8Fetc",
+    "encoded address": "file%3A//etc",
     "leading slash of another kind": "\u2215etc",
     "full width slash": "\uff0fetc",
     "two-dot leader": "\u2025/x",
@@ -52,6 +61,7 @@ def test_a_text_that_somebody_may_take_for_a_place_outside_is_one(text):
     [
         *("a/.../b", "image/label", "32,64,64", "%Y-%m", "2024/01/02", "a and / or b", "x: y"),
         *("layer[0]/w", '{"a": 1}', "[1, 2]", "(conv|head)/.*", "mean_dice", "1/2", "{NAME}/x"),
+        *("50%", "a%2Fb", "%05d.png", "100%25", "loss %2f", "a%20b/c%2525"),
     ],
 )
 def test_ordinary_text_stays_inside(text):
@@ -61,7 +71,14 @@ def test_ordinary_text_stays_inside(text):
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
-        ("/data/a/../b", True),
+        ("/data/a/b", True),
+        ("/data/a%2Fb", True),
+        ("/data/..%2f..%2fetc", False),
+        # Behind a link, ".." is where the link leads, which nobody can see from a text.
+        ("/data/a/../b", False),
+        ("/data/..", False),
+        ("/../data", False),
+        ("/data/a..b/..c", True),
         ("/data/$X/..", False),
         ("/data/a,/etc", False),
         ("/data/.. /etc", False),

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client may say of its update, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import DigestError, MmarRunnerError, NonFiniteError, SchemaMismatchError
+from mmar_runner.federation.weights import MAX_SAMPLES
+from mmar_runner.server.announcement import accepted, check_announcement, check_inline
+from mmar_runner.storage.model_schema import ModelSchema
+from mmar_runner.wire.limits import INLINE_BYTES
+from mmar_runner.wire.messages import UpdateBegin
+
+SCHEMA = ModelSchema({"a": ("F32", (2,))})
+MOST_BYTES = SCHEMA.data_bytes + SCHEMA.header_limit
+
+
+def begin(**changes: Any) -> UpdateBegin:
+    facts = {"update_id": "u", "num_samples": 3.0, "kind": "weights", "total_bytes": 100}
+    return UpdateBegin(**{**facts, **changes})
+
+
+def inline(*values: float, name: str = "a") -> UpdateBegin:
+    header = json.dumps({name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    header += b" " * (-len(header) % 8)
+    data = struct.pack("<Q", len(header)) + header + struct.pack("<2f", *values)
+    return begin(inline=data, total_bytes=len(data), sha256=sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"num_samples": 10.0},
+        {"kind": "weight_diff"},
+        {"update_id": "u" * 128},
+        {"metrics": {f"m{k}": 1.0 for k in range(256)}},
+        {"validation": {"x" * 128: math.nan}},
+        {"inline": bytes(INLINE_BYTES)},
+        {"total_bytes": MOST_BYTES},
+    ],
+)
+def test_what_is_usual_may_be_said(changes: dict[str, Any]) -> None:
+    check_announcement(begin(**changes), SCHEMA, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        *(({"num_samples": n}, "WEIGHT") for n in (0.0, -1.0, 10.5, math.nan, math.inf)),
+        ({"update_id": "u" * 129}, "PROTOCOL"),
+        ({"kind": "gradients"}, "KIND"),
+        ({"kind": ""}, "KIND"),
+        ({"metrics": {f"m{k}": 1.0 for k in range(257)}}, "METRICS"),
+        ({"validation": {"": 1.0}}, "METRICS"),
+        ({"metrics": {"a\nb": 1.0}}, "METRICS"),
+        ({"metrics": {"x" * 129: 1.0}}, "METRICS"),
+        ({"inline": bytes(INLINE_BYTES + 1)}, "TOO_LARGE"),
+        ({"total_bytes": MOST_BYTES + 1}, "TOO_LARGE"),
+    ],
+)
+def test_what_is_not_is_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(MmarRunnerError) as caught:
+        check_announcement(begin(**changes), SCHEMA, 10.0)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(("cap", "hinted"), [(2.0, True), (MAX_SAMPLES, False)])
+def test_only_a_cap_of_the_mmar_is_hinted_at(cap: float, hinted: bool) -> None:
+    with pytest.raises(MmarRunnerError) as caught:
+        check_announcement(begin(num_samples=2 * cap), SCHEMA, cap)
+    assert (caught.value.hint is not None) is hinted
+
+
+def test_a_kind_is_shown_in_part_only() -> None:
+    with pytest.raises(MmarRunnerError) as caught:
+        check_announcement(begin(kind="k" * 5000), SCHEMA, 10.0)
+    assert len(caught.value.message) < 200
+
+
+def test_bytes_that_come_along_are_held_against_what_is_said_and_against_the_model() -> None:
+    check_inline(inline(1, 2), SCHEMA)
+    other = inline(1, 2)
+    other.sha256 = "0" * 64
+    with pytest.raises(DigestError):
+        check_inline(other, SCHEMA)
+    longer = inline(1, 2)
+    longer.total_bytes += 1
+    with pytest.raises(DigestError):
+        check_inline(longer, SCHEMA)
+    with pytest.raises(NonFiniteError):
+        check_inline(inline(1, math.inf), SCHEMA)
+    with pytest.raises(SchemaMismatchError):
+        check_inline(inline(1, 2, name="b"), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [(5.0, 5.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, 0.0), (1e30, 0.0)]
+)
+def test_a_duration_that_no_clock_can_say_is_kept_as_none(said: float, kept: float) -> None:
+    update = accepted("a", begin(seconds_train=said), "d", seconds_upload=1.0, inline=False)
+    assert update.seconds_train == kept
+
+
+def test_only_metrics_that_are_finite_are_kept_sorted() -> None:
+    said = begin(metrics={"b": 1.0, "a": 2.0, "c": math.nan}, validation={"d": math.inf})
+    update = accepted("site-1", said, "d" * 64, seconds_upload=1.0, inline=True)
+    assert list(update.metrics.items()) == [("a", 2.0), ("b", 1.0)]
+    assert update.validation == {}
+    assert (update.client, update.sha256, update.bytes) == ("site-1", "d" * 64, 100)
+    assert (update.num_samples, update.kind, update.inline) == (3.0, "weights", True)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose certificate is revoked goes, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import AuditError, CertificateError
+from mmar_runner.security.identity import Identity, PeerCertificate, Role
+from mmar_runner.server.guard import Guard
+from mmar_runner.server.members import Members
+from mmar_runner.server.names import BelievedNames
+from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.watch import Watch
+from mmar_runner.wire.gate import Peer
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+REVOKED = CertificateError("it is revoked", reason="CERT_REVOKED")
+
+
+def peer(name: str) -> Peer:
+    certificate = PeerCertificate(Identity("demo", Role.CLIENT, name), name, "1", NOW, NOW)
+    return Peer("ipv4:127.0.0.1:1", certificate)
+
+
+class Full:
+    """A log whose disk is full."""
+
+    def record(self, *_: Any, **__: Any) -> None:
+        raise AuditError("the disk is full", reason="AUDIT_WRITE")
+
+
+async def test_a_log_that_cannot_be_written_keeps_none_of_the_revoked_in_the_round() -> None:
+    registry = ClientRegistry(max_clients=9, lease_seconds=3600)
+    for name in ("a_1", "a_2", "b_1", "c_1"):
+        registry.register(
+            name, bytes(32), now=time.monotonic(), mmar_digest="", fingerprint=name[0]
+        )
+    left: list[str] = []
+    ended = {peer("a"): REVOKED, peer("b"): REVOKED}
+    guard: Any = Guard(
+        SimpleNamespace(expel=lambda _: ended, verdict=None),
+        BelievedNames(),
+        Full(),
+        None,
+        SimpleNamespace(refresh=lambda: True, current=SimpleNamespace(version=1)),
+    )
+    members = Members(
+        registry,
+        SimpleNamespace(client_left=lambda name, _: left.append(name)),
+        None,
+        SimpleNamespace(observe=lambda _: None),
+        mint=None,
+        guard=guard,
+        task_name="job",
+        run_number=1,
+    )
+    watch = Watch(guard, members, lease_seconds=3600)
+    with pytest.raises(AuditError):
+        watch._look()
+    watch.close()
+    assert sorted(left) == ["a_1", "a_2", "b_1"]
+    assert registry.present() == ["c_1"]
