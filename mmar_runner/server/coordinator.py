@@ -114,7 +114,7 @@ class Coordinator:
         """The disk refuses: what is recorded stays, and the run can be resumed."""
         self._finish("stopped", str(error))
 
-    def update_accepted(self, update: AcceptedUpdate, data: bytes | None) -> None:
+    def update_accepted(self, update: AcceptedUpdate, data: bytes | None) -> bool:
         """Count an update that was checked and, unless inline, lies in the spool.
 
         Its client may be told once `Ledger.until_recorded` returns.
@@ -123,18 +123,26 @@ class Coordinator:
             update: What was checked.
             data: Its bytes, if they travel in the journal.
 
+        Returns:
+            False if one of this client and round was counted before: this one is not.
+
         Raises:
             RefusedError: ROUND_MISMATCH; the round was closed meanwhile.
         """
+        if self.ledger.already_counted(update.client, update.round):
+            return False
         current = self.require_round(update.round)
         self.ledger.accept(current, update, data)
         self._reporter.update_accepted(update)
         self._handle(events.UpdateAccepted(update.client, update.round))
+        return True
 
-    def update_refused(self, client: str, update_id: str, error: MmarRunnerError) -> None:
+    def update_refused(
+        self, client: str, round_number: int, update_id: str, error: MmarRunnerError
+    ) -> None:
         """An update was looked at and is not usable: its client has failed its task."""
         current = self.round
-        if current is None or client not in current.invited:
+        if current is None or current.number != round_number or client not in current.invited:
             return
         # A copy: the error's own traceback would hold the bytes of the refused update.
         current.refused[update_id] = copy(error)
@@ -278,7 +286,7 @@ class Coordinator:
         current = self.round
         if current is None:
             return
-        current.closing = True
+        current.closed.set()
         self._reporter.before_aggregation(current.number, sorted(current.accepted))
         try:
             closed = await self._closer.close(current, self._work)

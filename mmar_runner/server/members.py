@@ -138,6 +138,14 @@ class Members:
         """
         return self._client(self._claims(token, peer))
 
+    def require_session(self, client: Client) -> None:
+        """Refuse whoever has left, or has made room for another session, since it came.
+
+        Raises:
+            RefusedError: TOKEN_INVALID.
+        """
+        self._registry.session(client.name, client.key_sha256, now=self._loop.time())
+
     def renew(self, name: str) -> None:
         """Renew a lease because of progress."""
         self._registry.renew(name, now=self._loop.time())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ class OpenRound:
         accepted: Accepted updates by client; inline bytes or journal number beside it.
         refused: The refusal of an update, by its update id, for those who send it again.
         rejected: Entries of the summary.
-        closing: True once no further update is taken.
+        closed: Set once no further update is taken.
     """
 
     number: int
@@ -38,7 +39,12 @@ class OpenRound:
     inline: dict[str, InlineUpdate] = field(default_factory=dict)
     refused: dict[str, MmarRunnerError] = field(default_factory=dict)
     rejected: list[dict[str, Any]] = field(default_factory=list)
-    closing: bool = False
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def closing(self) -> bool:
+        """Whether no further update is taken."""
+        return self.closed.is_set()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.members import Members
+    from mmar_runner.server.registry import Client
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
     from mmar_runner.wire.gate import Peer
@@ -54,11 +55,16 @@ _MAX_MESSAGE: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """Who sends, and what it announced."""
+    """Who sends, what it announced, and since when."""
 
-    client: str
+    session: Client
     begin: UpdateBegin
     began: float
+
+    @property
+    def client(self) -> str:
+        """The client's name."""
+        return self.session.name
 
 
 class Reception:
@@ -109,9 +115,9 @@ class Reception:
         while (first := await stream.read()) is not None:
             match first:
                 case UpdateBegin() as begin:
-                    client = self._members.authenticate(begin.token, peer).name
+                    session = self._members.authenticate(begin.token, peer)
                     now = asyncio.get_running_loop().time()
-                    await self._take(_Sender(client, begin, now), stream)
+                    await self._take(_Sender(session, begin, now), stream)
                 case TaskFailure() as failure:
                     await self._note_failure(failure, peer)
                     await stream.write(UpdateReceipt(round=failure.round))
@@ -142,12 +148,14 @@ class Reception:
                 cap = sample_cap(self._sample_rule, sender.client)
                 check_announcement(begin, self._schema, cap)
                 if begin.inline:
-                    self._accept_inline(sender)
+                    duplicate = not self._accept_inline(sender)
                 else:
                     duplicate = not await self._exclusively(sender, stream)
             except (*UNUSABLE, RefusedError) as error:
                 if error.reason in UNUSABLE_REASONS:
-                    self._coordinator.update_refused(sender.client, begin.update_id, error)
+                    self._coordinator.update_refused(
+                        sender.client, begin.round, begin.update_id, error
+                    )
                 raise
         # The same bytes may come twice at once; no receipt precedes the record.
         await self._coordinator.ledger.until_recorded(sender.client)
@@ -172,33 +180,37 @@ class Reception:
 
     # Small updates
 
-    def _accept_inline(self, sender: _Sender) -> None:
+    def _accept_inline(self, sender: _Sender) -> bool:
         check_inline(sender.begin, self._schema)
-        self._accept(sender, sender.begin.sha256, sender.begin.inline)
+        return self._accept(sender, sender.begin.sha256, sender.begin.inline)
 
     # Large updates
 
     async def _exclusively(self, sender: _Sender, stream: UpdateStream) -> bool:
-        """Receive a large update; a newer attempt of the same client ends an older one.
+        """Receive a large update; a newer attempt of the same client, or the round's end, ends it.
 
         Returns:
-            False if the older attempt was counted meanwhile.
+            False if another attempt was counted meanwhile.
         """
+        current = self._coordinator.require_round(sender.begin.round)
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
             older.cancel()
             await asyncio.wait({older})
         mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
+        over = asyncio.create_task(current.closed.wait())
         try:
-            await asyncio.wait({mine})
+            await asyncio.wait({mine, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             # Whoever is cancelled here was given up by its client, or by the server.
+            over.cancel()
             mine.cancel()
             await asyncio.wait({mine})
             if self._receiving.get(sender.client) is mine:
                 del self._receiving[sender.client]
         if mine.cancelled():
             # Answered, since a call that only ends in here would stay open out there.
+            self._coordinator.require_round(sender.begin.round)
             msg = f"a newer attempt of {sender.client} has taken over"
             raise RefusedError(msg, reason="TOO_MANY_UPLOADS")
         return mine.result()
@@ -208,10 +220,9 @@ class Reception:
             if self._coordinator.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             self._check_invited(sender)
-            await self._spooled(sender, stream)
-            return True
+            return await self._spooled(sender, stream)
 
-    async def _spooled(self, sender: _Sender, stream: UpdateStream) -> None:
+    async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
         begin = sender.begin
         file = await self._disk.run(
             self._spool.open,
@@ -233,11 +244,13 @@ class Reception:
             raise
         finally:
             file.close()
-        self._accept(sender, digest, None)
+        return self._accept(sender, digest, None)
 
-    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> None:
+    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> bool:
+        """Count an update; return False if another of its client and round was counted."""
+        self._members.require_session(sender.session)
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
             sender.client, sender.begin, digest, seconds_upload=seconds, inline=data is not None
         )
-        self._coordinator.update_accepted(update, data)
+        return self._coordinator.update_accepted(update, data)

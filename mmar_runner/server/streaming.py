@@ -29,7 +29,8 @@ class ChunkReceiver:
     """Receives one update: what has arrived is written while more arrives.
 
     The sender may have as many chunks under way as its share of the window; credits
-    are given back as chunks are written.
+    are given back as chunks are written. Whoever sends without credit is refused: what
+    arrives waits in memory.
 
     Args:
         stream: Where the chunks come from and the credits go.
@@ -54,19 +55,22 @@ class ChunkReceiver:
         self._window = window
         self._progress = progress
         self._outstanding = 0
+        self._credits = 0
         self._arrived: asyncio.Queue[Chunk | UpdateCommit | MmarRunnerError] = asyncio.Queue()
 
     async def receive(self) -> str:
         """Take chunks until the Commit and return the sha256 that it names.
 
         Raises:
-            ProtocolError: Something else than chunks and a Commit came.
+            ProtocolError: Something else than chunks and a Commit came, or a chunk without
+                credit.
             RefusedError: TOO_SLOW.
             StorageError: The bytes are not usable, or cannot be written.
         """
         with self._window.user():
             self._outstanding = self._window.share
-            ready = UpdateReady(offset=self._file.offset, credits=self._outstanding)
+            self._credits = self._outstanding
+            ready = UpdateReady(offset=self._file.offset, credits=self._credits)
             await self._stream.write(ready)
             reading = asyncio.create_task(self._read_all())
             try:
@@ -106,6 +110,7 @@ class ChunkReceiver:
         credits_ = self._window.share - self._outstanding
         if credits_ > 0:
             self._outstanding += credits_
+            self._credits += credits_
             await self._stream.write(UpdateCredit(credits=credits_))
 
     async def _read_all(self) -> None:
@@ -113,6 +118,7 @@ class ChunkReceiver:
         deadline, missing = loop.time() + _CHUNK_SECONDS, _LEAST_BYTES
         try:
             while not isinstance(item := await _read(self._stream, deadline), UpdateCommit):
+                self._take_credit()
                 self._arrived.put_nowait(_checked(item))
                 missing -= len(item)
                 if missing <= 0:
@@ -120,6 +126,12 @@ class ChunkReceiver:
             self._arrived.put_nowait(item)
         except MmarRunnerError as error:
             self._arrived.put_nowait(error)
+
+    def _take_credit(self) -> None:
+        if self._credits <= 0:
+            msg = "a chunk was sent without credit for it"
+            raise ProtocolError(msg)
+        self._credits -= 1
 
 
 def _checked(item: Any) -> Chunk:

@@ -9,8 +9,9 @@
     updates/free/0 ...                     files of past rounds, to be written over
 
 Writing over a file whose pages the system still holds is many times faster than
-writing a new one, so the files of a finished round are kept (a bounded number of
-them) and serve the next.
+writing a new one, so the committed files of a finished round are kept (a bounded number
+of them) and serve the next. A file that is still being received never does: whoever
+writes it holds it open, and would write into what somebody else sends next.
 """
 
 from __future__ import annotations
@@ -96,13 +97,14 @@ class Spool:
             final.parent.mkdir(parents=True, exist_ok=True)
         record = PartRecord(update_id, total_bytes)
         if not (part.is_file() and record.continues(part)):
-            self._give(part)
+            with translated(part):
+                part.unlink(missing_ok=True)
             self._take(part, total_bytes)
             record.write(part)
         return SpoolFile(part, final, record, schema)
 
     def delete_round(self, round_number: int) -> None:
-        """Remove a round's files, committed or not; some are kept for reuse.
+        """Remove a round's files, committed or not; some committed ones are kept for reuse.
 
         Raises:
             StorageError: They cannot be removed.
@@ -112,7 +114,7 @@ class Spool:
             return
         with translated(folder):
             for path in sorted(folder.iterdir()):
-                if path.suffix in {".safetensors", ".part"}:
+                if path.suffix == ".safetensors":
                     self._give(path)
             shutil.rmtree(folder)
 

@@ -7,8 +7,10 @@ from typing import Final
 CHUNK_BYTES: Final = 1 << 20
 #: An update or model of at most this many bytes travels inside one message.
 INLINE_BYTES: Final = 64 << 10
-#: The largest message either side accepts, in bytes (gRPC counts it decompressed).
+#: The largest message a client accepts, in bytes (gRPC counts it decompressed).
 MAX_MESSAGE_BYTES: Final = 4 << 20
+#: The largest message a server accepts: a chunk, and what stands around it.
+MAX_REQUEST_BYTES: Final = CHUNK_BYTES + (64 << 10)
 #: The largest request metadata, in bytes.
 MAX_METADATA_BYTES: Final = 16 << 10
 #: The largest JSON result, in bytes.
@@ -20,8 +22,10 @@ UPLOAD_CHUNKS: Final = 8
 #: Bytes of all downloads that a server has in hand, and the least of one of them.
 DOWNLOAD_BYTES: Final = 4 << 20
 LEAST_CHUNK_BYTES: Final = 64 << 10
-#: Bytes that gRPC may read ahead of the application, per stream.
+#: Bytes that gRPC may read ahead of the application, per stream: at a client, and at a
+#: server, which does so for whoever is connected.
 LOOKAHEAD_BYTES: Final = 4 << 20
+SERVER_LOOKAHEAD_BYTES: Final = 1 << 20
 #: How often an idle connection is probed, and how long a probe may take, in ms.
 KEEPALIVE_TIME_MS: Final = 20_000
 KEEPALIVE_TIMEOUT_MS: Final = 10_000
@@ -32,5 +36,11 @@ HANDSHAKE_TIMEOUT_MS: Final = 10_000
 CONNECTION_IDLE_MS: Final = 15_000
 #: How long one attempt to connect may take, in ms.
 CONNECT_TIMEOUT_MS: Final = 5_000
+#: How long a caller may take until the message of its call is there, in seconds.
+REQUEST_SECONDS: Final = 30.0
+#: How long a peer may take to read a reply of a few bytes, in seconds; the last one of a
+#: call that is to end.
+WRITE_SECONDS: Final = 30.0
+LAST_WRITE_SECONDS: Final = 2.0
 #: Streams that one connection may hold open.
-MAX_STREAMS_PER_CONNECTION: Final = 16
+MAX_STREAMS_PER_CONNECTION: Final = 8

@@ -18,7 +18,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from mmar_runner.errors import MmarRunnerError, ProtocolError, UsageError
+from mmar_runner.errors import MmarRunnerError, ProtocolError, RefusedError, UsageError
 from mmar_runner.wire import limits, methods
 from mmar_runner.wire.gate import Gate, OpenGate, caller_of
 from mmar_runner.wire.status import shortened, status_of, trailing_metadata
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SERVER_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", limits.MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", limits.MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", limits.MAX_METADATA_BYTES),
@@ -57,7 +57,7 @@ _SERVER_OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", limits.KEEPALIVE_TIMEOUT_MS),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", limits.LOOKAHEAD_BYTES),
+    ("grpc.http2.lookahead_bytes", limits.SERVER_LOOKAHEAD_BYTES),
     ("grpc.so_reuseport", 0),  # else a second server silently shares the port
 )
 
@@ -128,21 +128,35 @@ class _GrpcUpdateStream(UpdateStream):
     async def write(self, item: ReplyItem) -> None:
         # gRPC notes only behind a call's first message that its head was sent: after a
         # cancellation inside of it no status can be sent, and the peer would wait for ever.
+        # But not for ever: a peer may take nothing, and a call that is to end has to.
+        loop = asyncio.get_running_loop()
         writing = asyncio.create_task(self._write(item))
+        deadline = loop.time() + limits.WRITE_SECONDS
         cancelled: asyncio.CancelledError | None = None
-        while not writing.done():
+        while not writing.done() and loop.time() < deadline:
             try:
-                await asyncio.wait({writing})
+                await asyncio.wait({writing}, timeout=deadline - loop.time())
             except asyncio.CancelledError as error:
                 cancelled = error
-        if cancelled is None:
+                deadline = min(deadline, loop.time() + limits.LAST_WRITE_SECONDS)
+        if cancelled is None and writing.done():
             return writing.result()
-        if not writing.cancelled():
-            writing.exception()  # looked at: the cancellation is what counts
-        raise cancelled
+        await _given_up(writing)
+        if cancelled is not None:
+            raise cancelled
+        msg = f"the peer did not read what it was sent in {limits.WRITE_SECONDS:g} s"
+        raise RefusedError(msg, reason="TOO_SLOW")
 
     async def _write(self, item: ReplyItem) -> None:
         await self._context.write(item)
+
+
+async def _given_up(writing: asyncio.Task[None]) -> None:
+    """End a write, whatever comes of it: something else counts."""
+    writing.cancel()
+    await asyncio.wait({writing})
+    if not writing.cancelled():
+        writing.exception()
 
 
 def build_server(
@@ -228,30 +242,35 @@ class _Handlers:
         }
         return grpc.method_handlers_generic_handler(methods.DISCOVERY, discovery)
 
+    # Calls of one message are streams to gRPC here, as they are on the wire: whoever may not
+    # call is told so before its message is read, and nobody may take for ever to send it.
+
     def _unary(
         self, answer: Callable[[Any, Peer], Awaitable[Any]], method: methods.Method[Any, Any]
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        async def handle(request: bytes, context: Any) -> Any:
+        async def handle(_requests: object, context: Any) -> Any:
             try:
                 with self._gate.call(method.name, context) as peer:
-                    return await answer(_decoded(method, request), peer)
+                    return await answer(await _request(method, context), peer)
             except Exception as error:  # noqa: BLE001 - always leaves as an abort
                 await self._abort(method, context, error)
 
-        return grpc.unary_unary_rpc_method_handler(handle, response_serializer=method.encode_reply)
+        return grpc.stream_unary_rpc_method_handler(handle, response_serializer=method.encode_reply)
 
     def _streamed(
         self, answer: Callable[[Any, Peer], AsyncIterator[Any]], method: methods.Method[Any, Any]
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        async def handle(request: bytes, context: Any) -> None:
+        async def handle(_requests: object, context: Any) -> None:
             try:
                 with self._gate.call(method.name, context) as peer:
-                    async for item in answer(_decoded(method, request), peer):
+                    async for item in answer(await _request(method, context), peer):
                         await context.write(item)
             except Exception as error:  # noqa: BLE001 - always leaves as an abort
                 await self._abort(method, context, error)
 
-        return grpc.unary_stream_rpc_method_handler(handle, response_serializer=method.encode_reply)
+        return grpc.stream_stream_rpc_method_handler(
+            handle, response_serializer=method.encode_reply
+        )
 
     def _submit_update(self) -> grpc.RpcMethodHandler[Any, Any]:
         method = methods.SUBMIT_UPDATE
@@ -285,10 +304,21 @@ class _Handlers:
         raise error  # abort raises; this line is for readers and type checkers
 
 
-def _decoded(method: methods.Method[Any, Any], request: bytes) -> Any:
-    """Decode a request here, where what cannot be decoded leaves as a refusal."""
+async def _request(method: methods.Method[Any, Any], context: Any) -> Any:
+    """Return the message of a call; what is none, or does not come, leaves as a refusal."""
     try:
-        return method.decode_request(request)
+        async with asyncio.timeout(limits.REQUEST_SECONDS):
+            data = await context.read()
+    except TimeoutError:
+        msg = f"the request of {method.name} did not come in {limits.REQUEST_SECONDS:g} s"
+        raise RefusedError(msg, reason="TOO_SLOW") from None
+    except grpc.aio.BaseError:
+        data = grpc.aio.EOF  # the server was stopped, or the peer is gone
+    if data is grpc.aio.EOF:
+        msg = f"{method.name} was called without a request"
+        raise ProtocolError(msg)
+    try:
+        return method.decode_request(data)
     except DecodeError as error:
         msg = f"the request is not one of {method.name}"
         raise ProtocolError(msg) from error

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
+from tempfile import mkstemp
 from typing import BinaryIO, Final, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -33,7 +34,7 @@ from mmar_runner.security.packages.sink import (
 )
 from mmar_runner.security.packages.tar import unpack_tar
 from mmar_runner.security.packages.zip import unpack_zip
-from mmar_runner.storage.atomic import create_exclusive, publish, translated
+from mmar_runner.storage.atomic import publish, translated
 
 __all__ = ["DEFAULT_LIMITS", "PackageLimits", "PackedFile", "pack", "unpack"]
 
@@ -72,9 +73,10 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
         PackageError: UNSAFE_PATH, UNSAFE_ENTRY or TOO_LARGE: it could not be unpacked.
         StorageError: Something cannot be read or written.
     """
-    temporary = destination.with_name(f".{destination.name}.tmp")
-    with translated(temporary):
-        descriptor = create_exclusive(temporary, 0o644)
+    with translated(destination):
+        # A name that nobody can have planted a link under.
+        descriptor, name = mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
+    temporary = Path(name)
     try:
         with translated(folder), os.fdopen(descriptor, "wb") as file:
             _pack(folder, file, limits)
