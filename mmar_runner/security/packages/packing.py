@@ -33,7 +33,7 @@ from mmar_runner.security.packages.sink import (
 )
 from mmar_runner.security.packages.tar import unpack_tar
 from mmar_runner.security.packages.zip import unpack_zip
-from mmar_runner.storage.atomic import create_exclusive, publish, translated
+from mmar_runner.storage.atomic import publish, translated
 
 __all__ = ["DEFAULT_LIMITS", "PackageLimits", "PackedFile", "pack", "unpack"]
 
@@ -74,10 +74,10 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
     """
     temporary = destination.with_name(f".{destination.name}.tmp")
     with translated(temporary):
-        descriptor = create_exclusive(temporary, 0o644)
+        temporary.unlink(missing_ok=True)  # of a process that was killed, or a trap
     try:
-        with translated(folder), os.fdopen(descriptor, "wb") as file:
-            _pack(folder, file, limits)
+        with translated(folder), ZipFile(temporary, "x", ZIP_STORED) as archive:
+            _pack(folder, archive, limits)
         with translated(temporary), temporary.open("rb") as file:
             packed = PackedFile(destination, file_digest(file, "sha256").hexdigest(), file.tell())
         publish(temporary, destination, durable=False)
@@ -86,12 +86,11 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
     return packed
 
 
-def _pack(folder: Path, file: BinaryIO, limits: PackageLimits) -> None:
+def _pack(folder: Path, archive: ZipFile, limits: PackageLimits) -> None:
     names = Names(depth=limits.depth)
-    with ZipFile(file, "w", ZIP_STORED) as archive:
-        for name in sorted(_files(folder, limits)):
-            names.file(name)
-            _add(archive, folder, name)
+    for name in sorted(_files(folder, limits)):
+        names.file(name)
+        _add(archive, folder, name)
 
 
 def unpack(archive: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS) -> None:
