@@ -18,7 +18,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
-from tempfile import mkstemp
 from typing import BinaryIO, Final, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -73,13 +72,12 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
         PackageError: UNSAFE_PATH, UNSAFE_ENTRY or TOO_LARGE: it could not be unpacked.
         StorageError: Something cannot be read or written.
     """
-    with translated(destination):
-        # A name that nobody can have planted a link under.
-        descriptor, name = mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
-    temporary = Path(name)
+    temporary = destination.with_name(f".{destination.name}.tmp")
+    with translated(temporary):
+        temporary.unlink(missing_ok=True)  # of a process that was killed, or a trap
     try:
-        with translated(folder), os.fdopen(descriptor, "wb") as file:
-            _pack(folder, file, limits)
+        with translated(folder), ZipFile(temporary, "x", ZIP_STORED) as archive:
+            _pack(folder, archive, limits)
         with translated(temporary), temporary.open("rb") as file:
             packed = PackedFile(destination, file_digest(file, "sha256").hexdigest(), file.tell())
         publish(temporary, destination, durable=False)
@@ -88,12 +86,11 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
     return packed
 
 
-def _pack(folder: Path, file: BinaryIO, limits: PackageLimits) -> None:
+def _pack(folder: Path, archive: ZipFile, limits: PackageLimits) -> None:
     names = Names(depth=limits.depth)
-    with ZipFile(file, "w", ZIP_STORED) as archive:
-        for name in sorted(_files(folder, limits)):
-            names.file(name)
-            _add(archive, folder, name)
+    for name in sorted(_files(folder, limits)):
+        names.file(name)
+        _add(archive, folder, name)
 
 
 def unpack(archive: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS) -> None:
