@@ -40,9 +40,13 @@ CALLS_PER_SECOND: Final = 50.0
 CALLS_AT_ONCE: Final = 400.0
 #: Calls of one certificate that may be running, its held streams among them.
 RUNNING_CALLS: Final = 128
-#: Of these, such as hold memory while nobody reads them. Each of a certificate's clients
-#: has one, and a second while a broken connection is not yet known to be broken.
+#: Of these, such as hold memory while nobody reads them, or half of a message has come. Each
+#: of a certificate's clients has one, and a second while a broken connection is not yet known
+#: to be broken.
 RUNNING_OF_METHOD: Final = {
+    "Register": 2 * MAX_INSTANCES,
+    "Heartbeat": 2 * MAX_INSTANCES,
+    "Quit": 2 * MAX_INSTANCES,
     "GetModel": 2 * MAX_INSTANCES,
     "SubmitUpdate": 2 * MAX_INSTANCES,
     "GetPackage": MAX_INSTANCES,

@@ -72,6 +72,10 @@ class Arena:
         """Take what the server uses now as what it needs."""
         self._meter = self._meter_of(self.server.process.pid, self.address)
 
+    def memory(self) -> int:
+        """Return how many bytes of memory the server holds now."""
+        return int(self._meter.memory())
+
     # Attacks
 
     def attack(self, play: Play, *, owner: str | None = None) -> Any:

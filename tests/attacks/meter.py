@@ -24,7 +24,7 @@ class Meter:
     def __init__(self, pid: int, address: str) -> None:
         self._process = Path(f"/proc/{pid}")
         self._port = f"{int(address.rpartition(':')[2]):04X}"
-        self._memory = self._rss()
+        self._memory = self.memory()
         self._usual = self._descriptors()
 
     def check(self) -> None:
@@ -33,10 +33,11 @@ class Meter:
         while (now := self._descriptors()) > self._usual + SPARE_DESCRIPTORS:
             assert time.monotonic() < deadline, f"{now} descriptors: {self._open()}"
             time.sleep(0.2)
-        used = self._rss()
+        used = self.memory()
         assert used - self._memory < GROWTH_BYTES, (used >> 20, self._memory >> 20)
 
-    def _rss(self) -> int:
+    def memory(self) -> int:
+        """Return how many bytes of memory are resident."""
         found = re.search(r"VmRSS:\s+(\d+) kB", (self._process / "status").read_text())
         assert found is not None
         return int(found[1]) * 1024
