@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading small files that somebody else may have written: bounded, and never waiting."""
+"""Reading files that somebody else may have written: bounded, and never waiting."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def require_regular(status: os.stat_result) -> None:
@@ -20,15 +22,14 @@ def require_regular(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file")
 
 
-def read_bounded(
-    path: Path, limit: int, *, judge: Callable[[os.stat_result], None] = require_regular
-) -> bytes:
-    """Return a file's content.
+@contextmanager
+def opened(
+    path: Path, *, judge: Callable[[os.stat_result], None] = require_regular
+) -> Iterator[BinaryIO]:
+    """Open a file for reading, in bytes.
 
     Args:
         path: The file; a link is followed.
-        limit: The most bytes that the caller accepts. Of a longer file its first
-            ``limit`` + 1 bytes are returned, by which the caller knows it.
         judge: Sees the status of the open file before a byte is read, and raises what
             it finds wrong.
 
@@ -39,6 +40,24 @@ def read_bounded(
     try:
         judge(os.fstat(descriptor))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(limit + 1)
+            yield file
     finally:
         os.close(descriptor)
+
+
+def read_bounded(
+    path: Path, limit: int, *, judge: Callable[[os.stat_result], None] = require_regular
+) -> bytes:
+    """Return a file's content.
+
+    Args:
+        path: The file; a link is followed.
+        limit: The most bytes that the caller accepts. Of a longer file its first
+            ``limit`` + 1 bytes are returned, by which the caller knows it.
+        judge: As for `opened`.
+
+    Raises:
+        OSError: As `opened`.
+    """
+    with opened(path, judge=judge) as file:
+        return file.read(limit + 1)

@@ -195,11 +195,13 @@ def test_a_site_makes_its_own_keys_is_renewed_and_revoked(call, tmp_path):
 
 def test_a_release_key_and_an_mmar_are_revoked_by_id(call, tmp_path):
     call("project.yml", "--out", "kits")
-    call("revoke", "project.yml", "--out", "kits", "--key", "a" * 64, "--digest", "b" * 64)
+    trust = json.loads((tmp_path / "kits" / "localhost" / "trust.json").read_text())
+    key = trust["release_keys"][0]["id"]
+    call("revoke", "project.yml", "--out", "kits", "--key", key, "--digest", "b" * 64)
     kit = load_kit(tmp_path / "kits" / "localhost", Role.SERVER, now=datetime.now(UTC))
     found = kit.revocation_memory().current
 
-    assert found.revokes_key("a" * 64)
+    assert found.revokes_key(key)
     assert found.revokes_digest("b" * 64)
     assert found.serials == ()
 

@@ -22,11 +22,16 @@ from typing import Any, BinaryIO, Final
 from mmar_runner.errors import AuditError, StorageError
 from mmar_runner.security.audit.line import MAX_LINE_BYTES, Entry, Link, check_line, link
 from mmar_runner.storage.atomic import sync_folder, write_bytes_atomic
-from mmar_runner.storage.bounded import read_bounded
+from mmar_runner.storage.bounded import read_bounded, require_regular
 
 #: Lines that are written, and brought to the disk, at once: as many may a crash leave
 #: that the head does not know.
 MAX_BATCH: Final = 64
+#: The mend of a log that is not what was written: it is evidence.
+KEEP_BOTH: Final = (
+    "keep the log and its head as they are, and find out who changed them; a new log begins "
+    "once both are moved aside"
+)
 #: The head is overwritten in place; one length lets no rest of an older one stay.
 _HEAD_BYTES: Final = 160
 
@@ -122,7 +127,7 @@ class AuditFile:
             return
         if not self._unclean:
             msg = f"{self.path}: somebody else has written to, or cut, the audit log"
-            raise AuditError(msg, reason="AUDIT_ALTERED")
+            raise AuditError(msg, reason="AUDIT_ALTERED", hint=KEEP_BOTH)
         os.ftruncate(self._file, self._size)
         self._unclean = False
 
@@ -151,6 +156,9 @@ class AuditFile:
             with placed(self.path, self.end.count + 1):
                 _, self.end = check_line(line, self.end)
             self._size += len(line) + 1
+        if len(rest) > MAX_LINE_BYTES:  # no line of this program was torn there
+            with placed(self.path, self.end.count + 1):
+                check_line(rest, self.end)
         if rest:
             self._put_aside(rest)
         if tail:
@@ -197,8 +205,10 @@ def read_head(path: Path) -> Head:
             return found
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         msg = f"{head}: the head of the audit log is missing or damaged"
-        raise AuditError(msg, reason="AUDIT_HEAD") from error
-    raise AuditError(f"{head}: the head of the audit log was altered", reason="AUDIT_HEAD")
+        hint = f"bring {head.name} from where the log was written; if it is so there, {KEEP_BOTH}"
+        raise AuditError(msg, reason="AUDIT_HEAD", hint=hint) from error
+    msg = f"{head}: the head of the audit log was altered"
+    raise AuditError(msg, reason="AUDIT_HEAD", hint=KEEP_BOTH)
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -214,7 +224,7 @@ def placed(path: Path, number: int) -> Iterator[None]:
         yield
     except AuditError as error:
         msg = f"{path}:{number}: {error.message}"
-        raise AuditError(msg, reason=error.reason, hint=error.hint) from error
+        raise AuditError(msg, reason=error.reason, hint=error.hint or KEEP_BOTH) from error
 
 
 def _encoded_head(head: Head) -> bytes:
@@ -224,7 +234,13 @@ def _encoded_head(head: Head) -> bytes:
 
 def _opened(path: Path, flags: int) -> int:
     flags |= os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    return os.open(path, flags, 0o600)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        require_regular(os.fstat(descriptor))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _lock(descriptor: int, path: Path) -> None:

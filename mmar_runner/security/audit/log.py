@@ -18,14 +18,23 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from mmar_runner.errors import AuditError
 from mmar_runner.security.audit.file import (
+    KEEP_BOTH,
     MAX_BATCH,
     AuditFile,
     placed,
     read_head,
     read_lines,
 )
-from mmar_runner.security.audit.line import Entry, Link, check_line, clean_data, clean_text
+from mmar_runner.security.audit.line import (
+    MAX_LINE_BYTES,
+    Entry,
+    Link,
+    check_line,
+    clean_data,
+    clean_text,
+)
 from mmar_runner.security.audit.repeats import WINDOW_SECONDS, Repeats
+from mmar_runner.storage.bounded import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,17 +246,25 @@ def read_audit(path: Path) -> Iterator[dict[str, Any]]:
             with file and line.
     """
     head = read_head(path).end
-    end, known = Link(), Link()
+    end, known, rest = Link(), Link(), b""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             for data in read_lines(file):
-                value, end = _checked(path, data, end)
+                line, feed, _ = data.partition(b"\n")
+                if not feed and len(data) <= MAX_LINE_BYTES:
+                    rest = data  # nothing follows
+                    break
+                with placed(path, end.count + 1):
+                    value, end = check_line(line, end)
                 known = end if end.count == head.count else known
                 yield value
     except OSError as error:
         msg = f"{path}: the audit log cannot be read: {error.strerror or error}"
-        raise AuditError(msg, reason="AUDIT_READ") from error
+        hint = "name the log itself, and let this user read it"
+        raise AuditError(msg, reason="AUDIT_READ", hint=hint) from error
     _check_end(path, head, known, end)
+    if rest:
+        raise _torn(path, end.count + 1)
 
 
 def verify_audit(path: Path) -> AuditSummary:
@@ -264,21 +281,17 @@ def verify_audit(path: Path) -> AuditSummary:
     return AuditSummary(head.count, first, last, head.hash)
 
 
-def _checked(path: Path, data: bytes, before: Link) -> tuple[dict[str, Any], Link]:
-    number = before.count + 1
-    if not data.endswith(b"\n"):
-        msg = f"{path}:{number}: the last line is not whole: its writer was stopped in it"
-        hint = "the program puts it aside, and records that, when it starts again"
-        raise AuditError(msg, reason="AUDIT_TORN", hint=hint)
-    with placed(path, number):
-        return check_line(data[:-1], before)
+def _torn(path: Path, number: int) -> AuditError:
+    msg = f"{path}:{number}: the last line is not whole: its writer was stopped in it"
+    hint = "the program puts it aside, and records that, when it starts again"
+    return AuditError(msg, reason="AUDIT_TORN", hint=hint)
 
 
 def _check_end(path: Path, head: Link, known: Link, end: Link) -> None:
     if known != head:
         what = "lines are missing at the end" if end.count < head.count else "it is another chain"
         msg = f"{path}:{min(end.count + 1, head.count)}: {what}: the head names {head.count} lines"
-        raise AuditError(msg, reason="AUDIT_TRUNCATED")
+        raise AuditError(msg, reason="AUDIT_TRUNCATED", hint=KEEP_BOTH)
     # Read once more: a running process may have written meanwhile.
     if end.count > read_head(path).end.count + MAX_BATCH:
         msg = f"{path}: the head is older than the lines"

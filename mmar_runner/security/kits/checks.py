@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import stat
+from typing import TYPE_CHECKING
 
 from mmar_runner.errors import KitError
 from mmar_runner.security.kits.files import KIT_FILES, private_key_files, read_kit_file
+from mmar_runner.security.kits.folders import refuse_changeable
 from mmar_runner.security.kits.mends import mend
 from mmar_runner.security.kits.wrong_folder import incomplete, no_folder
 from mmar_runner.security.pki.certificates import certificate_key
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.security.identity import Role
-
-#: Permission bits that let anybody but the owner write.
-_OTHERS_WRITE: Final = 0o022
 
 
 def check_complete(folder: Path, role: Role) -> None:
@@ -37,26 +36,38 @@ def check_complete(folder: Path, role: Role) -> None:
 
 
 def check_owned(folder: Path, role: Role) -> None:
-    """Refuse a kit that somebody besides its owner can change: the policy in it is unsigned.
+    """Refuse a kit that somebody besides this user and root can change.
 
-    Its private keys are `check_keys`' to judge: nobody else may even read those.
+    The policy in it is unsigned, and so nothing but the file itself counts: where a link
+    leads, others may change. Private keys are `check_keys`' to judge: nobody else may even
+    read those.
 
     Raises:
-        KitError: KIT_WRITABLE.
+        KitError: KIT_WRITABLE, or KIT_LINK for a policy that is a link.
         StorageError: A file cannot be looked at.
     """
     files = KIT_FILES[role]
     public = [name for name in files.required if name not in (files.key, files.release_key)]
-    names = [*public, *([files.policy] if files.policy else [])]
-    for path in (folder, *(folder / name for name in names)):
+    for path in (folder, *(folder / name for name in public)):
         with translated(path):
-            writable = path.exists() and path.stat().st_mode & _OTHERS_WRITE
-        if writable:
-            raise KitError(
-                f"others can change {path}, a part of the start-up kit",
-                hint=f"chmod go-w {path}; look first whether it is still as it should be",
-                reason="KIT_WRITABLE",
-            )
+            refuse_changeable(path, path.stat())
+    if files.policy:
+        _check_policy(folder / files.policy)
+
+
+def _check_policy(path: Path) -> None:
+    with translated(path):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return
+    if stat.S_ISLNK(status.st_mode):
+        raise KitError(
+            f"{path} is a link, where the site's own policy has to be",
+            hint="put the file itself there",
+            reason="KIT_LINK",
+        )
+    refuse_changeable(path, status)
 
 
 def check_keys(folder: Path, role: Role, root_pem: bytes) -> None:

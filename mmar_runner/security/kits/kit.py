@@ -99,8 +99,8 @@ def load_kit(folder: Path, role: Role, *, now: datetime) -> StartupKit:
         KitError: A file is missing (KIT_INCOMPLETE), altered (KIT_ALTERED), a key can be
             read by others (KEY_READABLE), belongs to the authority (KIT_AUTHORITY_KEY) or
             to another certificate (KIT_KEY_MISMATCH), the kit is somebody else's
-            (KIT_ROLE), others can change it (KIT_WRITABLE), or its state is a link
-            (KIT_LINK).
+            (KIT_ROLE), others can change it (KIT_WRITABLE), or its state or policy
+            is a link (KIT_LINK).
         CertificateError: CERT_EXPIRED, CERT_NOT_YET_VALID, CERT_AUTHORITY, CERT_REVOKED or
             CERT_INVALID.
         SignatureError: The revocation list is not signed by the authority.

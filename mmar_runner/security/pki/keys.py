@@ -17,6 +17,7 @@ from mmar_runner.errors import KitError
 from mmar_runner.security.pki.envelope import load_public_key
 from mmar_runner.storage.atomic import translated, write_new
 from mmar_runner.storage.bounded import read_bounded
+from mmar_runner.storage.owners import is_ours
 
 if TYPE_CHECKING:
     from mmar_runner.security.pki.envelope import PrivateKey, PublicKey
@@ -76,14 +77,14 @@ def refuse_planted(path: Path) -> bool:
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         raise KitError(
             f"{path} is not a regular file of this user's; no private key is taken from it",
-            hint="find out who put it there, and take it away; the next call makes a key",
+            hint="find out who put it there, and take it away; a key of your own goes there",
             reason="KEY_EXISTS",
         )
     return True
 
 
 def load_private_key(path: Path) -> PrivateKey:
-    """Read a private key that only its owner can read.
+    """Read a private key that nobody but this user and root can read.
 
     Raises:
         KitError: It is missing (KIT_INCOMPLETE), others can read it (KEY_READABLE), or it
@@ -154,6 +155,12 @@ def _read_private(path: Path) -> bytes:
 def _check_private(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise _unusable(path, "is not a regular file")
+    if not is_ours(status):
+        raise KitError(
+            f"the private key {path} belongs to somebody else (user id {status.st_uid})",
+            hint=f"have it revoked; if only you know it after all, chown {os.geteuid()} {path}",
+            reason="KEY_READABLE",
+        )
     if status.st_mode & _OTHERS:
         raise KitError(
             f"others can read the private key {path} (mode {stat.S_IMODE(status.st_mode):04o})",

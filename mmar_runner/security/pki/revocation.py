@@ -123,8 +123,8 @@ class RevocationMemory:
     def __init__(self, kit_file: Path, state_folder: Path, root_pem: bytes) -> None:
         self._kept = state_folder / REVOCATIONS_FILE
         self._root_pem = root_pem
-        known = [_read(kit_file)] + ([_read(self._kept)] if self._kept.exists() else [])
-        lists = [(read_revocations(data, root_pem), data) for data in known]
+        files = [kit_file, self._kept] if self._kept.exists() else [kit_file]
+        lists = [_placed_list(file, root_pem) for file in files]
         self._current, self._data = max(lists, key=lambda pair: pair[0].version)
         for other, _ in lists:
             _check_same(other, self._current)
@@ -193,6 +193,16 @@ def _check_same(one: RevocationList, other: RevocationList) -> None:
 def _read(path: Path) -> bytes:
     with translated(path):
         return read_bounded(path, MAX_LIST_BYTES)
+
+
+def _placed_list(path: Path, root_pem: bytes) -> tuple[RevocationList, bytes]:
+    data = _read(path)
+    try:
+        return read_revocations(data, root_pem), data
+    except SignatureError as error:
+        msg = f"{path} is no list of revocations of this project: {error.message}"
+        hint = "ask the project's office for its newest revocations.json, and lay it over that"
+        raise SignatureError(msg, hint=hint, reason=error.reason) from error
 
 
 def _list(value: dict[str, Any]) -> RevocationList:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmar_runner.errors import UsageError
+from mmar_runner.security.policy.document import REASON
 from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
 from mmar_runner.storage.locks import locked
@@ -53,7 +55,8 @@ def record_digest(path: Path, digest: str, verdict: Verdict) -> PolicyChange:
         verdict: Which of the two.
 
     Raises:
-        UsageError: The digest is none, or the policy is wrong as it stands.
+        UsageError: The digest is none; or the policy is wrong as it stands, or a link
+            (POLICY_INVALID).
         StorageError: It cannot be read or written.
     """
     if not _DIGEST.fullmatch(digest):
@@ -71,8 +74,12 @@ def record_digest(path: Path, digest: str, verdict: Verdict) -> PolicyChange:
 
 def _read(path: Path) -> tuple[dict[str, Any], int]:
     with translated(path):
-        if not path.exists():
+        if not os.path.lexists(path):
             return {"version": 1}, _MODE
+        if path.is_symlink():
+            msg = f"{path} is a link, and what is changed would no longer be what it names"
+            hint = "put the file itself there; nothing was changed"
+            raise UsageError(msg, hint=hint, reason=REASON)
         mode = stat.S_IMODE(path.stat().st_mode)
     document = load_policy(path).document
     return {} if document is None else document.value, mode

@@ -7,9 +7,6 @@ before anybody can see it, so that a run that was cut short is completed by the 
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import CertificateError, KitError
-from mmar_runner.security.kits.folders import own_folder
 from mmar_runner.security.pki.certificates import (
     certificate_key,
     check_issuer,
@@ -33,8 +29,16 @@ from mmar_runner.security.pki.keys import (
     refuse_planted,
     save_private_key,
 )
+from mmar_runner.security.provisioning.authority_folder import (
+    AUTHORITY_FOLDER,
+    KEY_FILE,
+    ROOT_FILE,
+    STATE_FILE,
+    held_folder,
+)
 from mmar_runner.security.provisioning.recovery import everything_of, recovered, signed_lists
 from mmar_runner.security.provisioning.state import (
+    MAX_STATE_BYTES,
     AuthorityState,
     Issued,
     Known,
@@ -42,14 +46,13 @@ from mmar_runner.security.provisioning.state import (
     time_text,
 )
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
-from mmar_runner.storage.locks import open_lock
+from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-AUTHORITY_FOLDER: Final = "authority"
 ROOT_LIFE: Final = timedelta(days=3650)
-_KEY, _ROOT, _STATE, _LOCK = "root.key", "rootCA.pem", "state.json", "lock"
+_MAX_ROOT_BYTES: Final = 64 * 1024
 
 
 class Authority:
@@ -68,7 +71,8 @@ class Authority:
         state: What the authority remembers; see `remember`.
 
     Raises:
-        KitError: The authority is another project's, incomplete, damaged or too open.
+        KitError: The authority is another project's, somebody else's, incomplete, damaged
+            or too open.
         CertificateError: The root's time is over.
         StorageError: The disk refuses.
     """
@@ -86,8 +90,8 @@ class Authority:
         Raises:
             StorageError: The disk refuses; the old state holds.
         """
-        if state != self.state or not (self.folder / _STATE).exists():
-            write_bytes_atomic(self.folder / _STATE, state.to_json(), durable=True)
+        if state != self.state:
+            write_bytes_atomic(self.folder / STATE_FILE, state.to_json(), durable=True)
             self.state = state
 
     def certify(self, known: Known, life: timedelta, hosts: tuple[str, ...] = ()) -> Known:
@@ -141,11 +145,11 @@ class Authority:
         return Issued(certificate.serial, time_text(certificate.not_after), pem.decode())
 
     def _load_state(self, project: str) -> AuthorityState:
-        path = self.folder / _STATE
+        path = self.folder / STATE_FILE
         if not path.exists():
-            return AuthorityState(project)
+            return self._first_state(project)
         with translated(path):
-            state = AuthorityState.from_json(path.read_bytes())
+            state = AuthorityState.from_json(read_bounded(path, MAX_STATE_BYTES))
         if state.project != project:
             raise KitError(
                 f"{self.folder} is the authority of the project {state.project!r}, not of "
@@ -153,6 +157,20 @@ class Authority:
                 hint="give every project an --out of its own",
                 reason="PROJECT_MISMATCH",
             )
+        return state
+
+    def _first_state(self, project: str) -> AuthorityState:
+        """Begin a memory, before there is a root: a root without one came from elsewhere."""
+        path = self.folder / STATE_FILE
+        if (self.folder / ROOT_FILE).exists():
+            raise KitError(
+                f"{path} is missing, and there is a root already: whom it certified is unknown",
+                hint="take the folder authority/ from your backup; if you never made that root, "
+                "find out who put it there, and take it away",
+                reason="AUTHORITY_DAMAGED",
+            )
+        state = AuthorityState(project)
+        write_bytes_atomic(path, state.to_json(), durable=True)
         return state
 
     def _recover(self) -> None:
@@ -163,10 +181,8 @@ class Authority:
             self.remember(state)
 
     def _load_root(self, project: str) -> tuple[EllipticCurvePrivateKey, bytes]:
-        key_path, root_path = self.folder / _KEY, self.folder / _ROOT
-        if not root_path.exists():
-            refuse_planted(key_path)  # the key of a root that is still to be made
-        if not key_path.exists():
+        key_path, root_path = self.folder / KEY_FILE, self.folder / ROOT_FILE
+        if not refuse_planted(key_path):
             if root_path.exists() or self.state.known:
                 raise _incomplete(key_path)
             save_private_key(key_path, new_tls_key())
@@ -177,7 +193,7 @@ class Authority:
             root = make_root(key, project, self.now, ROOT_LIFE)
             write_bytes_atomic(root_path, root, durable=True)
         with translated(root_path):
-            root_pem = root_path.read_bytes()
+            root_pem = read_bounded(root_path, _MAX_ROOT_BYTES)
         check_issuer(root_pem, root_pem, self.now)
         if key_id(certificate_key(root_pem)) != key_id(key.public_key()):
             raise CertificateError(
@@ -196,37 +212,13 @@ def open_authority(out: Path, project: str, now: datetime) -> Iterator[Authority
         now: The present time, with a time zone.
 
     Raises:
-        KitError: As `Authority`.
+        KitError: As `Authority`, and as `held_folder`.
         CertificateError: As `Authority`.
         StorageError: The disk refuses.
     """
     folder = out / AUTHORITY_FOLDER
-    own_folder(folder, tighten=True)
-    lock = _opened_lock(folder / _LOCK)
-    try:
-        with translated(folder / _LOCK):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with held_folder(folder):
         yield Authority(folder, project, now)
-    finally:
-        os.close(lock)
-
-
-def _opened_lock(path: Path) -> int:
-    with translated(path):
-        try:
-            return open_lock(path)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise _planted_lock(path) from error
-
-
-def _planted_lock(path: Path) -> KitError:
-    return KitError(
-        f"{path} is a link or not a regular file",
-        hint="find out who put it there, and take it away; the next call makes it anew",
-        reason="KIT_LINK",
-    )
 
 
 def _incomplete(path: Path) -> KitError:

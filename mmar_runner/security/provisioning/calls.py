@@ -13,16 +13,14 @@ from mmar_runner.errors import CertificateError, UsageError
 from mmar_runner.security.kits.files import read_kit_file
 from mmar_runner.security.pki.keys import public_pem
 from mmar_runner.security.pki.requests import read_request
-from mmar_runner.security.provisioning.enrolment import DEFAULT_LIFE, unknown_participant
+from mmar_runner.security.provisioning.enrolment import DEFAULT_LIFE
 from mmar_runner.security.provisioning.making import give_authorization
-from mmar_runner.security.provisioning.recovery import everything_of
-from mmar_runner.security.provisioning.state import Revoked
+from mmar_runner.security.provisioning.revocation_issue import everything_named
 from mmar_runner.security.provisioning.work import opened
 
 if TYPE_CHECKING:
     from mmar_runner.security.identity import Identity
     from mmar_runner.security.pki.requests import KeyRequest
-    from mmar_runner.security.provisioning.authority import Authority
     from mmar_runner.security.provisioning.project_file import Participant, Project
     from mmar_runner.security.provisioning.work import Provisioned
 
@@ -155,7 +153,7 @@ def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> P
     """Revoke participants, release keys and MMARs, and hand the new list to every kit.
 
     Raises:
-        UsageError: Nothing is named, nobody is called that, or an id is none.
+        UsageError: Nothing is named, nobody is called that or has that key, or an id is none.
         StorageError: The disk refuses.
     """
     if not (what.names or what.key_ids or what.digests):
@@ -165,7 +163,7 @@ def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> P
             msg = f"{text!r} is no id of a key and no digest: these have 64 hexadecimal digits"
             raise UsageError(msg)
     with opened(project_file, out, now, DEFAULT_LIFE) as work:
-        work.authority.revoke(_everything(work.authority, what), what.names)
+        work.authority.revoke(everything_named(work.authority.state, what), what.names)
         return work.done()
 
 
@@ -173,6 +171,8 @@ def _named(project: Project, identity: Identity, request_file: Path) -> Particip
     if identity.project != project.name:
         raise CertificateError(
             f"{request_file} asks for the project {identity.project!r}, not {project.name!r}",
+            hint="sign it with that project's file, or have the request made again with "
+            f"`mmar-runner provision request --project {project.name}`",
             reason="REQUEST_INVALID",
         )
     for participant in project.participants:
@@ -183,17 +183,3 @@ def _named(project: Project, identity: Identity, request_file: Path) -> Particip
         hint="enter it in the project file first",
         reason="NOT_FOUND",
     )
-
-
-def _everything(authority: Authority, what: ToRevoke) -> Revoked:
-    """Return every certificate and release key of the named, and what is named itself."""
-    serials: list[str] = []
-    key_ids = list(what.key_ids)
-    for name in what.names:
-        known = authority.state.known.get(name)
-        if known is None:
-            raise unknown_participant(name, authority.state.known)
-        everything = everything_of(known)
-        serials += everything.serials
-        key_ids += everything.key_ids
-    return Revoked(0, tuple(serials), tuple(key_ids), what.digests)

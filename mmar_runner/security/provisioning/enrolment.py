@@ -73,7 +73,7 @@ class Enrolment:
             folder = self._out / participant.name
             if not participant.own_keys and not (folder / REQUEST_FILE).exists():
                 tls, release = make_keys(folder, participant.identity.role)
-                require_unused(self._authority.state, tls, release)
+                require_unused(self._authority, tls, release)
                 self._certify(_known(participant, tls, release, requested=False))
 
     def accept(self, participant: Participant, tls_key: bytes, release_key: bytes | None) -> None:
@@ -86,7 +86,8 @@ class Enrolment:
 
         Raises:
             KitError: It is known by another key that was not revoked (KEY_CHANGED), the
-                key was revoked (REVOKED), somebody had it before (KEY_REUSED), or the
+                key was revoked (REVOKED), somebody had it before, or it is the root's
+                (KEY_REUSED), or the
                 name belongs to somebody else (NAME_TAKEN).
             StorageError: The disk refuses.
         """
@@ -94,14 +95,14 @@ class Enrolment:
         known = self._authority.state.known.get(participant.name)
         new = _known(participant, tls_key, release_key, requested=True)
         if known is None:
-            require_unused(self._authority.state, tls_key, release_key)
+            require_unused(self._authority, tls_key, release_key)
             self._certify(new)
             return
         if (known.tls_key, known.release_key) == (new.tls_key, new.release_key):
             _require_valid(known)
             return
         _require_revoked(known)
-        require_unused(self._authority.state, tls_key, release_key)
+        require_unused(self._authority, tls_key, release_key)
         self._exchange(new)
 
     def renew(self, names: tuple[str, ...]) -> None:

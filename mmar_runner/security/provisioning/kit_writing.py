@@ -61,7 +61,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder that only its owner can look into; one that is there stays as it is.
 
     Raises:
-        KitError: It is a link (KIT_LINK), or others can change it (KIT_WRITABLE).
+        KitError: As `own_folder`.
         StorageError: It cannot be made.
     """
     own_folder(folder, tighten=False)
@@ -138,7 +138,8 @@ def _write_changed(path: Path, data: bytes) -> bool:
 
 
 def _vouched(folder: Path, root_pem: bytes, identity: Identity) -> bool:
-    if not (folder / SIGNATURE_FILE).is_file():
+    path = folder / SIGNATURE_FILE
+    if path.is_symlink() or not path.is_file():
         return False
     try:
         signed_files(folder, root_pem, identity)

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mmar_runner.security.kits.files import KIT_FILES, README_FILE, read_kit_file
 from mmar_runner.security.pki import trust_root
 from mmar_runner.security.pki.certificates import certificate_fingerprint
 from mmar_runner.security.pki.envelope import key_id, load_public_key
 from mmar_runner.security.pki.revocation import REVOCATIONS_FILE
-from mmar_runner.security.policy.authorization_file import (
-    checked_authorization,
-    load_authorization,
-)
+from mmar_runner.security.policy.authorization_file import checked_authorization
 from mmar_runner.security.policy.document import read_policy_document
 from mmar_runner.security.provisioning import kit_contents, rekeying
+from mmar_runner.security.provisioning.authority_folder import AUTHORIZATION_FILE
 from mmar_runner.security.provisioning.kit_writing import check_own_key, write_kit
 from mmar_runner.security.provisioning.outcome import Outcome, described
 from mmar_runner.security.provisioning.revocation_issue import revocation_list
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from mmar_runner.security.provisioning.enrolment import Change
     from mmar_runner.security.provisioning.project_file import Participant, Project
     from mmar_runner.security.provisioning.state import Known
-
-_AUTHORIZATION: Final = "authorization.json"
 
 
 class KitWriter:
@@ -68,28 +64,16 @@ class KitWriter:
         """
         shared = {
             "rootCA.pem": self._authority.root_pem,
-            _AUTHORIZATION: self._authorization(),
+            AUTHORIZATION_FILE: self._authorization(),
             trust_root.TRUST_FILE: self._trust(),
         }
         revocations = revocation_list(self._authority)
         present = [self._written(p, shared, revocations, also) for p in self._project.participants]
         return (*present, *self._former(revocations))
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what a person should know, in sentences."""
-        if not self._authority.state.authorization_given:
-            return self._project.notes
-        path = self._authority.folder / _AUTHORIZATION
-        given = load_authorization(path)
-        sites = {"server", *(client.name for client in self._project.clients)}
-        users = {admin.name for admin in self._project.admins}
-        missing = sorted(sites - set(given.sites)) + sorted(users - set(given.users))
-        notes = [f"the given authorization.json does not name {name}" for name in missing]
-        return (*self._project.notes, *notes)
-
     def _authorization(self) -> bytes:
         if self._authority.state.authorization_given:
-            return read_kit_file(self._authority.folder / _AUTHORIZATION)
+            return read_kit_file(self._authority.folder / AUTHORIZATION_FILE)
         return kit_contents.authorization(self._project)
 
     def _trust(self) -> bytes:
@@ -204,5 +188,5 @@ def give_authorization(authority: Authority, path: Path) -> None:
     document = read_policy_document(path)
     checked_authorization(document)
     data = document.source.text.encode()  # what was checked, whatever the file holds by now
-    write_bytes_atomic(authority.folder / _AUTHORIZATION, data, durable=True)
+    write_bytes_atomic(authority.folder / AUTHORIZATION_FILE, data, durable=True)
     authority.remember(replace(authority.state, authorization_given=True))

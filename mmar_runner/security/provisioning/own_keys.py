@@ -12,7 +12,7 @@ from mmar_runner.security.pki.keys import load_release_key, load_tls_key
 from mmar_runner.security.pki.requests import make_request
 from mmar_runner.security.provisioning.kit_contents import site_policy
 from mmar_runner.security.provisioning.kit_writing import make_keys
-from mmar_runner.security.provisioning.project_checks import name_fault
+from mmar_runner.security.provisioning.project_checks import name_fault, project_name_fault
 from mmar_runner.security.provisioning.rekeying import make_waiting_keys, take_waiting_keys
 from mmar_runner.storage.atomic import write_bytes_atomic
 
@@ -34,13 +34,12 @@ def make_own_keys(identity: Identity, out: Path, *, new_key: bool = False) -> Pa
         The request; the kit that comes back is laid over the folder it is in.
 
     Raises:
-        UsageError: The name cannot be a participant's.
+        UsageError: The name cannot be a participant's, or the project's cannot be one.
         KitError: A key that is there cannot be used.
         StorageError: The disk refuses.
     """
     fault = name_fault(identity.role, identity.name)
-    if fault is None and not (identity.project.strip() and identity.project.isprintable()):
-        fault = f"{identity.project!r} cannot be a project's name."
+    fault = fault or project_name_fault(identity.project)
     if fault is not None:
         raise UsageError(fault)
     folder, files = out / identity.name, KIT_FILES[identity.role]

@@ -21,6 +21,7 @@ _EMAIL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+'-]*@[A-Za-z0-9][A-Za-z0-9
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _HOST_LENGTH: Final = 253
 _EMAIL_LENGTH: Final = 254
+_PROJECT_LENGTH: Final = 64
 _DEFAULT_PORTS: Final = (8002, 8003)
 _DEFAULT_CLIENTS: Final = (2, 100)
 
@@ -74,6 +75,20 @@ def name_fault(role: str, name: str) -> str | None:
     return None
 
 
+def project_name_fault(name: str) -> str | None:
+    """Return what makes a name unusable as a project's, or None."""
+    if 0 < len(name) <= _PROJECT_LENGTH and _clean(name):
+        return None
+    return (
+        f"{name[:_PROJECT_LENGTH]!r} cannot be a project's name: 1 to {_PROJECT_LENGTH} "
+        "printable letters, without space around them."
+    )
+
+
+def _clean(text: str) -> bool:
+    return text.isprintable() and text == text.strip()
+
+
 def _texts(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
     """Names of project and organisations, which are shown and stand in certificates."""
     places: list[JsonPath] = [("name",), ("server", "org")]
@@ -81,7 +96,7 @@ def _texts(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFa
         places += [(part, index, "org") for index, _ in _entries(value, part)]
     for place in places:
         text = _at(value, place)
-        if isinstance(text, str) and (not text.isprintable() or text != text.strip()):
+        if isinstance(text, str) and not _clean(text):
             message = f"{text!r} must be printable, without space around it."
             yield document.fault(place, message)
 

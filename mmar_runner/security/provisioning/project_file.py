@@ -113,9 +113,13 @@ def _read(path: Path) -> PolicyDocument:
     try:
         data = read_bounded(path, DEFAULT_LIMITS.text_bytes)
         text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         msg = f"The project file {path} cannot be read: {error}"
-        raise UsageError(msg, reason=REASON) from error
+        raise UsageError(msg, reason=REASON, hint=_HINT) from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        msg = f"{path}:{line}: the project file is not UTF-8: {error.reason}"
+        raise UsageError(msg, reason=REASON, hint="save it as UTF-8") from error
     source = read_yaml(text)
     document = PolicyDocument(str(path), source, sha256(data).hexdigest())
     found = [

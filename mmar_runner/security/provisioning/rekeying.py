@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mmar_runner.security.identity import Role
-    from mmar_runner.security.provisioning.state import AuthorityState, Known
+    from mmar_runner.security.provisioning.authority import Authority
+    from mmar_runner.security.provisioning.state import Known
 
 _WAITING: Final = ".next"
 
@@ -138,16 +139,24 @@ def was_rekeyed(known: Known) -> bool:
     return public_pem(first).decode() != known.tls_key
 
 
-def require_unused(state: AuthorityState, *keys: bytes | None) -> None:
-    """Refuse public keys (PEM) that anybody in the project has or had.
+def require_unused(authority: Authority, *keys: bytes | None) -> None:
+    """Refuse public keys (PEM) that anybody in the project has or had, or that is the root's.
 
     A key that was stolen must not come back under whatever name.
 
     Raises:
         KitError: KEY_REUSED.
     """
+    state, root = authority.state, key_id(authority.key.public_key())
     for key in filter(None, keys):
         identifier = key_id(load_public_key(key))
+        if identifier == root:
+            raise KitError(
+                f"the key {root[:16]} is that of the project's authority",
+                hint="only the authority may have it: if anybody else does, start a new project; "
+                "make keys with `mmar-runner provision request --new-key`",
+                reason="KEY_REUSED",
+            )
         owner = next((k.name for k in state.known.values() if key.decode() in former_keys(k)), "")
         if owner or identifier in state.revoked.key_ids:
             raise KitError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Issuing the list of what is revoked: its version rises, and it never gets shorter."""
+"""What is revoked, and issuing the list of it: its version rises, it never gets shorter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import SignatureError
+from mmar_runner.errors import SignatureError, UsageError
 from mmar_runner.security.pki.revocation import (
     MAX_LIST_BYTES,
     REVOCATIONS_FILE,
@@ -16,16 +16,59 @@ from mmar_runner.security.pki.revocation import (
     read_revocations,
     sign_revocations,
 )
+from mmar_runner.security.provisioning.enrolment import unknown_participant
+from mmar_runner.security.provisioning.recovery import everything_of
 from mmar_runner.security.provisioning.state import Revoked, merged
 from mmar_runner.storage.atomic import translated, write_bytes_atomic
 from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from mmar_runner.security.provisioning.authority import Authority
+    from mmar_runner.security.provisioning.calls import ToRevoke
     from mmar_runner.security.provisioning.state import AuthorityState
 
 #: For how long a revocation list may be relied upon; it is renewed at half of that.
 LIST_LIFE: Final = timedelta(days=90)
+
+
+def everything_named(state: AuthorityState, what: ToRevoke) -> Revoked:
+    """Return every certificate and release key of the named, and what is named itself.
+
+    Args:
+        state: What the authority remembers.
+        what: What is to count no more.
+
+    Raises:
+        UsageError: Nobody is called that, or has or had that release key (NOT_FOUND).
+    """
+    _require_known_keys(state, what.key_ids)
+    serials: list[str] = []
+    key_ids = list(what.key_ids)
+    for name in what.names:
+        known = state.known.get(name)
+        if known is None:
+            raise unknown_participant(name, state.known)
+        everything = everything_of(known)
+        serials += everything.serials
+        key_ids += everything.key_ids
+    return Revoked(0, tuple(serials), tuple(key_ids), what.digests)
+
+
+def _require_known_keys(state: AuthorityState, key_ids: tuple[str, ...]) -> None:
+    """Refuse ids of nobody's release key: one that was mistyped would revoke nothing."""
+    there = {
+        everything_of(known).key_ids[0]: known.name
+        for known in state.known.values()
+        if known.release_key is not None
+    }
+    for key in key_ids:
+        if key not in there and key not in state.revoked.key_ids:
+            keys = ", ".join(f"{known} ({name})" for known, name in there.items())
+            raise UsageError(
+                f"nobody in the project has or had the release key {key}",
+                hint=f"release keys there are: {keys or 'none'}; whoever is named loses every key",
+                reason="NOT_FOUND",
+            )
 
 
 def revocation_list(authority: Authority) -> bytes:

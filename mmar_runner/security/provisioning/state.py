@@ -18,7 +18,8 @@ from mmar_runner.errors import KitError
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.packages.names import name_key
 
-_MAX_BYTES: Final = 64 * 1024 * 1024
+#: The most bytes of a state.
+MAX_STATE_BYTES: Final = 64 * 1024 * 1024
 _VERSION: Final = 1
 
 
@@ -129,7 +130,7 @@ class AuthorityState:
             KitError: It is damaged (AUTHORITY_DAMAGED).
         """
         try:
-            value: dict[str, Any] = parse_checked(data, "authority", limit=_MAX_BYTES)
+            value: dict[str, Any] = parse_checked(data, "authority", limit=MAX_STATE_BYTES)
         except ValueError as error:
             raise _damaged(str(error)) from error
         known = [_known(entry) for entry in value["known"]]

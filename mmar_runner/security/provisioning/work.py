@@ -15,6 +15,7 @@ from mmar_runner.security.pki.certificates import certificate_fingerprint
 from mmar_runner.security.provisioning.authority import open_authority
 from mmar_runner.security.provisioning.enrolment import Enrolment
 from mmar_runner.security.provisioning.making import KitWriter
+from mmar_runner.security.provisioning.notes import notes
 from mmar_runner.security.provisioning.project_file import load_project
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Work:
             root_fingerprint=certificate_fingerprint(self.authority.root_pem),
             revocations=self.authority.state.revoked.version,
             outcomes=outcomes,
-            notes=writer.notes(),
+            notes=notes(self.project, self.authority, self.out),
         )
 
 

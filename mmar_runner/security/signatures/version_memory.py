@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,7 +65,7 @@ class VersionMemory:
     def _read(self) -> dict[str, dict[str, Any]]:
         with translated(self._path):
             try:
-                data = read_bounded(self._path, _MAX_BYTES)
+                data = read_bounded(self._path, _MAX_BYTES, judge=self._check_file)
             except FileNotFoundError:
                 return {}
         try:
@@ -73,6 +75,10 @@ class VersionMemory:
         if not _is_memory(known):
             raise self._damaged()
         return dict(known)
+
+    def _check_file(self, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise self._damaged()
 
     def _damaged(self) -> KitError:
         msg = f"{self._path} is damaged"

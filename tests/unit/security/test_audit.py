@@ -255,6 +255,79 @@ def test_a_last_line_torn_after_it_was_acknowledged_is_no_crash(path):
     assert caught.value.reason == "AUDIT_TRUNCATED"
 
 
+HUGE = b'{"a":"' + b"x" * 2_000_000 + b'"}\n'
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason", "number"),
+    [
+        (lambda lines: b"".join(lines)[:-1], "AUDIT_TRUNCATED", 4),
+        (lambda lines: lines[0] + lines[1][:50], "AUDIT_TRUNCATED", 2),
+        (lambda lines: lines[0] + HUGE + b"".join(lines[1:]), "AUDIT_ALTERED", 2),
+        (lambda lines: b"".join(lines) + HUGE, "AUDIT_ALTERED", 5),
+        (lambda lines: b"".join(lines) + HUGE[:-1], "AUDIT_ALTERED", 5),
+        (lambda lines: b"".join(lines) + HUGE[:50], "AUDIT_TORN", 5),
+    ],
+    ids=["last byte", "line 2", "long in the middle", "long at the end", "long and torn", "torn"],
+)
+def test_only_a_line_that_nobody_acknowledged_is_torn(path, spoil, reason, number):
+    """Of a log that was cut or tampered with, none may say that the next start mends it."""
+    path.write_bytes(spoil(filled(path, 4)))
+
+    with pytest.raises(AuditError, match=rf":{number}: ") as caught:
+        verify_audit(path)
+    assert caught.value.reason == reason
+    assert caught.value.hint
+    assert ("puts it aside" in caught.value.hint) == (reason == "AUDIT_TORN")
+    if reason == "AUDIT_TORN":
+        filled(path, 1)
+        assert verify_audit(path).lines == 6  # it says that it put something aside
+    else:
+        content = path.read_bytes()
+        with pytest.raises(AuditError) as caught:
+            AuditLog(path)
+        assert caught.value.reason in {reason, "AUDIT_TRUNCATED"}
+        assert caught.value.hint
+        assert path.read_bytes() == content
+
+
+def test_another_chain_is_not_called_torn(path, tmp_path):
+    filled(path)
+    filled(tmp_path / "other.jsonl", 5)
+    path.write_bytes((tmp_path / "other.jsonl").read_bytes() + b"{")
+    with pytest.raises(AuditError) as caught:
+        verify_audit(path)
+    assert caught.value.reason == "AUDIT_TRUNCATED"
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(path):
+    filled(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(AuditError, match="not a regular file") as caught:
+        verify_audit(path)
+    assert (caught.value.reason, bool(caught.value.hint)) == ("AUDIT_READ", True)
+    with pytest.raises(AuditError, match="not a regular file") as caught:
+        AuditLog(path)
+    assert caught.value.reason == "AUDIT_WRITE"
+
+
+def test_whatever_is_wrong_with_a_log_there_is_a_mend(path):
+    content, head = filled(path), audit_file.head_path(path)
+    for spoil in (
+        lambda: path.write_bytes(content[0].replace(b"site-", b"sita-")),
+        lambda: path.write_bytes(b"".join(content[1:])),
+        lambda: path.write_bytes(content[0]),
+        lambda: head.write_bytes(head.read_bytes().replace(b" ", b"", 1)),
+        lambda: head.write_bytes(b""),
+        head.unlink,
+    ):
+        spoil()
+        with pytest.raises(AuditError) as caught:
+            verify_audit(path)
+        assert caught.value.hint, caught.value.reason
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_change_of_any_byte_goes_unseen(tmp_path_factory, data):

@@ -342,3 +342,13 @@ def test_a_pipe_in_a_kit_holds_nobody_up(kits):
     os.mkfifo(kits.client("site-1") / "pipe")
 
     load(kits.client("site-1"))
+
+
+def test_another_projects_list_of_revocations_is_named(kits, others):
+    path = kits.client("site-1") / "revocations.json"
+    shutil.copy(others.client("site-1") / "revocations.json", path)
+    error = refused(SignatureError, kits.client("site-1"))
+
+    assert error.reason == "SIGNER_NOT_TRUSTED"
+    assert str(path) in error.message
+    assert error.hint

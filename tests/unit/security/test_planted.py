@@ -199,5 +199,25 @@ def test_a_public_file_of_a_kit_is_put_right_and_not_followed(make, out, tmp_pat
 
     assert path.is_file()
     assert copy.read_bytes() == before
-    assert name == "signature.json" or not path.is_symlink()
+    assert not path.is_symlink()
     load_kit(out / "site-1", Role.CLIENT, now=datetime.now(UTC))
+
+
+@pytest.mark.parametrize("name", ["rootCA.pem", "state.json", "revocations.json"])
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "pipe"])
+def test_what_was_planted_in_a_place_of_the_authoritys_is_not_followed(
+    make, planted, tmp_path, name, kind
+):
+    plant(kind, planted / "authority" / name, planted.parent / "victim", tmp_path / "made")
+
+    assert refused(make) == "KIT_LINK"
+    assert (planted.parent / "victim").read_bytes() == b"precious"
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_root_without_a_memory_of_whom_it_certified_is_not_adopted(make, out):
+    make()
+    (out / "authority" / "state.json").unlink()
+
+    assert refused(make) == "AUTHORITY_DAMAGED"
+    assert not (out / "authority" / "state.json").exists()

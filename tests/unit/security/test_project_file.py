@@ -153,10 +153,16 @@ def test_what_is_no_project_at_all_is_refused(faults, text):
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
-    (tmp_path / "project.yml").write_bytes(b"name: \xff")
-    for path in (tmp_path / "none.yml", tmp_path / "project.yml", tmp_path):
+    for path in (tmp_path / "none.yml", tmp_path):
         with pytest.raises(UsageError, match="cannot be read"):
             load_project(path)
+
+
+def test_a_file_that_is_not_utf_8_is_told_where_and_what_to_do(tmp_path):
+    (tmp_path / "project.yml").write_bytes(b"# a\nname: \xff")
+    with pytest.raises(UsageError, match=r"project.yml:2: .*UTF-8") as caught:
+        load_project(tmp_path / "project.yml")
+    assert (caught.value.reason, bool(caught.value.hint)) == ("PROJECT_INVALID", True)
 
 
 @pytest.mark.parametrize(

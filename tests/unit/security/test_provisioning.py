@@ -260,13 +260,38 @@ def test_revoking_reaches_every_kit(world):
 
 def test_revoking_again_is_no_news_and_more_is(world):
     world.make()
-    what = ToRevoke(("site-1",), key_ids=("b" * 64,))
+    (key,) = world.kit("site-2").trust_root.release_keys
+    what = ToRevoke(("site-1",), key_ids=(key.id,))
     assert revoke(world.file, world.out, what, now=NOW).revocations == 2
     before = world.files("revocations.json")
     assert revoke(world.file, world.out, what, now=NOW).revocations == 2
     assert world.files("revocations.json") == before
     assert revoke(world.file, world.out, ToRevoke(("site-2",)), now=NOW).revocations == 3
-    assert set(world.revocations().key_ids) == {"b" * 64}
+    assert set(world.revocations().key_ids) == {key.id}
+
+
+def test_an_id_of_nobodys_key_revokes_nothing_and_is_told(world):
+    world.make()
+    (key,) = world.kit("site-2").trust_root.release_keys
+    before = world.files()
+    mistyped = key.id[:-1] + ("0" if key.id[-1] != "0" else "1")
+
+    with pytest.raises(UsageError, match=mistyped) as caught:
+        revoke(world.file, world.out, ToRevoke(key_ids=(key.id, mistyped)), now=NOW)
+    assert caught.value.reason == "NOT_FOUND"
+    assert f"{key.id} ({LEAD})" in caught.value.hint
+    assert world.files() == before
+
+
+def test_whose_certificate_outlives_its_place_in_the_project_is_told(world):
+    world.make()
+    world.edit("  - {org: north, client_name: site-1}\n", "")
+    (note,) = world.make().notes
+    assert "site-1 is not in the project file" in note
+    assert f"provision revoke PROJECT.yml site-1 --out {world.out}" in note
+
+    assert world.make(NOW + timedelta(days=366)).notes == ()
+    assert revoke(world.file, world.out, ToRevoke(("site-1",)), now=NOW).notes == ()
 
 
 def test_somebody_who_left_the_project_can_be_revoked_and_hears_of_it(world):
@@ -411,6 +436,20 @@ def test_a_request_of_somebody_else_is_refused(own, tmp_path, identity, error):
     with pytest.raises((UsageError, CertificateError)) as caught:
         sign_request(own.file, asked, own.out, now=NOW)
     assert caught.value.reason == error
+    assert caught.value.hint
+
+
+def test_the_authoritys_own_key_is_certified_for_nobody(own, tmp_path):
+    own.make()
+    (tmp_path / "mine" / "site-2").mkdir(parents=True, mode=0o700)
+    root = own.out / "authority" / "root.key"
+    shutil.copy(root, tmp_path / "mine" / "site-2" / "client.key")
+    asked = make_own_keys(Identity("lungs", Role.CLIENT, "site-2"), tmp_path / "mine")
+
+    with pytest.raises(KitError, match="authority") as caught:
+        sign_request(own.file, asked, own.out, now=NOW)
+    assert caught.value.reason == "KEY_REUSED"
+    assert not (own.out / "site-2").exists()
 
 
 @pytest.mark.parametrize(
@@ -420,8 +459,9 @@ def test_a_request_of_somebody_else_is_refused(own, tmp_path, identity, error):
         Identity("lungs", Role.ADMIN, "nobody"),
         Identity("lungs", Role.SERVER, "a b"),
         Identity("lu\nngs", Role.CLIENT, "site-1"),
+        Identity("x" * 65, Role.CLIENT, "site-1"),
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_a_name_that_is_none_makes_no_key(tmp_path, identity):
     with pytest.raises(UsageError):

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,35 @@ def test_of_words_that_are_said_at_once_none_is_lost(path):
         list(pool.map(lambda digest: record_digest(path, digest, "accept"), digests))
 
     assert sorted(load_policy(path).accepted_digests) == digests
+
+
+def test_of_words_that_six_processes_say_at_once_none_is_lost(path):
+    digests = [f"{number:064x}" for number in range(6)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(digests), mp_context=context) as pool:
+        list(pool.map(partial(record_digest, path, verdict="block"), digests))
+
+    assert sorted(load_policy(path).blocked_digests) == digests
+
+
+@pytest.mark.parametrize("verdict", ["accept", "block"])
+@pytest.mark.parametrize("target", ["there.json", "gone.json"])
+def test_a_policy_that_is_a_link_is_not_replaced_by_what_little_is_said_now(
+    tmp_path, verdict, target
+):
+    """The filters, blocks and thresholds of the file that it names would count no more."""
+    path, there = tmp_path / "site_policy.json", tmp_path / "there.json"
+    there.write_text('{"version": 1, "signatures": {"mmar": 2}}')
+    before = there.read_bytes()
+    path.symlink_to(target)
+
+    with pytest.raises(UsageError) as caught:
+        record_digest(path, ONE, verdict)
+    assert caught.value.reason == "POLICY_INVALID"
+    assert caught.value.hint
+    assert path.is_symlink()
+    assert there.read_bytes() == before
+    assert not (tmp_path / "gone.json").exists()
 
 
 def test_what_a_process_of_the_same_number_left_is_in_nobodys_way(path):

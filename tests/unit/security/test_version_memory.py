@@ -75,3 +75,11 @@ def test_versions_remembered_at_once_are_all_kept(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(VersionMemory(path).known()) == 8
+
+
+def test_a_memory_that_is_a_folder_is_told_with_its_mend(tmp_path: Path) -> None:
+    (tmp_path / "versions.json").mkdir()
+    with pytest.raises(KitError, match="is damaged") as refused:
+        VersionMemory(tmp_path / "versions.json").known()
+    assert refused.value.reason == "STATE_DAMAGED"
+    assert refused.value.hint
