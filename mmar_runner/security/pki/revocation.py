@@ -123,8 +123,8 @@ class RevocationMemory:
     def __init__(self, kit_file: Path, state_folder: Path, root_pem: bytes) -> None:
         self._kept = state_folder / REVOCATIONS_FILE
         self._root_pem = root_pem
-        known = [_read(kit_file)] + ([_read(self._kept)] if self._kept.exists() else [])
-        lists = [(read_revocations(data, root_pem), data) for data in known]
+        files = [kit_file] + ([self._kept] if self._kept.exists() else [])
+        lists = [_known(file, root_pem) for file in files]
         self._current, self._data = max(lists, key=lambda pair: pair[0].version)
         for other, _ in lists:
             _check_same(other, self._current)
@@ -188,6 +188,15 @@ def _check_same(one: RevocationList, other: RevocationList) -> None:
             "the list it then makes has a higher version",
             reason="VERSION_REUSED",
         )
+
+
+def _known(path: Path, root_pem: bytes) -> tuple[RevocationList, bytes]:
+    data = _read(path)
+    try:
+        return read_revocations(data, root_pem), data
+    except SignatureError as error:
+        hint = error.hint or f"ask whoever provisions the project for {path.name} again"
+        raise SignatureError(f"{path}: {error.message}", hint=hint, reason=error.reason) from error
 
 
 def _read(path: Path) -> bytes:
