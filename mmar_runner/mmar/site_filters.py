@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.schema_check import faults
@@ -12,7 +11,7 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.components import argument_sentence, with_article
 from mmar_runner.mmar.declarations import is_off
-from mmar_runner.mmar.nested_components import nested_places
+from mmar_runner.mmar.nested_components import nested_places, value_at
 from mmar_runner.security.policy.own_filters import FilterFault
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class _Look:
             reason = "COMPONENT_ARGUMENTS"
             yield FilterFault(self._way, place, reason, message, fault.hint, fault.at_key)
         for inner, its_kind in nested_places(found.args_schema, args):
-            value = reduce(lambda part, key: part[key], inner, args)
+            value = value_at(args, inner)
             if not is_off(value):
                 yield from self.faults(its_kind, value, (*path, "args", *inner))
 
