@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.schema_check import faults
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.components import argument_sentence, with_article
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mmar_runner.documents.json_source import JsonPath
-    from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.documents.schema_check import Fault
+    from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription
     from mmar_runner.mmar.sources import Side
     from mmar_runner.security.policy.site_policy import SitePolicy
 
@@ -67,13 +68,18 @@ class _Look:
             return
         args = declaration.get("args", {})
         for fault in faults(found.args_schema, args):
-            message, place = argument_sentence(found, fault), (*path, "args", *fault.path)
-            reason = "COMPONENT_ARGUMENTS"
-            yield FilterFault(self._way, place, reason, message, fault.hint, fault.at_key)
+            yield self._argument(found, fault, (*path, "args", *fault.path))
         for inner, its_kind in nested_places(found.args_schema, args):
             value = value_at(args, inner)
             if not is_off(value):
                 yield from self.faults(its_kind, value, (*path, "args", *inner))
+
+    def _argument(self, found: ComponentDescription, fault: Fault, path: JsonPath) -> FilterFault:
+        pointer = pointer_text(("mandatory_filters", self._way, *path))
+        mend = f"Correct {pointer} in the site's policy."
+        hint = f"{fault.hint} {mend}" if fault.hint else mend
+        message, reason = argument_sentence(found, fault), "COMPONENT_ARGUMENTS"
+        return FilterFault(self._way, path, reason, message, hint, fault.at_key)
 
     def _absent(self, kind: ComponentKind, name: str, path: JsonPath) -> FilterFault:
         what = f"{self._way} filter" if len(path) == 1 else with_article(kind)

@@ -47,7 +47,13 @@ def test_filters_that_are_installed_and_take_their_arguments_have_no_fault():
     ("args", "path", "says", "hint", "at_key"),
     [
         ({"shaer": 0.0}, "shaer", "Keep (plugin 1.0): argument 'shaer'", "'share'", True),
-        ({"share": 5}, "share", "Keep (plugin 1.0): argument 'share': 5 is above 1.", None, False),
+        (
+            {"share": 5},
+            "share",
+            "Keep (plugin 1.0): argument 'share': 5 is above 1.",
+            "Correct",
+            False,
+        ),
     ],
 )
 def test_wrong_arguments_are_faults_with_their_place(args, path, says, hint, at_key):
@@ -56,7 +62,8 @@ def test_wrong_arguments_are_faults_with_their_place(args, path, says, hint, at_
     assert (fault.way, fault.path) == ("outbound", (1, "args", path))
     assert (fault.reason, fault.at_key) == ("COMPONENT_ARGUMENTS", at_key)
     assert says in fault.message
-    assert hint is None or hint in fault.hint
+    assert hint in fault.hint
+    assert f"/mandatory_filters/outbound/1/args/{path} in the site's policy" in fault.hint
 
 
 def test_a_filter_within_a_filter_is_looked_at_too():
