@@ -22,6 +22,10 @@ def role_of(spec: ChildSpec, workshop: Workshop) -> Role:
         from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
 
         return FilterRole(spec, workshop)
+    if spec.role == "expression":
+        from mmar_runner.children.expression_role import ExpressionRole  # noqa: PLC0415
+
+        return ExpressionRole()
     from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
 
     role = PersistorRole if spec.role == "model_persistor" else ValidatorRole

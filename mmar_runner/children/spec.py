@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-Role = Literal["client_trainer", "model_persistor", "model_validator", "filter"]
+Role = Literal["client_trainer", "model_persistor", "model_validator", "filter", "expression"]
 
 #: Variables that a child inherits, if set; every other one stays outside.
 INHERITED: Final = (
@@ -57,7 +57,8 @@ class ChildSpec:
         role: Which kind of component it hosts.
         component: The component's declaration, ``{"name"|"path", "args"}``. A filter
             child takes ``{"filters": [declaration, ...]}``; a trainer child may take
-            an empty one and be told its trainers with ``setup``.
+            an empty one and be told its trainers with ``setup``; one for expressions
+            hosts none.
         context: The fields of `TrainerContext` as JSON (``client_name``, ``mmar``,
             ``workspace``, ``train_config``, ``validation_config``, ``variables``);
             needed by trainers and validators.

@@ -7,9 +7,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from mmar_runner.cli.decision_view import printable
+from mmar_runner.cli.output import say
 from mmar_runner.cli.validated import require_valid
 from mmar_runner.errors import (
     MmarError,
@@ -199,11 +197,11 @@ def require_accepted(decision: Decision) -> None:
     """
     for number, step in enumerate(decision.refusals):
         if number:
-            click.echo(f"{step.reason}: {printable(step.message)}", err=True)
+            say(f"{step.reason}: {step.message}", err=True)
             if step.hint:
-                click.echo(f"    hint: {step.hint}", err=True)
+                say(f"    hint: {step.hint}", err=True)
         whose = "this server's" if decision.site == SERVER_SITE else "this site's"
         for what, place in ((f"{whose} policy", step.policy), ("in the MMAR", step.subject)):
             if place is not None:
-                click.echo(f"    {what}: {printable(str(place))}", err=True)
+                say(f"    {what}: {place}", err=True)
     decision.require()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.documents.words import counted
 from mmar_runner.security.audit.log import read_audit, verify_audit
 
@@ -38,8 +38,8 @@ def verify(file: Path, as_json: bool) -> None:
         echo_json({"file": str(file), **asdict(summary)})
         return
     period = f", from {summary.first} to {summary.last}" if summary.lines else ""
-    click.echo(f"{file}: {counted(summary.lines, 'line')}, whole{period}")
-    click.echo(f"head: {summary.head}")
+    say(f"{file}: {counted(summary.lines, 'line')}, whole{period}")
+    say(f"head: {summary.head}")
 
 
 @command.command("show")
@@ -57,7 +57,7 @@ def show(file: Path, decision: str | None, as_json: bool) -> None:
         echo_json({"file": str(file), "lines": list(chosen)})
         return
     for line in chosen:
-        click.echo(_shown(line))
+        say(_shown(line))
 
 
 def _shown(line: dict[str, Any]) -> str:

@@ -21,10 +21,10 @@ def decision_lines(decision: Decision, *, every_place: bool = False) -> Iterator
     for step in decision.steps:
         word = "yes" if step.accepted else "NO "
         reason = "" if step.accepted else f"{step.reason}: "
-        yield f"  {word} {step.rule}: {reason}{printable(step.message)}"
+        yield f"  {word} {step.rule}: {reason}{step.message}"
         for what, place in (("policy", step.policy), ("in the MMAR", step.subject)):
             if place is not None and (every_place or not step.accepted):
-                yield f"      {what}: {printable(str(place))}"
+                yield f"      {what}: {place}"
         if step.hint and not step.accepted:
             yield f"      mend: {step.hint}"
 
@@ -43,11 +43,6 @@ def steps_json(decision: Decision) -> list[dict[str, Any]]:
         }
         for step in decision.steps
     ]
-
-
-def printable(text: str) -> str:
-    """Return a text without anything that a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _place(place: Place | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.templates import write_template
 from mmar_runner.errors import UsageError
 
@@ -88,5 +88,5 @@ def _report(folder: Path, files: Sequence[Path], commands: Sequence[str], *, as_
         echo_json({"folder": str(folder), "files": [str(f) for f in files], "next": commands})
         return
     for path in files:
-        click.echo(f"  {path}")
-    click.echo("\nNext:\n" + "\n".join(f"  {line}" for line in commands))
+        say(f"  {path}")
+    say("", "Next:", *(f"  {line}" for line in commands))

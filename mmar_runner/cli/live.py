@@ -15,6 +15,7 @@ from rich.text import Text
 
 from mmar_runner.cli.run_view import ClientRow, RunView
 from mmar_runner.cli.wording import human_bytes, human_metrics, human_seconds, sentence
+from mmar_runner.documents.words import printable
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class LiveObserver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._role = role
-        self._mmar = mmar
+        self._mmar = printable(mmar)
         self._clock = clock
         self._started = clock()
         self._view = RunView()
@@ -169,7 +170,7 @@ def _clients(clients: dict[str, ClientRow]) -> Table:
     table.add_column("metrics")
     names = sorted(clients, key=_natural)
     for name in names[:_MAX_ROWS]:
-        table.add_row(name, *_cells(clients[name]))
+        table.add_row(Text(name), *_cells(clients[name]))
     if len(names) > _MAX_ROWS:
         table.add_row(Text(f"and {len(names) - _MAX_ROWS} more", style="dim"))
     return table

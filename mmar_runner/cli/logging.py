@@ -12,7 +12,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.cli.output import harmless_json
+from mmar_runner.documents.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +36,19 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return harmless_json(json.dumps(entry, ensure_ascii=False))
+
+
+class TextFormatter(logging.Formatter):
+    """One line a record, and its traceback; a terminal shows all of it and obeys nothing."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """Return the record without its traceback as one line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        """Return a traceback."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 def configure_logging(*, verbose: int, log_format: str) -> None:
@@ -47,7 +62,7 @@ def configure_logging(*, verbose: int, log_format: str) -> None:
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(TextFormatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_VERBOSITY[min(verbose, len(_VERBOSITY) - 1)])

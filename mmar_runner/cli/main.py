@@ -18,8 +18,10 @@ from mmar_runner.cli.lazy import LazyCommand, LazyGroup
 from mmar_runner.cli.output import (
     Invocation,
     echo_error,
+    echo_hint,
     echo_json,
     echo_sentence,
+    say,
     write_traceback,
 )
 from mmar_runner.errors import MmarRunnerError, TaskFailedError, UsageError
@@ -121,7 +123,7 @@ def _run(arguments: list[str], invocation: Invocation) -> int:
     except MmarRunnerError as error:
         return _foreseen(error, invocation)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         return EXIT_INTERRUPTED
     except Exception as error:
         # The one place that catches everything: what nobody foresaw leaves as one
@@ -135,7 +137,7 @@ def _run(arguments: list[str], invocation: Invocation) -> int:
 def _usage(error: click.ClickException, invocation: Invocation) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None and not invocation.json:
-        click.echo(context.get_usage(), err=True)
+        say(*context.get_usage().split("\n"), err=True)
     hint = None if context is None else f"`{context.command_path} --help` says what it takes"
     echo_error(UsageError(error.format_message(), hint=hint), invocation)
     return error.exit_code
@@ -146,7 +148,7 @@ def _foreseen(error: MmarRunnerError, invocation: Invocation) -> int:
         # Deferred: only -v formats tracebacks of errors that have a sentence.
         import traceback  # noqa: PLC0415
 
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        say(*"".join(traceback.format_exception(error)).split("\n"), err=True)
     echo_error(error, invocation)
     return error.exit_code
 
@@ -159,5 +161,5 @@ def _unforeseen(error: Exception, invocation: Invocation) -> int:
         echo_json({"error": {"reason": "INTERNAL", "message": message, "hint": hint}})
     else:
         echo_sentence("INTERNAL", message)
-        click.echo(f"hint: {hint}", err=True)
+        echo_hint(hint)
     return EXIT_INTERNAL

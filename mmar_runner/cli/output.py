@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmar_runner.documents.words import printable
 from mmar_runner.errors import MmarRunnerError, TaskFailedError
 
 if TYPE_CHECKING:
@@ -45,9 +46,26 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return option(function)
 
 
+def say(*lines: str, err: bool = False) -> None:
+    """Write lines for people: a terminal obeys nothing that a peer, a file or a name put there.
+
+    Args:
+        lines: A line break within one is shown, and begins none.
+        err: Write to standard error.
+    """
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
 def echo_json(value: Any) -> None:
     """Write a value to standard output as indented JSON; NaN is refused."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    click.echo(harmless_json(text))
+
+
+def harmless_json(text: str) -> str:
+    """Return JSON with an escape for whatever in its texts is not printable."""
+    # In a text of JSON a line break is escaped already.
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def echo_error(error: MmarRunnerError, invocation: Invocation) -> None:
@@ -58,14 +76,25 @@ def echo_error(error: MmarRunnerError, invocation: Invocation) -> None:
         return
     echo_sentence(error.reason, error.message)
     if error.hint:
-        click.echo(f"{_styled('hint:', 'cyan')} {error.hint}", err=True)
+        echo_hint(error.hint)
     if invocation.verbose and isinstance(error, TaskFailedError) and error.details:
-        click.echo(error.details.rstrip(), err=True)
+        say(*error.details.rstrip().split("\n"), err=True)
 
 
 def echo_sentence(reason: str, message: str) -> None:
     """Write why a command failed to standard error, with the reason's stable id."""
-    click.echo(f"{_styled(f'error [{reason}]:', 'red')} {message}", err=True)
+    click.echo(f"{_styled(f'error [{printable(reason)}]:', 'red')} {_folded(message)}", err=True)
+
+
+def echo_hint(hint: str) -> None:
+    """Write the mend to standard error."""
+    click.echo(f"{_styled('hint:', 'cyan')} {_folded(hint)}", err=True)
+
+
+def _folded(message: str) -> str:
+    """Return a message with its further lines indented: none of them looks like our own."""
+    first, *more = map(printable, message.split("\n"))
+    return "\n".join([first, *(f"    {line.lstrip()}" for line in more)])
 
 
 def write_traceback(error: BaseException) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmar_runner.cli.output import Invocation, echo_json, json_option
+from mmar_runner.cli.output import Invocation, echo_json, json_option, say
 from mmar_runner.cli.tables import table, wrapped
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
@@ -53,11 +53,11 @@ def list_components(kind: str | None, plugins_dir: Path | None, as_json: bool) -
         echo_json(_listing(plugins, chosen))
         return
     rows = [(d.kind, d.name, _source(d), d.summary) for d in chosen]
-    click.echo(table(("KIND", "NAME", "FROM", "SUMMARY"), rows))
+    say(*table(("KIND", "NAME", "FROM", "SUMMARY"), rows).split("\n"))
     wrong = len(plugins.failures) + len(plugins.registry.conflicts())
     if wrong:
         found = counted(wrong, "problem")
-        click.echo(f"\n{found}: see `mmar-runner plugins doctor`", err=True)
+        say("", f"{found}: see `mmar-runner plugins doctor`", err=True)
 
 
 @command.command("show")
@@ -71,7 +71,7 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
     if as_json:
         echo_json({"components": [_full(d) for d in found]})
         return
-    click.echo("\n\n".join(_described(d) for d in found))
+    say(*"\n\n".join(_described(d) for d in found).split("\n"))
 
 
 @command.command("doctor")
@@ -96,10 +96,10 @@ def doctor(ctx: click.Context, plugins_dir: Path | None, as_json: bool) -> None:
     else:
         verbose = bool(ctx.ensure_object(Invocation).verbose)
         for problem in problems:
-            click.echo(_reported(problem, verbose=verbose))
+            say(*_reported(problem, verbose=verbose).split("\n"))
         loaded = len(plugins.plugins)
         counts = ((loaded, "plugin"), (checked, "component"), (len(problems), "problem"))
-        click.echo(", ".join(counted(number, noun) for number, noun in counts))
+        say(", ".join(counted(number, noun) for number, noun in counts))
     ctx.exit(1 if problems else 0)
 
 

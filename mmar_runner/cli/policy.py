@@ -12,7 +12,7 @@ import click
 
 from mmar_runner.cli.decision_view import decision_lines, steps_json
 from mmar_runner.cli.options import mmar_argument, required_kit_option
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization import ACTIONS
 
@@ -98,7 +98,7 @@ def explain_decision(
     if as_json:
         echo_json(_as_json(found, question.policies))
     else:
-        click.echo("\n".join(_sentences(found, mmar, question.policies)))
+        say(*_sentences(found, mmar, question.policies))
     ctx.exit(0 if decision.accepted else 1)
 
 
@@ -240,4 +240,4 @@ def _record(digest: str, kit_folder: Path, verdict: Verdict, *, as_json: bool) -
         )
         return
     what = f"changed {', '.join(change.changed)}" if change.changed else "it said so already"
-    click.echo(f"{change.policy} {verdict}s {change.digest}: {what}")
+    say(f"{change.policy} {verdict}s {change.digest}: {what}")

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO
 
+from mmar_runner.cli.output import harmless_json
 from mmar_runner.cli.wording import sentence
 from mmar_runner.interfaces.observer import NullObserver, Observer, Topic
 
@@ -141,7 +142,7 @@ class JsonObserver(_StreamObserver):
             "message": sentence(observation),
             "data": dict(observation.data),
         }
-        self._write(json.dumps(entry, ensure_ascii=False))
+        self._write(harmless_json(json.dumps(entry, ensure_ascii=False)))
 
 
 def _utc_now() -> datetime:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.tables import table
 
 if TYPE_CHECKING:
@@ -133,10 +133,10 @@ def request(project: str, role: str, name: str, out: Path, new_key: bool, as_jso
     if as_json:
         echo_json({"request": str(path), "folder": str(path.parent), "keys_sha256": keys})
         return
-    click.echo(f"{path}\n")
+    say(str(path), "")
     _show_keys(keys, "")
-    click.echo("Send this file to whoever provisions the project, and no other; `provision sign`")
-    click.echo("prints the same fingerprints there.")
+    say("Send this file to whoever provisions the project, and no other; `provision sign`")
+    say("prints the same fingerprints there.")
 
 
 @command.command("sign")
@@ -156,8 +156,8 @@ def sign(project_file: Path, request_file: Path, out: Path, days: float, as_json
         name = asked.identity.name
         folder = next(outcome.folder for outcome in done.outcomes if outcome.name == name)
         _show_keys(_key_ids(asked), f" of {name}")
-        click.echo(f"Send {folder} to its owner, who lays it over the folder of the request:")
-        click.echo("`cp -r FOLDER/. OWN_FOLDER/`. It holds no private key.")
+        say(f"Send {folder} to its owner, who lays it over the folder of the request:")
+        say("`cp -r FOLDER/. OWN_FOLDER/`. It holds no private key.")
 
 
 @command.command("renew")
@@ -228,8 +228,8 @@ def _key_ids(asked: KeyRequest) -> list[str]:
 
 def _show_keys(keys: list[str], whose: str) -> None:
     for what, key in zip(("key", "release key"), keys, strict=False):
-        click.echo(f"{what}{whose}, sha256 {_spoken(key)}")
-    click.echo()
+        say(f"{what}{whose}, sha256 {_spoken(key)}")
+    say()
 
 
 def _spoken(sha256: str) -> str:
@@ -245,8 +245,8 @@ def _report(done: Provisioned, *, as_json: bool) -> None:
     rows = [
         (o.role, o.name, o.org, o.change, o.not_after or "", str(o.folder)) for o in done.outcomes
     ]
-    click.echo(table(("ROLE", "NAME", "ORG", "KIT", "VALID UNTIL", "FOLDER"), rows))
-    click.echo(f"\nroot certificate, sha256 {_spoken(done.root_fingerprint)}")
-    click.echo(f"list of revocations: version {done.revocations}")
+    say(*table(("ROLE", "NAME", "ORG", "KIT", "VALID UNTIL", "FOLDER"), rows).split("\n"))
+    say("", f"root certificate, sha256 {_spoken(done.root_fingerprint)}")
+    say(f"list of revocations: version {done.revocations}")
     for note in done.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)

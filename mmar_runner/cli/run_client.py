@@ -23,7 +23,7 @@ from mmar_runner.cli.options import (
     set_option,
     task_timeout_option,
 )
-from mmar_runner.cli.output import json_option
+from mmar_runner.cli.output import json_option, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, say_idle_settings, validated
@@ -131,7 +131,7 @@ def command(
         client = trusted.name
         outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
-        click.echo(json.dumps(_as_json(client, outcome)))
+        say(json.dumps(_as_json(client, outcome)))
     context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
 
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.cli.wording import no_answer
+from mmar_runner.documents.words import printable
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from mmar_runner.interfaces.observer import Observation
 
@@ -57,8 +59,8 @@ class RunView:
     own_name: str = ""
 
     def see(self, observation: Observation) -> None:
-        """Fold one observation into the view."""
-        _FOLDS[observation.topic](self, observation.data)
+        """Fold one observation into the view, with nothing in it that a terminal would obey."""
+        _FOLDS[observation.topic](self, _harmless(observation.data))
 
     @property
     def total_rounds(self) -> int | None:
@@ -84,6 +86,14 @@ class RunView:
         """Note that the round that ``data`` speaks of is over, for whoever watches."""
         if data.get("round") is not None:
             self.rounds_done = max(self.rounds_done, data["round"] + 1)
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_harmless(key): _harmless(item) for key, item in value.items()}
+    return [_harmless(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _listening(view: RunView, data: Mapping[str, Any]) -> None:

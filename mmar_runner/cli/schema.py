@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.documents.schema_store import load_schema, schema_names
 
 
@@ -23,4 +23,4 @@ def command(name: str | None, as_json: bool) -> None:
         echo_json({known: load_schema(known)["description"] for known in schema_names()})
     else:
         for known in schema_names():
-            click.echo(f"{known:<20} {load_schema(known)['title']}")
+            say(f"{known:<20} {load_schema(known)['title']}")

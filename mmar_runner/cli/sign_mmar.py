@@ -11,14 +11,15 @@ import click
 
 from mmar_runner.cli.kits import open_kit
 from mmar_runner.cli.options import mmar_argument, required_kit_option
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.documents.words import did_you_mean
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import MmarError, UsageError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files, read_signature
 from mmar_runner.security.identity import Role
 from mmar_runner.security.listing import SIGNATURE_FILE
+from mmar_runner.security.packages.names import name_problem, shown
 from mmar_runner.storage.atomic import write_bytes_atomic
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def command(
     signer = _signer(kit)
     _require_sites(audience, kit)
     folder = open_folder(mmar, Findings())
+    _require_name(folder.root.name)
     terms = Terms(version, days, audience)
     present = read_signature(folder)
     signed = sign_listing(list_files(folder), present, signer, terms, now=datetime.now(UTC))
@@ -81,7 +83,7 @@ def command(
     if as_json:
         echo_json(_as_json(mmar, signed))
     else:
-        click.echo("\n".join(_sentences(mmar, signed)))
+        say(*_sentences(mmar, signed))
 
 
 def _signer(kit: StartupKit) -> Signer:
@@ -91,6 +93,17 @@ def _signer(kit: StartupKit) -> Signer:
 
     file = kit.release_key_file or kit.folder / str(KIT_FILES[Role.ADMIN].release_key)
     return Signer(load_release_key(file), kit.trust_root, kit.revocation_memory().current)
+
+
+def _require_name(name: str) -> None:
+    """Refuse to sign what no client could be given, because of its folder's name.
+
+    Raises:
+        MmarError: UNSAFE_PATH.
+    """
+    if (problem := name_problem(name, depth=1)) is not None:
+        msg = f"the folder has the name {shown(name)}, which {problem}"
+        raise MmarError(msg, hint="rename the folder, then sign it", reason="UNSAFE_PATH")
 
 
 def _require_sites(audience: Iterable[str], kit: StartupKit) -> None:

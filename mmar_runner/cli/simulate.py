@@ -20,7 +20,7 @@ from mmar_runner.cli.options import (
     task_timeout_option,
     workspace_option,
 )
-from mmar_runner.cli.output import json_option
+from mmar_runner.cli.output import json_option, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import checked, parse_settings
@@ -147,8 +147,8 @@ async def _simulate(
 
 def _conclude(outcome: SimulationOutcome, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(outcome.summary))
+        say(json.dumps(outcome.summary))
         return
-    click.echo(f"summary: {outcome.run_folder / 'summary.json'}")
+    say(f"summary: {outcome.run_folder / 'summary.json'}")
     if outcome.reason and outcome.status != "finished":
-        click.echo(f"the run {outcome.status}: {outcome.reason}", err=True)
+        say(f"the run {outcome.status}: {outcome.reason}", err=True)

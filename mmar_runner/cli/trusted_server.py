@@ -6,10 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mmar_runner.cli.admitted import admitted, record_sites
 from mmar_runner.cli.kits import open_kit
+from mmar_runner.cli.output import say
 from mmar_runner.errors import MmarUnreadableError, NotAuthorizedError
 from mmar_runner.mmar.admission import decide_for_sites
 from mmar_runner.mmar.variables import ANY_CLIENT
@@ -76,7 +75,7 @@ def _say_what_is_idle(policy: SitePolicy) -> None:
         if given:
             place = policy.place(key)
             where = f"{place.file}:{place.line}" if place else "site_policy.json"
-            click.echo(f"{where}: {key} does nothing at a server; sites have their own", err=True)
+            say(f"{where}: {key} does nothing at a server; sites have their own", err=True)
 
 
 def _within(server: ServerSpec, kit: StartupKit) -> ServerSpec:
@@ -89,7 +88,7 @@ def _within(server: ServerSpec, kit: StartupKit) -> ServerSpec:
         ("max_num_clients", server.max_num_clients, most),
     ):
         if mmar != kits:
-            click.echo(f"{name} is {kits}: the kit's, not the MMAR's {mmar}", err=True)
+            say(f"{name} is {kits}: the kit's, not the MMAR's {mmar}", err=True)
     if least > most:
         msg = f"the kit allows at most {most} clients, and at least {least} are needed"
         raise NotAuthorizedError(msg, reason="TOO_FEW_SITES")
@@ -100,7 +99,7 @@ def _require_sites(trust: ServerTrust, min_num_clients: int) -> None:
     """Say which sites may not run the MMAR; refuse if the others are too few."""
     for site, decision in trust.decisions.items():
         if not decision.accepted:
-            click.echo(f"{site} will not take part: {decision.refusals[0].message}", err=True)
+            say(f"{site} will not take part: {decision.refusals[0].message}", err=True)
     admitted_sites = trust.admitted_sites
     if len(admitted_sites) < min_num_clients:
         msg = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner import __version__
-from mmar_runner.cli.output import Invocation, echo_error
+from mmar_runner.cli.output import Invocation, echo_error, harmless_json
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity
@@ -113,7 +113,7 @@ def _render(reports: Sequence[Report], output: str) -> str:
     if output == "json":
         from mmar_runner.mmar.report_json import render_json  # noqa: PLC0415
 
-        return render_json(reports)
+        return harmless_json(render_json(reports))
     if output == "sarif":
         from mmar_runner.mmar.report_sarif import render_sarif  # noqa: PLC0415
 

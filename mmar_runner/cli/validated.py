@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from mmar_runner.cli.logging import apply_log_levels
+from mmar_runner.cli.output import say
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
 from mmar_runner.mmar.validation import validate
 from mmar_runner.mmar.variables import ANY_CLIENT, parse_setting
@@ -86,9 +85,9 @@ def require_valid(folder: Path, validation: Validation) -> None:
     errors = validation.report.errors
     for finding in errors:
         place = f"{finding.file}:{finding.line}:{finding.column}"
-        click.echo(f"{place}: {finding.code}: {finding.message}", err=True)
+        say(f"{place}: {finding.code}: {finding.message}", err=True)
         if finding.hint:
-            click.echo(f"    hint: {finding.hint}", err=True)
+            say(f"    hint: {finding.hint}", err=True)
     if errors:
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         msg = f"{folder} has {count}; nothing was started"
@@ -103,4 +102,4 @@ def say_idle_settings(validation: Validation) -> None:
     for finding in validation.report.findings:
         if finding.code in _IDLE:
             hint = f" {finding.hint}" if finding.hint else ""
-            click.echo(f"warning: --set: {finding.message}{hint}", err=True)
+            say(f"warning: --set: {finding.message}{hint}", err=True)

@@ -13,7 +13,7 @@ from mmar_runner.cli.admitted import site_rules
 from mmar_runner.cli.decision_view import decision_lines, steps_json
 from mmar_runner.cli.kits import open_kit
 from mmar_runner.cli.options import mmar_argument, required_kit_option
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.validated import parse_settings
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.examination import examine
@@ -69,7 +69,7 @@ def command(
     if as_json:
         echo_json(_as_json(mmar, found))
     else:
-        click.echo("\n".join(_sentences(mmar, found)))
+        say(*_sentences(mmar, found))
     ctx.exit(0 if found.accepted else 1)
 
 

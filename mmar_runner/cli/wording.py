@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.documents.words import counted
+from mmar_runner.documents.words import counted, printable
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
@@ -67,11 +67,6 @@ def round_of(number: int, num_rounds: int | None) -> str:
 def sentence(observation: Observation) -> str:
     """Return one line that says what happened, without a time and without a full stop."""
     return printable(_SENTENCES[observation.topic](observation.data))
-
-
-def printable(text: str) -> str:
-    """Return a text with a space for whatever a terminal would obey instead of showing it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _listening(data: Mapping[str, Any]) -> str:

@@ -47,7 +47,7 @@ def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> No
         for own in declarations:
             # By name among what is installed: no folder of the MMAR answers to it.
             named = {"name": own["name"], "args": own.get("args", {})}
-            blueprint(catalog, ComponentKind.FILTER, named)
+            blueprint(catalog.installed, ComponentKind.FILTER, named)
 
 
 def trainer_spec(settings: SessionSettings, files: RunFiles) -> ChildSpec:

@@ -8,9 +8,10 @@ to judge and to explain; so it may be narrow, but never wrong when it says yes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from mmar_runner.documents.patterns import found_in, require_expression
 
 _ANNOTATIONS = frozenset(
     {
@@ -52,6 +53,14 @@ def surely_valid(schema: Any, value: Any, root: Mapping[str, Any]) -> bool:
     return True
 
 
+def unknown_keys(schema: Mapping[str, Any], value: Mapping[str, Any]) -> list[str]:
+    """Return the keys of an object that its schema names neither itself nor by a pattern."""
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    return [
+        key for key in value if key not in known and not any(found_in(p, key) for p in patterns)
+    ]
+
+
 def _is_type(name: Any, value: Any) -> bool:
     if name == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
@@ -85,20 +94,14 @@ def _patterns(expected: Any, value: Any, _schema: Any, root: Mapping[str, Any]) 
         surely_valid(inner, v, root)
         for pattern, inner in expected.items()
         for k, v in value.items()
-        if re.search(pattern, k)
+        if found_in(pattern, k)
     )
 
 
 def _additional(expected: Any, value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
     if not isinstance(value, dict) or expected is True:
         return True
-    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    rest = [
-        v
-        for k, v in value.items()
-        if k not in known and not any(re.search(pattern, k) for pattern in patterns)
-    ]
-    return all(surely_valid(expected, v, root) for v in rest)
+    return all(surely_valid(expected, value[key], root) for key in unknown_keys(schema, value))
 
 
 def _required(expected: Any, value: Any, *_: Any) -> bool:
@@ -154,15 +157,15 @@ def _length(
 
 
 def _pattern(expected: Any, value: Any, *_: Any) -> bool:
-    return not isinstance(value, str) or re.search(expected, value) is not None
+    return not isinstance(value, str) or found_in(expected, value)
 
 
 def _format(expected: Any, value: Any, *_: Any) -> bool:
     if expected != "regex" or not isinstance(value, str):
         return True  # other formats only annotate
     try:
-        re.compile(value)
-    except re.error:
+        require_expression(value)
+    except ValueError:
         return False
     return True
 

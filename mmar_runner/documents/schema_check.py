@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.documents.quick_schema import surely_valid
+from mmar_runner.documents.quick_schema import surely_valid, unknown_keys
 from mmar_runner.documents.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -46,19 +45,16 @@ def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
     """Return everything in which a value does not fit a schema (2020-12)."""
     if surely_valid(schema, value, schema):
         return []
-    # Imported here because it costs more start-up time than all the rest, and a
-    # valid MMAR does not need it.
-    from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415
+    # Deferred: a valid document does not need it.
+    from mmar_runner.documents.full_schema import errors  # noqa: PLC0415
 
-    formats = FormatChecker(formats=["regex"])
-    errors = Draft202012Validator(schema, format_checker=formats).iter_errors(value)
-    found = _merged([fault for error in errors for fault in _translate(error)])
+    found = _merged([fault for error in errors(schema, value) for fault in _translate(error)])
     return sorted(found, key=lambda f: [str(part) for part in f.path])
 
 
 def schema_is_sound(schema: Mapping[str, Any]) -> bool:
     """Return True if a schema is itself valid JSON Schema (2020-12)."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - as above
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import
 
     return bool(Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema))
 
@@ -120,17 +116,10 @@ def _merged(found: list[Fault]) -> list[Fault]:
 def _unknown(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     known = list(schema.get("properties", {}))
-    patterns = schema.get("patternProperties", {})
     instance: Any = error.instance
-    for key in instance:
-        if key in known or _matches_any(key, patterns):
-            continue
+    for key in unknown_keys(schema, instance):
         hint = did_you_mean(key, known) or f"Known here: {', '.join(sorted(known)) or 'nothing'}."
         yield Fault("unknown", (*path, key), f"'{key}' is unknown here.", hint, key, at_key=True)
-
-
-def _matches_any(key: str, patterns: Mapping[str, Any]) -> bool:
-    return any(re.search(pattern, key) for pattern in patterns)
 
 
 def _wrong_type(expected: Any, value: Any) -> tuple[str, str | None]:
@@ -139,6 +128,8 @@ def _wrong_type(expected: Any, value: Any) -> tuple[str, str | None]:
     if isinstance(value, str) and {"integer", "number", "boolean"} & set(kinds):
         hint = f"Write it without quotes: {value}." if _is_literal(value, kinds) else None
         return message, hint
+    if isinstance(value, float) and value.is_integer() and "integer" in kinds:
+        return message, f"Write it without a decimal point: {value:.0f}."
     return message, None
 
 
@@ -164,7 +155,10 @@ def _wrong_value(
         return f"{show(value)} is not one of {', '.join(show(v) for v in expected)}.", hint
     if sentence is None:
         return f"{show(value)} is not allowed: {error.message}.", None
-    return f"{show(value)} {sentence.format(show(expected))}.", None
+    # A pattern is for machines; what the schema says beside it is what was meant.
+    meant = error.schema.get("description") if isinstance(error.schema, Mapping) else None
+    hint = f"Expected: {meant}" if keyword == "pattern" and meant else None
+    return f"{show(value)} {sentence.format(show(expected))}.", hint
 
 
 def _branch(error: ValidationError) -> Iterator[Fault]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words for sentences: pointers, numbers of things, and what somebody may have meant."""
+"""Words for sentences: pointers, numbers of things, what is fit to be shown or was meant."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     least = max(likeness.values()) - _AS_NEAR
     names = [f"'{lowered[name]}'" for name in near if likeness[name] >= least]
     return f"Did you mean {' or '.join(names)}?"
+
+
+def printable(text: str) -> str:
+    """Return a text as one line that a terminal shows and does not obey.
+
+    Whatever is not printable is escaped: control characters, line breaks of every kind, and
+    those that turn the direction of writing or cannot be seen.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def counted(number: float, noun: str) -> str:

@@ -130,6 +130,7 @@ def load_plugins(
     candidates = [own, *installed(allowed)]
     if plugins_dir is not None:
         candidates += in_folder(plugins_dir)
+        loaded.registry.installed = load_plugins(allow=allow).registry
     _record_absent(loaded.registry, allowed, candidates)
     for candidate in _without_duplicates(loaded.registry, candidates):
         loaded.load(candidate)

@@ -60,6 +60,8 @@ class ComponentRegistry:
         self._claims: dict[tuple[ComponentKind, str], list[ComponentDescription]] = {}
         self._descriptions: list[ComponentDescription] = []
         self._failures: dict[str, PluginFailure] = {}
+        #: What a process finds that loads no folder of further plugins.
+        self.installed: ComponentRegistry = self
 
     def add(self, **arguments: Any) -> None:
         """Register one component that belongs to no plugin; see `Registrar.add`."""

@@ -93,6 +93,11 @@ class ComponentDescription:
 class ComponentCatalog(Protocol):
     """Answers which components are installed, without importing them."""
 
+    @property
+    def installed(self) -> ComponentCatalog:
+        """The same without a folder of further plugins: what a process finds that loads none."""
+        ...
+
     def find(self, kind: ComponentKind, name: str) -> ComponentDescription | None:
         """Return the component of that kind with that name or alias, or None.
 

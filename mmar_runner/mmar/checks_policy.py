@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import did_you_mean
-from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.site_filters import filter_faults
+from mmar_runner.security.policy.own_filters import FILTERS
 from mmar_runner.security.policy.site_rules import site_steps
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.look import Look
-    from mmar_runner.mmar.sources import Side
     from mmar_runner.security.decision import Step
     from mmar_runner.security.policy.mmar_facts import MmarFacts
     from mmar_runner.security.policy.site_policy import SitePolicy
@@ -30,6 +30,8 @@ _CODES: Final = {
     "PATH_ARGUMENT": "MMAR706",
     "DIGEST_BLOCKED": "MMAR707",
     "COMPONENT_NOT_FOUND": "MMAR704",
+    "COMPONENT_ARGUMENTS": "MMAR708",
+    "PLUGIN_CONFLICT": "MMAR518",
 }
 #: Errors that say of a class path already that it leads nowhere.
 _NOWHERE: Final = frozenset({"MMAR502", "MMAR503", "MMAR508", "MMAR509"})
@@ -47,8 +49,7 @@ def check_policy(
         catalog: What is installed, for the site's own filters.
     """
     said = {(f.file, f.pointer) for code in _NOWHERE for f in look.findings.with_code(code)}
-    missing = missing_filters(policy, catalog, look.side)
-    for step in site_steps(facts, policy, missing):
+    for step in site_steps(facts, policy, filter_faults(policy, catalog, look.side)):
         place = step.subject
         if not step.accepted and (place is None or (place.file, place.pointer) not in said):
             _report(look, step)
@@ -57,6 +58,9 @@ def check_policy(
 
 def _report(look: Look, step: Step) -> None:
     place, code = step.subject, _CODES[step.reason]
+    if step.rule == FILTERS:  # nothing in the MMAR is wrong
+        look.findings.add(code, f"{step.policy}: {step.message}", hint=step.hint)
+        return
     if place is None or code == "MMAR705":  # the list itself is a finding of its own
         look.findings.add(code, step.message, hint=step.hint)
         return
@@ -69,24 +73,6 @@ def _report(look: Look, step: Step) -> None:
         pointer=place.pointer,
         hint=step.hint,
     )
-
-
-def missing_filters(
-    policy: SitePolicy, catalog: ComponentCatalog, side: Side
-) -> dict[str, str | None]:
-    """Return which of a site's own filters are not installed, and what each may have meant.
-
-    Without them nothing runs at a client's site; a server runs none.
-    """
-    if side == "server":
-        return {}
-    named = {str(one["name"]) for way in policy.mandatory_filters.values() for one in way}
-    installed = catalog.names(ComponentKind.FILTER)
-    return {
-        name: did_you_mean(name, installed)
-        for name in sorted(named)
-        if catalog.find(ComponentKind.FILTER, name) is None
-    }
 
 
 def _weights(look: Look, policy: SitePolicy) -> None:

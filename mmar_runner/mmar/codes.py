@@ -118,4 +118,5 @@ CODES: dict[str, Code] = {
     "MMAR705": Code(_E, "The policy allows no data list in MMARs"),
     "MMAR706": Code(_E, "An argument leads out of the MMAR"),
     "MMAR707": Code(_E, "The policy blocks this MMAR"),
+    "MMAR708": Code(_E, "A filter of the site's own has wrong arguments"),
 }

@@ -246,13 +246,7 @@ class Resolver:
         where = (*path, "args", *fault.path)
         if fault.kind == "required" and "args" not in document.get(path, {}):
             where = path
-        name = f"{found.name} ({found.distribution} {found.version})".replace(" ( )", "")
-        inner = "/".join(str(part) for part in fault.path)
-        if fault.member is not None:
-            lead = f"{name}: argument {fault.message}"
-        else:
-            argument = f"argument '{inner}': " if inner else ""
-            lead = f"{name}: {argument}{fault.message}"
+        lead = argument_sentence(found, fault)
         code = _ARGUMENT_CODES[fault.kind]
         # A key is wrong whatever its value came from.
         hint = fault.hint if fault.at_key else document.explain(where, fault.hint)
@@ -274,6 +268,16 @@ class Resolver:
         for place in reversed(off):
             del _parent(result, place)[place[-1]]
         return result if sound else None
+
+
+def argument_sentence(found: ComponentDescription, fault: Fault) -> str:
+    """Return what is wrong with a component's arguments, and whose they are."""
+    name = f"{found.name} ({found.distribution} {found.version})".replace(" ( )", "")
+    inner = "/".join(str(part) for part in fault.path)
+    if fault.member is not None:
+        return f"{name}: argument {fault.message}"
+    argument = f"argument '{inner}': " if inner else ""
+    return f"{name}: {argument}{fault.message}"
 
 
 def _pointer(document: Document, path: JsonPath) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.mmar.checks_policy import missing_filters
 from mmar_runner.mmar.manifest import read_signature
+from mmar_runner.mmar.site_filters import filter_faults
 from mmar_runner.mmar.validation import validate
 from mmar_runner.mmar.variables import ANY_CLIENT
 from mmar_runner.security.policy.authorization import SERVER_SITE
@@ -152,9 +152,9 @@ def examine(
 
 
 def _as_installed(question: Question, catalog: ComponentCatalog) -> Policies:
-    """Return the policies with what this installation lacks of them."""
+    """Return the policies with what is wrong here with the site's own filters."""
     policies = question.policies
     if policies.site_policy is None:
         return policies
-    missing = missing_filters(policies.site_policy, catalog, question.side)
-    return replace(policies, missing_filters=missing)
+    found = filter_faults(policies.site_policy, catalog, question.side)
+    return replace(policies, filter_faults=found)

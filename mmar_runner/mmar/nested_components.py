@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
@@ -32,6 +33,11 @@ def nested_places(
     for inner, part, child in _parts(schema, value):
         if isinstance(inner, Mapping):
             yield from nested_places(inner, child, (*path, part))
+
+
+def value_at(value: Any, path: JsonPath) -> Any:
+    """Return what stands at a place that `nested_places` gave."""
+    return reduce(lambda part, key: part[key], path, value)
 
 
 def _parts(schema: Mapping[str, Any], value: Any) -> Iterator[tuple[Any, str | int, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from mmar_runner.documents.words import printable
 from mmar_runner.mmar.codes import Severity
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def _line(report: Report, finding: Finding) -> str:
 
 
 def _escape(text: str, more: str = "") -> str:
-    """Escape what would end the command, as the format demands."""
-    for character in "%\r\n" + more:
+    """Escape what would end the command, as the format demands, and what a terminal obeys."""
+    text = "\n".join(map(printable, text.split("\n")))
+    for character in "%\n" + more:
         text = text.replace(character, f"%{ord(character):02X}")
     return text

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from mmar_runner.documents.words import printable
 from mmar_runner.mmar.codes import Severity
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _report(report: Report, paint: Paint) -> str:
     lines = [_headline(report, paint)]
     width = max((len(_place(f)) for f in report.findings), default=0)
     for file, findings in groupby(report.findings, key=lambda f: f.file):
-        lines += ["", f"  {file or report.mmar}"]
+        lines += ["", f"  {printable(file or report.mmar)}"]
         for finding in findings:
             lines += _finding(finding, width, paint)
     if report.findings:
@@ -40,7 +41,7 @@ def _headline(report: Report, paint: Paint) -> str:
     facts += ["brings code"] if report.byoc else []
     facts += ["brings a data list"] if report.custom_datalist else []
     facts += [f"sha256 {report.digest[:12]}"] if report.digest else []
-    return f"{report.mmar}: {verdict}" + (f" ({', '.join(facts)})" if facts else "")
+    return f"{printable(report.mmar)}: {verdict}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _place(finding: Finding) -> str:
@@ -51,8 +52,9 @@ def _finding(finding: Finding, width: int, paint: Paint) -> list[str]:
     severity = paint(f"{finding.severity.value:<7}", finding.severity)
     indent = " " * (4 + width + 2 + 7 + 2 + 7 + 2)
     place = f" ({finding.pointer})" if finding.pointer else ""
-    first = f"    {_place(finding):<{width}}  {severity}  {finding.code}  {finding.message}{place}"
-    return [first, f"{indent}{finding.hint}"] if finding.hint else [first]
+    said = printable(f"{finding.message}{place}")
+    first = f"    {_place(finding):<{width}}  {severity}  {finding.code}  {said}"
+    return [first, f"{indent}{printable(finding.hint)}"] if finding.hint else [first]
 
 
 def _counts(report: Report) -> str:

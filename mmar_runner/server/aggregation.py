@@ -9,7 +9,6 @@ so that every rule treats them alike.
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -22,7 +21,7 @@ from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -63,7 +62,7 @@ def aggregate(
     *,
     durable: bool,
     spare: Path | None = None,
-    exclude_vars: str | None = None,
+    excluded: Collection[str] = (),
 ) -> tuple[str, list[float]]:
     """Combine updates into the next model file.
 
@@ -74,8 +73,8 @@ def aggregate(
         destination: Where the result goes; it appears whole or not at all.
         durable: Whether the result is on disk before this returns.
         spare: A file that may be written over for it.
-        exclude_vars: Regular expression; tensors in whose name it is found keep the
-            base's values, as those that the rule itself excludes do.
+        excluded: Names of tensors that keep the base's values, as those that the rule
+            itself excludes do.
 
     Returns:
         The result's sha256 (hex) and the weights that were used, in order.
@@ -85,7 +84,7 @@ def aggregate(
     """
     weights = _weights(aggregator, updates)
     with TensorReader(base) as model:
-        walk = _Walk(aggregator, model, updates, weights, exclude_vars)
+        walk = _Walk(aggregator, model, updates, weights, excluded)
         if aggregator.needs_measure:
             walk.measure()
         tensors = [(t.name, t.dtype, t.shape) for t in model.header.tensors.values()]
@@ -115,10 +114,10 @@ class _Walk:
         model: TensorReader,
         updates: Sequence[Update],
         weights: npt.NDArray[np.float64],
-        exclude_vars: str | None,
+        excluded: Collection[str],
     ) -> None:
         self._rule = aggregator
-        self._exclude = None if exclude_vars is None else re.compile(exclude_vars)
+        self._excluded = excluded
         self._model = model
         self._updates = updates
         self._weights = weights
@@ -152,8 +151,7 @@ class _Walk:
                 yield info
 
     def _excludes(self, name: str) -> bool:
-        declared = self._exclude is not None and self._exclude.search(name) is not None
-        return declared or self._rule.excludes(name)
+        return name in self._excluded or self._rule.excludes(name)
 
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:

@@ -111,6 +111,7 @@ def assemble(
         journal=journal,
         spool=spool,
         models=opened.models,
+        excluded=opened.excluded,
         best=BestModel(components.selector, start_round=server.start_round, best=opened.state.best),
         summary=summary,
         dispatcher=dispatcher,

@@ -21,7 +21,7 @@ from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from concurrent.futures import Executor
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -62,6 +62,7 @@ class RoundCloser:
     journal: Journal
     spool: Spool
     models: ModelStore
+    excluded: Collection[str]
     best: BestModel
     summary: Summary
     dispatcher: EventDispatcher
@@ -118,7 +119,7 @@ class RoundCloser:
                 destination,
                 durable=self.settings.durability is Durability.FULL,
                 spare=self.models.spare(),
-                exclude_vars=self.settings.server.exclude_vars,
+                excluded=self.excluded,
             )
         except MmarRunnerError:
             raise

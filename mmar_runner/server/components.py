@@ -12,6 +12,7 @@ from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.handler import BestModelSelector, Handler
 from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
+from mmar_runner.server.exclusion import expressions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ class ServerComponents:
     """The components that one MMAR declares for the server process.
 
     ``versions`` holds the distributions they come from: they are part of what a run is.
+    ``expressions`` holds what the aggregator may look for in the names of tensors.
 
     Args:
         server: What the MMAR declares.
@@ -47,6 +49,8 @@ class ServerComponents:
         self._allowed = allowed
         self.versions: dict[str, str] = {}
         self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
+        declared = server.aggregator
+        self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
         self.workflow: Any = ScatterAndGather()
         if server.workflow is not None:
             self.workflow = self._build(server.workflow, Workflow)

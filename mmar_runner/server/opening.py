@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError, UsageError
+from mmar_runner.server.exclusion import excluded_names
 from mmar_runner.server.models import ModelStore
 from mmar_runner.server.record import Kind, RunState, replay
 from mmar_runner.server.tasks import find_checkpoint, make_initial_model
 from mmar_runner.storage.journal import Journal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mmar_runner.server.models import ModelFile
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder, Workspace
@@ -34,6 +37,7 @@ class OpenedRun:
         model: The model of the round to go on with.
         schema: The tensors of every model and update.
         models: The run's models.
+        excluded: Names of the tensors that the MMAR leaves as they are.
         resumed: Whether an earlier process had worked on it.
         before: Why the run before it is not resumed: ``finished``, ``failed``, or ``left``
             because a new one was asked for; empty if there is none.
@@ -45,35 +49,42 @@ class OpenedRun:
     model: ModelFile
     schema: ModelSchema
     models: ModelStore
+    excluded: frozenset[str]
     resumed: bool
     before: str = ""
 
 
-async def open_run(settings: ServerSettings, workspace: Workspace, digest: str) -> OpenedRun:
+async def open_run(
+    settings: ServerSettings, workspace: Workspace, digest: str, expressions: Sequence[str]
+) -> OpenedRun:
     """Resume or begin a run.
 
     Args:
         settings: Of the server.
         workspace: Locked by this process.
         digest: The effective digest of what would be run.
+        expressions: What the aggregator may look for in the names of tensors.
 
     Raises:
         UsageError: The last run is unfinished and was another MMAR's, or its seed's.
         StorageError: Its files are damaged.
-        RunFailedError: There is no initial model.
+        RunFailedError: There is no initial model, or an expression takes too long.
     """
     last = workspace.last_run()
     before = ""
     if last is not None and last.journal.exists():
-        opened = "left" if settings.new_run else _resume(settings, last, digest)
+        opened = "left" if settings.new_run else await _resume(settings, last, digest, expressions)
         if isinstance(opened, OpenedRun):
             return opened
         before = opened
     number = 1 if last is None else last.number + 1
-    return replace(await _begin(settings, workspace.run(number), digest), before=before)
+    begun = await _begin(settings, workspace.run(number), digest, expressions)
+    return replace(begun, before=before)
 
 
-def _resume(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedRun | str:
+async def _resume(
+    settings: ServerSettings, folder: RunFolder, digest: str, expressions: Sequence[str]
+) -> OpenedRun | str:
     """Return the run to go on with, or how it has ended."""
     journal = _journal(settings, folder)
     events = journal.events()
@@ -91,18 +102,22 @@ def _resume(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedR
         raise UsageError(msg, hint=hint, reason="RUN_DIFFERS")
     models = ModelStore(folder, keep=settings.keep_models)
     model, schema = models.adopt(state.round, state.model_sha256)
+    excluded = await _excluded(settings, folder, schema, expressions)
     journal.append(Kind.RUN_RESUMED, {"round": state.round})
     state.status = "running"
-    return OpenedRun(folder, journal, state, model, schema, models, resumed=True)
+    return OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=True)
 
 
-async def _begin(settings: ServerSettings, folder: RunFolder, digest: str) -> OpenedRun:
+async def _begin(
+    settings: ServerSettings, folder: RunFolder, digest: str, expressions: Sequence[str]
+) -> OpenedRun:
     find_checkpoint(settings)  # a wrong path leaves no run behind
     folder.create(settings.spec.root)
     await make_initial_model(settings, folder)
     models = ModelStore(folder, keep=settings.keep_models)
     start = settings.server.start_round
     model, schema = models.adopt(start, None)
+    excluded = await _excluded(settings, folder, schema, expressions)
     _require_room(folder, settings.server.min_num_clients, model.size)
     journal = _journal(settings, folder)
     record = {
@@ -115,7 +130,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, digest: str) -> Op
     }
     journal.append(Kind.RUN_STARTED, record).result()
     state = RunState(digest=digest, seed=settings.run_seed, round=start, model_sha256=model.sha256)
-    return OpenedRun(folder, journal, state, model, schema, models, resumed=False)
+    return OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=False)
 
 
 def _require_room(folder: RunFolder, clients: int, model_bytes: int) -> None:
@@ -128,6 +143,13 @@ def _require_room(folder: RunFolder, clients: int, model_bytes: int) -> None:
             f"and {_MODELS_AT_ONCE} models of {model_bytes >> 20} MiB needs {needed >> 20} MiB"
         )
         raise DiskFullError(msg, hint="free some space, or choose another --workspace")
+
+
+async def _excluded(
+    settings: ServerSettings, folder: RunFolder, schema: ModelSchema, expressions: Sequence[str]
+) -> frozenset[str]:
+    declared, log = settings.server.exclude_vars, folder.logs / "expressions.log"
+    return await excluded_names(declared, expressions, schema.tensors, log)
 
 
 def _journal(settings: ServerSettings, folder: RunFolder) -> Journal:

@@ -73,7 +73,7 @@ async def run_server(
     workspace = Workspace(settings.workspace)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
-        opened = await open_run(settings, workspace, digest)
+        opened = await open_run(settings, workspace, digest, components.expressions)
         try:
             with AuditLog(workspace.path / "audit.jsonl") as audit:
                 guard = make_guard(settings, audit)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import grpc
 
+from mmar_runner.documents.words import printable
 from mmar_runner.errors import (
     MmarRunnerError,
     NotAuthorizedError,
@@ -136,11 +137,12 @@ def translate(error: AioRpcError, target: str) -> WireError:
     """
     trailing = {str(key): value for key, value in error.trailing_metadata() or ()}
     reason = trailing.get(REASON_KEY)
-    details = error.details() or error.code().name
+    # A peer that is not to be trusted says it; it ends on a screen, and in logs.
+    details = printable(error.details() or error.code().name)
     if reason is not None:
         hint = trailing.get(HINT_KEY)
-        text = hint.decode(errors="replace") if isinstance(hint, bytes) else None
-        return RefusedError(details, reason=str(reason), hint=text)
+        text = printable(hint.decode(errors="replace")) if isinstance(hint, bytes) else None
+        return RefusedError(details, reason=printable(str(reason)), hint=text)
     if error.code() in _TRANSIENT or details == _BROKEN_WRITE:
         found = _NOT_CONNECTED.fullmatch(details)
         return UnreachableError(f"no answer from {target}: {found[1] if found else details}")

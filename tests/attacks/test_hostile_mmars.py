@@ -155,6 +155,46 @@ def test_links_that_go_round_in_circles_are_not_followed(mmar: Path, tmp_path: P
     assert copied == ["config", "docs", "resources"]
 
 
+HANGS = "(.|.|.|.|.|.|.|.)*!"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda server: server.update(exclude_vars=HANGS),
+        lambda server: server["aggregator"].update(args={"exclude_vars": HANGS}),
+    ],
+    ids=["server", "aggregator"],
+)
+def test_an_expression_that_takes_for_ever_holds_nobody_up(
+    mmar: Path, tmp_path: Path, change: Callable[[Any], object]
+) -> None:
+    edit(mmar / SERVER, change)
+    with RunningServer(mmar, tmp_path / "ws") as server:
+        assert server.wait() == 1
+    assert "error [EXPRESSION_TOO_SLOW]" in server.stderr
+    assert not (tmp_path / "ws/endpoint.json").exists()
+
+    edit(
+        mmar / SERVER,
+        lambda server: server.update(exclude_vars=None, aggregator={"name": "FedAvg"}),
+    )
+    with RunningServer(mmar, tmp_path / "ws") as server:
+        server.address()  # what was refused is no run that would have to be finished
+
+
+@pytest.mark.parametrize(
+    ("expression", "code"),
+    [("(" * 5000 + ")" * 5000, "MMAR403"), ("a{99999999999999999999}", "MMAR403")],
+    ids=["nested", "counted"],
+)
+def test_an_expression_that_cannot_be_compiled_is_an_error(
+    mmar: Path, expression: str, code: str
+) -> None:
+    edit(mmar / SERVER, lambda server: server.update(exclude_vars=expression))
+    assert code in codes(mmar)
+
+
 @pytest.mark.parametrize("seed", [1 << 63, 10**30])
 def test_a_seed_beyond_counting_is_wrong_usage(tmp_path: Path, seed: int) -> None:
     with RunningServer(ECHO, tmp_path / "ws", "--seed", str(seed)) as server:

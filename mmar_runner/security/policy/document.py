@@ -80,23 +80,40 @@ def read_policy_document(path: Path) -> PolicyDocument:
     Raises:
         UsageError: It cannot be read, is too large, is not JSON, or has a key twice.
     """
-    try:
-        data = read_bounded(path, DEFAULT_LIMITS.json_bytes)
-        if len(data) > DEFAULT_LIMITS.json_bytes:
-            msg = f"The policy {path} has more than {DEFAULT_LIMITS.json_bytes} bytes."
-            raise UsageError(msg, reason=REASON)
-        text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"The policy {path} cannot be read: {error}"
-        raise UsageError(msg, reason=REASON) from error
-    source = read_json(text)
+    data = _read(path)
+    source = read_json(_decoded(path, data))
     document = PolicyDocument(str(path), source, sha256(data).hexdigest())
     found = [
         PolicyFault(Place(str(path), *source.position(p.offset)), p.message, p.hint)
         for p in source.problems
     ]
-    refuse_faults(document.file, found)
+    refuse_faults(document.file, found, "Write plain JSON; no policy needs more than the limits.")
     return document
+
+
+def _read(path: Path) -> bytes:
+    limit = DEFAULT_LIMITS.json_bytes
+    try:
+        data = read_bounded(path, limit)
+    except OSError as error:
+        msg = f"The policy {path} cannot be read: {error.strerror}."
+        hint = "It must be a file that this user may read."
+        raise UsageError(msg, hint=hint, reason=REASON) from error
+    if len(data) > limit:
+        msg = f"The policy {path} has more than {limit} bytes."
+        raise UsageError(msg, hint="No policy needs so many; is it the right file?", reason=REASON)
+    return data
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = len(before.rpartition(b"\n")[2].decode()) + 1
+        place = Place(str(path), before.count(b"\n") + 1, column)
+        msg = f"{place}: The file is not UTF-8."
+        raise UsageError(msg, hint="Save it as UTF-8.", reason=REASON) from error
 
 
 def schema_faults(document: PolicyDocument, schema: str) -> list[PolicyFault]:

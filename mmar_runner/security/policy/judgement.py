@@ -7,7 +7,7 @@ asks. So what ``policy explain`` says of a site is what that site will do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from mmar_runner.security.decision import Decision
@@ -16,11 +16,10 @@ from mmar_runner.security.policy.site_rules import site_steps
 from mmar_runner.security.steps import accepts, refuses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mmar_runner.security.decision import Step
     from mmar_runner.security.policy.authorization_file import Authorization
     from mmar_runner.security.policy.mmar_facts import MmarFacts
+    from mmar_runner.security.policy.own_filters import FilterFault
     from mmar_runner.security.policy.site_policy import SitePolicy
 
 #: Actions that bring an MMAR's content to a place, where its rules hold.
@@ -60,13 +59,13 @@ class Policies:
         authorization: The project's; without one everything is refused.
         site_policy: The site's own; None where another party decides in advance and
             does not have it. A site without a file judges by ``SitePolicy()``.
-        missing_filters: Which of the site's own filters are not installed there, as far as
-            that is known here (see `site_steps`).
+        filter_faults: What is wrong with the site's own filters, as far as that is known
+            here.
     """
 
     authorization: Authorization | None
     site_policy: SitePolicy | None
-    missing_filters: Mapping[str, str | None] = field(default_factory=dict)
+    filter_faults: tuple[FilterFault, ...] = ()
 
 
 def judge(request: MmarRequest, policies: Policies) -> Decision:
@@ -80,7 +79,7 @@ def judge(request: MmarRequest, policies: Policies) -> Decision:
         raise ValueError(msg)
     steps = [*request.signature_steps, *_authorized(request, policies)]
     if request.action in _BRINGING and policies.site_policy is not None:
-        steps += site_steps(request.facts, policies.site_policy, policies.missing_filters)
+        steps += site_steps(request.facts, policies.site_policy, policies.filter_faults)
     users = tuple(sorted(set(request.users)))
     return Decision(request.action, request.site, users, request.facts.digest, tuple(steps))
 

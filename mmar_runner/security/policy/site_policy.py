@@ -60,9 +60,9 @@ class SitePolicy:
         """Return True if a class path may be named."""
         return spelling_allowed(dotted, self.allowed_path_prefixes)
 
-    def place(self, *path: str | int) -> Place | None:
-        """Return where something stands in the file, or the nearest thing around it."""
-        return None if self.document is None else self.document.place(*path)
+    def place(self, *path: str | int, key: bool = False) -> Place | None:
+        """Return where something stands in the file (or its key), or the nearest around it."""
+        return None if self.document is None else self.document.place(*path, key=key)
 
 
 #: How many signatures are enough where the policy says nothing.

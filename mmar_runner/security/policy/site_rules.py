@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import counted, did_you_mean
 from mmar_runner.security.decision import Place
+from mmar_runner.security.policy.own_filters import filter_steps
 from mmar_runner.security.policy.path_arguments import allowed_argument
 from mmar_runner.security.steps import accepts, refuses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mmar_runner.security.decision import Step
     from mmar_runner.security.policy.mmar_facts import MmarFacts
+    from mmar_runner.security.policy.own_filters import FilterFault
     from mmar_runner.security.policy.site_policy import SitePolicy
 
 #: The rules, in the order in which they are asked.
@@ -22,22 +25,20 @@ BYOC: Final = "site_policy.byoc"
 DATALIST: Final = "site_policy.allow_custom_datalist"
 PATHS: Final = "site_policy.allowed_path_prefixes"
 ARGUMENTS: Final = "site_policy.data_folders"
-FILTERS: Final = "site_policy.mandatory_filters"
 
 #: How much of an MMAR's text a sentence repeats.
 _SHOWN: Final = 120
 
 
 def site_steps(
-    facts: MmarFacts, policy: SitePolicy, missing_filters: Mapping[str, str | None]
+    facts: MmarFacts, policy: SitePolicy, filter_faults: Iterable[FilterFault]
 ) -> list[Step]:
     """Return the answer of every rule of a site to what an MMAR is.
 
     Args:
         facts: The MMAR.
         policy: The site's rules.
-        missing_filters: Which of the site's own filters are not installed, each with what it
-            may have been meant to be, in words.
+        filter_faults: What is wrong with the site's own filters.
     """
     return [
         _blocked(facts, policy),
@@ -45,7 +46,7 @@ def site_steps(
         *_datalists(facts, policy),
         *_class_paths(facts, policy),
         *_arguments(facts, policy),
-        *_filters(policy, missing_filters),
+        *filter_steps(policy, filter_faults),
     ]
 
 
@@ -138,25 +139,6 @@ def _arguments(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
     ]
     message = "Every argument stays inside the MMAR, the run folder and the site's data folders."
     return refused or [accepts(ARGUMENTS, message, policy=place)]
-
-
-def _filters(policy: SitePolicy, missing: Mapping[str, str | None]) -> list[Step]:
-    return [_way(policy, way, missing) for way, named in policy.mandatory_filters.items() if named]
-
-
-def _way(policy: SitePolicy, way: str, missing: Mapping[str, str | None]) -> Step:
-    """Return the answer about the site's filters of one direction: without them nothing runs."""
-    names = [str(one["name"]) for one in policy.mandatory_filters[way]]
-    place = policy.place("mandatory_filters", way)
-    if absent := [name for name in names if name in missing]:
-        what = "filter" if len(absent) == 1 else "filters"
-        message = f"The site has not installed its own {way} {what} {', '.join(absent)}."
-        near = [hint for name in absent if (hint := missing[name])]
-        mend = "The site installs the plugin, or corrects the name in mandatory_filters."
-        hint = " ".join([*near, mend])
-        return refuses(FILTERS, "COMPONENT_NOT_FOUND", message, policy=place, hint=hint)
-    message = f"After an MMAR's own {way} filters the site runs {', '.join(names)}."
-    return accepts(FILTERS, message, policy=place)
 
 
 def shown(text: str) -> str:

@@ -231,6 +231,10 @@ class Installed:
     """Stands for loaded plugins; the trainer is found."""
 
     class Registry:
+        @property
+        def installed(self):
+            return self
+
         def find(self, kind, name):
             from mmar_runner.interfaces.catalog import ComponentDescription
 

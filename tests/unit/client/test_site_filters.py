@@ -205,6 +205,20 @@ async def test_a_filter_that_is_not_installed_ends_the_session_before_anybody_is
         await run_session(replace(named, spec=spec), load_plugins(), recorder, asyncio.Event())
 
 
+async def test_a_filter_of_the_plugins_folder_ends_the_session_before_anybody_is_called(
+    settings, recorder, tmp_path
+):
+    from mmar_runner.hooks import load_plugins
+
+    (tmp_path / "blank.py").write_text(_PLUGIN)
+    named = replace(settings, site_filters={"outbound": (BLANK,)})
+    trainer = replace(named.client.client_trainer, declaration={"name": "EchoTrainer", "args": {}})
+    spec = replace(named.spec, client=replace(named.client, client_trainer=trainer))
+    plugins = load_plugins(plugins_dir=tmp_path)
+    with pytest.raises(ComponentNotFoundError):
+        await run_session(replace(named, spec=spec), plugins, recorder, asyncio.Event())
+
+
 def test_the_child_gets_no_code_no_folder_of_the_mmar_and_no_further_plugins(settings):
     generous = replace(settings, allow_byoc=True, plugins_dir=Path("/plugins"))
     spec = site_filter_spec(generous, (BLANK,)).to_json()

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -36,6 +37,22 @@ def test_two_loads_share_nothing(site, registering):
     assert first.manager is not second.manager
     assert second.registry.find("aggregator", "A") is None
     assert first.registry.find("aggregator", "A") is not None
+
+
+def test_what_is_installed_is_known_without_a_folder(site, registering, tmp_path):
+    site.install("ant", registering("A"))
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "mine.py").write_text(dedent(registering("A")))
+    (folder / "other.py").write_text(dedent(registering("B")))
+
+    alone, beside = site.load(), site.load(plugins_dir=folder)
+
+    assert alone.registry.installed is alone.registry
+    with pytest.raises(PluginConflictError):
+        beside.registry.find("aggregator", "A")
+    assert beside.registry.installed.find("aggregator", "A").distribution == "ant"
+    assert beside.registry.installed.find("aggregator", "B") is None
 
 
 class TestAllowList:

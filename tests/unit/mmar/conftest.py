@@ -90,6 +90,10 @@ class FakeCatalog:
     def __init__(self, components=_COMPONENTS):
         self._components = components
 
+    @property
+    def installed(self):
+        return self
+
     def find(self, kind, name):
         for found in self._components:
             if found.kind != kind:

@@ -90,6 +90,9 @@ DEFECTS = [
     ),
     server("strict in quotes", "MMAR402", "/strict", "/strict", "true"),
     server("bad regex", "MMAR403", "/exclude_vars", "/exclude_vars", "(", "regular expression"),
+    server(
+        "long regex", "MMAR403", "/exclude_vars", "/exclude_vars", "a" * 1001, "longer than 1000"
+    ),
     server("deadline zero", "MMAR403", "/round_deadline", "/round_deadline", 0),
     server("no samples", "MMAR403", "/max_num_samples", "/max_num_samples", 0),
     server(

@@ -67,6 +67,24 @@ def test_a_filter_of_the_sites_own_must_be_installed_and_need_not_be_declared(mm
     assert "'Pack'" in finding.hint
 
 
+@pytest.mark.parametrize(
+    ("args", "place", "says"),
+    [
+        ({"facter": 1, "factor": 1}, "args/facter", "argument 'facter' is unknown here."),
+        ({"factor": "a lot"}, "args/factor", "argument 'factor': Expected a number"),
+        ({}, "args", "argument 'factor' is missing."),
+    ],
+)
+def test_a_filter_of_the_sites_own_has_the_arguments_that_it_takes(mmar, policy, args, place, says):
+    own = [{"name": "Scale", "args": args}]
+
+    finding = mmar.only(policy=policy(mandatory_filters={"outbound": own}))
+
+    assert (finding.code, finding.file) == ("MMAR708", "")
+    assert f" /mandatory_filters/outbound/0/{place}: " in finding.message
+    assert says in finding.message
+
+
 def test_a_server_needs_no_filter_of_a_site(mmar, policy):
     rules = policy(mandatory_filters={"outbound": ["Nowhere"]})
 

@@ -159,5 +159,5 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there_are_refused(tmp_pat
     with pytest.raises(UsageError, match="cannot be read"):
         load_authorization(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         load_authorization(path)

@@ -16,6 +16,7 @@ from mmar_runner.security.policy.authorization import ACTIONS
 from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.policy.mmar_facts import MmarFacts
+from mmar_runner.security.policy.own_filters import FilterFault
 from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.steps import accepts, refuses
 
@@ -170,24 +171,22 @@ def test_the_sites_own_filters_are_told():
     assert "Clip" in last.message
 
 
-@pytest.mark.parametrize(
-    ("names", "says"),
-    [
-        (("Clip",), "has not installed its own outbound filter Clip."),
-        (("Clip", "Noise"), "has not installed its own outbound filters Clip, Noise."),
-    ],
-)
-def test_where_filters_of_the_sites_own_are_not_installed_nothing_is_accepted(names, says):
-    filters = tuple({"name": name, "args": {}} for name in names)
+def test_where_something_is_wrong_with_the_sites_own_filters_nothing_is_accepted():
+    filters = ({"name": "Clip", "args": {}}, {"name": "Noise", "args": {"sigm": 1}})
     policy = SitePolicy(mandatory_filters={"outbound": filters})
     request = MmarRequest("deploy", (LEAD,), "north-1", "delivered", PLAIN, SIGNED)
-    decision = judge(request, Policies(PROJECT, policy, dict.fromkeys(names)))
-    (refusal,) = decision.refusals
-    assert (refusal.rule, refusal.reason) == (
-        "site_policy.mandatory_filters",
-        "COMPONENT_NOT_FOUND",
+    faults = (
+        FilterFault("outbound", (0,), "COMPONENT_NOT_FOUND", "It is not here.", "Install it."),
+        FilterFault("outbound", (1, "args", "sigm"), "COMPONENT_ARGUMENTS", "'sigm' is unknown."),
     )
-    assert says in refusal.message
+
+    refusals = judge(request, Policies(PROJECT, policy, faults)).refusals
+
+    assert {step.rule for step in refusals} == {"site_policy.mandatory_filters"}
+    assert [(step.reason, step.message, step.hint) for step in refusals] == [
+        ("COMPONENT_NOT_FOUND", "It is not here.", "Install it."),
+        ("COMPONENT_ARGUMENTS", "'sigm' is unknown.", None),
+    ]
 
 
 def test_of_several_signers_so_many_need_the_right_as_the_site_asks_for():

@@ -55,6 +55,17 @@ def reason(call, *arguments):
     return caught.value.reason
 
 
+def test_the_list_of_another_project_in_a_kit_is_named(memory, tmp_path):
+    (tmp_path / "kit.json").write_bytes(sign_revocations(KEPT, new_tls_key()))
+
+    with pytest.raises(SignatureError) as caught:
+        memory()
+
+    assert caught.value.reason == "SIGNER_NOT_TRUSTED"
+    assert caught.value.message.startswith(f"{tmp_path / 'kit.json'}: ")
+    assert "ask whoever provisions the project for kit.json" in caught.value.hint
+
+
 def test_a_list_comes_back_as_it_was_signed(key, root):
     found = read_revocations(sign_revocations(KEPT, key), root)
 

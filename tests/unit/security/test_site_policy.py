@@ -76,6 +76,14 @@ def test_every_key_is_read_with_its_place(path):
         ("mandatory_filters", {"outbound": [{"args": {}}]}),
         ("mandatory_filters", {"outbound": [3]}),
         ("mandatory_filters", {"outward": []}),
+        ("signatures", {"mmar": 2.0}),
+        ("blocked_digests", [f"{ONE}\n"]),
+        ("allowed_path_prefixes", ["torch.*"]),
+        ("allowed_path_prefixes", [" torch.nn."]),
+        ("allowed_path_prefixes", ["torch"]),
+        ("allowed_path_prefixes", ["torch..nn"]),
+        ("data_folders", ["/data\n"]),
+        ("data_folders", ["/data /lungs"]),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(path, key, value):
@@ -86,6 +94,38 @@ def test_a_wrong_value_is_refused_with_its_place(path, key, value):
 
     assert f"/{key}" in caught.value.message
     assert caught.value.reason == "POLICY_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "hint"),
+    [
+        (b'{"version": 1,\n "x": "\xff"}', ":2:8: The file is not UTF-8", "Save it as UTF-8"),
+        (b'{"version": ' + b"1" * 5000 + b"}", ":1:13: A number", "plain JSON"),
+        (b"[" * 5000 + b"]" * 5000, ": The file is nested", "plain JSON"),
+        (b" " * 30_000_000, " has more than ", "the right file"),
+    ],
+)
+def test_a_policy_beyond_the_limits_is_refused_with_a_mend(path, text, place, hint):
+    path.write_bytes(text)
+
+    with pytest.raises(UsageError) as caught:
+        load_policy(path)
+
+    assert place in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_prefix_or_folder_that_can_match_nothing_is_told_what_is_meant(path):
+    rules = {"allowed_path_prefixes": ["torch.*"], "data_folders": ["/data/", "/", "/my data", "x"]}
+    path.write_text(json.dumps({"version": 1, **rules}))
+
+    with pytest.raises(UsageError) as caught:
+        load_policy(path)
+
+    _, prefix, folder = caught.value.message.splitlines()
+    assert "such as torch.nn., or a whole class path" in prefix
+    assert "/data_folders/3:" in folder
+    assert "absolute folder" in folder
 
 
 def test_accepting_keeps_everything_else_and_the_mode(path):

@@ -125,6 +125,9 @@ def test_excluded_tensors_keep_the_global_value(tmp_path: Path) -> None:
     other = write(tmp_path / "u", {"b": ("F32", [7]), "a": ("F32", [7])})
     aggregate(Mean("b"), base, [update(other, "c", 1)], tmp_path / "out", durable=False)
     assert {k: v.tolist() for k, v in read(tmp_path / "out").items()} == {"a": [7], "b": [2]}
+    sent = [update(other, "c", 1)]
+    aggregate(Mean(), base, sent, tmp_path / "out", durable=False, excluded={"a"})
+    assert {k: v.tolist() for k, v in read(tmp_path / "out").items()} == {"a": [1], "b": [7]}
 
 
 @pytest.mark.parametrize("elements", [1, 7, 100])

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from mmar_runner.wire.codec import ModelItem
 
 
+#: What a terminal obeys, and what would stand as a line of its own.
+OBEYED = "\x1b]0;owned\x07\r\nerror [FAKE]: it was accepted\u202e"
+
+
 class Servicer(FederationServicer):
     """Answers as its calls say it should."""
 
@@ -52,6 +56,8 @@ class Servicer(FederationServicer):
     async def register(self, request: RegisterRequest, peer) -> RegisterReply:
         if request.client_name == "taken":
             raise RefusedError("it is taken", reason="NAME_TAKEN", hint="wähle another")
+        if request.client_name == "hated":
+            raise RefusedError(OBEYED, reason="NAME_TAKEN", hint=OBEYED)
         return RegisterReply(token=request.client_name)
 
     async def quit(self, request: QuitRequest, peer) -> QuitReply:
@@ -106,6 +112,19 @@ def test_a_refusal_keeps_its_reason_and_hint() -> None:
                 await stub.register(RegisterRequest(client_name="taken"))
             assert caught.value.reason == "NAME_TAKEN"
             assert caught.value.hint == "wähle another"
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_of_a_hostile_server_is_one_harmless_line() -> None:
+    async def scenario() -> None:
+        async with serving() as (_, stub, _address):
+            with pytest.raises(RefusedError) as caught:
+                await stub.register(RegisterRequest(client_name="hated"))
+            assert caught.value.message.isprintable()
+            assert caught.value.hint is not None
+            assert caught.value.hint.isprintable()
+            assert r"\x1b]0;owned\x07\r\nerror [FAKE]" in caught.value.hint
 
     asyncio.run(scenario())
 

@@ -43,6 +43,7 @@ _ARGS_SCHEMA: Final[dict[str, Any]] = {
         "exclude_vars": {
             "type": ["string", "null"],
             "format": "regex",
+            "maxLength": 1000,
             "default": None,
             "description": (
                 "Tensors in whose name this regular expression is found keep the global"

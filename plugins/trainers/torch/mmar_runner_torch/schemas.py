@@ -47,6 +47,7 @@ PERSISTOR_ARGS: Final[dict[str, Any]] = {
             "never sees them, and every site keeps its own.",
             "type": ["string", "null"],
             "format": "regex",
+            "maxLength": 1000,
             "default": None,
         },
     },
