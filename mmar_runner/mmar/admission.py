@@ -133,8 +133,8 @@ def admit(
 ) -> Admission:
     """Copy an MMAR into the store, look at the copy, and decide.
 
-    A version is remembered only if the copy is accepted and free of errors. Of a delivered
-    MMAR that is refused, no copy stays.
+    A version is remembered only if the copy is accepted and free of errors. Of an MMAR that
+    is refused no copy stays, and beside one that is accepted only those that a process runs.
 
     Args:
         source: The MMAR's folder.
@@ -162,9 +162,11 @@ def admit(
         found = examine(root, catalog, question, lambda: listing)
         accepted = found.accepted
     finally:
-        if origin == "delivered" and not accepted:
+        if not accepted:
             store.remove(root)
     manifest = found.signatures.manifest
+    if accepted:
+        store.prune({listing.digest})
     if accepted and manifest is not None:
         seen = SeenVersion(manifest.version, manifest.digest)
         rules.versions.remember(manifest.project, manifest.name, seen)

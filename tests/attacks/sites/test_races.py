@@ -62,3 +62,17 @@ def test_a_log_that_was_removed_lets_nothing_run(hospital):
     (hospital.workspace("site-1") / "audit.jsonl").unlink()
     ended = hospital.run_client("site-1", mmar)
     assert (ended.code, ended.error["reason"]) == (1, "AUDIT_TRUNCATED")
+
+
+def test_copies_that_nobody_runs_do_not_fill_the_disk(hospital):
+    """Whoever may have MMARs signed could else fill it by changing a large one again and again."""
+    mmar = hospital.mmar()
+    for noise in (0.1, 0.2):
+        hospital.edit(mmar, "environment.json", NOISE=noise)
+        hospital.sign(mmar, version=int(10 * noise))
+        hospital.accepted("site-1", mmar)
+    accepted = hospital.digest(mmar)
+    hospital.edit(mmar, "environment.json", NOISE=0.3)
+    hospital.refused("site-1", mmar, "MANIFEST_MISMATCH")
+    kept = (hospital.workspace("site-1") / "store").glob("[!.]*")
+    assert [folder.name for folder in kept] == [accepted]

@@ -138,13 +138,13 @@ def test_what_changes_between_the_look_and_the_use_changes_nothing(
 
 
 @pytest.mark.parametrize("origin", ["local", "delivered"])
-def test_only_of_a_folder_of_the_site_itself_a_refused_copy_stays(
+def test_of_what_is_refused_no_copy_stays(
     origin: str, plugins: LoadedPlugins, rules: SiteRules, tmp_path: Path
 ) -> None:
     source = MmarBuilder("job").write(tmp_path)
     found = admitted(source, plugins, rules, tmp_path / "store", origin=origin)
     assert not found.decision.accepted
-    assert found.root.exists() == (origin == "local")
+    assert not found.root.exists()
 
 
 def test_a_look_that_fails_leaves_nothing_of_what_was_delivered(
