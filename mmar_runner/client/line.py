@@ -90,6 +90,11 @@ class Line:
         """Whether the files cannot be used since a moment: somebody may be replacing them."""
         return self._files is not None and 0 < self._files.unusable_seconds < TORN_SECONDS
 
+    @property
+    def certificate(self) -> bytes:
+        """What is shown to the server over the channel in force, PEM; empty without TLS."""
+        return b"" if self._files is None else self._files.material.cert
+
     def _open(self) -> None:
         credentials = None
         if self._files is not None:

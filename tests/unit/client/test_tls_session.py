@@ -58,9 +58,11 @@ class CertificateReader(OpenGate):
         super().__init__()
         self.too_old = set()
         self.fingerprints = []
+        self.calls = []
 
     def admit(self, method, caller):
         peer = Peer(caller.address, read_peer_certificate(caller.certificate))
+        self.calls.append((method, peer.fingerprint))
         if peer.fingerprint not in self.fingerprints:
             self.fingerprints.append(peer.fingerprint)
         if (error := self.verdict(peer)) is not None:
@@ -158,6 +160,37 @@ async def test_a_renewed_certificate_is_noticed_with_the_heartbeat(
         outcome = await running
     assert outcome.status == "finished"
     assert server.updates == {0: b"first!"}
+
+
+async def test_a_client_that_renewed_registers_before_it_calls_anything_else(
+    server, serving_tls, session, gate, authority, trainers
+):
+    """A token is one certificate's: with another it would look like a stolen one."""
+    server.models, server.lease = [(0, b"first"), (1, b"second")], 0.3
+    train, second, may_go_on = trainers.train, asyncio.Event(), asyncio.Event()
+
+    async def held_in_the_second(task):
+        if task.round == 1:
+            second.set()
+            await may_go_on.wait()
+        return await train(task)
+
+    trainers.train = held_in_the_second
+    async with serving_tls() as address:
+        running = asyncio.create_task(session(address))
+        await second.wait()
+        authority.files(Role.CLIENT, "site-1")
+        while len(gate.fingerprints) < 2:
+            await server.heartbeats.get()
+        may_go_on.set()
+        outcome = await running
+    assert outcome.status == "finished"
+    assert server.updates == {0: b"first!", 1: b"second!"}
+    renewed = gate.fingerprints[1]
+    calls = [method for method, who in gate.calls if who == renewed]
+    assert calls[0] == "Register"
+    assert "SubmitUpdate" in calls
+    assert len(server.registrations) == 2
 
 
 async def test_an_expired_certificate_that_nobody_renewed_ends_the_session(
