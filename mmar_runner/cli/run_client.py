@@ -119,6 +119,7 @@ def command(
     if kit is None:
         client = _client_name(name, instance)
         settings = limits.of(_believed(site, client, server, allow_byoc=allow_byoc))
+        _say_guessed_index(settings)
         settle_memory()
         with display(mmar=settings.spec.name) as observer:
             outcome = asyncio.run(_join(settings, plugins, observer))
@@ -170,6 +171,7 @@ def _run_trusted(
             here = await trusted.delivered(site, trust, observer, stop, connect_timeout=seconds)
             say_idle_settings(here[0].validation)
         settings = limits.of(trusted.session(site, here, trust))
+        _say_guessed_index(settings)
         return await run_session(settings, site.plugins, observer, stop)
 
     with trusted.trust(site) as trust, display(mmar=trusted.job(site)) as observer:
@@ -182,6 +184,16 @@ async def _join(
     stop = asyncio.Event()
     stop_on_signals(stop)
     return await run_session(settings, plugins, observer, stop)
+
+
+def _say_guessed_index(settings: SessionSettings) -> None:
+    """Say on stderr that a client's share of the data is a guess: nobody would see it."""
+    if settings.spec.guesses_index:
+        text = (
+            f"warning: {settings.name} has no number: SITE_INDEX is 1; give --set SITE_INDEX=K, "
+            "or every such site works on the first share"
+        )
+        say(text, err=True)
 
 
 def _refuse_allow_byoc(allow_byoc: bool) -> None:
