@@ -13,6 +13,7 @@ trusts that one certificate alone: whoever shows another is not spoken to.
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -130,6 +131,8 @@ class Line:
             return
         trouble = await self.trouble()
         if self._server is None:
+            if trouble is None:
+                await in_thread(_require_name, self._target.rpartition(":")[0].strip("[]"))
             message = trouble.error.message if trouble else f"no answer from {self._target}"
             raise UnreachableError(message)
 
@@ -197,5 +200,32 @@ def _looked_at(
         if shown is not None and judge is not None:
             judge(shown)
     except CertificateError as error:
-        return Trouble(error, ours=False)
+        return Trouble(_told_to_a_client(error, f"{host}:{port}"), ours=False)
     return shown
+
+
+def _told_to_a_client(error: CertificateError, target: str) -> CertificateError:
+    """Return what is wrong at the server with a mend for somebody at a client."""
+    if error.reason != "CERT_EXPIRED" or not error.message.startswith(
+        f"the certificate of {target}"
+    ):
+        return error
+    hint = "tell whoever runs the server that it needs a new certificate; or set the clock right"
+    return CertificateError(error.message, reason=error.reason, hint=hint)
+
+
+def _require_name(host: str) -> None:
+    """Refuse the name of a server that nobody here can tell the address of. Blocks.
+
+    Raises:
+        UnreachableError: There is no such name.
+    """
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror as error:
+        msg = f"this machine cannot find the name {host}"
+        hint = (
+            "is it spelled right? Ask whoever keeps the names of this network, or write the "
+            "server's address beside it in /etc/hosts"
+        )
+        raise UnreachableError(msg, hint=hint) from error

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mmar_runner.client.session import run_session
-from mmar_runner.errors import CertificateError, RefusedError
+from mmar_runner.errors import CertificateError, RefusedError, UnreachableError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
@@ -308,7 +308,7 @@ async def test_a_token_from_a_heartbeat_is_used_from_then_on(
     ids=["name", "date"],
 )
 async def test_a_server_that_cannot_be_the_right_one_ends_the_session_in_words(
-    serving_tls, session, authority, hosts, end, reason
+    serving_tls, session, recorder, authority, hosts, end, reason
 ):
     files = authority.files(Role.SERVER, "server", hosts=hosts, end=end)
     async with serving_tls(files) as address:
@@ -317,6 +317,17 @@ async def test_a_server_that_cannot_be_the_right_one_ends_the_session_in_words(
             await session(address)
     assert caught.value.reason == reason
     assert time.monotonic() - begun < 20
+    assert recorder.all(Topic.UNREACHABLE) == []
+    if reason == "CERT_EXPIRED":
+        assert "tell whoever runs the server" in caught.value.hint
+
+
+async def test_a_name_that_nobody_knows_is_said_to_be_one(session, recorder):
+    with pytest.raises(UnreachableError, match="cannot find the name fl"):
+        await session("fl.hospital.invalid:8002", connect_timeout=1.5)
+    told = recorder.all(Topic.UNREACHABLE)[0].data
+    assert told["message"] == "this machine cannot find the name fl.hospital.invalid"
+    assert "/etc/hosts" in told["hint"]
 
 
 async def test_a_server_of_another_authority_ends_the_session_in_words(
