@@ -25,6 +25,7 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import json_option, say
 from mmar_runner.cli.progress import make_observer
+from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, say_idle_settings, validated
 from mmar_runner.client.session import SessionOutcome, run_session
@@ -48,6 +49,10 @@ _EXIT_CODES: Final = {
     "failed": RunFailedError.exit_code,
     "stopped": RunStoppedError.exit_code,
 }
+#: The mend if another process writes this client's audit log.
+_RUNNING: Final = (
+    "is this client running already? Stop it, or add --instance K for a further client of the site"
+)
 
 
 @click.command("run-client")
@@ -130,7 +135,9 @@ def command(
 
         trusted = TrustedClient.open(kit, name=name, instance=instance, server=server)
         client = trusted.name
-        outcome = _run_trusted(trusted, site, limits, display)
+        log = site.workspace(trusted.job(site), client) / "audit.jsonl"
+        with naming_who_runs(log, _RUNNING):
+            outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
         say(json.dumps(_as_json(client, outcome)))
     context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
