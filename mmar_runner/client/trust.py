@@ -111,7 +111,7 @@ class ClientTrust:
             msg = f"{who}, which was revoked (serial {shown.serial})"
             hint = (
                 "somebody may have stolen the server's key: ask the project's office; the "
-                "server needs its new kit (`mmar-runner provision renew NAME --new-key`)"
+                "server needs its new kit (`provision renew PROJECT.yml NAME --new-key`)"
             )
             raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)
 
