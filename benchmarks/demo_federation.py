@@ -67,6 +67,7 @@ class Demonstration:
         """Make kits, sign the MMAR; return how a server begins, and a client."""
         port = f"fed_learn_port: {_free_port()}"
         (self.folder / "project.yml").write_text(_PROJECT.read_text().replace(_PORT, port))
+        self._say(f"  (project.yml is {_PROJECT.relative_to(_ROOT)} with a free port)")
         self._do("provision", "project.yml", "--out", "kits")
         self._do("sign-mmar", MMAR.name, "--kit", f"kits/{_LEAD}")
         # The client is given no MMAR: it takes the server's, once its own rules accept it.
@@ -83,6 +84,7 @@ class Demonstration:
             joins[name] = ["run-client", *own, "--workspace", "clients", *pairs]
         for command in (serve, *joins.values()):
             self._announce(command, " &")
+        self._say("the first round takes longest: it waits for the trainers' processes to start")
         with ExitStack() as stack:
             running = [self._start(stack, serve, "server" if self.quiet else None)]
             _await_endpoint(self.folder / "server" / "endpoint.json", running[0])

@@ -25,7 +25,7 @@ def show(results: Sequence[Measured], summary: Mapping[str, Any], seconds: float
     """
     table = Table(title="Measured on the union of what the hospitals hold out")
     table.add_column("trained by")
-    for heading in ("on cases", "AUC", "accuracy"):
+    for heading in ("trained on N cases", "AUC", "accuracy"):
         table.add_column(heading, justify="right")
     for one in results[:HOSPITALS]:
         table.add_row(*_row(one))

@@ -7,7 +7,6 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.cli.output import say
 from mmar_runner.cli.validated import require_valid
 from mmar_runner.errors import (
     MmarError,
@@ -22,6 +21,7 @@ from mmar_runner.security.identity import Role
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.policy.authorization import SERVER_SITE
 from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.mends import with_command
 from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
 from mmar_runner.security.signatures.version_memory import VersionMemory
 
@@ -65,7 +65,7 @@ def admitted(
     settings: Mapping[str, Any],
     client_name: str | None = None,
 ) -> tuple[Admission, SiteRules]:
-    """Return an MMAR that may run here, or say on stderr why not; both are audited.
+    """Return an MMAR that may run here, or refuse it; both are audited.
 
     Args:
         mmar: The folder that was named.
@@ -106,7 +106,7 @@ def admitted(
         _record(workspace, kit, action, reason=error.reason, message=error.message)
         raise
     record_decision(workspace, kit, admission)
-    require_accepted(admission.decision)
+    with_command(admission.decision, kit.folder).require()
     require_valid(mmar, admission.validation)
     return admission, rules
 
@@ -187,21 +187,3 @@ def _record(
             message=message,
             **facts,
         )
-
-
-def require_accepted(decision: Decision) -> None:
-    """Raise the first refusal, and say on stderr where it stands, and what the others are.
-
-    Raises:
-        TrustError: A rule refuses.
-    """
-    for number, step in enumerate(decision.refusals):
-        if number:
-            say(f"{step.reason}: {step.message}", err=True)
-            if step.hint:
-                say(f"    hint: {step.hint}", err=True)
-        whose = "this server's" if decision.site == SERVER_SITE else "this site's"
-        for what, place in ((f"{whose} policy", step.policy), ("in the MMAR", step.subject)):
-            if place is not None:
-                say(f"    {what}: {place}", err=True)
-    decision.require()

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.cli.output import echo_hint, echo_sentence, say
+from mmar_runner.security.policy.authorization import SERVER_SITE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +30,18 @@ def decision_lines(decision: Decision, *, every_place: bool = False) -> Iterator
                 yield f"      {what}: {place}"
         if step.hint and not step.accepted:
             yield f"      mend: {step.hint}"
+
+
+def echo_refusals(decision: Decision) -> None:
+    """Write to standard error what every rule that refuses says: why, where, and the mend."""
+    whose = "this server's" if decision.site == SERVER_SITE else "this site's"
+    for step in decision.refusals:
+        echo_sentence(step.reason, step.message)
+        for what, place in ((f"{whose} policy", step.policy), ("in the MMAR", step.subject)):
+            if place is not None:
+                say(f"    {what}: {place}", err=True)
+        if step.hint:
+            echo_hint(step.hint)
 
 
 def steps_json(decision: Decision) -> list[dict[str, Any]]:

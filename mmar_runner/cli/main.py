@@ -24,7 +24,7 @@ from mmar_runner.cli.output import (
     say,
     write_traceback,
 )
-from mmar_runner.errors import MmarRunnerError, TaskFailedError, UsageError
+from mmar_runner.errors import MmarRunnerError, TaskFailedError, TrustError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,8 +149,23 @@ def _foreseen(error: MmarRunnerError, invocation: Invocation) -> int:
         import traceback  # noqa: PLC0415
 
         say(*"".join(traceback.format_exception(error)).split("\n"), err=True)
+    if isinstance(error, TrustError) and _echo_rules(error) and not invocation.json:
+        return error.exit_code
     echo_error(error, invocation)
     return error.exit_code
+
+
+def _echo_rules(error: TrustError) -> bool:
+    """Write every refusal to standard error if rules of a policy refused something."""
+    # Deferred: few errors are the answers of rules.
+    from mmar_runner.cli.decision_view import echo_refusals  # noqa: PLC0415
+    from mmar_runner.security.decision import RulesRefusedError  # noqa: PLC0415
+
+    cause = error.__cause__
+    if not isinstance(cause, RulesRefusedError):
+        return False
+    echo_refusals(cause.decision)
+    return True
 
 
 def _unforeseen(error: Exception, invocation: Invocation) -> int:

@@ -25,6 +25,7 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import json_option, say
 from mmar_runner.cli.progress import make_observer
+from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, say_idle_settings, validated
 from mmar_runner.client.session import SessionOutcome, run_session
@@ -48,6 +49,10 @@ _EXIT_CODES: Final = {
     "failed": RunFailedError.exit_code,
     "stopped": RunStoppedError.exit_code,
 }
+#: The mend if another process writes this client's audit log.
+_RUNNING: Final = (
+    "is this client running already? Stop it, or add --instance K for a further client of the site"
+)
 
 
 @click.command("run-client")
@@ -119,6 +124,7 @@ def command(
     if kit is None:
         client = _client_name(name, instance)
         settings = limits.of(_believed(site, client, server, allow_byoc=allow_byoc))
+        _say_guessed_index(settings)
         settle_memory()
         with display(mmar=settings.spec.name) as observer:
             outcome = asyncio.run(_join(settings, plugins, observer))
@@ -129,7 +135,9 @@ def command(
 
         trusted = TrustedClient.open(kit, name=name, instance=instance, server=server)
         client = trusted.name
-        outcome = _run_trusted(trusted, site, limits, display)
+        log = site.workspace(trusted.job(site), client) / "audit.jsonl"
+        with naming_who_runs(log, _RUNNING):
+            outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
         say(json.dumps(_as_json(client, outcome)))
     context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
@@ -170,6 +178,7 @@ def _run_trusted(
             here = await trusted.delivered(site, trust, observer, stop, connect_timeout=seconds)
             say_idle_settings(here[0].validation)
         settings = limits.of(trusted.session(site, here, trust))
+        _say_guessed_index(settings)
         return await run_session(settings, site.plugins, observer, stop)
 
     with trusted.trust(site) as trust, display(mmar=trusted.job(site)) as observer:
@@ -182,6 +191,16 @@ async def _join(
     stop = asyncio.Event()
     stop_on_signals(stop)
     return await run_session(settings, plugins, observer, stop)
+
+
+def _say_guessed_index(settings: SessionSettings) -> None:
+    """Say on stderr that a client's share of the data is a guess: nobody would see it."""
+    if settings.spec.guesses_index:
+        text = (
+            f"warning: {settings.name} has no number: SITE_INDEX is 1; give --set SITE_INDEX=K, "
+            "or every such site works on the first share"
+        )
+        say(text, err=True)
 
 
 def _refuse_allow_byoc(allow_byoc: bool) -> None:

@@ -22,6 +22,7 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import echo_json, json_option
 from mmar_runner.cli.progress import make_observer
+from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, validated
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
@@ -98,7 +99,9 @@ def command(
         from mmar_runner.cli.trusted_server import open_trust  # noqa: PLC0415
 
         folder = _workspace(workspace, mmar.resolve().name)
-        spec, trust = open_trust(kit, mmar, plugins, folder, settings=variables)
+        running = "is this server running already? Stop it, or give this one a --workspace"
+        with naming_who_runs(folder / "audit.jsonl", running):
+            spec, trust = open_trust(kit, mmar, plugins, folder, settings=variables)
         address = listen_address(trust.kit, listen)
     settings = ServerSettings(
         spec=spec,

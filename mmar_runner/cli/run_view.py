@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.cli.wording import no_answer
+from mmar_runner.cli.wording import best_model, no_answer
 from mmar_runner.documents.words import printable
 from mmar_runner.interfaces.observer import Topic
 
@@ -174,7 +174,7 @@ def _say(view: RunView, data: Mapping[str, Any]) -> None:
 
 
 def _best_model(view: RunView, data: Mapping[str, Any]) -> None:
-    view.best = f"round {data['round']} with {data.get('score', 0):.4g}"
+    view.best = best_model(data)
 
 
 def _run_ended(view: RunView, data: Mapping[str, Any]) -> None:

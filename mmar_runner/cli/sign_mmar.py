@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import MmarError, UsageError
 from mmar_runner.mmar.finding import Findings
-from mmar_runner.mmar.folder import open_folder
+from mmar_runner.mmar.folder import is_hidden, open_folder
 from mmar_runner.mmar.manifest import list_files, read_signature
 from mmar_runner.security.identity import Role
 from mmar_runner.security.listing import SIGNATURE_FILE
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.security.listing import ListedFile
     from mmar_runner.security.signatures.signing import Signed, Signer
 
 _MOST_DAYS: Final = 3650
+#: Names of files that editors and systems leave behind, beside hidden ones.
+_STRAY: Final = ("Thumbs.db", "desktop.ini", "*~", "*.bak", "*.orig", "*.pyc", "*.swp")
+_SHOWN: Final = 5
 
 
 @click.command("sign-mmar")
@@ -135,6 +140,26 @@ def _sentences(mmar: Path, signed: Signed) -> list[str]:
         f"  signed by {', '.join(signed.signers)}",
         f"  for       {sites}, until {manifest.expires:%Y-%m-%d}",
         *(note if dropped else []),
+        *_stray_sentences(_stray(manifest.files)),
+    ]
+
+
+def _stray_sentences(stray: list[str]) -> list[str]:
+    if not stray:
+        return []
+    more = f" and {len(stray) - _SHOWN} more" if len(stray) > _SHOWN else ""
+    names = f"{', '.join(stray[:_SHOWN])}{more}"
+    return [f"  note      hidden or left-over files are part of what is signed: {names}"]
+
+
+def _stray(files: Iterable[ListedFile]) -> list[str]:
+    """Return what an editor or a system may have left there: it is signed all the same."""
+    return [
+        file.path
+        for file in files
+        if is_hidden(file.path)
+        or "__pycache__" in file.path.split("/")
+        or any(fnmatch(file.path.rpartition("/")[2], pattern) for pattern in _STRAY)
     ]
 
 
@@ -148,6 +173,7 @@ def _as_json(mmar: Path, signed: Signed) -> dict[str, object]:
         "digest": manifest.digest,
         "byoc": manifest.byoc,
         "files": len(manifest.files),
+        "stray": _stray(manifest.files),
         "signers": list(signed.signers),
         "audience": list(manifest.audience),
         "expires": manifest.expires.isoformat(),

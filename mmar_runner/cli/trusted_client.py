@@ -16,6 +16,7 @@ from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import MmarRunnerError, MmarUnreadableError, UsageError
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.identity import Role
+from mmar_runner.security.policy.followed import FollowedPolicy
 
 if TYPE_CHECKING:
     import asyncio
@@ -100,7 +101,9 @@ class TrustedClient:
         """
         workspace = site.workspace(self.job(site), self.name)
         with AuditLog(workspace / "audit.jsonl") as audit:
-            yield ClientTrust(self.kit, self.kit.revocation_memory(), audit, self.target)
+            memory, policy = self.kit.revocation_memory(), self.kit.policy
+            followed = None if policy is None else FollowedPolicy(policy)
+            yield ClientTrust(self.kit, memory, audit, self.target, followed)
 
     async def delivered(
         self,

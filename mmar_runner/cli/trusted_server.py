@@ -107,4 +107,6 @@ def _require_sites(trust: ServerTrust, min_num_clients: int) -> None:
             f"and min_num_clients is {min_num_clients}"
         )
         hint = "`mmar-runner policy explain MMAR --kit KIT --site SITE` names the rules"
+        if len(admitted_sites) == len(trust.decisions):  # no rule is in the way
+            hint = "ask for fewer (min_num_clients), or have further sites provisioned"
         raise NotAuthorizedError(msg, hint=hint, reason="TOO_FEW_SITES")

@@ -127,6 +127,13 @@ def _submitted(data: Mapping[str, Any]) -> str:
     return f"{text} (it was counted before)" if data.get("duplicate") else text
 
 
+def best_model(data: Mapping[str, Any]) -> str:
+    """Return which round's result is the best so far, by which score."""
+    number, scored = data["round"], data.get("scored_in", data["round"])
+    when = "" if scored == number else f" (scored in round {scored})"
+    return f"the result of round {number}{when} with {data.get('score', 0):.4g}"
+
+
 def no_answer(data: Mapping[str, Any]) -> str:
     """Return since when which server does not answer, and why."""
     target, since = str(data.get("target")), data.get("since_seconds") or 0
@@ -158,9 +165,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     ),
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _waiting,
-    Topic.BEST_MODEL: lambda d: (
-        f"best model so far: round {d['round']} with {d.get('score', 0):.4g}"
-    ),
+    Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
     Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",

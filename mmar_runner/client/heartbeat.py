@@ -2,7 +2,7 @@
 """Keeping the lease: a small call of its own, which no transfer ever delays.
 
 What changes during a run travels with it: a new token, a newer list of revocations; and
-with every beat the certificate's files are looked at.
+with every beat the certificate's files and the site's policy are looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
@@ -37,6 +38,7 @@ class Heartbeat:
     def __init__(self, connection: Connection, settings: SessionSettings) -> None:
         self._connection = connection
         self._trust = settings.trust
+        self._digest = settings.spec.digest
         self._lease = connection.registration.lease_seconds
         self.state = ClientState.CLIENT_STATE_IDLE
         self.round = connection.registration.current_round
@@ -55,9 +57,12 @@ class Heartbeat:
                 the server's was revoked.
             RunReplacedError: The run is over.
             SignatureError: DIGEST_REVOKED, the MMAR was revoked.
+            NotAuthorizedError: DIGEST_BLOCKED, the site itself has blocked the MMAR.
         """
         while True:
             await asyncio.sleep(min(LONGEST_PAUSE, self._lease / PER_LEASE))
+            if self._trust is not None:
+                await in_thread(self._trust.require_unblocked, self._digest)
             await self._connection.follow_files()
             reply = await self._try_beat()
             if reply is not None and reply.lease_seconds > 0:

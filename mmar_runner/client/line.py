@@ -13,17 +13,17 @@ trusts that one certificate alone: whoever shows another is not spoken to.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.client.look import Trouble, look_at_server, require_name
 from mmar_runner.client.races import end
 from mmar_runner.client.threads import in_thread
-from mmar_runner.errors import CertificateError, UnreachableError
+from mmar_runner.errors import UnreachableError
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.stub import FederationStub
-from mmar_runner.wire.tls_files import FollowedFiles, read_material
+from mmar_runner.wire.tls_files import FollowedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,24 +37,6 @@ if TYPE_CHECKING:
 SETTLE_SECONDS: Final = 1.0
 #: How long a renewal may take from its first file to its last, in seconds.
 TORN_SECONDS: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why TLS does not come about.
-
-    Attributes:
-        error: In words.
-        ours: True if our own certificate has expired, which no server can mend.
-    """
-
-    error: CertificateError
-    ours: bool
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether it ends by itself: the files were whole when the line was made."""
-        return self.error.reason == "TLS_FILES"
 
 
 class Line:
@@ -89,6 +71,11 @@ class Line:
     def is_torn(self) -> bool:
         """Whether the files cannot be used since a moment: somebody may be replacing them."""
         return self._files is not None and 0 < self._files.unusable_seconds < TORN_SECONDS
+
+    @property
+    def certificate(self) -> bytes:
+        """What is shown to the server over the channel in force, PEM; empty without TLS."""
+        return b"" if self._files is None else self._files.material.cert
 
     def _open(self) -> None:
         credentials = None
@@ -125,6 +112,8 @@ class Line:
             return
         trouble = await self.trouble()
         if self._server is None:
+            if trouble is None:
+                await in_thread(require_name, self._target.rpartition(":")[0].strip("[]"))
             message = trouble.error.message if trouble else f"no answer from {self._target}"
             raise UnreachableError(message)
 
@@ -146,7 +135,7 @@ class Line:
         host, _, port = self._target.rpartition(":")
         if self._tls is None or not port.isdecimal():
             return None
-        found = await in_thread(_looked_at, host.strip("[]"), int(port), self._tls, self._judge)
+        found = await in_thread(look_at_server, host.strip("[]"), int(port), self._tls, self._judge)
         if isinstance(found, bytes) and found != self._server:
             self._server = found
             self._open_anew()
@@ -164,33 +153,3 @@ async def _close_later(channel: grpc.aio.Channel) -> None:
         await asyncio.sleep(SETTLE_SECONDS)
     finally:
         await channel.close(None)
-
-
-def _looked_at(
-    host: str, port: int, tls: TlsFiles, judge: Callable[[bytes], None] | None
-) -> Trouble | bytes | None:
-    """Return what is wrong, or the server's certificate, PEM; None if nobody answers."""
-    # Imported late: only a line with certificates needs it.
-    from mmar_runner.security.pki.tls_probe import check_own, look  # noqa: PLC0415
-
-    now = datetime.now(UTC)
-    try:
-        root = read_material(tls).root
-        check_own(tls.cert, now)
-    except CertificateError as error:
-        return Trouble(error, ours=error.reason == "CERT_EXPIRED")
-    try:
-        shown = look(
-            host,
-            port,
-            root_pem=root,
-            cert_file=tls.cert,
-            key_file=tls.key,
-            expected_name=host,
-            now=now,
-        )
-        if shown is not None and judge is not None:
-            judge(shown)
-    except CertificateError as error:
-        return Trouble(error, ours=False)
-    return shown

@@ -35,6 +35,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.mmar.admission import admit
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.packages.packing import DEFAULT_LIMITS, unpack
+from mmar_runner.security.policy.mends import with_command
 from mmar_runner.storage.atomic import translated
 from mmar_runner.wire.messages import DeclineRequest
 
@@ -173,7 +174,7 @@ class _Courier:
                 settings=delivery.variables,
                 client_name=delivery.client_name,
             )
-        admission.decision.require()
+        with_command(admission.decision, delivery.trust.kit.folder).require()
         _require_valid(admission)
         return admission
 

@@ -95,8 +95,8 @@ class PackageDownload:
                 slow += error.reason == "TOO_SLOW"
                 if slow == _ATTEMPTS:
                     raise
-                outage.begin(error)
                 await self._look_for_trouble()
+                outage.begin(error)
                 if not self._reached and time.monotonic() > deadline:
                     raise outage.error() from error
             except RefusedError as error:

@@ -67,6 +67,7 @@ class Connection:
         self._line = Line(settings.target, settings.tls, judge)
         self._outage = Outage(settings.target, observer)
         self._registration: RegisterReply | None = None
+        self._bound_to = b""
         self._registering = asyncio.Lock()
         self.latest_round = -1
 
@@ -168,6 +169,10 @@ class Connection:
         backoff: Backoff | None = None
         while True:
             stub, token = self._line.stub, self.registration.token
+            if self._line.certificate != self._bound_to:
+                # A token is one certificate's: a renewed one would be refused with it.
+                await self._register_again(token)
+                continue
             try:
                 return await operation(stub, token)
             except RefusedError as error:
@@ -214,7 +219,7 @@ class Connection:
         if trust is not None:
             request.revocations_version = trust.version
         await self._line.identify()
-        stub = self._line.stub
+        stub, certificate = self._line.stub, self._line.certificate
         try:
             reply = await stub.register(request, timeout=REGISTER_SECONDS)
         except RefusedError as error:
@@ -224,6 +229,7 @@ class Connection:
             raise UnreachableError(error.message) from error  # again, over the new line
         if reply.revocations:
             await self.take_revocations(reply.revocations)
+        self._bound_to = certificate
         return reply
 
     def _accept(self, reply: RegisterReply) -> RegisterReply:

@@ -20,7 +20,7 @@ from mmar_runner.client.registration import Connection, RunReplacedError
 from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.client.training import OwnChildren
 from mmar_runner.client.workspace import ClientWorkspace
-from mmar_runner.errors import CertificateError, RefusedError, SignatureError
+from mmar_runner.errors import CertificateError, NotAuthorizedError, RefusedError, SignatureError
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ async def run_session(
         RefusedError: The server does not want this client, or its name is taken.
         CertificateError: TLS does not come about, and waiting will not mend it.
         SignatureError: DIGEST_REVOKED, the MMAR was revoked during the run.
+        NotAuthorizedError: DIGEST_BLOCKED, the site itself blocked it during the run.
         UnreachableError: Nobody answered within the time given by the settings.
         AuditError: An event cannot be written down.
         StorageError: The client's folder cannot be used.
@@ -84,9 +85,12 @@ async def run_session(
         session = _Session(settings, workspace, connection, observer, children or OwnChildren())
         try:
             return await first_of(session.work(), _stopped(stop)) or await session.leave()
-        except (RefusedError, CertificateError, SignatureError) as error:
+        except (RefusedError, CertificateError, SignatureError, NotAuthorizedError) as error:
             if settings.trust is not None:
                 settings.trust.refused(error)
+            if isinstance(error, (SignatureError, NotAuthorizedError)):
+                # It is about the MMAR, not the server, which need not wait for a lease to end.
+                await connection.quit(error.message)
             raise
         finally:
             await connection.close()

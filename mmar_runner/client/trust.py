@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.pki.revocation import RevocationMemory
+    from mmar_runner.security.policy.followed import FollowedPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +32,14 @@ class ClientTrust:
         audit: Gets a line for everything that was decided here; whoever opened it
             closes it.
         target: The server that is spoken to, ``host:port``; it need not be the kit's.
+        policy: What the site blocks while a session lasts; None if it has no policy.
     """
 
     kit: StartupKit
     revocations: RevocationMemory
     audit: AuditLog
     target: str
+    policy: FollowedPolicy | None = None
 
     @property
     def tls(self) -> TlsFiles:
@@ -74,6 +77,15 @@ class ClientTrust:
             msg = f"the MMAR with the digest {digest} was revoked by the project's authority"
             raise SignatureError(msg, reason="DIGEST_REVOKED")
 
+    def require_unblocked(self, digest: str) -> None:
+        """Refuse an MMAR that the site has meanwhile blocked. Blocks.
+
+        Raises:
+            NotAuthorizedError: DIGEST_BLOCKED.
+        """
+        if self.policy is not None:
+            self.policy.require_unblocked(digest)
+
     def judge_server(self, certificate: bytes) -> None:
         """Refuse a server that has no certificate of the project's server, or a revoked one.
 
@@ -99,7 +111,7 @@ class ClientTrust:
             msg = f"{who}, which was revoked (serial {shown.serial})"
             hint = (
                 "somebody may have stolen the server's key: ask the project's office; the "
-                "server needs its new kit (`mmar-runner provision renew NAME --new-key`)"
+                "server needs its new kit (`provision renew PROJECT.yml NAME --new-key`)"
             )
             raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)
 

@@ -49,6 +49,7 @@ class UpdateUploads:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._idle: UpdateCall | None = None
+        self._stub: FederationStub | None = None
 
     async def submit(self, update: PendingUpdate, path: Path) -> UpdateReceipt:
         """Send an update until there is a receipt.
@@ -81,7 +82,9 @@ class UpdateUploads:
         self, stub: FederationStub, token: str, update: PendingUpdate, path: Path
     ) -> UpdateReceipt:
         """Send an update over the call that the last one left, or over a new one."""
-        call, self._idle = self._idle or stub.submit_update(), None
+        if self._stub is not stub:  # the old line has the certificate of another token
+            self.close()
+        call, self._idle, self._stub = self._idle or stub.submit_update(), None, stub
         try:
             receipt = await _Upload(call, update, path).send(token, self._inline_bytes)
         except BaseException:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mmar_runner.documents.json_source import JsonSource, Problem
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
+from mmar_runner.documents.words import did_you_mean
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -300,7 +301,9 @@ class _Reader:
         elif word[0] in "+-.0123456789":
             self._doubt(f"{word} is not a JSON number.", None, path)
         else:
-            self._doubt(f"{word} is not a JSON value.", f'Write "{word}" if it is text.', path)
+            near = did_you_mean(word, ("true", "false", "null"))
+            hint = " ".join(filter(None, (near, f'Write "{word}" if it is text.')))
+            self._doubt(f"{word} is not a JSON value.", hint, path)
         return None
 
     def _doubt(self, message: str, hint: str | None, path: JsonPath, code: str = "MMAR110") -> None:

@@ -81,7 +81,9 @@ def _compose(source: JsonSource) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = str(error.problem or error.context or "it is not YAML")
-        _stop(source, f"This is not YAML: {problem}.", mark.index if mark else 0)
+        at = mark.index if mark else 0
+        hint = "Indent with spaces." if source.text[at : at + 1] == "\t" else None
+        _stop(source, f"This is not YAML: {problem}.", at, hint)
     except yaml.reader.ReaderError as error:
         _stop(source, "A character stands here that YAML does not allow.", int(error.position))
     except RecursionError:
@@ -149,6 +151,6 @@ def _slip(source: JsonSource, message: str, offset: int, hint: str | None = None
     source.problems.append(Problem(_CODE, message, offset, hint))
 
 
-def _stop(source: JsonSource, message: str, offset: int) -> None:
-    _slip(source, message, offset)
+def _stop(source: JsonSource, message: str, offset: int, hint: str | None = None) -> None:
+    _slip(source, message, offset, hint)
     raise _Stop

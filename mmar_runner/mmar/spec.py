@@ -146,6 +146,7 @@ class MmarSpec:
         validation_config: ``config_validation.json`` likewise.
         variables: The variables that environment.json and ``--set`` define, those in
             them replaced (see `Variables.handed_over`).
+        guesses_index: Whether SITE_INDEX is used, and only a default says what it is.
         seed: ``determinism.random_seed`` of config_train.json, else 0.
         target: The ``host:port`` of the client file's service, or None.
         log_levels: Logger name (empty for the root) to level name, of log.config.
@@ -161,6 +162,7 @@ class MmarSpec:
     train_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     validation_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     variables: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    guesses_index: bool = False
     seed: int = 0
     target: str | None = None
     log_levels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)

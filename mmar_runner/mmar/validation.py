@@ -212,6 +212,7 @@ class _Check:
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
             variables=files.variables.handed_over(),
+            guesses_index=files.variables.guesses_index(),
             seed=seed if isinstance(seed, int) else 0,
             target=target if isinstance(target, str) else None,
             log_levels=self._log_levels,

@@ -126,6 +126,11 @@ class Variables:
         strong = {**self.environment, **self.settings}
         return {**strong, **client_variables(self.client, strong)}
 
+    def guesses_index(self) -> bool:
+        """Return True if SITE_INDEX is used, and neither the client's name nor anybody gives it."""
+        given = is_whole({**self.environment, **self.settings}.get("SITE_INDEX"))
+        return "SITE_INDEX" in self.used and not given and _SITE.fullmatch(self.client) is None
+
     def handed_over(self) -> dict[str, Any]:
         """Return `common` as components get it: the variables in it replaced.
 

@@ -94,4 +94,17 @@ class Decision:
         kind: type[TrustError] = NotAuthorizedError
         if first.rule.startswith("signature."):
             kind = SignatureError
-        raise kind(first.message, hint=first.hint, reason=first.reason)
+        cause = RulesRefusedError(self)
+        raise kind(first.message, hint=first.hint, reason=first.reason) from cause
+
+
+class RulesRefusedError(Exception):
+    """The cause of an error that a decision became: whoever shows it can show every refusal.
+
+    Attributes:
+        decision: It.
+    """
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("; ".join(step.message for step in decision.refusals))
+        self.decision = decision

@@ -130,8 +130,8 @@ def assemble(
     )
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     members = _members(settings, opened, coordinator, observer, guard, lease=lease)
-    if settings.trust is not None:
-        reporter.expect(settings.trust.admitted_sites, members.present)
+    sites = () if settings.trust is None else settings.trust.admitted_sites
+    reporter.expect(sites, members.present)
     downloads = Downloads(coordinator, members, opened.models)
     reception = Reception(
         coordinator,
@@ -165,7 +165,13 @@ def assemble(
         reception,
         servicer,
         guard,
-        Watch(guard, members, lease_seconds=lease),
+        Watch(
+            guard,
+            members,
+            lease_seconds=lease,
+            digest=settings.spec.digest,
+            end=coordinator.fail,
+        ),
         _packages(settings, opened, observer, guard, reporter),
     )
 

@@ -172,7 +172,7 @@ class RoundCloser:
         entry = next(e for e in reversed(self.summary.rounds) if e["round"] == found.round)
         told = {"metrics": dict(metrics), "model_sha256": entry["model_sha256"]}
         self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path), **told)
-        self.observer.observe(Observation(Topic.BEST_MODEL, facts))
+        self.observer.observe(Observation(Topic.BEST_MODEL, {**facts, "scored_in": number}))
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
         facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}

@@ -125,6 +125,8 @@ class Members:
             self._note("session.replaced", client, peer, before=before.host)
         elif before is not None and before.host != client.host:
             self._note("session.moved", client, peer, before=before.host)
+        if before is not None and before.fingerprint != client.fingerprint:
+            self._note("session.renewed", client, peer, before=before.fingerprint)
         if joined:
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)

@@ -50,6 +50,16 @@ class Reminder:
         self._tell(loop.time() - self._since)
 
 
+def gone(asked: Collection[str], present: Collection[str]) -> str:
+    """Return the names of clients that are asked for something and have gone: ``a and 2 more``.
+
+    Args:
+        asked: Who has not given it yet.
+        present: Who is there.
+    """
+    return _shown(sorted(set(asked) - set(present)))
+
+
 def not_there(sites: Sequence[str], present: Collection[str]) -> str:
     """Return the names of sites without a client: ``north, south and 3 more``; empty if none.
 
@@ -59,6 +69,9 @@ def not_there(sites: Sequence[str], present: Collection[str]) -> str:
     """
     there = set(present)
     there |= {name.rpartition("_")[0] for name in there - set(sites)}
-    missing = [site for site in sites if site not in there]
+    return _shown([site for site in sites if site not in there])
+
+
+def _shown(missing: Sequence[str]) -> str:
     more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     return ", ".join(missing[:_SHOWN]) + more

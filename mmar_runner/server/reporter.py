@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.server.reminder import AGAIN_SECONDS, FIRST_SECONDS, Reminder, not_there
+from mmar_runner.server.reminder import AGAIN_SECONDS, FIRST_SECONDS, Reminder, gone, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -44,6 +44,9 @@ class Reporter:
         self._declined = ""
         self._for_clients = False
         self._missing: Callable[[], str] = str
+        self._present: Callable[[], Collection[str]] = tuple
+        self._round = -1
+        self._unanswered: set[str] = set()
         self._reminder = Reminder(self._remind, *remind_after)
 
     def expect(self, sites: Sequence[str], present: Callable[[], Collection[str]]) -> None:
@@ -54,11 +57,13 @@ class Reporter:
             present: Gives the names of the clients that are there.
         """
         self._missing = lambda: not_there(sites, present())
+        self._present = present
 
     def round_started(self, number: int, clients: Sequence[str]) -> None:
         """A round is open."""
         self._waits_for = ""
-        self._reminder.end()
+        self._round, self._unanswered = number, set(clients)
+        self._reminder.begin()
         self._dispatcher.emit(EventType.ROUND_STARTED, number, clients=list(clients))
         self._observe(
             Topic.ROUND_STARTED,
@@ -69,10 +74,13 @@ class Reporter:
 
     def before_aggregation(self, number: int, clients: Sequence[str]) -> None:
         """A round takes no more updates."""
+        self._unanswered.clear()
+        self._reminder.end()
         self._dispatcher.emit(EventType.BEFORE_AGGREGATION, number, clients=list(clients))
 
     def update_accepted(self, update: AcceptedUpdate) -> None:
         """An update counts."""
+        self._unanswered.discard(update.client)
         facts: dict[str, Any] = {"client": update.client, "num_samples": update.num_samples}
         metrics = {**update.metrics, **update.validation}
         self._dispatcher.emit(EventType.UPDATE_ACCEPTED, update.round, metrics=metrics, **facts)
@@ -121,6 +129,7 @@ class Reporter:
     def close(self) -> None:
         """Say nothing any more of what is waited for."""
         self._waits_for = ""
+        self._unanswered.clear()
         self._reminder.end()
 
     def _say_waiting(self) -> None:
@@ -131,8 +140,15 @@ class Reporter:
             self._observe(Topic.WAITING, message=message)
 
     def _remind(self, seconds: float) -> None:
-        missing = self._missing() if self._for_clients else ""
-        message = "; ".join(filter(None, (self._message(), missing and f"not there: {missing}")))
+        if self._waits_for:
+            missing = self._missing() if self._for_clients else ""
+            parts = (self._message(), missing and f"not there: {missing}")
+        else:
+            # Whoever is there works; a round that waits for somebody who has gone stands still.
+            if not (missing := gone(self._unanswered, self._present())):
+                return
+            parts = (f"round {self._round}: updates are missing", f"not there: {missing}")
+        message = "; ".join(filter(None, parts))
         self._observe(Topic.WAITING, message=message, since_seconds=round(seconds, 3))
 
     def _message(self) -> str:

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mmar_runner.server.guard import Guard
     from mmar_runner.server.members import Members
 
@@ -16,17 +18,29 @@ _PER_LEASE: Final = 6
 
 
 class Watch:
-    """Ends the calls of peers that may not be there any longer.
+    """Ends the calls of peers that may not be there any longer, and a run that may not go on.
 
     Args:
         guard: Says who may be there.
         members: Let go whose certificate is revoked.
         lease_seconds: A fraction of it is the time between two looks.
+        digest: The MMAR of the run.
+        end: Ends the run for a reason, for good; further calls do nothing.
     """
 
-    def __init__(self, guard: Guard, members: Members, *, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        members: Members,
+        *,
+        lease_seconds: float,
+        digest: str,
+        end: Callable[[str], None],
+    ) -> None:
         self._guard = guard
         self._members = members
+        self._digest = digest
+        self._end = end
         self._pause = lease_seconds / _PER_LEASE
         self._timer: asyncio.TimerHandle | None = None
         self._noted = guard.revocations.current.version if guard.revocations is not None else 0
@@ -54,6 +68,9 @@ class Watch:
                     if error.reason == "CERT_REVOKED":
                         leaving.callback(self._members.expel, peer.fingerprint, error.message)
             self._note(revocations.current.version)
+            if revocations.current.revokes_digest(self._digest):
+                # No site may run it, and no later list takes a revocation back.
+                self._end(f"the MMAR of this run was revoked (digest {self._digest})")
         finally:
             self.begin()
 

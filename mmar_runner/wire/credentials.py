@@ -68,13 +68,13 @@ class _ShownFiles:
         with self._lock:
             found = self._followed.changed()
             self._check_time(self._followed.material.cert)
-        if found is None:
-            return None
-        _log.info("a renewed TLS certificate was taken up from %s", self._cert)
-        return _configuration(found)
+        return None if found is None else _configuration(found)
 
     def _check_time(self, cert: bytes) -> None:
-        """Say once that clients will refuse the certificate in force: they see it, we do not."""
+        """Say once that clients will refuse the certificate in force, and once that it is over.
+
+        They see it, we do not.
+        """
         # Imported late: only a server with certificates needs it.
         from mmar_runner.security.pki.certificates import (  # noqa: PLC0415
             check_dates,
@@ -90,6 +90,10 @@ class _ShownFiles:
         except CertificateError as error:
             self._expired = cert
             _log.warning("no client can connect anew: %s; %s", error.message, error.hint)
+        else:
+            if self._expired is not None:
+                self._expired = None
+                _log.warning("clients can connect again: %s is in force", self._cert)
 
 
 def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:

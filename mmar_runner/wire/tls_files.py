@@ -116,7 +116,7 @@ class FollowedFiles:
             return None
         # Only what can be used counts as seen: a mended file need not look changed.
         before, self.material = self.material, found
-        self._well()
+        self._well(renewed=found.cert != before.cert)
         return None if found.same_as(before) else found
 
     def _tell(self, error: CertificateError) -> None:
@@ -125,11 +125,14 @@ class FollowedFiles:
             self._told = error.message
             _log.warning("the TLS certificate in force stays: %s", error.message)
 
-    def _well(self) -> None:
-        if self._told:
-            self._told = ""
+    def _well(self, *, renewed: bool = False) -> None:
+        news = ["the TLS files can be used again"] if self._told else []
+        self._told = ""
+        if renewed:
+            news.append(f"a new certificate is in force{_until(self.material.cert)}")
+        if news:
             # As loud as the complaint that it takes back.
-            _log.warning("the TLS files can be used again: %s", self._tls.cert)
+            _log.warning("%s: %s", ", and ".join(news), self._tls.cert)
 
 
 def read_material(tls: TlsFiles) -> TlsMaterial:
@@ -158,6 +161,17 @@ def _check_pair(tls: TlsFiles) -> None:
     # Without a password function, an encrypted key would ask on the terminal.
     context.load_cert_chain(tls.cert, tls.key, password=lambda: b"")
     context.load_verify_locations(tls.root)
+
+
+def _until(cert: bytes) -> str:
+    """Return until when a certificate holds, as it ends a phrase; empty if it does not say."""
+    # Imported late: only a renewal needs it.
+    from mmar_runner.security.pki.certificates import load_certificate  # noqa: PLC0415
+
+    try:
+        return f" until {load_certificate(cert).not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+    except CertificateError:
+        return ""
 
 
 def _unreadable(error: OSError) -> CertificateError:

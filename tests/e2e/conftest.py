@@ -96,6 +96,11 @@ class Federation:
         now = datetime.now(UTC)
         self._bring(self._next_list(now, now + DAY, serial), self.kits.server)
 
+    def revoke_mmar(self, digest: str) -> None:
+        now = datetime.now(UTC)
+        data = self._next_list(now, now + DAY, digests=(digest,))
+        self._bring(data, self.kits.server)
+
     def age_revocations(self) -> bytes:
         """Let everybody have a list whose date is past; return it."""
         now = datetime.now(UTC)
@@ -108,10 +113,12 @@ class Federation:
         with contextlib.suppress(SystemExit):
             main(["provision", str(self.kits.project_file), "--out", str(self.kits.out)])
 
-    def _next_list(self, created: datetime, expires: datetime, *serials: str) -> bytes:
+    def _next_list(
+        self, created: datetime, expires: datetime, *serials: str, digests: tuple[str, ...] = ()
+    ) -> bytes:
         path = self.kits.server / "revocations.json"
         old = read_revocations(path.read_bytes(), self.issuer.certificate)
-        new = RevocationList("demo", old.version + 1, created, expires, serials)
+        new = RevocationList("demo", old.version + 1, created, expires, serials, digests=digests)
         return sign_revocations(new, self.issuer.key)
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -179,6 +180,16 @@ def bring_code(copy: Path, kits: Kits) -> None:
     sign(copy, kits, "--mmar-version", "9")
 
 
+def says_where_and_what_would_help(stderr: str, site: Path, mmar: Path) -> None:
+    """Every refusal is an error, the places under it, and then the mend."""
+    said = stderr[stderr.index("error [BYOC_NOT_ALLOWED]: The policy allows no code") :]
+    policy, subject, hint = said.splitlines()[1:4]
+    assert policy == f"    this site's policy: {site}/site_policy.json:4:11 /byoc"
+    assert subject == "    in the MMAR: custom/mine.py"
+    assert hint.startswith("hint: ")
+    assert re.search(rf"`mmar-runner policy accept [0-9a-f]{{64}} --kit {site}`", hint)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -207,6 +218,9 @@ def test_what_a_compromised_server_delivers_is_declined_and_leaves_nothing(
         declined = server.wait_for(Topic.SITE_DECLINED)
         assert (declined["client"], declined["reason"]) == ("site-1", reason)
         assert f'"{reason}"' in client.stdout + client.stderr
+        assert f"error [{reason}]" in client.stderr
+        if spoil is bring_code:
+            says_where_and_what_would_help(client.stderr, site, mmar)
         server.terminate()
         assert server.wait() == 3, server.stderr
     assert audited(client.workspace, "mmar.run") == [("refused", reason)]

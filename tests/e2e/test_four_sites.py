@@ -200,6 +200,17 @@ def test_too_few_sites_are_refused_at_the_start_by_name(federation: Federation) 
     assert line["data"]["sites"]["BYOC_NOT_ALLOWED"] == STRICT
 
 
+def test_a_minimum_above_the_number_of_sites_is_no_rules_fault(federation: Federation) -> None:
+    shutil.rmtree(federation.mmar / "custom")
+    federation.call("sign-mmar", federation.mmar, "--kit", federation.kits.admin(LEAD))
+    with federation.server(5) as server:
+        assert server.wait() == 1
+
+    assert "4 of 4 sites may run this MMAR, and min_num_clients is 5" in server.stderr
+    assert "have further sites provisioned" in server.stderr
+    assert "policy explain" not in server.stderr
+
+
 def test_the_researcher_is_told_which_rule_and_what_would_change_it(
     federation: Federation,
 ) -> None:

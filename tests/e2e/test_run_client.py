@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -340,3 +341,13 @@ def test_metrics_reach_the_processor_that_wants_them(start, tmp_path):
     written = list((tmp_path / "server" / "run_1").rglob("*.csv"))
     assert len(written) == 1
     assert "val_first_value" in written[0].read_text()
+
+
+def test_a_client_without_a_number_is_told_that_its_share_is_a_guess(start, tmp_path):
+    mmar = Path(__file__).parents[2] / "mmars" / "echo"
+    nobody = f"127.0.0.1:{free_port()}"
+    told = "warning: north has no number: SITE_INDEX is 1; give --set SITE_INDEX=K"
+    for variables, warned in (({}, True), ({"SITE_INDEX": 2}, False)):
+        client = start.client(mmar, nobody, "north", "--connect-timeout=0.2", variables=variables)
+        assert client.wait() == 1
+        assert (told in client.stderr) is warned

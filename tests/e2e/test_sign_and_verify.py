@@ -501,3 +501,18 @@ def test_any_one_changed_byte_of_a_file_or_of_the_signed_payload_is_refused(cli,
         assert cli.verify()
     finally:
         path.write_bytes(before)
+
+
+def test_hidden_and_left_over_files_that_are_signed_are_named(cli):
+    cache = cli.mmar / "custom" / "__pycache__"
+    cache.mkdir(parents=True)
+    stray = [".DS_Store", "Thumbs.db", "config/x.json~", "custom/__pycache__/x.pyc"]
+    for name in stray:
+        (cli.mmar / name).write_text("")
+    with pytest.raises(SystemExit) as caught:
+        main(["sign-mmar", str(cli.mmar), "--kit", str(cli.project.kit(ADA))])
+    assert caught.value.code == 0
+    names = ", ".join([".DS_Store", ".gitkeep", *stray[1:]])
+    told = f"hidden or left-over files are part of what is signed: {names}"
+    assert told in cli.capsys.readouterr().out
+    assert cli.sign()["stray"] == [".DS_Store", ".gitkeep", *stray[1:]]

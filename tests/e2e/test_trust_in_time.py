@@ -21,10 +21,11 @@ def test_certificates_renewed_during_a_run_cost_no_round(
         assert server.wait() == 0, server.stderr
         assert [first.wait(), second.wait()] == [0, 0]
     assert federation.hashes(server) == calm
-    assert all(
-        line["decision"] != "refused" or line["reason"] == "TOKEN_NOT_BOUND"
-        for line in federation.audit()
-    )
+    lines = federation.audit()
+    assert [line for line in lines if line["decision"] == "refused"] == []
+    (renewed,) = [line for line in lines if line["action"] == "session.renewed"]
+    assert (renewed["who"], renewed["decision"]) == ("client site-1", "noted")
+    assert "a new certificate is in force until" in first.stderr
     own = (tmp_path / "clients" / "site-1" / "audit.jsonl").read_text()
     assert '"renewed":true' in own
 
@@ -91,3 +92,17 @@ def test_a_cloned_kit_is_turned_away_while_its_owner_is_there(
     assert federation.hashes(server) == calm
     refused = [line for line in federation.audit() if line["decision"] == "refused"]
     assert [(line["who"], line["reason"]) for line in refused] == [("client site-1", "NAME_TAKEN")]
+
+
+def test_a_run_whose_mmar_is_revoked_has_failed_and_says_why(federation: Any) -> None:
+    """No site may run it any more: nobody is waited for."""
+    with federation.running() as (server, first, second):
+        server.wait_for(Topic.ROUND_FINISHED, round=0)
+        digest = server.summary()["mmar"]["digest"]
+        federation.revoke_mmar(digest)
+        assert server.wait() == 1
+        assert [first.wait(), second.wait()] == [1, 1]
+    assert f"the MMAR of this run was revoked (digest {digest})" in server.stderr
+    assert server.summary()["status"] == "failed"
+    for client in (first, second):
+        assert "was revoked" in client.stdout + client.stderr

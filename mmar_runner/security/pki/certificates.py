@@ -121,7 +121,8 @@ def check_dates(what: str, period: tuple[datetime, datetime], now: datetime) -> 
     if now >= end:
         raise CertificateError(
             f"{what} expired on {_date(end)}; the clock here says {_date(now)}",
-            hint="renew it (`mmar-runner provision renew`), or set the clock right",
+            hint="ask the project's office for a new one (`mmar-runner provision renew "
+            "PROJECT.yml NAME --out DIR` there), or set the clock right",
             reason="CERT_EXPIRED",
         )
     if now < begin:

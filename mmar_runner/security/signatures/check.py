@@ -15,6 +15,7 @@ from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.pki.envelope import read_envelope, verify
 from mmar_runner.security.signatures.manifest import MMAR_TYPE, read_manifest
 from mmar_runner.security.signatures.rules import (
+    SIGN,
     SIGN_AGAIN,
     SIGNATURE,
     date,
@@ -92,7 +93,9 @@ def _accepted_by_site(listing: FileListing, context: SignatureContext) -> Signat
 def _signed(listing: FileListing, data: bytes | None, context: SignatureContext) -> SignatureReport:
     if data is None:
         message = f"The MMAR has no {SIGNATURE_FILE}: nobody signed it."
-        hint = f"{SIGN_AGAIN} Or the site reviews it: `mmar-runner policy accept DIGEST`."
+        hint = SIGN
+        if context.origin == "local":  # what is delivered is never accepted unsigned
+            hint += " Or the site reviews it: `mmar-runner policy accept DIGEST --kit KIT`."
         return SignatureReport(
             (refuses("signature.present", "SIGNATURE_MISSING", message, hint=hint),)
         )

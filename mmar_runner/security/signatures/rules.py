@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
     from mmar_runner.security.signatures.manifest import SignedManifest
 
-SIGN_AGAIN: Final = "An administrator signs it again: `mmar-runner sign-mmar MMAR --kit KIT`."
+SIGN: Final = "An administrator signs it: `mmar-runner sign-mmar MMAR --kit KIT`."
+SIGN_AGAIN: Final = SIGN.replace("signs it", "signs it again")
 #: Where the signatures stand.
 SIGNATURE: Final = Place(SIGNATURE_FILE)
 _SHOWN: Final = 5

@@ -308,3 +308,16 @@ def test_durations_for_people(seconds, text):
 def test_metrics_for_people_are_numbers_only():
     assert human_metrics({"b": 0.5, "a": 1, "c": "x", "d": True, "e": {"f": 1}}) == "a 1, b 0.5"
     assert human_metrics(None) == ""
+
+
+def test_the_best_model_is_a_rounds_result_and_says_when_it_was_scored():
+    """Clients score what they receive: that is the result of the round before."""
+    told = [
+        sentence(Observation(Topic.BEST_MODEL, {"round": 0, "score": 0.97, **when}))
+        for when in ({"scored_in": 1}, {"scored_in": 0}, {})
+    ]
+    assert told == [
+        "best model so far: the result of round 0 (scored in round 1) with 0.97",
+        "best model so far: the result of round 0 with 0.97",
+        "best model so far: the result of round 0 with 0.97",
+    ]

@@ -596,4 +596,5 @@ async def test_a_server_of_another_project_is_told_apart(
         with pytest.raises(CertificateError) as caught:
             await client.fetch(plugins)
     assert caught.value.reason == "CERT_AUTHORITY"
+    assert client.recorder.all(Topic.UNREACHABLE) == []
     assert client.server.offsets == []

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mmar_runner.client.session import run_session
-from mmar_runner.errors import CertificateError, RefusedError
+from mmar_runner.errors import CertificateError, RefusedError, UnreachableError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
@@ -58,9 +58,11 @@ class CertificateReader(OpenGate):
         super().__init__()
         self.too_old = set()
         self.fingerprints = []
+        self.calls = []
 
     def admit(self, method, caller):
         peer = Peer(caller.address, read_peer_certificate(caller.certificate))
+        self.calls.append((method, peer.fingerprint))
         if peer.fingerprint not in self.fingerprints:
             self.fingerprints.append(peer.fingerprint)
         if (error := self.verdict(peer)) is not None:
@@ -158,6 +160,37 @@ async def test_a_renewed_certificate_is_noticed_with_the_heartbeat(
         outcome = await running
     assert outcome.status == "finished"
     assert server.updates == {0: b"first!"}
+
+
+async def test_a_client_that_renewed_registers_before_it_calls_anything_else(
+    server, serving_tls, session, gate, authority, trainers
+):
+    """A token is one certificate's: with another it would look like a stolen one."""
+    server.models, server.lease = [(0, b"first"), (1, b"second")], 0.3
+    train, second, may_go_on = trainers.train, asyncio.Event(), asyncio.Event()
+
+    async def held_in_the_second(task):
+        if task.round == 1:
+            second.set()
+            await may_go_on.wait()
+        return await train(task)
+
+    trainers.train = held_in_the_second
+    async with serving_tls() as address:
+        running = asyncio.create_task(session(address))
+        await second.wait()
+        authority.files(Role.CLIENT, "site-1")
+        while len(gate.fingerprints) < 2:
+            await server.heartbeats.get()
+        may_go_on.set()
+        outcome = await running
+    assert outcome.status == "finished"
+    assert server.updates == {0: b"first!", 1: b"second!"}
+    renewed = gate.fingerprints[1]
+    calls = [method for method, who in gate.calls if who == renewed]
+    assert calls[0] == "Register"
+    assert "SubmitUpdate" in calls
+    assert len(server.registrations) == 2
 
 
 async def test_an_expired_certificate_that_nobody_renewed_ends_the_session(
@@ -275,7 +308,7 @@ async def test_a_token_from_a_heartbeat_is_used_from_then_on(
     ids=["name", "date"],
 )
 async def test_a_server_that_cannot_be_the_right_one_ends_the_session_in_words(
-    serving_tls, session, authority, hosts, end, reason
+    serving_tls, session, recorder, authority, hosts, end, reason
 ):
     files = authority.files(Role.SERVER, "server", hosts=hosts, end=end)
     async with serving_tls(files) as address:
@@ -284,6 +317,17 @@ async def test_a_server_that_cannot_be_the_right_one_ends_the_session_in_words(
             await session(address)
     assert caught.value.reason == reason
     assert time.monotonic() - begun < 20
+    assert recorder.all(Topic.UNREACHABLE) == []
+    if reason == "CERT_EXPIRED":
+        assert "tell whoever runs the server" in caught.value.hint
+
+
+async def test_a_name_that_nobody_knows_is_said_to_be_one(session, recorder):
+    with pytest.raises(UnreachableError, match="cannot find the name fl"):
+        await session("fl.hospital.invalid:8002", connect_timeout=1.5)
+    told = recorder.all(Topic.UNREACHABLE)[0].data
+    assert told["message"] == "this machine cannot find the name fl.hospital.invalid"
+    assert "/etc/hosts" in told["hint"]
 
 
 async def test_a_server_of_another_authority_ends_the_session_in_words(

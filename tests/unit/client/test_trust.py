@@ -12,13 +12,20 @@ import pytest
 
 from mmar_runner.client.session import run_session
 from mmar_runner.client.trust import ClientTrust
-from mmar_runner.errors import CertificateError, RefusedError, SignatureError
+from mmar_runner.errors import (
+    CertificateError,
+    NotAuthorizedError,
+    RefusedError,
+    SignatureError,
+)
 from mmar_runner.security.audit.log import AuditLog, read_audit
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key
 from mmar_runner.security.pki.revocation import RevocationList, RevocationMemory, sign_revocations
+from mmar_runner.security.policy.edit import record_digest
+from mmar_runner.security.policy.followed import FollowedPolicy
 from mmar_runner.wire.messages import HeartbeatReply
 
 NOW = datetime.now(UTC)
@@ -208,3 +215,36 @@ async def test_a_list_that_revokes_the_running_mmar_ends_the_session(
     assert caught.value.reason == "DIGEST_REVOKED"
     assert trainers.closed == 1
     assert server.updates == {}
+
+
+async def test_an_mmar_that_the_site_blocks_ends_the_running_session(
+    tmp_path, trust, server, serving, settings, plugins, recorder, trainers
+):
+    """The server is told, and waits for no lease."""
+    policy = tmp_path / "site_policy.json"
+    server.models, server.lease = [(0, b"first")], 0.3
+    trainers.may_end.clear()
+    trust = replace(trust, policy=FollowedPolicy(policy))
+    async with serving():
+        running = asyncio.create_task(
+            run_session(
+                replace(settings, trust=trust),
+                plugins,
+                recorder,
+                asyncio.Event(),
+                children=trainers,
+            )
+        )
+        await trainers.started.wait()
+        await server.heartbeats.get()
+        record_digest(policy, settings.spec.digest, "block")
+        with pytest.raises(NotAuthorizedError) as caught:
+            await running
+    assert caught.value.reason == "DIGEST_BLOCKED"
+    assert written(trust) == [
+        ("Register", "accepted", ""),
+        ("Session", "refused", "DIGEST_BLOCKED"),
+    ]
+    assert trainers.closed == 1
+    assert server.updates == {}
+    assert server.quits == [f"the site blocks the MMAR with the digest {settings.spec.digest}"]

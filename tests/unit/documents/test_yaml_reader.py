@@ -108,3 +108,10 @@ def test_a_slip_hides_no_other():
         (3, 1),
         (4, 3),
     ]
+
+
+def test_a_tab_is_told_what_to_write_instead():
+    (problem,) = read_yaml("server:\n\tcn: localhost\n").problems
+    assert problem.hint == "Indent with spaces."
+    (other,) = read_yaml("server: [\n").problems
+    assert other.hint is None

@@ -147,3 +147,13 @@ def test_suggestions_are_near_ones_and_not_all():
     )
     assert did_you_mean("fedavg", ["FedAvg"]) == "Did you mean 'FedAvg'?"
     assert did_you_mean("x", ["FedAvg"]) is None
+
+
+def test_a_word_that_is_nearly_one_of_jsons_is_not_taken_for_text_alone(mmar):
+    mmar.save()
+    mmar.write(ENVIRONMENT, '{"ON": tru, "X": 1}')
+
+    findings = mmar.check(saved=True).report.findings
+
+    hint = "Did you mean 'true'? Write \"tru\" if it is text."
+    assert [(f.code, f.hint) for f in findings] == [("MMAR110", hint)]

@@ -107,3 +107,22 @@ def test_the_effective_digest_knows_settings_and_plugins(mmar):
     assert len(digests) == 5
     first = spec.effective_digest({"A": 1, "B": 2}, {})
     assert first == spec.effective_digest({"B": 2, "A": 1}, {})
+
+
+@pytest.mark.parametrize(
+    ("client", "uses", "settings", "guesses"),
+    [
+        ("north", True, {}, True),
+        ("site-2_3", True, {}, True),
+        ("site-2", True, {}, False),
+        ("north", True, {"SITE_INDEX": 2}, False),
+        ("north", False, {}, False),
+    ],
+)
+def test_a_share_of_the_data_that_only_a_default_gives_is_known(
+    mmar, client, uses, settings, guesses
+):
+    if uses:
+        mmar.write("config/config_validation.json", '{"metrics": ["{SITE_INDEX}"]}')
+    spec = mmar.check(settings=settings).spec_for(client)
+    assert spec.guesses_index is guesses

@@ -101,6 +101,14 @@ def test_an_unsigned_mmar_is_refused():
     assert reasons(None) == ["SIGNATURE_MISSING"]
 
 
+def test_only_a_folder_of_the_sites_own_can_be_accepted_unsigned():
+    """And nobody who never signed it can sign it again."""
+    delivered, own = refusal(None), refusal(None, replace(SITE, origin="local"))
+    assert "policy accept" not in delivered.hint
+    assert "`mmar-runner policy accept DIGEST --kit KIT`" in own.hint
+    assert "again" not in delivered.hint + own.hint
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"a": 1, "a": 1}'], ids=["empty", "{}", "twice"])
 def test_what_is_no_envelope_is_refused(data):
     assert reasons(data) == ["FORMAT"]

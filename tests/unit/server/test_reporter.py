@@ -12,6 +12,7 @@ from mmar_runner.security.decision import Decision
 from mmar_runner.security.steps import refuses
 from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.packages import Deployment, declined_sentence
+from mmar_runner.server.record import AcceptedUpdate
 from mmar_runner.server.reminder import not_there
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.testing.recorder import Recorder
@@ -26,6 +27,10 @@ async def until_told(recorder: Recorder, times: int) -> None:
     if len(recorder.all(Topic.WAITING)) < times:
         await asyncio.sleep(0.01)
         await until_told(recorder, times)
+
+
+def update(client: str, number: int) -> AcceptedUpdate:
+    return AcceptedUpdate(client, number, "", 1, 1.0, "weights", {}, {}, 0.1, 0.1, inline=True)
 
 
 def reporter_to(recorder: Recorder, *, remind_after: tuple[float, float] = (9, 9)) -> Reporter:
@@ -86,6 +91,25 @@ async def test_only_who_waits_for_clients_is_told_who_is_missing() -> None:
     await until_told(recorder, 2)
     reporter.close()
     assert said(recorder)[1] == "round 0: aggregating 2 updates"
+
+
+async def test_a_round_that_waits_for_somebody_who_has_gone_says_so_again_and_again() -> None:
+    recorder = Recorder()
+    reporter = reporter_to(recorder, remind_after=(0.02, 0.03))
+    present = ["east", "north", "south"]
+    reporter.expect(present.copy(), lambda: present)
+    reporter.round_started(1, ["east", "north", "south"])
+    await asyncio.sleep(0.04)
+    assert said(recorder) == []  # whoever is there works
+    present.remove("east")
+    reporter.update_accepted(update("north", 1))
+    await until_told(recorder, 2)
+    assert said(recorder)[:2] == ["round 1: updates are missing; not there: east"] * 2
+    assert recorder.all(Topic.WAITING)[0].data["since_seconds"] > 0.01
+    reporter.before_aggregation(1, ["north"])
+    told = len(said(recorder))
+    await asyncio.sleep(0.06)
+    assert len(said(recorder)) == told
 
 
 def test_many_who_are_missing_are_counted() -> None:

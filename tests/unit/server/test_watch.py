@@ -28,6 +28,11 @@ def peer(name: str) -> Peer:
     return Peer("ipv4:127.0.0.1:1", certificate)
 
 
+def revoked(*digests: str) -> Any:
+    current = SimpleNamespace(version=1, revokes_digest=lambda one: one in digests)
+    return SimpleNamespace(refresh=lambda: True, current=current)
+
+
 class Full:
     """A log whose disk is full."""
 
@@ -48,7 +53,7 @@ async def test_a_log_that_cannot_be_written_keeps_none_of_the_revoked_in_the_rou
         BelievedNames(),
         Full(),
         None,
-        SimpleNamespace(refresh=lambda: True, current=SimpleNamespace(version=1)),
+        revoked(),
     )
     members = Members(
         registry,
@@ -60,9 +65,21 @@ async def test_a_log_that_cannot_be_written_keeps_none_of_the_revoked_in_the_rou
         task_name="job",
         run_number=1,
     )
-    watch = Watch(guard, members, lease_seconds=3600)
+    watch = Watch(guard, members, lease_seconds=3600, digest="d", end=pytest.fail)
     with pytest.raises(AuditError):
         watch._look()
     watch.close()
     assert sorted(left) == ["a_1", "a_2", "b_1"]
     assert registry.present() == ["c_1"]
+
+
+async def test_a_revoked_mmar_ends_its_run_and_another_does_not() -> None:
+    reasons: list[str] = []
+    gate = SimpleNamespace(expel=lambda _: {}, verdict=None)
+    guard: Any = Guard(gate, BelievedNames(), None, None, revoked("d" * 64))
+    for digest in ("e" * 64, "d" * 64):
+        members: Any = None
+        watch = Watch(guard, members, lease_seconds=3600, digest=digest, end=reasons.append)
+        watch._look()
+        watch.close()
+    assert reasons == [f"the MMAR of this run was revoked (digest {'d' * 64})"]

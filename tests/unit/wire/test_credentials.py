@@ -249,9 +249,23 @@ async def test_a_server_whose_certificate_expired_says_so_once_with_the_date(iss
     assert f"expired on {NOW - timedelta(minutes=1):%Y-%m-%d %H:%M}" in told
     assert "provision renew" in told
     issued.files()
-    assert await asyncio.to_thread(shown, port, client) == files.cert.read_bytes()
-    assert said(caplog) == []
+    for _ in range(2):
+        assert await asyncio.to_thread(shown, port, client) == files.cert.read_bytes()
+    renewed, over = said(caplog)
+    assert f"a new certificate is in force until {NOW + DAY:%Y-%m-%d %H:%M}" in renewed
+    assert "clients can connect again" in over
     await server.stop(0)
+
+
+def test_a_renewal_is_told_once_with_its_end(issued, caplog):
+    files = issued.files()
+    followed = FollowedFiles(files)
+    issued.files(end=DAY / 2)
+    for _ in range(2):
+        followed.changed()
+    (told,) = said(caplog)
+    assert f"a new certificate is in force until {NOW + DAY / 2:%Y-%m-%d %H:%M:%S} UTC" in told
+    assert str(files.cert) in told
 
 
 def test_a_private_key_is_not_shown_by_its_value(issued):
