@@ -73,7 +73,7 @@ class KitFiles:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The files without which a kit is none; a site may do without a policy."""
+        """The files without which a kit is none, beside a site's own policy."""
         names = (self.key, self.release_key, self.certificate, self.revocations)
         return (*(name for name in names if name), *self.signed, SIGNATURE_FILE)
 

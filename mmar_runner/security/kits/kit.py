@@ -53,8 +53,8 @@ class StartupKit:
         target: Where the server answers, ``host:port``; None for an administrator.
         trust_root: Whose signatures are known.
         authorization: The project's policy.
-        policy: The site's own policy, which may be missing: a site without one allows
-            nothing. None for an administrator.
+        policy: The site's own policy; where it is missing, whoever judges by it refuses
+            everything. None for an administrator.
         revocations: The signed list as the kit brought it; see `revocation_memory`.
         state_folder: What this participant has to remember; only it can read it.
         release_key_file: The key that an administrator signs with; None for a site.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import KitError, StorageError
 from mmar_runner.security.identity import Role
-from mmar_runner.security.kits.files import KIT_FILES, SIGNATURE_FILE
+from mmar_runner.security.kits.files import KIT_FILES, REQUEST_FILE, SIGNATURE_FILE
 from mmar_runner.security.kits.mends import mend
 from mmar_runner.storage.atomic import translated
 
@@ -53,6 +53,10 @@ def incomplete(folder: Path, role: Role, missing: list[str]) -> KitError:
     inside = _meant(folder, role)
     if inside and not (folder / SIGNATURE_FILE).exists():
         return _none(folder, "holds start-up kits and is none", inside)
+    if files.certificate in missing and (folder / REQUEST_FILE).is_file():
+        return _unanswered(folder)
+    if {*missing, SIGNATURE_FILE} == {*files.required}:
+        return _no_kit(folder, role)
     keys = [name for name in missing if name in (files.key, files.release_key)]
     hint = _keys_back(keys) if keys else mend(folder / missing[0])
     message = f"the start-up kit {folder} lacks {', '.join(missing)}"
@@ -81,6 +85,22 @@ def wrong_certificate(path: Path, found: Role, wanted: Role) -> KitError:
     message = f"{path} is the certificate of {_KINDS[found]}, in the kit of {_KINDS[wanted]}"
     hint = f"put this kit's own {path.name} back, or {mend(path)}"
     return KitError(message, hint=hint, reason="KIT_ROLE")
+
+
+def _unanswered(folder: Path) -> KitError:
+    message = f"{folder} is no start-up kit yet: its request has not been answered"
+    hint = (
+        f"send {folder / REQUEST_FILE} to the project's office, then lay over this folder what "
+        "`mmar-runner provision sign` made of it there"
+    )
+    return KitError(message, hint=hint, reason="KIT_INCOMPLETE")
+
+
+def _no_kit(folder: Path, role: Role) -> KitError:
+    files = KIT_FILES[role]
+    what = f"is no start-up kit: there is no {files.key}, {files.certificate} or {_MARKS[role]}"
+    made = "name the folder with these files that whoever provisions the project gave you"
+    return _none(folder, what, _meant(folder.parent, role) or made)
 
 
 def _keys_back(keys: list[str]) -> str:

@@ -16,6 +16,7 @@ from mmar_runner.security.kits.files import KIT_FILES
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.pki.keys import new_release_key, new_tls_key, save_private_key
 from mmar_runner.security.provisioning.calls import ToRevoke, renew, revoke
+from mmar_runner.security.provisioning.own_keys import make_own_keys
 from mmar_runner.testing.kits import Kits, make_kits
 
 LEAD = "lead@example.org"
@@ -116,12 +117,6 @@ def test_what_a_site_owns_and_other_files_may_change(kits):
     (folder / "notes.txt").write_text("mine")
 
     load(folder)
-
-
-def test_a_site_may_do_without_a_policy(kits):
-    (kits.client("site-1") / "site_policy.json").unlink()
-
-    assert not load(kits.client("site-1")).policy.exists()
 
 
 def test_signed_files_of_another_site_are_refused(kits):
@@ -263,6 +258,32 @@ def test_a_key_that_is_missing_is_the_owners_to_bring(kits):
     (kits.client("site-1") / "client.key").unlink()
 
     assert "put your own client.key back" in refused(KitError, kits.client("site-1")).hint
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("there", [(), ("signature.json", "config")], ids=["empty", "an MMAR"])
+def test_a_folder_with_nothing_of_a_kit_is_none_and_says_what_one_looks_like(tmp_path, role, there):
+    folder = tmp_path / "any"
+    folder.mkdir()
+    for name in there:
+        (folder / name).touch()
+    error = refused(KitError, folder, role)
+
+    files = KIT_FILES[role]
+    assert error.reason == "KIT_INCOMPLETE"
+    assert f"{folder} is no start-up kit: there is no {files.key}, " in error.message
+    assert "whoever provisions the project gave you" in error.hint
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_request_that_was_not_answered_is_no_damaged_kit(tmp_path, role):
+    asked = make_own_keys(Identity("demo", role, FOLDERS[role]), tmp_path)
+    error = refused(KitError, asked.parent, role)
+
+    assert error.reason == "KIT_INCOMPLETE"
+    assert "its request has not been answered" in error.message
+    assert f"send {asked} to the project's office" in error.hint
+    assert "`mmar-runner provision sign`" in error.hint
 
 
 def test_the_certificate_of_another_role_does_not_help(kits):
