@@ -88,6 +88,17 @@ def certificate_fingerprint(pem: bytes) -> str:
     return load_certificate(pem).fingerprint(hashes.SHA256()).hex()
 
 
+def certificate_hosts(certificate: x509.Certificate) -> list[str]:
+    """Return the host names and addresses that a certificate is for."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    hosts = found.value.get_values_for_type(x509.DNSName)
+    addresses = found.value.get_values_for_type(x509.IPAddress)
+    return [*hosts, *map(str, addresses)]
+
+
 def check_period(certificate: PeerCertificate, now: datetime) -> None:
     """Refuse a certificate outside its time.
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from mmar_runner.errors import CertificateError
 from mmar_runner.security.pki.certificates import (
+    certificate_hosts,
     check_dates,
     check_issuer,
     check_period,
@@ -29,6 +29,8 @@ from mmar_runner.security.pki.certificates import (
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from cryptography import x509
 
 #: How long the peer may take for each step, in seconds.
 STEP_SECONDS: Final = 5.0
@@ -255,13 +257,14 @@ def _check_shown(asked: _Question, pem: bytes) -> None:
     _check_authority(asked, pem, certificate)
     period = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
     check_dates(f"the certificate of {asked.target}", period, asked.now)
-    names = _names(certificate)
+    names = certificate_hosts(certificate)
     if asked.expected_name not in names:
         raise CertificateError(
             f"{asked.target} was called {asked.expected_name!r}, and its certificate is for "
             f"{', '.join(names) or 'no host'}",
             reason="CERT_HOST",
-            hint="call it by a name of its certificate, or have that name provisioned",
+            hint="call it by a name of its certificate, or ask the project's office to add that "
+            "name to host_names and to renew the server's certificate",
         )
 
 
@@ -278,16 +281,6 @@ def _check_authority(asked: _Question, pem: bytes, certificate: x509.Certificate
             reason="CERT_AUTHORITY",
             hint="is it the right server? Both kits must come from one project",
         ) from error
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    hosts = found.value.get_values_for_type(x509.DNSName)
-    addresses = found.value.get_values_for_type(x509.IPAddress)
-    return [*hosts, *map(str, addresses)]
 
 
 def _fingerprint(certificate: x509.Certificate) -> str:

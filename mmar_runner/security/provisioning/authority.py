@@ -7,6 +7,7 @@ before anybody can see it, so that a run that was cut short is completed by the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import CertificateError, KitError
+from mmar_runner.errors import CertificateError, KitError, UsageError
 from mmar_runner.security.pki.certificates import (
     certificate_key,
     check_issuer,
@@ -203,22 +204,36 @@ class Authority:
 
 
 @contextmanager
-def open_authority(out: Path, project: str, now: datetime) -> Iterator[Authority]:
-    """Open a project's authority, making it at first, and keep others out meanwhile.
+def open_authority(out: Path, project: str, now: datetime, *, begin: bool) -> Iterator[Authority]:
+    """Open a project's authority, and keep others out meanwhile.
 
     Args:
         out: The folder of the kits.
         project: The project's name.
         now: The present time, with a time zone.
+        begin: True to make an authority where there is none: whoever trusts another root
+            would trust nothing that it signs.
 
     Raises:
+        UsageError: There is none (NOT_FOUND); nothing is made.
         KitError: As `Authority`, and as `held_folder`.
         CertificateError: As `Authority`.
         StorageError: The disk refuses.
     """
     folder = out / AUTHORITY_FOLDER
+    if not begin:
+        _require_begun(folder)
     with held_folder(folder):
         yield Authority(folder, project, now)
+
+
+def _require_begun(folder: Path) -> None:
+    if not any(os.path.lexists(folder / name) for name in (STATE_FILE, ROOT_FILE)):
+        raise UsageError(
+            f"there is no authority in {folder.parent}",
+            hint="give the --out that `mmar-runner provision PROJECT.yml` had: only that makes one",
+            reason="NOT_FOUND",
+        )
 
 
 def _incomplete(path: Path) -> KitError:

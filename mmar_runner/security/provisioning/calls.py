@@ -14,8 +14,8 @@ from mmar_runner.security.kits.files import read_kit_file
 from mmar_runner.security.pki.keys import public_pem
 from mmar_runner.security.pki.requests import read_request
 from mmar_runner.security.provisioning.enrolment import DEFAULT_LIFE
-from mmar_runner.security.provisioning.making import give_authorization
 from mmar_runner.security.provisioning.revocation_issue import everything_named
+from mmar_runner.security.provisioning.shared_files import give_authorization
 from mmar_runner.security.provisioning.work import opened
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def provision(
         CertificateError: The root's time is over.
         StorageError: The disk refuses.
     """
-    with opened(project_file, out, now, life) as work:
+    with opened(project_file, out, now, life, begin=True) as work:
         if authorization is not None:
             give_authorization(work.authority, authorization)
         work.enrolment.enrol()
@@ -94,7 +94,7 @@ def sign_request(
         The request as it was certified, and what was done.
 
     Raises:
-        UsageError: The project does not name that participant.
+        UsageError: The project does not name that participant, or has no authority yet.
         CertificateError: The request is none (REQUEST_INVALID).
         KitError: The participant is known by another key (KEY_CHANGED), or revoked.
         StorageError: The disk refuses.
@@ -117,14 +117,17 @@ def renew(
 ) -> Provisioned:
     """Issue new certificates for the same keys; nobody named means everybody.
 
+    The kits of all of them are written, also of those that were taken away.
+
     Raises:
-        UsageError: Somebody is not in the project, or has no certificate yet.
+        UsageError: Somebody is not in the project, or has no certificate yet, or there is
+            no authority.
         KitError: Somebody was revoked (REVOKED).
         StorageError: The disk refuses.
     """
     with opened(project_file, out, now, life) as work:
         work.enrolment.renew(names)
-        return work.done(also=names)
+        return work.done()
 
 
 def renew_keys(
@@ -139,21 +142,22 @@ def renew_keys(
 
     Raises:
         UsageError: Nobody is named, somebody is not in the project, has no certificate
-            yet, or makes its own keys.
+            yet, or makes its own keys; or there is no authority.
         StorageError: The disk refuses; calling it again completes what was begun.
     """
     if not names:
         raise UsageError("name the participants who are to get new keys")
     with opened(project_file, out, now, life) as work:
         work.enrolment.rekey(tuple(dict.fromkeys(names)))
-        return work.done(also=names)
+        return work.done()
 
 
 def revoke(project_file: Path, out: Path, what: ToRevoke, *, now: datetime) -> Provisioned:
     """Revoke participants, release keys and MMARs, and hand the new list to every kit.
 
     Raises:
-        UsageError: Nothing is named, nobody is called that or has that key, or an id is none.
+        UsageError: Nothing is named, nobody is called that or has that key, an id is none,
+            or there is no authority.
         StorageError: The disk refuses.
     """
     if not (what.names or what.key_ids or what.digests):

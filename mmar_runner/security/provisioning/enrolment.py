@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 DEFAULT_LIFE: Final = timedelta(days=365)
 
 #: What happened to a participant: its kit was made, renewed, got new keys, was changed,
-#: left as it was; its request is awaited; its kit was taken away; it was revoked.
-Change = Literal["made", "renewed", "rekeyed", "changed", "unchanged", "awaited", "away", "revoked"]
+#: left as it was; its request is awaited; its kit was taken away; it was revoked; the
+#: project file no longer names it.
+Change = Literal[
+    "made", "renewed", "rekeyed", "changed", "unchanged", "awaited", "away", "revoked", "left"
+]
 
 
 class Enrolment:

@@ -8,21 +8,17 @@ done by the next.
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmar_runner.security.kits.files import KIT_FILES, README_FILE, read_kit_file
-from mmar_runner.security.pki import trust_root
-from mmar_runner.security.pki.certificates import certificate_fingerprint
-from mmar_runner.security.pki.envelope import key_id, load_public_key
+from mmar_runner.security.kits.files import KIT_FILES, README_FILE, SIGNATURE_FILE
 from mmar_runner.security.pki.revocation import REVOCATIONS_FILE
-from mmar_runner.security.policy.authorization_file import checked_authorization
-from mmar_runner.security.policy.document import read_policy_document
 from mmar_runner.security.provisioning import kit_contents, rekeying
-from mmar_runner.security.provisioning.authority_folder import AUTHORIZATION_FILE
 from mmar_runner.security.provisioning.kit_writing import check_own_key, write_kit
 from mmar_runner.security.provisioning.outcome import Outcome, described
 from mmar_runner.security.provisioning.revocation_issue import revocation_list
+from mmar_runner.security.provisioning.shared_files import shared_files
 from mmar_runner.storage.atomic import write_bytes_atomic
 
 if TYPE_CHECKING:
@@ -56,69 +52,79 @@ class KitWriter:
         """Bring every kit to what the project and the authority say.
 
         Args:
-            also: Participants whose kits are written even if their folder is not there.
+            also: Participants whose kits are written even if their folder is not there,
+                as is that of everybody to whom something happened.
 
         Raises:
             KitError: Another private key stands in a kit (KEY_CHANGED).
             StorageError: The disk refuses.
         """
-        shared = {
-            "rootCA.pem": self._authority.root_pem,
-            AUTHORIZATION_FILE: self._authorization(),
-            trust_root.TRUST_FILE: self._trust(),
-        }
+        shared = shared_files(self._project, self._authority)
         revocations = revocation_list(self._authority)
-        present = [self._written(p, shared, revocations, also) for p in self._project.participants]
+        wanted = {*also, *self._changes}
+        present = [
+            self._written(p, shared, revocations, wanted=p.name in wanted)
+            for p in self._project.participants
+        ]
+        self._remember_signed(shared)
         return (*present, *self._former(revocations))
-
-    def _authorization(self) -> bytes:
-        if self._authority.state.authorization_given:
-            return read_kit_file(self._authority.folder / AUTHORIZATION_FILE)
-        return kit_contents.authorization(self._project)
-
-    def _trust(self) -> bytes:
-        keys = []
-        for admin in self._project.admins:
-            known = self._authority.state.known.get(admin.name)
-            if known is not None and known.release_key is not None:
-                pem = known.release_key
-                identifier = key_id(load_public_key(pem.encode()))
-                keys.append(trust_root.ReleaseKey(identifier, pem, admin.name, admin.org))
-        root = certificate_fingerprint(self._authority.root_pem)
-        return trust_root.dump(trust_root.TrustRoot(self._project.name, root, tuple(keys)))
 
     def _written(
         self,
         participant: Participant,
         shared: dict[str, bytes],
         revocations: bytes,
-        also: tuple[str, ...],
+        *,
+        wanted: bool,
     ) -> Outcome:
         known = self._authority.state.known.get(participant.name)
         folder = self._out / participant.name
         if known is None:
             return self._outcome(participant, None, "awaited")
-        if not folder.is_dir() and participant.name not in also:
-            return self._outcome(participant, known, "revoked" if known.revoked else "away")
+        if not folder.is_dir() and not wanted:
+            return self._away(participant, known, shared)
         changed = self._write_one(participant, known, shared, revocations)
         change = self._changes.get(participant.name, "changed" if changed else "unchanged")
         return self._outcome(participant, known, "revoked" if known.revoked else change)
+
+    def _away(self, participant: Participant, known: Known, shared: dict[str, bytes]) -> Outcome:
+        if known.revoked:
+            return self._outcome(participant, known, "revoked")
+        now = _digests(self._signed(participant, known, shared))
+        behind = [name for name in now if known.signed and known.signed.get(name) != now[name]]
+        return replace(self._outcome(participant, known, "away"), behind=tuple(behind))
+
+    def _signed(
+        self, participant: Participant, known: Known, shared: dict[str, bytes]
+    ) -> dict[str, bytes]:
+        """Return the files of a kit that the authority vouches for."""
+        signed, files = dict(shared), KIT_FILES[known.role]
+        config = kit_contents.config(self._project, participant)
+        if files.config and config is not None:
+            signed[files.config] = config
+        if files.release_public and known.release_key is not None:
+            signed[files.release_public] = known.release_key.encode()
+        return signed
+
+    def _remember_signed(self, shared: dict[str, bytes]) -> None:
+        """Remember what was signed for the kits that lie here, for when they are away."""
+        state = self._authority.state
+        for participant in self._project.participants:
+            known = state.known.get(participant.name)
+            if known is not None and (self._out / participant.name).is_dir():
+                signed = _digests(self._signed(participant, known, shared))
+                state = state.with_known(replace(known, signed=signed))
+        self._authority.remember(state)
 
     def _write_one(
         self, participant: Participant, known: Known, shared: dict[str, bytes], revocations: bytes
     ) -> bool:
         folder, files = self._out / participant.name, KIT_FILES[known.role]
         pending = self._settled(folder, known)
-        signed = dict(shared)
-        config = kit_contents.config(self._project, participant)
-        if files.config and config is not None:
-            signed[files.config] = config
-        if files.release_public and known.release_key is not None:
-            signed[files.release_public] = known.release_key.encode()
         changed = write_kit(
             folder,
             participant.identity,
-            signed=signed,
+            signed=self._signed(participant, known, shared),
             others={
                 files.certificate: known.newest.pem.encode(),
                 REVOCATIONS_FILE: revocations,
@@ -147,9 +153,11 @@ class KitWriter:
         """Return the policy a site begins with; none for a kit that is laid over another.
 
         There the site has a policy already, and files without a key must not replace it.
+        Nor does a kit that was complete once get another for one that is gone.
         """
         files = KIT_FILES[known.role]
         begins = not known.requested and not rekeying.was_rekeyed(known)
+        begins = begins and not (folder / SIGNATURE_FILE).exists()
         whole = begins and (folder / files.key).exists()
         return {files.policy: kit_contents.site_policy()} if files.policy and whole else {}
 
@@ -162,7 +170,7 @@ class KitWriter:
             if name in current or not folder.is_dir():
                 continue
             write_bytes_atomic(folder / REVOCATIONS_FILE, revocations, durable=True)
-            change: Change = "revoked" if known.revoked else "unchanged"
+            change: Change = "revoked" if known.revoked else "left"
             outcomes.append(described(known, "", change, folder))
         return outcomes
 
@@ -174,19 +182,5 @@ class KitWriter:
         return Outcome(participant.name, role, participant.org, change, folder, None, None)
 
 
-def give_authorization(authority: Authority, path: Path) -> None:
-    """Take over an ``authorization.json`` for every kit, once it was checked.
-
-    Args:
-        authority: The project's authority, open.
-        path: The file.
-
-    Raises:
-        UsageError: Something in it is wrong.
-        StorageError: The disk refuses.
-    """
-    document = read_policy_document(path)
-    checked_authorization(document)
-    data = document.source.text.encode()  # what was checked, whatever the file holds by now
-    write_bytes_atomic(authority.folder / AUTHORIZATION_FILE, data, durable=True)
-    authority.remember(replace(authority.state, authorization_given=True))
+def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: sha256(data).hexdigest() for name, data in files.items()}

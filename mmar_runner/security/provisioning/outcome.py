@@ -27,6 +27,7 @@ class Outcome:
         folder: Its kit.
         not_after: Until when its certificate holds: ISO 8601; None if it has none.
         fingerprint: sha256 of that certificate (DER), hex; None likewise.
+        behind: Of a kit that was taken away, which files are not the project's newest.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Outcome:
     folder: Path
     not_after: str | None
     fingerprint: str | None
+    behind: tuple[str, ...] = ()
 
 
 def described(known: Known, org: str, change: Change, folder: Path) -> Outcome:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from mmar_runner.security.packages.names import name_key
 
@@ -116,7 +117,7 @@ def _server(document: PolicyDocument, server: dict[str, Any]) -> Iterator[Policy
     for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
         if isinstance(host, str) and not is_host(host):
             message = f"{host!r} is neither a host name nor an IP address."
-            yield document.fault(("server", "host_names", index), message)
+            yield document.fault(("server", "host_names", index), message, _bare_host(host))
 
 
 def _names(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
@@ -128,12 +129,22 @@ def _names(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFa
             continue
         fault = name_fault(role, name)
         if fault:
-            yield document.fault(place, fault)
+            yield document.fault(place, fault, _bare_host(name) if role == "server" else None)
         elif name_key(name) in seen:
             first = seen[name_key(name)]
             message = f"{name!r} is taken: it stands at {first} already."
             yield document.fault(place, message, "Give every participant a name of its own.")
         seen.setdefault(name_key(name), f"line {document.place(*place).line}")
+
+
+def _bare_host(text: str) -> str | None:
+    """Return the hint to leave out what an address has besides its host, if it has."""
+    try:
+        host = urlsplit(text if "//" in text else f"//{text}").hostname
+    except ValueError:
+        return None
+    sound = host is not None and host != text and is_host(host)
+    return f"Write the name alone: {host}. The port is fed_learn_port." if sound else None
 
 
 def _named(value: dict[str, Any]) -> Iterator[tuple[str, JsonPath]]:

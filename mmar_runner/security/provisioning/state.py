@@ -50,6 +50,8 @@ class Known:
         release_key: An administrator's public key for signing, PEM; else None.
         certificates: What was issued to it, the newest last.
         revoked: True if everything of it was revoked.
+        signed: sha256 (hex) of the files that were signed for its kit when that was last
+            written, by name; empty if that is not known.
     """
 
     role: Role
@@ -59,6 +61,7 @@ class Known:
     release_key: str | None
     certificates: tuple[Issued, ...] = ()
     revoked: bool = False
+    signed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def newest(self) -> Issued:

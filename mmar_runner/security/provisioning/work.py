@@ -61,7 +61,12 @@ class Work:
     enrolment: Enrolment
 
     def done(self, also: tuple[str, ...] = ()) -> Provisioned:
-        """Bring all kits to what is known now, those of `also` even if they are away."""
+        """Bring all kits to what is known now.
+
+        Args:
+            also: Whose kits are written even if they are away, beside those of everybody
+                to whom something happened in this call.
+        """
         writer = KitWriter(self.project, self.authority, self.out, self.enrolment.changes)
         outcomes = writer.write(also=also)
         return Provisioned(
@@ -69,16 +74,26 @@ class Work:
             root_fingerprint=certificate_fingerprint(self.authority.root_pem),
             revocations=self.authority.state.revoked.version,
             outcomes=outcomes,
-            notes=notes(self.project, self.authority, self.out),
+            notes=notes(self.project, self.authority, self.out, outcomes),
         )
 
 
 @contextmanager
-def opened(project_file: Path, out: Path, now: datetime, life: timedelta) -> Iterator[Work]:
+def opened(
+    project_file: Path, out: Path, now: datetime, life: timedelta, *, begin: bool = False
+) -> Iterator[Work]:
     """Open a project and its authority for one call.
 
+    Args:
+        project_file: ``project.yml``.
+        out: The folder of the kits.
+        now: The present time, with a time zone.
+        life: For how long new certificates hold.
+        begin: True to make an authority where there is none.
+
     Raises:
-        UsageError: The project file is wrong, or the life no time at all.
+        UsageError: The project file is wrong, the life no time at all, or there is no
+            authority (NOT_FOUND).
         KitError: As `open_authority`.
         CertificateError: As there.
         StorageError: The disk refuses.
@@ -86,5 +101,5 @@ def opened(project_file: Path, out: Path, now: datetime, life: timedelta) -> Ite
     if life <= timedelta(0):
         raise UsageError(f"certificates cannot hold for {life}")
     project = load_project(project_file)
-    with open_authority(out, project.name, now) as authority:
+    with open_authority(out, project.name, now, begin=begin) as authority:
         yield Work(project, authority, out, Enrolment(project, authority, out, life))

@@ -120,6 +120,26 @@ def test_a_fault_has_its_place(faults, old, new, fault):
     assert any(line.startswith(fault) for line in found), found
 
 
+@pytest.mark.parametrize("key", ["cn", "host_names"])
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://fl.example.org:8002", "fl.example.org"),
+        ("fl.example.org:8002", "fl.example.org"),
+        ("grpc://10.0.0.1/", "10.0.0.1"),
+        ("[::1]:8002", "::1"),
+        ("fl_example", None),
+        ("https://[::1", None),
+    ],
+)
+def test_of_an_address_the_name_is_asked_for(project, key, address, name):
+    value = f'"{address}"' if key == "cn" else f'x.org\n  host_names: ["{address}"]'
+    with pytest.raises(UsageError, match="is neither a host name") as caught:
+        project(GOOD.replace("fl.example.org", value))
+
+    assert (f"Write the name alone: {name}. " in caught.value.hint) is (name is not None)
+
+
 @pytest.mark.parametrize("name", ["site-1", "SITE-1", "fl.example.org"])
 def test_a_name_is_taken_once(faults, name):
     more = f"  - {{org: south, client_name: {name}}}\nadmin_clients"

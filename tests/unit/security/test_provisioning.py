@@ -28,6 +28,7 @@ from mmar_runner.security.provisioning.calls import (
     ToRevoke,
     provision,
     renew,
+    renew_keys,
     revoke,
     sign_request,
 )
@@ -177,7 +178,7 @@ def test_an_administrator_who_left_is_trusted_no_longer(world):
     done = world.make()
 
     assert [key.owner for key in world.kit("site-2").trust_root.release_keys] == [LEAD]
-    assert changes(done)[OWN] == "unchanged"
+    assert changes(done)[OWN] == "left"
 
 
 def test_a_kit_that_was_taken_away_is_not_made_again(world):
@@ -199,6 +200,127 @@ def test_renewing_a_kit_that_was_taken_away_gives_files_to_lay_over_it(world, tm
     assert not (world.out / "site-1" / "client.key").exists()
     kit = world.kit("site-1", NOW + timedelta(days=400), out=tmp_path)
     assert load_policy(kit.policy).byoc == "digest"
+
+
+def test_renewing_everybody_writes_the_kits_that_were_taken_away_too(world, tmp_path):
+    """A certificate that nobody gets helps nobody."""
+    world.make()
+    for name in ("localhost", "site-1", LEAD):
+        shutil.move(world.out / name, tmp_path / name)
+    done = renew(world.file, world.out, now=NOW, life=timedelta(days=500))
+
+    assert set(changes(done).values()) == {"renewed"}
+    for name in ("localhost", "site-1", LEAD):
+        shutil.copytree(world.out / name, tmp_path / name, dirs_exist_ok=True)
+        assert not list((world.out / name).glob("*.key"))
+        assert world.kit(name, NOW + timedelta(days=400), out=tmp_path).identity.name == name
+
+
+@pytest.mark.parametrize("what", ["authorization", "administrator", "site"])
+def test_kits_that_were_taken_away_and_are_not_the_newest_are_told_until_renewed(
+    world, tmp_path, what
+):
+    world.make()
+    given = shutil.copy(world.out / "site-1" / "authorization.json", tmp_path / "mine.json")
+    for name in ("localhost", "site-1"):
+        shutil.move(world.out / name, tmp_path / name)
+    assert world.make().notes == ()
+    if what == "authorization":
+        given.write_text(given.read_text() + "\n")
+        done = world.make(authorization=given)
+    else:
+        part = "admin_clients:\n"
+        more = f"  - {{org: north, email: {OWN}}}\n"
+        if what == "site":
+            part, more = "fl_clients:\n", "  - {org: east, client_name: site-3}\n"
+        world.edit(part, part + more)
+        done = world.make()
+
+    files = "authorization.json" + (" or trust.json" if what == "administrator" else "")
+    (note,) = done.notes
+    assert note.startswith(f"2 kits that were taken away hold an old {files}: ")
+    assert f"provision renew PROJECT.yml localhost site-1 --out {world.out}`" in note
+    assert {o.name: bool(o.behind) for o in done.outcomes if o.change == "away"} == {
+        "localhost": True,
+        "site-1": True,
+    }
+    assert world.make().notes == done.notes
+    renew(world.file, world.out, ("localhost",), now=NOW)
+    (note,) = world.make().notes
+    assert note.startswith("1 kit that was taken away holds an old ")
+    assert "PROJECT.yml site-1 --out" in note
+
+
+def test_the_revoked_are_not_asked_to_take_newer_files(world, tmp_path):
+    world.make()
+    shutil.move(world.out / "site-1", tmp_path / "site-1")
+    revoke(world.file, world.out, ToRevoke(("site-1",)), now=NOW)
+    world.edit("fl_clients:\n", "fl_clients:\n  - {org: east, client_name: site-3}\n")
+
+    assert world.make().notes == ()
+
+
+def test_a_name_that_the_servers_certificate_lacks_is_told_until_it_is_renewed(world):
+    world.edit("cn: localhost", 'cn: localhost, host_names: ["0:0::1", 127.0.0.1]')
+    assert world.make().notes == ()
+    world.edit("127.0.0.1]", "fl.example.org, 10.0.0.1]")
+    done = world.make()
+
+    (note,) = done.notes
+    assert "the certificate of localhost lacks fl.example.org, 10.0.0.1: " in note
+    assert f"provision renew PROJECT.yml localhost --out {world.out}`" in note
+    assert renew(world.file, world.out, ("localhost",), now=NOW).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("cn: localhost", "cn: localhost, min_num_clients: 5", "min_num_clients is 5 "),
+        ("  - {org: south, client_name: site-2}\n", "", "the project has 1 client:"),
+        (f"admin_clients:\n  - {{org: university, email: {LEAD}}}\n", "", "no administrator"),
+    ],
+    ids=["more", "default", "nobody signs"],
+)
+def test_a_project_in_which_nothing_can_run_is_told(world, old, new, says):
+    world.edit(old, new)
+    (note,) = world.make().notes
+
+    assert says in note
+
+
+@pytest.mark.parametrize("what", ["sign", "renew", "rekey", "revoke"])
+@pytest.mark.parametrize("there", [False, True], ids=["no folder", "another folder"])
+def test_nothing_but_provision_makes_an_authority(own, tmp_path, what, there):
+    """Nobody trusts the root that a mistyped --out would get."""
+    asked = make_own_keys(Identity("lungs", Role.CLIENT, "site-2"), tmp_path / "mine")
+    wrong = tmp_path / "otherplace"
+    if there:
+        wrong.mkdir()
+    calls = {
+        "sign": lambda: sign_request(own.file, asked, wrong, now=NOW),
+        "renew": lambda: renew(own.file, wrong, ("site-1",), now=NOW),
+        "rekey": lambda: renew_keys(own.file, wrong, ("site-1",), now=NOW),
+        "revoke": lambda: revoke(own.file, wrong, ToRevoke(("site-1",)), now=NOW),
+    }
+    with pytest.raises(UsageError, match=r"there is no authority in .*otherplace") as caught:
+        calls[what]()
+
+    assert caught.value.reason == "NOT_FOUND"
+    assert "the --out that `mmar-runner provision PROJECT.yml` had" in caught.value.hint
+    assert not list(wrong.iterdir()) if there else not wrong.exists()
+
+
+def test_a_policy_that_is_gone_is_not_replaced_by_the_first_one(world, tmp_path):
+    """The blocks and filters that stood in it would be lost, and nobody would know."""
+    world.make()
+    asked = make_own_keys(Identity("lungs", Role.CLIENT, "site-2"), tmp_path / "mine")
+    gone = (world.out / "site-1" / "site_policy.json", asked.with_name("site_policy.json"))
+    for path in gone:
+        path.unlink()
+    world.make()
+    make_own_keys(Identity("lungs", Role.CLIENT, "site-2"), tmp_path / "mine")
+
+    assert not any(path.exists() for path in gone)
 
 
 def test_renewing_keeps_the_key_and_changes_the_certificate(world):
@@ -286,7 +408,10 @@ def test_an_id_of_nobodys_key_revokes_nothing_and_is_told(world):
 def test_whose_certificate_outlives_its_place_in_the_project_is_told(world):
     world.make()
     world.edit("  - {org: north, client_name: site-1}\n", "")
-    (note,) = world.make().notes
+    world.edit("cn: localhost", "cn: localhost, min_num_clients: 1")
+    done = world.make()
+    (note,) = done.notes
+    assert changes(done)["site-1"] == "left"
     assert "site-1 is not in the project file" in note
     assert f"provision revoke PROJECT.yml site-1 --out {world.out}" in note
 
@@ -345,6 +470,7 @@ def test_an_older_copy_of_the_authority_takes_no_revocation_back(world):
 @pytest.fixture
 def own(world):
     world.edit("client_name: site-2}", "client_name: site-2, own_keys: true}")
+    world.make()
     return world
 
 
@@ -353,15 +479,16 @@ def test_no_key_is_made_for_who_makes_its_own(own):
 
     assert changes(done)["site-2"] == "awaited"
     assert not (own.out / "site-2").exists()
+    (note,) = done.notes
+    assert "request --project lungs --role client --name site-2 --out DIR`" in note
+    assert f"`mmar-runner provision sign PROJECT.yml request.pem --out {own.out}`" in note
 
 
 @pytest.mark.parametrize(("name", "role"), [("site-2", Role.CLIENT), (LEAD, Role.ADMIN)])
-@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
-def test_a_request_becomes_a_kit_without_its_private_key(world, tmp_path, name, role, first):
+def test_a_request_becomes_a_kit_without_its_private_key(world, tmp_path, name, role):
     world.edit("client_name: site-2}", "client_name: site-2, own_keys: true}")
     world.edit(f"email: {LEAD}}}", f"email: {LEAD}, own_keys: true}}")
-    if not first:
-        world.make()
+    world.make()
     mine = tmp_path / "mine"
     asked = make_own_keys(Identity("lungs", role, name), mine)
     secret = {path.name: path.read_bytes() for path in (mine / name).glob("*.key")}
@@ -417,6 +544,8 @@ def test_a_request_in_the_folder_of_the_kits_is_waited_for(world):
 
     assert changes(done)["site-2"] == "awaited"
     assert not (world.out / "site-2" / "client.crt").exists()
+    (note,) = done.notes
+    assert f"sign PROJECT.yml {world.out / 'site-2' / 'request.pem'} --out {world.out}`" in note
     sign_request(world.file, world.out / "site-2" / "request.pem", world.out, now=NOW)
     assert world.kit("site-2").identity.name == "site-2"
 
