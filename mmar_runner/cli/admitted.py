@@ -46,6 +46,9 @@ def site_rules(kit: StartupKit) -> SiteRules:
     is_server = kit.identity.role is Role.SERVER
     # A link that leads nowhere is no absent policy: the site has one, and it cannot be read.
     has_policy = kit.policy is not None and os.path.lexists(kit.policy)
+    if kit.policy is not None and not has_policy:
+        lost = "the defaults hold (no code, no class paths), and no block or filter of a lost one"
+        say(f"warning: there is no {kit.policy}: {lost}", err=True)
     return SiteRules(
         site=SERVER_SITE if is_server else kit.identity.name,
         trust_root=kit.trust_root,

@@ -190,6 +190,14 @@ def test_code_is_refused_accepted_by_digest_and_blocked(kits, mmar, explain, cal
     assert ("site_policy.blocked_digests", "DIGEST_BLOCKED") in refused(explain(kit, *user)[1])
 
 
+def test_a_policy_that_is_gone_is_told(kits, mmar, capsys):
+    """By the defaults nothing that needs a decision runs; but what was blocked is forgotten."""
+    (kits / "north-1" / "site_policy.json").unlink()
+    with pytest.raises(SystemExit):
+        main(["verify-mmar", str(mmar), "--kit", str(kits / "north-1")])
+    assert f"there is no {kits / 'north-1' / 'site_policy.json'}" in capsys.readouterr().err
+
+
 def test_a_sites_policy_can_be_asked_about_from_another_kit(kits, tmp_path, explain):
     path = tmp_path / "theirs.json"
     digest = explain(kits / "lead@north.org")[1]["digest"]
