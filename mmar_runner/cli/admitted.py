@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.cli.output import say
 from mmar_runner.cli.validated import require_valid
 from mmar_runner.errors import (
     MmarError,

@@ -62,8 +62,8 @@ def test_the_list_of_another_project_in_a_kit_is_named(memory, tmp_path):
         memory()
 
     assert caught.value.reason == "SIGNER_NOT_TRUSTED"
-    assert caught.value.message.startswith(f"{tmp_path / 'kit.json'}: ")
-    assert "ask whoever provisions the project for kit.json" in caught.value.hint
+    assert caught.value.message.startswith(f"{tmp_path / 'kit.json'} is no list")
+    assert "ask the project's office" in caught.value.hint
 
 
 def test_a_list_comes_back_as_it_was_signed(key, root):
