@@ -12,6 +12,7 @@ from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors.numpy import save
 
@@ -35,8 +36,6 @@ SMALL, LARGE = 4, INLINE_BYTES // 4 + 1  # fits into one message, and does not
 
 
 def update(count: int = SMALL) -> bytes:
-    import numpy as np
-
     return save({"w": np.ones(count, np.float32)})
 
 
