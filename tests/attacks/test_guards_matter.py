@@ -408,7 +408,7 @@ async def test_a04_a_log_that_cannot_be_written_keeps_no_revoked_site_here() -> 
     turnstile = SimpleNamespace(expel=expel, verdict=None)
     guard = Guard(turnstile, BelievedNames(), Full(), None, revocations)
     members = SimpleNamespace(expel=lambda fingerprint, why: expelled.append(why))
-    watch = Watch(guard, members, lease_seconds=3600)
+    watch = Watch(guard, members, lease_seconds=3600, digest="", end=pytest.fail)
     watch.begin()
     revocations.current.version = 2
     for _ in range(2):
