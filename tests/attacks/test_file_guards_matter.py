@@ -7,10 +7,12 @@ import json
 import struct
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mmar_runner.errors import DigestError, FormatError
+from mmar_runner.server import announcement
 from mmar_runner.storage import spool as spools
 from mmar_runner.storage import update_check
 from mmar_runner.storage.header import Header, TensorInfo, spans_of
@@ -19,6 +21,7 @@ from mmar_runner.storage.safetensors_format import LENGTH_BYTES, MAX_HEADER_BYTE
 from mmar_runner.storage.spool import Spool
 from mmar_runner.storage.spool_file import SpoolFile
 from mmar_runner.storage.update_check import check_update
+from mmar_runner.wire.messages import UpdateBegin
 
 SCHEMA = ModelSchema({"v": ("F32", (2,)), "w": ("F32", (2,))})
 DATA = bytes(16)
@@ -94,3 +97,14 @@ def test_b10_the_digest_of_what_came(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list((tmp_path / "updates").rglob("*.safetensors"))
     monkeypatch.setattr(spools, "SpoolFile", Believing)
     assert commit().read_bytes() == came
+
+
+def test_b10_the_digest_of_what_came_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    announced = encode_header(list(SCHEMA)) + DATA
+    begin = UpdateBegin(inline=announced[:-1] + b"\1", total_bytes=len(announced))
+    begin.sha256 = sha256(announced).hexdigest()
+    with pytest.raises(DigestError):
+        announcement.check_inline(begin, SCHEMA)
+    believed = SimpleNamespace(hexdigest=lambda: begin.sha256)
+    monkeypatch.setattr(announcement, "sha256", lambda _data: believed)
+    announcement.check_inline(begin, SCHEMA)
