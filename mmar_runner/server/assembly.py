@@ -101,7 +101,8 @@ def assemble(
     started_at = asyncio.get_running_loop().time() - opened.state.wall_seconds
     summary = _summary(settings, opened)
     dispatcher = EventDispatcher(components.handlers, plugins, folder)
-    results = ResultDesk(components.processors, folder)
+    machine = _machine(settings, components, opened)
+    results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
     spool = Spool(folder.updates)
     closer = RoundCloser(
@@ -121,7 +122,7 @@ def assemble(
     )
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     coordinator = Coordinator(
-        _machine(settings, components, opened),
+        machine,
         opened.model,
         journal=journal,
         closer=closer,
