@@ -28,7 +28,10 @@ class Invite:
 
 @dataclass(frozen=True, slots=True)
 class CloseRound:
-    """Take no more updates and aggregate those of these clients, in this order."""
+    """Take no more updates and aggregate those of these clients, in this order.
+
+    It comes once more for a round in which updates had to be withdrawn.
+    """
 
     round: int
     accepted: tuple[str, ...]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -40,6 +41,19 @@ class UpdateFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdatesWithdrawn:
+    """The round that was closed cannot be aggregated with these clients' updates.
+
+    Attributes:
+        round: The round.
+        reasons: Why not, by client.
+    """
+
+    round: int
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregated:
     """The round that was closed has become the next model."""
 
@@ -59,5 +73,12 @@ class StopRequested:
 
 
 Event: TypeAlias = (
-    ClientJoined | ClientLeft | UpdateAccepted | UpdateFailed | Aggregated | Tick | StopRequested
+    ClientJoined
+    | ClientLeft
+    | UpdateAccepted
+    | UpdateFailed
+    | UpdatesWithdrawn
+    | Aggregated
+    | Tick
+    | StopRequested
 )

@@ -13,7 +13,7 @@ class RunPlan:
     Attributes:
         start_round: The first round.
         num_rounds: The round to stop at; negative never stops.
-        min_num_clients: Updates needed to close a round.
+        min_num_clients: Of how many sites updates are needed to close a round.
         max_num_clients: Clients that may be there at once.
         wait_after_min_clients: How long a round stays open after the min-th update.
         clients_per_round: How many clients a round invites; None for all.

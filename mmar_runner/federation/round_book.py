@@ -6,7 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mmar_runner.federation.sites import NO_SITES, Sites
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
 
@@ -16,7 +19,7 @@ class RoundBook:
 
     Attributes:
         opened_at: When it opened.
-        quorum: How many updates it needs.
+        quorum: Of how many sites it needs updates.
         invited: Everyone who was given its model, there or not.
         accepted: Whose update counts.
         failed: Who has failed for good, and why.
@@ -24,6 +27,7 @@ class RoundBook:
         late: Who was invited when there were enough updates already.
         enough_at: When the last update of the quorum came; None before.
         closed: Whether it takes no more updates.
+        sites: Which site a client is of, and which could still come.
     """
 
     opened_at: float
@@ -35,14 +39,29 @@ class RoundBook:
     late: set[str] = field(default_factory=set)
     enough_at: float | None = None
     closed: bool = False
+    sites: Sites = NO_SITES
 
     def accept(self, client: str, now: float) -> None:
         """Count a client's update; a second one changes nothing."""
         self.accepted.add(client)
         self.invited.add(client)
         self.failed.pop(client, None)
-        if self.enough_at is None and len(self.accepted) >= self.quorum:
+        if self.enough_at is None and self.have() >= self.quorum:
             self.enough_at = now
+
+    def withdraw(self, reasons: Mapping[str, str]) -> None:
+        """Take updates that cannot be aggregated out again: their clients have failed."""
+        for client in sorted(self.accepted & reasons.keys()):
+            self.accepted.discard(client)
+            self.failed[client] = reasons[client]
+            self.attempts.setdefault(client, 1)
+        self.closed = False
+        if self.have() < self.quorum:
+            self.enough_at = None
+
+    def have(self) -> int:
+        """Return of how many sites there are updates."""
+        return self.sites.count(self.accepted)
 
     def unanswered(self) -> set[str]:
         """Return everyone invited of whom an update may still come, there or not."""
@@ -56,19 +75,32 @@ class RoundBook:
         return (self.unanswered() & active) - self.late
 
     def missing(self, active: AbstractSet[str]) -> int:
-        """Return how many updates the quorum lacks if all who are there send one."""
-        return self.quorum - len(self.accepted | (self.unanswered() & active))
+        """Return how many sites the quorum lacks if all who are there send an update."""
+        return self.quorum - self.sites.count(self._expected(active))
+
+    def spare(self, active: AbstractSet[str]) -> set[str]:
+        """Return who is there, was not invited, and is of a site that is still lacking."""
+        covered = self.sites.of_all(self._expected(active))
+        return {c for c in active - self.invited if self.sites.of(c) not in covered}
+
+    def is_stalled(self, active: AbstractSet[str]) -> bool:
+        """Return True if the quorum is not there and nobody is at work."""
+        return self.enough_at is None and not self.unanswered() & active
 
     def is_hopeless(self, active: AbstractSet[str]) -> bool:
         """Return True if tasks have failed and the quorum cannot be reached any more.
 
         Everyone who is there has answered or failed, and even if all who were lost came
-        back, their updates would be too few. Clients that were merely lost are waited
-        for, and so is anybody who has not been invited yet.
+        back, and every admitted site that has not come or failed, their updates would be
+        too few. Where sites are not known, nobody is expected who never came.
         """
-        if not self.failed or self.unanswered() & active or active - self.invited:
+        if not self.failed or self.unanswered() & active:
             return False
-        return len(self.accepted) + len(self.unanswered()) < self.quorum
+        could = self.accepted | self.unanswered() | (active - self.invited)
+        return self.sites.count(could | self.sites.absent(self.failed)) < self.quorum
+
+    def _expected(self, active: AbstractSet[str]) -> set[str]:
+        return self.accepted | (self.unanswered() & active)
 
     def closes_at(self, wait: float, deadline: float | None) -> float | None:
         """Return when the round closes without those who have not answered.

@@ -4,8 +4,9 @@
 A run is a chain of rounds. A round opens when enough clients are there, invites its
 participants, and closes once it has enough updates and nobody is worth waiting for.
 A failed task is given again a few times; if then the minimum cannot be reached with
-everybody who is there, the run has failed, and says whose task failed and why. A lost
-client is not a failure: the round stays open and waits for it, or for another.
+everybody who is there or could still come, the run has failed, and says whose task failed
+and why. A lost client is not a failure: the round stays open and waits for it, or for
+another. The minimum counts sites: a site's further instances work, but stand for nobody.
 
 Whoever feeds the machine hands over `UpdateAccepted` in the same step in which the
 update's record is put into the journal, before the client is told: then no update is
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mmar_runner.federation import actions, events
 from mmar_runner.federation.round_book import RoundBook
+from mmar_runner.federation.sites import NO_SITES, Sites
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -48,6 +50,7 @@ class RoundMachine:
     Args:
         plan: What the run is to do.
         workflow: Who works in a round.
+        sites: Which site a client is of, and which could still come.
         first_round: The round to begin with, if not the plan's.
         accepted: Clients whose updates of that round were accepted before.
         active: Clients that are taken to be there until they are said to have left.
@@ -62,6 +65,7 @@ class RoundMachine:
         plan: RunPlan,
         workflow: Workflow,
         *,
+        sites: Sites = NO_SITES,
         first_round: int | None = None,
         accepted: Collection[str] = (),
         active: Collection[str] = (),
@@ -70,6 +74,7 @@ class RoundMachine:
     ) -> None:
         self._plan = plan
         self._workflow = workflow
+        self._sites = sites
         self._next_round = plan.start_round if first_round is None else first_round
         self._accepted_before = frozenset(accepted)
         self._participants_before = frozenset(participants)
@@ -84,6 +89,13 @@ class RoundMachine:
     def round(self) -> int:
         """The round that is open, or that opens next."""
         return self._next_round
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a round is open that lacks updates and in which nobody is at work."""
+        book = self._open
+        waits = book is not None and not book.closed and book.is_stalled(self._active)
+        return waits and not self._ended
 
     def handle(self, event: events.Event, now: float) -> list[actions.Action]:
         """Take one event and return what is to be done, in order.
@@ -108,10 +120,10 @@ class RoundMachine:
             return f"round {self._next_round}: {there}"
         if book.closed:
             return f"round {self._next_round}: aggregating {len(book.accepted)} updates"
-        have = f"{len(book.accepted)} of {book.quorum} updates"
         missing = ", ".join(sorted(book.unanswered()))
         names = f"; missing {missing}" if missing else "; nobody is there to send one"
-        return f"round {self._next_round}: {have}{names}"
+        failed = f"; failed {', '.join(sorted(book.failed))}" if book.failed else ""
+        return f"round {self._next_round}: {_have(book)}{names}{failed}"
 
     # Events
 
@@ -126,6 +138,8 @@ class RoundMachine:
                     book.accept(client, now)
             case events.UpdateFailed(client, number, reason):
                 return self._failed(client, number, reason)
+            case events.UpdatesWithdrawn(number, reasons):
+                return self._withdrawn(number, reasons)
             case events.Aggregated(number):
                 self._aggregated(number)
             case events.Tick():
@@ -161,6 +175,22 @@ class RoundMachine:
         book.attempts[client] = attempt + 1
         return [self._invite(book, client)]
 
+    def _withdrawn(self, number: int, reasons: Mapping[str, str]) -> list[actions.Action]:
+        """Go on without updates; whose they are may try again if too few are left."""
+        book = self._open
+        if book is None or not book.closed or number != self._next_round:
+            return []
+        reasons = {client: reasons[client] for client in sorted(book.accepted & reasons.keys())}
+        book.withdraw(reasons)
+        again: list[actions.Action] = []
+        for client, reason in reasons.items():
+            if client not in self._active:
+                self._left(client)
+            elif book.enough_at is None:
+                del book.failed[client]
+                again += self._failed(client, number, reason)
+        return again
+
     def _aggregated(self, number: int) -> None:
         if self._open is not None and self._open.closed and number == self._next_round:
             self._open = None
@@ -188,7 +218,7 @@ class RoundMachine:
     def _open_round(self, now: float) -> list[actions.Action]:
         invited = (self._resumed() or self._chosen()) | self._accepted_before
         quorum = max(1, min(self._plan.min_num_clients, len(invited)))
-        book = RoundBook(now, quorum, set(invited))
+        book = RoundBook(now, quorum, set(invited), sites=self._sites)
         for client in self._accepted_before:
             book.accept(client, now)
         self._open, self._first = book, False
@@ -231,7 +261,7 @@ class RoundMachine:
 
     def _replacements(self, book: RoundBook) -> list[actions.Action]:
         """Invite others if those who may still answer are too few."""
-        missing, spare = book.missing(self._active), sorted(self._active - book.invited)
+        missing, spare = book.missing(self._active), sorted(book.spare(self._active))
         if missing <= 0 or not spare:
             return []
         chosen = self._workflow.participants(
@@ -241,8 +271,7 @@ class RoundMachine:
 
     def _give_up(self, book: RoundBook) -> actions.FinishRun:
         causes = "; ".join(f"{name}: {why}" for name, why in sorted(book.failed.items()))
-        have = f"{len(book.accepted)} of {book.quorum} updates"
-        return self._finish("failed", f"round {self._next_round} has {have}; {causes}")
+        return self._finish("failed", f"round {self._next_round} has {_have(book)}; {causes}")
 
     def _invite(self, book: RoundBook, client: str) -> actions.Invite:
         book.invited.add(client)
@@ -261,3 +290,9 @@ class RoundMachine:
     def _finish(self, status: actions.Status, reason: str) -> actions.FinishRun:
         self._ended = True
         return actions.FinishRun(status, reason)
+
+
+def _have(book: RoundBook) -> str:
+    instances = len(book.accepted) - book.have()
+    further = f" and {instances} of further instances" if instances else ""
+    return f"{book.have()} of {book.quorum} updates{further}"

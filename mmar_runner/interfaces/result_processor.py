@@ -24,11 +24,14 @@ class ResultContext:
         client: The name of the client that sent it.
         run_number: The run it belongs to.
         run_folder: ``WORKSPACE/run_<N>``; a processor writes below it.
+        newest_round: The round that is open, or opens next: nobody has results of a later
+            one. None if it is not known.
     """
 
     client: str
     run_number: int
     run_folder: Path
+    newest_round: int | None = None
 
 
 class ResultProcessor(ABC):

@@ -9,7 +9,7 @@ so that every rule treats them alike.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Bytes of all updates' blocks together.
 _BLOCK_BUDGET: Final = 64 << 20
 #: Elements of a block that is folded: small enough for the processor's cache.
-_FOLD_ELEMENTS: Final = 128 << 10
+FOLD_ELEMENTS: Final = 128 << 10
 #: Update files that are open at once.
 _OPEN_FILES: Final = 256
 
@@ -80,11 +80,11 @@ def aggregate(
         The result's sha256 (hex) and the weights that were used, in order.
 
     Raises:
-        RunFailedError: The rule gave weights or blocks that are not usable.
+        RunFailedError: The rule gave weights or blocks that are not usable; NON_FINITE, the
+            result is not finite.
     """
-    weights = _weights(aggregator, updates)
-    with TensorReader(base) as model:
-        walk = _Walk(aggregator, model, updates, weights, excluded)
+    with walked(aggregator, base, updates, excluded) as walk:
+        model = walk.model
         if aggregator.needs_measure:
             walk.measure()
         tensors = [(t.name, t.dtype, t.shape) for t in model.header.tensors.values()]
@@ -92,7 +92,25 @@ def aggregate(
         with TensorWriter(destination, tensors, metadata, durable=durable, recycle=spare) as writer:
             for name, block in walk.results():
                 writer.write(name, block)
-            return writer.commit(), weights.tolist()
+            return writer.commit(), walk.weights.tolist()
+
+
+@contextmanager
+def walked(
+    aggregator: TensorwiseAggregator,
+    base: Path,
+    updates: Sequence[Update],
+    excluded: Collection[str],
+) -> Iterator[Walk]:
+    """Yield the walk of one aggregation, in which numbers may overflow without a word.
+
+    Raises:
+        RunFailedError: The rule gave weights that are not usable.
+    """
+    weights = _weights(aggregator, updates)
+    # What is infinite in the end is refused; numpy's warnings would name no tensor.
+    with TensorReader(base) as model, np.errstate(over="ignore", invalid="ignore"):
+        yield Walk(aggregator, model, updates, weights, excluded)
 
 
 def _weights(
@@ -105,8 +123,16 @@ def _weights(
     return weights
 
 
-class _Walk:
-    """One aggregation: base, updates and rule, walked block by block."""
+class Walk:
+    """One aggregation: base, updates and rule, walked block by block.
+
+    Args:
+        aggregator: The rule.
+        model: The base, open.
+        updates: In the order of client names.
+        weights: Of the updates.
+        excluded: See `aggregate`.
+    """
 
     def __init__(
         self,
@@ -118,35 +144,36 @@ class _Walk:
     ) -> None:
         self._rule = aggregator
         self._excluded = excluded
-        self._model = model
+        self.model = model
         self._updates = updates
-        self._weights = weights
+        self.weights = weights
         kinds = {u.contribution.kind for u in updates}
         self._mixed = len(kinds) > 1
         self._difference = UpdateKind.WEIGHT_DIFF in kinds
 
     def measure(self) -> None:
         """Show every block to the rule's first pass."""
-        with _Opened(self._updates) as files:
-            for info in self._included():
-                for start, count in _blocks(info, self._elements(info)):
+        with Opened(self._updates) as files:
+            for info in self.included():
+                for start, count in blocks(info, self._elements(info)):
                     stacked = self._stacked(files, info, start, count)
-                    self._rule.measure(info.name, stacked, self._weights)
+                    self._rule.measure(info.name, stacked, self.weights)
 
     def results(self) -> Iterator[tuple[str, Block]]:
         """Yield the next model's blocks, in the file's order and dtype."""
-        with _Opened(self._updates) as files:
-            for info in self._model.header.tensors.values():
+        with Opened(self._updates) as files:
+            for info in self.model.header.tensors.values():
                 excluded = self._excludes(info.name)
-                elements = _FOLD_ELEMENTS if excluded else self._elements(info)
-                for start, count in _blocks(info, elements):
+                elements = FOLD_ELEMENTS if excluded else self._elements(info)
+                for start, count in blocks(info, elements):
                     if excluded:
-                        yield info.name, self._base(info, start, count)
+                        yield info.name, self.base(info, start, count)
                     else:
                         yield info.name, self._combined(files, info, start, count)
 
-    def _included(self) -> Iterator[TensorInfo]:
-        for info in self._model.header.tensors.values():
+    def included(self) -> Iterator[TensorInfo]:
+        """Yield the tensors that are combined."""
+        for info in self.model.header.tensors.values():
             if not self._excludes(info.name):
                 yield info
 
@@ -155,7 +182,7 @@ class _Walk:
 
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:
-            return _FOLD_ELEMENTS
+            return FOLD_ELEMENTS
         itemsize = 8 if self._mixed else info.itemsize
         return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
 
@@ -163,29 +190,29 @@ class _Walk:
     def _folds(self) -> bool:
         return self._rule.foldable and not self._mixed
 
-    def _combined(self, files: _Opened, info: TensorInfo, start: int, count: int) -> Block:
+    def _combined(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         if self._folds:
             combined = self._folded(files, info, start, count)
         else:
             stacked = self._stacked(files, info, start, count)
             stacked.flags.writeable = False
-            combined = self._rule.combine(info.name, stacked, self._weights)
+            combined = self._rule.combine(info.name, stacked, self.weights)
         if combined.shape != (count,):
             msg = f"the aggregator gave {combined.shape} for a block of {count} of {info.name!r}"
             raise RunFailedError(msg, reason="AGGREGATOR")
         if self._difference:
-            combined = self._base(info, start, count).astype(np.float64) + combined
+            combined = self.base(info, start, count).astype(np.float64) + combined
         return _cast(combined, info)
 
-    def _folded(self, files: _Opened, info: TensorInfo, start: int, count: int) -> Block:
+    def _folded(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         accumulator = np.zeros(count, dtype=np.float64)
         buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
-        for index, weight in enumerate(self._weights):
+        for index, weight in enumerate(self.weights):
             files.reader(index).read_into(info.name, start, buffer)
             self._rule.fold(accumulator, info.name, buffer, float(weight))
-        return self._rule.finish(accumulator, info.name, self._weights)
+        return self._rule.finish(accumulator, info.name, self.weights)
 
-    def _stacked(self, files: _Opened, info: TensorInfo, start: int, count: int) -> Block:
+    def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         stacked = np.empty((len(self._updates), count), dtype=numpy_dtype(info.dtype))
         for index in range(len(self._updates)):
             files.reader(index).read_into(info.name, start, stacked[index])
@@ -193,20 +220,21 @@ class _Walk:
 
     def _as_differences(self, stacked: Block, info: TensorInfo, start: int, count: int) -> Block:
         """Bring updates of both kinds to differences, in float64."""
-        base = self._base(info, start, count).astype(np.float64)
+        base = self.base(info, start, count).astype(np.float64)
         differences = stacked.astype(np.float64)
         for index, update in enumerate(self._updates):
             if update.contribution.kind is UpdateKind.WEIGHTS:
                 differences[index] -= base
         return differences
 
-    def _base(self, info: TensorInfo, start: int, count: int) -> Block:
+    def base(self, info: TensorInfo, start: int, count: int) -> Block:
+        """Return a block of the model that the updates were made from."""
         block = np.empty(count, dtype=numpy_dtype(info.dtype))
-        self._model.read_into(info.name, start, block)
+        self.model.read_into(info.name, start, block)
         return block
 
 
-class _Opened:
+class Opened:
     """The updates' readers; beyond a number, they are open in groups."""
 
     def __init__(self, updates: Sequence[Update]) -> None:
@@ -233,7 +261,8 @@ class _Opened:
         return reader
 
 
-def _blocks(info: TensorInfo, elements: int) -> Iterator[tuple[int, int]]:
+def blocks(info: TensorInfo, elements: int) -> Iterator[tuple[int, int]]:
+    """Yield start and length of every block of a tensor."""
     for start in range(0, info.count, elements):
         yield start, min(elements, info.count - start)
 
@@ -245,8 +274,7 @@ def _cast(block: Block, info: TensorInfo) -> Block:
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         return np.clip(np.rint(block), limits.min, limits.max).astype(dtype)
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused
-        cast = block.astype(dtype, copy=False)
+    cast = block.astype(dtype, copy=False)
     if not np.isfinite(cast).all():
         msg = f"the aggregated tensor {info.name!r} is not finite in {info.dtype}"
         raise RunFailedError(msg, reason="NON_FINITE")

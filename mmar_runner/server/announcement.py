@@ -15,6 +15,7 @@ from mmar_runner.errors import (
     RefusedError,
     SchemaMismatchError,
 )
+from mmar_runner.federation.metrics import METRICS_RULE, are_metric_names
 from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.record import AcceptedUpdate
@@ -39,9 +40,6 @@ UNUSABLE_REASONS: Final = frozenset(
 #: Letters of the name that a client gives an update, and of its kind that are shown.
 _MAX_UPDATE_ID: Final = 128
 _SHOWN_KIND: Final = 64
-#: Metrics one update may report, and the length of a name.
-_MAX_METRICS: Final = 256
-_MAX_METRIC_NAME: Final = 128
 #: The longest training that is believed, in seconds: a hundred years.
 _MAX_SECONDS: Final = 3.2e9
 
@@ -126,12 +124,8 @@ def _check_kind(kind: str) -> None:
 
 
 def _check_metrics(metrics: Mapping[str, float]) -> None:
-    if len(metrics) > _MAX_METRICS or not all(map(_is_metric_name, metrics)):
-        msg = (
-            f"more than {_MAX_METRICS} metrics, or a name that is empty, not printable "
-            f"or over {_MAX_METRIC_NAME} letters"
-        )
-        raise RefusedError(msg, reason="METRICS")
+    if not are_metric_names(metrics):
+        raise RefusedError(f"these are no metrics: {METRICS_RULE}", reason="METRICS")
 
 
 def _check_size(begin: UpdateBegin, schema: ModelSchema) -> None:
@@ -142,10 +136,6 @@ def _check_size(begin: UpdateBegin, schema: ModelSchema) -> None:
     if begin.total_bytes > limit:
         msg = f"an update of {begin.total_bytes} bytes; this model's have at most {limit}"
         raise RefusedError(msg, reason="TOO_LARGE")
-
-
-def _is_metric_name(name: str) -> bool:
-    return 0 < len(name) <= _MAX_METRIC_NAME and name.isprintable()
 
 
 def _seconds(seconds: float) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.best import BestModel
 from mmar_runner.server.closing import RoundCloser
@@ -19,6 +20,7 @@ from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.members import Members
 from mmar_runner.server.packages import Deployment, PackageDesk
 from mmar_runner.server.reception import Reception
+from mmar_runner.server.refusals import LateRefusals
 from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.server.results import ResultDesk
@@ -101,7 +103,9 @@ def assemble(
     started_at = asyncio.get_running_loop().time() - opened.state.wall_seconds
     summary = _summary(settings, opened)
     dispatcher = EventDispatcher(components.handlers, plugins, folder)
-    results = ResultDesk(components.processors, folder)
+    sites = NO_SITES if settings.trust is None else settings.trust.sites
+    machine = _machine(settings, components, opened, sites)
+    results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
     spool = Spool(folder.updates)
     closer = RoundCloser(
@@ -120,18 +124,19 @@ def assemble(
         started_at=started_at,
     )
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
+    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
+    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
     coordinator = Coordinator(
-        _machine(settings, components, opened),
+        machine,
         opened.model,
         journal=journal,
         closer=closer,
         reporter=reporter,
         last_round=opened.state.last_round,
+        note_refusal=LateRefusals(guard.audit, registry, sites).record_refusal,
     )
-    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
-    members = _members(settings, opened, coordinator, observer, guard, lease=lease)
-    sites = () if settings.trust is None else settings.trust.admitted_sites
-    reporter.expect(sites, members.present)
+    members = _members(settings, opened, coordinator, observer, guard, registry=registry)
+    reporter.expect(sorted(sites.admitted), members.present)
     downloads = Downloads(coordinator, members, opened.models)
     reception = Reception(
         coordinator,
@@ -203,11 +208,11 @@ def _members(
     observer: Observer,
     guard: Guard,
     *,
-    lease: float,
+    registry: ClientRegistry,
 ) -> Members:
     secret = workspace_secret(settings.workspace / "token.key")
     return Members(
-        ClientRegistry(max_clients=settings.server.max_num_clients, lease_seconds=lease),
+        registry,
         coordinator,
         opened.journal,
         observer,
@@ -219,7 +224,7 @@ def _members(
 
 
 def _machine(
-    settings: ServerSettings, components: ServerComponents, opened: OpenedRun
+    settings: ServerSettings, components: ServerComponents, opened: OpenedRun, sites: Sites
 ) -> RoundMachine:
     server, state = settings.server, opened.state
     plan = RunPlan(
@@ -236,6 +241,7 @@ def _machine(
     return RoundMachine(
         plan,
         components.workflow,
+        sites=sites,
         first_round=state.round,
         accepted=state.accepted.keys(),
         active=state.clients.keys(),

@@ -50,6 +50,7 @@ RUNNING_OF_METHOD: Final = {
     "GetModel": 2 * MAX_INSTANCES,
     "SubmitUpdate": 2 * MAX_INSTANCES,
     "GetPackage": MAX_INSTANCES,
+    "SendResult": MAX_INSTANCES,
 }
 
 Clock = Callable[[], datetime]

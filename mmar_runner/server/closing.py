@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarRunnerError, RunFailedError, StorageError
+from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError, StorageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.aggregation import Update, aggregate
 from mmar_runner.server.models import ModelFile
+from mmar_runner.server.overflow import find_overflowing
 from mmar_runner.server.record import Kind
 from mmar_runner.server.summary import round_summary, weighted_metrics
 from mmar_runner.storage.durability import Durability
@@ -49,6 +50,19 @@ class ClosedRound:
     recorded: asyncio.Future[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A round that cannot be aggregated with some of its updates.
+
+    Attributes:
+        reason: The stable id of why.
+        messages: Why, by client.
+    """
+
+    reason: str
+    messages: Mapping[str, str]
+
+
 @dataclass(slots=True, kw_only=True)
 class RoundCloser:
     """Everything that closing a round needs.
@@ -70,17 +84,22 @@ class RoundCloser:
     validator: ServerValidator | None
     started_at: float
 
-    async def close(self, current: OpenRound, work: Executor) -> ClosedRound:
+    async def close(self, current: OpenRound, work: Executor) -> ClosedRound | Withdrawn:
         """Aggregate a round's accepted updates and record the result.
+
+        Returns:
+            What the round leaves; or, with nothing recorded, which updates it must be
+            closed without.
 
         Raises:
             MmarRunnerError: The updates cannot be combined or the result not stored.
         """
         loop = asyncio.get_running_loop()
         updates = [current.accepted[name] for name in sorted(current.accepted)]
-        model, weights = await loop.run_in_executor(
-            work, partial(self._aggregate, current, updates)
-        )
+        aggregated = await loop.run_in_executor(work, self._aggregate, current, updates)
+        if isinstance(aggregated, Withdrawn):
+            return aggregated
+        model, weights = aggregated
         metrics = weighted_metrics(updates)
         validated = await self._validate(current.number, model)
         entry = round_summary(
@@ -108,19 +127,28 @@ class RoundCloser:
         await loop.run_in_executor(work, self._delete, current.number, recorded)
 
     def _aggregate(
-        self, current: OpenRound, updates: list[AcceptedUpdate]
-    ) -> tuple[ModelFile, list[float]]:
+        self, current: OpenRound, accepted: list[AcceptedUpdate]
+    ) -> tuple[ModelFile, list[float]] | Withdrawn:
         destination = self.folder.model(current.number + 1)
+        base = current.model.path
+        updates = [Update(u.contribution, partial(self._open, current, u)) for u in accepted]
         try:
             sha256, weights = aggregate(
                 self.aggregator,
-                current.model.path,
-                [Update(u.contribution, partial(self._open, current, u)) for u in updates],
+                base,
+                updates,
                 destination,
                 durable=self.settings.durability is Durability.FULL,
                 spare=self.models.spare(),
                 excluded=self.excluded,
             )
+        except RunFailedError as error:
+            if error.reason != NonFiniteError.default_reason:
+                raise
+            found = find_overflowing(self.aggregator, base, updates, self.excluded)
+            if not found:
+                raise
+            return Withdrawn(error.reason, found)
         except MmarRunnerError:
             raise
         except Exception as error:

@@ -16,15 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import DiskFullError, MmarRunnerError, RefusedError
+from mmar_runner.errors import AuditError, DiskFullError, MmarRunnerError, RefusedError
 from mmar_runner.federation import actions, events
+from mmar_runner.server.closing import Withdrawn
 from mmar_runner.server.ledger import Ledger
 from mmar_runner.server.open_round import OpenRound
 from mmar_runner.server.record import Kind
 from mmar_runner.wire.messages import RunEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from mmar_runner.federation.round_machine import RoundMachine
     from mmar_runner.server.closing import RoundCloser
@@ -46,6 +47,7 @@ class Coordinator:
         closer: Turns a round's updates into the next model.
         reporter: Tells who wants to know.
         last_round: For every client, the last round an update was accepted in.
+        note_refusal: Writes down whose update was withdrawn, the reason and a sentence.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -62,8 +64,10 @@ class Coordinator:
         closer: RoundCloser,
         reporter: Reporter,
         last_round: dict[str, int],
+        note_refusal: Callable[[str, str, str], None],
     ) -> None:
         self._machine = machine
+        self._note_refusal = note_refusal
         self._model = model
         self._closer = closer
         self._reporter = reporter
@@ -239,10 +243,17 @@ class Coordinator:
             return
         for action in self._machine.handle(event, self._loop.time()):
             self._carry_out(action)
-        if not self.ended.done() and (self.round is None or self.round.closing):
-            # A round that is closing is the machine's until its models are added up.
-            closing = self.round is not None and self.round.number == self._machine.round
-            self._reporter.waiting(self._machine.waiting_for(), for_clients=not closing)
+        if not self.ended.done():
+            self._say_what_is_waited_for()
+
+    def _say_what_is_waited_for(self) -> None:
+        stalled = self._machine.stalled
+        if self.round is not None and not self.round.closing and not stalled:
+            self._reporter.goes_on()
+            return
+        # A round that is closing is the machine's until its models are added up.
+        closing = self.round is not None and self.round.number == self._machine.round
+        self._reporter.waiting(self._machine.waiting_for(), for_clients=stalled or not closing)
 
     def _carry_out(self, action: actions.Action) -> None:
         match action:
@@ -297,9 +308,29 @@ class Coordinator:
             _log.debug("round %d could not be closed", current.number, exc_info=True)
             self.fail(f"round {current.number} could not be closed: {error.message}")
             return
+        if isinstance(closed, Withdrawn):
+            self._withdraw(current, closed)
+            return
         self._model = closed.model
         self._handle(events.Aggregated(current.number))
         await self._closer.forget(current, closed, self._work)
+
+    def _withdraw(self, current: OpenRound, withdrawn: Withdrawn) -> None:
+        """Go on without updates; a server that stops meanwhile finds them again."""
+        if self.ended.done():
+            return
+        reason, messages = withdrawn.reason, withdrawn.messages
+        current.reopen()
+        for client, message in messages.items():
+            self.ledger.withdraw(current, client, reason, message)
+            self._reporter.update_refused(current.number, client, reason, message)
+        causes = {client: f"{reason}: {message}" for client, message in messages.items()}
+        self._handle(events.UpdatesWithdrawn(current.number, causes))
+        try:
+            for client, message in messages.items():
+                self._note_refusal(client, reason, message)
+        except AuditError as error:
+            self.interrupt(error)
 
     def _failed(self, current: OpenRound, client: str, reason: str, message: str) -> None:
         self._reporter.update_refused(current.number, client, reason, message)

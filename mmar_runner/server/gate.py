@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mmar_runner.wire.gate import Caller
 
 #: Refusals that are no attack and no policy's: a run that ends, a server that stops.
-_ORDINARY: Final = frozenset({"RUN_OVER", "SERVER_STOPPING", "INTERNAL"})
+_ORDINARY: Final = frozenset({"RUN_OVER", "SERVER_STOPPING"})
 
 
 class AuditedGate(Gate):

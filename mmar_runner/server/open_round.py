@@ -46,6 +46,10 @@ class OpenRound:
         """Whether no further update is taken."""
         return self.closed.is_set()
 
+    def reopen(self) -> None:
+        """Take updates again; what was waiting for the end of the round has had it."""
+        self.closed = asyncio.Event()
+
 
 @dataclass(frozen=True, slots=True)
 class InlineUpdate:

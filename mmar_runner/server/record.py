@@ -186,8 +186,16 @@ def _update_accepted(state: RunState, data: Mapping[str, Any], seq: int) -> None
     state.last_round[update.client] = update.round
 
 
+def _update_refused(state: RunState, data: Mapping[str, Any], seq: int) -> None:
+    # One that had been accepted was withdrawn: it could not be aggregated.
+    if state.accepted.pop(data["client"], None) is not None:
+        del state.last_round[data["client"]]
+    _rejected(state, data, seq)
+
+
 def _rejected(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
-    state.rejected.append({"client": data["client"], "reason": data["message"]})
+    reason = f"{data['reason']}: {data['message']}"
+    state.rejected.append({"client": data["client"], "reason": reason})
 
 
 def _round_closed(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
@@ -216,7 +224,7 @@ _APPLY = {
     Kind.CLIENT_LEFT: _client_left,
     Kind.ROUND_OPENED: _round_opened,
     Kind.UPDATE_ACCEPTED: _update_accepted,
-    Kind.UPDATE_REFUSED: _rejected,
+    Kind.UPDATE_REFUSED: _update_refused,
     Kind.TASK_FAILED: _rejected,
     Kind.ROUND_CLOSED: _round_closed,
     Kind.BEST_MODEL: _best_model,

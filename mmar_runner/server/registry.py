@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.pace import Paces
 
 if TYPE_CHECKING:
@@ -64,9 +65,11 @@ class ClientRegistry:
     Args:
         max_clients: How many may be present at once.
         lease_seconds: How long a silent client is believed to be alive.
+        sites: Which site a client is of; a place is kept for each that is admitted.
     """
 
-    def __init__(self, *, max_clients: int, lease_seconds: float) -> None:
+    def __init__(self, *, max_clients: int, lease_seconds: float, sites: Sites = NO_SITES) -> None:
+        self._sites = sites
         self._max_clients = max_clients
         self.lease_seconds = lease_seconds
         self._clients: dict[str, Client] = {}
@@ -104,10 +107,8 @@ class ClientRegistry:
                 "session has ended"
             )
             raise RefusedError(msg, reason="NAME_TAKEN", hint=hint)
-        if known is None and len(self._clients) >= self._max_clients:
-            msg = f"the federation is full: max_num_clients is {self._max_clients}"
-            hint = "raise max_num_clients on the server, or join when a client has left"
-            raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
+        if known is None:
+            self._check_place(name)
         client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
@@ -158,6 +159,15 @@ class ClientRegistry:
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
         return sorted(self._clients)
+
+    def _check_place(self, name: str) -> None:
+        if self._sites.has_place(name, self._clients, self._max_clients):
+            return
+        kept = self._max_clients - len(self._clients)
+        why = f"; the other {kept} places are kept for sites without a client" if kept > 0 else ""
+        msg = f"the federation is full: max_num_clients is {self._max_clients}{why}"
+        hint = "raise max_num_clients on the server, or join when a client has left"
+        raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
 
     def _check_pace(self, client: Client, now: float) -> None:
         # Without certificates nobody can tell whose clients they are: loopback only.

@@ -115,6 +115,12 @@ class Reporter:
             self._reminder.begin()
         self._say_waiting()
 
+    def goes_on(self) -> None:
+        """Somebody works in the open round; nothing happens unless it stood still."""
+        if self._waits_for:
+            self._waits_for = ""
+            self._reminder.begin()
+
     def declined(self, sentence: str, *, aloud: bool = True) -> None:
         """Sites declined: whoever waits is told so, now and from now on.
 

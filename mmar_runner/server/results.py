@@ -1,38 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results that clients send: each topic is answered by the processor that claims it."""
+"""Results that clients send: each topic is answered by the processor that claims it.
+
+Every site has its turn: of each one result at a time is processed, and a client may send
+a number of them in a round.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from mmar_runner.errors import PluginConflictError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext
 from mmar_runner.wire.limits import MAX_RESULT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mmar_runner.interfaces.result_processor import ResultProcessor
     from mmar_runner.server.workspace import RunFolder
 
 #: Letters of an unknown topic that are repeated to whoever asked.
 _MAX_TOPIC: Final = 100
+#: Results that are taken of one client while a round lasts; a session sends one, and again
+#: what it got no reply to.
+RESULTS_PER_ROUND: Final = 64
 
 
 class ResultDesk:
     """The declared result processors behind one thread.
 
+    Args:
+        processors: In declared order.
+        folder: Of the run.
+        newest_round: Gives the round that is open, or opens next.
+
     Raises:
         PluginConflictError: Two processors claim one topic.
     """
 
-    def __init__(self, processors: Sequence[ResultProcessor], folder: RunFolder) -> None:
+    def __init__(
+        self,
+        processors: Sequence[ResultProcessor],
+        folder: RunFolder,
+        *,
+        newest_round: Callable[[], int],
+    ) -> None:
         self._processors = processors
         self._folder = folder
+        self._newest_round = newest_round
         self._by_topic = _by_topic(processors)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._round = newest_round()
+        self._taken: Counter[str] = Counter()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
 
     @property
@@ -40,21 +64,41 @@ class ResultDesk:
         """The topics that are answered, sorted."""
         return sorted(self._by_topic)
 
-    async def process(self, client: str, topic: str, payload: bytes) -> bytes:
+    async def process(self, client: str, site: str, topic: str, payload: bytes) -> bytes:
         """Have a result processed and return the reply as JSON.
 
+        Args:
+            client: Who sends it.
+            site: Whose turn it takes; a certificate's fingerprint, or a name.
+            topic: What it is about.
+            payload: The result.
+
         Raises:
-            RefusedError: TOPIC_UNKNOWN, TOO_LARGE or PROTOCOL.
+            RefusedError: TOPIC_UNKNOWN, TOO_MANY_RESULTS, TOO_LARGE or PROTOCOL.
         """
         processor = self._by_topic.get(topic)
         if processor is None:
             msg = f"no result processor of this run answers the topic {topic[:_MAX_TOPIC]!r}"
             raise RefusedError(msg, reason="TOPIC_UNKNOWN", hint=f"known: {self.topics}")
+        newest = self._newest_round()
+        self._count(client, newest)
         result = _parse(payload)
-        context = ResultContext(client, self._folder.number, self._folder.path)
+        context = ResultContext(client, self._folder.number, self._folder.path, newest)
         loop = asyncio.get_running_loop()
-        reply = await loop.run_in_executor(self._thread, processor.process, topic, result, context)
+        async with self._turns.setdefault(site, asyncio.Lock()):
+            reply = await loop.run_in_executor(
+                self._thread, processor.process, topic, result, context
+            )
         return json.dumps(dict(reply)).encode()
+
+    def _count(self, client: str, newest: int) -> None:
+        if newest != self._round:
+            self._round = newest
+            self._taken.clear()
+        if self._taken[client] >= RESULTS_PER_ROUND:
+            msg = f"{client} has sent {RESULTS_PER_ROUND} results in round {newest} already"
+            raise RefusedError(msg, reason="TOO_MANY_RESULTS", hint="send more in the next round")
+        self._taken[client] += 1
 
     async def close(self) -> None:
         """Let every processor flush."""

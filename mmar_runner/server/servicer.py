@@ -109,7 +109,8 @@ class Servicer(FederationServicer):
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""
         client = self._members.authenticate(request.token, peer)
-        reply = await self._results.process(client.name, request.topic, request.result)
+        site = peer.fingerprint or client.name
+        reply = await self._results.process(client.name, site, request.topic, request.result)
         return ResultReply(reply=reply)
 
     def _newer_revocations(self, version: int) -> bytes:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmar_runner.federation.sites import Sites
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,3 +34,8 @@ class ServerTrust:
     def admitted_sites(self) -> list[str]:
         """The sites that may run the MMAR, sorted."""
         return sorted(site for site, decision in self.decisions.items() if decision.accepted)
+
+    @property
+    def sites(self) -> Sites:
+        """The sites of the project, and those that may run the MMAR."""
+        return Sites(frozenset(self.decisions), frozenset(self.admitted_sites))

@@ -9,7 +9,6 @@ reach a peer.
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -20,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from mmar_runner.errors import MmarRunnerError, ProtocolError, RefusedError, UsageError
 from mmar_runner.wire import limits, methods
+from mmar_runner.wire.faults import Faults
 from mmar_runner.wire.gate import Gate, OpenGate, caller_of
 from mmar_runner.wire.status import shortened, status_of, trailing_metadata
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
         ResultReply,
         ResultRequest,
     )
-
-_log = logging.getLogger(__name__)
 
 _SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", limits.MAX_REQUEST_BYTES),
@@ -217,6 +215,7 @@ class _Handlers:
     def __init__(self, servicer: FederationServicer, gate: Gate) -> None:
         self._servicer = servicer
         self._gate = gate
+        self._faults = Faults()
 
     def generic(self) -> list[grpc.GenericRpcHandler]:
         """Return the handlers of the services that a run has."""
@@ -294,7 +293,7 @@ class _Handlers:
         if isinstance(error, grpc.aio.AbortError):
             raise error
         if not isinstance(error, MmarRunnerError):
-            _log.error("a call failed unexpectedly", exc_info=error)
+            self._faults.tell(method.name, error)
             error = MmarRunnerError("internal error; the server's log has it", reason="INTERNAL")
         try:
             self._gate.refused(method.name, caller_of(context), error)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -127,11 +128,26 @@ class Arena:
         tls = self.project.tls(owner) if self.project else None
         return self._attacker(self, channel, tls, f"{owner}_{number}")
 
+    @asynccontextmanager
+    async def guest(self, owner: str) -> AsyncIterator[Any]:
+        """Let somebody else join, over a connection of its own, and fetch the model."""
+        channel = self.dial(self.address, self.project.tls(owner) if self.project else None)
+        try:
+            async with self.joined(channel, owner) as guest:
+                guest.header, guest.model = await guest.download()
+                yield guest
+        finally:
+            await channel.close()
+
     async def _attack(self, play: Play, owner: str | None) -> Any:
         owner = owner or next(self._owners)
         channel = self.dial(self.address, self.project.tls(owner) if self.project else None)
         try:
-            async with self.joined(channel, owner), self.joined(channel, owner) as attacker:
+            async with (
+                self.joined(channel, owner) as other,
+                self.joined(channel, owner) as attacker,
+            ):
+                attacker.neighbour = other
                 attacker.header, attacker.model = await attacker.download()
                 return await play(attacker)
         finally:

@@ -43,6 +43,7 @@ class Attacker:
         self.token = ""
         self.header = ModelHeader()
         self.model = b""
+        self.neighbour: Any = None  # the session of its owner that joined before it
 
     async def __aenter__(self) -> Self:
         reply = await self.register()

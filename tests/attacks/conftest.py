@@ -20,8 +20,6 @@ import pytest
 from mmar_runner.testing.processes import RunningServer
 
 QUICK = ("--durability", "process")
-#: Clients at once: few, so that one certificate's instances can reach the bound.
-MOST_CLIENTS = 8
 
 
 def _sibling(name: str) -> Any:
@@ -39,6 +37,9 @@ def _sibling(name: str) -> Any:
 
 forging, attackers, arenas = map(_sibling, ("forging", "attacker", "arena"))
 evidences, meters = map(_sibling, ("evidence", "meter"))
+
+#: Clients at once: one of each site, and a few instances, so that these can reach the bound.
+MOST_CLIENTS = len(forging.SITES) + 6
 
 
 @pytest.fixture(scope="session")

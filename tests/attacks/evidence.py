@@ -57,7 +57,7 @@ class Evidence:
     def one_line(self, who: str, reason: str) -> dict[str, Any]:
         """Return the one line about a refusal that nobody else met."""
         (line,) = self.lines(who, reason)
-        assert line["peer"].startswith(("ipv4:127.0.0.1:", "ipv6:"))
+        assert line["peer"].startswith(("ipv4:127.0.0.1", "ipv6:"))
         self.refusals[who, reason] += 1
         return line
 
@@ -87,7 +87,7 @@ class Evidence:
         written: Counter[tuple[str, str]] = Counter()
         for line in read_audit(self._workspace / "audit.jsonl"):
             if line["decision"] == "refused":
-                assert line["peer"].startswith(("ipv4:127.0.0.1:", "ipv6:")), line
+                assert line["peer"].startswith(("ipv4:127.0.0.1", "ipv6:")), line
                 assert line["action"] in ROLE_OF_METHOD, line
                 assert line["data"]["message"].isprintable(), line
                 written[line["who"], line["reason"]] += line["data"].get("repeated", 1)

@@ -31,6 +31,7 @@ HONEST = ("site-1", "site-2")
 EVIL = ("evil-a", "evil-b", "evil-c", "evil-d")
 #: Those who spend all that a certificate may, and who looks on meanwhile.
 GREEDY = ("greedy-a", "greedy-b", "greedy-c", "witness")
+SITES = (*HONEST, *EVIL, *GREEDY)
 HOUR = timedelta(hours=1)
 
 
@@ -43,18 +44,26 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.kits = make_kits(folder / "project", clients=(*HONEST, *EVIL, *GREEDY))
+        self.kits = make_kits(folder / "project", clients=SITES)
         authority = self.kits.out / "authority"
         root = (authority / "rootCA.pem").read_bytes()
         self.issuer = Issuer(load_tls_key(authority / "root.key"), root)
         self._serial = 0
 
-    def mmar(self, *, lease: float | None = None, name: str = "echo", **keys: Any) -> Path:
+    def mmar(
+        self,
+        *,
+        lease: float | None = None,
+        name: str = "echo",
+        checkpoint: bytes | None = None,
+        **keys: Any,
+    ) -> Path:
         """Return a signed copy of the sample MMAR.
 
         Args:
             lease: Its ``heart_beat_timeout``.
             name: What it is called.
+            checkpoint: The first model, a safetensors file, in place of the sample's own.
             keys: Keys of our own for the server's file.
         """
         copy = self.folder / name
@@ -63,6 +72,11 @@ class Project:
         server = json.loads(path.read_text()) | keys
         if lease is not None:
             server["servers"][0]["heart_beat_timeout"] = lease
+        if checkpoint is not None:
+            del server["model_persistor"]
+            server["ckpt_preload_path"] = "models/first.safetensors"
+            (copy / "models").mkdir(exist_ok=True)
+            (copy / "models" / "first.safetensors").write_bytes(checkpoint)
         path.write_text(json.dumps(server))
         with contextlib.suppress(SystemExit):
             main(["sign-mmar", str(copy), "--kit", str(self.kits.admin(LEAD))])

@@ -25,6 +25,7 @@ from mmar_runner.errors import (
     RefusedError,
     SchemaMismatchError,
 )
+from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.audit import file as audit_file
 from mmar_runner.security.audit import log as audit_log
 from mmar_runner.security.audit.line import Link
@@ -220,6 +221,20 @@ def test_c03_the_rule_for_instances(project: Any) -> None:
         CertifiedNames(["site-1"], {}).check("site-1", mine, present)
     assert error.value.reason == "TOO_MANY_INSTANCES"
     BelievedNames().check("site-1", mine, present)
+
+
+def test_c03_the_places_that_are_kept(forge: Any) -> None:
+    names = frozenset(forge.SITES)
+
+    def fill(sites: Sites) -> None:
+        registry = ClientRegistry(max_clients=MAX_INSTANCES, lease_seconds=9, sites=sites)
+        for number in range(1, MAX_INSTANCES + 1):
+            registry.register(f"evil-a_{number}", b"1" * 16, now=0.0, mmar_digest="")
+
+    with pytest.raises(RefusedError) as error:
+        fill(Sites(names, names))
+    assert error.value.reason == "TOO_MANY_CLIENTS"
+    fill(NO_SITES)  # one that knows of no sites gives every place away
 
 
 def test_d04_the_decisions_about_sites(project: Any) -> None:

@@ -74,9 +74,7 @@ def test_b01_an_update_that_comes_ten_times_weighs_once(open_arena: Any, at_once
         if at_once:
             found = await asyncio.gather(*(once() for _ in range(TIMES)))
         duplicates = [bool(await once() if one is None else one) for one in found]
-        owner = attacker.name.rpartition("_")[0]
-        async with open_arena.joined(attacker.channel, owner) as other:
-            other.header = attacker.header
+        async with open_arena.guest("witness") as other:
             assert not (await other.submit(attacker.model, num_samples=1.0)).duplicate
         return attacker.model, duplicates
 

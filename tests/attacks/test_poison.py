@@ -40,11 +40,9 @@ def test_b06_numbers_beside_an_update_cannot_end_the_run(open_arena: Any) -> Non
     names = {f"m{i}": HUGE for i in range(50)} | {"nan": math.nan, "inf": math.inf}
 
     async def play(attacker: Any) -> None:
-        for seconds in (math.nan, -math.inf):
-            other = attacker.arena.joined(attacker.channel, attacker.name.rpartition("_")[0])
-            async with other as second:
-                second.header = attacker.header
-                await second.submit_inline(
+        for owner, seconds in (("greedy-a", math.nan), ("greedy-b", -math.inf)):
+            async with attacker.arena.guest(owner) as other:
+                await other.submit_inline(
                     attacker.model,
                     num_samples=1e15,
                     metrics=names,
@@ -65,11 +63,9 @@ def test_b05_differences_that_overflow_do_not_reach_the_model(open_arena: Any) -
         start = 8 + int.from_bytes(attacker.model[:8], "little")
         largest = b"\xff\xff\x7f\x7f" * ((len(attacker.model) - start) // 4)
         update = attacker.model[:start] + largest
-        for _ in range(2):
-            owner = attacker.name.rpartition("_")[0]
-            async with attacker.arena.joined(attacker.channel, owner) as second:
-                second.header = attacker.header
-                await second.submit_inline(update, kind="weight_diff")
+        for owner in ("greedy-a", "greedy-b"):
+            async with attacker.arena.guest(owner) as other:
+                await other.submit_inline(update, kind="weight_diff")
 
     open_arena.attack(play)
     code = open_arena.server.wait()

@@ -30,12 +30,16 @@ from mmar_runner.federation.events import (
     Tick,
     UpdateAccepted,
     UpdateFailed,
+    UpdatesWithdrawn,
 )
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
+from mmar_runner.federation.sites import NO_SITES, Sites
 
-_CLIENTS = st.sampled_from([f"site-{number}" for number in range(6)])
+_SITES = frozenset({"site-0", "site-1", "site-2", "site-3"})
+#: Two of them have a further instance.
+_CLIENTS = st.sampled_from(sorted(_SITES | {"site-0_1", "site-1_1"}))
 
 
 class Rounds(RuleBasedStateMachine):
@@ -50,6 +54,9 @@ class Rounds(RuleBasedStateMachine):
         deadline=st.none() | st.just(30.0),
         attempts=st.integers(1, 3),
         seed=st.integers(0, 5),
+        sites=st.sampled_from(
+            [NO_SITES, Sites(_SITES, _SITES), Sites(_SITES, _SITES - {"site-3"})]
+        ),
     )
     def start(
         self,
@@ -61,6 +68,7 @@ class Rounds(RuleBasedStateMachine):
         deadline: float | None,
         attempts: int,
         seed: int,
+        sites: Sites,
     ) -> None:
         self.plan = RunPlan(
             start_round=first,
@@ -73,7 +81,8 @@ class Rounds(RuleBasedStateMachine):
             seed=seed,
             task_attempts=attempts,
         )
-        self.machine = RoundMachine(self.plan, ScatterAndGather())
+        self.sites = sites
+        self.machine = RoundMachine(self.plan, ScatterAndGather(), sites=sites)
         self.now = 0.0
         self.active: set[str] = set()
         self.open: int | None = None
@@ -104,6 +113,7 @@ class Rounds(RuleBasedStateMachine):
                 if self.plan.clients_per_round is not None:
                     assert len(participants) <= self.plan.clients_per_round
                 self.open, self.asked = number, set(participants)
+                self.quorum = max(1, min(self.plan.min_num_clients, len(participants)))
                 self.accepted, self.failures = set(), {}
             case Invite(number, client, attempt):
                 assert number == self.open
@@ -114,8 +124,7 @@ class Rounds(RuleBasedStateMachine):
             case CloseRound(number, accepted):
                 assert number == self.open
                 assert accepted == tuple(sorted(self.accepted))
-                sample = self.plan.clients_per_round or self.plan.min_num_clients
-                assert len(accepted) >= min(self.plan.min_num_clients, sample)
+                assert self.sites.count(accepted) >= self.quorum
                 self.open = None
                 self.closed.append(number)
             case SetTimer(at):
@@ -128,6 +137,8 @@ class Rounds(RuleBasedStateMachine):
                 elif status == "failed":
                     assert self.failures
                     assert any(client in reason for client in self.failures)
+                    hopeless = self.accepted | set(self.sites.absent(self.failures))
+                    assert self.sites.count(hopeless) < self.quorum
                 self.finished = action
 
     @rule(client=_CLIENTS)
@@ -171,6 +182,20 @@ class Rounds(RuleBasedStateMachine):
             self.feed(UpdateAccepted(client, number))
             self.feed(UpdateFailed(client, number, "X"))
             self.feed(Aggregated(number))
+
+    @precondition(lambda self: self.closed and self.open is None and self.accepted)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        choice = st.sets(st.sampled_from(sorted(self.accepted)), min_size=1)
+        clients = data.draw(choice)
+        if self.machine.round != self.closed[-1] or self.finished is not None:
+            return
+        self.open = self.closed.pop()
+        self.accepted -= clients
+        for client in clients:
+            self.failures[client] = self.failures.get(client, 0) + 1
+        self.feed(UpdatesWithdrawn(self.open, dict.fromkeys(clients, "X")))
+        assert self.finished is None or self.finished.status == "failed"
 
     @precondition(lambda self: self.closed and self.open is None)
     @rule()

@@ -24,10 +24,12 @@ from mmar_runner.federation.events import (
     Tick,
     UpdateAccepted,
     UpdateFailed,
+    UpdatesWithdrawn,
 )
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
+from mmar_runner.federation.sites import Sites
 
 
 def _plan(**changes: Any) -> RunPlan:
@@ -408,6 +410,111 @@ class TestResuming:
         assert _feed(machine, Tick()) == []
         assert _feed(machine, ClientJoined("b")) == [OpenRound(1, ("a", "b"))]
         assert _feed(machine, UpdateAccepted("b", 1)) == [CloseRound(1, ("a", "b"))]
+
+
+def _sites(*admitted: str, known: Sequence[str] = ()) -> dict[str, Any]:
+    return {"sites": Sites(frozenset({*admitted, *known}), frozenset(admitted))}
+
+
+class TestSites:
+    """A federation with certificates."""
+
+    def test_a_failing_site_does_not_end_the_run_while_another_may_come(self) -> None:
+        machine = _machine(task_attempts=1, resume=_sites("bad", "site-1", "site-2"))
+        _feed(machine, ClientJoined("site-1"), ClientJoined("bad"), UpdateAccepted("site-1", 0))
+        assert _feed(machine, UpdateFailed("bad", 0, "NO")) == []
+        assert machine.stalled
+        assert machine.waiting_for() == (
+            "round 0: 1 of 2 updates; nobody is there to send one; failed bad"
+        )
+        assert _feed(machine, ClientJoined("site-2")) == [Invite(0, "site-2", 1)]
+        assert not machine.stalled
+        assert _feed(machine, UpdateAccepted("site-2", 0)) == [CloseRound(0, ("site-1", "site-2"))]
+        assert _feed(machine, Aggregated(0)) == [OpenRound(1, ("bad", "site-1", "site-2"))]
+
+    def test_a_run_of_which_every_site_has_failed_ends(self) -> None:
+        machine = _machine(2, task_attempts=1, resume=_sites("site-1", "site-2"))
+        assert _feed(machine, UpdateFailed("site-1", 0, "A")) == []
+        assert _feed(machine, UpdateFailed("site-2", 0, "B")) == [
+            FinishRun("failed", "round 0 has 0 of 2 updates; site-1: A; site-2: B")
+        ]
+
+    def test_sites_that_are_not_admitted_are_not_waited_for(self) -> None:
+        sites = _sites("site-1", "site-2", known=["site-3"])
+        machine = _machine(2, task_attempts=1, resume=sites)
+        _feed(machine, UpdateAccepted("site-1", 0))
+        assert _feed(machine, UpdateFailed("site-2", 0, "B")) == [
+            FinishRun("failed", "round 0 has 1 of 2 updates; site-2: B")
+        ]
+
+    def test_instances_of_one_site_do_not_make_the_minimum(self) -> None:
+        machine = _machine(resume=_sites("a", "b"))
+        _feed(machine, ClientJoined("a"), ClientJoined("a_1"))
+        assert _feed(machine, UpdateAccepted("a", 0), UpdateAccepted("a_1", 0)) == []
+        assert machine.waiting_for() == (
+            "round 0: 1 of 2 updates and 1 of further instances; nobody is there to send one"
+        )
+        _feed(machine, ClientJoined("b"))
+        assert _feed(machine, UpdateAccepted("b", 0)) == [CloseRound(0, ("a", "a_1", "b"))]
+
+    def test_a_sample_of_one_sites_instances_gets_another_site(self) -> None:
+        active = ("a", "a_1", "b")
+        resume = {"active": active, "participants": ("a", "a_1"), **_sites("a", "b")}
+        machine = _machine(clients_per_round=2, resume=resume)
+        assert _feed(machine, Tick()) == [OpenRound(0, ("a", "a_1")), Invite(0, "b", 1)]
+
+    def test_nobody_is_replaced_by_an_instance_of_a_site_that_answers(self) -> None:
+        resume = {"active": ("a", "a_1", "b"), "participants": ("a", "b"), **_sites("a", "b")}
+        machine = _machine(clients_per_round=2, resume=resume)
+        assert _feed(machine, Tick()) == [OpenRound(0, ("a", "b"))]
+        assert _feed(machine, ClientLeft("b", "quit")) == []
+
+
+class TestWithdrawing:
+    """Updates that were accepted and cannot be aggregated."""
+
+    def _closed(self, clients: int, /, **changes: Any) -> RoundMachine:
+        machine = _machine(clients, **changes)
+        _feed(machine, *(UpdateAccepted(f"site-{n}", 0) for n in range(1, clients + 1)))
+        return machine
+
+    def test_the_round_is_closed_again_without_them_if_enough_are_left(self) -> None:
+        machine = self._closed(3)
+        assert _feed(machine, UpdatesWithdrawn(0, {"site-2": "NON_FINITE"})) == [
+            CloseRound(0, ("site-1", "site-3"))
+        ]
+        assert _feed(machine, Aggregated(0)) == [OpenRound(1, ("site-1", "site-2", "site-3"))]
+
+    def test_else_they_are_asked_again_as_after_any_failure(self) -> None:
+        machine = self._closed(2)
+        withdrawn = UpdatesWithdrawn(0, {"site-2": "NON_FINITE: x"})
+        assert _feed(machine, withdrawn) == [Invite(0, "site-2", 2)]
+        assert _feed(machine, UpdateAccepted("site-2", 0)) == [CloseRound(0, ("site-1", "site-2"))]
+        assert _feed(machine, withdrawn) == [
+            FinishRun("failed", "round 0 has 1 of 2 updates; site-2: NON_FINITE: x")
+        ]
+
+    def test_or_others_are_waited_for(self) -> None:
+        machine = self._closed(2, task_attempts=1, resume=_sites("site-1", "site-2", "site-3"))
+        assert _feed(machine, UpdatesWithdrawn(0, {"site-2": "X"})) == []
+        assert machine.stalled
+        assert _feed(machine, ClientJoined("site-3")) == [Invite(0, "site-3", 1)]
+        assert _feed(machine, UpdateAccepted("site-3", 0)) == [CloseRound(0, ("site-1", "site-3"))]
+
+    def test_whoever_has_left_meanwhile_is_asked_anew_when_it_is_back(self) -> None:
+        machine = self._closed(2)
+        _feed(machine, ClientLeft("site-2", "quit"))
+        assert _feed(machine, UpdatesWithdrawn(0, {"site-2": "X"})) == []
+        assert _feed(machine, ClientJoined("site-2")) == [Invite(0, "site-2", 2)]
+
+    def test_of_another_round_or_an_open_one_nothing_is_withdrawn(self) -> None:
+        machine = self._closed(2)
+        assert _feed(machine, UpdatesWithdrawn(1, {"site-2": "X"})) == []
+        assert machine.waiting_for() == "round 0: aggregating 2 updates"
+        machine = _machine(2)
+        _feed(machine, UpdateAccepted("site-1", 0))
+        assert _feed(machine, UpdatesWithdrawn(0, {"site-1": "X"})) == []
+        assert machine.waiting_for() == "round 0: 1 of 2 updates; missing site-2"
 
 
 class _RoundRobin:

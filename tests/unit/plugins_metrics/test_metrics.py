@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import csv
 import logging
+import math
+from dataclasses import replace
 
 import pytest
 
@@ -158,3 +160,85 @@ class TestSelector:
     def test_older_names_mean_it(self, declaration):
         catalog = load_plugins(allow=["mmar-runner-metrics"]).registry
         assert build_component(catalog, "handler", declaration, BestModelSelector)
+
+
+class TestWhatASiteMaySend:
+    """Results come from sites: nothing in them may grow without end, or break the table."""
+
+    def refused(self, result, context):
+        with pytest.raises(RefusedError) as error:
+            MetricsProcessor(tensorboard=False).process("metrics", result, context)
+        assert error.value.reason == "PROTOCOL"
+        assert len(error.value.message) < 400
+        assert not (context.run_folder / "metrics.csv").exists()
+
+    @pytest.mark.parametrize("number", [-1, 5, 2**70, -(2**70), 10**4000], ids=lambda n: n % 997)
+    def test_a_round_that_has_not_been_is_refused(self, context, number):
+        self.refused({"round": number, "train": {"loss": 1.0}}, replace(context, newest_round=4))
+
+    def test_a_round_that_cannot_be_written_down_is_refused(self, context):
+        self.refused({"round": 2**31, "train": {"loss": 1.0}}, context)
+
+    @pytest.mark.parametrize(
+        "metrics",
+        [
+            {"x" * 129: 1.0},
+            {"": 1.0},
+            {"a\nb": 1.0},
+            {"\ud800": 1.0},
+            {f"m{i}": 1.0 for i in range(257)},
+        ],
+        ids=["long", "empty", "lines", "surrogate", "many"],
+    )
+    @pytest.mark.parametrize("phase", ["train", "validation"])
+    def test_names_are_those_that_updates_may_have(self, context, phase, metrics):
+        self.refused({"round": 0, phase: metrics}, context)
+
+    def test_a_value_that_is_not_finite_is_left_out(self, context):
+        values = {"nan": math.nan, "inf": math.inf, "loss": 1.0}
+        MetricsProcessor(tensorboard=False).process(
+            "metrics", {"round": 0, "train": values}, context
+        )
+        assert [row["metric"] for row in table(context)] == ["loss"]
+
+    @pytest.mark.parametrize("name", ["=cmd|x", "+1", "-1", "@x", "'=x", "plain", "'"])
+    def test_no_spreadsheet_reads_a_name_as_a_formula(self, context, name):
+        result = {"round": 0, "train": {name: -1.0}}
+        MetricsProcessor(tensorboard=False).process("metrics", result, context)
+        again = MetricsProcessor(tensorboard=False).process("metrics", result, context)
+        assert again == {"recorded": 0, "duplicates": 1}
+        (row,) = table(context)
+        assert row["metric"] == (name if name == "plain" else f"'{name}")
+        assert row["value"] == "-1.0"
+
+    def test_a_line_that_is_too_long_keeps_nobody_out(self, context):
+        """As an older version took it."""
+        MetricsProcessor(tensorboard=False).process("metrics", RESULT, context)
+        with (context.run_folder / "metrics.csv").open("ab") as file:
+            file.write(b"3,1,site-2,train,%b,1.0\r\n" % (b"x" * 140_000))
+        processor = MetricsProcessor(tensorboard=False)
+        assert processor.process("metrics", RESULT, context) == {"recorded": 0, "duplicates": 4}
+        later = {"round": 2, "train": {"loss": 0.25}}
+        assert processor.process("metrics", later, context) == {"recorded": 1, "duplicates": 0}
+
+    def test_half_a_line_of_any_length_is_cut_off(self, context):
+        MetricsProcessor(tensorboard=False).process("metrics", RESULT, context)
+        path = context.run_folder / "metrics.csv"
+        whole = path.read_bytes()
+        for rest in (b"3", b"x" * (16 * 1024 - 1), b"x" * (16 * 1024), b"x" * 100_000, b"\r"):
+            path.write_bytes(whole + rest)
+            MetricsProcessor(tensorboard=False).process("metrics", RESULT, context)
+            assert path.read_bytes() == whole
+
+    def test_only_the_newest_round_is_kept_in_memory(self, context):
+        processor = MetricsProcessor(tensorboard=False)
+        results = [{"round": number, "train": {"loss": 0.5}} for number in range(50)]
+        for result in results:
+            processor.process("metrics", result, context)
+        (file,) = processor._tables.values()
+        assert sum(len(newest.measured) for newest in file._newest.values()) == 1
+        for result in results:  # what is not in memory is in the file
+            assert processor.process("metrics", result, context)["recorded"] == 0
+        older = {"round": 7, "train": {"loss": 0.5, "more": 1.0}}
+        assert processor.process("metrics", older, context) == {"recorded": 1, "duplicates": 1}
+        assert processor.process("metrics", older, context) == {"recorded": 0, "duplicates": 2}

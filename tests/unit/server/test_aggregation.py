@@ -141,7 +141,7 @@ def test_block_size_and_open_files_do_not_matter(
         for i in range(5)
     ]
     expected, _ = aggregate(FoldingMean(), base, updates, tmp_path / "expected", durable=False)
-    monkeypatch.setattr(aggregation, "_FOLD_ELEMENTS", elements)
+    monkeypatch.setattr(aggregation, "FOLD_ELEMENTS", elements)
     monkeypatch.setattr(aggregation, "_BLOCK_BUDGET", elements * 5 * 4)
     monkeypatch.setattr(aggregation, "_OPEN_FILES", 2)
     for rule in (Mean(), FoldingMean()):

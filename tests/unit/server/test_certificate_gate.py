@@ -282,5 +282,17 @@ def test_a_refusal_is_written_down_with_who_it_was(
     assert (line["decision"], line["reason"]) == ("refused", "NON_FINITE")
 
 
+def test_a_call_that_broke_something_is_written_down_too(
+    tmp_path: Path, revocations: Revocations
+) -> None:
+    """Whoever finds a fault of ours by trying leaves a trace."""
+    with AuditLog(tmp_path / "broken.jsonl") as audit:
+        gate = CertificateGate("demo", revocations, audit, clock=Clock())
+        error = MmarRunnerError("internal error", reason="INTERNAL")
+        gate.refused("SendResult", Caller("ipv4:127.0.0.1:1", pem()), error)
+    (line,) = read_audit(tmp_path / "broken.jsonl")
+    assert (line["who"], line["reason"]) == ("client site-1", "INTERNAL")
+
+
 def test_a_peer_without_a_certificate_has_nothing_to_lose(gate: CertificateGate) -> None:
     assert gate.verdict(Peer("unix:")) is None

@@ -4,6 +4,7 @@
 import pytest
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.federation.sites import Sites
 from mmar_runner.server import registry as registry_module
 from mmar_runner.server.registry import COMINGS_AT_ONCE, COMINGS_PER_SECOND, ClientRegistry
 
@@ -136,3 +137,18 @@ def test_who_has_left_is_remembered_but_not_without_end(monkeypatch: pytest.Monk
 def test_the_key_is_not_kept() -> None:
     client, _ = registry().register("site-1", KEY, mmar_digest="", now=0)
     assert KEY.decode() not in repr(client)
+
+
+def test_instances_do_not_take_the_places_of_other_sites() -> None:
+    names = frozenset({"evil", "site-1", "site-2"})
+    clients = ClientRegistry(max_clients=4, lease_seconds=30, sites=Sites(names, names))
+    facts = {"mmar_digest": "", "now": 0}
+    for name in ("evil_1", "evil_2"):
+        clients.register(name, KEY, **facts)
+    with pytest.raises(RefusedError) as refused:
+        clients.register("evil_3", KEY, **facts)
+    assert refused.value.reason == "TOO_MANY_CLIENTS"
+    assert "the other 2 places are kept for sites without a client" in refused.value.message
+    for name in ("site-1", "site-2"):
+        clients.register(name, KEY, **facts)
+    assert clients.present() == ["evil_1", "evil_2", "site-1", "site-2"]

@@ -112,6 +112,22 @@ async def test_a_round_that_waits_for_somebody_who_has_gone_says_so_again_and_ag
     assert len(said(recorder)) == told
 
 
+async def test_a_round_that_stood_still_and_goes_on_is_watched_again() -> None:
+    recorder = Recorder()
+    reporter = reporter_to(recorder, remind_after=(0.02, 0.03))
+    present = ["north", "south"]
+    reporter.expect(present.copy(), lambda: present)
+    reporter.round_started(1, ["north", "south"])
+    reporter.goes_on()
+    reporter.waiting("round 1: nobody is there", for_clients=True)
+    reporter.goes_on()
+    assert said(recorder) == ["round 1: nobody is there"]
+    present.remove("north")
+    await until_told(recorder, 2)
+    assert said(recorder)[1] == "round 1: updates are missing; not there: north"
+    reporter.close()
+
+
 def test_many_who_are_missing_are_counted() -> None:
     sites = [f"s{number}" for number in range(12)] + ["s1_x"]
     present = ["s0", "s1_x", "s2_1"]

@@ -56,7 +56,12 @@ class MetricsProcessor(ResultProcessor):
             RefusedError: The result is malformed, or the client's name is no file name.
         """
         _check_client(context.client)
-        rows = read_rows(result, run=context.run_number, client=context.client)
+        rows = read_rows(
+            result,
+            run=context.run_number,
+            client=context.client,
+            newest_round=context.newest_round,
+        )
         folder = context.run_folder
         if folder not in self._tables:
             self._tables[folder] = MetricsFile(folder / "metrics.csv")

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who gets a result processed, how often, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.interfaces.result_processor import ResultContext, ResultProcessor
+from mmar_runner.server.results import RESULTS_PER_ROUND, ResultDesk
+from mmar_runner.server.workspace import RunFolder
+
+
+class Notes(ResultProcessor):
+    """Remembers whose results it gets, and waits until it is let go on."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.rounds: list[int | None] = []
+        self.go_on = threading.Event()
+
+    def get_topics(self) -> Sequence[str]:
+        return ["notes"]
+
+    def process(
+        self, topic: str, result: Mapping[str, Any], context: ResultContext
+    ) -> Mapping[str, Any]:
+        self.go_on.wait(20)
+        self.seen.append(context.client)
+        self.rounds.append(context.newest_round)
+        return {}
+
+
+class Desk:
+    """A desk with one processor, in a round that can be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.notes, self.round = Notes(), 3
+        run = RunFolder(folder / "run_1", 1)
+        self.desk = ResultDesk([self.notes], run, newest_round=lambda: self.round)
+
+    async def send(self, client: str, site: str = "") -> bytes:
+        return await self.desk.process(client, site or client, "notes", b"{}")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_a_processor_hears_which_round_is_the_newest(desk: Desk) -> None:
+    desk.notes.go_on.set()
+    asyncio.run(desk.send("site-1"))
+    assert desk.notes.rounds == [3]
+
+
+def test_a_site_with_many_results_keeps_another_waiting_for_one(desk: Desk) -> None:
+    async def play() -> None:
+        many = [asyncio.create_task(desk.send(f"evil_{n}", "evil")) for n in range(10)]
+        await asyncio.sleep(0)
+        other = asyncio.create_task(desk.send("site-1"))
+        await asyncio.sleep(0)
+        desk.notes.go_on.set()
+        await asyncio.gather(other, *many)
+
+    asyncio.run(play())
+    assert desk.notes.seen.index("site-1") <= 1
+    assert len(desk.notes.seen) == 11
+
+
+def test_a_call_that_is_given_up_gives_its_turn_on(desk: Desk) -> None:
+    async def play() -> None:
+        given_up = [asyncio.create_task(desk.send("site-1")) for _ in range(3)]
+        await asyncio.sleep(0)
+        for task in given_up:
+            task.cancel()
+        await asyncio.wait(given_up)
+        desk.notes.go_on.set()
+        await desk.send("site-1")
+
+    asyncio.run(play())
+
+
+def test_a_client_may_send_so_many_results_in_a_round(desk: Desk) -> None:
+    desk.notes.go_on.set()
+
+    async def play() -> None:
+        for _ in range(RESULTS_PER_ROUND):
+            await desk.send("site-1")
+        with pytest.raises(RefusedError) as error:
+            await desk.send("site-1")
+        assert error.value.reason == "TOO_MANY_RESULTS"
+        await desk.send("site-2")
+        desk.round += 1
+        await desk.send("site-1")
+
+    asyncio.run(play())
