@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Literal
 
-from mmar_runner.errors import RefusedError
+from mmar_runner.errors import AuditError, RefusedError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.record import Kind
 from mmar_runner.server.registry import Client
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from mmar_runner.storage.journal import Journal
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import RegisterRequest
+
+_log = logging.getLogger(__name__)
 
 #: Letters of what a client says of itself that are kept.
 _MAX_DIGEST: Final = 128
@@ -202,9 +205,13 @@ class Members:
             self._sweep_timer.cancel()
 
     def _sweep(self) -> None:
+        why = f"nothing was heard of it for {self.lease_seconds:g} s"
         try:
-            for client in self._registry.expired(self._loop.time()):
-                self._leave(client.name, f"nothing was heard of it for {self.lease_seconds:g} s")
+            with ExitStack() as leaving:  # each of them, whatever becomes of another
+                for client in self._registry.expired(self._loop.time()):
+                    leaving.callback(self._leave, client.name, why)
+        except AuditError as error:  # nobody called who could be told
+            _log.error("who left cannot be written down: %s", error.message)
         finally:
             self.start_sweeping()
 

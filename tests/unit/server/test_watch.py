@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -83,3 +84,27 @@ async def test_a_revoked_mmar_ends_its_run_and_another_does_not() -> None:
         watch._look()
         watch.close()
     assert reasons == [f"the MMAR of this run was revoked (digest {'d' * 64})"]
+
+
+async def test_a_log_that_cannot_be_written_keeps_nobody_whose_lease_has_ended(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = ClientRegistry(max_clients=9, lease_seconds=-1)
+    for name in ("a", "b"):
+        registry.register(name, bytes(32), now=asyncio.get_running_loop().time(), mmar_digest="")
+    left: list[str] = []
+    guard: Any = Guard(SimpleNamespace(), BelievedNames(), Full(), None, None)
+    members = Members(
+        registry,
+        SimpleNamespace(client_left=lambda name, _: left.append(name)),
+        None,
+        SimpleNamespace(observe=lambda _: None),
+        mint=None,
+        guard=guard,
+        task_name="job",
+        run_number=1,
+    )
+    members._sweep()
+    members.close()
+    assert sorted(left) == ["a", "b"]
+    assert "the disk is full" in caplog.text
