@@ -17,10 +17,10 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from mmar_runner.errors import RefusedError, UnreachableError
+from mmar_runner.errors import CertificateError, RefusedError, UnreachableError
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.issuing import issue
-from mmar_runner.security.pki.tls_probe import probe
+from mmar_runner.security.pki.tls_probe import look
 from mmar_runner.security.tokens import TokenMint
 from mmar_runner.wire.credentials import TlsFiles
 from mmar_runner.wire.messages import (
@@ -77,15 +77,19 @@ def came(arena: Any) -> int:
 
 def probed(arena: Any, tls: TlsFiles) -> Any:
     host, _, port = arena.address.rpartition(":")
-    return probe(
-        host,
-        int(port),
-        root_pem=tls.root.read_bytes(),
-        cert_file=tls.cert,
-        key_file=tls.key,
-        expected_name=host,
-        now=datetime.now(UTC),
-    )
+    try:
+        look(
+            host,
+            int(port),
+            root_pem=tls.root.read_bytes(),
+            cert_file=tls.cert,
+            key_file=tls.key,
+            expected_name=host,
+            now=datetime.now(UTC),
+        )
+    except CertificateError as error:
+        return error
+    return None
 
 
 # A01: what TLS itself refuses

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from mmar_runner.errors import CertificateError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import issue
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
-from mmar_runner.security.pki.tls_probe import probe
+from mmar_runner.security.pki.tls_probe import look
 from mmar_runner.testing.processes import RunningProgram
 
 SERVER_PARTS = ("server.crt", "server.key", "rootCA.pem")
@@ -38,15 +39,19 @@ def shake_hands(federation: Any, address: str) -> Any:
     """Make a connection of our own; return what is wrong with it."""
     host, _, port = address.rpartition(":")
     kit = federation.kits.client("site-2")
-    return probe(
-        host,
-        int(port),
-        root_pem=federation.issuer.certificate,
-        cert_file=kit / "client.crt",
-        key_file=kit / "client.key",
-        expected_name=host,
-        now=datetime.now(UTC),
-    )
+    try:
+        look(
+            host,
+            int(port),
+            root_pem=federation.issuer.certificate,
+            cert_file=kit / "client.crt",
+            key_file=kit / "client.key",
+            expected_name=host,
+            now=datetime.now(UTC),
+        )
+    except CertificateError as error:
+        return error
+    return None
 
 
 @contextlib.contextmanager

@@ -60,30 +60,6 @@ class _Question:
         return f"{self.host}:{self.port}"
 
 
-def probe(
-    host: str,
-    port: int,
-    *,
-    root_pem: bytes,
-    cert_file: Path,
-    key_file: Path,
-    expected_name: str,
-    now: datetime,
-) -> CertificateError | None:
-    """Find out why a peer cannot be reached over TLS, as `look` does.
-
-    Returns:
-        What `look` raises; None if TLS comes about, or if nobody answers, which says
-        nothing about TLS.
-    """
-    asked = _Question(host, port, root_pem, cert_file, key_file, expected_name, now)
-    try:
-        _look(asked)
-    except CertificateError as error:
-        return error
-    return None
-
-
 def look(
     host: str,
     port: int,

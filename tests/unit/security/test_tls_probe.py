@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mmar_runner.errors import CertificateError
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import certificate_fingerprint
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
-from mmar_runner.security.pki.tls_probe import probe
+from mmar_runner.security.pki.tls_probe import look
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -105,7 +106,11 @@ def ask(port, authority, client, **changes):
         "now": NOW,
         **changes,
     }
-    return probe("127.0.0.1", port, **facts)
+    try:
+        look("127.0.0.1", port, **facts)
+    except CertificateError as error:
+        return error
+    return None
 
 
 def test_a_handshake_that_succeeds_has_no_trouble(ours):

@@ -34,6 +34,18 @@ def revoked(*digests: str) -> Any:
     return SimpleNamespace(refresh=lambda: True, current=current)
 
 
+def letting_go(registry: ClientRegistry, guard: Guard, left: list[str]) -> Any:
+    """Return members whose leaving is noted in a list."""
+    parts: tuple[Any, ...] = (
+        registry,
+        SimpleNamespace(client_left=lambda name, _: left.append(name)),
+        None,
+        SimpleNamespace(observe=lambda _: None),
+    )
+    terms: dict[str, Any] = {"mint": None, "task_name": "job", "run_number": 1}
+    return Members(*parts, guard=guard, **terms)
+
+
 class Full:
     """A log whose disk is full."""
 
@@ -56,16 +68,7 @@ async def test_a_log_that_cannot_be_written_keeps_none_of_the_revoked_in_the_rou
         None,
         revoked(),
     )
-    members = Members(
-        registry,
-        SimpleNamespace(client_left=lambda name, _: left.append(name)),
-        None,
-        SimpleNamespace(observe=lambda _: None),
-        mint=None,
-        guard=guard,
-        task_name="job",
-        run_number=1,
-    )
+    members = letting_go(registry, guard, left)
     watch = Watch(guard, members, lease_seconds=3600, digest="d", end=pytest.fail)
     with pytest.raises(AuditError):
         watch._look()
@@ -94,16 +97,7 @@ async def test_a_log_that_cannot_be_written_keeps_nobody_whose_lease_has_ended(
         registry.register(name, bytes(32), now=asyncio.get_running_loop().time(), mmar_digest="")
     left: list[str] = []
     guard: Any = Guard(SimpleNamespace(), BelievedNames(), Full(), None, None)
-    members = Members(
-        registry,
-        SimpleNamespace(client_left=lambda name, _: left.append(name)),
-        None,
-        SimpleNamespace(observe=lambda _: None),
-        mint=None,
-        guard=guard,
-        task_name="job",
-        run_number=1,
-    )
+    members = letting_go(registry, guard, left)
     members._sweep()
     members.close()
     assert sorted(left) == ["a", "b"]
