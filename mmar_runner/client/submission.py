@@ -95,7 +95,7 @@ class Submission:
             "round": update.round,
             "num_samples": update.num_samples,
             "seconds_train": update.seconds_train,
-            "metrics": dict(update.metrics),
+            "train": dict(update.metrics),
             "validation": dict(update.validation),
         }
         payload = json.dumps(result).encode()

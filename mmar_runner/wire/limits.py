@@ -43,4 +43,4 @@ REQUEST_SECONDS: Final = 30.0
 WRITE_SECONDS: Final = 30.0
 LAST_WRITE_SECONDS: Final = 2.0
 #: Streams that one connection may hold open.
-MAX_STREAMS_PER_CONNECTION: Final = 8
+MAX_STREAMS_PER_CONNECTION: Final = 16

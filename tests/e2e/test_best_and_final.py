@@ -220,3 +220,5 @@ def test_metrics_of_a_run_are_written_as_a_table(measured):
     assert auc.keys() == {(f"site-{k}", n) for k in (1, 2) for n in range(4)}
     assert all(0 <= value <= 1 for value in auc.values())
     assert {row["phase"] for row in rows} == {"train", "validation"}
+    trained = {row["metric"] for row in rows if row["phase"] == "train"}
+    assert len(trained) > 1  # what the trainer measured, and not only its number of samples
