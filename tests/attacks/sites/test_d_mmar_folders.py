@@ -333,8 +333,8 @@ def test_a_policy_that_leads_nowhere_is_refused_and_never_taken_for_absent(hospi
     path.unlink()
     path.symlink_to("gone.json")
     ended = hospital.run_client("site-1", mmar)
-    assert (ended.code, ended.error["reason"]) == (2, "POLICY_INVALID")
-    assert hospital.decisions("site-1") == [("refused", "POLICY_INVALID")]
+    assert (ended.code, ended.error["reason"]) == (1, "KIT_LINK")
+    assert hospital.decisions("site-1") == []
 
 
 def test_a_policy_that_is_a_folder_is_refused_and_never_taken_for_absent(hospital):
