@@ -44,9 +44,9 @@ RUNNING_CALLS: Final = 128
 #: of a certificate's clients has one, and a second while a broken connection is not yet known
 #: to be broken.
 RUNNING_OF_METHOD: Final = {
-    "Register": 2 * MAX_INSTANCES,
-    "Heartbeat": 2 * MAX_INSTANCES,
-    "Quit": 2 * MAX_INSTANCES,
+    "Register": MAX_INSTANCES,
+    "Heartbeat": MAX_INSTANCES,
+    "Quit": MAX_INSTANCES,
     "GetModel": 2 * MAX_INSTANCES,
     "SubmitUpdate": 2 * MAX_INSTANCES,
     "GetPackage": MAX_INSTANCES,

@@ -9,8 +9,8 @@ CHUNK_BYTES: Final = 1 << 20
 INLINE_BYTES: Final = 64 << 10
 #: The largest message a client accepts, in bytes (gRPC counts it decompressed).
 MAX_MESSAGE_BYTES: Final = 4 << 20
-#: The largest message a server accepts: a chunk, and what stands around it.
-MAX_REQUEST_BYTES: Final = CHUNK_BYTES + (64 << 10)
+#: The largest message a server accepts: a chunk, or what a client says beside one, and some.
+MAX_REQUEST_BYTES: Final = 2 * CHUNK_BYTES + (64 << 10)
 #: The largest request metadata, in bytes.
 MAX_METADATA_BYTES: Final = 16 << 10
 #: The largest JSON result, in bytes.
