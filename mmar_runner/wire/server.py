@@ -311,8 +311,10 @@ async def _request(method: methods.Method[Any, Any], context: Any) -> Any:
     except TimeoutError:
         msg = f"the request of {method.name} did not come in {limits.REQUEST_SECONDS:g} s"
         raise RefusedError(msg, reason="TOO_SLOW") from None
-    except grpc.aio.BaseError:
-        data = grpc.aio.EOF  # the server was stopped, or the peer is gone
+    except grpc.aio.BaseError as error:
+        raise asyncio.CancelledError from error  # the server was stopped
+    if data is grpc.aio.EOF and context.cancelled():
+        raise asyncio.CancelledError  # the peer is gone: there is nobody to refuse
     if data is grpc.aio.EOF:
         msg = f"{method.name} was called without a request"
         raise ProtocolError(msg)
