@@ -88,11 +88,13 @@ class Run:
         receiver: type[Reception] = Reception,
     ) -> None:
         data, self.events, self.journal = update(count), [], Journal()
-        machine = SimpleNamespace(handle=self._handle)
-        reporter = SimpleNamespace(update_accepted=ignore, update_refused=ignore)
+        machine = SimpleNamespace(handle=self._handle, stalled=False)
+        reporter = SimpleNamespace(update_accepted=ignore, update_refused=ignore, goes_on=ignore)
         parts: Any = {"journal": self.journal, "reporter": reporter, "closer": None}
         model: Any = SimpleNamespace(sha256="model")
-        self.coordinator = coordinator(machine, model, last_round={}, **parts)
+        self.coordinator = coordinator(
+            machine, model, last_round={}, note_refusal=lambda *_: None, **parts
+        )
         self.round = self.coordinator.round = OpenRound(3, model, 0.0, invited={invited: 1})
         session = SimpleNamespace(name="site-1")
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)

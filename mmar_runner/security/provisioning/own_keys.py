@@ -49,7 +49,8 @@ def make_own_keys(identity: Identity, out: Path, *, new_key: bool = False) -> Pa
     make_keys(folder, identity.role)
     release = load_release_key(folder / files.release_key) if files.release_key else None
     pem = make_request(identity, load_tls_key(folder / files.key), release)
-    if files.policy and not (folder / files.policy).exists():
+    asked = (folder / REQUEST_FILE).exists()  # then there was a policy, and its rules are gone
+    if files.policy and not asked and not (folder / files.policy).exists():
         write_bytes_atomic(folder / files.policy, site_policy(), durable=True)
     write_bytes_atomic(folder / REQUEST_FILE, pem, durable=True)
     return folder / REQUEST_FILE

@@ -234,7 +234,7 @@ async def test_metrics_are_sent_if_somebody_wants_them(server, serving, session)
     assert [request.topic for request in server.results] == ["metrics"]
     sent = json.loads(server.results[0].result)
     assert (sent["round"], sent["num_samples"]) == (0, 3)
-    assert (sent["metrics"], sent["validation"]) == ({"loss": 0.5}, {"auc": 0.75})
+    assert (sent["train"], sent["validation"]) == ({"loss": 0.5}, {"auc": 0.75})
 
 
 async def test_heartbeats_come_in_time_and_say_what_is_done(server, serving, session, trainers):
