@@ -209,6 +209,10 @@ def bind(
     return f"{listen.rpartition(':')[0]}:{port}"
 
 
+class _GoneError(ProtocolError):
+    """The connection ended before the message of a call was there: nobody is refused."""
+
+
 class _Handlers:
     """Turns a servicer's answers into gRPC's handlers; every call passes the gate."""
 
@@ -296,7 +300,8 @@ class _Handlers:
             self._faults.tell(method.name, error)
             error = MmarRunnerError("internal error; the server's log has it", reason="INTERNAL")
         try:
-            self._gate.refused(method.name, caller_of(context), error)
+            if not isinstance(error, _GoneError):
+                self._gate.refused(method.name, caller_of(context), error)
         except MmarRunnerError as unwritten:  # a refusal that nobody noted is told as that
             error = unwritten
         await context.abort(status_of(error), shortened(error.message), trailing_metadata(error))
@@ -311,13 +316,11 @@ async def _request(method: methods.Method[Any, Any], context: Any) -> Any:
     except TimeoutError:
         msg = f"the request of {method.name} did not come in {limits.REQUEST_SECONDS:g} s"
         raise RefusedError(msg, reason="TOO_SLOW") from None
-    except grpc.aio.BaseError as error:
-        raise asyncio.CancelledError from error  # the server was stopped
-    if data is grpc.aio.EOF and context.cancelled():
-        raise asyncio.CancelledError  # the peer is gone: there is nobody to refuse
+    except grpc.aio.BaseError:
+        data = grpc.aio.EOF  # the server was stopped, or the peer is gone
     if data is grpc.aio.EOF:
         msg = f"{method.name} was called without a request"
-        raise ProtocolError(msg)
+        raise ProtocolError(msg) if context.peer() else _GoneError(msg)
     try:
         return method.decode_request(data)
     except DecodeError as error:
