@@ -110,9 +110,9 @@ def test_c03_messages_without_end_on_one_stream_are_refused(small: Any) -> None:
         with contextlib.suppress(RefusedError, UnreachableError):
             await reading
         if len(served) == FAILURES:
-            rate = FAILURES / (time.monotonic() - begun)
-            assert rate < 1.1 * MESSAGES_PER_SECOND
-            pytest.skip(f"this machine serves {rate:.0f} messages a second: no more than allowed")
+            seconds = time.monotonic() - begun
+            assert MESSAGES_AT_ONCE + 1.1 * MESSAGES_PER_SECOND * seconds >= FAILURES
+            pytest.skip(f"too slow a machine: {FAILURES} messages took {seconds:.0f} s, as allowed")
 
     served: list[int] = []
     small.attack(play, owner="greedy-c")
