@@ -94,7 +94,8 @@ def test_c01_a_peer_that_reads_nothing_keeps_nobody_from_a_new_attempt(large: An
         with await asyncio.to_thread(raw.RawHttp2, large.address, tls, shut) as connection:
             stream = connection.call(f"{SERVICE}/SubmitUpdate")
             await asyncio.to_thread(connection.send, stream, message(len(begin), begin))
-            await asyncio.sleep(0.5)
+            while (raw.HEADERS, stream) not in await asyncio.to_thread(connection.listen, 0.1):
+                pass  # until the server begins to answer, and cannot
             with pytest.raises(RefusedError, match="sha256"):
                 await asyncio.wait_for(attacker.submit(attacker.model, sha="0" * 64), 20)
         large.count(attacker, "DIGEST")
