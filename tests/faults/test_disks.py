@@ -209,6 +209,31 @@ def test_a_full_disk_of_a_client_leaves_the_others_alone(tmp_path: Path, tiny: P
         assert "traceback" not in poor.stderr
 
 
+def test_a_client_whose_disk_is_full_says_so_and_goes_on_when_there_is_space(
+    tmp_path: Path, tiny: Path
+) -> None:
+    """The round waits for it: it is needed."""
+    variables = {**VARIABLES, "SECONDS": 0.5, "MODEL_MB": 4}
+    with RunningServer(ECHO, tmp_path / "ws", variables=variables) as server:
+        address = server.address()
+        poor = RunningClient(ECHO, address, "site-2", tiny, variables=variables)
+        rich = RunningClient(ECHO, address, "site-1", tmp_path / "c", variables=variables)
+        with poor, rich:
+            poor.wait_for(Topic.TRAINING, round=0)
+            # Its models and its update have their files; a state and what a child says have none.
+            for slot in ("model_1.safetensors", "update.safetensors"):
+                (tiny / "site-2" / "run_1" / slot).unlink(missing_ok=True)
+            filler = fill(tiny, leave=1 << 20)
+            failed = poor.wait_for(Topic.TASK_FAILED)
+            assert failed["reason"] == "DISK_FULL"
+            poor.wait_for(Topic.WAITING)
+            filler.unlink()
+            assert server.wait() == 0, server.stdout + server.stderr
+            assert (poor.wait(), rich.wait()) == (0, 0)
+    assert "Traceback" not in poor.stderr
+    assert counted(tmp_path / "ws") == sorted((n, name) for n in range(3) for name in NAMES)
+
+
 def test_a_workspace_that_is_read_only_is_named(tiny: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(tiny)], check=True)
     arguments = ["run-server", str(ECHO), "--workspace", str(tiny / "ws"), "--insecure"]
