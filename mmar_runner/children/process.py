@@ -200,13 +200,12 @@ class ChildProcess:
         at once.
 
         Args:
-            grace: Seconds the component may take to close.
+            grace: Seconds the component may take to close, and the process to end.
         """
         if self._death is None and not self._unanswered:
-            with suppress(TaskFailedError, TaskTimeoutError, ChildDiedError):
-                await self.request("close", {}, timeout=grace)
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, TaskFailedError, ChildDiedError):
                 async with asyncio.timeout(grace):
+                    await self.request("close", {})
                     await asyncio.shield(self._listener)
         await self.kill()
 

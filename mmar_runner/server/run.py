@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from mmar_runner import __version__
 from mmar_runner.errors import AuditError, RunStoppedError, StorageError, UsageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.log import held_open
 from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
 from mmar_runner.server.ending import unless_stopped
@@ -28,7 +28,6 @@ from mmar_runner.server.workspace import Workspace
 from mmar_runner.wire.server import bind, build_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from mmar_runner.hooks import LoadedPlugins
@@ -85,7 +84,7 @@ async def run_server(
         opening = open_run(settings, workspace, digest, components.expressions)
         opened = await unless_stopped(opening, stop)
         try:
-            with _audited(workspace.path / "audit.jsonl") as audit:
+            with held_open(workspace.path / "audit.jsonl") as audit:
                 guard = make_guard(settings, audit)
                 parts = assemble(settings, plugins, observer, components, opened, guard=guard)
                 run = _Run(settings, observer, parts, connections, stop)
@@ -232,19 +231,6 @@ class _Run:
             "version": __version__,
         }
         self._observer.observe(Observation(Topic.LISTENING, data))
-
-
-@contextmanager
-def _audited(path: Path) -> Iterator[AuditLog]:
-    """Yield the audit log; what it cannot write at the end is told, and changes no run's end."""
-    audit = AuditLog(path)
-    try:
-        yield audit
-    finally:
-        try:
-            audit.close()
-        except AuditError as error:
-            _log.error("%s", error.message)
 
 
 def _raise_file_limit(max_num_clients: int) -> int:
