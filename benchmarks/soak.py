@@ -65,7 +65,8 @@ class Watched:
             statistics.median(self.rss[:_AROUND]),
             statistics.median(self.rss[-_AROUND:]),
         )
-        files = max(self.files[:_AROUND]), max(self.files[-_AROUND:])
+        # The least of the looks: a look may fall into the moment in which a model is open.
+        files = min(self.files[:_AROUND]), min(self.files[-_AROUND:])
         return {
             "rss_mib": [round(before / 2**20, 2), round(after / 2**20, 2)],
             "growth": round(after / before - 1, 4),
