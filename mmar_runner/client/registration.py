@@ -283,7 +283,7 @@ class Connection:
             else:
                 self._outage.end()
                 return result
-            await asyncio.sleep(backoff.next_delay())
+            await self._line.pause(backoff.next_delay())
 
     def _say_again(self, error: MmarRunnerError) -> None:
         facts = {"message": f"{error.message}; trying again"}

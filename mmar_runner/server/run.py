@@ -178,13 +178,16 @@ class _Run:
         """Put on record that the run was stopped, if the disk takes it: it is not needed."""
         parts, wall = self._parts, self._wall_seconds()
         try:
-            parts.summary.write("stopped", reason, wall_seconds=wall)
             await self._record_end("stopped", reason, wall)
         except StorageError as error:
             _log.warning("that the run was stopped is not on record: %s", error.message)
+        summary = parts.summary.facts("stopped", reason, wall_seconds=wall)
+        try:
+            parts.summary.write("stopped", reason, wall_seconds=wall)
+        except StorageError as error:
+            _log.warning("the summary says nothing of it: %s", error.message)
         if parts.coordinator.ended.result()[0] == "stopped":
             parts.coordinator.announce()
-        summary = parts.summary.facts("stopped", reason, wall_seconds=wall)
         return self._tell_ended(
             RunOutcome("stopped", reason, parts.opened.folder.path, summary), wall
         )
@@ -202,9 +205,9 @@ class _Run:
 
     async def _publish_final(self) -> str | None:
         parts, opened = self._parts, self._parts.opened
-        if not parts.summary.rounds:
+        last = parts.coordinator.next_round - 1
+        if last < self._settings.server.start_round:
             return None
-        last = parts.summary.rounds[-1]["round"]
         path = opened.models.publish(last + 1, "final")
         await export_model(self._settings, opened.folder, path)
         return "models/final.safetensors"
