@@ -15,6 +15,7 @@ from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.best import BestModel
+from mmar_runner.server.board import Board
 from mmar_runner.server.closing import RoundCloser
 from mmar_runner.server.coordinator import Coordinator
 from mmar_runner.server.downloads import Downloads
@@ -62,6 +63,7 @@ class RunParts:
     spool: Spool
     coordinator: Coordinator
     disk: DiskWait
+    board: Board
     members: Members
     downloads: Downloads
     reception: Reception
@@ -155,6 +157,15 @@ def assemble(
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
     reporter.expect(sorted(sites.admitted), members.present)
+    board = Board(
+        coordinator,
+        members,
+        disk,
+        dispatcher,
+        sites=sorted(sites.admitted),
+        run_number=folder.number,
+        num_rounds=server.num_rounds,
+    )
     downloads = Downloads(coordinator, members, opened.models)
     reception = Reception(
         coordinator,
@@ -184,6 +195,7 @@ def assemble(
         spool,
         coordinator,
         disk,
+        board,
         members,
         downloads,
         reception,

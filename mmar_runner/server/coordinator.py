@@ -33,7 +33,7 @@ from mmar_runner.wire.messages import RunEnd
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-    from mmar_runner.federation.round_machine import RoundMachine
+    from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.closing import RoundCloser
     from mmar_runner.server.models import ModelFile
     from mmar_runner.server.record import AcceptedUpdate
@@ -251,6 +251,19 @@ class Coordinator:
     def current_round(self) -> int:
         """The number of the round that is or was open last; -1 before the first."""
         return -1 if self.round is None else self.round.number
+
+    @property
+    def phase(self) -> Phase:
+        """What the run is at."""
+        return "over" if self.ended.done() else self._machine.phase
+
+    def missing(self) -> tuple[str, ...]:
+        """Return of whom the open round has no answer, there or not, sorted."""
+        return self._machine.missing()
+
+    def waiting_for(self, describe: Callable[[str], str] | None = None) -> str:
+        """Say what the run waits for; see `RoundMachine.waiting_for`."""
+        return self._machine.waiting_for(describe)
 
     @property
     def next_round(self) -> int:

@@ -167,7 +167,7 @@ class Members:
         client = self._client(claims)
         said = _STATES.get(state, "unknown")
         if said != client.state:
-            client.state = said
+            client.state, client.since = said, self._loop.time()
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
         return self._token(client) if self._mint.wants_renewal(claims, now=time.time()) else ""
 
@@ -189,6 +189,14 @@ class Members:
         with ExitStack() as leaving:
             for name in self._registry.instances(fingerprint):
                 leaving.callback(self._leave, name, reason)
+
+    def known(self, name: str) -> Client | None:
+        """Return a client that is there, or was; see `ClientRegistry.known`."""
+        return self._registry.known(name)
+
+    def departed(self) -> list[Client]:
+        """Return who was there and has left."""
+        return self._registry.departed()
 
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
@@ -271,7 +279,7 @@ class Members:
         return self._registry.session(claims.client, claims.session, now=self._loop.time())
 
     def _leave(self, name: str, reason: str) -> None:
-        self._registry.remove(name)
+        self._registry.remove(name, now=self._loop.time())
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)
         # Last: a log that cannot be written must not leave the round waiting for it.

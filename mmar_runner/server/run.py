@@ -22,6 +22,7 @@ from mmar_runner.server.ending import unless_stopped
 from mmar_runner.server.guard import make_guard
 from mmar_runner.server.opening import open_run
 from mmar_runner.server.record import Kind
+from mmar_runner.server.status import StatusFile
 from mmar_runner.server.tasks import export_model
 from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
@@ -86,8 +87,9 @@ async def run_server(
         try:
             with held_open(workspace.path / "audit.jsonl") as audit:
                 guard = make_guard(settings, audit)
-                parts = assemble(settings, plugins, observer, components, opened, guard=guard)
-                run = _Run(settings, observer, parts, connections, stop)
+                status = StatusFile(opened.folder.status, observer)
+                parts = assemble(settings, plugins, status, components, opened, guard=guard)
+                run = _Run(settings, status, parts, connections, stop)
                 return await run.serve(workspace)
         finally:
             opened.journal.close()
@@ -99,16 +101,17 @@ class _Run:
     def __init__(
         self,
         settings: ServerSettings,
-        observer: Observer,
+        status: StatusFile,
         parts: RunParts,
         connections: int,
         stop: asyncio.Event,
     ) -> None:
         self._settings = settings
-        self._observer = observer
+        self._status = status
         self._parts = parts
         self._connections = connections
         self._stop = stop
+        self._outcome: RunOutcome | None = None
 
     async def serve(self, workspace: Workspace) -> RunOutcome:
         """Accept connections until the run has ended; then finish its files."""
@@ -129,13 +132,28 @@ class _Run:
             await server.start()
             stack.enter_context(trimming())
             stack.enter_context(workspace.endpoint(address))
+            stack.push_async_callback(self._status.close)
             self._tell_listening(address)
             parts.opened.journal.wait_for_space(parts.disk.note_journal)
             parts.begin()
-            outcome = await self._finish(*await parts.coordinator.ended)
+            self._status.begin(self._facts)
+            outcome = self._outcome = await self._finish(*await parts.coordinator.ended)
             if outcome.status != "stopped":
                 await self._say_goodbye()
         return outcome
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what ``status.json`` says."""
+        facts, outcome = self._parts.board.facts(), self._outcome
+        if outcome is None:
+            return facts
+        return facts | {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "waiting_for": "",
+            "since": None,
+            "missing": [],
+        }
 
     async def _stop_when_asked(self) -> None:
         await self._stop.wait()
@@ -200,7 +218,7 @@ class _Run:
         facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason}
         self._parts.events.emit(EventType.END_RUN, **facts)
         data = {**facts, "wall_seconds": wall, "run_folder": str(outcome.run_folder)}
-        self._observer.observe(Observation(Topic.RUN_ENDED, data))
+        self._status.observe(Observation(Topic.RUN_ENDED, data))
         return outcome
 
     async def _publish_final(self) -> str | None:
@@ -233,7 +251,7 @@ class _Run:
             "mmar": self._settings.spec.name,
             "version": __version__,
         }
-        self._observer.observe(Observation(Topic.LISTENING, data))
+        self._status.observe(Observation(Topic.LISTENING, data))
 
 
 def _raise_file_limit(max_num_clients: int) -> int:

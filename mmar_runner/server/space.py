@@ -44,6 +44,7 @@ class DiskWait:
         self._clock = clock
         self._pause = pause
         self._waiting: dict[str, str] = {}
+        self._since = 0.0
         self._given_up = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -81,10 +82,22 @@ class DiskWait:
         if error is None:
             self._waiting.pop(what, None)
         else:
+            if not self._waiting:
+                self._since = self._clock()
             since = f"since {utc(self._clock())}"
             self._waiting.setdefault(what, f"{error.reason}: {error.message}, {since}")
         if (now := self._sentence()) != before:
             self._tell(now)
+
+    @property
+    def waits(self) -> str:
+        """What is told now; empty if nothing waits for space."""
+        return self._sentence()
+
+    @property
+    def since(self) -> float:
+        """Since when something waits without a break, in seconds since 1970."""
+        return self._since
 
     def note_journal(self, error: StorageError | None) -> None:
         """Say that the journal waits, or does no longer; may be called from any thread."""
