@@ -11,7 +11,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.sites import NO_SITES, Sites
@@ -42,6 +42,8 @@ class Client:
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         host: The address it came from, without the port.
         state: What it last said it was doing.
+        progress: How far it is with that: ``{"done", "total", "unit", "at"}``, where the unit
+            is ``bytes`` or ``steps`` and ``at`` is on the server's clock; None if unknown.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Client:
     fingerprint: str = ""
     host: str = ""
     state: str = "idle"
+    progress: dict[str, Any] | None = None
 
     def is_as(self, other: Client) -> bool:
         """Return True if the journal would say the same of both."""
