@@ -17,7 +17,7 @@ from mmar_runner.client.threads import in_thread
 from mmar_runner.client.workspace import PendingUpdate
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
-from mmar_runner.interfaces.client_trainer import TrainTask
+from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.filter import FilterContext
 from mmar_runner.storage.atomic import translated
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.client.training import TrainerHosts
     from mmar_runner.client.workspace import RunFiles
-    from mmar_runner.interfaces.client_trainer import TrainResult
+    from mmar_runner.interfaces.client_trainer import Progress, TrainResult
     from mmar_runner.wire.messages import RegisterReply
 
 
@@ -71,8 +71,14 @@ class LocalWork:
         """Begin to get ready for the first task."""
         self._trainer.prepare()
 
-    async def perform(self, model: ReceivedModel) -> PendingUpdate:
+    async def perform(
+        self, model: ReceivedModel, progress: Progress = tell_nobody
+    ) -> PendingUpdate:
         """Have a model trained; what must leave the site lies in the run's folder.
+
+        Args:
+            model: The task.
+            progress: Hears of the trainer's steps, if it tells of any.
 
         Raises:
             TaskError: Training or a filter did not succeed.
@@ -81,7 +87,7 @@ class LocalWork:
         files = self._files
         seed = derive_seed(self._registration.seed, self._settings.name, model.round)
         begun = time.monotonic()
-        result = await self._train(model, seed)
+        result = await self._train(model, seed, progress)
         seconds = time.monotonic() - begun
         files.state.look()
         context = self._filter_context(model.round, result.kind, seed)
@@ -97,7 +103,7 @@ class LocalWork:
         await self._site_inbound.close()
         await self._site_outbound.close()
 
-    async def _train(self, model: ReceivedModel, seed: int) -> TrainResult:
+    async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
         files = self._files
         context = self._filter_context(model.round, UpdateKind.WEIGHTS, seed)
         source = await self._inbound.apply(model.path, files.filtered_model, context)
@@ -114,6 +120,7 @@ class LocalWork:
                 update=files.update,
                 state=files.state.current,
                 new_state=files.state.pending,
+                progress=progress,
             )
         )
 

@@ -103,7 +103,7 @@ class ClientRounds:
         self._tell(Topic.TRAINING, round=task.round)
         self._heartbeat.tell(ClientState.CLIENT_STATE_TRAINING, task.round)
         try:
-            update = await self._work.perform(task)
+            update = await self._work.perform(task, self._heartbeat.stepped)
         except (TaskError, StorageError) as error:
             await self._submission.report_failure(task, error.reason, error.message)
         else:
@@ -120,6 +120,7 @@ class ClientRounds:
             metrics={**update.metrics, **update.validation},
         )
         self._submitting = True
+        self._heartbeat.stepped(0, 0)  # from now on its bytes say how far it is
         try:
             refusal = await self._submission.submit(update)
             if refusal is not None and refusal.reason in _UNCOUNTED:

@@ -234,8 +234,13 @@ class Reception:
             undo=SpoolFile.close,
         )
         try:
-            renew = partial(self._members.renew, sender.client)
-            receiver = ChunkReceiver(stream, file, self._disk, window=self._window, progress=renew)
+            receiver = ChunkReceiver(
+                stream,
+                file,
+                self._disk,
+                window=self._window,
+                progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
+            )
             digest = await receiver.receive()
             self._coordinator.require_round(begin.round)
             await self._disk.run(file.commit, digest, self._durable)
@@ -253,4 +258,5 @@ class Reception:
         update = accepted(
             sender.client, sender.begin, digest, seconds_upload=seconds, inline=data is not None
         )
+        self._members.arrived(sender.client)
         return self._coordinator.update_accepted(update, data)

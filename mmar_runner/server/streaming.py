@@ -37,7 +37,7 @@ class ChunkReceiver:
         file: Where they are written.
         disk: Threads that may wait for the disk.
         window: Chunks that all senders together may have under way.
-        progress: Called for every batch.
+        progress: Called for every batch, with the number of bytes that are there.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ChunkReceiver:
         disk: DiskThreads,
         *,
         window: SharedWindow,
-        progress: Callable[[], None],
+        progress: Callable[[int], None],
     ) -> None:
         self._stream = stream
         self._file = file
@@ -88,7 +88,7 @@ class ChunkReceiver:
                 return last.sha256
             if last is not None:
                 raise last
-            self._progress()
+            self._progress(self._file.offset)
             await self._give_credits(len(chunks))
 
     async def _next(self) -> tuple[list[Chunk], UpdateCommit | MmarRunnerError | None]:
