@@ -36,9 +36,7 @@ async def steps_of(folder: Path, mood: str, **limits: Any) -> list[tuple[int, in
     steps: list[tuple[int, int]] = []
     child = await ChildProcess.start(spec_of(folder, mood), log=folder / "log")
     try:
-        await child.request(
-            "train", task(folder), told=lambda *step: steps.append(step), **limits
-        )
+        await child.request("train", task(folder), told=lambda *step: steps.append(step), **limits)
     finally:
         await child.close()
     return steps
