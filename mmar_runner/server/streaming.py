@@ -107,11 +107,11 @@ class ChunkReceiver:
 
     async def _give_credits(self, written: int) -> None:
         self._outstanding -= written
-        credits_ = self._window.share - self._outstanding
-        if credits_ > 0:
-            self._outstanding += credits_
-            self._credits += credits_
-            await self._stream.write(UpdateCredit(credits=credits_))
+        credits_ = max(0, self._window.share - self._outstanding)
+        self._outstanding += credits_
+        self._credits += credits_
+        # Even without further credits: by what has arrived the sender knows its line.
+        await self._stream.write(UpdateCredit(credits=credits_, offset=self._file.offset))
 
     async def _read_all(self) -> None:
         loop = asyncio.get_running_loop()

@@ -239,10 +239,12 @@ class UpdateReady(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., credits: _Optional[int] = ...) -> None: ...
 
 class UpdateCredit(_message.Message):
-    __slots__ = ("credits",)
+    __slots__ = ("credits", "offset")
     CREDITS_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     credits: int
-    def __init__(self, credits: _Optional[int] = ...) -> None: ...
+    offset: int
+    def __init__(self, credits: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class UpdateReceipt(_message.Message):
     __slots__ = ("duplicate", "round")
