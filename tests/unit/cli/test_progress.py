@@ -30,8 +30,8 @@ SERVER = [
         {"round": 0, "num_rounds": 4, "participants": ["site-10", "site-2"]},
     ),
     Observation(
-        Topic.UPDATE_PROGRESS,
-        {"client": "site-2", "received_bytes": 25 << 20, "total_bytes": 100 << 20},
+        Topic.CLIENT_PROGRESS,
+        {"client": "site-2", "done": 25 << 20, "total": 100 << 20, "unit": "bytes"},
     ),
     Observation(
         Topic.UPDATE_ACCEPTED,
@@ -106,6 +106,17 @@ def picture(observations, *, width=100, role="server", elapsed=61.0):
     return console.export_text()
 
 
+def test_the_table_counts_the_steps_of_a_training_until_its_update_counts():
+    told = {"client": "site-2", "done": 5, "total": 9, "unit": "steps"}
+    steps = Observation(Topic.CLIENT_PROGRESS, told)
+    (row,) = [line for line in picture([*SERVER, steps]).splitlines() if "site-2" in line]
+    assert "training 5/9" in row
+    assert sentence(steps) == "site-2: step 5 of 9"
+    accepted = Observation(Topic.UPDATE_ACCEPTED, {"client": "site-2", "round": 0, "bytes": 1})
+    (row,) = [line for line in picture([*SERVER, steps, accepted]).splitlines() if "site-2" in line]
+    assert "5/9" not in row
+
+
 def test_the_table_shows_who_does_what():
     text = picture(SERVER)
     assert "server breast_cancer  run 1  127.0.0.1:8002  1 min 01 s" in text
@@ -113,7 +124,7 @@ def test_the_table_shows_who_does_what():
     assert "25% of 100.0 MiB" in text
     rows = [line for line in text.splitlines() if "site-" in line]
     assert rows[0].startswith("site-2 ")
-    assert "uploading" in rows[0]
+    assert "training" in rows[0]
     assert "done" in rows[1]
     assert "100.0 MiB" in rows[1]
     assert "3.2 s" in rows[1]
