@@ -28,6 +28,7 @@ from mmar_runner.server.servicer import Servicer
 from mmar_runner.server.summary import Summary
 from mmar_runner.server.tasks import ServerValidator
 from mmar_runner.server.watch import Watch
+from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -220,6 +221,7 @@ def _members(
         guard=guard,
         task_name=settings.server.task_name,
         run_number=opened.folder.number,
+        epoch=opened.state.epoch,
     )
 
 
@@ -252,8 +254,10 @@ def _machine(
 
 def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
     state, spec = opened.state, settings.spec
-    summary = Summary(opened.folder, name=spec.name, digest=spec.digest)
+    durable = settings.durability is Durability.FULL
+    summary = Summary(opened.folder, name=spec.name, digest=spec.digest, durable=durable)
     summary.rounds.extend(state.rounds)
+    summary.lost.extend(state.lost)
     if state.best is not None:
         summary.set_best(state.best[0])
     summary.write("running", "", wall_seconds=state.wall_seconds)
@@ -274,4 +278,5 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         num_rounds=settings.server.num_rounds,
         start_round=settings.server.start_round,
         server_mmar_digest=settings.spec.digest,
+        epoch=opened.state.epoch,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.best import BestModel
+    from mmar_runner.server.best import BestModel, Scored
     from mmar_runner.server.events import EventDispatcher
     from mmar_runner.server.models import ModelStore
     from mmar_runner.server.open_round import OpenRound
@@ -48,6 +48,19 @@ class ClosedRound:
 
     model: ModelFile
     recorded: asyncio.Future[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best result so far, and the metrics that its score was made of."""
+
+    scored: Scored
+    metrics: Mapping[str, float]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the journal says of it."""
+        return asdict(self.scored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,7 @@ class RoundCloser:
         model, weights = aggregated
         metrics = weighted_metrics(updates)
         validated = await self._validate(current.number, model)
+        best = self._scored(current.number, updates, validated)
         entry = round_summary(
             current.number,
             updates,
@@ -111,9 +125,10 @@ class RoundCloser:
             metrics={**metrics, **validated},
             model_sha256=model.sha256,
         )
-        recorded = self._record(current.number, entry)
+        recorded = self._record(current.number, entry, best)
         self._tell(current.number, entry, model)
-        self._choose_best(current.number, updates, validated)
+        if best is not None:
+            await self._publish_best(current.number, best, recorded, work)
         return ClosedRound(model, recorded)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
@@ -171,36 +186,54 @@ class RoundCloser:
             return {}
         return await self.validator.validate(model.path)
 
-    def _record(self, number: int, entry: dict[str, Any]) -> asyncio.Future[int]:
+    def _record(self, number: int, entry: dict[str, Any], best: Best | None) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         self.summary.rounds.append(entry)
         wall = loop.time() - self.started_at
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
+        if best is not None:
+            record["best"] = best.facts
         return asyncio.wrap_future(self.journal.append(Kind.ROUND_CLOSED, record), loop=loop)
 
-    def _choose_best(
+    def _scored(
         self, number: int, updates: list[AcceptedUpdate], validated: Mapping[str, float]
-    ) -> None:
+    ) -> Best | None:
         """Score the newest model by the server's metrics, or the last by the clients'.
 
         A server that validates decides alone: scores from different data say nothing
         about each other.
+
+        Returns:
+            Which result is the best from now on, if it is another one.
         """
         if self.validator is not None:
             scored, metrics = number, validated
         else:
             scored, metrics = number - 1, weighted_metrics(updates, validation_only=True)
         found = self.best.consider(scored, metrics)
-        if found is None:
+        return None if found is None else Best(found, metrics)
+
+    async def _publish_best(
+        self, number: int, best: Best, recorded: asyncio.Future[int], work: Executor
+    ) -> None:
+        """Give the best result its name: once it is on record, and before that is told.
+
+        A server that ends between the two gives the name when it is back.
+        """
+        try:
+            await asyncio.shield(recorded)
+        except StorageError as error:
+            _log.warning("the best model is not saved: %s", error)
             return
-        path = self.models.publish(found.round + 1, "best")
-        self.summary.set_best(found.round)
-        facts = {"round": found.round, "score": found.score}
-        self.journal.append(Kind.BEST_MODEL, facts)
-        entry = next(e for e in reversed(self.summary.rounds) if e["round"] == found.round)
-        told = {"metrics": dict(metrics), "model_sha256": entry["model_sha256"]}
-        self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path), **told)
-        self.observer.observe(Observation(Topic.BEST_MODEL, {**facts, "scored_in": number}))
+        round_ = best.scored.round
+        loop = asyncio.get_running_loop()
+        path = await loop.run_in_executor(work, self.models.publish, round_ + 1, "best")
+        self.summary.set_best(round_)
+        self.journal.append(Kind.BEST_MODEL, best.facts)
+        entry = next(e for e in reversed(self.summary.rounds) if e["round"] == round_)
+        told = {"metrics": dict(best.metrics), "model_sha256": entry["model_sha256"]}
+        self.dispatcher.emit(EventType.BEST_MODEL, round_, model=str(path), **told)
+        self.observer.observe(Observation(Topic.BEST_MODEL, {**best.facts, "scored_in": number}))
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
         facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}

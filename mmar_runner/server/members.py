@@ -49,6 +49,7 @@ class Members:
         guard: Says who may have which name, and writes down who came and went.
         task_name: The federated task that clients must name.
         run_number: The run that tokens are good for.
+        epoch: What the run has done so far, likewise: see `RunState`.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Members:
         guard: Guard,
         task_name: str,
         run_number: int,
+        epoch: str = "",
     ) -> None:
         self._registry = registry
         self._mint = mint
         self._names = guard.names
         self._audit = guard.audit
         self._run_number = run_number
+        self._epoch = epoch
         self._coordinator = coordinator
         self._journal = journal
         self._observer = observer
@@ -246,13 +249,21 @@ class Members:
 
     def _token(self, client: Client) -> str:
         return self._mint.issue(
-            client.name, client.key_sha256, self._run_number, client.fingerprint, now=time.time()
+            client.name,
+            client.key_sha256,
+            self._run_number,
+            client.fingerprint,
+            now=time.time(),
+            history=self._epoch,
         )
 
     def _claims(self, token: str, peer: Peer) -> TokenClaims:
         claims = self._mint.read(token, fingerprint=peer.fingerprint, now=time.time())
         if claims.run_number != self._run_number:
             msg = f"the token was issued for run {claims.run_number}"
+            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
+        if claims.history != self._epoch:
+            msg = "the token was issued before the run went back a round, or began anew"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
         return claims
 

@@ -14,6 +14,7 @@ from mmar_runner.errors import UsageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.server import losses
 from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
 from mmar_runner.server.guard import make_guard
@@ -22,6 +23,7 @@ from mmar_runner.server.record import Kind
 from mmar_runner.server.tasks import export_model
 from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
+from mmar_runner.storage.durability import Durability
 from mmar_runner.wire.server import bind, build_server
 
 if TYPE_CHECKING:
@@ -70,10 +72,12 @@ async def run_server(
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
-    workspace = Workspace(settings.workspace)
+    workspace = Workspace(settings.workspace, durable=settings.durability is Durability.FULL)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
-        opened = await open_run(settings, workspace, digest, components.expressions)
+        opened = await open_run(
+            settings, workspace, digest, components.expressions, components.versions
+        )
         try:
             with AuditLog(workspace.path / "audit.jsonl") as audit:
                 guard = make_guard(settings, audit)
@@ -153,6 +157,7 @@ class _Run:
         last = parts.summary.rounds[-1]["round"]
         path = opened.models.publish(last + 1, "final")
         await export_model(self._settings, opened.folder, path)
+        opened.models.discard_older(last + 1, finished=True)
         return "models/final.safetensors"
 
     def _tell_listening(self, address: str) -> None:
@@ -167,6 +172,8 @@ class _Run:
             "version": __version__,
         }
         self._observer.observe(Observation(Topic.LISTENING, data))
+        audit = self._parts.guard.audit
+        losses.tell(opened.lost, opened.folder.models, self._observer, audit)
 
 
 def _raise_file_limit(max_num_clients: int) -> int:

@@ -12,7 +12,7 @@ from mmar_runner.storage.memory import peak_rss_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mmar_runner.server.record import AcceptedUpdate
+    from mmar_runner.server.record import AcceptedUpdate, LostModel
     from mmar_runner.server.workspace import RunFolder
 
 
@@ -67,10 +67,24 @@ def round_summary(
 
 
 class Summary:
-    """The summary of one run; it is kept current and written when something ends."""
+    """The summary of one run; it is kept current and written when something ends.
 
-    def __init__(self, folder: RunFolder, *, name: str, digest: str) -> None:
+    Args:
+        folder: The run's.
+        name: The MMAR's.
+        digest: The MMAR's.
+        durable: Whether the summary of an ended run, which nothing makes again, is on the
+            disk before `write` returns.
+
+    Attributes:
+        rounds: Entries of the closed rounds.
+        lost: Models that were lost: the run went back a round for each.
+    """
+
+    def __init__(self, folder: RunFolder, *, name: str, digest: str, durable: bool = False) -> None:
         self._folder = folder
+        self._durable = durable
+        self.lost: list[LostModel] = []
         self.rounds: list[dict[str, Any]] = []
         self._best_round: int | None = None
         self._facts: dict[str, Any] = {
@@ -97,11 +111,13 @@ class Summary:
             "reason": reason,
             **self._facts,
             "rounds": self.rounds,
+            "models_lost": [lost.to_json() for lost in self.lost],
             "final_model": final,
             "best_round": self._best_round,
             "best_model": best,
             "peak_rss_bytes": peak_rss_bytes(),
             "wall_seconds": round(wall_seconds, 6),
         }
-        write_json_atomic(self._folder.summary, summary)
+        durable = self._durable and status != "running"
+        write_json_atomic(self._folder.summary, summary, durable)
         return summary

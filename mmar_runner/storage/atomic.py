@@ -52,6 +52,51 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Bring a file's bytes to the disk, whoever wrote them.
+
+    Raises:
+        StorageError: It cannot be opened or synced.
+    """
+    with translated(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring every file below a folder, and every entry, to the disk.
+
+    Raises:
+        StorageError: Something cannot be opened or synced.
+    """
+    for path, _, names in os.walk(folder):
+        for name in names:
+            sync_file(Path(path, name))
+        sync_folder(Path(path))
+
+
+def make_folder(path: Path, *, durable: bool) -> None:
+    """Make a folder and those above it that are missing; one that is there stays.
+
+    Args:
+        path: The folder.
+        durable: True to return only once its name, and theirs, are on the disk.
+
+    Raises:
+        OSError: It cannot be made.
+        StorageError: A folder cannot be synced.
+    """
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if durable:
+        # Also if it was there: whoever made it may not have come as far as this.
+        for folder in (path, *missing):
+            sync_folder(folder.parent)
+
+
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     """Write every byte of ``data`` at ``offset``; one system call may write less."""
     view = memoryview(data)

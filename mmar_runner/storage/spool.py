@@ -61,7 +61,7 @@ class Spool:
         Raises:
             StorageError: The client's name is no file name.
         """
-        return self._round_folder(round_number) / f"{_file_name(client)}.safetensors"
+        return update_path(self.folder, round_number, client)
 
     def open(
         self,
@@ -143,7 +143,7 @@ class Spool:
             shutil.rmtree(self._free, ignore_errors=True)
 
     def _round_folder(self, round_number: int) -> Path:
-        return self.folder / f"round_{round_number:04d}"
+        return _round_folder(self.folder, round_number)
 
     def _give(self, path: Path) -> None:
         """Move a file to the free ones, or remove it if they are many."""
@@ -167,6 +167,19 @@ class Spool:
                     candidate.replace(path)
                     return
                 candidate.unlink(missing_ok=True)
+
+
+def update_path(folder: Path, round_number: int, client: str) -> Path:
+    """Return where a client's committed update of a round lies in a spool's folder.
+
+    Raises:
+        StorageError: The client's name is no file name.
+    """
+    return _round_folder(folder, round_number) / f"{_file_name(client)}.safetensors"
+
+
+def _round_folder(folder: Path, round_number: int) -> Path:
+    return folder / f"round_{round_number:04d}"
 
 
 def _check_total(total_bytes: int, schema: ModelSchema) -> None:
