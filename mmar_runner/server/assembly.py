@@ -108,7 +108,7 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    spool = Spool(folder.updates)
+    spool = Spool(folder.updates, durable=settings.durability is Durability.FULL)
     closer = RoundCloser(
         settings=settings,
         folder=folder,

@@ -40,13 +40,17 @@ class Spool:
     Args:
         folder: Normally ``run_<N>/updates``; created if it is not there.
         free_files: How many files of past rounds are kept for reuse at most.
+        durable: Whether updates will be committed to the disk.
 
     Raises:
         StorageError: The folder cannot be created.
     """
 
-    def __init__(self, folder: Path, *, free_files: int = _FREE_FILES) -> None:
+    def __init__(
+        self, folder: Path, *, free_files: int = _FREE_FILES, durable: bool = False
+    ) -> None:
         self.folder = folder
+        self._durable = durable
         self._free = folder / "free"
         self._free_limit = free_files
         self._lock = threading.Lock()
@@ -101,7 +105,7 @@ class Spool:
                 part.unlink(missing_ok=True)
             self._take(part, total_bytes)
             record.write(part)
-        return SpoolFile(part, final, record, schema)
+        return SpoolFile(part, final, record, schema, durable=self._durable)
 
     def delete_round(self, round_number: int) -> None:
         """Remove a round's files, committed or not; some committed ones are kept for reuse.
