@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import asdict, dataclass
+import threading
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from mmar_runner.storage.tensor_files import TensorReader
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.interfaces.observer import Observer
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.space import DiskWait
     from mmar_runner.server.summary import Summary
     from mmar_runner.server.tasks import ServerValidator
     from mmar_runner.server.workspace import RunFolder
@@ -96,6 +99,12 @@ class RoundCloser:
     observer: Observer
     validator: ServerValidator | None
     started_at: float
+    disk: DiskWait
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    def give_up(self) -> None:
+        """Leave an aggregation that is under way: its thread ends at the next block."""
+        self.given_up.set()
 
     async def close(self, current: OpenRound, work: Executor) -> ClosedRound | Withdrawn:
         """Aggregate a round's accepted updates and record the result.
@@ -109,7 +118,9 @@ class RoundCloser:
         """
         loop = asyncio.get_running_loop()
         updates = [current.accepted[name] for name in sorted(current.accepted)]
-        aggregated = await loop.run_in_executor(work, self._aggregate, current, updates)
+        aggregated = await self.disk.keep_trying(
+            "aggregate", lambda: loop.run_in_executor(work, self._aggregate, current, updates)
+        )
         if isinstance(aggregated, Withdrawn):
             return aggregated
         model, weights = aggregated
@@ -128,7 +139,8 @@ class RoundCloser:
         recorded = self._record(current.number, entry, best)
         self._tell(current.number, entry, model)
         if best is not None:
-            await self._publish_best(current.number, best, recorded, work)
+            digests = {current.number - 1: current.model.sha256, current.number: model.sha256}
+            await self._choose(current.number, best, digests[best.scored.round], recorded)
         return ClosedRound(model, recorded)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
@@ -156,11 +168,14 @@ class RoundCloser:
                 durable=self.settings.durability is Durability.FULL,
                 spare=self.models.spare(),
                 excluded=self.excluded,
+                given_up=self.given_up,
             )
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason:
                 raise
-            found = find_overflowing(self.aggregator, base, updates, self.excluded)
+            found = find_overflowing(
+                self.aggregator, base, updates, self.excluded, given_up=self.given_up
+            )
             if not found:
                 raise
             return Withdrawn(error.reason, found)
@@ -188,7 +203,6 @@ class RoundCloser:
 
     def _record(self, number: int, entry: dict[str, Any], best: Best | None) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
-        self.summary.rounds.append(entry)
         wall = loop.time() - self.started_at
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
         if best is not None:
@@ -213,8 +227,8 @@ class RoundCloser:
         found = self.best.consider(scored, metrics)
         return None if found is None else Best(found, metrics)
 
-    async def _publish_best(
-        self, number: int, best: Best, recorded: asyncio.Future[int], work: Executor
+    async def _choose(
+        self, number: int, best: Best, model_sha256: str, recorded: asyncio.Future[int]
     ) -> None:
         """Give the best result its name: once it is on record, and before that is told.
 
@@ -225,15 +239,17 @@ class RoundCloser:
         except StorageError as error:
             _log.warning("the best model is not saved: %s", error)
             return
-        round_ = best.scored.round
-        loop = asyncio.get_running_loop()
-        path = await loop.run_in_executor(work, self.models.publish, round_ + 1, "best")
-        self.summary.set_best(round_)
+        chosen = best.scored.round
+        path = await self.disk.keep_trying("best", partial(self._publish_best, chosen))
+        self.summary.set_best(chosen)
         self.journal.append(Kind.BEST_MODEL, best.facts)
-        entry = next(e for e in reversed(self.summary.rounds) if e["round"] == round_)
-        told = {"metrics": dict(best.metrics), "model_sha256": entry["model_sha256"]}
-        self.dispatcher.emit(EventType.BEST_MODEL, round_, model=str(path), **told)
+        told = {"metrics": dict(best.metrics), "model_sha256": model_sha256}
+        self.dispatcher.emit(EventType.BEST_MODEL, chosen, model=str(path), **told)
         self.observer.observe(Observation(Topic.BEST_MODEL, {**best.facts, "scored_in": number}))
+
+    async def _publish_best(self, number: int) -> Path:
+        # In a thread: a durable name waits for the disk.
+        return await asyncio.to_thread(self.models.publish, number + 1, "best")
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
         facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}
@@ -252,5 +268,5 @@ class RoundCloser:
             self.spool.delete_round(number)
             self.journal.drop_blobs(seq)
             self.models.discard_older(number + 1)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             _log.warning("files of round %d could not be deleted: %s", number, error)

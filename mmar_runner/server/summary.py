@@ -10,7 +10,7 @@ from mmar_runner.storage.atomic import write_json_atomic
 from mmar_runner.storage.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmar_runner.server.record import AcceptedUpdate, LostModel
     from mmar_runner.server.workspace import RunFolder
@@ -67,25 +67,33 @@ def round_summary(
 
 
 class Summary:
-    """The summary of one run; it is kept current and written when something ends.
+    """The summary of one run, written when something ends.
 
     Args:
-        folder: The run's.
-        name: The MMAR's.
-        digest: The MMAR's.
+        folder: The run's folder.
+        name: The MMAR's name.
+        digest: Its digest.
+        rounds: Reads the entries of the closed rounds. They are not kept in memory: a run may
+            have any number of rounds and clients.
+        lost: Models that were lost: the run went back a round for each.
         durable: Whether the summary of an ended run, which nothing makes again, is on the
             disk before `write` returns.
-
-    Attributes:
-        rounds: Entries of the closed rounds.
-        lost: Models that were lost: the run went back a round for each.
     """
 
-    def __init__(self, folder: RunFolder, *, name: str, digest: str, durable: bool = False) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        name: str,
+        digest: str,
+        rounds: Callable[[], list[dict[str, Any]]],
+        lost: Sequence[LostModel] = (),
+        durable: bool = False,
+    ) -> None:
         self._folder = folder
+        self._rounds = rounds
+        self._lost = lost
         self._durable = durable
-        self.lost: list[LostModel] = []
-        self.rounds: list[dict[str, Any]] = []
         self._best_round: int | None = None
         self._facts: dict[str, Any] = {
             "run_number": folder.number,
@@ -104,20 +112,29 @@ class Summary:
     def write(
         self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
     ) -> dict[str, Any]:
-        """Write ``summary.json`` and return what it says."""
+        """Write ``summary.json`` and return what it says.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        summary = self.facts(status, reason, wall_seconds=wall_seconds, final=final)
+        write_json_atomic(self._folder.summary, summary, self._durable and status != "running")
+        return summary
+
+    def facts(
+        self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
+    ) -> dict[str, Any]:
+        """Return what ``summary.json`` would say."""
         best = None if self._best_round is None else "models/best.safetensors"
-        summary = {
+        return {
             "status": status,
             "reason": reason,
             **self._facts,
-            "rounds": self.rounds,
-            "models_lost": [lost.to_json() for lost in self.lost],
+            "rounds": self._rounds(),
+            "models_lost": [lost.to_json() for lost in self._lost],
             "final_model": final,
             "best_round": self._best_round,
             "best_model": best,
             "peak_rss_bytes": peak_rss_bytes(),
             "wall_seconds": round(wall_seconds, 6),
         }
-        durable = self._durable and status != "running"
-        write_json_atomic(self._folder.summary, summary, durable)
-        return summary

@@ -14,7 +14,8 @@ from typing import Any
 
 from mmar_runner.errors import DiskFullError, StorageError
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What the system says where a disk, or somebody's share of it, is full.
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o644
 
@@ -22,7 +23,7 @@ _MODE = 0o644
 def storage_error(error: OSError, path: Path | str) -> StorageError:
     """Translate an ``OSError`` about ``path``; no space left becomes DiskFullError."""
     cause = error.strerror or str(error)
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return DiskFullError(
             f"{path}: {cause}", hint="free space on that disk; the same call then goes on"
         )
@@ -67,15 +68,19 @@ def sync_file(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Bring every file below a folder, and every entry, to the disk.
+    """Bring a folder with everything in it to the disk, what is deepest first.
+
+    Links are not followed: what they lead to lies elsewhere.
 
     Raises:
-        StorageError: Something cannot be opened or synced.
+        StorageError: Something in it cannot be opened or synced.
     """
-    for path, _, names in os.walk(folder):
-        for name in names:
-            sync_file(Path(path, name))
-        sync_folder(Path(path))
+    with translated(folder):
+        for parent, _, files in os.walk(folder, topdown=False):
+            for path in (Path(parent, name) for name in files):
+                if path.is_file() and not path.is_symlink():
+                    sync_file(path)
+            sync_folder(Path(parent))
 
 
 def make_folder(path: Path, *, durable: bool) -> None:

@@ -38,7 +38,9 @@ class Run:
         )
         for number in range(CLOSED):
             for client in ("site-1", "site-2"):
-                self.accept(client, number, f"{client} {number}".encode(), inline=client == "site-1")
+                self.accept(
+                    client, number, f"{client} {number}".encode(), inline=client == "site-1"
+                )
             self.close_round(number, best)
 
     def _model(self, number: int) -> str:
@@ -264,9 +266,10 @@ def test_without_an_older_one_there_is_no_best_model(judged: Run) -> None:
     checkpoints.current()
     judged.flip(2)
     judged.folder.model(2).unlink()
-    assert Checkpoints(
-        judged.folder, judged.journal, judged.models, checkpoints.state
-    ).best() is not None
+    assert (
+        Checkpoints(judged.folder, judged.journal, judged.models, checkpoints.state).best()
+        is not None
+    )
     assert judged.state().best is None
     assert "best.safetensors" not in judged.names()
     assert judged.resumed().best() is None

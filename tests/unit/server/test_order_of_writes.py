@@ -107,7 +107,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         noted = after(getattr(os, call), lambda _, new, *__: seen.name(os.fspath(new)))
         monkeypatch.setattr(os, call, noted)
     monkeypatch.setattr(os, "mkdir", after(os.mkdir, lambda path, *_: seen.name(os.fspath(path))))
-    monkeypatch.setattr(os, "pwrite", after(os.pwrite, lambda descriptor, *_: seen.write(descriptor)))
+    monkeypatch.setattr(
+        os, "pwrite", after(os.pwrite, lambda descriptor, *_: seen.write(descriptor))
+    )
     for call in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, call, after(getattr(os, call), seen.sync))
     write = Journal._write
@@ -156,7 +158,9 @@ def test_no_record_speaks_of_what_is_not_on_the_disk(
 
     def accepted(self: Any, current: Any, update: Any, data: Any) -> None:
         # Now, since the file has another name once its round is closed.
-        path = tmp_path / f"deep/ws/run_1/updates/round_{update.round:04d}/{update.client}.safetensors"
+        path = (
+            tmp_path / f"deep/ws/run_1/updates/round_{update.round:04d}/{update.client}.safetensors"
+        )
         kept.append(calls.lacking(path, tmp_path, calls._count + 1))
         spool.append(path.name)
         accept(self, current, update, data)
