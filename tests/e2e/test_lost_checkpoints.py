@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.server.closing import RoundCloser
 from mmar_runner.server.record import replay
 from mmar_runner.storage.journal import read_events
 from mmar_runner.storage.tensor_files import sha256_file
+from mmar_runner.testing.builders import MmarBuilder
+from mmar_runner.testing.federation import Federation
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
+from mmar_runner_echo.trainer import EchoTrainer
 from tests.e2e.test_run_server import ECHO, events, model_hashes
 
 if TYPE_CHECKING:
@@ -76,9 +80,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
     with ExitStack() as stack:
-        yield Scene(tmp_path, stack)
+        yield Scene(tmp_path, stack, *getattr(request, "param", ()))
 
 
 def flip(path: Path) -> None:
@@ -118,9 +122,14 @@ def check_end(scene: Scene, server: RunningServer, calm: list[str], lost: int) -
     return summary
 
 
-@pytest.mark.parametrize("damage", [flip, truncate, remove])
+@pytest.mark.parametrize(
+    ("damage", "scene"),
+    [(flip, ()), (truncate, ("--keep-models", "all")), (remove, ("--durability", "process"))],
+    indirect=["scene"],
+    ids=["flip", "truncate", "remove"],
+)
 def test_a_run_goes_back_when_its_newest_model_is_damaged(
-    scene: Scene, calm: list[str], damage: Callable[[Path], None]
+    calm: list[str], damage: Callable[[Path], None], scene: Scene
 ) -> None:
     newest = scene.newest()
     lost = int(newest.stem[-4:])
@@ -149,3 +158,57 @@ def test_a_damaged_model_without_one_before_it_is_refused(scene: Scene) -> None:
     assert "--new-run" in server.stderr
     assert "Traceback" not in server.stderr
     assert events(scene.workspace, "checkpoint_lost") == []
+
+
+@pytest.mark.parametrize("size_mb", [0.01, 0.5], ids=["in the journal", "in the spool"])
+def test_updates_that_are_still_there_are_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size_mb: float
+) -> None:
+    """A server may end when a round's result is on record, and its updates not yet deleted."""
+    mmar = (
+        MmarBuilder()
+        .server(num_rounds=12)
+        .model_persistor("EchoModelPersistor", size_mb=size_mb)
+        .write(tmp_path)
+    )
+    trainers = {name: Noting() for name in NAMES}
+    more: dict[str, Any] = {"workspace": tmp_path / "ws", "trainers": trainers}
+    with monkeypatch.context() as patched:
+        patched.setattr(RoundCloser, "_delete", lambda *_: None)
+        with Federation(mmar, **more) as federation:
+            federation.serve()
+            for name in NAMES:
+                federation.join(name)
+            federation.server.wait_for(Topic.ROUND_FINISHED, round=1)
+            federation.stop()
+    run = tmp_path / "ws" / "run_1"
+    before = replay(read_events(run / "journal.db"))
+    flip(run / "models" / f"round_{before.round:04d}.safetensors")
+    again = before.round - 1
+    for trainer in trainers.values():
+        trainer.rounds.clear()
+
+    with Federation(mmar, **more) as federation:
+        outcome = federation.run()
+
+    assert outcome.status == "finished"
+    (told,) = federation.server.all(Topic.MODEL_LOST)
+    assert told.data["kept"] == list(NAMES)
+    assert "with the kept updates of site-1, site-2" in told.data["message"]
+    for trainer in trainers.values():
+        assert again not in trainer.rounds
+    done = outcome.summary["rounds"][: len(before.rounds)]
+    assert [e["model_sha256"] for e in done] == [e["model_sha256"] for e in before.rounds]
+    assert [len(entry["contributions"]) for entry in outcome.summary["rounds"]] == [2] * 12
+
+
+class Noting(EchoTrainer):
+    """Notes the rounds that it trained."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+        self.rounds: list[int] = []
+
+    def train(self, task: Any) -> Any:
+        self.rounds.append(task.round)
+        return super().train(task)

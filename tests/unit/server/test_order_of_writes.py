@@ -214,10 +214,3 @@ def test_nothing_of_a_run_is_synced_if_only_the_process_may_die(
 ) -> None:
     folder = run(tmp_path, Durability.PROCESS, model_mb)
     assert [path for path in calls.synced_paths if path.startswith(str(folder))] == []
-    # What is synced belongs to the workspace's security, whatever the durability.
-    assert {Path(path).name.split(".")[1] for path in calls.synced_paths if "." in path} <= {
-        "token",
-        "jsonl",
-        "head",
-        "audit",
-    }
