@@ -46,14 +46,6 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedRound:
-    """What a closed round leaves: the next round's model and the journal's number."""
-
-    model: ModelFile
-    recorded: asyncio.Future[int]
-
-
-@dataclass(frozen=True, slots=True)
 class Best:
     """The best result so far, and the metrics that its score was made of."""
 
@@ -64,6 +56,15 @@ class Best:
     def facts(self) -> dict[str, Any]:
         """What the journal says of it."""
         return asdict(self.scored)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedRound:
+    """What a closed round leaves: the next round's model, the journal's number, the best."""
+
+    model: ModelFile
+    recorded: asyncio.Future[int]
+    best: Best | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +139,20 @@ class RoundCloser:
         )
         recorded = self._record(current.number, entry, best)
         self._tell(current.number, entry, model)
-        if best is not None:
-            digests = {current.number - 1: current.model.sha256, current.number: model.sha256}
-            await self._choose(current.number, best, digests[best.scored.round], recorded)
-        return ClosedRound(model, recorded)
+        return ClosedRound(model, recorded, best)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
-        """Delete what is no longer needed, once the result is on record."""
+        """Once the result is on record: name the best, delete what is no longer needed.
+
+        The next round is open by then, and waits for none of it.
+        """
         try:
             recorded = await closed.recorded
         except StorageError as error:
             _log.warning("files of round %d are kept: %s", current.number, error)
             return
+        if closed.best is not None:
+            await self._name_best(current, closed, closed.best)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(work, self._delete, current.number, recorded)
 
@@ -227,25 +230,24 @@ class RoundCloser:
         found = self.best.consider(scored, metrics)
         return None if found is None else Best(found, metrics)
 
-    async def _choose(
-        self, number: int, best: Best, model_sha256: str, recorded: asyncio.Future[int]
-    ) -> None:
+    async def _name_best(self, current: OpenRound, closed: ClosedRound, best: Best) -> None:
         """Give the best result its name: once it is on record, and before that is told.
 
         A server that ends between the two gives the name when it is back.
         """
+        chosen = best.scored.round
         try:
-            await asyncio.shield(recorded)
+            path = await self.disk.keep_trying("best", partial(self._publish_best, chosen))
         except StorageError as error:
             _log.warning("the best model is not saved: %s", error)
             return
-        chosen = best.scored.round
-        path = await self.disk.keep_trying("best", partial(self._publish_best, chosen))
         self.summary.set_best(chosen)
         self.journal.append(Kind.BEST_MODEL, best.facts)
-        told = {"metrics": dict(best.metrics), "model_sha256": model_sha256}
+        model = closed.model if chosen == current.number else current.model
+        told = {"metrics": dict(best.metrics), "model_sha256": model.sha256}
         self.dispatcher.emit(EventType.BEST_MODEL, chosen, model=str(path), **told)
-        self.observer.observe(Observation(Topic.BEST_MODEL, {**best.facts, "scored_in": number}))
+        facts = {**best.facts, "scored_in": current.number}
+        self.observer.observe(Observation(Topic.BEST_MODEL, facts))
 
     async def _publish_best(self, number: int) -> Path:
         # In a thread: a durable name waits for the disk.
