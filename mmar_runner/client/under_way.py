@@ -19,7 +19,7 @@ from mmar_runner.wire.limits import CHUNK_BYTES, LEAST_CHUNK_BYTES, UPLOAD_WINDO
 LEAST_BYTES: Final = 128 << 10
 MOST_BYTES: Final = UPLOAD_WINDOW_CHUNKS * CHUNK_BYTES
 #: How long bytes may wait behind others, in seconds, above the least time that any took.
-WAIT_SECONDS: Final = 1.0
+WAIT_SECONDS: Final = 2.0
 #: In how many chunks the bytes under way are sent.
 _CHUNKS: Final = 4
 
