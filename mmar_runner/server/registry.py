@@ -44,6 +44,9 @@ class Client:
         state: What it last said it was doing.
         progress: How far it is with that: ``{"done", "total", "unit", "at"}``, where the unit
             is ``bytes`` or ``steps`` and ``at`` is on the server's clock; None if unknown.
+        since: Since when it is in that state, on the server's clock.
+        heard: When something was last heard of it, on the server's clock; None if nothing
+            was since the server came up.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Client:
     host: str = ""
     state: str = "idle"
     progress: dict[str, Any] | None = None
+    since: float = 0.0
+    heard: float | None = None
 
     def is_as(self, other: Client) -> bool:
         """Return True if the journal would say the same of both."""
@@ -115,6 +120,9 @@ class ClientRegistry:
         client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
+        client.since, client.heard = now, now
+        if known is not None:
+            client.state, client.since, client.progress = known.state, known.since, known.progress
         self._departed.pop(name, None)
         self._clients[name] = client
         return client, known is None
@@ -137,7 +145,7 @@ class ClientRegistry:
         if client is None or client.key_sha256 != key_sha256:
             msg = "the session is not one of this run, or its lease has ended"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
-        client.deadline = now + self.lease_seconds
+        client.deadline, client.heard = now + self.lease_seconds, now
         return client
 
     def instances(self, fingerprint: str) -> list[str]:
@@ -147,7 +155,7 @@ class ClientRegistry:
     def renew(self, name: str, *, now: float) -> None:
         """Renew the lease of a client; one that has left meanwhile stays away."""
         if (client := self._clients.get(name)) is not None:
-            client.deadline = now + self.lease_seconds
+            client.deadline, client.heard = now + self.lease_seconds, now
 
     def progress(
         self, name: str, done: int, total: int, unit: Literal["bytes", "steps"], *, now: float
@@ -161,9 +169,10 @@ class ClientRegistry:
         if (client := self._clients.get(name)) is not None:
             client.progress = None
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, now: float = 0.0) -> None:
         """Let a client go; its name is free for another session key."""
-        self._departed[name] = self._clients.pop(name)
+        client = self._departed[name] = self._clients.pop(name)
+        client.state, client.since, client.progress = "left", now, None
         if len(self._departed) > MAX_DEPARTED:
             del self._departed[next(iter(self._departed))]
 
@@ -174,6 +183,10 @@ class ClientRegistry:
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
         return sorted(self._clients)
+
+    def departed(self) -> list[Client]:
+        """Return who was there and has left; of many, those who left last."""
+        return list(self._departed.values())
 
     def _check_place(self, name: str) -> None:
         if self._sites.has_place(name, self._clients, self._max_clients):
