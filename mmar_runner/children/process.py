@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from mmar_runner.children.messages import LINE_LIMIT, decode, encode
 from mmar_runner.children.spec import ChildSpec, child_environment
@@ -30,9 +30,10 @@ from mmar_runner.errors import (
     TaskTimeoutError,
 )
 
-_log = logging.getLogger(__name__)
-
+if TYPE_CHECKING:
     from mmar_runner.interfaces.client_trainer import Progress
+
+_log = logging.getLogger(__name__)
 
 #: How long a child that closed its control socket may take to end, in seconds.
 END_SECONDS: Final = 2.0

@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
 
+#: How often whoever watches is told how far an upload is, in seconds.
+SHOW_SECONDS: Final = 1.0
+
 _STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
 
 
@@ -73,6 +76,7 @@ class Members:
         self._observer = observer
         self._task_name = task_name
         self._loop = asyncio.get_running_loop()
+        self._shown: dict[str, float] = {}
         self._sweep_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -160,8 +164,19 @@ class Members:
         self._registry.renew(name, now=now)
         self._registry.progress(name, done, total, "bytes", now=now)
 
+    def uploaded(self, name: str, done: int, *, total: int) -> None:
+        """Bytes of a client's update have come; whoever watches sees it now and then."""
+        self.progressed(name, done, total)
+        now = self._loop.time()
+        if now - self._shown.get(name, float("-inf")) >= SHOW_SECONDS:
+            self._shown[name] = now
+            self._observe(
+                Topic.UPDATE_PROGRESS, client=name, received_bytes=done, total_bytes=total
+            )
+
     def arrived(self, name: str) -> None:
         """A client's update is counted."""
+        self._shown.pop(name, None)
         self._registry.forget_progress(name)
 
     def heard(self, token: str, state: int, peer: Peer, *, steps: tuple[int, int] = (0, 0)) -> str:
@@ -186,6 +201,9 @@ class Members:
             client.state, client.since, client.progress = said, self._loop.time(), None
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
         if any(steps):
+            self._observe(
+                Topic.CLIENT_STATE, client=client.name, state=said, step=steps[0], steps=steps[1]
+            )
             self._registry.progress(client.name, *steps, "steps", now=self._loop.time())
         return self._token(client) if self._mint.wants_renewal(claims, now=time.time()) else ""
 
@@ -297,6 +315,7 @@ class Members:
         return self._registry.session(claims.client, claims.session, now=self._loop.time())
 
     def _leave(self, name: str, reason: str) -> None:
+        self._shown.pop(name, None)
         self._registry.remove(name, now=self._loop.time())
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)
