@@ -65,7 +65,9 @@ class UnderWay:
         self._chunks.append((self._sent, now))
 
     def arrived(self, offset: int, now: float) -> None:
-        """Note how many bytes of the file the server holds."""
+        """Note how many bytes of the file the server holds; 0 if it does not say."""
+        if not offset:
+            offset = self._sent
         while self._chunks and self._chunks[0][0] <= offset:
             end, since = self._chunks.popleft()
             size, self._arrived = end - self._arrived, end
