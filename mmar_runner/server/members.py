@@ -16,7 +16,7 @@ from mmar_runner.server.registry import Client
 from mmar_runner.server.wording import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.tokens import TokenClaims, TokenMint
@@ -78,6 +78,7 @@ class Members:
         self._loop = asyncio.get_running_loop()
         self._shown: dict[str, float] = {}
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._progress = 0
 
     @property
     def token_seconds(self) -> float:
@@ -134,6 +135,7 @@ class Members:
         if joined or before is None or not client.is_as(before):
             self._journal_registered(client)
         if joined:
+            self._progress += 1
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
         return self._token(client)
@@ -156,6 +158,7 @@ class Members:
 
     def renew(self, name: str) -> None:
         """Renew a lease because of progress."""
+        self._progress += 1
         self._registry.renew(name, now=self._loop.time())
 
     def progressed(self, name: str, done: int, total: int) -> None:
@@ -229,6 +232,12 @@ class Members:
     def known(self, name: str) -> Client | None:
         """Return a client that is there, or was; see `ClientRegistry.known`."""
         return self._registry.known(name)
+
+    def marks(self) -> Hashable:
+        """Return what changes with every client that joins, and with every byte and step."""
+        clients = filter(None, map(self._registry.known, self._registry.present()))
+        steps = [(c.name, c.progress.get("done")) for c in clients if c.progress is not None]
+        return (self._progress, *steps)
 
     def departed(self) -> list[Client]:
         """Return who was there and has left."""
