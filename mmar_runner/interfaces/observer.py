@@ -19,7 +19,7 @@ class Topic(StrEnum):
     LISTENING = "listening"  # listen, workspace, run_number, resumed, before
     CLIENT_JOINED = "client_joined"  # client, active
     CLIENT_LEFT = "client_left"  # client, reason, active
-    CLIENT_STATE = "client_state"  # client, state (idle, training, uploading, done)
+    CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
     UPDATE_PROGRESS = "update_progress"  # client, received_bytes, total_bytes
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics

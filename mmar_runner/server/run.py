@@ -21,6 +21,7 @@ from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
 from mmar_runner.server.ending import unless_stopped
 from mmar_runner.server.guard import make_guard
+from mmar_runner.server.limit import WaitLimit
 from mmar_runner.server.opening import open_run
 from mmar_runner.server.record import Kind
 from mmar_runner.server.status import StatusFile
@@ -113,7 +114,17 @@ class _Run:
         self._parts = parts
         self._connections = connections
         self._stop = stop
+        self._hurry = asyncio.Event()
+        self._why = ""
         self._outcome: RunOutcome | None = None
+        self._limit = WaitLimit(
+            settings.server.max_wait,
+            parts.coordinator,
+            parts.members,
+            disk=parts.disk,
+            board=parts.board,
+            stop=self._stop_for,
+        )
 
     async def serve(self, workspace: Workspace) -> RunOutcome:
         """Accept connections until the run has ended; then finish its files."""
@@ -139,6 +150,8 @@ class _Run:
             parts.opened.journal.wait_for_space(parts.disk.note_journal)
             parts.begin()
             self._status.begin(self._facts)
+            self._limit.begin()
+            stack.callback(self._limit.close)
             outcome = self._outcome = await self._finish(*await parts.coordinator.ended)
             if outcome.status != "stopped":
                 await self._say_goodbye()
@@ -159,8 +172,14 @@ class _Run:
 
     async def _stop_when_asked(self) -> None:
         await self._stop.wait()
-        self._parts.coordinator.stop("the server was asked to stop")
+        self._stop_for("the server was asked to stop")
+
+    def _stop_for(self, reason: str) -> None:
+        """Stop the run; if it has ended, leave what is still to be settled."""
+        self._parts.coordinator.stop(reason)
         self._parts.give_up()
+        self._hurry.set()
+        self._why = reason
 
     async def _finish(self, status: str, reason: str) -> RunOutcome:
         """Settle the run's files; if the server is to stop before that is done, it is stopped."""
@@ -170,11 +189,12 @@ class _Run:
             return await self._settle_stopped(reason)
         try:
             settling = self._settle(status, reason)
-            return await unless_stopped(settling, self._stop, grace=_SETTLE_SECONDS)
+            return await unless_stopped(settling, self._hurry, grace=_SETTLE_SECONDS)
         except (StorageError, AuditError, RunStoppedError) as error:
-            if not self._stop.is_set():
+            if not self._hurry.is_set():
                 raise
-            return await self._settle_stopped(f"{error.message}, and the run was not settled yet")
+            _log.warning("the run's end is not settled yet: %s", error.message)
+            return await self._settle_stopped(self._why)
 
     async def _settle(self, status: str, reason: str) -> RunOutcome:
         """Settle the run's files and put its end on record; only then is anyone told."""
@@ -239,7 +259,7 @@ class _Run:
         parts = self._parts
         told = parts.downloads.all_told(min(_GOODBYE_SECONDS, parts.members.lease_seconds))
         with suppress(RunStoppedError):
-            await unless_stopped(told, self._stop)
+            await unless_stopped(told, self._hurry)
 
     def _wall_seconds(self) -> float:
         return round(asyncio.get_running_loop().time() - self._parts.started_at, 6)

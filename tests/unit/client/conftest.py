@@ -189,8 +189,8 @@ class ScriptedServer(FederationServicer):
                 self.break_upload_after = None
                 raise RefusedError("the stream breaks", reason="SERVER_STOPPING")
             self.held += item
-            received += 1
-            await stream.write(UpdateCredit(credits=1))
+            received = len(self.held) // CHUNK
+            await stream.write(UpdateCredit(credits=1, offset=len(self.held)))
         assert item.sha256 == sha256(self.held).hexdigest()
         assert len(self.held) == begin.total_bytes
         self.updates[begin.round] = bytes(self.held)
