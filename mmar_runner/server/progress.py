@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells whoever watches how far clients are, where that has changed."""
+"""Tells whoever watches how far transfers are, where that has changed.
+
+Steps of a training are told as they come, with the heartbeats.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ class ProgressTeller:
         Args:
             clients: As `Board.facts` gives them.
         """
-        now = {c["name"]: c["progress"] for c in clients if c["progress"] is not None}
+        known = {c["name"]: c["progress"] for c in clients if c["progress"] is not None}
+        now = {name: told for name, told in known.items() if told["unit"] == "bytes"}
         for name, progress in now.items():
             if progress != self._told.get(name):
                 self._observer.observe(

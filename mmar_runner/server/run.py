@@ -16,6 +16,7 @@ from mmar_runner.errors import AuditError, RunStoppedError, StorageError, UsageE
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.audit.log import held_open
+from mmar_runner.server import losses
 from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
 from mmar_runner.server.ending import unless_stopped
@@ -28,6 +29,7 @@ from mmar_runner.server.status import StatusFile
 from mmar_runner.server.tasks import export_model
 from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
+from mmar_runner.storage.durability import Durability
 from mmar_runner.wire.server import bind, build_server
 
 if TYPE_CHECKING:
@@ -81,10 +83,10 @@ async def run_server(
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
-    workspace = Workspace(settings.workspace)
+    workspace = Workspace(settings.workspace, durable=settings.durability is Durability.FULL)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
-        opening = open_run(settings, workspace, digest, components.expressions)
+        opening = open_run(settings, workspace, digest, components.expressions, components.versions)
         opened = await unless_stopped(opening, stop)
         try:
             with held_open(workspace.path / "audit.jsonl") as audit:
@@ -251,6 +253,8 @@ class _Run:
             return None
         path = opened.models.publish(last + 1, "final")
         await export_model(self._settings, opened.folder, path)
+        with suppress(OSError):  # it is no matter if one more than asked for stays
+            opened.models.discard_older(last + 1, finished=True)
         return "models/final.safetensors"
 
     async def _say_goodbye(self) -> None:
@@ -275,6 +279,8 @@ class _Run:
             "version": __version__,
         }
         self._status.observe(Observation(Topic.LISTENING, data))
+        audit = self._parts.guard.audit
+        losses.tell(opened.lost, opened.folder.models, self._status, audit)
 
 
 def _raise_file_limit(max_num_clients: int) -> int:

@@ -106,17 +106,6 @@ def picture(observations, *, width=100, role="server", elapsed=61.0):
     return console.export_text()
 
 
-def test_the_table_counts_the_steps_of_a_training_until_its_update_counts():
-    told = {"client": "site-2", "done": 5, "total": 9, "unit": "steps"}
-    steps = Observation(Topic.CLIENT_PROGRESS, told)
-    (row,) = [line for line in picture([*SERVER, steps]).splitlines() if "site-2" in line]
-    assert "training 5/9" in row
-    assert sentence(steps) == "site-2: step 5 of 9"
-    accepted = Observation(Topic.UPDATE_ACCEPTED, {"client": "site-2", "round": 0, "bytes": 1})
-    (row,) = [line for line in picture([*SERVER, steps, accepted]).splitlines() if "site-2" in line]
-    assert "5/9" not in row
-
-
 def test_the_table_shows_who_does_what():
     text = picture(SERVER)
     assert "server breast_cancer  run 1  127.0.0.1:8002  1 min 01 s" in text
@@ -128,6 +117,18 @@ def test_the_table_shows_who_does_what():
     assert "done" in rows[1]
     assert "100.0 MiB" in rows[1]
     assert "3.2 s" in rows[1]
+
+
+def test_the_table_shows_steps_until_the_update_comes():
+    steps = Observation(
+        Topic.CLIENT_STATE, {"client": "site-1", "state": "training", "step": 3, "steps": 40}
+    )
+    joined = Observation(Topic.CLIENT_JOINED, {"client": "site-1", "active": 1})
+    sent = {"client": "site-1", "received_bytes": 1, "total_bytes": 4}
+    assert "training 3/40" in picture([joined, steps])
+    text = picture([joined, steps, Observation(Topic.UPDATE_PROGRESS, sent)])
+    assert "3/40" not in text
+    assert "25% of 4 B" in text
 
 
 def test_the_table_shows_the_outcome():

@@ -101,8 +101,9 @@ async def test_a_full_disk_costs_a_status_and_not_the_run(
 def test_how_far_clients_are_is_told_where_it_has_changed() -> None:
     recorder = Recorder()
     teller = ProgressTeller(recorder)
-    half, whole = ({"done": n, "total": 2, "unit": "steps"} for n in (1, 2))
-    for a, b in ((half, None), (half, half), (whole, half), (None, None), (whole, None)):
+    half, whole = ({"done": n, "total": 2, "unit": "bytes"} for n in (1, 2))
+    steps = {"done": 1, "total": 2, "unit": "steps"}
+    for a, b in ((half, None), (half, half), (whole, half), (None, steps), (whole, None)):
         teller.tell([{"name": "a", "progress": a}, {"name": "b", "progress": b}])
     told = [(o.data["client"], o.data["done"]) for o in recorder.all(Topic.CLIENT_PROGRESS)]
     assert told == [("a", 1), ("b", 1), ("a", 2), ("a", 2)]
