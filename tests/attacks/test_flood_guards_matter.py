@@ -102,7 +102,7 @@ async def received(
     disk, tray = DiskThreads(1, name="flood"), Tray()
     window = SharedWindow(share, least=1, most=share)
     stream, file = cast("Any", sender), cast("Any", tray)
-    receiving = receiver(stream, file, disk, window=window, progress=lambda: None)
+    receiving = receiver(stream, file, disk, window=window, progress=lambda _: None)
     try:
         return await receiving.receive(), tray.most
     finally:

@@ -96,6 +96,9 @@ def test_c01_64_uploads_of_one_token_leave_one(large: Any) -> None:
     before = large.evidence.state()
     large.attack(play, owner="greedy-b")
     assert large.evidence.state() == before
+    spool = large.server.workspace / "run_1" / "updates"
+    names = [path.stem for path in spool.glob("round_*/greedy-b*.part")]
+    assert len(names) == len(set(names)) <= 2, "one file a client, whatever it calls its updates"
     assert len(large.evidence.lines("client greedy-b", "TOO_MANY_UPLOADS")) == 1
     assert "TOO_MANY_UPLOADS" in noted
     large.evidence.uncounted |= {("client greedy-b", reason) for reason in noted}
