@@ -235,6 +235,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.UPDATE_REFUSED: _update_refused,
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _say,
+    Topic.MODEL_LOST: _say,
     Topic.BEST_MODEL: _best_model,
     Topic.SITE_DECLINED: _site_declined,
     Topic.RUN_ENDED: _run_ended,

@@ -169,6 +169,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     ),
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _waiting,
+    Topic.MODEL_LOST: lambda d: str(d.get("message")),
     Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
     Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
     Topic.RUN_ENDED: _run_ended,

@@ -26,6 +26,7 @@ class Topic(StrEnum):
     UPDATE_REFUSED = "update_refused"  # client, round, reason, message
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
     WAITING = "waiting"  # message, since_seconds
+    MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
     BEST_MODEL = "best_model"  # round, score, scored_in
     SITE_DECLINED = "site_declined"  # client, reason, message
     RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds

@@ -16,7 +16,7 @@ from mmar_runner.server.registry import Client
 from mmar_runner.server.wording import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.tokens import TokenClaims, TokenMint
@@ -52,6 +52,7 @@ class Members:
         guard: Says who may have which name, and writes down who came and went.
         task_name: The federated task that clients must name.
         run_number: The run that tokens are good for.
+        epoch: What the run has done so far, likewise: see `RunState`.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Members:
         guard: Guard,
         task_name: str,
         run_number: int,
+        epoch: str = "",
     ) -> None:
         self._registry = registry
         self._mint = mint
         self._names = guard.names
         self._audit = guard.audit
         self._run_number = run_number
+        self._epoch = epoch
         self._coordinator = coordinator
         self._journal = journal
         self._observer = observer
@@ -78,6 +81,7 @@ class Members:
         self._loop = asyncio.get_running_loop()
         self._shown: dict[str, float] = {}
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._progress = 0
 
     @property
     def token_seconds(self) -> float:
@@ -134,6 +138,7 @@ class Members:
         if joined or before is None or not client.is_as(before):
             self._journal_registered(client)
         if joined:
+            self._progress += 1
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
         return self._token(client)
@@ -156,6 +161,7 @@ class Members:
 
     def renew(self, name: str) -> None:
         """Renew a lease because of progress."""
+        self._progress += 1
         self._registry.renew(name, now=self._loop.time())
 
     def progressed(self, name: str, done: int, total: int) -> None:
@@ -230,6 +236,12 @@ class Members:
         """Return a client that is there, or was; see `ClientRegistry.known`."""
         return self._registry.known(name)
 
+    def marks(self) -> Hashable:
+        """Return what changes with every client that joins, and with every byte and step."""
+        clients = filter(None, map(self._registry.known, self._registry.present()))
+        steps = [(c.name, c.progress.get("done")) for c in clients if c.progress is not None]
+        return (self._progress, *steps)
+
     def departed(self) -> list[Client]:
         """Return who was there and has left."""
         return self._registry.departed()
@@ -301,13 +313,21 @@ class Members:
 
     def _token(self, client: Client) -> str:
         return self._mint.issue(
-            client.name, client.key_sha256, self._run_number, client.fingerprint, now=time.time()
+            client.name,
+            client.key_sha256,
+            self._run_number,
+            client.fingerprint,
+            now=time.time(),
+            history=self._epoch,
         )
 
     def _claims(self, token: str, peer: Peer) -> TokenClaims:
         claims = self._mint.read(token, fingerprint=peer.fingerprint, now=time.time())
         if claims.run_number != self._run_number:
             msg = f"the token was issued for run {claims.run_number}"
+            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
+        if claims.history != self._epoch:
+            msg = "the token was issued before the run went back a round, or began anew"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
         return claims
 

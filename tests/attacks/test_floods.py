@@ -101,8 +101,7 @@ def test_c01_64_uploads_of_one_token_leave_one(large: Any) -> None:
     noted: list[str] = []
     before = large.evidence.state()
     large.attack(play, owner="greedy-b")
-    assert large.evidence.state() == before
-    assert staged(large, "greedy-b") <= 2
+    assert (large.evidence.state(), staged(large, "greedy-b") <= 2) == (before, True)
     assert len(large.evidence.lines("client greedy-b", "TOO_MANY_UPLOADS")) == 1
     assert "TOO_MANY_UPLOADS" in noted
     large.evidence.uncounted |= {("client greedy-b", reason) for reason in noted}

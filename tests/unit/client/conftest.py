@@ -66,6 +66,7 @@ class ScriptedServer(FederationServicer):
         self.token = "token-0"
         self.run_number = 1
         self.current_round = 0
+        self.epoch = "one"
         self.registrations = []
         self.held = bytearray()
         self.updates = {}
@@ -96,6 +97,7 @@ class ScriptedServer(FederationServicer):
             inline_bytes=self.inline_bytes,
             result_topics=self.result_topics,
             current_round=self.current_round,
+            epoch=self.epoch,
         )
 
     def check(self, token):
