@@ -171,7 +171,7 @@ async def test_c03_the_pace_of_messages(project: Any) -> None:
 class Unfair(Turns):
     """Gives places to whoever comes first."""
 
-    def _share(self, owner: str) -> int:
+    def _share(self) -> int:
         return self._places
 
 
