@@ -42,7 +42,7 @@ CASES: dict[str, Case] = {}
 
 
 def case(
-    name: str, fault: str, expected: str, *, peers: tuple[str, str] = ("–", "–"), scaled: str = ""
+    name: str, fault: str, expected: str, *, peers: tuple[str, str] = ("?", "?"), scaled: str = ""
 ) -> Callable[[Play], Play]:
     """Enter a function as a case; see `Case`."""
 

@@ -13,7 +13,9 @@ else:  # in the process of `program.py`, which is no package
 
 _SERVER = "mmar_runner.server"
 _STORAGE = "mmar_runner.storage"
+_SPOOL_FILE = f"{_STORAGE}.spool_file:SpoolFile"
 _CLIENT = "mmar_runner.client"
+_UPDATE_CALL_WRITE = "mmar_runner.wire.stub:UpdateCall.write"
 
 
 def _of(name: str) -> Condition:
@@ -72,9 +74,9 @@ SERVER = (
     Failpoint("server.upload.begun", f"{_STORAGE}.spool:Spool.open", "after"),
     Failpoint("server.upload.chunk_write", f"{_STORAGE}.spool_file:write_all", "before"),
     Failpoint(
-        "server.upload.chunk_written", f"{_STORAGE}.spool_file:SpoolFile.write_many", "after"
+        "server.upload.chunk_written", f"{_SPOOL_FILE}.write_many", "after"
     ),
-    Failpoint("server.spool.before_fsync", f"{_STORAGE}.spool_file:SpoolFile.commit", "before"),
+    Failpoint("server.spool.before_fsync", f"{_SPOOL_FILE}.commit", "before"),
     Failpoint("server.spool.before_rename", f"{_STORAGE}.spool_file:publish", "before"),
     Failpoint("server.spool.after_rename", f"{_STORAGE}.spool_file:publish", "after"),
     Failpoint(
@@ -155,15 +157,15 @@ CLIENT = (
     Failpoint("client.pending.kept", f"{_CLIENT}.workspace:RunFiles.keep_pending", "after"),
     Failpoint(
         "client.upload.begun",
-        "mmar_runner.wire.stub:UpdateCall.write",
+        _UPDATE_CALL_WRITE,
         "after",
         _sent("UpdateBegin"),
     ),
-    Failpoint("client.upload.chunk", "mmar_runner.wire.stub:UpdateCall.write", "after", _is_chunk),
-    Failpoint("client.upload.half", "mmar_runner.wire.stub:UpdateCall.write", "after", _HalfSent()),
+    Failpoint("client.upload.chunk", _UPDATE_CALL_WRITE, "after", _is_chunk),
+    Failpoint("client.upload.half", _UPDATE_CALL_WRITE, "after", _HalfSent()),
     Failpoint(
         "client.upload.committed",
-        "mmar_runner.wire.stub:UpdateCall.write",
+        _UPDATE_CALL_WRITE,
         "after",
         _sent("UpdateCommit"),
     ),

@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> None:
     side = "server" if "run-server" in arguments else "client"
     failpoints.install(moments.of_side(side), passings)
 
-    from mmar_runner.cli.main import main  # noqa: PLC0415 - constants come first
+    from mmar_runner.cli.main import main  # late: constants come first
 
     main(arguments)
 
