@@ -20,33 +20,30 @@ from mmar_runner_echo.trainer import EchoTrainer
 class CarryTrainer(EchoTrainer):
     """Adds a constant, noise and what it carries; see `EchoTrainer` for its arguments.
 
-    Two more behaviours, each once: ``segfault`` ends the process by SIGSEGV, ``eat`` asks
+    Two more behaviours: ``segfault`` ends the process by SIGSEGV, ``eat`` asks
     for memory until it gets none.
     """
 
     def train(self, task: TrainTask) -> TrainResult:
         """Write the received model plus what is added, and carry half of it on."""
-        if task.round == self._failure.round:
-            self._fail_once(task.update.parent / "failed")
+        nan = self._failure.is_due(task.round, self._failures) and self._fail()
         carried = _read(task.state / "carry")
-        result = super().train(task)
-        change = Change(self._constant + carried, self._noise, seed=task.seed)
+        change = Change(self._constant + carried, self._noise, seed=task.seed, nan=nan)
         transform(task.model, task.update, change)
         (task.new_state / "carry").write_text(repr(carried / 2 + task.round + 1))
-        return result
+        return TrainResult(self._num_samples, metrics={"carried": carried})
 
-    def _fail_once(self, marker: Path) -> None:
+    def _fail(self) -> bool:
         ways = {"segfault": _crash, "eat": _eat}
-        if self._failure.behaviour in ways and not marker.exists():
-            marker.touch()
-            ways[self._failure.behaviour]()
+        return ways.get(self._failure.behaviour, self._failure.happen)()
 
 
-def _crash() -> None:
+def _crash() -> bool:
     os.kill(os.getpid(), signal.SIGSEGV)
+    return False
 
 
-def _eat() -> None:
+def _eat() -> bool:
     # The limit that a site's policy sets; without a kit there is no policy.
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     eaten = []

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.faults import cases_client, cases_server
+from tests.faults import cases_client, cases_network, cases_server
 from tests.faults.case import CASES, Case
 
-__all__ = ["CASES", "Case", "cases_client", "cases_server"]
+__all__ = ["CASES", "Case", "cases_client", "cases_network", "cases_server"]
