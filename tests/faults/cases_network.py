@@ -39,12 +39,14 @@ def partition(arena: Arena, chance: random.Random) -> str:
     """Hold all its bytes, at a moment drawn by seed; the process stays the same."""
     number = chance.randint(0, 1)
     lease = arena.duration(3, 30)
-    with arena.scene(tls=chance.random() < 0.5, LEASE=lease, NUM_ROUNDS=5, WAIT=2) as scene:
+    # The run must last longer than the partition: a client cannot know that it is over.
+    rounds, work = 9, {"SECONDS": arena.duration(1, 8)}
+    with arena.scene(tls=chance.random() < 0.5, LEASE=lease, NUM_ROUNDS=rounds, WAIT=2) as scene:
         scene.serve()
         with Proxy(scene.listen) as proxy:
-            cut = scene.join("site-3", address=proxy.address, variables={"SECONDS": 0.5})
+            cut = scene.join("site-3", address=proxy.address, variables=work)
             for name in SITES[:2]:
-                scene.join(name, variables={"SECONDS": 0.5})
+                scene.join(name, variables=work)
             cut.wait_for(Topic.TRAINING, round=number)
             _wait(chance.uniform(0, 0.8))
             proxy.set(held=True)
@@ -54,7 +56,7 @@ def partition(arena: Arena, chance: random.Random) -> str:
         judged(scene)
         assert all(times == 1 for times in trained(scene, "site-3").values()), "trained twice"
         assert len(scene.clients["site-3"]) == 1
-        return f"{len(scene.observed('site-3', Topic.SUBMITTED))} of 5 rounds counted"
+        return f"{len(scene.observed('site-3', Topic.SUBMITTED))} of {rounds} rounds counted"
 
 
 @case(
@@ -66,7 +68,7 @@ def partition(arena: Arena, chance: random.Random) -> str:
 )
 def half_open(arena: Arena, chance: random.Random) -> str:
     """Abandon one client's connection at a moment drawn by seed."""
-    number = chance.randint(0, 2)
+    number, takes = chance.randint(0, 2), chance.random() < 0.5
     probes = {} if arena.nominal else _PROBES
     with arena.scene(tls=chance.random() < 0.5) as scene:
         scene.serve(constants=probes)
@@ -77,14 +79,15 @@ def half_open(arena: Arena, chance: random.Random) -> str:
             client.wait_for(Topic.TRAINING, round=number)
             _wait(chance.uniform(0, 0.6))
             before = proxy.connections
-            proxy.abandon()
+            proxy.abandon(takes=takes)
             begun = time.monotonic()
             until(lambda: proxy.connections > before, "a new connection")
             seconds = time.monotonic() - begun
             scene.finish()
         arena.undisturbed(scene)
         assert set(trained(scene, "site-2").values()) == {1}, "trained twice"
-        return f"{seconds:.1f} s to a new connection"
+        how = "thrown away" if takes else "kept"
+        return f"{seconds:.1f} s to a new connection; bytes {how}"
 
 
 @case(

@@ -34,6 +34,7 @@ class Weather:
         held: Nothing is passed on, either way, and nobody is told: a partition. What
             waits arrives once it is over.
         swallows_replies: Requests pass; what comes down is thrown away.
+        swallows_requests: What goes up is thrown away; with the other, a black hole.
         drops_after: The connection is reset once so many bytes came down; -1 for never.
     """
 
@@ -42,6 +43,7 @@ class Weather:
     slice: int = _PORTION
     held: bool = False
     swallows_replies: bool = False
+    swallows_requests: bool = False
     drops_after: int = -1
 
 
@@ -130,9 +132,14 @@ class Proxy:
 
         self._call(change)
 
-    def abandon(self) -> None:
-        """Hold what is open for ever, without a word; connections that come later work."""
-        self.set(newcomers=False, held=True)
+    def abandon(self, *, takes: bool) -> None:
+        """Pass nothing on for ever, without a word; connections that come later work.
+
+        Args:
+            takes: Whether bytes are taken and thrown away; else their sender keeps them.
+        """
+        changes = {"swallows_replies": takes, "swallows_requests": takes, "held": not takes}
+        self.set(newcomers=False, **changes)
 
     def drop_after(self, count: int) -> None:
         """Reset every connection that is open once ``count`` more bytes of reply came."""
@@ -168,7 +175,7 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._move(pair, reader, up, is_reply=False))
                 group.create_task(self._move(pair, down, writer, is_reply=True))
-        except* OSError:
+        except* (OSError, asyncio.CancelledError):
             pass
         finally:
             self._pairs.pop(pair.number, None)
@@ -182,7 +189,11 @@ class Proxy:
             for start in range(0, len(data), pair.weather.slice):
                 part = data[start : start + pair.weather.slice]
                 await self._pause(pair, len(part))
-                if not (is_reply and self._swallowed(pair, len(part))):
+                if is_reply:
+                    swallowed = self._swallowed(pair, len(part))
+                else:
+                    swallowed = pair.weather.swallows_requests
+                if not swallowed:
                     sink.write(part)
                     await sink.drain()
                     pair.went_up += 0 if is_reply else len(part)

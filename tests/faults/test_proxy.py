@@ -71,10 +71,11 @@ def test_a_partition_delays_and_loses_nothing(echo: str) -> None:
         assert line.recv(5) == b"later"
 
 
-def test_a_half_open_connection_stays_silent_and_a_new_one_works(echo: str) -> None:
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_half_open_connection_stays_silent_and_a_new_one_works(echo: str, takes: bool) -> None:
     with Proxy(echo) as proxy, connected(proxy) as old:
         assert asked(old) == b"hello"
-        proxy.abandon()
+        proxy.abandon(takes=takes)
         old.sendall(b"lost")
         old.settimeout(0.3)
         with pytest.raises(TimeoutError):
