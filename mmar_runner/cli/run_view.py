@@ -28,6 +28,8 @@ class ClientRow:
         state: A word: idle, training, uploading, done, failed, refused, left.
         done_bytes: Bytes of the current update that are there.
         total_bytes: Bytes of the current update; 0 if unknown.
+        step: Steps of its task that are done; 0 if it tells of none.
+        steps: Of how many; 0 if that is not known.
         seconds: How long the last local training took; None before the first.
         metrics: Of the last local training.
         note: Why the client left or its update does not count; empty otherwise.
@@ -36,6 +38,8 @@ class ClientRow:
     state: str = "idle"
     done_bytes: int = 0
     total_bytes: int = 0
+    step: int = 0
+    steps: int = 0
     seconds: float | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
@@ -133,7 +137,9 @@ def _package_received(view: RunView, data: Mapping[str, Any]) -> None:
 
 
 def _client_state(view: RunView, data: Mapping[str, Any]) -> None:
-    view.row(data).state = str(data.get("state"))
+    row = view.row(data)
+    row.state = str(data.get("state"))
+    row.step, row.steps = int(data.get("step") or 0), int(data.get("steps") or 0)
 
 
 def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
@@ -141,6 +147,7 @@ def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
     for name in data.get("participants") or ():
         row = view.clients.setdefault(name, ClientRow())
         row.state, row.done_bytes, row.total_bytes, row.note = "training", 0, 0, ""
+        row.step = row.steps = 0
 
 
 def _update_progress(view: RunView, data: Mapping[str, Any]) -> None:
@@ -228,6 +235,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.UPDATE_REFUSED: _update_refused,
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _say,
+    Topic.MODEL_LOST: _say,
     Topic.BEST_MODEL: _best_model,
     Topic.SITE_DECLINED: _site_declined,
     Topic.RUN_ENDED: _run_ended,

@@ -153,7 +153,11 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.CLIENT_LEFT: lambda d: (
         f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
     ),
-    Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}",
+    Topic.CLIENT_STATE: lambda d: (
+        f"{d['client']} is {d.get('state')}"
+        + (f", step {d['step']}" if d.get("step") else "")
+        + (f" of {d['steps']}" if d.get("steps") else "")
+    ),
     Topic.ROUND_STARTED: _round_started,
     Topic.UPDATE_PROGRESS: lambda d: (
         f"{d['client']} sent {human_bytes(d.get('received_bytes') or 0)} "
@@ -165,6 +169,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     ),
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _waiting,
+    Topic.MODEL_LOST: lambda d: str(d.get("message")),
     Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
     Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
     Topic.RUN_ENDED: _run_ended,

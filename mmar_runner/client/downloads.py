@@ -112,7 +112,6 @@ class ModelDownloads:
             header = await self._held.header()
             if header.HasField("end"):
                 return RunEnded(header.end.status, header.end.reason)
-            self._connection.latest_round = header.round
             return await self._take(header, self._held.items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause

@@ -99,6 +99,11 @@ class Board:
             sentence = f"{sentence}; missing {', '.join(names)}{more}"
         return sentence, since
 
+    def waits_since(self) -> tuple[str, str]:
+        """Return what `waits` does, with the time as ISO 8601 says it."""
+        sentence, since = self.waits()
+        return sentence, self._utc(since)
+
     def _describe(self, name: str) -> str:
         state, since = self._state(name)
         word = "not there" if state == "left" else state

@@ -119,6 +119,18 @@ def test_the_table_shows_who_does_what():
     assert "3.2 s" in rows[1]
 
 
+def test_the_table_shows_steps_until_the_update_comes():
+    steps = Observation(
+        Topic.CLIENT_STATE, {"client": "site-1", "state": "training", "step": 3, "steps": 40}
+    )
+    joined = Observation(Topic.CLIENT_JOINED, {"client": "site-1", "active": 1})
+    sent = {"client": "site-1", "received_bytes": 1, "total_bytes": 4}
+    assert "training 3/40" in picture([joined, steps])
+    text = picture([joined, steps, Observation(Topic.UPDATE_PROGRESS, sent)])
+    assert "3/40" not in text
+    assert "25% of 4 B" in text
+
+
 def test_the_table_shows_the_outcome():
     text = picture(SERVER + END)
     assert "finished" in text.splitlines()[0]
