@@ -35,6 +35,7 @@ VARIABLES: dict[str, Any] = {
     "FAIL_IN_ROUND": -1,
     "BEHAVIOUR": "raise",
     "FAIL_TIMES": 0,
+    "MAX_WAIT": 600,
 }
 #: Rounds of a run that is compared with; the models of fewer rounds are its first ones.
 _REFERENCE_ROUNDS = 8
@@ -71,7 +72,8 @@ class Arena:
         return make_kits(folder / "project", clients=SITES)
 
     def mmar(self, kind: str = "echo", *, kits: Kits | None = None) -> Path:
-        """Return an MMAR: ``echo``, or ``carry``, whose trainer keeps a state.
+        """Return an MMAR: ``echo``; ``limited``, which does not wait for ever; or ``carry``,
+        whose trainer keeps a state.
 
         Args:
             kind: Which.
@@ -183,6 +185,8 @@ def _builder(kind: str) -> MmarBuilder:
         .model_persistor("EchoModelPersistor", size_mb="{MODEL_MB}", arrays=20)
         .variables(**VARIABLES)
     )
+    if kind == "limited":
+        builder.top_level(max_wait="{MAX_WAIT}")
     if kind == "carry":
         code = Path(__file__).with_name("carry_trainer.py").read_bytes()
         builder.file("custom/carry_trainer.py", code)

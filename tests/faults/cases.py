@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
-from tests.faults import cases_client, cases_network, cases_server
+from tests.faults import (
+    cases_client,
+    cases_disk,
+    cases_network,
+    cases_server,
+    cases_sweeps,
+    cases_waiting,
+)
 from tests.faults.case import CASES, Case
 
-__all__ = ["CASES", "Case", "cases_client", "cases_network", "cases_server"]
+__all__ = ["CASES", "Case"]
+
+#: What entered them; named, so that nobody takes the imports for idle ones.
+ROOMS = (cases_client, cases_disk, cases_network, cases_server, cases_sweeps, cases_waiting)

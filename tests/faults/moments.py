@@ -41,10 +41,15 @@ def _at_its_end(_summary: Any, status: str, *_args: Any, **_facts: Any) -> bool:
     return status != "running"
 
 
-class _HalfSent:
-    """The chunk with which half of an update has left."""
+class _Sent:
+    """The chunk with which some of an update has left, in one process and one call.
 
-    def __init__(self) -> None:
+    Args:
+        share: How much of it.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
         self._total = 0
         self._sent = 0
 
@@ -55,7 +60,7 @@ class _HalfSent:
         if not isinstance(item, (bytes, bytearray, memoryview)):
             return False
         before, self._sent = self._sent, self._sent + len(item)
-        return before < self._total / 2 <= self._sent
+        return before < self._total * self._share <= self._sent
 
 
 def _is_chunk(_call: Any, item: Any) -> bool:
@@ -65,6 +70,7 @@ def _is_chunk(_call: Any, item: Any) -> bool:
 #: What a server passes in every run whose models are larger than one message.
 SERVER = (
     Failpoint("server.run.made", f"{_SERVER}.workspace:RunFolder.create", "after"),
+    Failpoint("server.initial.made", f"{_SERVER}.opening:make_initial_model", "after"),
     Failpoint("server.journal.before_open", f"{_SERVER}.opening:Journal", "before"),
     Failpoint("server.journal.after_open", f"{_SERVER}.opening:Journal", "after"),
     Failpoint("server.run.opened", f"{_SERVER}.run:open_run", "after"),
@@ -117,6 +123,15 @@ SERVER = (
     ),
     Failpoint("server.round.forgotten", f"{_SERVER}.closing:RoundCloser._delete", "after"),
     Failpoint(
+        "server.best.before_publish",
+        f"{_SERVER}.models:ModelStore.publish",
+        "before",
+        _named("best"),
+    ),
+    Failpoint(
+        "server.best.after_publish", f"{_SERVER}.models:ModelStore.publish", "after", _named("best")
+    ),
+    Failpoint(
         "server.final.before_publish",
         f"{_SERVER}.models:ModelStore.publish",
         "before",
@@ -162,7 +177,8 @@ CLIENT = (
         _sent("UpdateBegin"),
     ),
     Failpoint("client.upload.chunk", _UPDATE_CALL_WRITE, "after", _is_chunk),
-    Failpoint("client.upload.half", _UPDATE_CALL_WRITE, "after", _HalfSent()),
+    Failpoint("client.upload.half", _UPDATE_CALL_WRITE, "after", _Sent(0.5)),
+    Failpoint("client.upload.whole", _UPDATE_CALL_WRITE, "after", _Sent(1)),
     Failpoint(
         "client.upload.committed",
         _UPDATE_CALL_WRITE,
@@ -181,7 +197,9 @@ ALL = {point.name: point for point in (*SERVER, *CLIENT)}
 
 #: Passed once in a run, at its beginning or its end, and so not again in a process that
 #: goes on with it.
-AT_THE_BEGINNING = frozenset({"server.run.made", "client.key.kept", "client.run.made"})
+AT_THE_BEGINNING = frozenset(
+    {"server.run.made", "server.initial.made", "client.key.kept", "client.run.made"}
+)
 AT_THE_END = frozenset(
     name
     for name in ALL

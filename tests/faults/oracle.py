@@ -8,7 +8,6 @@ projection, the summary, the model files and what the clients saw.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -31,7 +30,6 @@ class Story:
 
     accepted: dict[int, dict[str, str]] = field(default_factory=dict)
     closed: dict[int, dict[str, Any]] = field(default_factory=dict)
-    counted: Counter[tuple[int, str]] = field(default_factory=Counter)
     ended: str = ""
     first_round: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -54,10 +52,7 @@ class Story:
             case "round_closed":
                 self._closed(event)
             case "checkpoint_lost":
-                # The run goes back: what was counted in that round does not count.
-                self.closed.pop(event.data["round"] - 1, None)
-                self.accepted.pop(event.data["round"], None)
-                self.accepted.pop(event.data["round"] - 1, None)
+                self._lost(event.data["round"], event.data["kept"])
             case "run_ended":
                 self.ended = event.data["status"]
             case _:
@@ -71,6 +66,13 @@ class Story:
         if number != self.current:
             self.wrong.append(f"{client}: round {number} in round {self.current}")
         of_round[client] = event.data["sha256"]
+
+    def _lost(self, model: int, kept: Iterable[str]) -> None:
+        """Go back to the round whose result was lost, with the updates that are still there."""
+        self.closed.pop(model - 1, None)
+        self.accepted.pop(model, None)
+        before = self.accepted.get(model - 1, {})
+        self.accepted[model - 1] = {client: before[client] for client in kept}
 
     def _closed(self, event: JournalEvent) -> None:
         number, summary = event.data["round"], event.data["summary"]
