@@ -31,7 +31,8 @@ class CarryTrainer(EchoTrainer):
         change = Change(self._constant + carried, self._noise, seed=task.seed, nan=nan)
         transform(task.model, task.update, change)
         (task.new_state / "carry").write_text(repr(carried / 2 + task.round + 1))
-        return TrainResult(self._num_samples, metrics={"carried": carried})
+        seen = self.validate(task.model)
+        return TrainResult(self._num_samples, metrics={"carried": carried}, validation=seen)
 
     def _fail(self) -> bool:
         ways = {"segfault": _crash, "eat": _eat}

@@ -31,11 +31,11 @@ _DAY = timedelta(days=1)
     "it waits, and status says whom for and since when; goes on when they come; with a limit it "
     "stops, exit 3, and can be resumed",
     peers=("S", "S (waits)"),
-    scaled="4 s",
+    scaled="8 s",
 )
 def too_few(arena: Arena, chance: random.Random) -> str:
     """One of two comes; the limit passes; started again, the other one comes in time."""
-    limit = arena.duration(4, 60)
+    limit = arena.duration(8, 60)
     with arena.scene(kind="limited", tls=True, MAX_WAIT=limit, NUM_ROUNDS=3) as scene:
         server = scene.serve()
         scene.join("site-1")
@@ -51,7 +51,7 @@ def too_few(arena: Arena, chance: random.Random) -> str:
         again = scene.serve()
         again.wait_for(Topic.LISTENING)
         begun = time.monotonic()
-        pause = chance.uniform(0, limit / 4)
+        pause = chance.uniform(0, limit / 8)
         until(lambda: time.monotonic() - begun >= pause, "time passes")
         scene.join("site-2")
         scene.finish()
@@ -150,5 +150,3 @@ def _renew(kits: Kits, certificate: Path, expires: datetime) -> None:
     fresh = certificate.with_suffix(".fresh")
     fresh.write_bytes(issue(issuer, old.identity, key, period, ["localhost"]))
     fresh.replace(certificate)
-
-

@@ -79,9 +79,7 @@ SERVER = (
     Failpoint("server.model.sending", f"{_SERVER}.downloads:Downloads._model", "after"),
     Failpoint("server.upload.begun", f"{_STORAGE}.spool:Spool.open", "after"),
     Failpoint("server.upload.chunk_write", f"{_STORAGE}.spool_file:write_all", "before"),
-    Failpoint(
-        "server.upload.chunk_written", f"{_SPOOL_FILE}.write_many", "after"
-    ),
+    Failpoint("server.upload.chunk_written", f"{_SPOOL_FILE}.write_many", "after"),
     Failpoint("server.spool.before_fsync", f"{_SPOOL_FILE}.commit", "before"),
     Failpoint("server.spool.before_rename", f"{_STORAGE}.spool_file:publish", "before"),
     Failpoint("server.spool.after_rename", f"{_STORAGE}.spool_file:publish", "after"),

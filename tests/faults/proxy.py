@@ -183,7 +183,12 @@ class Proxy:
                 each.transport.abort() if pair.changed.is_set() else each.close()
 
     async def _move(
-        self, pair: _Pair, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_reply: bool
+        self,
+        pair: _Pair,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        *,
+        is_reply: bool,
     ) -> None:
         while data := await source.read(_PORTION):
             for start in range(0, len(data), pair.weather.slice):

@@ -71,7 +71,7 @@ class _Watched:
         words = (line.split() for line in text.splitlines())
         return [found[2] for found in words if len(found) == 3 and found[0] == point]
 
-    def passed(self, point: str) -> set[str]:
+    def passed(self) -> set[str]:
         """Return the names of all failpoints that were passed."""
         return {line.split()[0] for line in self.log.read_text().splitlines()}
 
