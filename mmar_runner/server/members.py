@@ -177,7 +177,7 @@ class Members:
             )
 
     def arrived(self, name: str) -> None:
-        """A client's update is counted."""
+        """What a client was fetching or sending is there."""
         self._shown.pop(name, None)
         self._registry.forget_progress(name)
 
