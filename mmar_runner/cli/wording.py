@@ -65,14 +65,6 @@ def human_progress(progress: Mapping[str, Any]) -> str:
     return f"step {done} of {total}" if total else f"step {done}"
 
 
-def human_progress(progress: Mapping[str, Any]) -> str:
-    """Return how far something is: ``25.0 MiB of 100.0 MiB``, ``step 5 of 9``."""
-    done, total = progress.get("done") or 0, progress.get("total") or 0
-    if progress.get("unit") == "bytes":
-        return f"{human_bytes(done)} of {human_bytes(total)}"
-    return f"step {done} of {total}" if total else f"step {done}"
-
-
 def round_of(number: int, num_rounds: int | None) -> str:
     """Return ``round 3 (last: 9)``; a run that never stops has no last one."""
     if num_rounds is None or num_rounds < 0:

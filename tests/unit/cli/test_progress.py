@@ -14,13 +14,7 @@ from mmar_runner.cli.live import LiveObserver, render
 from mmar_runner.cli.output import Invocation
 from mmar_runner.cli.progress import JsonObserver, LineObserver, make_observer
 from mmar_runner.cli.run_view import RunView
-from mmar_runner.cli.wording import (
-    human_bytes,
-    human_metrics,
-    human_progress,
-    human_seconds,
-    sentence,
-)
+from mmar_runner.cli.wording import human_bytes, human_metrics, human_seconds, sentence
 from mmar_runner.interfaces.observer import Observation, Topic
 
 SERVER = [
@@ -135,12 +129,6 @@ def test_the_table_shows_steps_until_the_update_comes():
     text = picture([joined, steps, Observation(Topic.UPDATE_PROGRESS, sent)])
     assert "3/40" not in text
     assert "25% of 4 B" in text
-
-
-def test_progress_is_said_in_its_unit():
-    told = [{"done": 25 << 20, "total": 100 << 20, "unit": "bytes"}]
-    told += [{"done": 5, "total": total, "unit": "steps"} for total in (9, 0)]
-    assert [human_progress(p) for p in told] == ["25.0 MiB of 100.0 MiB", "step 5 of 9", "step 5"]
 
 
 def test_the_table_shows_the_outcome():
