@@ -159,13 +159,9 @@ class Members:
         """
         self._registry.session(client.name, client.key_sha256, now=self._loop.time())
 
-    def renew(self, name: str) -> None:
-        """Renew a lease because of progress."""
-        self._progress += 1
-        self._registry.renew(name, now=self._loop.time())
-
     def progressed(self, name: str, done: int, total: int) -> None:
         """Bytes of a client's transfer have come or gone: it is alive, and so far."""
+        self._progress += 1
         now = self._loop.time()
         self._registry.renew(name, now=now)
         self._registry.progress(name, done, total, "bytes", now=now)
