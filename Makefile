@@ -20,7 +20,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
 PYTEST ?= -n 2
 
-.PHONY: help venv demo demo-insecure test lint format types imports protos bench bench-trust check wheels clean
+.PHONY: help venv demo demo-insecure test lint format types imports protos bench bench-trust soak check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -70,6 +70,9 @@ bench: $(STAMP) ## Measure the program against its floor: one JSON object a line
 
 bench-trust: $(STAMP) ## Measure what signing and verifying an MMAR cost beside plain hashing
 	@$(BIN)/python benchmarks/trust.py $(TRUST)
+
+soak: $(STAMP) ## Run 2,000 rounds and see that no process grows (minutes)
+	@$(BIN)/python benchmarks/soak.py $(SOAK)
 
 check: lint types imports protos test ## Everything that CI checks
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import floor
 import ours
+import restart
 from processes import Process
 
 if TYPE_CHECKING:
@@ -195,6 +196,14 @@ def validate_cold(plan: Plan) -> dict[str, Any]:
     }
 
 
+def restart_8(plan: Plan) -> dict[str, Any]:
+    """Kill a server with 8 sessions, leave it away for a while, and see its run go on."""
+    trusted = None if plan.encrypted is None else plan.encrypted.project(8)
+    short = restart.measure(clients=8, kills=1 + plan.repeats, away=1.0, trusted=trusted)
+    long = restart.measure(clients=8, kills=plan.repeats, away=30.0, trusted=trusted)
+    return {"tls": plan.tls, "short": short, "long": long}
+
+
 def idle_server(_plan: Plan) -> dict[str, Any]:
     """Let a server wait for clients; it should cost no processor time."""
     rest = ours.idle_server(seconds=3)
@@ -233,6 +242,11 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "simulate-8": Simulation(8, 0.01, 40),
     "validate-cold": validate_cold,
     "idle-server": idle_server,
+    "restart-8": restart_8,
 }
 #: Cases that can run under TLS.
-WITH_KITS: Final = [n for n, case in CASES.items() if isinstance(case, Federation | TlsCost)]
+WITH_KITS: Final = [
+    name
+    for name, case in CASES.items()
+    if isinstance(case, Federation | TlsCost) or case is restart_8
+]

@@ -20,7 +20,7 @@ from mmar_runner.client.look import Trouble, look_at_server, require_name
 from mmar_runner.client.races import end
 from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import UnreachableError
-from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.channel import Connectivity, open_channel
 from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.stub import FederationStub
 from mmar_runner.wire.tls_files import FollowedFiles
@@ -84,6 +84,7 @@ class Line:
             trusted = material if self._server is None else replace(material, root=self._server)
             credentials = channel_credentials(trusted)
         self.channel = open_channel(self._target, credentials=credentials)
+        self._connectivity = Connectivity(self.channel)
         self.stub = FederationStub(self.channel, self._target)
 
     async def follow(self) -> bool:
@@ -98,9 +99,13 @@ class Line:
         return True
 
     def _open_anew(self) -> None:
-        old = self.channel
+        old = (self.channel, self._connectivity)
         self._open()
-        self._closing.add(asyncio.create_task(_close_later(old)))
+        self._closing.add(asyncio.create_task(_close_later(*old)))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so many seconds before a call is tried again, or until the line is up again."""
+        await self._connectivity.pause(seconds)
 
     async def identify(self) -> None:
         """Learn who the server is, before anything is said to it.
@@ -144,12 +149,14 @@ class Line:
     async def close(self) -> None:
         """Close the channel; running calls are given up."""
         await end(*self._closing)
+        await self._connectivity.close()
         await self.channel.close(None)
 
 
-async def _close_later(channel: grpc.aio.Channel) -> None:
+async def _close_later(channel: grpc.aio.Channel, connectivity: Connectivity) -> None:
     # A call that has only just begun would wait for ever for a channel that is gone.
     try:
         await asyncio.sleep(SETTLE_SECONDS)
     finally:
+        await connectivity.close()
         await channel.close(None)

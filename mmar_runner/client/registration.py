@@ -268,7 +268,7 @@ class Connection:
             else:
                 self._outage.end()
                 return result
-            await asyncio.sleep(backoff.next_delay())
+            await self._line.pause(backoff.next_delay())
 
     async def _look_closer(self, error: UnreachableError) -> None:
         """Find out why nobody answers, and tell.

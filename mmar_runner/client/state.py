@@ -13,7 +13,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from mmar_runner.storage.atomic import translated, write_json_atomic
+from mmar_runner.storage.atomic import sync_tree, translated, write_json_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +59,11 @@ class StateFolders:
         return self._slots[1 - self._current]
 
     @property
+    def keeps_nothing(self) -> bool:
+        """Whether nothing is kept, as with most trainers; then nothing needs to be written."""
+        return all(self._empty)
+
+    @property
     def pending_is_empty(self) -> bool:
         """Whether there is nothing that `clear_pending` would remove."""
         return self._empty[1 - self._current]
@@ -81,18 +86,20 @@ class StateFolders:
     def acknowledge(self, update_id: str) -> None:
         """Let what the round under way left be the state of the next one.
 
+        The state is on the disk before the name that makes it valid is: a machine that
+        loses power finds the one or the other, whole. It may block for as long as that takes.
+
         Args:
             update_id: The update that was acknowledged; doing so twice changes nothing.
 
         Raises:
             StorageError: The change cannot be written.
         """
-        if update_id == self._update_id:
+        if update_id == self._update_id or self.keeps_nothing:
             return
-        if all(self._empty):
-            return  # most trainers keep nothing; then nothing needs to be written
         other = 1 - self._current
-        write_json_atomic(self._pointer, {"slot": other, "update_id": update_id})
+        sync_tree(self._slots[other])
+        write_json_atomic(self._pointer, {"slot": other, "update_id": update_id}, durable=True)
         self._current, self._update_id = other, update_id
 
 

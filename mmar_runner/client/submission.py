@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.races import aside
+from mmar_runner.client.threads import in_thread
 from mmar_runner.client.uploads import UpdateUploads
 from mmar_runner.errors import RefusedError
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -63,7 +64,8 @@ class Submission:
                 Topic.REFUSED, round=update.round, reason=error.reason, message=error.message
             )
             return error
-        self._files.state.acknowledge(update.update_id)
+        if not self._files.state.keeps_nothing:  # a hop to a thread costs more than that
+            await in_thread(self._files.state.acknowledge, update.update_id)
         self._files.forget_pending()
         self._tell(
             Topic.SUBMITTED,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.client.state import StateFolders
 from mmar_runner.client.values import values_of
 from mmar_runner.errors import RefusedError, StorageError
-from mmar_runner.storage.atomic import translated, write_bytes_atomic
+from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -167,7 +167,7 @@ class ClientWorkspace:
         path = self.path / "session.key"
         with translated(path):
             if not path.exists():
-                _write_secret(path, secrets.token_bytes(SESSION_KEY_BYTES))
+                write_new(path, secrets.token_bytes(SESSION_KEY_BYTES), mode=0o600)
             if path.stat().st_mode & 0o077:
                 msg = f"{path} can be read by others"
                 raise StorageError(msg, hint=f"chmod 600 {path}")
@@ -195,13 +195,3 @@ def _lock(descriptor: int, path: Path, name: str) -> None:
         msg = f"the client name {name!r} is taken: another session works in {path}"
         hint = "choose another --name or --workspace, or stop that session"
         raise RefusedError(msg, reason="NAME_TAKEN", hint=hint) from error
-
-
-def _write_secret(path: Path, data: bytes) -> None:
-    # Written beside and renamed: a key that was half written is never read.
-    temporary = path.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    temporary.rename(path)

@@ -20,6 +20,7 @@ from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.members import Members
 from mmar_runner.server.packages import Deployment, PackageDesk
 from mmar_runner.server.reception import Reception
+from mmar_runner.server.record import replay
 from mmar_runner.server.refusals import LateRefusals
 from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.server.reporter import Reporter
@@ -69,6 +70,7 @@ class RunParts:
         self.spool.keep_only([state.round])
         self.coordinator.restore(state.accepted.values(), state.rejected)
         self.members.restore(state.clients.values())
+        state.rounds.clear()  # a run may have thousands; the summary reads them when it is written
         self.members.start_sweeping()
         self.watch.begin()
         self.coordinator.begin()
@@ -252,8 +254,13 @@ def _machine(
 
 def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
     state, spec = opened.state, settings.spec
-    summary = Summary(opened.folder, name=spec.name, digest=spec.digest)
-    summary.rounds.extend(state.rounds)
+    journal = opened.journal
+    summary = Summary(
+        opened.folder,
+        name=spec.name,
+        digest=spec.digest,
+        rounds=lambda: replay(journal.events()).rounds,
+    )
     if state.best is not None:
         summary.set_best(state.best[0])
     summary.write("running", "", wall_seconds=state.wall_seconds)

@@ -113,7 +113,8 @@ class RoundCloser:
         )
         recorded = self._record(current.number, entry)
         self._tell(current.number, entry, model)
-        self._choose_best(current.number, updates, validated)
+        digests = {current.number - 1: current.model.sha256, current.number: model.sha256}
+        self._choose_best(current.number, updates, validated, digests)
         return ClosedRound(model, recorded)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
@@ -173,13 +174,16 @@ class RoundCloser:
 
     def _record(self, number: int, entry: dict[str, Any]) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
-        self.summary.rounds.append(entry)
         wall = loop.time() - self.started_at
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
         return asyncio.wrap_future(self.journal.append(Kind.ROUND_CLOSED, record), loop=loop)
 
     def _choose_best(
-        self, number: int, updates: list[AcceptedUpdate], validated: Mapping[str, float]
+        self,
+        number: int,
+        updates: list[AcceptedUpdate],
+        validated: Mapping[str, float],
+        digests: Mapping[int, str],
     ) -> None:
         """Score the newest model by the server's metrics, or the last by the clients'.
 
@@ -197,8 +201,7 @@ class RoundCloser:
         self.summary.set_best(found.round)
         facts = {"round": found.round, "score": found.score}
         self.journal.append(Kind.BEST_MODEL, facts)
-        entry = next(e for e in reversed(self.summary.rounds) if e["round"] == found.round)
-        told = {"metrics": dict(metrics), "model_sha256": entry["model_sha256"]}
+        told = {"metrics": dict(metrics), "model_sha256": digests[found.round]}
         self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path), **told)
         self.observer.observe(Observation(Topic.BEST_MODEL, {**facts, "scored_in": number}))
 

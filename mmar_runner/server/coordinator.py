@@ -228,6 +228,11 @@ class Coordinator:
         """The number of the round that is or was open last; -1 before the first."""
         return -1 if self.round is None else self.round.number
 
+    @property
+    def next_round(self) -> int:
+        """The round that is open, or that opens next: all before it have their result."""
+        return self._machine.round
+
     async def close(self) -> None:
         """Wait for work that is under way; nothing new is begun."""
         if self._timer is not None:

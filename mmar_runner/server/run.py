@@ -148,9 +148,9 @@ class _Run:
 
     async def _publish_final(self) -> str | None:
         parts, opened = self._parts, self._parts.opened
-        if not parts.summary.rounds:
+        last = parts.coordinator.next_round - 1
+        if last < self._settings.server.start_round:
             return None
-        last = parts.summary.rounds[-1]["round"]
         path = opened.models.publish(last + 1, "final")
         await export_model(self._settings, opened.folder, path)
         return "models/final.safetensors"

@@ -10,7 +10,7 @@ from mmar_runner.storage.atomic import write_json_atomic
 from mmar_runner.storage.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.workspace import RunFolder
@@ -67,11 +67,26 @@ def round_summary(
 
 
 class Summary:
-    """The summary of one run; it is kept current and written when something ends."""
+    """The summary of one run, written when something ends.
 
-    def __init__(self, folder: RunFolder, *, name: str, digest: str) -> None:
+    Args:
+        folder: The run's folder.
+        name: The MMAR's name.
+        digest: Its digest.
+        rounds: Reads the entries of the closed rounds. They are not kept in memory: a run may
+            have any number of rounds and clients.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        name: str,
+        digest: str,
+        rounds: Callable[[], list[dict[str, Any]]],
+    ) -> None:
         self._folder = folder
-        self.rounds: list[dict[str, Any]] = []
+        self._rounds = rounds
         self._best_round: int | None = None
         self._facts: dict[str, Any] = {
             "run_number": folder.number,
@@ -96,7 +111,7 @@ class Summary:
             "status": status,
             "reason": reason,
             **self._facts,
-            "rounds": self.rounds,
+            "rounds": self._rounds(),
             "final_model": final,
             "best_round": self._best_round,
             "best_model": best,

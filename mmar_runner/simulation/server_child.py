@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import MmarRunnerError, RunFailedError
+from mmar_runner.errors import MmarRunnerError, RunFailedError, RunStoppedError
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
@@ -73,11 +73,15 @@ class ServerChild:
 
         Raises:
             MmarRunnerError: The run could not begin.
+            RunStoppedError: The process was killed; the run can be resumed.
             RunFailedError: The process ended without a word.
         """
         await asyncio.shield(self._reading)
         code = await self._process.wait()
         if self._end is None:
+            if code < 0:
+                msg = f"the simulation's server process was killed by signal {-code}"
+                raise RunStoppedError(msg, hint="the same command resumes the run")
             msg = f"the simulation's server process ended with exit code {code}"
             raise RunFailedError(msg, hint="the same command resumes the run")
         if isinstance(self._end, MmarRunnerError):

@@ -52,6 +52,31 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Bring a folder with everything in it to the disk, what is deepest first.
+
+    Links are not followed: what they lead to lies elsewhere.
+
+    Raises:
+        StorageError: Something in it cannot be opened or synced.
+    """
+    with translated(folder):
+        for parent, _, files in os.walk(folder, topdown=False):
+            for name in files:
+                _sync_file(Path(parent, name))
+            sync_folder(Path(parent))
+
+
+def _sync_file(path: Path) -> None:
+    if path.is_symlink() or not path.is_file():
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     """Write every byte of ``data`` at ``offset``; one system call may write less."""
     view = memoryview(data)

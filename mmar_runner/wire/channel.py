@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Final
 
 import grpc
@@ -21,7 +23,8 @@ _CLIENT_OPTIONS: Final = (
     # In spite of its name, the time that one attempt to connect may take, TLS included: a
     # busy server or a slow line needs more than the pauses between attempts.
     ("grpc.min_reconnect_backoff_ms", limits.CONNECT_TIMEOUT_MS),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Nobody waits for a server that is back: the next round needs every session.
+    ("grpc.max_reconnect_backoff_ms", limits.RECONNECT_MS),
     # A window that follows the bandwidth estimate lets gRPC's buffers grow with slow
     # readers: a fixed one keeps memory flat at the same speed.
     ("grpc.http2.bdp_probe", 0),
@@ -46,3 +49,47 @@ def open_channel(
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=_CLIENT_OPTIONS)
     return grpc.aio.secure_channel(target, credentials, options=_CLIENT_OPTIONS)
+
+
+#: The part of a pause that is kept whatever happens: a server that takes connections only to
+#: drop them is not called over and over.
+_LEAST_OF_PAUSE: Final = 0.1
+
+
+class Connectivity:
+    """Keeps a channel connected, and tells when it is so again. Needs a running event loop.
+
+    Args:
+        channel: Whose connection it is.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._connected = asyncio.Event()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so many seconds, or until a connection that is not there comes about."""
+        if self._connected.is_set():
+            await asyncio.sleep(seconds)
+            return
+        least = seconds * _LEAST_OF_PAUSE
+        await asyncio.sleep(least)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds - least):
+                await self._connected.wait()
+
+    async def close(self) -> None:
+        """Watch no more; to be called before the channel is closed."""
+        self._watching.cancel()
+        await asyncio.wait({self._watching})
+
+    async def _watch(self) -> None:
+        state = self._channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.SHUTDOWN:
+            if state is grpc.ChannelConnectivity.READY:
+                self._connected.set()
+            else:
+                self._connected.clear()
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state(try_to_connect=True)

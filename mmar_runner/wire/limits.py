@@ -34,8 +34,9 @@ HANDSHAKE_TIMEOUT_MS: Final = 10_000
 #: How long a connection may have no call running, in ms: whose it is, no program is told
 #: before there is a call. A session always has one.
 CONNECTION_IDLE_MS: Final = 15_000
-#: How long one attempt to connect may take, in ms.
+#: How long one attempt to connect may take, and the longest pause before the next, in ms.
 CONNECT_TIMEOUT_MS: Final = 5_000
+RECONNECT_MS: Final = 1_000
 #: How long a caller may take until the message of its call is there, in seconds.
 REQUEST_SECONDS: Final = 30.0
 #: How long a peer may take to read a reply of a few bytes, in seconds; the last one of a

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +130,31 @@ def test_sigterm_stops_and_the_same_command_resumes(start, tmp_path):
     assert second.observations(Topic.LISTENING, run_number=1, resumed=True)
     assert 2 <= done < 6
     assert [entry["round"] for entry in summary(tmp_path)["rounds"]] == list(range(6))
+
+
+def test_a_server_that_is_killed_leaves_a_run_that_goes_on(start, tmp_path):
+    mmar = MmarBuilder().server(num_rounds=8).trainer("EchoTrainer", noise=0.5, seconds=0.2)
+    mmar = mmar.write(tmp_path)
+    calm = start(mmar, "--clients", "2", workspace="calm")
+    assert calm.wait() == 0, calm.stderr
+    program = start(mmar, "--clients", "2")
+    program.wait_for(Topic.ROUND_FINISHED, round=1)
+    os.kill(server_of(program), signal.SIGKILL)
+
+    assert program.wait() == 3
+    assert "killed by signal 9" in program.stderr
+    assert "the same command resumes" in program.stderr
+    again = start(mmar, "--clients", "2")
+    assert again.wait() == 0, again.stderr
+    assert hashes(summary(tmp_path)) == hashes(summary(tmp_path, "calm"))
+
+
+def server_of(program):
+    """Return the server's process: the one child that is told nothing but to be it."""
+    pid = program.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return next(child for child, command in commands.items() if b"server_process" in command)
 
 
 def test_wrong_numbers_are_usage(start, tmp_path):

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,30 @@ def test_state_survives_the_process_and_is_acknowledged_once(tmp_path):
     leave(again, "second")
     again.acknowledge("id-2")
     assert names(opened(tmp_path / "state").current) == ["second"]
+
+
+def test_state_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    """Else a machine that loses power finds a name without what it stands for."""
+    state = opened(tmp_path / "state")
+    leave(state, "kept")
+    calls = []
+
+    def note(name, path_of):
+        real = getattr(os, name)
+
+        def noted(*args):
+            calls.append((name, path_of(*args)))
+            return real(*args)
+
+        monkeypatch.setattr(os, name, noted)
+
+    note("fsync", lambda descriptor: Path(f"/proc/self/fd/{descriptor}").readlink().name)
+    note("replace", lambda _, target: Path(target).name)
+    pending = state.pending.name
+    state.acknowledge("id-1")
+    order = [name for _, name in calls]
+    assert order[:2] == ["kept", pending]
+    assert calls[-2:] == [("replace", "current.json"), ("fsync", "state")]
 
 
 def test_a_trainer_that_stops_keeping_has_an_empty_state(tmp_path):
