@@ -12,60 +12,31 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from mmar_runner.wire.stub import FederationStub
 from tests.simulated_world.network import Connection, Network
 
 if TYPE_CHECKING:
     from tests.simulated_world.process import Process
 
+#: How long gRPC waits between two attempts to connect, in seconds.
+_RECONNECT = (0.2, 2.4)
 _numbers = itertools.count()
 _Trailing = tuple[tuple[str, str | bytes], ...]
 
 
-class SimulatedLine:
-    """Stands in for `mmar_runner.client.line.Line`: a channel without certificates.
+class SimulatedChannel:
+    """Stands in for the channel that `mmar_runner.wire.channel.open_channel` returns.
 
-    Attributes:
-        channel: What calls go over.
-        stub: The production stub over it.
-        certificate: None is shown.
-        is_torn: Never: there are no files.
+    It makes calls over one connection at a time, and tries to have one if it is asked to.
     """
 
-    certificate = b""
-    is_torn = False
-
-    def __init__(self, network: Network, target: str) -> None:
+    def __init__(self, network: Network) -> None:
         process = network.world.current
         assert process is not None
-        self.channel = SimulatedChannel(network, process)
-        self.stub = FederationStub(self.channel, target)  # type: ignore[arg-type]
-
-    async def follow(self) -> bool:
-        """Return False: there are no certificates that could be renewed."""
-        return False
-
-    async def identify(self) -> None:
-        """Do nothing: names are believed."""
-
-    async def judge_again(self) -> None:
-        """Do nothing: nobody is judged."""
-
-    async def trouble(self) -> None:
-        """Return None: nothing but the network is in the way."""
-
-    async def close(self) -> None:
-        """Close the channel."""
-        self.channel.close()
-
-
-class SimulatedChannel:
-    """Makes calls, over one connection at a time."""
-
-    def __init__(self, network: Network, process: Process) -> None:
         self.network, self.process = network, process
         self.calls: set[ClientCall] = set()
         self._connection: Connection | None = None
+        self._changed: list[asyncio.Future[None]] = []
+        self._trying = self._closed = False
 
     def unary_unary(
         self, path: str, *, request_serializer: Any, response_deserializer: Any
@@ -99,14 +70,53 @@ class SimulatedChannel:
         """Return the connection, a new one if need be, or in how many seconds that fails."""
         if self._connection is not None and self._connection.client_open:
             return self._connection
-        found = self.network.connect(self.process)
+        found = self.network.connect(self.process, self.notify)
         self._connection = found if isinstance(found, Connection) else None
+        self.notify()
         return found
 
-    def close(self) -> None:
+    def get_state(self, *, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Return whether there is a connection; if not, perhaps try to have one."""
+        if self._closed:
+            return grpc.ChannelConnectivity.SHUTDOWN
+        if self._connection is not None and self._connection.client_open:
+            return grpc.ChannelConnectivity.READY
+        if try_to_connect and not self._trying:
+            self._try_in(self.network.world.rng.uniform(0.001, 0.2))
+        return grpc.ChannelConnectivity.TRANSIENT_FAILURE
+
+    async def wait_for_state_change(self, last: grpc.ChannelConnectivity) -> None:
+        """Wait until the state is another."""
+        while self.get_state() is last:
+            future = self.process.loop.create_future()
+            self._changed.append(future)
+            await future
+
+    def notify(self) -> None:
+        """See that a connection has come about, or broken."""
+        changed, self._changed = self._changed, []
+        for future in changed:
+            if not future.done():
+                future.set_result(None)
+
+    async def close(self, _grace: float | None = None) -> None:
         """End all calls."""
+        self._closed = True
+        self.notify()
         for call in sorted(self.calls, key=lambda call: call.number):
             call.cancel()
+
+    def _try_in(self, seconds: float) -> None:
+        self._trying = True
+        self.process.loop.call_later(seconds, self._try)
+
+    def _try(self) -> None:
+        self._trying = False
+        if self.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            return
+        found = self.connection()
+        if not isinstance(found, Connection):
+            self._try_in(found + self.network.world.rng.uniform(*_RECONNECT))
 
 
 class ClientCall:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.hooks import LoadedPlugins, load_plugins
@@ -173,11 +173,11 @@ class Federation:
             "mmar", root, Generation.CLARA_4, "d" * 64, server=server, client=client, seed=7
         )
 
-    def _machine(self, name: str, deaths: Deaths) -> tuple[World, Network, Disk, str, Deaths]:
+    def _machine(self, name: str, deaths: Deaths) -> tuple[Any, ...]:
         folder = self.root / name
         folder.mkdir()
         disk = Disk(self.world, folder, can_lose=deaths.power > 0)
-        return self.world, self.network, disk, name, deaths
+        return self.world, self.network, disk, name, deaths, lambda: self.status != "running"
 
     def _client(self, name: str, cuts: float) -> ClientHost:
         settings = SessionSettings(

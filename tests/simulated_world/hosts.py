@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +57,16 @@ class Host:
     """
 
     def __init__(
-        self, world: World, network: Network, disk: Disk, name: str, deaths: Deaths
+        self,
+        world: World,
+        network: Network,
+        disk: Disk,
+        name: str,
+        deaths: Deaths,
+        is_over: Callable[[], bool],
     ) -> None:
         self.world, self.network, self.disk, self.name = world, network, disk, name
+        self._is_over = is_over
         self.deaths = deaths
         self.watcher = Watcher(world, name)
         self.process: Process | None = None
@@ -69,7 +76,7 @@ class Host:
 
     def start(self) -> None:
         """Start the program, unless it runs or is over."""
-        if self.process is None and self.status not in _OVER:
+        if self.process is None and self.status not in _OVER and not self._is_over():
             self._stop = asyncio.Event()
             self.process = Process(
                 self.world, self.name, self.disk, self.deaths, self.main, self._ended

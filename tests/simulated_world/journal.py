@@ -149,8 +149,9 @@ class SimulatedJournal:
         self._waiting = batch
         self._world.action("commit")
         self._waiting = []
+        before = len(self._records.events)
         results = [work.apply() for work in batch]
-        self._world.note("journal", [e.kind for e in self._records.events[-len(batch) :]])
+        self._world.note("journal", [event.kind for event in self._records.events[before:]])
         self._world.action("commit, done")
         for work, result in zip(batch, results, strict=True):
             work.done.set_result(result)

@@ -56,13 +56,18 @@ class Network:
         """Return how long a client is still cut off, in seconds."""
         return max(0.0, self._cut_until.get(client, 0.0) - self.world.now)
 
-    def connect(self, client: Process) -> Connection | float:
-        """Return a new connection to the server, or in how many seconds it fails."""
+    def connect(self, client: Process, lost: Callable[[], None]) -> Connection | float:
+        """Return a new connection to the server, or in how many seconds it fails.
+
+        Args:
+            client: Who wants it.
+            lost: Told when the client learns that it is broken.
+        """
         if self.cut_for(client.name):
             return self.world.rng.uniform(0, _NO_ANSWER)
         if self.listener is None:
             return self.world.rng.uniform(0, _REFUSED)
-        connection = Connection(self, client, self.listener)
+        connection = Connection(self, client, self.listener, lost)
         self._connections.append(connection)
         return connection
 
@@ -104,8 +109,14 @@ class Connection:
         served: The same calls, at the server.
     """
 
-    def __init__(self, network: Network, client: Process, server: SimulatedServer) -> None:
-        self._network, self._world = network, network.world
+    def __init__(
+        self,
+        network: Network,
+        client: Process,
+        server: SimulatedServer,
+        lost: Callable[[], None],
+    ) -> None:
+        self._network, self._world, self._lost = network, network.world, lost
         self.client, self.server = client, server
         self.client_open = self.server_open = True
         self.calls: set[ClientCall] = set()
@@ -167,6 +178,7 @@ class Connection:
             self.client_open = False
             for call in sorted(self.calls, key=lambda call: call.number):
                 call.end(grpc.StatusCode.UNAVAILABLE, "the connection was reset")
+            self._lost()
         if not self.server_open:
             self._network.forget(self)
 

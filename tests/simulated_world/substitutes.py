@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
-from mmar_runner.client import registration, update_file
+from mmar_runner.client import line, update_file
 from mmar_runner.client import workspace as client_workspace
 from mmar_runner.server import (
     announcement,
@@ -32,7 +32,7 @@ from mmar_runner.server import (
     streaming,
     summary,
 )
-from tests.simulated_world.calls import SimulatedLine
+from tests.simulated_world.calls import SimulatedChannel
 from tests.simulated_world.journal import SimulatedJournal
 from tests.simulated_world.network import Network
 from tests.simulated_world.os_calls import OsCalls
@@ -92,7 +92,7 @@ def _replacements(world: World, network: Network, *, inline: bool) -> Iterator[t
     yield secrets, "token_hex", lambda count: rng.randbytes(count).hex()
     yield uuid, "uuid4", lambda: uuid.UUID(int=rng.getrandbits(128), version=4)
     yield client_workspace, "boot_id", lambda: _boot_id(world)
-    yield registration, "Line", lambda target, *_: SimulatedLine(network, target)
+    yield line, "open_channel", lambda *_, **__: SimulatedChannel(network)
     yield run, "build_server", lambda *args, **named: SimulatedServer(network, *args, **named)
     yield run, "bind", lambda *_, **__: "simulated:1"
     yield run, "AuditLog", _Audit
