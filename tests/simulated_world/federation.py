@@ -61,16 +61,15 @@ class Federation:
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
         rng = self.world.rng
-        self.root = Path(tempfile.mkdtemp(prefix="world-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        memory = _MEMORY if _MEMORY.is_dir() else None
+        self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
         self.network = Network(self.world)
         count = rng.randint(1, 4)
         self.spec = self._spec(count)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
-        mixed = rng.random() < 0.25
-        self.trainers = Trainers(
-            self.world, lambda c: UpdateKind.WEIGHT_DIFF if mixed and c[-1] in "24" else UpdateKind.WEIGHTS
-        )
+        self.mixed = rng.random() < 0.25
+        self.trainers = Trainers(self.world, self._kind_of)
         weather = self.world.weather
         cuts = weather.power_cuts
         server_cuts = cuts if full else 0.0
@@ -130,6 +129,19 @@ class Federation:
         """Return the models' digests, round by round."""
         return tuple(e.data["summary"]["model_sha256"] for e in self.events("round_closed"))
 
+    def withdrawn(self) -> list[tuple[int, str]]:
+        """Return the round and client of every update that was accepted and then left out."""
+        found: list[tuple[int, str]] = []
+        counted: set[tuple[int, str]] = set()
+        for event in self.records.events:
+            key = (event.data.get("round", -1), event.data.get("client", ""))
+            if event.kind == "update_accepted":
+                counted.add(key)
+            elif event.kind == "update_refused" and key in counted:
+                counted.remove(key)
+                found.append(key)
+        return found
+
     def run(self) -> None:
         """Let it run until it has ended."""
         world = self.world
@@ -185,6 +197,10 @@ class Federation:
         )
         deaths = Deaths(self.world.weather.client_deaths, _CLIENT_SHARE, cuts)
         return ClientHost(settings, _plugins(), self.trainers, *self._machine(name, deaths))
+
+    def _kind_of(self, client: str) -> UpdateKind:
+        differs = self.mixed and client.endswith(("2", "4"))
+        return UpdateKind.WEIGHT_DIFF if differs else UpdateKind.WEIGHTS
 
     # Accidents
 
