@@ -69,6 +69,7 @@ class Disk:
 
     Attributes:
         journals: Journals by path.
+        journal: The one that was opened last.
         full_until: When there is space again.
         boots: How often the machine was started.
     """
@@ -76,6 +77,7 @@ class Disk:
     def __init__(self, world: World, root: Path, *, can_lose: bool) -> None:
         self.world, self.root, self.can_lose = world, root, can_lose
         self.journals: dict[str, Any] = {}
+        self.journal: Any = None
         self.full_until = 0.0
         self.boots = 1
         self._inodes: dict[int, Inode] = {}

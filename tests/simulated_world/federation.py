@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mmar_runner.storage.journal import JournalEvent
 
 #: How long after the last fault a run may take to end, in simulated seconds.
-PATIENCE = 900.0
+PATIENCE = 400.0
 #: How long everybody goes on once the run has ended.
 _AFTERMATH = 2.0
 #: The shares of a server's and a client's actions that are deadly.
@@ -91,9 +91,8 @@ class Federation:
     @property
     def records(self) -> Records:
         """The journal of the run; empty before there is one."""
-        journals = self.server.disk.journals
-        newest = max(journals, key=lambda path: int(Path(path).parent.name[4:]), default=None)
-        return Records() if newest is None else journals[newest]
+        found: Records | None = self.server.disk.journal
+        return Records() if found is None else found
 
     def events(self, kind: str) -> list[JournalEvent]:
         """Return the durable events of one kind."""
@@ -102,10 +101,7 @@ class Federation:
     @property
     def status(self) -> str:
         """How the run ended, by its record; ``running`` if it has not."""
-        for event in reversed(self.records.events):
-            if event.kind == "run_ended" and event.data["status"] in {"finished", "failed"}:
-                return str(event.data["status"])
-        return "running"
+        return self.records.ended or "running"
 
     @property
     def spec_of_server(self) -> ServerSpec:

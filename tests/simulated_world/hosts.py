@@ -113,8 +113,7 @@ class Host:
                 self.world.defects.append(f"{self.name} ended with {process.error!r}")
         elif process.result is not None:
             self.status = process.result.status
-        longest = _PAUSE if self.world.stormy else 1.0
-        self.world.later(self.world.rng.uniform(0.05, longest), self.start)
+        self.world.later(self.world.rng.uniform(0.05, _PAUSE), self.start)
 
 
 class ServerHost(Host):

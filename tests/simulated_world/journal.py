@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import DiskFullError, JournalError
+from mmar_runner.server.record import Kind
 from mmar_runner.storage.atomic import sync_folder, translated
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal_reading import JournalEvent
@@ -30,8 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Records:
-    """What is on the disk: events, and the bytes kept with them, by number."""
+    """What is on the disk: events, and the bytes kept with them, by number.
 
+    Attributes:
+        ended: How the run has ended for good, ``finished`` or ``failed``; empty before.
+    """
+
+    ended: str = ""
     events: list[JournalEvent] = field(default_factory=list)
     blobs: dict[int, bytes] = field(default_factory=dict)
 
@@ -78,6 +84,7 @@ class SimulatedJournal:
             if durability is Durability.FULL:
                 sync_folder(path.parent)
         self._records: Records = journals.setdefault(str(path), Records())
+        process.disk.journal = self._records
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Work] = []
         self._closed = False
@@ -94,6 +101,8 @@ class SimulatedJournal:
             self._records.events.append(JournalEvent(seq, time, str(kind), kept))
             if blob is not None:
                 self._records.blobs[seq] = blob
+            if kind == Kind.RUN_ENDED and kept["status"] != "stopped":
+                self._records.ended = kept["status"]
             return seq
 
         self._world.action(f"append {kind}")

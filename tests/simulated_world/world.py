@@ -96,8 +96,7 @@ class World:
             if steps > _SPIN:
                 self.defects.append("somebody works without end, and no time passes")
                 return
-            process = self._next_process()
-            due = math.inf if process is None else process.loop.due()
+            process, due = self._next_process()
             if self._events and self._events[0][0] <= due:
                 due, _, call = heapq.heappop(self._events)
                 if due > until:
@@ -116,8 +115,13 @@ class World:
             process.ended = _nobody
             process.bury()
 
-    def _next_process(self) -> Process | None:
-        return min(self.processes, key=lambda process: process.loop.due(), default=None)
+    def _next_process(self) -> tuple[Process | None, float]:
+        found, earliest = None, math.inf
+        for process in self.processes:
+            due = process.loop.due()
+            if due < earliest:
+                found, earliest = process, due
+        return found, earliest
 
 
 def _nobody(_process: Process) -> None:
