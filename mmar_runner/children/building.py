@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner.errors import DiskFullError, MmarRunnerError, TaskFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint, build_component
 from mmar_runner.interfaces.client_trainer import TrainerContext
+from mmar_runner.storage.atomic import NO_SPACE
 
 if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildSpec
@@ -92,4 +93,11 @@ def component_errors(doing: str) -> Iterator[None]:
     except Exception as error:
         message = f"{doing} raised {type(error).__name__}: {error}".rstrip(": ")
         hint = "the child's memory limit is too low" if isinstance(error, MemoryError) else None
-        raise TaskFailedError(message, hint=hint, details=traceback.format_exc()) from error
+        reason = DiskFullError.default_reason if _is_full(error) else None
+        raise TaskFailedError(
+            message, hint=hint, reason=reason, details=traceback.format_exc()
+        ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in NO_SPACE

@@ -10,20 +10,21 @@ the kernel kills the child's whole process group.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from mmar_runner.children.messages import LINE_LIMIT, decode, encode
 from mmar_runner.children.spec import ChildSpec, child_environment
 from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_log = logging.getLogger(__name__)
 
 #: How long a child that closed its control socket may take to end, in seconds.
 END_SECONDS: Final = 2.0
@@ -199,13 +200,12 @@ class ChildProcess:
         at once.
 
         Args:
-            grace: Seconds the component may take to close.
+            grace: Seconds the component may take to close, and the process to end.
         """
         if self._death is None and not self._unanswered:
-            with suppress(TaskFailedError, TaskTimeoutError, ChildDiedError):
-                await self.request("close", {}, timeout=grace)
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, TaskFailedError, ChildDiedError):
                 async with asyncio.timeout(grace):
+                    await self.request("close", {})
                     await asyncio.shield(self._listener)
         await self.kill()
 
@@ -224,9 +224,18 @@ def describe_exit(code: int) -> str:
     return f"the child process was ended by {name}{guess}"
 
 
+def _log_file(log: Path) -> BinaryIO:
+    """Open a child's log; a disk that takes none must not cost the child's work."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("ab")
+    except OSError as error:
+        _log.warning("what a child says is not kept: %s: %s", log, error.strerror)
+        return Path(os.devnull).open("ab")
+
+
 async def _exec(spec: ChildSpec, log: Path, fds: tuple[int, int]) -> asyncio.subprocess.Process:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with _log_file(log) as output:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # the current folder is not on the path: only installed code is found

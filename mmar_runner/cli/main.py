@@ -42,6 +42,9 @@ _COMMANDS: Final = {
     "run-client": LazyCommand(
         "mmar_runner.cli.run_client", "Join a run, train on this site's data, submit updates."
     ),
+    "status": LazyCommand(
+        "mmar_runner.cli.status", "Say what a run is at, and what it waits for since when."
+    ),
     "simulate": LazyCommand("mmar_runner.cli.simulate", "Run a whole federation on this machine."),
     "init": LazyCommand("mmar_runner.cli.init", "Begin a new MMAR or plugin from a template."),
     "plugins": LazyCommand(

@@ -1,27 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGINT and SIGTERM: the first stops in order, the second at once."""
+"""SIGINT and SIGTERM: the first stops in order and in time, the second at once."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
+
+from mmar_runner.children.last_resort import LastResort
+from mmar_runner.errors import RunStoppedError
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
     """Set an event at the first signal; called inside the running event loop.
 
+    A process that has not ended in order some seconds later is ended all the same, with
+    the exit code of one that was stopped.
+
     Args:
         stop: What the first SIGINT or SIGTERM sets.
     """
-    loop = asyncio.get_running_loop()
+    handler = _Handler(stop)
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop_or_die, stop, number)
+        # Not the loop's own handler: the loop itself may be what does not go on.
+        signal.signal(number, handler)
 
 
-def _stop_or_die(stop: asyncio.Event, number: int) -> None:
-    if stop.is_set():
-        # The loop's own handler would only note the signal again.
-        asyncio.get_running_loop().remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-    stop.set()
+class _Handler:
+    """What happens at a signal."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
+        self._last_resort = LastResort(RunStoppedError.exit_code)
+        self._seen = False
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self._seen or self._loop.is_closed():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+            return
+        self._seen = True
+        self._last_resort.begin()
+        self._loop.call_soon_threadsafe(self._stop.set)

@@ -14,7 +14,7 @@ from mmar_runner.client.package import Delivery, fetch_mmar
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import MmarRunnerError, MmarUnreadableError, UsageError
-from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.log import held_open
 from mmar_runner.security.identity import Role
 from mmar_runner.security.policy.followed import FollowedPolicy
 
@@ -100,7 +100,7 @@ class TrustedClient:
             AuditError: The log was altered, or another client of this name writes it.
         """
         workspace = site.workspace(self.job(site), self.name)
-        with AuditLog(workspace / "audit.jsonl") as audit:
+        with held_open(workspace / "audit.jsonl") as audit:
             memory, policy = self.kit.revocation_memory(), self.kit.policy
             followed = None if policy is None else FollowedPolicy(policy)
             yield ClientTrust(self.kit, memory, audit, self.target, followed)

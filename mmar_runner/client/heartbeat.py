@@ -8,10 +8,12 @@ with every beat the certificate's files and the site's policy are looked at.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from mmar_runner.client.registration import may_pass
 from mmar_runner.client.threads import in_thread
-from mmar_runner.errors import RefusedError
+from mmar_runner.errors import AuditError, DiskFullError, RefusedError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from mmar_runner.client.registration import Connection
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.wire.stub import FederationStub
+
+_log = logging.getLogger(__name__)
 
 #: Heartbeats in the time of one lease, so that two of them may be lost.
 PER_LEASE: Final = 3
@@ -63,8 +67,14 @@ class Heartbeat:
             await asyncio.sleep(min(LONGEST_PAUSE, self._lease / PER_LEASE))
             if self._trust is not None:
                 await in_thread(self._trust.require_unblocked, self._digest)
-            await self._connection.follow_files()
-            reply = await self._try_beat()
+            try:
+                await self._connection.follow_files()
+                reply = await self._try_beat()
+            except (DiskFullError, AuditError) as error:
+                if not may_pass(error):
+                    raise
+                _log.warning("%s; it is tried again with the next heartbeat", error.message)
+                continue
             if reply is not None and reply.lease_seconds > 0:
                 self._lease = reply.lease_seconds
 

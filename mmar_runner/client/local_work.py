@@ -7,6 +7,7 @@ no code of an MMAR ever enters: nothing that an MMAR declares moves or removes t
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -91,11 +92,8 @@ class LocalWork:
 
     async def close(self) -> None:
         """End the children, even in the middle of a task."""
-        await self._trainer.close()
-        await self._inbound.close()
-        await self._outbound.close()
-        await self._site_inbound.close()
-        await self._site_outbound.close()
+        filters = (self._inbound, self._outbound, self._site_inbound, self._site_outbound)
+        await asyncio.gather(self._trainer.close(), *(chain.close() for chain in filters))
 
     async def _train(self, model: ReceivedModel, seed: int) -> TrainResult:
         files = self._files

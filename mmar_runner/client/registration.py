@@ -19,7 +19,14 @@ from mmar_runner.client.backoff import Backoff
 from mmar_runner.client.line import Line
 from mmar_runner.client.outage import Outage
 from mmar_runner.client.threads import in_thread
-from mmar_runner.errors import RefusedError, RunError, UnreachableError
+from mmar_runner.errors import (
+    AuditError,
+    DiskFullError,
+    MmarRunnerError,
+    RefusedError,
+    RunError,
+    UnreachableError,
+)
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import QuitRequest, RegisterReply, RegisterRequest
@@ -36,6 +43,11 @@ REGISTER_SECONDS: Final = 10.0
 #: What gRPC says where the server shows another certificate than before: a renewed one.
 _ANOTHER_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 QUIT_SECONDS: Final = 2.0
+
+
+def may_pass(error: DiskFullError | AuditError) -> bool:
+    """Whether something could not be written that can be, once there is space on the disk."""
+    return isinstance(error, DiskFullError) or error.reason == "AUDIT_WRITE"
 
 
 class RunReplacedError(RunError):
@@ -263,12 +275,19 @@ class Connection:
             except RefusedError as error:
                 if reaction_to(error.reason) is not Reaction.RETRY:
                     raise
-                facts = {"message": f"{error.message}; trying again"}
-                self._observer.observe(Observation(Topic.WAITING, facts))
+                self._say_again(error)
+            except (DiskFullError, AuditError) as error:
+                if not may_pass(error):
+                    raise
+                self._say_again(error)
             else:
                 self._outage.end()
                 return result
             await self._line.pause(backoff.next_delay())
+
+    def _say_again(self, error: MmarRunnerError) -> None:
+        facts = {"message": f"{error.message}; trying again"}
+        self._observer.observe(Observation(Topic.WAITING, facts))
 
     async def _look_closer(self, error: UnreachableError) -> None:
         """Find out why nobody answers, and tell.

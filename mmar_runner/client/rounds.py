@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.downloads import LostModel, ModelDownloads, RunEnded
 from mmar_runner.client.races import end
 from mmar_runner.client.submission import Submission
-from mmar_runner.errors import StorageError, TaskError
+from mmar_runner.errors import DiskFullError, StorageError, TaskError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ClientState
 
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
     from mmar_runner.client.local_work import LocalWork
     from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate, RunFiles
+    from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.observer import Observer
+
+_log = logging.getLogger(__name__)
 
 #: Refusals of an update that say nothing about its content: damaged on its way every
 #: time, or the server could not deal with it.
 _UNCOUNTED: Final = {"DIGEST", "INTERNAL", "PROTOCOL", "STORAGE"}
 #: How long a submission under way may still take once the run is over, in seconds.
 _FAREWELL_SECONDS: Final = 2.0
+#: How often a task is tried again for which there was no space on the disk, in seconds.
+_DISK_SECONDS: Final = 3.0
 
 
 class ClientRounds:
@@ -50,6 +56,8 @@ class ClientRounds:
         self._downloads = ModelDownloads(connection, files, observer)
         self._submission = Submission(connection, files, observer)
         self._submitting = False
+        self._lacked_space_in = -1
+        self._told_lack_in = -1
 
     async def walk(self, *, mmar_digest: str) -> RunEnded:
         """Work until the run is over.
@@ -65,9 +73,12 @@ class ClientRounds:
         receiving = asyncio.create_task(self._downloads.next_task(after))
         try:
             while not isinstance(task := await receiving, RunEnded):
-                following = self._downloads.next_task(task.round, task.attempt)
+                attempt = task.attempt
+                lost = isinstance(task, LostModel) and await self._waited(task, task.error)
+                following = self._downloads.next_task(task.round, attempt - 1 if lost else attempt)
                 receiving = asyncio.create_task(following)
-                await self._unless_over(task, receiving)
+                if not lost:
+                    await self._unless_over(task, receiving)
             return task
         finally:
             await end(receiving)
@@ -79,7 +90,11 @@ class ClientRounds:
         pending = self._files.pending(mmar_digest=mmar_digest)
         if pending is None:
             return -1
-        refusal = await self._submission.submit(pending)
+        try:
+            refusal = await self._submission.submit(pending)
+        except StorageError as error:
+            _log.warning("an unsent update is lost, its round is trained again: %s", error.message)
+            return -1
         return pending.round if refusal is None else -1
 
     async def _unless_over(self, task: RoundTask, receiving: asyncio.Task[NextTask]) -> None:
@@ -103,13 +118,41 @@ class ClientRounds:
         self._tell(Topic.TRAINING, round=task.round)
         self._heartbeat.tell(ClientState.CLIENT_STATE_TRAINING, task.round)
         try:
-            update = await self._work.perform(task)
-        except (TaskError, StorageError) as error:
+            update = await self._perform(task)
+            if update is not None:
+                await self._submit(task, update)
+        except StorageError as error:  # what was trained cannot be read any more
             await self._submission.report_failure(task, error.reason, error.message)
-        else:
-            await self._submit(task, update)
         finally:
             self._heartbeat.tell(ClientState.CLIENT_STATE_IDLE, task.round)
+
+    async def _perform(self, task: ReceivedModel) -> PendingUpdate | None:
+        """Have a task done; None if it failed, which the server then knows."""
+        while True:
+            try:
+                return await self._work.perform(task)
+            except (TaskError, StorageError) as error:
+                if not await self._waited(task, error):
+                    await self._submission.report_failure(task, error.reason, error.message)
+                    return None
+
+    async def _waited(self, task: RoundTask, error: MmarRunnerError) -> bool:
+        """Wait a while for space on this site's disk, if that is what a task lacks again.
+
+        That a round's task fails for it is told to the server once. A second time would
+        end what this client can do for the round, and space may come.
+        """
+        if error.reason != DiskFullError.default_reason:
+            return False
+        if self._lacked_space_in != task.round:
+            self._lacked_space_in = task.round
+            return False
+        if self._told_lack_in != task.round:
+            self._told_lack_in = task.round
+            message = f"round {task.round}: {error.message} [{error.reason}]; trying again"
+            self._tell(Topic.WAITING, message=message)
+        await asyncio.sleep(_DISK_SECONDS)
+        return True
 
     async def _submit(self, task: ReceivedModel, update: PendingUpdate) -> None:
         self._tell(

@@ -7,9 +7,10 @@ after the other), `downloads`, `local_work`, `submission`, `uploads`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.components import check_components
 from mmar_runner.client.downloads import RunEnded
@@ -20,17 +21,26 @@ from mmar_runner.client.registration import Connection, RunReplacedError
 from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.client.training import OwnChildren
 from mmar_runner.client.workspace import ClientWorkspace
-from mmar_runner.errors import CertificateError, NotAuthorizedError, RefusedError, SignatureError
+from mmar_runner.errors import (
+    CertificateError,
+    DiskFullError,
+    NotAuthorizedError,
+    RefusedError,
+    SignatureError,
+)
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
-    import asyncio
     from pathlib import Path
 
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.client.training import TrainerHosts
+    from mmar_runner.client.workspace import RunFiles
     from mmar_runner.hooks.manager import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
+
+#: How often a new run's folder is tried again that the disk had no space for, in seconds.
+_DISK_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,7 @@ class _Session:
 
     async def _one_run(self) -> RunEnded:
         registration = self._connection.registration
-        files = self._workspace.run(registration.run_number)
+        files = await self._run_files(registration.run_number)
         self._run_number, self._run_folder = files.number, files.folder
         work = LocalWork(self._settings, files, registration, self._hosts)
         heartbeat = Heartbeat(self._connection, self._settings)
@@ -145,6 +155,18 @@ class _Session:
             return ended
         finally:
             await uninterrupted(work.close())
+
+    async def _run_files(self, number: int) -> RunFiles:
+        """Return a run's files; a full disk ends a session that begins, and none that goes on."""
+        while True:
+            try:
+                return self._workspace.run(number)
+            except DiskFullError as error:
+                if self._run_folder is None:
+                    raise
+                facts = {"message": f"{error.message} [{error.reason}]; trying again"}
+                self._observer.observe(Observation(Topic.WAITING, facts))
+            await asyncio.sleep(_DISK_SECONDS)
 
     def _outcome(self, ended: RunEnded) -> SessionOutcome:
         facts = {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.client.races import aside
 from mmar_runner.client.threads import in_thread
 from mmar_runner.client.uploads import UpdateUploads
-from mmar_runner.errors import RefusedError
+from mmar_runner.errors import RefusedError, StorageError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ResultReply, ResultRequest
 
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 METRICS_TOPIC: Final = "metrics"
 #: How long the server may take to process a result, in seconds.
 _RESULT_SECONDS: Final = 30.0
+#: How often what the disk refused is tried again, in seconds.
+_DISK_SECONDS: Final = 1.0
 
 
 class Submission:
@@ -59,14 +62,12 @@ class Submission:
         try:
             receipt = await self._send(update)
         except RefusedError as error:
-            self._files.forget_pending()
+            self._forget()
             self._tell(
                 Topic.REFUSED, round=update.round, reason=error.reason, message=error.message
             )
             return error
-        if not self._files.state.keeps_nothing:  # a hop to a thread costs more than that
-            await in_thread(self._files.state.acknowledge, update.update_id)
-        self._files.forget_pending()
+        await self._keep_what_counts(update)
         self._tell(
             Topic.SUBMITTED,
             round=update.round,
@@ -91,6 +92,33 @@ class Submission:
             return await self._uploads.submit(update, path)
         async with aside(self._send_metrics(update)):
             return await self._uploads.submit(update, path)
+
+    async def _keep_what_counts(self, update: PendingUpdate) -> None:
+        """Let what the trainer left be its next state, however long the disk takes.
+
+        The server has counted the update: the next round must not begin without it.
+        """
+        told = False
+        while True:
+            try:
+                if not self._files.state.keeps_nothing:  # a hop to a thread costs more than that
+                    await in_thread(self._files.state.acknowledge, update.update_id)
+                self._files.forget_pending()
+            except StorageError as error:
+                if not told:
+                    counted = f"the update of round {update.round} counts, but"
+                    message = f"{counted} {error.message} [{error.reason}]; trying again"
+                    self._tell(Topic.WAITING, message=message)
+                    told = True
+                await asyncio.sleep(_DISK_SECONDS)
+            else:
+                return
+
+    def _forget(self) -> None:
+        try:
+            self._files.forget_pending()
+        except StorageError as error:  # a later session sends it, and is refused again
+            _log.warning("a refused update is not forgotten: %s", error.message)
 
     async def _send_metrics(self, update: PendingUpdate) -> None:
         result = {

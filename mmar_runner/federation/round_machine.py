@@ -16,16 +16,19 @@ acknowledged that a closing round leaves out.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from mmar_runner.federation import actions, events
 from mmar_runner.federation.round_book import RoundBook
 from mmar_runner.federation.sites import NO_SITES, Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mmar_runner.federation.plan import RunPlan
+
+#: A run waits for clients to open a round, for updates to close it, or for its aggregate.
+Phase: TypeAlias = Literal["clients", "updates", "aggregation", "over"]
 
 
 class Workflow(Protocol):
@@ -97,6 +100,20 @@ class RoundMachine:
         waits = book is not None and not book.closed and book.is_stalled(self._active)
         return waits and not self._ended
 
+    @property
+    def phase(self) -> Phase:
+        """What the run is at: what it waits for, in one word."""
+        if self._ended:
+            return "over"
+        if self._open is None:
+            return "clients"
+        return "aggregation" if self._open.closed else "updates"
+
+    def missing(self) -> tuple[str, ...]:
+        """Return of whom the open round has no answer, there or not, sorted."""
+        book = self._open
+        return () if book is None or book.closed else tuple(sorted(book.unanswered()))
+
     def handle(self, event: events.Event, now: float) -> list[actions.Action]:
         """Take one event and return what is to be done, in order.
 
@@ -110,8 +127,13 @@ class RoundMachine:
             return [self._finish("stopped", event.reason)]
         return [*self._take(event, now), *self._advance(now)]
 
-    def waiting_for(self) -> str:
-        """Say in one sentence what the run waits for; empty if it has ended."""
+    def waiting_for(self, describe: Callable[[str], str] | None = None) -> str:
+        """Say in one sentence what the run waits for; empty if it has ended.
+
+        Args:
+            describe: Returns what is said of a client of whom an update is missing; None
+                says its name.
+        """
         if self._ended:
             return ""
         book = self._open
@@ -120,7 +142,8 @@ class RoundMachine:
             return f"round {self._next_round}: {there}"
         if book.closed:
             return f"round {self._next_round}: aggregating {len(book.accepted)} updates"
-        missing = ", ".join(sorted(book.unanswered()))
+        between = ", " if describe is None else "; "
+        missing = between.join(map(describe or str, self.missing()))
         names = f"; missing {missing}" if missing else "; nobody is there to send one"
         failed = f"; failed {', '.join(sorted(book.failed))}" if book.failed else ""
         return f"round {self._next_round}: {_have(book)}{names}{failed}"

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from mmar_runner.errors import RunFailedError
+from mmar_runner.errors import RunFailedError, RunStoppedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
@@ -63,6 +64,7 @@ def aggregate(
     durable: bool,
     spare: Path | None = None,
     excluded: Collection[str] = (),
+    given_up: threading.Event | None = None,
 ) -> tuple[str, list[float]]:
     """Combine updates into the next model file.
 
@@ -75,6 +77,7 @@ def aggregate(
         spare: A file that may be written over for it.
         excluded: Names of tensors that keep the base's values, as those that the rule
             itself excludes do.
+        given_up: Once it is set nobody wants the result any more.
 
     Returns:
         The result's sha256 (hex) and the weights that were used, in order.
@@ -82,8 +85,9 @@ def aggregate(
     Raises:
         RunFailedError: The rule gave weights or blocks that are not usable; NON_FINITE, the
             result is not finite.
+        RunStoppedError: It was given up; nothing is left of it.
     """
-    with walked(aggregator, base, updates, excluded) as walk:
+    with walked(aggregator, base, updates, excluded, given_up) as walk:
         model = walk.model
         if aggregator.needs_measure:
             walk.measure()
@@ -101,16 +105,18 @@ def walked(
     base: Path,
     updates: Sequence[Update],
     excluded: Collection[str],
+    given_up: threading.Event | None = None,
 ) -> Iterator[Walk]:
     """Yield the walk of one aggregation, in which numbers may overflow without a word.
 
     Raises:
         RunFailedError: The rule gave weights that are not usable.
+        RunStoppedError: It was given up.
     """
     weights = _weights(aggregator, updates)
     # What is infinite in the end is refused; numpy's warnings would name no tensor.
     with TensorReader(base) as model, np.errstate(over="ignore", invalid="ignore"):
-        yield Walk(aggregator, model, updates, weights, excluded)
+        yield Walk(aggregator, model, updates, weights, excluded, given_up=given_up)
 
 
 def _weights(
@@ -132,6 +138,7 @@ class Walk:
         updates: In the order of client names.
         weights: Of the updates.
         excluded: See `aggregate`.
+        given_up: See `aggregate`; it is looked at before every block.
     """
 
     def __init__(
@@ -141,7 +148,10 @@ class Walk:
         updates: Sequence[Update],
         weights: npt.NDArray[np.float64],
         excluded: Collection[str],
+        *,
+        given_up: threading.Event | None = None,
     ) -> None:
+        self._given_up = given_up
         self._rule = aggregator
         self._excluded = excluded
         self.model = model
@@ -156,6 +166,7 @@ class Walk:
         with Opened(self._updates) as files:
             for info in self.included():
                 for start, count in blocks(info, self._elements(info)):
+                    self.require_wanted()
                     stacked = self._stacked(files, info, start, count)
                     self._rule.measure(info.name, stacked, self.weights)
 
@@ -166,10 +177,21 @@ class Walk:
                 excluded = self._excludes(info.name)
                 elements = FOLD_ELEMENTS if excluded else self._elements(info)
                 for start, count in blocks(info, elements):
+                    self.require_wanted()
                     if excluded:
                         yield info.name, self.base(info, start, count)
                     else:
                         yield info.name, self._combined(files, info, start, count)
+
+    def require_wanted(self) -> None:
+        """Leave, if nobody wants the result any more.
+
+        Raises:
+            RunStoppedError: It was given up.
+        """
+        if self._given_up is not None and self._given_up.is_set():
+            msg = "the aggregation was given up; the resumed run does it again"
+            raise RunStoppedError(msg)
 
     def included(self) -> Iterator[TensorInfo]:
         """Yield the tensors that are combined."""

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.errors import DiskFullError
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.best import BestModel
+from mmar_runner.server.board import Board
 from mmar_runner.server.closing import RoundCloser
 from mmar_runner.server.coordinator import Coordinator
 from mmar_runner.server.downloads import Downloads
@@ -26,6 +29,7 @@ from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.server.results import ResultDesk
 from mmar_runner.server.servicer import Servicer
+from mmar_runner.server.space import DiskWait
 from mmar_runner.server.summary import Summary
 from mmar_runner.server.tasks import ServerValidator
 from mmar_runner.server.watch import Watch
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from mmar_runner.server.guard import Guard
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
 
 #: A client that is silent for so long is taken for dead, unless the MMAR says less.
 _LEASE_SECONDS: Final = 30.0
@@ -56,6 +62,8 @@ class RunParts:
     validator: ServerValidator | None
     spool: Spool
     coordinator: Coordinator
+    disk: DiskWait
+    board: Board
     members: Members
     downloads: Downloads
     reception: Reception
@@ -74,6 +82,13 @@ class RunParts:
         self.members.start_sweeping()
         self.watch.begin()
         self.coordinator.begin()
+
+    def give_up(self) -> None:
+        """Wait for nothing that may last: what is not on record is done again on resuming."""
+        self.opened.journal.hurry()
+        self.disk.give_up()
+        self.events.give_up()
+        self.coordinator.give_up()
 
     async def close(self) -> None:
         """End everything that has a thread, a timer or a child."""
@@ -110,6 +125,8 @@ def assemble(
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
     spool = Spool(folder.updates)
+    reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
+    disk = DiskWait(reporter.disk_full)
     closer = RoundCloser(
         settings=settings,
         folder=folder,
@@ -124,8 +141,8 @@ def assemble(
         observer=observer,
         validator=validator,
         started_at=started_at,
+        disk=disk,
     )
-    reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
     coordinator = Coordinator(
@@ -136,9 +153,19 @@ def assemble(
         reporter=reporter,
         last_round=opened.state.last_round,
         note_refusal=LateRefusals(guard.audit, registry, sites).record_refusal,
+        disk=disk,
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
     reporter.expect(sorted(sites.admitted), members.present)
+    board = Board(
+        coordinator,
+        members,
+        disk,
+        dispatcher,
+        sites=sorted(sites.admitted),
+        run_number=folder.number,
+        num_rounds=server.num_rounds,
+    )
     downloads = Downloads(coordinator, members, opened.models)
     reception = Reception(
         coordinator,
@@ -167,6 +194,8 @@ def assemble(
         validator,
         spool,
         coordinator,
+        disk,
+        board,
         members,
         downloads,
         reception,
@@ -263,7 +292,10 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
     )
     if state.best is not None:
         summary.set_best(state.best[0])
-    summary.write("running", "", wall_seconds=state.wall_seconds)
+    try:
+        summary.write("running", "", wall_seconds=state.wall_seconds)
+    except DiskFullError as error:  # the one that is there says nothing wrong of what was done
+        _log.warning("the summary is not written anew: %s", error.message)
     return summary
 
 

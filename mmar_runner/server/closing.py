@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from mmar_runner.storage.tensor_files import TensorReader
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.interfaces.observer import Observer
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.space import DiskWait
     from mmar_runner.server.summary import Summary
     from mmar_runner.server.tasks import ServerValidator
     from mmar_runner.server.workspace import RunFolder
@@ -83,6 +86,12 @@ class RoundCloser:
     observer: Observer
     validator: ServerValidator | None
     started_at: float
+    disk: DiskWait
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    def give_up(self) -> None:
+        """Leave an aggregation that is under way: its thread ends at the next block."""
+        self.given_up.set()
 
     async def close(self, current: OpenRound, work: Executor) -> ClosedRound | Withdrawn:
         """Aggregate a round's accepted updates and record the result.
@@ -96,7 +105,9 @@ class RoundCloser:
         """
         loop = asyncio.get_running_loop()
         updates = [current.accepted[name] for name in sorted(current.accepted)]
-        aggregated = await loop.run_in_executor(work, self._aggregate, current, updates)
+        aggregated = await self.disk.keep_trying(
+            "aggregate", lambda: loop.run_in_executor(work, self._aggregate, current, updates)
+        )
         if isinstance(aggregated, Withdrawn):
             return aggregated
         model, weights = aggregated
@@ -114,7 +125,7 @@ class RoundCloser:
         recorded = self._record(current.number, entry)
         self._tell(current.number, entry, model)
         digests = {current.number - 1: current.model.sha256, current.number: model.sha256}
-        self._choose_best(current.number, updates, validated, digests)
+        await self._choose_best(current.number, updates, validated, digests)
         return ClosedRound(model, recorded)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
@@ -142,11 +153,14 @@ class RoundCloser:
                 durable=self.settings.durability is Durability.FULL,
                 spare=self.models.spare(),
                 excluded=self.excluded,
+                given_up=self.given_up,
             )
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason:
                 raise
-            found = find_overflowing(self.aggregator, base, updates, self.excluded)
+            found = find_overflowing(
+                self.aggregator, base, updates, self.excluded, given_up=self.given_up
+            )
             if not found:
                 raise
             return Withdrawn(error.reason, found)
@@ -178,7 +192,7 @@ class RoundCloser:
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
         return asyncio.wrap_future(self.journal.append(Kind.ROUND_CLOSED, record), loop=loop)
 
-    def _choose_best(
+    async def _choose_best(
         self,
         number: int,
         updates: list[AcceptedUpdate],
@@ -197,13 +211,16 @@ class RoundCloser:
         found = self.best.consider(scored, metrics)
         if found is None:
             return
-        path = self.models.publish(found.round + 1, "best")
+        path = await self.disk.keep_trying("best", partial(self._publish_best, found.round))
         self.summary.set_best(found.round)
         facts = {"round": found.round, "score": found.score}
         self.journal.append(Kind.BEST_MODEL, facts)
         told = {"metrics": dict(metrics), "model_sha256": digests[found.round]}
         self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path), **told)
         self.observer.observe(Observation(Topic.BEST_MODEL, {**facts, "scored_in": number}))
+
+    async def _publish_best(self, number: int) -> Path:
+        return self.models.publish(number + 1, "best")
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
         facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}
@@ -222,5 +239,5 @@ class RoundCloser:
             self.spool.delete_round(number)
             self.journal.drop_blobs(seq)
             self.models.discard_older(number + 1)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             _log.warning("files of round %d could not be deleted: %s", number, error)

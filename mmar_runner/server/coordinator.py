@@ -14,9 +14,15 @@ import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import AuditError, DiskFullError, MmarRunnerError, RefusedError
+from mmar_runner.errors import (
+    AuditError,
+    DiskFullError,
+    MmarRunnerError,
+    RefusedError,
+    StorageError,
+)
 from mmar_runner.federation import actions, events
 from mmar_runner.server.closing import Withdrawn
 from mmar_runner.server.ledger import Ledger
@@ -27,14 +33,18 @@ from mmar_runner.wire.messages import RunEnd
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-    from mmar_runner.federation.round_machine import RoundMachine
+    from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.closing import RoundCloser
     from mmar_runner.server.models import ModelFile
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.reporter import Reporter
+    from mmar_runner.server.space import DiskWait
     from mmar_runner.storage.journal import Journal
 
 _log = logging.getLogger(__name__)
+
+#: Names updates among all that may wait for space on a disk.
+_UPDATES: Final = "updates"
 
 
 class Coordinator:
@@ -48,6 +58,7 @@ class Coordinator:
         reporter: Tells who wants to know.
         last_round: For every client, the last round an update was accepted in.
         note_refusal: Writes down whose update was withdrawn, the reason and a sentence.
+        disk: Knows what waits for space.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -65,12 +76,14 @@ class Coordinator:
         reporter: Reporter,
         last_round: dict[str, int],
         note_refusal: Callable[[str, str, str], None],
+        disk: DiskWait,
     ) -> None:
         self._machine = machine
         self._note_refusal = note_refusal
         self._model = model
         self._closer = closer
         self._reporter = reporter
+        self._disk = disk
         self._restored = OpenRound(-1, model, 0.0)
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -110,6 +123,12 @@ class Coordinator:
         """Whoever runs the server wants it to stop; the run can be resumed."""
         self._handle(events.StopRequested(reason))
 
+    def give_up(self) -> None:
+        """Leave what is under way: whatever is not on record, the resumed run does again."""
+        self._closer.give_up()
+        for task in self._tasks:
+            task.cancel()
+
     def fail(self, reason: str) -> None:
         """The run cannot go on."""
         self._finish("failed", reason)
@@ -137,6 +156,7 @@ class Coordinator:
             return False
         current = self.require_round(update.round)
         self.ledger.accept(current, update, data)
+        self._disk.note(_UPDATES, None)
         self._reporter.update_accepted(update)
         self._handle(events.UpdateAccepted(update.client, update.round))
         return True
@@ -152,6 +172,10 @@ class Coordinator:
         current.refused[update_id] = copy(error)
         self.ledger.reject(current, Kind.UPDATE_REFUSED, client, error.reason, error.message)
         self._failed(current, client, error.reason, error.message)
+
+    def update_not_stored(self, error: StorageError) -> None:
+        """The disk has no room for an update; its client tries again."""
+        self._disk.note(_UPDATES, error)
 
     async def task_failed(
         self, client: str, round_number: int, attempt: int, *, reason: str, message: str
@@ -229,6 +253,19 @@ class Coordinator:
         return -1 if self.round is None else self.round.number
 
     @property
+    def phase(self) -> Phase:
+        """What the run is at."""
+        return "over" if self.ended.done() else self._machine.phase
+
+    def missing(self) -> tuple[str, ...]:
+        """Return of whom the open round has no answer, there or not, sorted."""
+        return self._machine.missing()
+
+    def waiting_for(self, describe: Callable[[str], str] | None = None) -> str:
+        """Say what the run waits for; see `RoundMachine.waiting_for`."""
+        return self._machine.waiting_for(describe)
+
+    @property
     def next_round(self) -> int:
         """The round that is open, or that opens next: all before it have their result."""
         return self._machine.round
@@ -303,10 +340,11 @@ class Coordinator:
         if current is None:
             return
         current.closed.set()
+        self._disk.note(_UPDATES, None)
         self._reporter.before_aggregation(current.number, sorted(current.accepted))
         try:
             closed = await self._closer.close(current, self._work)
-        except DiskFullError as error:
+        except DiskFullError as error:  # nobody waits any more: the server stops
             self.interrupt(error)
             return
         except MmarRunnerError as error:
@@ -334,8 +372,8 @@ class Coordinator:
         try:
             for client, message in messages.items():
                 self._note_refusal(client, reason, message)
-        except AuditError as error:
-            self.interrupt(error)
+        except AuditError as error:  # nobody called who could be told; it is written later
+            _log.error("who was refused cannot be written down yet: %s", error.message)
 
     def _failed(self, current: OpenRound, client: str, reason: str, message: str) -> None:
         self._reporter.update_refused(current.number, client, reason, message)

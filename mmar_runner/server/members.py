@@ -103,6 +103,7 @@ class Members:
             RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_MISMATCH, NAME_TAKEN,
                 TOO_MANY_INSTANCES, TOO_MANY_CLIENTS or RATE_LIMITED.
             NotAuthorizedError: The client's site may not run this MMAR.
+            AuditError: It cannot be written down; whoever was not there has not come.
         """
         self._names.check(request.client_name, peer, self._registry.instances(peer.fingerprint))
         if request.task_name != self._task_name:
@@ -120,16 +121,14 @@ class Members:
             host=peer.host,
             now=now,
         )
+        try:
+            self._note_registered(client, before, peer, joined=joined)
+        except AuditError:
+            if joined:  # or its next attempt would find it here, and no round would know of it
+                self._registry.remove(client.name)
+            raise
         if joined or before is None or not client.is_as(before):
             self._journal_registered(client)
-        if joined:
-            self._note("Register", client, peer, decision="accepted")
-        if before is not None and before.key_sha256 != client.key_sha256:
-            self._note("session.replaced", client, peer, before=before.host)
-        elif before is not None and before.host != client.host:
-            self._note("session.moved", client, peer, before=before.host)
-        if before is not None and before.fingerprint != client.fingerprint:
-            self._note("session.renewed", client, peer, before=before.fingerprint)
         if joined:
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
@@ -168,7 +167,7 @@ class Members:
         client = self._client(claims)
         said = _STATES.get(state, "unknown")
         if said != client.state:
-            client.state = said
+            client.state, client.since = said, self._loop.time()
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
         return self._token(client) if self._mint.wants_renewal(claims, now=time.time()) else ""
 
@@ -190,6 +189,14 @@ class Members:
         with ExitStack() as leaving:
             for name in self._registry.instances(fingerprint):
                 leaving.callback(self._leave, name, reason)
+
+    def known(self, name: str) -> Client | None:
+        """Return a client that is there, or was; see `ClientRegistry.known`."""
+        return self._registry.known(name)
+
+    def departed(self) -> list[Client]:
+        """Return who was there and has left."""
+        return self._registry.departed()
 
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
@@ -224,6 +231,18 @@ class Members:
             "host": client.host,
         }
         self._journal.append(Kind.CLIENT_REGISTERED, record)
+
+    def _note_registered(
+        self, client: Client, before: Client | None, peer: Peer, *, joined: bool
+    ) -> None:
+        if joined:
+            self._note("Register", client, peer, decision="accepted")
+        if before is not None and before.key_sha256 != client.key_sha256:
+            self._note("session.replaced", client, peer, before=before.host)
+        elif before is not None and before.host != client.host:
+            self._note("session.moved", client, peer, before=before.host)
+        if before is not None and before.fingerprint != client.fingerprint:
+            self._note("session.renewed", client, peer, before=before.fingerprint)
 
     def _note(
         self,
@@ -260,7 +279,7 @@ class Members:
         return self._registry.session(claims.client, claims.session, now=self._loop.time())
 
     def _leave(self, name: str, reason: str) -> None:
-        self._registry.remove(name)
+        self._registry.remove(name, now=self._loop.time())
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)
         # Last: a log that cannot be written must not leave the round waiting for it.

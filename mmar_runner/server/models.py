@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DigestError, RefusedError, StorageError
+from mmar_runner.storage.atomic import storage_error
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import read_header
 from mmar_runner.storage.tensor_files import sha256_file
@@ -131,8 +132,7 @@ class ModelStore:
             os.link(self._folder.model(round_number), partial)
             partial.replace(target)
         except OSError as error:
-            msg = f"the {name} model cannot be saved: {target}: {error.strerror}"
-            raise StorageError(msg) from error
+            raise storage_error(error, target) from error
         return target
 
     def by_id(self, model_id: str) -> ModelFile:

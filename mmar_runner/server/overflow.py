@@ -19,6 +19,7 @@ from mmar_runner.server.aggregation import FOLD_ELEMENTS, Opened, blocks, walked
 from mmar_runner.storage.dtypes import numpy_dtype
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
@@ -41,6 +42,8 @@ def find_overflowing(
     base: Path,
     updates: Sequence[Update],
     excluded: Collection[str] = (),
+    *,
+    given_up: threading.Event | None = None,
 ) -> dict[str, str]:
     """Return whose updates are to be left out so that the aggregate is finite, and why.
 
@@ -52,17 +55,21 @@ def find_overflowing(
         base: The model that the updates were made from.
         updates: In the order of client names; their aggregate is not finite.
         excluded: See `aggregate`.
+        given_up: See `aggregate`.
 
     Returns:
         A sentence by client; nothing if the rule itself is to blame.
+
+    Raises:
+        RunStoppedError: It was given up.
     """
-    fits = _fits(aggregator, base, updates, excluded)
+    fits = _fits(aggregator, base, updates, excluded, given_up)
     alone = {
         fit.client: f"the update is more than the aggregate of {fit.tensor!r} can hold"
         for fit in fits
         if fit.tensor
     }
-    return alone or _largest(aggregator, base, updates, excluded, fits)
+    return alone or _largest(aggregator, base, updates, excluded, fits, given_up=given_up)
 
 
 def _fits(
@@ -70,11 +77,13 @@ def _fits(
     base: Path,
     updates: Sequence[Update],
     excluded: Collection[str],
+    given_up: threading.Event | None,
 ) -> list[_Fit]:
     fits = [_Fit(update.contribution.client) for update in updates]
-    with walked(aggregator, base, updates, excluded) as walk, Opened(updates) as files:
+    with walked(aggregator, base, updates, excluded, given_up) as walk, Opened(updates) as files:
         for info in filter(_holds_fractions, walk.included()):
             for start, count in blocks(info, FOLD_ELEMENTS):
+                walk.require_wanted()
                 base_block = walk.base(info, start, count).astype(np.float64)
                 block = np.empty(count, dtype=numpy_dtype(info.dtype))
                 for index, update in enumerate(updates):
@@ -109,12 +118,14 @@ def _largest(
     updates: Sequence[Update],
     excluded: Collection[str],
     fits: Sequence[_Fit],
+    *,
+    given_up: threading.Event | None,
 ) -> dict[str, str]:
     order = [fit.client for fit in sorted(fits, key=lambda fit: (-fit.largest, fit.client))]
     for number in range(1, len(updates) - aggregator.min_updates + 1):
         left_out = order[:number]
         rest = [u for u in updates if u.contribution.client not in left_out]
-        if _is_finite(aggregator, base, rest, excluded):
+        if _is_finite(aggregator, base, rest, excluded, given_up):
             return dict.fromkeys(left_out, "the update and the others add up to infinity")
     return {}
 
@@ -124,9 +135,10 @@ def _is_finite(
     base: Path,
     updates: Sequence[Update],
     excluded: Collection[str],
+    given_up: threading.Event | None,
 ) -> bool:
     try:
-        with walked(aggregator, base, updates, excluded) as walk:
+        with walked(aggregator, base, updates, excluded, given_up) as walk:
             if aggregator.needs_measure:
                 walk.measure()
             for _ in walk.results():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import DigestError, ProtocolError, RefusedError
+from mmar_runner.errors import DigestError, DiskFullError, ProtocolError, RefusedError
 from mmar_runner.federation.weights import sample_cap
 from mmar_runner.server.announcement import (
     UNUSABLE,
@@ -151,6 +151,9 @@ class Reception:
                     duplicate = not self._accept_inline(sender)
                 else:
                     duplicate = not await self._exclusively(sender, stream)
+            except DiskFullError as error:
+                self._coordinator.update_not_stored(error)
+                raise
             except (*UNUSABLE, RefusedError) as error:
                 if error.reason in UNUSABLE_REASONS:
                     self._coordinator.update_refused(

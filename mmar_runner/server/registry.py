@@ -11,7 +11,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.sites import NO_SITES, Sites
@@ -42,6 +42,11 @@ class Client:
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         host: The address it came from, without the port.
         state: What it last said it was doing.
+        progress: How far it is with that: ``{"done", "total", "unit", "at"}``, where the unit
+            is ``bytes`` or ``steps`` and ``at`` is on the server's clock; None if unknown.
+        since: Since when it is in that state, on the server's clock.
+        heard: When something was last heard of it, on the server's clock; None if nothing
+            was since the server came up.
     """
 
     name: str
@@ -51,6 +56,9 @@ class Client:
     fingerprint: str = ""
     host: str = ""
     state: str = "idle"
+    progress: dict[str, Any] | None = None
+    since: float = 0.0
+    heard: float | None = None
 
     def is_as(self, other: Client) -> bool:
         """Return True if the journal would say the same of both."""
@@ -112,6 +120,9 @@ class ClientRegistry:
         client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
+        client.since, client.heard = now, now
+        if known is not None:
+            client.state, client.since, client.progress = known.state, known.since, known.progress
         self._departed.pop(name, None)
         self._clients[name] = client
         return client, known is None
@@ -134,7 +145,7 @@ class ClientRegistry:
         if client is None or client.key_sha256 != key_sha256:
             msg = "the session is not one of this run, or its lease has ended"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
-        client.deadline = now + self.lease_seconds
+        client.deadline, client.heard = now + self.lease_seconds, now
         return client
 
     def instances(self, fingerprint: str) -> list[str]:
@@ -144,11 +155,12 @@ class ClientRegistry:
     def renew(self, name: str, *, now: float) -> None:
         """Renew the lease of a client; one that has left meanwhile stays away."""
         if (client := self._clients.get(name)) is not None:
-            client.deadline = now + self.lease_seconds
+            client.deadline, client.heard = now + self.lease_seconds, now
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, now: float = 0.0) -> None:
         """Let a client go; its name is free for another session key."""
-        self._departed[name] = self._clients.pop(name)
+        client = self._departed[name] = self._clients.pop(name)
+        client.state, client.since, client.progress = "left", now, None
         if len(self._departed) > MAX_DEPARTED:
             del self._departed[next(iter(self._departed))]
 
@@ -159,6 +171,10 @@ class ClientRegistry:
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
         return sorted(self._clients)
+
+    def departed(self) -> list[Client]:
+        """Return who was there and has left; of many, those who left last."""
+        return list(self._departed.values())
 
     def _check_place(self, name: str) -> None:
         if self._sites.has_place(name, self._clients, self._max_clients):

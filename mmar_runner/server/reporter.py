@@ -42,6 +42,7 @@ class Reporter:
         self._said = ""
         self._waits_for = ""
         self._declined = ""
+        self._disk = ""
         self._for_clients = False
         self._missing: Callable[[], str] = str
         self._present: Callable[[], Collection[str]] = tuple
@@ -109,7 +110,8 @@ class Reporter:
         began = message and not self._waits_for
         self._waits_for, self._for_clients = message, for_clients
         if not message:
-            self._reminder.end()
+            if not self._disk:
+                self._reminder.end()
             return
         if began:
             self._reminder.begin()
@@ -120,6 +122,18 @@ class Reporter:
         if self._waits_for:
             self._waits_for = ""
             self._reminder.begin()
+
+    def disk_full(self, sentence: str) -> None:
+        """Something waits for space on a disk: said at once, and again while it lasts.
+
+        Args:
+            sentence: What, and since when; empty if nothing any more.
+        """
+        self._disk = sentence
+        if sentence:
+            self._say_waiting()
+        elif not self._waits_for and not self._unanswered:
+            self._reminder.end()
 
     def declined(self, sentence: str, *, aloud: bool = True) -> None:
         """Sites declined: whoever waits is told so, now and from now on.
@@ -133,10 +147,11 @@ class Reporter:
             self._say_waiting()
 
     def close(self) -> None:
-        """Say nothing any more of what is waited for."""
+        """Say nothing any more of what is waited for, but that a disk is full."""
         self._waits_for = ""
         self._unanswered.clear()
-        self._reminder.end()
+        if not self._disk:
+            self._reminder.end()
 
     def _say_waiting(self) -> None:
         message = self._message()
@@ -146,7 +161,7 @@ class Reporter:
             self._observe(Topic.WAITING, message=message)
 
     def _remind(self, seconds: float) -> None:
-        if self._waits_for:
+        if self._waits_for or self._disk:
             missing = self._missing() if self._for_clients else ""
             parts = (self._message(), missing and f"not there: {missing}")
         else:
@@ -158,7 +173,7 @@ class Reporter:
         self._observe(Topic.WAITING, message=message, since_seconds=round(seconds, 3))
 
     def _message(self) -> str:
-        return "; ".join(filter(None, (self._waits_for, self._declined)))
+        return "; ".join(filter(None, (self._disk, self._waits_for, self._declined)))
 
     def _observe(self, topic: Topic, **data: Any) -> None:
         self._observer.observe(Observation(topic, data))

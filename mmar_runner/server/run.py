@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner import __version__
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import AuditError, RunStoppedError, StorageError, UsageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.log import held_open
 from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
+from mmar_runner.server.ending import unless_stopped
 from mmar_runner.server.guard import make_guard
 from mmar_runner.server.opening import open_run
 from mmar_runner.server.record import Kind
+from mmar_runner.server.status import StatusFile
 from mmar_runner.server.tasks import export_model
 from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
@@ -31,6 +35,10 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.settings import ServerSettings
 
+_log = logging.getLogger(__name__)
+
+#: How long the settling of a run that has ended may still take once the server is to stop.
+_SETTLE_SECONDS: Final = 3.0
 #: How long clients may take to hear that the run has ended.
 _GOODBYE_SECONDS: Final = 10.0
 #: File descriptors: a connection and a spool file a client, and everything else.
@@ -64,6 +72,7 @@ async def run_server(
 
     Raises:
         UsageError: The address or the workspace is in use, or a setting cannot be met.
+        RunStoppedError: It was asked to stop before the run had begun.
         MmarRunnerError: The run cannot begin.
     """
     connections = _raise_file_limit(settings.server.max_num_clients)
@@ -73,13 +82,15 @@ async def run_server(
     workspace = Workspace(settings.workspace)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
-        opened = await open_run(settings, workspace, digest, components.expressions)
+        opening = open_run(settings, workspace, digest, components.expressions)
+        opened = await unless_stopped(opening, stop)
         try:
-            with AuditLog(workspace.path / "audit.jsonl") as audit:
+            with held_open(workspace.path / "audit.jsonl") as audit:
                 guard = make_guard(settings, audit)
-                parts = assemble(settings, plugins, observer, components, opened, guard=guard)
-                run = _Run(settings, observer, parts, connections)
-                return await run.serve(workspace, stop)
+                status = StatusFile(opened.folder.status, observer)
+                parts = assemble(settings, plugins, status, components, opened, guard=guard)
+                run = _Run(settings, status, parts, connections, stop)
+                return await run.serve(workspace)
         finally:
             opened.journal.close()
 
@@ -88,19 +99,28 @@ class _Run:
     """One run, from the first connection to the last goodbye."""
 
     def __init__(
-        self, settings: ServerSettings, observer: Observer, parts: RunParts, connections: int
+        self,
+        settings: ServerSettings,
+        status: StatusFile,
+        parts: RunParts,
+        connections: int,
+        stop: asyncio.Event,
     ) -> None:
         self._settings = settings
-        self._observer = observer
+        self._status = status
         self._parts = parts
         self._connections = connections
+        self._stop = stop
+        self._outcome: RunOutcome | None = None
 
-    async def serve(self, workspace: Workspace, stop: asyncio.Event) -> RunOutcome:
+    async def serve(self, workspace: Workspace) -> RunOutcome:
         """Accept connections until the run has ended; then finish its files."""
         parts = self._parts
         async with AsyncExitStack() as stack:
-            await parts.events.start()
             stack.push_async_callback(parts.close)
+            stopping = asyncio.create_task(self._stop_when_asked())
+            stack.callback(stopping.cancel)
+            await unless_stopped(parts.events.start(), self._stop)
             server = build_server(
                 parts.servicer,
                 parts.guard.gate,
@@ -112,39 +132,94 @@ class _Run:
             await server.start()
             stack.enter_context(trimming())
             stack.enter_context(workspace.endpoint(address))
+            stack.push_async_callback(self._status.close)
             self._tell_listening(address)
+            parts.opened.journal.wait_for_space(parts.disk.note_journal)
             parts.begin()
-            status, reason = await self._until_ended(stop)
-            outcome = await self._finish(status, reason)
-            if status != "stopped":
-                await parts.downloads.all_told(min(_GOODBYE_SECONDS, parts.members.lease_seconds))
+            self._status.begin(self._facts)
+            outcome = self._outcome = await self._finish(*await parts.coordinator.ended)
+            if outcome.status != "stopped":
+                await self._say_goodbye()
         return outcome
 
-    async def _until_ended(self, stop: asyncio.Event) -> tuple[str, str]:
-        coordinator = self._parts.coordinator
-        waiting = asyncio.ensure_future(stop.wait())
-        both: set[asyncio.Future[Any]] = {waiting, coordinator.ended}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if not coordinator.ended.done():
-            coordinator.stop("the server was asked to stop")
-        return await coordinator.ended
+    def _facts(self) -> dict[str, Any]:
+        """Return what ``status.json`` says."""
+        facts, outcome = self._parts.board.facts(), self._outcome
+        if outcome is None:
+            return facts
+        return facts | {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "waiting_for": "",
+            "since": None,
+            "missing": [],
+        }
+
+    async def _stop_when_asked(self) -> None:
+        await self._stop.wait()
+        self._parts.coordinator.stop("the server was asked to stop")
+        self._parts.give_up()
 
     async def _finish(self, status: str, reason: str) -> RunOutcome:
+        """Settle the run's files; if the server is to stop before that is done, it is stopped."""
+        if status == "stopped":
+            self._parts.give_up()
+            await self._parts.coordinator.close()
+            return await self._settle_stopped(reason)
+        try:
+            settling = self._settle(status, reason)
+            return await unless_stopped(settling, self._stop, grace=_SETTLE_SECONDS)
+        except (StorageError, AuditError, RunStoppedError) as error:
+            if not self._stop.is_set():
+                raise
+            return await self._settle_stopped(f"{error.message}, and the run was not settled yet")
+
+    async def _settle(self, status: str, reason: str) -> RunOutcome:
         """Settle the run's files and put its end on record; only then is anyone told."""
-        parts, opened = self._parts, self._parts.opened
+        parts, keep_trying = self._parts, self._parts.disk.keep_trying
         await parts.coordinator.close()
-        final = await self._publish_final() if status == "finished" else None
-        wall = round(asyncio.get_running_loop().time() - parts.started_at, 6)
-        summary = parts.summary.write(status, reason, wall_seconds=wall, final=final)
-        record = {"status": status, "reason": reason, "wall_seconds": wall}
-        await asyncio.wrap_future(opened.journal.append(Kind.RUN_ENDED, record))
+        final = None
+        if status == "finished":
+            final = await keep_trying("final", self._publish_final)
+        await keep_trying("audit", partial(asyncio.to_thread, parts.guard.audit.flush))
+        wall = self._wall_seconds()
+
+        async def write() -> dict[str, Any]:
+            return parts.summary.write(status, reason, wall_seconds=wall, final=final)
+
+        summary = await keep_trying("summary", write)
+        await self._record_end(status, reason, wall)
         parts.coordinator.announce()
-        parts.events.emit(EventType.END_RUN, status=status, reason=reason)
-        folder = opened.folder.path
-        data = {**record, "run_folder": str(folder)}
-        self._observer.observe(Observation(Topic.RUN_ENDED, data))
-        return RunOutcome(status, reason, folder, summary)
+        return self._tell_ended(RunOutcome(status, reason, parts.opened.folder.path, summary), wall)
+
+    async def _settle_stopped(self, reason: str) -> RunOutcome:
+        """Put on record that the run was stopped, if the disk takes it: it is not needed."""
+        parts, wall = self._parts, self._wall_seconds()
+        try:
+            await self._record_end("stopped", reason, wall)
+        except StorageError as error:
+            _log.warning("that the run was stopped is not on record: %s", error.message)
+        summary = parts.summary.facts("stopped", reason, wall_seconds=wall)
+        try:
+            parts.summary.write("stopped", reason, wall_seconds=wall)
+        except StorageError as error:
+            _log.warning("the summary says nothing of it: %s", error.message)
+        if parts.coordinator.ended.result()[0] == "stopped":
+            parts.coordinator.announce()
+        return self._tell_ended(
+            RunOutcome("stopped", reason, parts.opened.folder.path, summary), wall
+        )
+
+    async def _record_end(self, status: str, reason: str, wall: float) -> None:
+        record = {"status": status, "reason": reason, "wall_seconds": wall}
+        await asyncio.wrap_future(self._parts.opened.journal.append(Kind.RUN_ENDED, record))
+
+    def _tell_ended(self, outcome: RunOutcome, wall: float) -> RunOutcome:
+        facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason}
+        self._parts.events.emit(EventType.END_RUN, **facts)
+        data = {**facts, "wall_seconds": wall, "run_folder": str(outcome.run_folder)}
+        self._status.observe(Observation(Topic.RUN_ENDED, data))
+        return outcome
 
     async def _publish_final(self) -> str | None:
         parts, opened = self._parts, self._parts.opened
@@ -154,6 +229,16 @@ class _Run:
         path = opened.models.publish(last + 1, "final")
         await export_model(self._settings, opened.folder, path)
         return "models/final.safetensors"
+
+    async def _say_goodbye(self) -> None:
+        """Give clients the time to hear that the run has ended."""
+        parts = self._parts
+        told = parts.downloads.all_told(min(_GOODBYE_SECONDS, parts.members.lease_seconds))
+        with suppress(RunStoppedError):
+            await unless_stopped(told, self._stop)
+
+    def _wall_seconds(self) -> float:
+        return round(asyncio.get_running_loop().time() - self._parts.started_at, 6)
 
     def _tell_listening(self, address: str) -> None:
         opened = self._parts.opened
@@ -166,7 +251,7 @@ class _Run:
             "mmar": self._settings.spec.name,
             "version": __version__,
         }
-        self._observer.observe(Observation(Topic.LISTENING, data))
+        self._status.observe(Observation(Topic.LISTENING, data))
 
 
 def _raise_file_limit(max_num_clients: int) -> int:

@@ -105,9 +105,21 @@ class Summary:
     def write(
         self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
     ) -> dict[str, Any]:
-        """Write ``summary.json`` and return what it says."""
+        """Write ``summary.json`` and return what it says.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        summary = self.facts(status, reason, wall_seconds=wall_seconds, final=final)
+        write_json_atomic(self._folder.summary, summary)
+        return summary
+
+    def facts(
+        self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
+    ) -> dict[str, Any]:
+        """Return what ``summary.json`` would say."""
         best = None if self._best_round is None else "models/best.safetensors"
-        summary = {
+        return {
             "status": status,
             "reason": reason,
             **self._facts,
@@ -118,5 +130,3 @@ class Summary:
             "peak_rss_bytes": peak_rss_bytes(),
             "wall_seconds": round(wall_seconds, 6),
         }
-        write_json_atomic(self._folder.summary, summary)
-        return summary

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.spec import ChildSpec
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.spec import ComponentSpec
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder
+
+
+#: How long a validator that has nothing to do may take to end, in seconds.
+_CLOSE_SECONDS: Final = 2.0
 
 
 async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> None:
@@ -78,7 +82,7 @@ class ServerValidator:
     async def close(self) -> None:
         """End the child."""
         if self._child is not None:
-            await self._child.close()
+            await self._child.close(grace=_CLOSE_SECONDS)
 
 
 def find_checkpoint(settings: ServerSettings) -> Path | None:

@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import AuditError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mmar_runner.server.guard import Guard
     from mmar_runner.server.members import Members
+
+_log = logging.getLogger(__name__)
 
 #: How often certificates and revocations are looked at again, in leases.
 _PER_LEASE: Final = 6
@@ -48,12 +53,18 @@ class Watch:
     def begin(self) -> None:
         """Look now and then until `close`; where nobody has a certificate, never."""
         if self._guard.revocations is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._pause, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._pause, self._try_to_look)
 
     def close(self) -> None:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def _try_to_look(self) -> None:
+        try:
+            self._look()
+        except (AuditError, StorageError) as error:  # nobody called who could be told
+            _log.error("what was revoked cannot be written down: %s", error.message)
 
     def _look(self) -> None:
         revocations = self._guard.revocations
@@ -67,10 +78,10 @@ class Watch:
                 for peer, error in gate.expel(gate.verdict).items():
                     if error.reason == "CERT_REVOKED":
                         leaving.callback(self._members.expel, peer.fingerprint, error.message)
+                if revocations.current.revokes_digest(self._digest):
+                    # No site may run it, and no later list takes a revocation back.
+                    self._end(f"the MMAR of this run was revoked (digest {self._digest})")
             self._note(revocations.current.version)
-            if revocations.current.revokes_digest(self._digest):
-                # No site may run it, and no later list takes a revocation back.
-                self._end(f"the MMAR of this run was revoked (digest {self._digest})")
         finally:
             self.begin()
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 def plain(text: str, limit: int) -> str:
     """Return the beginning of a text with a space for whatever is not printable.
@@ -15,3 +17,12 @@ def plain(text: str, limit: int) -> str:
         limit: Letters to keep.
     """
     return "".join(c if c.isprintable() else " " for c in text[:limit])
+
+
+def utc(seconds: float) -> str:
+    """Return a time as ISO 8601 says it, to the second: ``2026-11-28T05:14:03Z``.
+
+    Args:
+        seconds: Since 1970.
+    """
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -59,6 +59,11 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def status(self) -> Path:
+        """What the run is at, and what it waits for."""
+        return self.path / "status.json"
+
+    @property
     def logs(self) -> Path:
         """What child processes printed."""
         return self.path / "logs"

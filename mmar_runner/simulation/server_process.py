@@ -14,7 +14,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarInvalidError, MmarRunnerError
+from mmar_runner.children.last_resort import LastResort
+from mmar_runner.errors import MmarInvalidError, MmarRunnerError, RunStoppedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.validation import validate
 from mmar_runner.server.run import run_server
@@ -44,7 +45,9 @@ def main() -> int:
 
 async def _serve(job: Job) -> dict[str, str]:
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _input_ended, stop)
+    asyncio.get_running_loop().add_reader(
+        sys.stdin.fileno(), _input_ended, stop, LastResort(RunStoppedError.exit_code)
+    )
     settle_memory()
     settings = job.settings
     plugins = load_plugins(plugins_dir=settings.plugins_dir)
@@ -98,8 +101,9 @@ def _read_line(descriptor: int) -> bytes:
     return bytes(line)
 
 
-def _input_ended(stop: asyncio.Event) -> None:
+def _input_ended(stop: asyncio.Event, last_resort: LastResort) -> None:
     if not os.read(sys.stdin.fileno(), 1):
+        last_resort.begin()
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         stop.set()
 

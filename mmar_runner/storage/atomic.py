@@ -14,7 +14,8 @@ from typing import Any
 
 from mmar_runner.errors import DiskFullError, StorageError
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What the system says where a disk, or somebody's share of it, is full.
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o644
 
@@ -22,7 +23,7 @@ _MODE = 0o644
 def storage_error(error: OSError, path: Path | str) -> StorageError:
     """Translate an ``OSError`` about ``path``; no space left becomes DiskFullError."""
     cause = error.strerror or str(error)
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return DiskFullError(
             f"{path}: {cause}", hint="free space on that disk; the same call then goes on"
         )

@@ -3,8 +3,9 @@
 
 One thread writes. It takes whatever has been appended meanwhile, writes it in one
 transaction and then resolves all those futures: a thousand appends at once cost about
-as much as a few. ``events.jsonl`` is a projection for people and programs that read
-along; the table is the truth.
+as much as a few. Where somebody is told of it, a full disk is waited out: what was
+appended stays in its order until it can be written. ``events.jsonl`` is a projection for
+people and programs that read along; the table is the truth.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from mmar_runner.errors import JournalError, StorageError
+from mmar_runner.errors import DiskFullError, JournalError, StorageError
 from mmar_runner.storage.atomic import sync_folder
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.filesystems import require_local
@@ -57,6 +58,8 @@ _BATCH_MAX = 1024
 # A checkpoint copies the log's pages into the database and syncs; rarely is enough.
 _CHECKPOINT_PAGES = 4096
 _BUSY_MILLISECONDS = 5000
+#: How often what a full disk refused is tried again, in seconds.
+_AGAIN_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,13 @@ class Journal:
             raise journal_error(error, path) from error
         self._seq = int(last or 0)
         self._projection = None if projection is None else Projection(projection, self._seq)
+        self._projects = True
         self._project()
         self._closing = threading.Lock()
         self._closed = False
+        self._tell: Callable[[StorageError | None], None] = _nobody
+        self._hurry = threading.Event()
+        self._hurry.set()
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -161,6 +168,22 @@ class Journal:
         self._put(_DropBlobs(before_seq, done))
         return done
 
+    def wait_for_space(self, tell: Callable[[StorageError | None], None]) -> None:
+        """From now on keep what a full disk refuses, and try until it can be written.
+
+        Until this is called, and after `hurry`, such an append is refused at once.
+
+        Args:
+            tell: Called in the journal's thread: with the error when it begins to wait,
+                and with None when that is over.
+        """
+        self._tell = tell
+        self._hurry.clear()
+
+    def hurry(self) -> None:
+        """Wait no longer: what cannot be written now is refused, and so is what follows."""
+        self._hurry.set()
+
     def events(self) -> list[JournalEvent]:
         """Return all events that are durable, in order.
 
@@ -178,13 +201,18 @@ class Journal:
         return read_blob(self.path, seq)
 
     def close(self) -> None:
-        """Write what was appended, then close. A second call does nothing."""
+        """Write what was appended, then close. A second call does nothing.
+
+        A full disk is not waited for: what it refuses once more is refused.
+        """
         with self._closing:
             if self._closed:
                 return
             self._closed = True
             self._queue.put(None)
+        self._hurry.set()
         self._thread.join()
+        self._project()
         self._connection.close()
         if self._projection is not None:
             self._projection.close()
@@ -197,17 +225,32 @@ class Journal:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            before = self._seq
-            try:
-                with self._connection:  # commits, or rolls back
-                    results = [self._write(work) for work in batch]
-            except sqlite3.Error as error:
-                self._seq = before
-                _refuse(batch, journal_error(error, self.path))
-                continue
-            self._project()
-            for work, result in zip(batch, results, strict=True):
-                work.done.set_result(result)
+            told = False
+            while isinstance(error := self._store(batch), DiskFullError):
+                if self._hurry.is_set():
+                    break
+                if not told:
+                    self._tell(error)
+                    told = True
+                self._hurry.wait(_AGAIN_SECONDS)
+            if error is not None:
+                _refuse(batch, error)
+            if told:
+                self._tell(None)
+
+    def _store(self, batch: list[_Work]) -> StorageError | None:
+        """Write all of a batch and resolve its futures; or none of it, and say why."""
+        before = self._seq
+        try:
+            with self._connection:  # commits, or rolls back
+                results = [self._write(work) for work in batch]
+        except sqlite3.Error as error:
+            self._seq = before
+            return journal_error(error, self.path)
+        self._project()
+        for work, result in zip(batch, results, strict=True):
+            work.done.set_result(result)
+        return None
 
     def _next_batch(self) -> list[_Work]:
         """Return all work that is there, waiting for some; nothing once it is closed."""
@@ -237,7 +280,11 @@ class Journal:
             rows = self._connection.execute(SELECT, (self._projection.last_seq,))
             self._projection.write(rows)
         except (sqlite3.Error, StorageError) as error:
-            _log.warning("the journal's projection is behind: %s", error)
+            if self._projects:  # once, until it has caught up
+                _log.warning("the journal's projection is behind: %s", error)
+            self._projects = False
+        else:
+            self._projects = True
 
 
 def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
@@ -262,6 +309,10 @@ def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
 def _refuse(batch: list[_Work], error: StorageError) -> None:
     for work in batch:
         work.done.set_exception(error)
+
+
+def _nobody(_error: StorageError | None) -> None:
+    """Tell nobody."""
 
 
 def _future() -> Future[int]:

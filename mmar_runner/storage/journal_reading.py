@@ -68,8 +68,9 @@ def read_blob(path: Path, seq: int) -> bytes:
 
 def journal_error(error: sqlite3.Error, path: Path) -> StorageError:
     """Translate an error of SQLite; a full disk becomes DiskFullError."""
-    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
-    if code == sqlite3.SQLITE_FULL:
+    code = getattr(error, "sqlite_errorcode", 0)
+    # Growing the log's index fails in its own way, for the same reason.
+    if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return DiskFullError(f"{path}: {error}", hint="free space on that disk")
     return JournalError(f"{path}: {error}")
 

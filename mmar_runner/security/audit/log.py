@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -217,6 +218,25 @@ class AuditLog:
                 self._error = None
                 for _ in batch:
                     self._waiting.popleft()
+
+
+@contextmanager
+def held_open(path: Path) -> Iterator[AuditLog]:
+    """Hold an audit log open for a process that serves or works; see `AuditLog`.
+
+    What cannot be written at its end is told, and changes nothing of how that ends.
+
+    Raises:
+        AuditError: As `AuditLog`, at the beginning.
+    """
+    audit = AuditLog(path)
+    try:
+        yield audit
+    finally:
+        try:
+            audit.close()
+        except AuditError as error:
+            _log.error("%s", error.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,19 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
+from mmar_runner.client import rounds, state, submission
 from mmar_runner.client.session import run_session
-from mmar_runner.errors import RefusedError, UnreachableError, UsageError
+from mmar_runner.errors import (
+    DiskFullError,
+    RefusedError,
+    TaskFailedError,
+    UnreachableError,
+    UsageError,
+)
 from mmar_runner.interfaces.observer import Topic
 
 MIB = 1 << 20
@@ -441,3 +449,46 @@ async def test_a_model_that_cannot_be_kept_fails_its_task_only(
     assert outcome.status == "finished"
     assert server.failures[0].reason == "STORAGE"
     assert server.updates == {1: b"second!"}
+
+
+async def test_a_state_that_a_full_disk_does_not_take_is_waited_for_before_the_next_round(
+    server, serving, session, trainers, recorder, monkeypatch
+):
+    """The update counts: a next round without what it left would not be the same run's."""
+    server.models = [(0, b"first"), (1, b"second")]
+    trainers.keep = "state"
+    monkeypatch.setattr(submission, "_DISK_SECONDS", 0.01)
+    full = DiskFullError("current.json: No space left on device")
+    monkeypatch.setattr(state, "write_json_atomic", Mock(side_effect=[full, full, None, None]))
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert [kept for _, kept in trainers.tasks] == [[], ["state-0"]]
+    told = [each.data["message"] for each in recorder.all(Topic.WAITING)]
+    assert told == [f"the update of round 0 counts, but {full.message} [DISK_FULL]; trying again"]
+
+
+async def test_a_task_for_which_there_is_no_space_fails_once_and_then_waits(
+    server, serving, session, trainers, recorder, monkeypatch
+):
+    server.models = [(0, b"first")]
+    monkeypatch.setattr(rounds, "_DISK_SECONDS", 0.01)
+    full = [TaskFailedError("no space", reason="DISK_FULL") for _ in range(3)]
+    train = trainers.train
+
+    async def short_of_space(task):
+        if full:
+            raise full.pop()
+        return await train(task)
+
+    monkeypatch.setattr(trainers, "train", short_of_space)
+    server.attempts = 2
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert [failure.reason for failure in server.failures] == ["DISK_FULL"]
+    assert server.updates == {0: b"first!"}
+    told = [each.data["message"] for each in recorder.all(Topic.WAITING)]
+    assert told == ["round 0: no space [DISK_FULL]; trying again"]

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Third-party code that raises ends no run and silences nobody else."""
 
+import asyncio
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from mmar_runner.errors import ComponentFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
+from mmar_runner.server import events as server_events
 from mmar_runner.server.best import BestModel
 from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.workspace import RunFolder
@@ -51,6 +54,33 @@ async def test_a_handler_that_raises_before_the_run_ends_it(tmp_path: Path) -> N
     with pytest.raises(ComponentFailedError, match="failed at START_RUN"):
         await events.start()
     await events.close()
+
+
+class Blocking(Handler):
+    def __init__(self) -> None:
+        self.may_return = threading.Event()
+        self.called = threading.Event()
+
+    def handle_event(self, event: RunEvent) -> None:
+        self.called.set()
+        self.may_return.wait()
+
+
+async def test_a_handler_that_never_returns_is_left_behind_once_nobody_wants_to_wait(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_events, "_LAST_SECONDS", 0.05)
+    blocking = Blocking()
+    events = EventDispatcher([blocking], load_plugins(), RunFolder(tmp_path, 1))
+    events.emit(EventType.ROUND_STARTED, 0)
+    await asyncio.to_thread(blocking.called.wait)
+    assert events.telling == "the handler Blocking at ROUND_STARTED"
+    closing = asyncio.create_task(events.close())
+    assert not (await asyncio.wait({closing}, timeout=0.1))[0], "it waits as long as it may"
+    events.give_up()
+    await closing
+    assert "the handler Blocking at ROUND_STARTED has not returned" in caplog.text
+    blocking.may_return.set()
 
 
 def test_a_selector_that_raises_scores_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
-from mmar_runner.errors import DiskFullError, JournalError
+from mmar_runner.errors import DiskFullError, JournalError, StorageError
+from mmar_runner.storage import projection
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal, read_events
 
@@ -184,6 +188,68 @@ def test_a_full_disk_refuses_those_appends_and_takes_later_ones(path: Path) -> N
         journal._connection.execute("PRAGMA max_page_count = 1000000")
         assert journal.append("b", {}, blob=bytes(100_000)).result() == 2
         assert [e.kind for e in journal.events()] == ["a", "b"]
+
+
+class FullDisk:
+    """Bounds a journal's database, as a full disk would, and notes what it tells."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._connection = journal._connection
+        self.told: SimpleQueue[StorageError | None] = SimpleQueue()
+        journal.append("first", {}).result()
+        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+        self._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        journal.wait_for_space(self.told.put)
+
+    def free(self) -> None:
+        self._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+def test_a_full_disk_is_waited_out_and_nothing_is_lost_or_moved(path: Path) -> None:
+    with Journal(path) as journal:
+        disk = FullDisk(journal)
+        large = journal.append("large", {}, blob=bytes(100_000))
+        assert isinstance(disk.told.get(timeout=10), DiskFullError)
+        small = journal.append("small", {})
+        with pytest.raises(TimeoutError):
+            small.result(timeout=0.1)
+        disk.free()
+        assert (large.result(timeout=10), small.result(timeout=10)) == (2, 3)
+        assert disk.told.get(timeout=10) is None
+        assert [e.kind for e in journal.events()] == ["first", "large", "small"]
+        assert disk.told.empty()
+
+
+@pytest.mark.parametrize("end", [Journal.hurry, Journal.close])
+def test_a_full_disk_is_not_waited_for_once_the_journal_is_to_end(
+    path: Path, end: Callable[[Journal], None]
+) -> None:
+    with Journal(path) as journal:
+        disk = FullDisk(journal)
+        large = journal.append("large", {}, blob=bytes(100_000))
+        disk.told.get(timeout=10)
+        end(journal)
+        with pytest.raises(DiskFullError):
+            large.result(timeout=10)
+    assert [e.kind for e in read_events(path)] == ["first"]
+
+
+def test_a_projection_that_could_not_be_written_is_complete_once_it_is_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = path.with_suffix(".jsonl")
+    with Journal(path, projection=lines) as journal:
+        with monkeypatch.context() as full:
+            full.setattr(projection, "write_all", refuse)
+            for _ in range(3):
+                journal.append("a", {}).result()
+        assert lines.read_bytes() == b""
+    assert [json.loads(line)["seq"] for line in lines.read_text().splitlines()] == [1, 2, 3]
+    assert caplog.text.count("projection is behind") == 1
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:

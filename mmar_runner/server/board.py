@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every wait of a run is for, and since when; and what its clients are at."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.server.wording import utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.events import EventDispatcher
+    from mmar_runner.server.members import Members
+    from mmar_runner.server.registry import Client
+    from mmar_runner.server.space import DiskWait
+
+#: Names of those that are missing that a sentence says.
+_SHOWN: Final = 8
+
+
+class Board:
+    """Looks at the parts of a run and says what it is at. Used from the event loop.
+
+    Args:
+        coordinator: Runs the rounds.
+        members: Knows the clients.
+        disk: Knows what waits for space.
+        events: Knows which handler is being told of something.
+        sites: Who may take part; empty if nobody knows.
+        run_number: The run.
+        num_rounds: The round to stop at.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        members: Members,
+        disk: DiskWait,
+        events: EventDispatcher,
+        *,
+        sites: Sequence[str],
+        run_number: int,
+        num_rounds: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._coordinator = coordinator
+        self._members = members
+        self._disk = disk
+        self._events = events
+        self._sites = sites
+        self._facts = {"run_number": run_number, "num_rounds": num_rounds}
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._begun = self._loop.time()
+        self._seen: dict[str, tuple[tuple[object, ...], float]] = {}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what ``status.json`` says of a run that goes on."""
+        names = self._shown_clients()
+        clients = [self._client(name) for name in names]
+        waiting_for, since = self.waits()
+        self._seen = {key: seen for key, seen in self._seen.items() if key in {"", *names}}
+        return {
+            "status": "running",
+            "reason": "",
+            **self._facts,
+            "round": self._coordinator.next_round,
+            "waiting_for": waiting_for,
+            "since": self._utc(since) if waiting_for else None,
+            "clients": clients,
+            "missing": [
+                {"name": name, "since": self._utc(since)} for name, since in self._missing()
+            ],
+        }
+
+    def waits(self) -> tuple[str, float]:
+        """Return in a sentence what the run waits for, and since when on the loop's clock.
+
+        The sentence is empty if it waits for nothing.
+        """
+        if self._disk.waits:
+            return self._disk.waits, self._loop.time() - (self._clock() - self._disk.since)
+        number, phase = self._coordinator.next_round, self._coordinator.phase
+        since = self._since("", phase, number)
+        if phase == "over":
+            told = self._events.telling
+            return (f"{told} to return" if told else "the run's files to be settled"), since
+        if phase == "updates":
+            return self._coordinator.waiting_for(self._describe), since
+        sentence = self._coordinator.waiting_for()
+        if phase == "clients" and (missing := self._missing()):
+            names = [f"{name} since {self._utc(left)}" for name, left in missing[:_SHOWN]]
+            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+            sentence = f"{sentence}; missing {', '.join(names)}{more}"
+        return sentence, since
+
+    def _describe(self, name: str) -> str:
+        state, since = self._state(name)
+        word = "not there" if state == "left" else state
+        return f"{name}, {word} since {self._utc(since)}"
+
+    def _missing(self) -> list[tuple[str, float]]:
+        """Return who is waited for, and since when they are at it, or have not been there."""
+        phase = self._coordinator.phase
+        if phase == "updates":
+            return [(name, self._state(name)[1]) for name in self._coordinator.missing()]
+        if phase != "clients":
+            return []
+        left = {client.name: client.since for client in self._members.departed()}
+        present = self._members.present()
+        there = {*present, *(name.rpartition("_")[0] for name in present)}
+        for site in self._sites:
+            if site not in there:
+                left.setdefault(site, self._begun)
+        return sorted(left.items())
+
+    def _shown_clients(self) -> list[str]:
+        """Return who is there, and who is gone and waited for."""
+        gone = {client.name for client in self._members.departed()}
+        waited = {name for name, _ in self._missing()}
+        return sorted({*self._members.present(), *(gone & waited)})
+
+    def _client(self, name: str) -> dict[str, Any]:
+        known, (state, since) = self._members.known(name), self._state(name)
+        current = self._coordinator.round
+        progress = None if known is None else known.progress
+        return {
+            "name": name,
+            "state": state,
+            "since": self._utc(since),
+            "round": None if current is None or state == "idle" else current.number,
+            "last_heard": None if known is None or known.heard is None else self._utc(known.heard),
+            "progress": None if progress is None else _shown(progress),
+        }
+
+    def _state(self, name: str) -> tuple[str, float]:
+        """Return what a client is at, and since when on the loop's clock."""
+        client = self._members.known(name)
+        if client is None or client.state == "left":
+            return "left", self._begun if client is None else client.since
+        current = self._coordinator.round
+        if current is not None and name in current.invited and not current.closing:
+            attempt = current.invited[name]
+            return (state := _at_work(client)), self._since(name, state, current.number, attempt)
+        if current is not None and name in current.accepted:
+            return "done", self._since(name, "done", current.number)
+        return "idle", self._since(name, "idle")
+
+    def _since(self, whose: str, *what: object) -> float:
+        """Return since when it is as it is, as far as it was looked at."""
+        before = self._seen.get(whose)
+        if before is None or before[0] != what:
+            before = self._seen[whose] = (what, self._loop.time())
+        return before[1]
+
+    def _utc(self, at: float) -> str:
+        return utc(self._clock() - (self._loop.time() - at))
+
+
+def _at_work(client: Client) -> str:
+    """Return what a client does that has a task: heartbeats say it only now and then."""
+    return client.state if client.state == "validating" else "training"
+
+
+def _shown(progress: dict[str, Any]) -> dict[str, Any]:
+    return {key: progress[key] for key in ("done", "total", "unit") if key in progress}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that is left undone when the server is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mmar_runner.errors import RunStoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+_T = TypeVar("_T")
+
+
+async def unless_stopped(
+    work: Coroutine[Any, Any, _T], stop: asyncio.Event, *, grace: float = 0.0
+) -> _T:
+    """Return what a piece of work returns, if it ends before the server is asked to stop.
+
+    Args:
+        work: It is cancelled, and waited for, if it does not.
+        stop: Set once the server is asked to stop.
+        grace: How long it may still take then, in seconds.
+
+    Raises:
+        RunStoppedError: It was left undone.
+    """
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            await asyncio.wait({doing}, timeout=grace)
+    finally:
+        stopping.cancel()
+        doing.cancel()
+        await asyncio.wait({doing, stopping})
+    if doing.cancelled():
+        msg = "the server was asked to stop"
+        raise RunStoppedError(msg, hint="the same command goes on")
+    return doing.result()

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run is at, for people and programs that do not watch it: ``status.json``.
+
+The file is written when something has changed, at most about once a second, so that a run
+whose rounds take milliseconds does not pay for it; and every few seconds in any case, so
+that its time says that somebody is alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.errors import StorageError
+from mmar_runner.server.wording import utc
+from mmar_runner.storage.atomic import write_json_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mmar_runner.interfaces.observer import Observation, Observer
+
+_log = logging.getLogger(__name__)
+
+#: The pause between two writes, and the longest one, in seconds.
+PAUSE_SECONDS: Final = 1.0
+REFRESH_SECONDS: Final = 5.0
+
+
+class StatusFile:
+    """Writes ``status.json`` while a run goes on.
+
+    Args:
+        path: The file.
+        observer: Whoever watches the run; what it sees is what may have changed.
+        pause: See `PAUSE_SECONDS`.
+        refresh: See `REFRESH_SECONDS`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        observer: Observer,
+        *,
+        pause: float = PAUSE_SECONDS,
+        refresh: float = REFRESH_SECONDS,
+    ) -> None:
+        self._path = path
+        self._observer = observer
+        self._pause = pause
+        self._refresh = refresh
+        self._look: Callable[[], Mapping[str, Any]] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._changed = False
+        self._last = float("-inf")
+        self._writing: asyncio.Future[None] | None = None
+        self._can_write = True
+
+    def observe(self, observation: Observation) -> None:
+        """Hand an observation on to whoever watches, and note that something has changed."""
+        self._observer.observe(observation)
+        self.touch()
+
+    def begin(self, look: Callable[[], Mapping[str, Any]]) -> None:
+        """Write from now on.
+
+        Args:
+            look: Returns what the file is to say.
+        """
+        self._look = look
+        self._last = asyncio.get_running_loop().time() - self._pause
+        self._changed = True
+        self._set_timer(0.0)
+
+    def touch(self) -> None:
+        """Something has changed: it is written soon."""
+        if self._changed or self._look is None:
+            return  # it is going to be: this must cost nothing
+        self._changed = True
+        self._set_timer(self._last + self._pause - asyncio.get_running_loop().time())
+
+    async def close(self) -> None:
+        """Write how it has ended, and no more."""
+        look, self._look = self._look, None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+        if look is not None:
+            await asyncio.to_thread(self._write, _dated(look()))
+
+    def _set_timer(self, delay: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, delay), self._due)
+
+    def _due(self) -> None:
+        if self._look is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._writing is not None and not self._writing.done():
+            self._set_timer(self._pause)  # the disk is slow, and must not be asked twice
+            return
+        self._changed, self._last = False, loop.time()
+        self._writing = loop.run_in_executor(None, self._write, _dated(self._look()))
+        self._set_timer(self._refresh)
+
+    def _write(self, facts: Mapping[str, Any]) -> None:
+        try:
+            write_json_atomic(self._path, facts)
+        except StorageError as error:  # it changes nothing of the run
+            if self._can_write:
+                _log.warning("the status is not written: %s", error.message)
+            self._can_write = False
+        else:
+            self._can_write = True
+
+
+def _dated(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {**facts, "pid": os.getpid(), "updated": utc(time.time())}
