@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import DiskFullError, JournalError
+from mmar_runner.errors import DiskFullError, JournalError, StorageError
 from mmar_runner.server.record import Kind
 from mmar_runner.storage.atomic import sync_folder, translated
 from mmar_runner.storage.durability import Durability
@@ -27,6 +27,9 @@ from mmar_runner.storage.journal_reading import JournalEvent
 
 if TYPE_CHECKING:
     from tests.simulated_world.world import World
+
+#: How often what a full disk refused is tried again, in seconds.
+_AGAIN = 1.0
 
 
 @dataclass
@@ -40,6 +43,10 @@ class Records:
     ended: str = ""
     events: list[JournalEvent] = field(default_factory=list)
     blobs: dict[int, bytes] = field(default_factory=dict)
+
+
+def _nobody(_error: StorageError | None) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class SimulatedJournal:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Work] = []
         self._closed = False
+        self._tell: Callable[[StorageError | None], None] = _nobody
+        self._waits = self._told = False
         process.at_death.append(self._died)
 
     def append(
@@ -121,6 +130,14 @@ class SimulatedJournal:
 
         return self._put(apply)
 
+    def wait_for_space(self, tell: Callable[[StorageError | None], None]) -> None:
+        """Keep what a full disk refuses, from now on, and try until it can be written."""
+        self._tell, self._waits = tell, True
+
+    def hurry(self) -> None:
+        """Wait no longer: what cannot be written is refused."""
+        self._waits = False
+
     def events(self) -> list[JournalEvent]:
         """Return all events that are durable."""
         return list(self._records.events)
@@ -132,7 +149,8 @@ class SimulatedJournal:
         return self._records.blobs[seq]
 
     def close(self) -> None:
-        """Commit what was appended, then close."""
+        """Commit what was appended, then close; a full disk is not waited for."""
+        self._waits = False
         self._commit()
         self._closed = True
 
@@ -148,22 +166,34 @@ class SimulatedJournal:
         return future
 
     def _commit(self) -> None:
-        batch, self._waiting = self._waiting, []
-        if not batch or self._closed:
+        if not self._waiting or self._closed:
             return
         if self._process.disk.full:
-            for work in batch:
-                work.done.set_exception(DiskFullError(f"{self.path}: no space is left"))
+            self._refuse(DiskFullError(f"{self.path}: no space is left"))
             return
-        self._waiting = batch
         self._world.action("commit")
-        self._waiting = []
+        batch, self._waiting = self._waiting, []
         before = len(self._records.events)
         results = [work.apply() for work in batch]
         self._world.note("journal", [event.kind for event in self._records.events[before:]])
         self._world.action("commit, done")
         for work, result in zip(batch, results, strict=True):
             work.done.set_result(result)
+        self._say(None)
+
+    def _refuse(self, error: DiskFullError) -> None:
+        if self._waits:
+            self._say(error)
+            self._loop.call_later(_AGAIN, self._commit)
+            return
+        batch, self._waiting = self._waiting, []
+        for work in batch:
+            work.done.set_exception(error)
+
+    def _say(self, error: StorageError | None) -> None:
+        if (error is not None) != self._told:
+            self._told = not self._told
+            self._tell(error)
 
     def _died(self) -> None:
         """Commit a beginning of what waits: the thread that commits may have been on its way."""

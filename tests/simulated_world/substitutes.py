@@ -9,6 +9,7 @@ figures that are about a real process.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import secrets
 import sys
@@ -22,6 +23,7 @@ from unittest.mock import patch
 
 from mmar_runner.client import line, update_file
 from mmar_runner.client import workspace as client_workspace
+from mmar_runner.security.audit import log
 from mmar_runner.server import (
     announcement,
     downloads,
@@ -50,10 +52,10 @@ class _Audit:
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take what the real one takes."""
 
-    def __enter__(self) -> _Audit:
-        return self
+    def flush(self) -> None:
+        """Write nothing."""
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Close nothing."""
 
     def record(self, *_: Any, **__: Any) -> None:
@@ -95,7 +97,8 @@ def _replacements(world: World, network: Network, *, inline: bool) -> Iterator[t
     yield line, "open_channel", lambda *_, **__: SimulatedChannel(network)
     yield run, "build_server", lambda *args, **named: SimulatedServer(network, *args, **named)
     yield run, "bind", lambda *_, **__: "simulated:1"
-    yield run, "AuditLog", _Audit
+    yield log, "AuditLog", _Audit
+    yield os, "getpid", lambda: 4711
     yield run, "trimming", nullcontext
     yield run, "_raise_file_limit", lambda _: None
     yield opening, "Journal", lambda path, *, durability, **_: SimulatedJournal(
