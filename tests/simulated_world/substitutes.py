@@ -8,11 +8,13 @@ figures that are about a real process.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random
 import secrets
 import sys
+import threading
 import time
 import uuid
 import warnings
@@ -27,6 +29,7 @@ from mmar_runner.security.audit import log
 from mmar_runner.server import (
     announcement,
     downloads,
+    events,
     models,
     opening,
     run,
@@ -104,6 +107,8 @@ def _replacements(world: World, network: Network, *, inline: bool) -> Iterator[t
     yield opening, "Journal", lambda path, *, durability, **_: SimulatedJournal(
         world, path, durability
     )
+    yield events.EventDispatcher, "_put", lambda _self, work: asyncio.get_running_loop().call_soon(work)
+    yield threading.Thread, "start", _no_thread
     yield summary, "peak_rss_bytes", lambda: 0
     if not inline:
         for module in (announcement, models, servicer):
@@ -122,6 +127,11 @@ def _unraisable(hook: Callable[[Any], object]) -> Callable[[Any], None]:
             hook(found)
 
     return hear
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    msg = f"no thread may run here, such as {thread.name}: its time is not the world's"
+    raise AssertionError(msg)
 
 
 def _boot_id(world: World) -> str:
