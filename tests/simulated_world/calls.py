@@ -15,7 +15,7 @@ import grpc.aio
 from tests.simulated_world.network import Connection, Network
 
 if TYPE_CHECKING:
-    from tests.simulated_world.process import Process
+    pass
 
 #: How long gRPC waits between two attempts to connect, in seconds.
 _RECONNECT = (0.2, 2.4)
@@ -44,7 +44,9 @@ class SimulatedChannel:
         """Return what makes calls of one message each way."""
 
         def make(request: Any, *, timeout: float | None = None) -> UnaryCall:
-            return UnaryCall(self, path, request_serializer(request), response_deserializer, timeout)
+            return UnaryCall(
+                self, path, request_serializer(request), response_deserializer, timeout
+            )
 
         return make
 
@@ -139,9 +141,7 @@ class ClientCall:
         found = channel.connection()
         self._connection = found if isinstance(found, Connection) else None
         if self._connection is None:
-            self._loop.call_later(
-                found, self.end, grpc.StatusCode.UNAVAILABLE, "failed to connect"
-            )
+            self._loop.call_later(found, self.end, grpc.StatusCode.UNAVAILABLE, "failed to connect")
             return
         self._connection.calls.add(self)
         self._begin()

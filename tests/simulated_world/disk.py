@@ -8,6 +8,9 @@ what was not synced may survive, as POSIX allows: a write whole, torn at any byt
 all, a name with its old meaning or a newer one, each for itself.
 """
 
+# Paths are strings here, as in the calls that this is about.
+# ruff: noqa: PTH101, PTH102, PTH108, PTH112, PTH116, PTH118, PTH123
+
 from __future__ import annotations
 
 import os

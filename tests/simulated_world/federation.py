@@ -36,7 +36,8 @@ _AFTERMATH = 2.0
 #: The shares of a server's and a client's actions that are deadly.
 _SERVER_SHARE = 1 / 250
 _CLIENT_SHARE = 1 / 120
-_MEMORY = Path("/dev/shm")
+#: Where files cost no disk, if there is such a place.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - each world has a folder of its own in it
 
 
 @cache

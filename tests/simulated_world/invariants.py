@@ -64,8 +64,7 @@ def what_was_acknowledged_is_durable_and_counts(federation: Federation) -> None:
     """Every receipt that a client saw is of a record, and what is on record is in the sum."""
     recorded = _counted(federation)
     withdrawn = {
-        (event.data["round"], event.data["client"])
-        for event in federation.events("update_refused")
+        (event.data["round"], event.data["client"]) for event in federation.events("update_refused")
     }
     for client in federation.clients:
         for seen in client.watcher.all(Topic.SUBMITTED):
@@ -73,7 +72,9 @@ def what_was_acknowledged_is_durable_and_counts(federation: Federation) -> None:
             assert key in recorded or key in withdrawn, f"{key} was receipted and is not on record"
     for number, clients in enumerate(federation.accepted_sets()):
         on_record = {client for accepted, client in recorded if accepted == number}
-        assert on_record == set(clients), f"round {number}: {on_record} accepted, {clients} added up"
+        assert on_record == set(clients), (
+            f"round {number}: {on_record} accepted, {clients} added up"
+        )
 
 
 def it_has_ended_or_says_what_it_waits_for(federation: Federation) -> None:
@@ -86,6 +87,7 @@ def it_has_ended_or_says_what_it_waits_for(federation: Federation) -> None:
     reason = federation.events("run_ended")[-1].data["reason"]
     weather = federation.world.weather
     assert weather.task_failures or weather.poison or weather.full_disks, reason
+    assert "could not be closed" not in reason, reason
     assert "site-" in reason, reason
 
 

@@ -5,6 +5,9 @@ A call of the test itself, in no process, goes straight to the system. One of a 
 that is dead raises and does nothing.
 """
 
+# Paths are strings here, as in the calls that this is about.
+# ruff: noqa: PTH112, PTH118
+
 from __future__ import annotations
 
 import errno

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -139,5 +138,3 @@ class Process:
         self.error = task.exception()
         self.result = None if self.error else task.result()
         self.cause = f"exits: {self.error!r}" if self.error else f"exits: {self.result!r}"
-
-

@@ -88,7 +88,9 @@ def installed(world: World, network: Network, *, inline: bool) -> Iterator[None]
         yield
 
 
-def _replacements(world: World, network: Network, *, inline: bool) -> Iterator[tuple[Any, str, Any]]:
+def _replacements(
+    world: World, network: Network, *, inline: bool
+) -> Iterator[tuple[Any, str, Any]]:
     rng = world.rng
     yield time, "time", lambda: EPOCH + world.now
     yield time, "monotonic", lambda: world.now
@@ -104,10 +106,16 @@ def _replacements(world: World, network: Network, *, inline: bool) -> Iterator[t
     yield os, "getpid", lambda: 4711
     yield run, "trimming", nullcontext
     yield run, "_raise_file_limit", lambda _: None
-    yield opening, "Journal", lambda path, *, durability, **_: SimulatedJournal(
-        world, path, durability
+    yield (
+        opening,
+        "Journal",
+        lambda path, *, durability, **_: SimulatedJournal(world, path, durability),
     )
-    yield events.EventDispatcher, "_put", lambda _self, work: asyncio.get_running_loop().call_soon(work)
+    yield (
+        events.EventDispatcher,
+        "_put",
+        lambda _self, work: asyncio.get_running_loop().call_soon(work),
+    )
     yield threading.Thread, "start", _no_thread
     yield summary, "peak_rss_bytes", lambda: 0
     if not inline:

@@ -7,6 +7,7 @@ it. How many seeds it took is printed (``pytest -rP``).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -136,13 +137,17 @@ def test_a_planted_bug_is_found(
     monkeypatch: pytest.MonkeyPatch, plant: _Planted, invariant: Callable[..., None]
 ) -> None:
     plant(monkeypatch)
+    seed, error = _first_that_fails()
+    sys.stdout.write(f"found after {seed + 1} seeds: {error}\n")
+    assert _raised_in(error) == invariant.__name__
+
+
+def _first_that_fails() -> tuple[int, AssertionError]:
     for seed in range(_SEEDS):
         try:
             tried(seed)
         except AssertionError as error:
-            print(f"found after {seed + 1} seeds: {error}")
-            assert _raised_in(error) == invariant.__name__
-            return
+            return seed, error
     pytest.fail(f"not found within {_SEEDS} seeds")
 
 

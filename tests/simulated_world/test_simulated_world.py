@@ -18,6 +18,7 @@ import pytest
 from tests.simulated_world.federation import Federation
 from tests.simulated_world.seeds import PARTS, Tried, part, tried
 
+
 @pytest.mark.parametrize("number", range(PARTS))
 @pytest.mark.timeout(0)
 def test_nothing_is_lost_whatever_happens(number: int) -> None:
@@ -59,7 +60,9 @@ def history(seed: int) -> list[str]:
     try:
         federation.run()
         root = str(federation.root)
-        return [f"{at!r} {who} {what}".replace(root, "") for at, who, what in federation.world.history]
+        return [
+            f"{at!r} {who} {what}".replace(root, "") for at, who, what in federation.world.history
+        ]
     finally:
         federation.close()
 

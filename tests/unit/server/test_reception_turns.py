@@ -30,11 +30,11 @@ class _SlowReception(Reception):
             run_number=1,
         )
         self.let_go = asyncio.Event()
-        self.attempts = 0
+        self.attempts: asyncio.Queue[str] = asyncio.Queue()
 
     async def _in_turn(self, sender: _Sender, stream: Any) -> bool:
-        del sender, stream
-        self.attempts += 1
+        del stream
+        self.attempts.put_nowait(sender.client)
         try:
             await asyncio.Event().wait()
         finally:
@@ -53,8 +53,7 @@ async def test_an_attempt_whose_call_is_cancelled_twice_does_not_keep_the_next_o
     stream: Any = None
 
     first = asyncio.create_task(reception._exclusively(sender, stream))
-    while not reception.attempts:
-        await asyncio.sleep(0)
+    await reception.attempts.get()
     first.cancel()  # its connection broke,
     await asyncio.sleep(0)
     first.cancel()  # and its certificate was revoked, or the server stops
@@ -64,8 +63,7 @@ async def test_an_attempt_whose_call_is_cancelled_twice_does_not_keep_the_next_o
 
     second = asyncio.create_task(reception._exclusively(sender, stream))
     async with asyncio.timeout(10):
-        while reception.attempts < 2:
-            await asyncio.sleep(0)
+        await reception.attempts.get()
     current.closed.set()
     with pytest.raises(RefusedError):
         await second
