@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import floor
+import heartbeat
 import ours
 import restart
 from processes import Process
@@ -210,6 +211,11 @@ def idle_server(_plan: Plan) -> dict[str, Any]:
     return {"rss_mib": {"server": _mib(rest["server_rss"])}, "core_share": rest["core_share"]}
 
 
+def heartbeat_8(plan: Plan) -> dict[str, Any]:
+    """Eight real sessions move 100 MB each, and beat; so does one that does nothing else."""
+    return heartbeat.measure(clients=8, model_mb=100, rounds=plan.rounds or 5)
+
+
 def _median(results: list[floor.FloorResult] | list[ours.OursResult]) -> float:
     return statistics.median(second for result in results for second in result.rounds)
 
@@ -243,6 +249,7 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "validate-cold": validate_cold,
     "idle-server": idle_server,
     "restart-8": restart_8,
+    "heartbeat": heartbeat_8,
 }
 #: Cases that can run under TLS.
 WITH_KITS: Final = [

@@ -244,6 +244,12 @@ class TaskTimeoutError(TaskError):
     default_reason = "TASK_TIMEOUT"
 
 
+class TaskStalledError(TaskError):
+    """The task made no further step for too long; its process group was killed."""
+
+    default_reason = "TASK_STALLED"
+
+
 class ChildDiedError(TaskError):
     """The child process ended before it answered."""
 

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.building import Workshop, component_errors
 from mmar_runner.children.lifeline import hold
-from mmar_runner.children.messages import decode, encode
+from mmar_runner.children.parent_line import ParentLine
 from mmar_runner.children.role_choice import role_of
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.storage.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
-    from io import BufferedRWPair
-
     from mmar_runner.children.role import Role
 
 
@@ -36,22 +34,31 @@ def main(control_fd: int, lifeline_fd: int) -> None:
     hold(lifeline_fd)
     os.set_inheritable(control_fd, False)  # noqa: FBT003 - takes no keyword
     with socket.socket(fileno=control_fd) as control, control.makefile("rwb") as lines:
-        started = decode(lines.readline())
-        with closing(Attendant(ChildSpec.from_json(started["params"]))) as attendant:
-            _reply(lines, started, attendant.start)
-            while line := lines.readline():
-                request = decode(line)
-                _reply(lines, request, attendant.answer)
+        parent = ParentLine(lines, control_fd)
+        started = parent.next_request()
+        if started is None:
+            return
+        spec = ChildSpec.from_json(started["params"])
+        with closing(Attendant(spec, parent)) as attendant:
+            _reply(parent, started, attendant.start)
+            while request := parent.next_request():
+                _reply(parent, request, attendant.answer)
                 if request["method"] == "close":
                     break
     sys.stdout.flush()
 
 
 class Attendant:
-    """Builds the role that the specification asks for and passes requests to it."""
+    """Builds the role that the specification asks for and passes requests to it.
 
-    def __init__(self, spec: ChildSpec) -> None:
+    Args:
+        spec: What this child is.
+        parent: Hears of the steps of what is asked.
+    """
+
+    def __init__(self, spec: ChildSpec, parent: ParentLine) -> None:
         self._spec = spec
+        self._parent = parent
         self._role: Role | None = None
 
     def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +67,7 @@ class Attendant:
         limit = self._spec.memory_limit_bytes
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        self._role = role_of(self._spec, Workshop(self._spec))
+        self._role = role_of(self._spec, Workshop(self._spec), self._parent.step)
         gc.collect()
         gc.freeze()  # what was imported stays; later collections need not look at it
         return {"pid": os.getpid()}
@@ -92,13 +99,11 @@ class Attendant:
                 role.close()
 
 
-def _reply(lines: BufferedRWPair, request: Mapping[str, Any], answer: Any) -> None:
+def _reply(parent: ParentLine, request: Mapping[str, Any], answer: Any) -> None:
     try:
         with component_errors(request["method"]):
-            line = encode({"id": request["id"], "result": answer(request)})
+            parent.reply({"id": request["id"], "result": answer(request)})
     except TaskFailedError as error:
         fields = {"message": error.message, "hint": error.hint}
         fields |= {"reason": error.reason, "details": error.details}
-        line = encode({"id": request["id"], "error": fields})
-    lines.write(line)
-    lines.flush()
+        parent.reply({"id": request["id"], "error": fields})

@@ -2,7 +2,8 @@
 """The words on the control socket: one JSON object a line.
 
 A request is ``{"id", "method", "params"}``; its reply is ``{"id", "result"}`` or
-``{"id", "error": {"message", "hint", "reason", "details"}}``. Numbers are finite.
+``{"id", "error": {"message", "hint", "reason", "details"}}``. Before its reply a child may
+say any number of times how far it is: ``{"id", "step": [done, total]}``. Numbers are finite.
 """
 
 from __future__ import annotations

@@ -18,11 +18,20 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from mmar_runner.children.messages import LINE_LIMIT, decode, encode
 from mmar_runner.children.spec import ChildSpec, child_environment
-from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
+from mmar_runner.children.step_watch import StepWatch
+from mmar_runner.errors import (
+    ChildDiedError,
+    TaskFailedError,
+    TaskStalledError,
+    TaskTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.client_trainer import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +57,8 @@ class ChildProcess:
         self._lifeline = lifeline
         self._log = log
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._watches: dict[int, StepWatch] = {}
+        self._tells_steps = False
         self._unanswered = 0
         self._next_id = 0
         self._death: ChildDiedError | None = None
@@ -106,7 +117,13 @@ class ChildProcess:
         return self._death is None and self._process.returncode is None
 
     async def request(
-        self, method: str, params: Mapping[str, Any], *, timeout: float | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+        stall: float | None = None,
+        told: Progress | None = None,
     ) -> dict[str, Any]:
         """Ask the child and return its answer.
 
@@ -114,31 +131,47 @@ class ChildProcess:
             method: What is asked, such as ``train``.
             params: The question, a JSON object.
             timeout: Seconds until the child is given up and killed, or None.
+            stall: Seconds between two steps until it is, or None. It counts from the first
+                step that this child ever tells of; one that tells of none may take its time.
+            told: Hears of every step.
 
         Raises:
             TaskFailedError: The component raised; ``details`` holds the traceback.
             TaskTimeoutError: No answer in time; the process group was killed.
+            TaskStalledError: No step in time; the process group was killed.
             ChildDiedError: The process ended before it answered.
         """
         if self._death is not None:
             raise self._death
-        reply = self._send(method, params)
+        number, reply = self._send(method, params)
+        watch = StepWatch(told, stall, lambda: _stalled(reply, method, stall, self._log))
+        self._watches[number] = watch
+        if self._tells_steps:
+            watch.begin()
         try:
             async with asyncio.timeout(timeout):
                 return await reply
+        except TaskStalledError:
+            await self.kill()
+            raise
         except TimeoutError as error:
             await self.kill()
             message = f"{method} did not end within {timeout:g} seconds; its process was killed"
             raise TaskTimeoutError(message, hint=f"its log is {self._log}") from error
+        finally:
+            watch.end()
+            del self._watches[number]
 
-    def _send(self, method: str, params: Mapping[str, Any]) -> asyncio.Future[dict[str, Any]]:
+    def _send(
+        self, method: str, params: Mapping[str, Any]
+    ) -> tuple[int, asyncio.Future[dict[str, Any]]]:
         self._next_id += 1
         line = encode({"id": self._next_id, "method": method, "params": params})
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._replies[self._next_id] = reply
         self._unanswered += 1
         self._writer.write(line)
-        return reply
+        return self._next_id, reply
 
     async def _listen(self) -> None:
         with suppress(OSError, ValueError, ChildDiedError):
@@ -157,6 +190,11 @@ class ChildProcess:
         self._reader.feed_eof()
 
     def _answer(self, message: Mapping[str, Any]) -> None:
+        if (step := message.get("step")) is not None:
+            self._tells_steps = True
+            if (watch := self._watches.get(message["id"])) is not None:
+                watch.saw(*step)
+            return
         self._unanswered -= 1
         reply = self._replies.pop(message["id"])
         if reply.done():  # the caller gave up waiting
@@ -208,6 +246,14 @@ class ChildProcess:
                     await self.request("close", {})
                     await asyncio.shield(self._listener)
         await self.kill()
+
+
+def _stalled(
+    reply: asyncio.Future[dict[str, Any]], method: str, limit: float | None, log: Path
+) -> None:
+    if not reply.done():
+        message = f"{method} made no further step for {limit:g} seconds; its process was killed"
+        reply.set_exception(TaskStalledError(message, hint=f"its log is {log}"))
 
 
 def describe_exit(code: int) -> str:

@@ -9,15 +9,22 @@ if TYPE_CHECKING:
     from mmar_runner.children.building import Workshop
     from mmar_runner.children.role import Role
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.interfaces.client_trainer import Progress
 
 
-def role_of(spec: ChildSpec, workshop: Workshop) -> Role:
-    """Build the role that a specification asks for, with its component."""
+def role_of(spec: ChildSpec, workshop: Workshop, progress: Progress) -> Role:
+    """Build the role that a specification asks for, with its component.
+
+    Args:
+        spec: What the child is.
+        workshop: Builds components.
+        progress: Tells the parent of a step of the task under way.
+    """
     # Imported here because each role brings libraries that the others do not need.
     if spec.role == "client_trainer":
         from mmar_runner.children.trainer_role import TrainerRole  # noqa: PLC0415
 
-        return TrainerRole(spec, workshop)
+        return TrainerRole(spec, workshop, progress)
     if spec.role == "filter":
         from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
 

@@ -66,6 +66,8 @@ class ChildSpec:
         plugins_dir: A folder of further plugins, or None.
         threads: Threads that arithmetic libraries may use.
         memory_limit_bytes: Address space the child may take, or None for no limit.
+        stall_seconds: How long a task may go without a step, once this child has told of
+            one, before its parent ends it; None for no limit.
         allowed_path_prefixes: Class paths that the site's policy allows, by what is
             written and by what it leads to; None without a policy.
     """
@@ -77,6 +79,7 @@ class ChildSpec:
     plugins_dir: str | None = None
     threads: int = 1
     memory_limit_bytes: int | None = None
+    stall_seconds: float | None = None
     allowed_path_prefixes: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:

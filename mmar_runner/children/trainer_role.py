@@ -18,6 +18,7 @@ from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, Tr
 if TYPE_CHECKING:
     from mmar_runner.children.building import Workshop
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.interfaces.client_trainer import Progress
 
 _PATHS = ("model", "update", "state", "new_state")
 
@@ -26,10 +27,16 @@ class TrainerRole(Role):
     """Answers ``setup``, ``train``, ``validate`` and ``release``.
 
     A request without ``client`` means the client of the specification's context.
+
+    Args:
+        spec: What the child is.
+        workshop: Builds trainers.
+        progress: What trainers tell of their steps.
     """
 
-    def __init__(self, spec: ChildSpec, workshop: Workshop) -> None:
+    def __init__(self, spec: ChildSpec, workshop: Workshop, progress: Progress) -> None:
         self._workshop = workshop
+        self._progress = progress
         self._trainers: dict[str, ClientTrainer] = {}
         self._default = ""
         if spec.component:
@@ -64,7 +71,8 @@ class TrainerRole(Role):
 
     def _train(self, params: Mapping[str, Any]) -> dict[str, Any]:
         fields = {name: value for name, value in params.items() if name != "client"}
-        task = TrainTask(**{**fields, **{name: Path(fields[name]) for name in _PATHS}})
+        paths = {name: Path(fields[name]) for name in _PATHS}
+        task = TrainTask(**{**fields, **paths}, progress=self._progress)
         result = self._trainer(params).train(task)
         if not task.update.is_file():
             raise TaskFailedError(f"the trainer answered without writing {task.update.name}")

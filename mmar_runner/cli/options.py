@@ -56,6 +56,14 @@ task_timeout_option = click.option(
     help="Kill a training task that takes longer.  [default: no limit]",
 )
 
+stall_timeout_option = click.option(
+    "--stall-timeout",
+    "stall_seconds",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Kill a training task whose steps stop coming for so long.  [default: no limit]",
+)
+
 plugins_dir_option = click.option(
     "--plugins-dir",
     type=click.Path(path_type=Path, file_okay=False, exists=True),

@@ -21,6 +21,7 @@ from mmar_runner.cli.options import (
     kit_option,
     plugins_dir_option,
     set_option,
+    stall_timeout_option,
     task_timeout_option,
 )
 from mmar_runner.cli.output import json_option, say
@@ -81,6 +82,7 @@ _RUNNING: Final = (
 @allow_byoc_option
 @set_option
 @task_timeout_option
+@stall_timeout_option
 @click.option(
     "--connect-timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -102,6 +104,7 @@ def command(
     allow_byoc: bool,
     pairs: tuple[str, ...],
     task_timeout: float | None,
+    stall_seconds: float | None,
     connect_timeout: float | None,
     plugins_dir: Path | None,
     as_json: bool,
@@ -119,7 +122,7 @@ def command(
     require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
     site = ClientSite(mmar, plugins, parse_settings(pairs), workspace)
-    limits = _Limits(plugins_dir, task_timeout, connect_timeout)
+    limits = _Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout)
     display = partial(make_observer, "client", context.obj, quiet=as_json)
     if kit is None:
         client = _client_name(name, instance)
@@ -149,6 +152,7 @@ class _Limits:
 
     plugins_dir: Path | None
     task_timeout: float | None
+    stall_seconds: float | None
     connect_timeout: float | None
 
     def of(self, settings: SessionSettings) -> SessionSettings:
@@ -156,6 +160,7 @@ class _Limits:
             settings,
             plugins_dir=None if self.plugins_dir is None else self.plugins_dir.absolute(),
             task_timeout=smaller(settings.task_timeout, self.task_timeout),
+            stall_seconds=smaller(settings.stall_seconds, self.stall_seconds),
             connect_timeout=self.connect_timeout,
         )
 

@@ -107,5 +107,6 @@ def _spec(
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
         threads=settings.threads,
         memory_limit_bytes=settings.memory_limit_bytes,
+        stall_seconds=settings.stall_seconds,
         allowed_path_prefixes=settings.allowed_path_prefixes,
     )

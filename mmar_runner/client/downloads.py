@@ -21,7 +21,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from mmar_runner.client.registration import Connection
@@ -164,7 +164,7 @@ class ModelDownloads:
             # Less than a thread hop costs: it goes to the kernel's memory, not to the disk.
             incoming.write([header.inline])
         else:
-            await _pump(items, incoming)
+            await _pump(items, incoming, self._connection.moved)
         if incoming.offset < header.total_bytes:
             msg = f"the model broke off after {incoming.offset} of {header.total_bytes} bytes"
             raise UnreachableError(msg)
@@ -227,7 +227,9 @@ class _HeldCall:
         return item
 
 
-async def _pump(items: AsyncIterator[ModelItem], incoming: IncomingModel) -> None:
+async def _pump(
+    items: AsyncIterator[ModelItem], incoming: IncomingModel, moved: Callable[[], None]
+) -> None:
     """Move chunks to the file, one batch being written while the next arrives."""
     expected = incoming.total_bytes - incoming.offset
     pace = Pace("the model")
@@ -239,6 +241,7 @@ async def _pump(items: AsyncIterator[ModelItem], incoming: IncomingModel) -> Non
                 msg = "a second header arrived in the middle of a model"
                 raise ProtocolError(msg)
             pace.took(len(item))
+            moved()
             expected -= len(item)
             batch.append(item)
             if len(batch) == BATCH_CHUNKS:

@@ -37,6 +37,7 @@ class Heartbeat:
     Attributes:
         state: What the client is doing, told with the next heartbeat.
         round: The round it is doing it for.
+        steps: How many steps of that are done, and of how many; both 0 if nobody said.
     """
 
     def __init__(self, connection: Connection, settings: SessionSettings) -> None:
@@ -46,11 +47,17 @@ class Heartbeat:
         self._lease = connection.registration.lease_seconds
         self.state = ClientState.CLIENT_STATE_IDLE
         self.round = connection.registration.current_round
+        self.steps = (0, 0)
 
     def tell(self, state: ClientState, round_number: int) -> None:
         """Say what the client is doing, with the next heartbeat."""
         self.state = state
         self.round = round_number
+        self.steps = (0, 0)
+
+    def stepped(self, step: int, total: int) -> None:
+        """Say how far the trainer is, with the next heartbeat. Any thread may call it."""
+        self.steps = (step, total)
 
     async def run(self) -> NoReturn:
         """Beat until cancelled.
@@ -87,7 +94,10 @@ class Heartbeat:
             raise
 
     async def _beat(self, stub: FederationStub, token: str) -> HeartbeatReply:
-        request = HeartbeatRequest(token=token, state=self.state, round=self.round)
+        step, steps = self.steps
+        request = HeartbeatRequest(
+            token=token, state=self.state, round=self.round, step=step, steps=steps
+        )
         if self._trust is not None:
             request.revocations_version = self._trust.version
         reply = await stub.heartbeat(request, timeout=min(LONGEST_WAIT, self._lease))

@@ -18,7 +18,7 @@ from mmar_runner.client.threads import in_thread
 from mmar_runner.client.workspace import PendingUpdate
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
-from mmar_runner.interfaces.client_trainer import TrainTask
+from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.filter import FilterContext
 from mmar_runner.storage.atomic import translated
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.client.training import TrainerHosts
     from mmar_runner.client.workspace import RunFiles
-    from mmar_runner.interfaces.client_trainer import TrainResult
+    from mmar_runner.interfaces.client_trainer import Progress, TrainResult
     from mmar_runner.wire.messages import RegisterReply
 
 
@@ -72,8 +72,14 @@ class LocalWork:
         """Begin to get ready for the first task."""
         self._trainer.prepare()
 
-    async def perform(self, model: ReceivedModel) -> PendingUpdate:
+    async def perform(
+        self, model: ReceivedModel, progress: Progress = tell_nobody
+    ) -> PendingUpdate:
         """Have a model trained; what must leave the site lies in the run's folder.
+
+        Args:
+            model: The task.
+            progress: Hears of the trainer's steps, if it tells of any.
 
         Raises:
             TaskError: Training or a filter did not succeed.
@@ -82,7 +88,7 @@ class LocalWork:
         files = self._files
         seed = derive_seed(self._registration.seed, self._settings.name, model.round)
         begun = time.monotonic()
-        result = await self._train(model, seed)
+        result = await self._train(model, seed, progress)
         seconds = time.monotonic() - begun
         files.state.look()
         context = self._filter_context(model.round, result.kind, seed)
@@ -95,7 +101,7 @@ class LocalWork:
         filters = (self._inbound, self._outbound, self._site_inbound, self._site_outbound)
         await asyncio.gather(self._trainer.close(), *(chain.close() for chain in filters))
 
-    async def _train(self, model: ReceivedModel, seed: int) -> TrainResult:
+    async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
         files = self._files
         context = self._filter_context(model.round, UpdateKind.WEIGHTS, seed)
         source = await self._inbound.apply(model.path, files.filtered_model, context)
@@ -112,6 +118,7 @@ class LocalWork:
                 update=files.update,
                 state=files.state.current,
                 new_state=files.state.pending,
+                progress=progress,
             )
         )
 

@@ -43,6 +43,8 @@ REGISTER_SECONDS: Final = 10.0
 #: What gRPC says where the server shows another certificate than before: a renewed one.
 _ANOTHER_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 QUIT_SECONDS: Final = 2.0
+#: How long after bytes of a transfer a small call that nobody answered says nothing, in seconds.
+MOVING_SECONDS: Final = 15.0
 
 
 def may_pass(error: DiskFullError | AuditError) -> bool:
@@ -82,6 +84,7 @@ class Connection:
         self._bound_to = b""
         self._registering = asyncio.Lock()
         self.latest_round = -1
+        self._moved = float("-inf")
 
     @property
     def registration(self) -> RegisterReply:
@@ -134,11 +137,19 @@ class Connection:
         try:
             result = await self._authorized(operation)
         except UnreachableError as error:
-            if self._line.stub is stub:
+            quiet = asyncio.get_running_loop().time() - self._moved
+            if self._line.stub is stub and quiet > MOVING_SECONDS:
                 await self._look_closer(error)
             return None
         self._outage.end()
         return result
+
+    def moved(self) -> None:
+        """See that bytes of a transfer came, or arrived over there: somebody is there.
+
+        On a slow line a small call may wait for long behind them.
+        """
+        self._moved = asyncio.get_running_loop().time()
 
     async def follow_files(self) -> None:
         """Take up a renewed certificate, if there is one."""

@@ -130,7 +130,7 @@ class ClientRounds:
         """Have a task done; None if it failed, which the server then knows."""
         while True:
             try:
-                return await self._work.perform(task)
+                return await self._work.perform(task, self._heartbeat.stepped)
             except (TaskError, StorageError) as error:
                 if not await self._waited(task, error):
                     await self._report_failure(task, error)
@@ -163,6 +163,7 @@ class ClientRounds:
             metrics={**update.metrics, **update.validation},
         )
         self._submitting = True
+        self._heartbeat.stepped(0, 0)  # from now on its bytes say how far it is
         try:
             refusal = await self._submission.submit(update)
             if refusal is not None and refusal.reason in _UNCOUNTED:

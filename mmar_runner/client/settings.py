@@ -35,6 +35,8 @@ class SessionSettings:
         allow_byoc: Code in the MMAR's ``custom/`` may run, in a child process.
         plugins_dir: A folder of one-file plugins for the children, or None.
         task_timeout: Seconds a task may take before its child is killed, or None.
+        stall_seconds: Seconds a task may go without a step, once its trainer has told of one,
+            before its child is killed, or None.
         connect_timeout: Seconds to try to reach the server the first time; None
             tries for ever.
         threads: Threads that a child's arithmetic libraries may use.
@@ -55,6 +57,7 @@ class SessionSettings:
     allow_byoc: bool = False
     plugins_dir: Path | None = None
     task_timeout: float | None = None
+    stall_seconds: float | None = None
     connect_timeout: float | None = None
     threads: int = 1
     memory_limit_bytes: int | None = None
@@ -78,6 +81,7 @@ class SessionSettings:
         return replace(
             self,
             task_timeout=smaller(self.task_timeout, limits.get("task_seconds")),
+            stall_seconds=smaller(self.stall_seconds, limits.get("stall_seconds")),
             memory_limit_bytes=smaller(self.memory_limit_bytes, _whole(limits, "memory_bytes")),
             threads=min(self.threads, _whole(limits, "threads") or self.threads),
             site_filters=policy.mandatory_filters,

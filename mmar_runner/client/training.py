@@ -78,11 +78,17 @@ class OwnChild:
         """Have one round trained.
 
         Raises:
-            TaskError: The component could not be built, raised, outran its limit, or
-                the process ended.
+            TaskError: The component could not be built, raised, outran its limit, made no
+                further step, or the process ended.
         """
         child = await self._living()
-        answer = await child.request("train", task_params(task), timeout=self._timeout)
+        answer = await child.request(
+            "train",
+            task_params(task),
+            timeout=self._timeout,
+            stall=self._spec.stall_seconds,
+            told=task.progress,
+        )
         return train_result(answer)
 
     async def close(self) -> None:
@@ -120,8 +126,9 @@ class OwnChildren:
 
 def task_params(task: TrainTask) -> dict[str, Any]:
     """Return a task as the JSON object that a child understands."""
-    fields = values_of(task).items()
-    return {key: str(value) if isinstance(value, Path) else value for key, value in fields}
+    fields = values_of(task)
+    del fields["progress"]  # steps come back over the socket
+    return {key: str(value) if isinstance(value, Path) else value for key, value in fields.items()}
 
 
 def train_result(answer: Mapping[str, Any]) -> TrainResult:

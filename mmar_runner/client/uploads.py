@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.threads import in_thread
+from mmar_runner.client.under_way import UnderWay
 from mmar_runner.client.update_file import OutgoingUpdate
 from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError, WireError
 from mmar_runner.federation.client_machine import MAX_SENDS, Reaction, reaction_to
@@ -26,6 +27,7 @@ from mmar_runner.wire.messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mmar_runner.client.downloads import RoundTask
@@ -86,7 +88,9 @@ class UpdateUploads:
             self.close()
         call, self._idle, self._stub = self._idle or stub.submit_update(), None, stub
         try:
-            receipt = await _Upload(call, update, path).send(token, self._inline_bytes)
+            receipt = await _Upload(call, update, path, self._connection.moved).send(
+                token, self._inline_bytes
+            )
         except BaseException:
             call.cancel()
             raise
@@ -117,15 +121,27 @@ class UpdateUploads:
 
 
 class _Upload:
-    """One attempt to send one update over one call."""
+    """One attempt to send one update over one call.
 
-    def __init__(self, call: UpdateCall, update: PendingUpdate, path: Path) -> None:
+    Args:
+        call: Where it is sent.
+        update: What it is.
+        path: Its file.
+        moved: Called when the server says that bytes have arrived.
+    """
+
+    def __init__(
+        self, call: UpdateCall, update: PendingUpdate, path: Path, moved: Callable[[], None]
+    ) -> None:
         self._call = call
+        self._moved = moved
         self._update = update
         self._path = path
         self._credits = 0
         self._credited = asyncio.Event()
-        self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[int] = self._loop.create_future()
+        self._under_way = UnderWay(0)
 
     async def send(self, token: str, inline_bytes: int) -> UpdateReceipt:
         """Send the update and return its receipt."""
@@ -166,15 +182,24 @@ class _Upload:
             while chunks := await reading:
                 reading = asyncio.create_task(in_thread(file.read, BATCH_CHUNKS))
                 for chunk in chunks:
-                    await self._credit()
-                    await self._call.write(chunk)
+                    await self._send_chunk(chunk)
         finally:
             reading.cancel()
             await asyncio.wait({reading})
         await self._call.write(UpdateCommit(sha256=file.sha256()))
 
+    async def _send_chunk(self, chunk: bytes) -> None:
+        """Send a chunk of the file, in as many as the line can bear."""
+        begin, left = 0, memoryview(chunk)
+        while begin < len(left):
+            await self._credit()
+            part = left[begin : begin + self._under_way.chunk_bytes]
+            begin += len(part)
+            self._under_way.sent(len(part), self._loop.time())
+            await self._call.write(part)
+
     async def _credit(self) -> None:
-        while not self._credits:
+        while not self._credits or not self._under_way.has_room():
             self._credited.clear()
             await self._credited.wait()
         self._credits -= 1
@@ -189,6 +214,8 @@ class _Upload:
                     self._start(reply)
                 case UpdateCredit():
                     self._credits += reply.credits
+                    self._moved()
+                    self._under_way.arrived(reply.offset, self._loop.time())
             self._credited.set()
         msg = "the server ended the upload without a receipt"
         raise UnreachableError(msg)
@@ -198,6 +225,7 @@ class _Upload:
             msg = "the server's answer to an upload makes no sense"
             raise ProtocolError(msg)
         self._credits += ready.credits
+        self._under_way = UnderWay(ready.offset)
         self._ready.set_result(ready.offset)
 
     def _begin(self, token: str) -> UpdateBegin:

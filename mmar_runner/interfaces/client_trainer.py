@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mmar_runner.interfaces.aggregator import UpdateKind
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.interfaces.catalog import Blueprint, ComponentKind
+
+
+#: Tells how many steps of a task are done, and of how many in all; 0 if that is not known.
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+def tell_nobody(step: int, total: int) -> None:
+    """Tell a step to nobody, as where nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,10 @@ class TrainTask:
             the first round).
         new_state: An empty folder for what must be kept; it becomes ``state`` of the
             next task only if this round's update is acknowledged.
+        progress: Call it after every step with the number of steps done and of all of them,
+            if you like: whoever watches sees it, and a site may give a task up whose steps
+            have stopped coming. It costs little, may be called from any thread, and passes
+            on four steps a second at most.
     """
 
     run_number: int
@@ -73,6 +85,7 @@ class TrainTask:
     update: Path
     state: Path
     new_state: Path
+    progress: Progress = field(default=tell_nobody, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

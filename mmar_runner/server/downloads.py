@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.server.file_chunks import file_chunks
 from mmar_runner.server.windows import SharedWindow
+from mmar_runner.wire.codec import FramedBuffer
 from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
@@ -54,7 +55,7 @@ class Downloads:
         if request.model_id:
             model = await asyncio.to_thread(self._models.by_id, request.model_id)
             header = ModelHeader(round=-1, total_bytes=model.size, sha256=model.sha256)
-            async for item in self._model(header, model, request):
+            async for item in self._model(client, header, model, request):
                 yield item
             return
         after = (request.after_round, request.after_attempt)
@@ -67,7 +68,7 @@ class Downloads:
                 attempt=current.invited[client],
             )
             after = (header.round, header.attempt)
-            async for item in self._model(header, current.model, request):
+            async for item in self._model(client, header, current.model, request):
                 yield item
             request = GetModelRequest()  # only the first transfer can be a resumed one
         if self._newest.get(client) is newest:
@@ -75,9 +76,13 @@ class Downloads:
             self._note_end(client)
 
     async def _model(
-        self, header: ModelHeader, model: ModelFile, request: GetModelRequest
+        self, client: str, header: ModelHeader, model: ModelFile, request: GetModelRequest
     ) -> AsyncIterator[SentModelItem]:
-        """Yield a header and what is to follow it; a transfer that broke off goes on."""
+        """Yield a header and what is to follow it; a transfer that broke off goes on.
+
+        What a client takes renews its lease: its heartbeats' answers wait behind it. Somebody
+        who is gone takes no more than fits into the transport's window.
+        """
         if model.inline is not None:
             header.inline = model.inline
             yield header
@@ -86,10 +91,13 @@ class Downloads:
             header.offset = request.offset
         with self._models.reading(model), self._window.user():
             yield header
+            done = header.offset
             async for chunk in file_chunks(
                 model.path, model.size, self._window, offset=header.offset
             ):
                 yield chunk
+                done += len(chunk.payload if isinstance(chunk, FramedBuffer) else chunk)
+                self._members.progressed(client, done, model.size)
 
     async def _next_task(
         self, client: str, after: tuple[int, int], mine: object

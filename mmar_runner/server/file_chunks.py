@@ -3,6 +3,10 @@
 
 A chunk is read on the event loop if the kernel has it in memory (which costs less
 than asking another thread), and in a worker thread if the disk must be waited for.
+
+A receiver sees of a chunk only that all of it is there. So that one on a slow line sees
+something every few seconds, chunks are small until the line is known, and then as large as it
+carries in a second.
 """
 
 from __future__ import annotations
@@ -10,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError
 from mmar_runner.wire.codec import FramedBuffer
+from mmar_runner.wire.limits import CHUNK_BYTES, LEAST_CHUNK_BYTES, LOOKAHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,10 +31,36 @@ if TYPE_CHECKING:
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)
 
 
+#: The size of the first chunks, and how long a line should take for one later, in seconds.
+FIRST_CHUNK_BYTES: Final = 128 << 10
+CHUNK_SECONDS: Final = 1.0
+
+
+class Stride:
+    """How large the chunks of one transfer are. Pure: times are handed in."""
+
+    def __init__(self) -> None:
+        self._unknown = LOOKAHEAD_BYTES  # the transport takes so much, whatever the line is like
+        self._due = FIRST_CHUNK_BYTES
+
+    def chunk_bytes(self, share: int) -> int:
+        """Return the size of the next chunk, at most a share of the memory."""
+        return min(self._due, share)
+
+    def taken(self, size: int, seconds: float) -> None:
+        """Note how long the transport took to take a chunk."""
+        self._unknown -= size
+        if self._unknown > 0:
+            return
+        bearable = CHUNK_BYTES if seconds <= 0 else int(size / seconds * CHUNK_SECONDS)
+        whole = bearable // LEAST_CHUNK_BYTES * LEAST_CHUNK_BYTES
+        self._due = min(max(whole, LEAST_CHUNK_BYTES), CHUNK_BYTES)
+
+
 async def file_chunks(
     path: Path, size: int, window: SharedWindow, *, offset: int = 0
 ) -> AsyncIterator[FramedBuffer | bytes]:
-    """Yield a file's bytes in chunks as large as the share of the memory allows.
+    """Yield a file's bytes in chunks as large as line and share of the memory allow.
 
     Args:
         path: The file.
@@ -40,18 +72,21 @@ async def file_chunks(
         StorageError: INTERNAL, the file became shorter.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    buffer = FramedBuffer(window.share)
+    stride = Stride()
+    buffer = FramedBuffer(stride.chunk_bytes(window.share))
     try:
         while offset < size:
-            if len(buffer.payload) != window.share:
-                buffer = FramedBuffer(window.share)
+            if len(buffer.payload) != (due := stride.chunk_bytes(window.share)):
+                buffer = FramedBuffer(due)
             count = _read_cached(descriptor, buffer, offset)
             if count is None:
                 count = await asyncio.to_thread(os.preadv, descriptor, [buffer.payload], offset)
             if not count:
                 msg = f"{path} became shorter while it was sent"
                 raise StorageError(msg, reason="INTERNAL")
+            begun = time.monotonic()
             yield buffer if count == len(buffer.payload) else bytes(buffer.payload[:count])
+            stride.taken(count, time.monotonic() - begun)
             offset += count
     finally:
         os.close(descriptor)

@@ -154,8 +154,24 @@ class Members:
         """Renew a lease because of progress."""
         self._registry.renew(name, now=self._loop.time())
 
-    def heard(self, token: str, state: int, peer: Peer) -> str:
+    def progressed(self, name: str, done: int, total: int) -> None:
+        """Bytes of a client's transfer have come or gone: it is alive, and so far."""
+        now = self._loop.time()
+        self._registry.renew(name, now=now)
+        self._registry.progress(name, done, total, "bytes", now=now)
+
+    def arrived(self, name: str) -> None:
+        """A client's update is counted."""
+        self._registry.forget_progress(name)
+
+    def heard(self, token: str, state: int, peer: Peer, *, steps: tuple[int, int] = (0, 0)) -> str:
         """A client says what it is doing.
+
+        Args:
+            token: Its own.
+            state: What it is doing.
+            peer: Who says so.
+            steps: How many steps of that are done, and of how many; both 0 if it says nothing.
 
         Returns:
             A token to use from now on if it is time for a new one; else nothing.
@@ -167,8 +183,10 @@ class Members:
         client = self._client(claims)
         said = _STATES.get(state, "unknown")
         if said != client.state:
-            client.state, client.since = said, self._loop.time()
+            client.state, client.since, client.progress = said, self._loop.time(), None
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
+        if any(steps):
+            self._registry.progress(client.name, *steps, "steps", now=self._loop.time())
         return self._token(client) if self._mint.wants_renewal(claims, now=time.time()) else ""
 
     def quit(self, token: str, comment: str, peer: Peer) -> None:

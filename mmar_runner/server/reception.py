@@ -23,9 +23,11 @@ from mmar_runner.server.announcement import (
     check_announcement,
     check_inline,
 )
+from mmar_runner.server.attempts import TOO_MANY_ATTEMPTS, Attempts
 from mmar_runner.server.disk import DiskThreads
 from mmar_runner.server.paced_stream import PacedStream, message_paces
 from mmar_runner.server.streaming import ChunkReceiver
+from mmar_runner.server.turns import Turns
 from mmar_runner.server.windows import SharedWindow
 from mmar_runner.server.wording import plain
 from mmar_runner.storage.durability import Durability
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.server import UpdateStream
 
-#: Uploads that may stream at once; the others wait for their turn.
-_BULK_UPLOADS: Final = 64
+#: Uploads that may stream at once, and those of one certificate; the others wait their turn.
+BULK_UPLOADS: Final = 64
+BULK_UPLOADS_OF_ONE: Final = 16
 #: Threads that write, hash and check.
 _DISK_THREADS: Final = 4
 #: Letters of a client's reason and explanation that are kept.
@@ -98,7 +101,8 @@ class Reception:
         self._durable = durability is Durability.FULL
         self._run_number = run_number
         self._sample_rule = sample_rule
-        self._turns = asyncio.Semaphore(_BULK_UPLOADS)
+        self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
+        self._attempts = Attempts(schema.data_bytes + schema.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
         self._receiving: dict[str, asyncio.Task[bool]] = {}
@@ -155,7 +159,7 @@ class Reception:
                 self._coordinator.update_not_stored(error)
                 raise
             except (*UNUSABLE, RefusedError) as error:
-                if error.reason in UNUSABLE_REASONS:
+                if error.reason in UNUSABLE_REASONS or error.reason == TOO_MANY_ATTEMPTS:
                     self._coordinator.update_refused(
                         sender.client, begin.round, begin.update_id, error
                     )
@@ -196,6 +200,7 @@ class Reception:
             False if another attempt was counted meanwhile.
         """
         current = self._coordinator.require_round(sender.begin.round)
+        self._attempts.check(sender.client, current.number)
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
             older.cancel()
@@ -223,7 +228,7 @@ class Reception:
             del self._receiving[client]
 
     async def _in_turn(self, sender: _Sender, stream: UpdateStream) -> bool:
-        async with self._turns:
+        async with self._turns.turn(sender.session.fingerprint or sender.client):
             if self._coordinator.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             self._check_invited(sender)
@@ -240,16 +245,25 @@ class Reception:
             self._schema,
             undo=SpoolFile.close,
         )
+        before, spoiled = file.offset, False
         try:
-            renew = partial(self._members.renew, sender.client)
-            receiver = ChunkReceiver(stream, file, self._disk, window=self._window, progress=renew)
+            receiver = ChunkReceiver(
+                stream,
+                file,
+                self._disk,
+                window=self._window,
+                progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
+            )
             digest = await receiver.receive()
             self._coordinator.require_round(begin.round)
             await self._disk.run(file.commit, digest, self._durable)
         except (*UNUSABLE, DigestError):
+            spoiled = True
             await self._disk.run(file.discard)
             raise
         finally:
+            received = file.offset - before
+            self._attempts.count(sender.client, begin.round, received, spoiled=spoiled)
             file.close()
         return self._accept(sender, digest, None)
 
@@ -260,4 +274,5 @@ class Reception:
         update = accepted(
             sender.client, sender.begin, digest, seconds_upload=seconds, inline=data is not None
         )
+        self._members.arrived(sender.client)
         return self._coordinator.update_accepted(update, data)

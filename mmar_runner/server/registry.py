@@ -11,7 +11,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.sites import NO_SITES, Sites
@@ -156,6 +156,18 @@ class ClientRegistry:
         """Renew the lease of a client; one that has left meanwhile stays away."""
         if (client := self._clients.get(name)) is not None:
             client.deadline, client.heard = now + self.lease_seconds, now
+
+    def progress(
+        self, name: str, done: int, total: int, unit: Literal["bytes", "steps"], *, now: float
+    ) -> None:
+        """Note how far a client is; of one that has left meanwhile nothing is noted."""
+        if (client := self._clients.get(name)) is not None:
+            client.progress = {"done": done, "total": total, "unit": unit, "at": now}
+
+    def forget_progress(self, name: str) -> None:
+        """Note that a client has done what it was doing."""
+        if (client := self._clients.get(name)) is not None:
+            client.progress = None
 
     def remove(self, name: str, *, now: float = 0.0) -> None:
         """Let a client go; its name is free for another session key."""

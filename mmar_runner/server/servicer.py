@@ -90,7 +90,9 @@ class Servicer(FederationServicer):
 
     async def heartbeat(self, request: HeartbeatRequest, peer: Peer) -> HeartbeatReply:
         """Renew a lease."""
-        token = self._members.heard(request.token, request.state, peer)
+        token = self._members.heard(
+            request.token, request.state, peer, steps=(request.step, request.steps)
+        )
         return HeartbeatReply(
             token=token,
             revocations=self._newer_revocations(request.revocations_version),

@@ -37,7 +37,7 @@ class ChunkReceiver:
         file: Where they are written.
         disk: Threads that may wait for the disk.
         window: Chunks that all senders together may have under way.
-        progress: Called for every batch.
+        progress: Called for every batch, with the number of bytes that are there.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ChunkReceiver:
         disk: DiskThreads,
         *,
         window: SharedWindow,
-        progress: Callable[[], None],
+        progress: Callable[[int], None],
     ) -> None:
         self._stream = stream
         self._file = file
@@ -88,7 +88,7 @@ class ChunkReceiver:
                 return last.sha256
             if last is not None:
                 raise last
-            self._progress()
+            self._progress(self._file.offset)
             await self._give_credits(len(chunks))
 
     async def _next(self) -> tuple[list[Chunk], UpdateCommit | MmarRunnerError | None]:
@@ -107,11 +107,11 @@ class ChunkReceiver:
 
     async def _give_credits(self, written: int) -> None:
         self._outstanding -= written
-        credits_ = self._window.share - self._outstanding
-        if credits_ > 0:
-            self._outstanding += credits_
-            self._credits += credits_
-            await self._stream.write(UpdateCredit(credits=credits_))
+        credits_ = max(0, self._window.share - self._outstanding)
+        self._outstanding += credits_
+        self._credits += credits_
+        # Even without further credits: by what has arrived the sender knows its line.
+        await self._stream.write(UpdateCredit(credits=credits_, offset=self._file.offset))
 
     async def _read_all(self) -> None:
         loop = asyncio.get_running_loop()

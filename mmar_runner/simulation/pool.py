@@ -67,7 +67,10 @@ class _Host:
             child = await self._ready(spec, timeout)
             params: dict[str, Any] = task_params(task)
             params["client"] = spec.context["client_name"]
-            return train_result(await child.request("train", params, timeout=timeout))
+            answer = await child.request(
+                "train", params, timeout=timeout, stall=spec.stall_seconds, told=task.progress
+            )
+            return train_result(answer)
 
     async def close(self) -> None:
         """End the child, even in the middle of a task."""

@@ -19,16 +19,23 @@ MAX_RESULT_BYTES: Final = 256 << 10
 UPLOAD_WINDOW_CHUNKS: Final = 8
 #: Chunks of all uploads that a server has under way; each upload may have at least one.
 UPLOAD_CHUNKS: Final = 8
-#: Bytes of all downloads that a server has in hand, and the least of one of them.
+#: Bytes of all downloads that a server has in hand, and the least of a chunk of one of them,
+#: or of an upload over a slow line.
 DOWNLOAD_BYTES: Final = 4 << 20
 LEAST_CHUNK_BYTES: Final = 64 << 10
 #: Bytes that gRPC may read ahead of the application, per stream: at a client, and at a
 #: server, which does so for whoever is connected.
 LOOKAHEAD_BYTES: Final = 4 << 20
 SERVER_LOOKAHEAD_BYTES: Final = 1 << 20
-#: How often an idle connection is probed, and how long a probe may take, in ms.
+#: How long a connection may be silent until it is probed, how long it may then stay so, and
+#: how long the answer to a probe may take while other bytes come, in ms: on a slow line it
+#: waits behind all that is under way. The second is also how long the kernel (as
+#: TCP_USER_TIMEOUT) lets a peer take nothing of what it is sent.
 KEEPALIVE_TIME_MS: Final = 20_000
-KEEPALIVE_TIMEOUT_MS: Final = 10_000
+KEEPALIVE_TIMEOUT_MS: Final = 20_000
+PROBE_ANSWER_MS: Final = 600_000
+#: How often a peer may probe a connection without data, in ms.
+LEAST_PROBE_PAUSE_MS: Final = 10_000
 #: How long a peer may take for its part of the handshake, in ms.
 HANDSHAKE_TIMEOUT_MS: Final = 10_000
 #: How long a connection may have no call running, in ms: whose it is, no program is told

@@ -43,7 +43,7 @@ async def received(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> str:
     disk = DiskThreads(1, name="drip")
     window = SharedWindow(8, least=1, most=8)
     receiver = streaming.ChunkReceiver(
-        cast("Any", sender), cast("Any", File()), disk, window=window, progress=lambda: None
+        cast("Any", sender), cast("Any", File()), disk, window=window, progress=lambda _: None
     )
     try:
         return await receiver.receive()

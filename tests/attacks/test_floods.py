@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError, UnreachableError, WireError
+from mmar_runner.server.attempts import MOST_SPOILED
 from mmar_runner.server.certificate_gate import CALLS_AT_ONCE, CALLS_PER_SECOND, RUNNING_CALLS
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import channel_credentials
@@ -124,6 +125,33 @@ def test_c01_streams_beyond_what_a_certificate_may_hold_are_refused(large: Any) 
     (line,) = large.evidence.lines("client greedy-b", "TOO_MANY_CALLS")
     large.evidence.refusals["client greedy-b", "TOO_MANY_CALLS"] += len(reasons)
     assert line["action"] == "SubmitUpdate"
+
+
+def test_c01_updates_that_are_none_are_heard_a_few_times(large: Any) -> None:
+    """A digest that is wrong fails no task by itself: an honest client sends the bytes again."""
+
+    async def play(attacker: Any) -> list[str]:
+        reasons: list[str] = []
+        while not reasons or reasons[-1] != "NOT_A_PARTICIPANT":
+            assert len(reasons) < 3 * MOST_SPOILED, reasons
+            try:
+                await attacker.submit(attacker.model, sha="0" * 64)
+            except RefusedError as error:
+                reasons.append(error.reason)
+                attacker.arena.count(attacker, error.reason)
+        await served_quickly(attacker)
+        return reasons
+
+    before = large.evidence.events("update_refused")
+    reasons = large.attack(play)
+    # The task fails, is given again, and fails without a byte of it being read.
+    assert reasons == [
+        *["DIGEST"] * MOST_SPOILED,
+        "TOO_MANY_ATTEMPTS",
+        "TOO_MANY_ATTEMPTS",
+        "NOT_A_PARTICIPANT",
+    ]
+    assert len(large.evidence.events("update_refused")) == len(before) + 2
 
 
 def test_c02_2000_connections_that_never_speak_keep_nobody_waiting(small: Any) -> None:

@@ -75,16 +75,20 @@ class QuitReply(_message.Message):
     def __init__(self) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("token", "state", "round", "revocations_version")
+    __slots__ = ("token", "state", "round", "revocations_version", "step", "steps")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     REVOCATIONS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     token: str
     state: ClientState
     round: int
     revocations_version: int
-    def __init__(self, token: _Optional[str] = ..., state: _Optional[_Union[ClientState, str]] = ..., round: _Optional[int] = ..., revocations_version: _Optional[int] = ...) -> None: ...
+    step: int
+    steps: int
+    def __init__(self, token: _Optional[str] = ..., state: _Optional[_Union[ClientState, str]] = ..., round: _Optional[int] = ..., revocations_version: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ...) -> None: ...
 
 class HeartbeatReply(_message.Message):
     __slots__ = ("lease_seconds", "current_round", "token", "revocations")
@@ -235,10 +239,12 @@ class UpdateReady(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., credits: _Optional[int] = ...) -> None: ...
 
 class UpdateCredit(_message.Message):
-    __slots__ = ("credits",)
+    __slots__ = ("credits", "offset")
     CREDITS_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     credits: int
-    def __init__(self, credits: _Optional[int] = ...) -> None: ...
+    offset: int
+    def __init__(self, credits: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class UpdateReceipt(_message.Message):
     __slots__ = ("duplicate", "round")

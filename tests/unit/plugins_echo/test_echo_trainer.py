@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
@@ -130,6 +131,14 @@ def test_a_truncated_model_is_refused(tmp_path, model):
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(FormatError):
         trainer(tmp_path).train(task(tmp_path))
+
+
+def test_steps_are_told_if_it_takes_time(tmp_path, model):
+    steps = []
+    one = replace(task(tmp_path), progress=lambda *step: steps.append(step))
+    trainer(tmp_path, seconds=0.01, steps=3).train(one)
+    trainer(tmp_path, steps=3).train(one)
+    assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(("size_mb", "arrays"), [(0.01, 20), (3.0, 7), (0.000001, 5)])

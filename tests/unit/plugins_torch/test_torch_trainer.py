@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -85,6 +86,13 @@ def task(folder, model, number=0, seed=11):
         (folder / name).mkdir(exist_ok=True)
     update = folder / "update.safetensors"
     return TrainTask(1, number, 5, seed, model, update, folder / "state", folder / "new_state")
+
+
+def test_every_step_is_told(made, initial, tmp_path):
+    steps = []
+    one = replace(task(tmp_path, initial), progress=lambda *step: steps.append(step))
+    made(steps_aggregation=5).train(one)
+    assert steps == [(number, 5) for number in range(1, 6)]
 
 
 def test_rounds_make_the_model_better(made, initial, tmp_path):

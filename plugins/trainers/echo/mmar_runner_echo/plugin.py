@@ -34,6 +34,12 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
             "minimum": 0,
             "default": 0.0,
         },
+        "steps": {
+            "description": "In how many steps it takes these seconds; each is told.",
+            "type": "integer",
+            "minimum": 1,
+            "default": 10,
+        },
         "fail_in_round": {
             "description": "The round in which it fails; negative for never.",
             "type": "integer",

@@ -29,6 +29,7 @@ class EchoTrainer(ClientTrainer):
         num_samples: How many samples are reported.
         noise: Standard deviation of Gaussian noise drawn from the task's seed.
         seconds: How long training pretends to take.
+        steps: In how many steps it does; each is told.
         fail_in_round: The round in which it fails; negative for never.
         behaviour: How it fails: ``raise``, ``exit``, ``hang`` or ``nan``.
         fail_times: How many attempts fail before one succeeds; 0 for all.
@@ -41,6 +42,7 @@ class EchoTrainer(ClientTrainer):
         *,
         noise: float = 0.0,
         seconds: float = 0.0,
+        steps: int = 10,
         fail_in_round: int = -1,
         behaviour: str = "raise",
         fail_times: int = 0,
@@ -49,6 +51,7 @@ class EchoTrainer(ClientTrainer):
         self._num_samples = num_samples
         self._noise = noise
         self._seconds = seconds
+        self._steps = steps
         self._failure = _Failure(fail_in_round, behaviour, fail_times)
         self._failures: Path | None = None
 
@@ -59,12 +62,18 @@ class EchoTrainer(ClientTrainer):
     def train(self, task: TrainTask) -> TrainResult:
         """Write the received model plus the constant."""
         if self._seconds:
-            threading.Event().wait(self._seconds)
+            self._pretend(task)
         nan = self._failure.is_due(task.round, self._failures) and self._failure.happen()
         change = Change(self._constant, self._noise, seed=task.seed, nan=nan)
         transform(task.model, task.update, change)
         metrics = {"constant": self._constant}
         return TrainResult(self._num_samples, metrics=metrics, validation=self.validate(task.model))
+
+    def _pretend(self, task: TrainTask) -> None:
+        pause = threading.Event()
+        for step in range(1, self._steps + 1):
+            pause.wait(self._seconds / self._steps)
+            task.progress(step, self._steps)
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the model's first value, by which one can see how often it was trained."""

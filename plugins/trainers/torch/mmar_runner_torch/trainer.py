@@ -85,6 +85,7 @@ class TorchTrainer(TorchLoopTrainer):
             seen += len(pair[0])
             if scheduler is not None and number % len(batches) == 0:
                 scheduler.step()
+            task.progress(number, planned)
         # With whole epochs every sample counts once, however often it was seen.
         samples = seen if self._steps else seen / self._epochs
         return LocalResult(samples, {"train_loss": float(total) / seen})

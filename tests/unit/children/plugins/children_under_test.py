@@ -77,6 +77,22 @@ class Moody(ClientTrainer):
         (self.context.workspace / "hanging").touch()
         threading.Event().wait()
 
+    def _steps(self, task):
+        for step in range(1, 4):
+            task.progress(step, 3)
+            time.sleep(0.3)  # longer than the least time between two that are passed on
+
+    def _stall(self, task):
+        task.progress(1, 2)
+        self._hang(task)
+
+    def _flood(self, task):
+        for step in range(100_000):
+            task.progress(step, 0)
+
+    def _words(self, task):
+        task.progress("one", 2)
+
     def _greedy(self, task):
         """Never let another Python thread run: native code that holds the lock."""
         (self.context.workspace / "hanging").touch()
