@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.server.record import replay
 from tests.simulated_world.training import Made, encoded, expected_model, initial_model
 
 if TYPE_CHECKING:
@@ -117,13 +118,12 @@ def files_say_what_the_journal_says(federation: Federation) -> None:
     assert final == models[-1], "final.safetensors is not the last round's model"
     for number, recorded in enumerate(models):
         path = folder / "models" / f"round_{number + 1:04d}.safetensors"
-        found = _digest(path) if path.exists() else None
-        assert found in {None, recorded}, f"{path.name} is not the model on record"
+        assert _digest(path) in {"nothing", recorded}, f"{path.name} is not the model on record"
     assert (folder / "models" / f"round_{len(models):04d}.safetensors").exists()
-    best = [event.data["round"] for event in federation.events("best_model")]
-    if best:
+    best = replay(federation.records.events).best
+    if best is not None:
         found = _digest(folder / "models" / "best.safetensors")
-        assert found == models[best[-1]], "best.safetensors is not the best round's model"
+        assert found == models[best[0]], "best.safetensors is not the best round's model"
 
 
 # Small helpers
@@ -149,7 +149,7 @@ def _made(federation: Federation, record: Any) -> Made:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "nothing"
 
 
 def _last_words(federation: Federation) -> str:
