@@ -37,7 +37,7 @@ from mmar_runner.server import (
     streaming,
     summary,
 )
-from tests.simulated_world.calls import SimulatedChannel
+from tests.simulated_world.channel import SimulatedChannel
 from tests.simulated_world.journal import SimulatedJournal
 from tests.simulated_world.network import Network
 from tests.simulated_world.os_calls import OsCalls
