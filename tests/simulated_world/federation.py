@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,26 +14,29 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.aggregator import UpdateKind
-from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, Generation, MmarSpec, ServerSpec
 from mmar_runner.server.settings import ServerSettings
+from mmar_runner.server.wording import utc
 from mmar_runner.storage.durability import Durability
 from tests.simulated_world import substitutes
 from tests.simulated_world.disk import Disk
 from tests.simulated_world.hosts import ClientHost, Host, ServerHost
 from tests.simulated_world.journal import Records
+from tests.simulated_world.mmar import draw_mmar
 from tests.simulated_world.network import Network
 from tests.simulated_world.process import Deaths
-from tests.simulated_world.training import Trainers, encoded, initial_model
-from tests.simulated_world.world import World
+from tests.simulated_world.training import Trainers
+from tests.simulated_world.world import EPOCH, World
 
 if TYPE_CHECKING:
+    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.storage.journal import JournalEvent
 
 #: How long after the last fault a run may take to end, in simulated seconds.
 PATIENCE = 400.0
 #: How long everybody goes on once the run has ended.
 _AFTERMATH = 2.0
+#: How often somebody looks at ``status.json``, and how old it may be, in seconds.
+_LOOKS = 15.0
 #: The shares of a server's and a client's actions that are deadly.
 _SERVER_SHARE = 1 / 250
 _CLIENT_SHARE = 1 / 120
@@ -56,7 +60,7 @@ class Federation:
         trainers: What was trained.
         server: The server's machine.
         clients: The clients' machines.
-        records: The journal of the run.
+        silences: When a server that ran did not say what the run waits for.
     """
 
     def __init__(self, seed: int) -> None:
@@ -65,8 +69,9 @@ class Federation:
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
         self.network = Network(self.world)
+        self.silences: list[str] = []
         count = rng.randint(1, 4)
-        self.spec = self._spec(count)
+        self.spec = draw_mmar(rng, self.root / "mmar", count)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25
@@ -144,6 +149,7 @@ class Federation:
         world = self.world
         with substitutes.installed(world, self.network, inline=self.inline):
             self.server.start()
+            self._look()
             for client in self.clients:
                 world.later(world.rng.uniform(0, 3), client.start)
             limit = world.weather.faults_end + PATIENCE
@@ -152,35 +158,23 @@ class Federation:
             world.run(limit, lambda: self.server.process is None)
             world.end()
 
+    def _look(self) -> None:
+        """Read what the server says that it waits for, now and then, as people do."""
+        self.world.later(_LOOKS, self._look)
+        begun, now = self.server.begun, self.world.now
+        quiet = now - max(begun, self.server.disk.full_until)
+        if self.server.process is None or quiet < _LOOKS or self.status != "running":
+            return
+        said = json.loads((self.run_folder / "status.json").read_bytes())
+        fresh = said["updated"] >= utc(EPOCH + now - _LOOKS)
+        if not fresh or (said["status"] == "running" and not said["waiting_for"]):
+            self.silences.append(f"after {now:.0f} s status.json says {said}")
+
     def close(self) -> None:
         """Delete its files."""
         shutil.rmtree(self.root, ignore_errors=True)
 
     # What is to be done
-
-    def _spec(self, count: int) -> MmarSpec:
-        rng = self.world.rng
-        root = self.root / "mmar"
-        root.mkdir()
-        (root / "initial.safetensors").write_bytes(encoded(initial_model()))
-        sampled = rng.randint(1, count) if rng.random() < 0.4 else None
-        server = ServerSpec(
-            task_name="task",
-            min_num_clients=sampled or rng.randint(1, count),
-            max_num_clients=100,
-            wait_after_min_clients=rng.choice([0.0, 5.0, 20.0]),
-            heart_beat_timeout=rng.choice([6.0, 30.0]),
-            start_round=0,
-            num_rounds=rng.randint(1, 5),
-            aggregator=_component(ComponentKind.AGGREGATOR, "FedAvg"),
-            clients_per_round=sampled,
-            round_deadline=rng.choice([None, 30.0]),
-            checkpoint="initial.safetensors",
-        )
-        client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
-        return MmarSpec(
-            "mmar", root, Generation.CLARA_4, "d" * 64, server=server, client=client, seed=7
-        )
 
     def _machine(self, name: str, deaths: Deaths) -> tuple[Any, ...]:
         folder = self.root / name
@@ -229,7 +223,3 @@ class Federation:
         seconds = self.world.rng.uniform(0, 12)
         host.disk.full_until = self.world.now + seconds
         self.world.note(host.name, f"has a full disk for {seconds:.3f} s")
-
-
-def _component(kind: ComponentKind, name: str) -> ComponentSpec:
-    return ComponentSpec(kind, {"name": name, "args": {}}, name, {}, "", "")

@@ -53,6 +53,7 @@ class Host:
     Attributes:
         watcher: What all its processes observed.
         process: The one that runs, or None.
+        begun: When the last one was started.
         status: How the last that ended by itself ended; empty before.
     """
 
@@ -71,6 +72,7 @@ class Host:
         self.watcher = Watcher(world, name)
         self.process: Process | None = None
         self.status = ""
+        self.begun = 0.0
         self.last_error: BaseException | None = None
         self._stop: asyncio.Event | None = None
 
@@ -78,6 +80,7 @@ class Host:
         """Start the program, unless it runs or is over."""
         if self.process is None and self.status not in _OVER and not self._is_over():
             self._stop = asyncio.Event()
+            self.begun = self.world.now
             self.process = Process(
                 self.world, self.name, self.disk, self.deaths, self.main, self._ended
             )

@@ -81,6 +81,7 @@ def what_was_acknowledged_is_durable_and_counts(federation: Federation) -> None:
 def it_has_ended_or_says_what_it_waits_for(federation: Federation) -> None:
     """The run is finished, or failed because tasks did; it never stands still unsaid."""
     status = federation.status
+    assert not federation.silences, federation.silences[0]
     assert status in {"finished", "failed"}, f"it has not ended; {_last_words(federation)}"
     if status == "finished":
         assert len(federation.accepted_sets()) == federation.spec_of_server.num_rounds
