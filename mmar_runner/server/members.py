@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
 
+
 _STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
 
 
