@@ -210,7 +210,10 @@ class RoundCloser:
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
         if best is not None:
             record["best"] = best.facts
-        return asyncio.wrap_future(self.journal.append(Kind.ROUND_CLOSED, record), loop=loop)
+        recorded = self.journal.append(Kind.ROUND_CLOSED, record)
+        if best is not None:  # for whoever reads along: what is resumed from says it already
+            self.journal.append(Kind.BEST_MODEL, best.facts)
+        return asyncio.wrap_future(recorded, loop=loop)
 
     def _scored(
         self, number: int, updates: list[AcceptedUpdate], validated: Mapping[str, float]
@@ -231,7 +234,7 @@ class RoundCloser:
         return None if found is None else Best(found, metrics)
 
     async def _name_best(self, current: OpenRound, closed: ClosedRound, best: Best) -> None:
-        """Give the best result its name: once it is on record, and before that is told.
+        """Give the best result its name: once that is on record, and before it is told.
 
         A server that ends between the two gives the name when it is back.
         """
@@ -242,7 +245,6 @@ class RoundCloser:
             _log.warning("the best model is not saved: %s", error)
             return
         self.summary.set_best(chosen)
-        self.journal.append(Kind.BEST_MODEL, best.facts)
         model = closed.model if chosen == current.number else current.model
         told = {"metrics": dict(best.metrics), "model_sha256": model.sha256}
         self.dispatcher.emit(EventType.BEST_MODEL, chosen, model=str(path), **told)
@@ -250,8 +252,7 @@ class RoundCloser:
         self.observer.observe(Observation(Topic.BEST_MODEL, facts))
 
     async def _publish_best(self, number: int) -> Path:
-        # In a thread: a durable name waits for the disk.
-        return await asyncio.to_thread(self.models.publish, number + 1, "best")
+        return self.models.publish(number + 1, "best", later=True)
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
         facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}
