@@ -102,6 +102,7 @@ class RoundCloser:
     started_at: float
     disk: DiskWait
     given_up: threading.Event = field(default_factory=threading.Event)
+    forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
         """Leave an aggregation that is under way: its thread ends at the next block."""
@@ -144,17 +145,20 @@ class RoundCloser:
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
         """Once the result is on record: name the best, delete what is no longer needed.
 
-        The next round is open by then, and waits for none of it.
+        The next round is open by then, and waits for none of it. Rounds are taken in their
+        order, even if they are on record at once: a later one would delete the model that an
+        earlier one is to name, and be named before it.
         """
-        try:
-            recorded = await closed.recorded
-        except StorageError as error:
-            _log.warning("files of round %d are kept: %s", current.number, error)
-            return
-        if closed.best is not None:
-            await self._name_best(current, closed, closed.best)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(work, self._delete, current.number, recorded)
+        async with self.forgetting:
+            try:
+                recorded = await closed.recorded
+            except StorageError as error:
+                _log.warning("files of round %d are kept: %s", current.number, error)
+                return
+            if closed.best is not None:
+                await self._name_best(current, closed, closed.best)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(work, self._delete, current.number, recorded)
 
     def _aggregate(
         self, current: OpenRound, accepted: list[AcceptedUpdate]
