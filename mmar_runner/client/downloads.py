@@ -22,6 +22,7 @@ from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from mmar_runner.client.registration import Connection
@@ -71,17 +72,21 @@ class ModelDownloads:
 
     Args:
         connection: Whom to ask.
-        files: Where the models go; two slots take turns.
+        files: Where the models go; its slots take turns.
         observer: Sees each model that is complete.
+
+    Attributes:
+        held: Files that are still needed: no model is received into them.
     """
 
     def __init__(self, connection: Connection, files: RunFiles, observer: Observer) -> None:
         self._connection = connection
         self._files = files
         self._observer = observer
-        self._slot = 0
+        self.held: AbstractSet[Path | None] = frozenset()
         self._incoming: IncomingModel | None = None
         self._held: _HeldCall | None = None
+        self._after = (-1, 0)
 
     async def next_task(self, after_round: int, after_attempt: int = 0) -> NextTask:
         """Wait for the next task and receive its model.
@@ -94,21 +99,28 @@ class ModelDownloads:
         Raises:
             RefusedError: The server refused for good.
         """
+        self._after = (after_round, after_attempt)
         try:
-            return await self._connection.call(
-                lambda stub, token: self._receive(stub, token, (after_round, after_attempt))
-            )
+            return await self._connection.call(self._receive)
         finally:
             self._forget()
 
-    async def _receive(self, stub: FederationStub, token: str, after: tuple[int, int]) -> NextTask:
-        if self._held is None:
-            self._held = _HeldCall(stub.get_model(self._request(token, after)))
+    def ask_anew(self) -> None:
+        """Ask for whatever task there is, even one that this client has had.
+
+        A server that was killed may not know of a task that it had given: it then gives it
+        again, which a client that waits for a later one would never hear of.
+        """
+        self._after = (-1, 0)
+        if self._held is not None and self._held.waits:
+            self.close()
+
+    async def _receive(self, stub: FederationStub, token: str) -> NextTask:
         try:
-            header = await self._held.header()
+            header = await self._header(stub, token)
             if header.HasField("end"):
                 return RunEnded(header.end.status, header.end.reason)
-            return await self._take(header, self._held.items)
+            return await self._take(header, self._current(stub, token).items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
             self.close()
@@ -119,6 +131,21 @@ class ModelDownloads:
         except BaseException:
             self.close()
             raise
+
+    async def _header(self, stub: FederationStub, token: str) -> ModelHeader:
+        while True:
+            held = self._current(stub, token)
+            try:
+                return await held.header()
+            except UnreachableError:
+                if held is self._held:
+                    raise
+                # It was given up to ask anew.
+
+    def _current(self, stub: FederationStub, token: str) -> _HeldCall:
+        if self._held is None:
+            self._held = _HeldCall(stub.get_model(self._request(token, self._after)))
+        return self._held
 
     def close(self) -> None:
         """Give up the call that brings one model after the other."""
@@ -145,7 +172,6 @@ class ModelDownloads:
             msg = f"the model broke off after {incoming.offset} of {header.total_bytes} bytes"
             raise UnreachableError(msg)
         incoming.finish()
-        self._slot = 1 - self._slot
         facts = {
             "round": header.round,
             "bytes": header.total_bytes,
@@ -164,7 +190,8 @@ class ModelDownloads:
         if header.offset:
             msg = f"the server began at byte {header.offset}, which nobody asked for"
             raise ProtocolError(msg)
-        self._incoming = IncomingModel(self._files.models[self._slot], header)
+        slot = next(path for path in self._files.models if path not in self.held)
+        self._incoming = IncomingModel(slot, header)
         return self._incoming
 
     def _forget(self) -> None:
@@ -174,15 +201,26 @@ class ModelDownloads:
 
 
 class _HeldCall:
-    """A GetModel that stays open from one round to the next."""
+    """A GetModel that stays open from one round to the next.
+
+    Attributes:
+        call: The call.
+        items: What it brings.
+        waits: Whether the next thing that it brings is a header, and it is waited for.
+    """
 
     def __init__(self, call: ModelCall) -> None:
         self.call = call
         self.items = aiter(call)
+        self.waits = False
 
     async def header(self) -> ModelHeader:
         """Wait for the header of the next model."""
-        item = await anext(self.items, None)
+        self.waits = True
+        try:
+            item = await anext(self.items, None)
+        finally:
+            self.waits = False
         if item is None:
             msg = "the server ended the stream of models"
             raise UnreachableError(msg)
