@@ -37,6 +37,8 @@ from mmar_runner.server import (
     streaming,
     summary,
 )
+from mmar_runner.server.board import Board
+from mmar_runner.server.space import DiskWait
 from tests.simulated_world.channel import SimulatedChannel
 from tests.simulated_world.journal import SimulatedJournal
 from tests.simulated_world.network import Network
@@ -78,6 +80,9 @@ def installed(world: World, network: Network, *, inline: bool) -> Iterator[None]
         stack.enter_context(OsCalls(world).installed())
         for owner, name, value in _replacements(world, network, inline=inline):
             stack.enter_context(patch.object(owner, name, value))
+        for owner in (Board, DiskWait):  # a default was bound when the class was made
+            defaults = owner.__init__.__kwdefaults__
+            stack.enter_context(patch.dict(defaults, clock=lambda: EPOCH + world.now))
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         stack.callback(logging.disable, disabled)
