@@ -154,6 +154,34 @@ class TlsCost:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class DurabilityCost:
+    """A case that compares receipts that wait for the disk with those that do not.
+
+    Attributes:
+        federation: What is run both ways, taking turns.
+    """
+
+    federation: Federation
+
+    def __call__(self, plan: Plan) -> dict[str, Any]:
+        """Measure the case."""
+        rounds = plan.rounds or self.federation.rounds
+        process: list[ours.OursResult] = []
+        full: list[ours.OursResult] = []
+        for _ in range(plan.repeats):
+            process.append(self.federation.run_ours(rounds, "process", plan.encrypted))
+            full.append(self.federation.run_ours(rounds, "full", plan.encrypted))
+        process_s, full_s = _median(process), _median(full)
+        return {
+            "tls": plan.tls,
+            "process_s": process_s,
+            "full_s": full_s,
+            "cost": full_s / process_s - 1,
+            "rss_mib": _memory(full),
+        }
+
+
 def _generator(first: int, count: int, kits: Path | None, target: str) -> Process:
     script = str(Path(__file__).with_name("load.py"))
     numbers = ("--first", str(first), "--sessions", str(count))
@@ -244,6 +272,8 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "1000-sessions": Federation(1000, 0.01, 6, load=True),
     "tls-cost": TlsCost(Federation(2, 100, 8)),
     "tls-cost-10KB": TlsCost(Federation(8, 0.01, 60)),
+    "durability-cost": DurabilityCost(Federation(2, 100, 8)),
+    "durability-cost-10KB": DurabilityCost(Federation(8, 0.01, 60)),
     "simulate-2": Simulation(2, 0.01, 40),
     "simulate-8": Simulation(8, 0.01, 40),
     "validate-cold": validate_cold,
@@ -255,5 +285,5 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
 WITH_KITS: Final = [
     name
     for name, case in CASES.items()
-    if isinstance(case, Federation | TlsCost) or case is restart_8
+    if isinstance(case, Federation | TlsCost | DurabilityCost) or case is restart_8
 ]

@@ -178,10 +178,17 @@ def _clients(clients: dict[str, ClientRow]) -> Table:
 
 def _cells(row: ClientRow) -> tuple[RenderableType, ...]:
     style = _STYLES.get(row.state, "")
-    state = Text(f"{_MARKS.get(row.state, '·')} {row.state}", style=style)
+    words = f"{_MARKS.get(row.state, '·')} {row.state}{_steps(row)}"
+    state = Text(words, style=style)
     last = Text(row.note, style="red") if row.note else Text(human_metrics(row.metrics))
     seconds = "" if row.seconds is None else human_seconds(row.seconds)
     return state, _transfer(row), seconds, last
+
+
+def _steps(row: ClientRow) -> str:
+    if not row.step or row.state != "training":
+        return ""
+    return f" {row.step}/{row.steps}" if row.steps else f" {row.step}"
 
 
 def _transfer(row: ClientRow) -> str:

@@ -26,8 +26,10 @@ class ClientRow:
 
     Attributes:
         state: A word: idle, training, uploading, done, failed, refused, left.
-        done_bytes: Bytes of the current update that are there.
-        total_bytes: Bytes of the current update; 0 if unknown.
+        done_bytes: Bytes of the current model or update that are there.
+        total_bytes: Bytes of the current model or update; 0 if unknown.
+        step: Steps of its task that are done; 0 if it tells of none.
+        steps: Of how many; 0 if that is not known.
         seconds: How long the last local training took; None before the first.
         metrics: Of the last local training.
         note: Why the client left or its update does not count; empty otherwise.
@@ -36,6 +38,8 @@ class ClientRow:
     state: str = "idle"
     done_bytes: int = 0
     total_bytes: int = 0
+    step: int = 0
+    steps: int = 0
     seconds: float | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
@@ -133,7 +137,9 @@ def _package_received(view: RunView, data: Mapping[str, Any]) -> None:
 
 
 def _client_state(view: RunView, data: Mapping[str, Any]) -> None:
-    view.row(data).state = str(data.get("state"))
+    row = view.row(data)
+    row.state = str(data.get("state"))
+    row.step, row.steps = int(data.get("step") or 0), int(data.get("steps") or 0)
 
 
 def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
@@ -141,18 +147,18 @@ def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
     for name in data.get("participants") or ():
         row = view.clients.setdefault(name, ClientRow())
         row.state, row.done_bytes, row.total_bytes, row.note = "training", 0, 0, ""
+        row.step = row.steps = 0
 
 
-def _update_progress(view: RunView, data: Mapping[str, Any]) -> None:
+def _client_progress(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state = "uploading"
-    row.done_bytes = int(data.get("received_bytes") or 0)
-    row.total_bytes = int(data.get("total_bytes") or 0)
+    row.done_bytes, row.total_bytes = int(data.get("done") or 0), int(data.get("total") or 0)
 
 
 def _update_accepted(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
     row.state = "done"
+    row.step = row.steps = 0
     row.done_bytes = row.total_bytes = int(data.get("bytes") or 0)
     row.seconds = data.get("seconds_train", row.seconds)
     row.metrics = data.get("metrics") or row.metrics
@@ -223,11 +229,12 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_LEFT: _client_left,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
-    Topic.UPDATE_PROGRESS: _update_progress,
+    Topic.CLIENT_PROGRESS: _client_progress,
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: _update_refused,
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _say,
+    Topic.MODEL_LOST: _say,
     Topic.BEST_MODEL: _best_model,
     Topic.SITE_DECLINED: _site_declined,
     Topic.RUN_ENDED: _run_ended,

@@ -22,6 +22,7 @@ from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from mmar_runner.client.registration import Connection
@@ -71,15 +72,18 @@ class ModelDownloads:
 
     Args:
         connection: Whom to ask.
-        files: Where the models go; two slots take turns.
+        files: Where the models go; its slots take turns.
         observer: Sees each model that is complete.
+
+    Attributes:
+        held: Files that are still needed: no model is received into them.
     """
 
     def __init__(self, connection: Connection, files: RunFiles, observer: Observer) -> None:
         self._connection = connection
         self._files = files
         self._observer = observer
-        self._slot = 0
+        self.held: AbstractSet[Path | None] = frozenset()
         self._incoming: IncomingModel | None = None
         self._held: _HeldCall | None = None
         self._after = (-1, 0)
@@ -116,7 +120,6 @@ class ModelDownloads:
             header = await self._header(stub, token)
             if header.HasField("end"):
                 return RunEnded(header.end.status, header.end.reason)
-            self._connection.latest_round = header.round
             return await self._take(header, self._current(stub, token).items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
@@ -169,7 +172,6 @@ class ModelDownloads:
             msg = f"the model broke off after {incoming.offset} of {header.total_bytes} bytes"
             raise UnreachableError(msg)
         incoming.finish()
-        self._slot = 1 - self._slot
         facts = {
             "round": header.round,
             "bytes": header.total_bytes,
@@ -188,7 +190,8 @@ class ModelDownloads:
         if header.offset:
             msg = f"the server began at byte {header.offset}, which nobody asked for"
             raise ProtocolError(msg)
-        self._incoming = IncomingModel(self._files.models[self._slot], header)
+        slot = next(path for path in self._files.models if path not in self.held)
+        self._incoming = IncomingModel(slot, header)
         return self._incoming
 
     def _forget(self) -> None:

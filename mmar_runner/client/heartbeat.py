@@ -70,8 +70,13 @@ class Heartbeat:
             SignatureError: DIGEST_REVOKED, the MMAR was revoked.
             NotAuthorizedError: DIGEST_BLOCKED, the site itself has blocked the MMAR.
         """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         while True:
-            await asyncio.sleep(min(LONGEST_PAUSE, self._lease / PER_LEASE))
+            # From one beginning to the next: the answer may be slow, the request is not.
+            due = began + min(LONGEST_PAUSE, self._lease / PER_LEASE)
+            await asyncio.sleep(due - loop.time())
+            began = loop.time()
             if self._trust is not None:
                 await in_thread(self._trust.require_unblocked, self._digest)
             try:
@@ -84,6 +89,10 @@ class Heartbeat:
                 continue
             if reply is not None and reply.lease_seconds > 0:
                 self._lease = reply.lease_seconds
+
+    def _longest_wait(self) -> float:
+        """Return how long an answer may take, so that two heartbeats fit into every lease."""
+        return min(LONGEST_WAIT, self._lease * (PER_LEASE - 1) / PER_LEASE)
 
     async def _try_beat(self) -> HeartbeatReply | None:
         try:
@@ -100,7 +109,7 @@ class Heartbeat:
         )
         if self._trust is not None:
             request.revocations_version = self._trust.version
-        reply = await stub.heartbeat(request, timeout=min(LONGEST_WAIT, self._lease))
+        reply = await stub.heartbeat(request, timeout=self._longest_wait())
         if reply.token:
             self._connection.use_token(reply.token, instead_of=token)
         if reply.revocations:

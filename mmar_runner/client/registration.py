@@ -53,7 +53,7 @@ def may_pass(error: DiskFullError | AuditError) -> bool:
 
 
 class RunReplacedError(RunError):
-    """The server has opened another run; this one is over."""
+    """The server has opened another run, or the run went back: what was known of it is over."""
 
     default_reason = "RUN_REPLACED"
 
@@ -65,9 +65,6 @@ class Connection:
         settings: Whom to call, as whom.
         session_key: By which the server knows this client again.
         observer: Sees when nobody answers, and when the client is registered.
-
-    Attributes:
-        latest_round: The latest round whose model the server has sent; -1 before.
 
     Raises:
         CertificateError: TLS_FILES, certificate and key cannot be used.
@@ -83,7 +80,6 @@ class Connection:
         self._registration: RegisterReply | None = None
         self._bound_to = b""
         self._registering = asyncio.Lock()
-        self.latest_round = -1
         self._moved = float("-inf")
 
     @property
@@ -221,13 +217,11 @@ class Connection:
         async with self._registering:
             if self.registration.token != stale_token:
                 return  # another call has done it
-            before = self.registration.run_number
+            before = self.registration
             reply = self._accept(await self._retried(self._register_once))
-        # A server whose workspace was deleted counts runs, and rounds, from the beginning.
-        went_back = 0 <= reply.current_round < self.latest_round
-        if reply.run_number != before or went_back:
-            self.latest_round = -1
-            msg = f"the server has opened another run; the run {before} it knew is over"
+        # A server whose workspace was deleted counts runs from the beginning: another epoch.
+        if (reply.run_number, reply.epoch) != (before.run_number, before.epoch):
+            msg = f"run {before.run_number} is over, or has gone back a round: walk it anew"
             raise RunReplacedError(msg)
 
     async def _register_once(self) -> RegisterReply:

@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.downloads import LostModel, ModelDownloads, RunEnded
+from mmar_runner.client.newest import NewestTask
 from mmar_runner.client.races import end
 from mmar_runner.client.submission import Submission
 from mmar_runner.errors import DiskFullError, StorageError, TaskError
@@ -15,7 +16,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
-    from mmar_runner.client.downloads import NextTask, ReceivedModel, RoundTask
+    from mmar_runner.client.downloads import ReceivedModel, RoundTask
     from mmar_runner.client.heartbeat import Heartbeat
     from mmar_runner.client.local_work import LocalWork
     from mmar_runner.client.registration import Connection
@@ -38,7 +39,8 @@ class ClientRounds:
     """Walks through the rounds of one run.
 
     The next model is asked for as soon as the last one is complete, so that it arrives
-    the moment it exists, and the end of the run is heard even in the middle of a task.
+    the moment it exists, and the end of the run is heard even in the middle of a task
+    that took longer than several rounds.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ClientRounds:
         self._heartbeat = heartbeat
         self._observer = observer
         self._downloads = ModelDownloads(connection, files, observer)
+        self._newest = NewestTask(self._downloads)
         self._submission = Submission(connection, files, observer)
         self._submitting = False
         self._lacked_space_in = -1
@@ -69,19 +72,18 @@ class ClientRounds:
             RefusedError: The server does not want this client any more.
             RunReplacedError: The server has opened another run.
         """
-        after = await self._resubmit(mmar_digest)
-        receiving = asyncio.create_task(self._downloads.next_task(after))
+        newest = self._newest
+        newest.listen(await self._resubmit(mmar_digest))
         try:
-            while not isinstance(task := await receiving, RunEnded):
-                attempt = task.attempt
+            while not isinstance(task := await newest.take(), RunEnded):
                 lost = isinstance(task, LostModel) and await self._waited(task, task.error)
-                following = self._downloads.next_task(task.round, attempt - 1 if lost else attempt)
-                receiving = asyncio.create_task(following)
+                if isinstance(task, LostModel):
+                    newest.listen(task.round, task.attempt - 1 if lost else task.attempt)
                 if not lost:
-                    await self._unless_over(task, receiving)
+                    await self._unless_over(task, newest)
             return task
         finally:
-            await end(receiving)
+            await newest.close()
             self._downloads.close()
             self._submission.close()
 
@@ -97,18 +99,19 @@ class ClientRounds:
             return -1
         return pending.round if refusal is None else -1
 
-    async def _unless_over(self, task: RoundTask, receiving: asyncio.Task[NextTask]) -> None:
+    async def _unless_over(self, task: RoundTask, newest: NewestTask) -> None:
         """Do a task, but stop if the run ends meanwhile."""
         doing = asyncio.create_task(self._do(task))
+        over = asyncio.create_task(newest.over())
         try:
-            await asyncio.wait({doing, receiving}, return_when=asyncio.FIRST_COMPLETED)
-            if not doing.done() and _is_end(receiving):
+            await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
                 await asyncio.wait({doing}, timeout=_FAREWELL_SECONDS if self._submitting else 0)
                 if not doing.done():
                     return
             await doing
         finally:
-            await end(doing)
+            await end(doing, over)
 
     async def _do(self, task: RoundTask) -> None:
         if isinstance(task, LostModel):
@@ -170,20 +173,14 @@ class ClientRounds:
                 # The server has not counted a failure, and would wait for this client.
                 await self._report_failure(task, refusal)
             elif refusal is not None:
-                self._downloads.ask_anew()
+                self._newest.ask_anew()
         finally:
             self._submitting = False
 
     async def _report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
         await self._submission.report_failure(task, error.reason, error.message)
-        self._downloads.ask_anew()
+        self._newest.ask_anew()
 
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))
 
-
-def _is_end(receiving: asyncio.Task[NextTask]) -> bool:
-    """Whether the run is over, or its server unwilling: no further task will come."""
-    if not receiving.done() or receiving.cancelled():
-        return False
-    return receiving.exception() is not None or isinstance(receiving.result(), RunEnded)

@@ -19,7 +19,7 @@ from mmar_runner.wire.limits import CHUNK_BYTES, LEAST_CHUNK_BYTES, UPLOAD_WINDO
 LEAST_BYTES: Final = 128 << 10
 MOST_BYTES: Final = UPLOAD_WINDOW_CHUNKS * CHUNK_BYTES
 #: How long bytes may wait behind others, in seconds, above the least time that any took.
-WAIT_SECONDS: Final = 1.0
+WAIT_SECONDS: Final = 2.0
 #: In how many chunks the bytes under way are sent.
 _CHUNKS: Final = 4
 
@@ -65,7 +65,9 @@ class UnderWay:
         self._chunks.append((self._sent, now))
 
     def arrived(self, offset: int, now: float) -> None:
-        """Note how many bytes of the file the server holds."""
+        """Note how many bytes of the file the server holds; 0 if it does not say."""
+        if not offset:
+            offset = self._sent
         while self._chunks and self._chunks[0][0] <= offset:
             end, since = self._chunks.popleft()
             size, self._arrived = end - self._arrived, end

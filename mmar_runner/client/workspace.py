@@ -2,8 +2,9 @@
 """A client's folder on disk: its lock, its session key, and the files of each run.
 
 Files are used again and again instead of being made anew: overwriting pages that the
-kernel already holds is cheaper than asking for new ones. Two files take turns for the
-global model, so that the next one can arrive while the last is still being read.
+kernel already holds is cheaper than asking for new ones. Files take turns for the global
+model: the next one can arrive while the last is still being read, and, if a client is so
+slow that a third comes before it is done, that one too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SESSION_KEY_BYTES: Final = 32
+#: Models that a client may have at once: one in use, one that waits, one that comes.
+MODEL_SLOTS: Final = 3
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -70,7 +73,7 @@ class RunFiles:
         number: The run.
         state: What the trainer keeps between rounds.
         trainer: The folder that the trainer may use as it likes.
-        models: The two slots for global models.
+        models: The slots for global models.
         filtered_model: The global model after the inbound filters.
         site_filtered_model: The global model after the site's own inbound filters.
         update: Where the trainer writes its update.
@@ -84,7 +87,7 @@ class RunFiles:
         self.number = number
         self.state = StateFolders(folder / "state")
         self.trainer = folder / "trainer"
-        self.models = (folder / "model_0.safetensors", folder / "model_1.safetensors")
+        self.models = tuple(folder / f"model_{slot}.safetensors" for slot in range(MODEL_SLOTS))
         self.filtered_model = folder / "model_filtered.safetensors"
         self.site_filtered_model = folder / "model_site_filtered.safetensors"
         self.update = folder / "update.safetensors"

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class EventType(StrEnum):
-    """What happens in a run on the server, in order of a round."""
+    """What happens in a run on the server, in order of a round.
+
+    BEST_MODEL comes once the best model has its name: the next round is open by then.
+    """
 
     START_RUN = "START_RUN"
     ROUND_STARTED = "ROUND_STARTED"

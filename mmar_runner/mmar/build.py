@@ -127,6 +127,7 @@ def server_spec(document: Document, parts: Parts) -> ServerSpec | None:
         aggregator=aggregator,
         clients_per_round=_optional(int, document.value.get("clients_per_round")),
         round_deadline=_optional(float, document.value.get("round_deadline")),
+        max_wait=_optional(float, document.value.get("max_wait")),
         max_num_samples=document.value.get("max_num_samples"),
         validate_every=_optional(int, document.value.get("validate_every")),
         exclude_vars=excluded(document.value.get("exclude_vars")),

@@ -39,7 +39,7 @@ _FAULT_CODES = {
     "unknown": "MMAR404",
 }
 _OWN_KEYS = frozenset(
-    {"workflow", "clients_per_round", "round_deadline", "validate_every", "strict"}
+    {"workflow", "clients_per_round", "round_deadline", "max_wait", "validate_every", "strict"}
     | {"max_num_samples"}
 )
 

@@ -68,6 +68,7 @@ class ServerSpec:
         aggregator: Combines the updates of a round.
         clients_per_round: How many clients a round invites, or None for all.
         round_deadline: When a round closes at the latest, or None.
+        max_wait: After how long without progress a run that waits is stopped, or None.
         max_num_samples: The most samples an update may claim, for all or by client; or None.
         validate_every: Global models are validated every so many rounds, or None.
         exclude_vars: Regular expression of tensors left as they are, or None.
@@ -92,6 +93,7 @@ class ServerSpec:
     aggregator: ComponentSpec
     clients_per_round: int | None = None
     round_deadline: float | None = None
+    max_wait: float | None = None
     max_num_samples: float | Mapping[str, float] | None = None
     validate_every: int | None = None
     exclude_vars: str | None = None

@@ -42,6 +42,8 @@ class TokenClaims:
         run_number: The run.
         fingerprint: sha256 of the client's certificate, hex; empty without TLS.
         expires: Until when it is good, seconds since the epoch.
+        history: Names what the run had done when the token was issued; another one means
+            that the run went back since, or that it is another run.
     """
 
     client: str
@@ -49,6 +51,7 @@ class TokenClaims:
     run_number: int
     fingerprint: str
     expires: float
+    history: str = ""
 
 
 class TokenMint:
@@ -67,10 +70,18 @@ class TokenMint:
         self.lifetime = lifetime
 
     def issue(
-        self, client: str, session: str, run_number: int, fingerprint: str, *, now: float
+        self,
+        client: str,
+        session: str,
+        run_number: int,
+        fingerprint: str,
+        *,
+        now: float,
+        history: str = "",
     ) -> str:
         """Return a token that is good from ``now`` (seconds since the epoch) on."""
-        claims = TokenClaims(client, session, run_number, fingerprint, now + self.lifetime)
+        expires = now + self.lifetime
+        claims = TokenClaims(client, session, run_number, fingerprint, expires, history)
         body = json.dumps(astuple(claims), separators=(",", ":")).encode()
         head = f"{_VERSION}.{_encode(body)}"
         return f"{head}.{_encode(self._mac(head))}"

@@ -33,6 +33,7 @@ from mmar_runner.server.space import DiskWait
 from mmar_runner.server.summary import Summary
 from mmar_runner.server.tasks import ServerValidator
 from mmar_runner.server.watch import Watch
+from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -124,7 +125,7 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    spool = Spool(folder.updates)
+    spool = Spool(folder.updates, durable=settings.durability is Durability.FULL)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
     closer = RoundCloser(
@@ -251,6 +252,7 @@ def _members(
         guard=guard,
         task_name=settings.server.task_name,
         run_number=opened.folder.number,
+        epoch=opened.state.epoch,
     )
 
 
@@ -289,6 +291,8 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
         name=spec.name,
         digest=spec.digest,
         rounds=lambda: replay(journal.events()).rounds,
+        lost=state.lost,
+        durable=settings.durability is Durability.FULL,
     )
     if state.best is not None:
         summary.set_best(state.best[0])
@@ -313,4 +317,5 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         num_rounds=settings.server.num_rounds,
         start_round=settings.server.start_round,
         server_mmar_digest=settings.spec.digest,
+        epoch=opened.state.epoch,
     )

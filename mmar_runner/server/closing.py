@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.best import BestModel
+    from mmar_runner.server.best import BestModel, Scored
     from mmar_runner.server.events import EventDispatcher
     from mmar_runner.server.models import ModelStore
     from mmar_runner.server.open_round import OpenRound
@@ -46,11 +46,25 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Best:
+    """The best result so far, and the metrics that its score was made of."""
+
+    scored: Scored
+    metrics: Mapping[str, float]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the journal says of it."""
+        return asdict(self.scored)
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedRound:
-    """What a closed round leaves: the next round's model and the journal's number."""
+    """What a closed round leaves: the next round's model, the journal's number, the best."""
 
     model: ModelFile
     recorded: asyncio.Future[int]
+    best: Best | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +127,7 @@ class RoundCloser:
         model, weights = aggregated
         metrics = weighted_metrics(updates)
         validated = await self._validate(current.number, model)
+        best = self._scored(current.number, updates, validated)
         entry = round_summary(
             current.number,
             updates,
@@ -122,19 +137,22 @@ class RoundCloser:
             metrics={**metrics, **validated},
             model_sha256=model.sha256,
         )
-        recorded = self._record(current.number, entry)
+        recorded = self._record(current.number, entry, best)
         self._tell(current.number, entry, model)
-        digests = {current.number - 1: current.model.sha256, current.number: model.sha256}
-        await self._choose_best(current.number, updates, validated, digests)
-        return ClosedRound(model, recorded)
+        return ClosedRound(model, recorded, best)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
-        """Delete what is no longer needed, once the result is on record."""
+        """Once the result is on record: name the best, delete what is no longer needed.
+
+        The next round is open by then, and waits for none of it.
+        """
         try:
             recorded = await closed.recorded
         except StorageError as error:
             _log.warning("files of round %d are kept: %s", current.number, error)
             return
+        if closed.best is not None:
+            await self._name_best(current, closed, closed.best)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(work, self._delete, current.number, recorded)
 
@@ -186,41 +204,54 @@ class RoundCloser:
             return {}
         return await self.validator.validate(model.path)
 
-    def _record(self, number: int, entry: dict[str, Any]) -> asyncio.Future[int]:
+    def _record(self, number: int, entry: dict[str, Any], best: Best | None) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         wall = loop.time() - self.started_at
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
+        if best is not None:
+            record["best"] = best.facts
         return asyncio.wrap_future(self.journal.append(Kind.ROUND_CLOSED, record), loop=loop)
 
-    async def _choose_best(
-        self,
-        number: int,
-        updates: list[AcceptedUpdate],
-        validated: Mapping[str, float],
-        digests: Mapping[int, str],
-    ) -> None:
+    def _scored(
+        self, number: int, updates: list[AcceptedUpdate], validated: Mapping[str, float]
+    ) -> Best | None:
         """Score the newest model by the server's metrics, or the last by the clients'.
 
         A server that validates decides alone: scores from different data say nothing
         about each other.
+
+        Returns:
+            Which result is the best from now on, if it is another one.
         """
         if self.validator is not None:
             scored, metrics = number, validated
         else:
             scored, metrics = number - 1, weighted_metrics(updates, validation_only=True)
         found = self.best.consider(scored, metrics)
-        if found is None:
+        return None if found is None else Best(found, metrics)
+
+    async def _name_best(self, current: OpenRound, closed: ClosedRound, best: Best) -> None:
+        """Give the best result its name: once it is on record, and before that is told.
+
+        A server that ends between the two gives the name when it is back.
+        """
+        chosen = best.scored.round
+        try:
+            path = await self.disk.keep_trying("best", partial(self._publish_best, chosen))
+        except StorageError as error:
+            _log.warning("the best model is not saved: %s", error)
             return
-        path = await self.disk.keep_trying("best", partial(self._publish_best, found.round))
-        self.summary.set_best(found.round)
-        facts = {"round": found.round, "score": found.score}
-        self.journal.append(Kind.BEST_MODEL, facts)
-        told = {"metrics": dict(metrics), "model_sha256": digests[found.round]}
-        self.dispatcher.emit(EventType.BEST_MODEL, found.round, model=str(path), **told)
-        self.observer.observe(Observation(Topic.BEST_MODEL, {**facts, "scored_in": number}))
+        self.summary.set_best(chosen)
+        self.journal.append(Kind.BEST_MODEL, best.facts)
+        model = closed.model if chosen == current.number else current.model
+        told = {"metrics": dict(best.metrics), "model_sha256": model.sha256}
+        self.dispatcher.emit(EventType.BEST_MODEL, chosen, model=str(path), **told)
+        facts = {**best.facts, "scored_in": current.number}
+        self.observer.observe(Observation(Topic.BEST_MODEL, facts))
 
     async def _publish_best(self, number: int) -> Path:
-        return self.models.publish(number + 1, "best")
+        # In a thread: a durable name waits for the disk.
+        return await asyncio.to_thread(self.models.publish, number + 1, "best")
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
         facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}

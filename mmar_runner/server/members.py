@@ -16,7 +16,7 @@ from mmar_runner.server.registry import Client
 from mmar_runner.server.wording import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.tokens import TokenClaims, TokenMint
@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
 
+#: How often whoever watches is told how far an upload is, in seconds.
+SHOW_SECONDS: Final = 1.0
+
 _STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
 
 
@@ -49,6 +52,7 @@ class Members:
         guard: Says who may have which name, and writes down who came and went.
         task_name: The federated task that clients must name.
         run_number: The run that tokens are good for.
+        epoch: What the run has done so far, likewise: see `RunState`.
     """
 
     def __init__(
@@ -62,18 +66,22 @@ class Members:
         guard: Guard,
         task_name: str,
         run_number: int,
+        epoch: str = "",
     ) -> None:
         self._registry = registry
         self._mint = mint
         self._names = guard.names
         self._audit = guard.audit
         self._run_number = run_number
+        self._epoch = epoch
         self._coordinator = coordinator
         self._journal = journal
         self._observer = observer
         self._task_name = task_name
         self._loop = asyncio.get_running_loop()
+        self._shown: dict[str, float] = {}
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._progress = 0
 
     @property
     def token_seconds(self) -> float:
@@ -130,6 +138,7 @@ class Members:
         if joined or before is None or not client.is_as(before):
             self._journal_registered(client)
         if joined:
+            self._progress += 1
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
         return self._token(client)
@@ -150,18 +159,26 @@ class Members:
         """
         self._registry.session(client.name, client.key_sha256, now=self._loop.time())
 
-    def renew(self, name: str) -> None:
-        """Renew a lease because of progress."""
-        self._registry.renew(name, now=self._loop.time())
-
     def progressed(self, name: str, done: int, total: int) -> None:
         """Bytes of a client's transfer have come or gone: it is alive, and so far."""
+        self._progress += 1
         now = self._loop.time()
         self._registry.renew(name, now=now)
         self._registry.progress(name, done, total, "bytes", now=now)
 
+    def uploaded(self, name: str, done: int, *, total: int) -> None:
+        """Bytes of a client's update have come; whoever watches sees it now and then."""
+        self.progressed(name, done, total)
+        now = self._loop.time()
+        if now - self._shown.get(name, float("-inf")) >= SHOW_SECONDS:
+            self._shown[name] = now
+            self._observe(
+                Topic.UPDATE_PROGRESS, client=name, received_bytes=done, total_bytes=total
+            )
+
     def arrived(self, name: str) -> None:
-        """A client's update is counted."""
+        """What a client was fetching or sending is there."""
+        self._shown.pop(name, None)
         self._registry.forget_progress(name)
 
     def heard(self, token: str, state: int, peer: Peer, *, steps: tuple[int, int] = (0, 0)) -> str:
@@ -186,6 +203,9 @@ class Members:
             client.state, client.since, client.progress = said, self._loop.time(), None
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
         if any(steps):
+            self._observe(
+                Topic.CLIENT_STATE, client=client.name, state=said, step=steps[0], steps=steps[1]
+            )
             self._registry.progress(client.name, *steps, "steps", now=self._loop.time())
         return self._token(client) if self._mint.wants_renewal(claims, now=time.time()) else ""
 
@@ -211,6 +231,12 @@ class Members:
     def known(self, name: str) -> Client | None:
         """Return a client that is there, or was; see `ClientRegistry.known`."""
         return self._registry.known(name)
+
+    def marks(self) -> Hashable:
+        """Return what changes with every client that joins, and with every byte and step."""
+        clients = filter(None, map(self._registry.known, self._registry.present()))
+        steps = [(c.name, c.progress.get("done")) for c in clients if c.progress is not None]
+        return (self._progress, *steps)
 
     def departed(self) -> list[Client]:
         """Return who was there and has left."""
@@ -283,7 +309,12 @@ class Members:
 
     def _token(self, client: Client) -> str:
         return self._mint.issue(
-            client.name, client.key_sha256, self._run_number, client.fingerprint, now=time.time()
+            client.name,
+            client.key_sha256,
+            self._run_number,
+            client.fingerprint,
+            now=time.time(),
+            history=self._epoch,
         )
 
     def _claims(self, token: str, peer: Peer) -> TokenClaims:
@@ -291,12 +322,16 @@ class Members:
         if claims.run_number != self._run_number:
             msg = f"the token was issued for run {claims.run_number}"
             raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
+        if claims.history != self._epoch:
+            msg = "the token was issued before the run went back a round, or began anew"
+            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
         return claims
 
     def _client(self, claims: TokenClaims) -> Client:
         return self._registry.session(claims.client, claims.session, now=self._loop.time())
 
     def _leave(self, name: str, reason: str) -> None:
+        self._shown.pop(name, None)
         self._registry.remove(name, now=self._loop.time())
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)

@@ -8,22 +8,32 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mmar_runner.errors import DigestError, RefusedError, StorageError
-from mmar_runner.storage.atomic import storage_error
+from mmar_runner.server.losses import condition
+from mmar_runner.server.record import LostModel
+from mmar_runner.storage.atomic import publish, translated
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import read_header
 from mmar_runner.storage.tensor_files import sha256_file
 from mmar_runner.wire.limits import INLINE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mmar_runner.server.workspace import RunFolder
 
+#: A file as it is now: inode, size, time of the last change in nanoseconds.
+_Stamp: TypeAlias = tuple[int, int, int]
+
 _ROUND_ID: Final = re.compile(r"round_([0-9]{1,9})")
+#: Models that an unfinished run keeps at least: the newest, and the one before.
+_CHECKPOINTS: Final = 2
+#: Digests of files that are remembered.
+_DIGESTS: Final = 64
 #: Letters of an unknown model's id that are repeated to whoever asked.
 _MAX_ID: Final = 100
 
@@ -57,15 +67,18 @@ class ModelStore:
 
     Args:
         folder: The run's folder.
-        keep: How many of the newest round models stay; None keeps all.
+        keep: How many of the newest round models stay; None keeps all. A run that is not
+            finished keeps two: if the newest is damaged, it goes back to the one before.
+        durable: Whether names that are given are on the disk before a call returns.
     """
 
-    def __init__(self, folder: RunFolder, *, keep: int | None) -> None:
+    def __init__(self, folder: RunFolder, *, keep: int | None, durable: bool = False) -> None:
         self._folder = folder
-        self._keep = None if keep is None else max(keep, 1)
+        self._keep = keep
+        self._durable = durable
         self._readers: Counter[str] = Counter()
         self._spare = folder.models / ".spare"
-        self._digests: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._digests: dict[_Stamp, str] = {}
 
     def adopt(self, round_number: int, sha256: str | None) -> tuple[ModelFile, ModelSchema]:
         """Take the model file of a round as the current one.
@@ -79,15 +92,56 @@ class ModelStore:
             StorageError: There is no such file, or it cannot be read.
         """
         path = self._folder.model(round_number)
-        try:
-            found = sha256_file(path)
-        except OSError as error:
-            msg = f"the model of round {round_number} cannot be read: {path}: {error.strerror}"
-            raise StorageError(msg, hint="start a new run with --new-run") from error
-        if sha256 is not None and found != sha256:
-            msg = f"the model of round {round_number} is damaged: {path} is not the recorded file"
-            raise DigestError(msg, hint="restore the file, or start a new run with --new-run")
+        if sha256 is not None and (lost := self.loss_of(round_number, sha256)) is not None:
+            raise lost_error([lost], self._folder)
+        with translated(path):
+            found = self._digest(path)
         return ModelFile.load(path, found), ModelSchema.from_header(read_header(path))
+
+    def loss_of(self, round_number: int, sha256: str) -> LostModel | None:
+        """Say what is wrong with the model file of a round; None if it is the recorded one.
+
+        Raises:
+            StorageError: It may not be read, which is no damage.
+        """
+        return self.loss_of_file(self._folder.model(round_number).name, round_number, sha256)
+
+    def loss_of_file(self, file: str, round_number: int, sha256: str) -> LostModel | None:
+        """Say what is wrong with a file that should be the model of a round.
+
+        Raises:
+            StorageError: It may not be read, which is no damage.
+        """
+        path, found = self._folder.models / file, ""
+        try:
+            found = self._digest(path)
+            reason = "damaged"
+        except FileNotFoundError:
+            reason = "missing"
+        except (OSError, StorageError) as error:
+            if isinstance(error.__cause__ or error, PermissionError):
+                raise StorageError(f"{path} may not be read") from error
+            reason = "unreadable"
+        return None if found == sha256 else LostModel(round_number, file, reason, sha256, found)
+
+    def put_aside(self, file: str, times: int | None = None) -> None:
+        """Give a damaged file another name: it is kept for whoever wants to see it.
+
+        Args:
+            file: Its name.
+            times: How often it was, this time included: nothing happens if it was put aside
+                that often already. None does it in any case.
+
+        Raises:
+            StorageError: It cannot be renamed.
+        """
+        path = self._folder.models / file
+        names = (
+            path.with_suffix(f".damaged{'' if n == 1 else f'-{n}'}") for n in count(times or 1)
+        )
+        target = next(name for name in names if times is not None or not name.exists())
+        if path.exists() and not target.exists():
+            publish(path, target, durable=self._durable)
 
     @contextmanager
     def reading(self, model: ModelFile) -> Iterator[None]:
@@ -98,15 +152,20 @@ class ModelStore:
         finally:
             self._readers[model.path.name] -= 1
 
-    def discard_older(self, round_number: int) -> None:
+    def discard_older(self, round_number: int, *, finished: bool = False) -> None:
         """Delete round models that are older than the newest few.
 
         One that nobody reads and that has no second name stays as a spare: to write
         over a file is many times faster than to write a new one.
+
+        Args:
+            round_number: The newest one's.
+            finished: No round follows: there is nothing to go back for.
         """
         if self._keep is None:
             return
-        oldest = self._folder.model(round_number - self._keep + 1).name
+        keep = max(self._keep, 1 if finished else _CHECKPOINTS)
+        oldest = self._folder.model(round_number - keep + 1).name
         for path in self._folder.models.glob("round_*.safetensors"):
             if path.name >= oldest:
                 continue
@@ -124,15 +183,19 @@ class ModelStore:
         self._spare.unlink(missing_ok=True)
 
     def publish(self, round_number: int, name: str) -> Path:
-        """Make a round's model also available under a name, without copying it."""
+        """Make a round's model also available under a name, without copying it.
+
+        Raises:
+            StorageError: The name cannot be given.
+        """
         target = self._folder.models / f"{name}.safetensors"
         partial = target.with_suffix(".part")
-        try:
+        with translated(target):
             partial.unlink(missing_ok=True)
             os.link(self._folder.model(round_number), partial)
-            partial.replace(target)
-        except OSError as error:
-            raise storage_error(error, target) from error
+        # A link to the file that has the name already is left where it is by a rename.
+        publish(partial, target, durable=self._durable)
+        partial.unlink(missing_ok=True)
         return target
 
     def by_id(self, model_id: str) -> ModelFile:
@@ -151,10 +214,29 @@ class ModelStore:
         return ModelFile.load(known[name], self._digest(known[name]))
 
     def _digest(self, path: Path) -> str:
-        """Return a file's digest; whoever asks often does not have it read often."""
+        """Return a file's digest; whoever asks often does not have it read often.
+
+        Raises:
+            OSError: It is not there.
+            StorageError: It cannot be read.
+        """
         found = path.stat()
         stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
-        known = self._digests.get(path.name)
-        if known is None or known[0] != stamp:
-            known = self._digests[path.name] = (stamp, sha256_file(path))
-        return known[1]
+        if stamp not in self._digests:
+            if len(self._digests) >= _DIGESTS:
+                self._digests.clear()
+            self._digests[stamp] = sha256_file(path)
+        return self._digests[stamp]
+
+
+def lost_error(lost: Sequence[LostModel], folder: RunFolder) -> StorageError:
+    """Return the error of a run that has no model left to go on with.
+
+    Args:
+        lost: The newest first.
+        folder: The run's folder.
+    """
+    files = " and ".join(f"{folder.models / one.file} {condition(one)}" for one in lost)
+    msg = f"the model of round {lost[0].round} is damaged: {files}"
+    hint = "restore the file, or start a new run with --new-run"
+    return (DigestError if lost[0].found else StorageError)(msg, hint=hint)

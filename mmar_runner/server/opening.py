@@ -3,27 +3,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import DiskFullError, UsageError
+from mmar_runner.errors import DiskFullError
+from mmar_runner.server.checkpoints import Checkpoints, new_epoch
 from mmar_runner.server.exclusion import excluded_names
+from mmar_runner.server.identity import identity_of, require_same
 from mmar_runner.server.models import ModelStore
-from mmar_runner.server.record import Kind, RunState, replay
+from mmar_runner.server.record import Kind, RunState, apply_event, replay
 from mmar_runner.server.tasks import find_checkpoint, make_initial_model
+from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mmar_runner.server.models import ModelFile
+    from mmar_runner.server.record import LostModel
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder, Workspace
     from mmar_runner.storage.model_schema import ModelSchema
 
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class OpenedRun:
         resumed: Whether an earlier process had worked on it.
         before: Why the run before it is not resumed: ``finished``, ``failed``, or ``left``
             because a new one was asked for; empty if there is none.
+        lost: Models that were found to be damaged just now.
     """
 
     folder: RunFolder
@@ -52,85 +61,116 @@ class OpenedRun:
     excluded: frozenset[str]
     resumed: bool
     before: str = ""
+    lost: tuple[LostModel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be run; see `open_run`."""
+
+    digest: str
+    plugins: Mapping[str, str]
+    expressions: Sequence[str]
 
 
 async def open_run(
-    settings: ServerSettings, workspace: Workspace, digest: str, expressions: Sequence[str]
+    settings: ServerSettings,
+    workspace: Workspace,
+    digest: str,
+    expressions: Sequence[str],
+    plugins: Mapping[str, str] = _NONE,
 ) -> OpenedRun:
     """Resume or begin a run.
+
+    A folder in which no run has begun, because a server ended while it prepared one, is
+    prepared anew.
 
     Args:
         settings: Of the server.
         workspace: Locked by this process.
         digest: The effective digest of what would be run.
         expressions: What the aggregator may look for in the names of tensors.
+        plugins: Versions of the distributions in use, by name.
 
     Raises:
         UsageError: The last run is unfinished and was another MMAR's, or its seed's.
         StorageError: Its files are damaged.
         RunFailedError: There is no initial model, or an expression takes too long.
     """
+    wanted = Wanted(digest, plugins, expressions)
     last = workspace.last_run()
+    if last is None:
+        return await _begin(settings, workspace.run(1), wanted)
     before = ""
-    if last is not None and last.journal.exists():
-        opened = "left" if settings.new_run else await _resume(settings, last, digest, expressions)
+    if last.journal.exists():
+        opened = "left" if settings.new_run else await _resume(settings, last, wanted)
         if isinstance(opened, OpenedRun):
             return opened
         before = opened
-    number = 1 if last is None else last.number + 1
-    begun = await _begin(settings, workspace.run(number), digest, expressions)
-    return replace(begun, before=before)
+    mended = not before and last.is_empty and last.clear()
+    following = last if mended else workspace.run(last.number + 1)
+    return replace(await _begin(settings, following, wanted), before=before)
 
 
-async def _resume(
-    settings: ServerSettings, folder: RunFolder, digest: str, expressions: Sequence[str]
-) -> OpenedRun | str:
-    """Return the run to go on with, or how it has ended."""
+async def _resume(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun | str:
+    """Return the run to go on with, or how it has ended; nothing if it has not begun."""
     journal = _journal(settings, folder)
-    events = journal.events()
-    state = replay(events) if events else RunState(status="failed")
-    if not state.resumable:
+    try:
+        events = journal.events()
+        state = replay(events) if events else RunState(status="")
+        if not state.resumable:
+            journal.close()
+            return state.status
+        require_same(settings, folder, state, wanted.digest, wanted.plugins)
+        return await _resumed(settings, folder, journal, state, wanted)
+    except BaseException:
         journal.close()
-        return state.status
-    if state.digest != digest:
-        journal.close()
-        msg = f"run {folder.number} is unfinished, and what is to be run now differs from it"
-        hint = (
-            "give the same MMAR, --set values and plugin versions to finish it, "
-            "or begin another with --new-run"
-        )
-        raise UsageError(msg, hint=hint, reason="RUN_DIFFERS")
-    models = ModelStore(folder, keep=settings.keep_models)
-    model, schema = models.adopt(state.round, state.model_sha256)
-    excluded = await _excluded(settings, folder, schema, expressions)
+        raise
+
+
+async def _resumed(
+    settings: ServerSettings, folder: RunFolder, journal: Journal, state: RunState, wanted: Wanted
+) -> OpenedRun:
+    models = _models(settings, folder)
+    checkpoints = Checkpoints(folder, journal, models, state)
+    model, schema, lost = await asyncio.to_thread(checkpoints.current)
+    best = await asyncio.to_thread(checkpoints.best)
+    excluded = await _excluded(settings, folder, schema, wanted.expressions)
     journal.append(Kind.RUN_RESUMED, {"round": state.round})
     state.status = "running"
-    return OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=True)
+    opened = OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=True)
+    return replace(opened, lost=tuple(one for one in (lost, best) if one is not None))
 
 
-async def _begin(
-    settings: ServerSettings, folder: RunFolder, digest: str, expressions: Sequence[str]
-) -> OpenedRun:
+async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun:
+    """Prepare a run; it has begun once all of it is on the disk and that is on record."""
     find_checkpoint(settings)  # a wrong path leaves no run behind
-    folder.create(settings.spec.root)
+    folder.create(settings.spec.root, durable=settings.durability is Durability.FULL)
     await make_initial_model(settings, folder)
-    models = ModelStore(folder, keep=settings.keep_models)
+    models = _models(settings, folder)
     start = settings.server.start_round
     model, schema = models.adopt(start, None)
-    excluded = await _excluded(settings, folder, schema, expressions)
+    excluded = await _excluded(settings, folder, schema, wanted.expressions)
     _require_room(folder, settings.server.min_num_clients, model.size)
     journal = _journal(settings, folder)
     record = {
         "run_number": folder.number,
         "mmar": settings.spec.name,
-        "digest": digest,
+        "digest": wanted.digest,
+        "identity": identity_of(settings, wanted.plugins),
+        "epoch": new_epoch(),
         "seed": settings.run_seed,
         "round": start,
         "model_sha256": model.sha256,
     }
-    journal.append(Kind.RUN_STARTED, record).result()
-    state = RunState(digest=digest, seed=settings.run_seed, round=start, model_sha256=model.sha256)
+    state = RunState()
+    apply_event(state, Kind.RUN_STARTED, record, journal.append(Kind.RUN_STARTED, record).result())
     return OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=False)
+
+
+def _models(settings: ServerSettings, folder: RunFolder) -> ModelStore:
+    durable = settings.durability is Durability.FULL
+    return ModelStore(folder, keep=settings.keep_models, durable=durable)
 
 
 def _require_room(folder: RunFolder, clients: int, model_bytes: int) -> None:

@@ -32,6 +32,8 @@ class Kind(StrEnum):
     TASK_FAILED = "task_failed"
     ROUND_CLOSED = "round_closed"
     BEST_MODEL = "best_model"
+    CHECKPOINT_LOST = "checkpoint_lost"
+    BEST_MODEL_LOST = "best_model_lost"
     RUN_ENDED = "run_ended"
 
 
@@ -91,12 +93,67 @@ class RecordedClient:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class LostModel:
+    """A model file that was missing, or not the recorded one, when a run was resumed.
+
+    Attributes:
+        round: The round whose model it was.
+        file: Its name.
+        reason: ``missing``, ``unreadable`` or ``damaged``; ``undone`` for the best model, if
+            its round is done again.
+        expected: The recorded sha256, hex.
+        found: That of the file, or empty.
+        kept: Clients whose updates for the round before are still there: they count.
+    """
+
+    round: int
+    file: str
+    reason: str
+    expected: str
+    found: str
+    kept: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the journal and the summary store it."""
+        return {**asdict(self), "kept": list(self.kept)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LostModel:
+        """Read what `to_json` gave, in whatever it is stored."""
+        return cls(
+            round=data["round"],
+            file=data["file"],
+            reason=data["reason"],
+            expected=data["expected"],
+            found=data["found"],
+            kept=tuple(data["kept"]),
+        )
+
+
+@dataclass(slots=True)
+class ClosedRound:
+    """What the last closed round was made of, should its result be lost.
+
+    Attributes:
+        accepted: Its updates, with their journal numbers.
+        rejected: What was refused.
+        participants: Who was given its model.
+    """
+
+    accepted: dict[str, tuple[AcceptedUpdate, int]] = field(default_factory=dict)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    participants: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class RunState:
     """What the journal's events add up to.
 
     Attributes:
         digest: The run's effective digest.
+        identity: The parts of that digest, to say what differs; empty in old journals.
+        epoch: Names what clients may know of the run: it changes when the run goes back.
         seed: Its seed.
         status: ``running`` until a RUN_ENDED says otherwise.
         round: The round to go on with.
@@ -107,11 +164,16 @@ class RunState:
         rounds: Summaries of the closed rounds.
         rejected: Of the round to go on with.
         participants: Who was given that round's model, if it was open.
-        best: The best round and its score.
+        bests: The best round and its score, and those that were the best before, in order.
+        closed: The round closed last, if the run has not gone back since.
+        lost: Models that were lost, in order.
         wall_seconds: How long the run had been worked on.
+        initial_sha256: Of the model that the run began with.
     """
 
     digest: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    epoch: str = ""
     seed: int = 0
     status: str = "running"
     round: int = 0
@@ -122,39 +184,68 @@ class RunState:
     rounds: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     participants: tuple[str, ...] = ()
-    best: tuple[int, float] | None = None
+    bests: list[tuple[int, float]] = field(default_factory=list)
+    closed: ClosedRound | None = None
+    lost: list[LostModel] = field(default_factory=list)
     wall_seconds: float = 0.0
+    initial_sha256: str = ""
 
     @property
     def resumable(self) -> bool:
         """Whether there is something left to do."""
         return self.status in {"running", "stopped"}
 
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """The best round and its score."""
+        return self.bests[-1] if self.bests else None
+
+    def result_of(self, round_number: int) -> str:
+        """Return the sha256 of a closed round's result; empty if it is not closed."""
+        found = (e["model_sha256"] for e in self.rounds if e["round"] == round_number)
+        return next(found, "")
+
+    @property
+    def model_before(self) -> str | None:
+        """The sha256 of the model before that of `round`; None for the first round."""
+        if not self.rounds:
+            return None
+        return self.rounds[-2]["model_sha256"] if len(self.rounds) > 1 else self.initial_sha256
+
 
 def replay(events: Iterable[JournalEvent]) -> RunState:
     """Add up the events of a journal.
 
     Raises:
-        JournalError: The journal does not begin with a run.
+        JournalError: The journal does not begin with a run, or a later version wrote it.
     """
     state = RunState()
     started = False
     for event in events:
+        if event.kind not in _APPLY:
+            msg = f"the journal holds {event.kind!r}, which this version does not know"
+            hint = "go on with the version that wrote it, or start a new run with --new-run"
+            raise JournalError(msg, hint=hint)
         started = started or event.kind == Kind.RUN_STARTED
-        apply = _APPLY.get(Kind(event.kind))
-        if apply is not None:
-            apply(state, event.data, event.seq)
+        apply_event(state, Kind(event.kind), event.data, event.seq)
     if not started:
         msg = "the journal holds no run"
         raise JournalError(msg, hint="start a new run with --new-run")
     return state
 
 
+def apply_event(state: RunState, kind: Kind, data: Mapping[str, Any], seq: int) -> None:
+    """Add one event to a state."""
+    _APPLY[kind](state, data, seq)
+
+
 def _run_started(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     state.digest = data["digest"]
+    state.identity = data.get("identity", {})
+    state.epoch = data.get("epoch", "")
     state.seed = data["seed"]
     state.round = data["round"]
-    state.model_sha256 = data["model_sha256"]
+    state.model_sha256 = state.initial_sha256 = data["model_sha256"]
 
 
 def _run_resumed(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
@@ -203,13 +294,38 @@ def _round_closed(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     state.round = data["round"] + 1
     state.model_sha256 = data["summary"]["model_sha256"]
     state.wall_seconds = data["wall_seconds"]
-    state.accepted.clear()
-    state.rejected.clear()
-    state.participants = ()
+    if data.get("best") is not None:
+        _best_model(state, data["best"], _seq)
+    state.closed = ClosedRound(state.accepted, state.rejected, state.participants)
+    state.accepted, state.rejected, state.participants = {}, [], ()
 
 
 def _best_model(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
-    state.best = (data["round"], data["score"])
+    found = (data["round"], data["score"])
+    if state.best != found:
+        state.bests.append(found)
+
+
+def _best_model_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    while state.best is not None and state.best[0] != data["instead"]:
+        state.bests.pop()
+
+
+def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    """Go back one round: its result is no more, and what was made from that neither."""
+    lost = LostModel.from_json(data)
+    closed = state.closed or ClosedRound()
+    kept = {name: closed.accepted[name] for name in lost.kept}
+    still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
+    state.last_round = still | {name: update.round for name, (update, _) in kept.items()}
+    before = state.model_before
+    state.rounds.pop()
+    state.round, state.model_sha256 = lost.round - 1, before or ""
+    state.accepted, state.participants = kept, closed.participants
+    state.rejected = closed.rejected if kept else []
+    state.closed = None
+    state.epoch = data["epoch"]
+    state.lost.append(lost)
 
 
 def _run_ended(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
@@ -228,5 +344,7 @@ _APPLY = {
     Kind.TASK_FAILED: _rejected,
     Kind.ROUND_CLOSED: _round_closed,
     Kind.BEST_MODEL: _best_model,
+    Kind.BEST_MODEL_LOST: _best_model_lost,
+    Kind.CHECKPOINT_LOST: _checkpoint_lost,
     Kind.RUN_ENDED: _run_ended,
 }

@@ -16,16 +16,20 @@ from mmar_runner.errors import AuditError, RunStoppedError, StorageError, UsageE
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.audit.log import held_open
+from mmar_runner.server import losses
 from mmar_runner.server.assembly import RunParts, assemble
 from mmar_runner.server.components import ServerComponents
 from mmar_runner.server.ending import unless_stopped
 from mmar_runner.server.guard import make_guard
+from mmar_runner.server.limit import WaitLimit
 from mmar_runner.server.opening import open_run
+from mmar_runner.server.progress import ProgressTeller
 from mmar_runner.server.record import Kind
 from mmar_runner.server.status import StatusFile
 from mmar_runner.server.tasks import export_model
 from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
+from mmar_runner.storage.durability import Durability
 from mmar_runner.wire.server import bind, build_server
 
 if TYPE_CHECKING:
@@ -79,10 +83,10 @@ async def run_server(
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
-    workspace = Workspace(settings.workspace)
+    workspace = Workspace(settings.workspace, durable=settings.durability is Durability.FULL)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
-        opening = open_run(settings, workspace, digest, components.expressions)
+        opening = open_run(settings, workspace, digest, components.expressions, components.versions)
         opened = await unless_stopped(opening, stop)
         try:
             with held_open(workspace.path / "audit.jsonl") as audit:
@@ -111,7 +115,18 @@ class _Run:
         self._parts = parts
         self._connections = connections
         self._stop = stop
+        self._progress = ProgressTeller(status)
+        self._hurry = asyncio.Event()
+        self._why = ""
         self._outcome: RunOutcome | None = None
+        self._limit = WaitLimit(
+            settings.server.max_wait,
+            parts.coordinator,
+            parts.members,
+            disk=parts.disk,
+            board=parts.board,
+            stop=self._stop_for,
+        )
 
     async def serve(self, workspace: Workspace) -> RunOutcome:
         """Accept connections until the run has ended; then finish its files."""
@@ -137,6 +152,8 @@ class _Run:
             parts.opened.journal.wait_for_space(parts.disk.note_journal)
             parts.begin()
             self._status.begin(self._facts)
+            self._limit.begin()
+            stack.callback(self._limit.close)
             outcome = self._outcome = await self._finish(*await parts.coordinator.ended)
             if outcome.status != "stopped":
                 await self._say_goodbye()
@@ -145,6 +162,7 @@ class _Run:
     def _facts(self) -> dict[str, Any]:
         """Return what ``status.json`` says."""
         facts, outcome = self._parts.board.facts(), self._outcome
+        self._progress.tell(facts["clients"])
         if outcome is None:
             return facts
         return facts | {
@@ -157,8 +175,14 @@ class _Run:
 
     async def _stop_when_asked(self) -> None:
         await self._stop.wait()
-        self._parts.coordinator.stop("the server was asked to stop")
+        self._stop_for("the server was asked to stop")
+
+    def _stop_for(self, reason: str) -> None:
+        """Stop the run; if it has ended, leave what is still to be settled."""
+        self._parts.coordinator.stop(reason)
         self._parts.give_up()
+        self._hurry.set()
+        self._why = reason
 
     async def _finish(self, status: str, reason: str) -> RunOutcome:
         """Settle the run's files; if the server is to stop before that is done, it is stopped."""
@@ -168,11 +192,12 @@ class _Run:
             return await self._settle_stopped(reason)
         try:
             settling = self._settle(status, reason)
-            return await unless_stopped(settling, self._stop, grace=_SETTLE_SECONDS)
+            return await unless_stopped(settling, self._hurry, grace=_SETTLE_SECONDS)
         except (StorageError, AuditError, RunStoppedError) as error:
-            if not self._stop.is_set():
+            if not self._hurry.is_set():
                 raise
-            return await self._settle_stopped(f"{error.message}, and the run was not settled yet")
+            _log.warning("the run's end is not settled yet: %s", error.message)
+            return await self._settle_stopped(self._why)
 
     async def _settle(self, status: str, reason: str) -> RunOutcome:
         """Settle the run's files and put its end on record; only then is anyone told."""
@@ -228,6 +253,8 @@ class _Run:
             return None
         path = opened.models.publish(last + 1, "final")
         await export_model(self._settings, opened.folder, path)
+        with suppress(OSError):  # it is no matter if one more than asked for stays
+            opened.models.discard_older(last + 1, finished=True)
         return "models/final.safetensors"
 
     async def _say_goodbye(self) -> None:
@@ -235,7 +262,7 @@ class _Run:
         parts = self._parts
         told = parts.downloads.all_told(min(_GOODBYE_SECONDS, parts.members.lease_seconds))
         with suppress(RunStoppedError):
-            await unless_stopped(told, self._stop)
+            await unless_stopped(told, self._hurry)
 
     def _wall_seconds(self) -> float:
         return round(asyncio.get_running_loop().time() - self._parts.started_at, 6)
@@ -252,6 +279,8 @@ class _Run:
             "version": __version__,
         }
         self._status.observe(Observation(Topic.LISTENING, data))
+        audit = self._parts.guard.audit
+        losses.tell(opened.lost, opened.folder.models, self._status, audit)
 
 
 def _raise_file_limit(max_num_clients: int) -> int:

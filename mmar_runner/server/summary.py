@@ -12,7 +12,7 @@ from mmar_runner.storage.memory import peak_rss_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mmar_runner.server.record import AcceptedUpdate
+    from mmar_runner.server.record import AcceptedUpdate, LostModel
     from mmar_runner.server.workspace import RunFolder
 
 
@@ -75,6 +75,9 @@ class Summary:
         digest: Its digest.
         rounds: Reads the entries of the closed rounds. They are not kept in memory: a run may
             have any number of rounds and clients.
+        lost: Models that were lost: the run went back a round for each.
+        durable: Whether the summary of an ended run, which nothing makes again, is on the
+            disk before `write` returns.
     """
 
     def __init__(
@@ -84,9 +87,13 @@ class Summary:
         name: str,
         digest: str,
         rounds: Callable[[], list[dict[str, Any]]],
+        lost: Sequence[LostModel] = (),
+        durable: bool = False,
     ) -> None:
         self._folder = folder
         self._rounds = rounds
+        self._lost = lost
+        self._durable = durable
         self._best_round: int | None = None
         self._facts: dict[str, Any] = {
             "run_number": folder.number,
@@ -111,7 +118,7 @@ class Summary:
             StorageError: It cannot be written.
         """
         summary = self.facts(status, reason, wall_seconds=wall_seconds, final=final)
-        write_json_atomic(self._folder.summary, summary)
+        write_json_atomic(self._folder.summary, summary, self._durable and status != "running")
         return summary
 
     def facts(
@@ -124,6 +131,7 @@ class Summary:
             "reason": reason,
             **self._facts,
             "rounds": self._rounds(),
+            "models_lost": [lost.to_json() for lost in self._lost],
             "final_model": final,
             "best_round": self._best_round,
             "best_model": best,

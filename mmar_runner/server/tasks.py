@@ -9,6 +9,8 @@ from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import RunFailedError, StorageError
 from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.storage.atomic import publish, sync_file, sync_folder
+from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.safetensors_format import read_header
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _CLOSE_SECONDS: Final = 2.0
 
 async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> None:
     """Write the model of the first round, from a checkpoint or the declared network.
+
+    It has its name only once it is whole and, unless the durability is less, on the disk.
 
     Raises:
         RunFailedError: The MMAR declares neither, or the result is no model.
@@ -51,7 +55,10 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
             settings, folder, "initial_model", {"destination": str(partial), "seed": seed}
         )
     read_header(partial)
-    partial.rename(destination)
+    durable = settings.durability is Durability.FULL
+    if durable:
+        sync_file(partial)  # whoever wrote it
+    publish(partial, destination, durable=durable)
 
 
 async def export_model(settings: ServerSettings, folder: RunFolder, model: Path) -> str | None:
@@ -61,7 +68,12 @@ async def export_model(settings: ServerSettings, folder: RunFolder, model: Path)
     answer = await _persist(
         settings, folder, "export", {"model": str(model), "folder": str(folder.models)}
     )
-    return answer.get("file")
+    file: str | None = answer.get("file")
+    exported = None if file is None else folder.models / file
+    if exported is not None and exported.is_file() and settings.durability is Durability.FULL:
+        sync_file(exported)
+        sync_folder(exported.parent)
+    return file
 
 
 class ServerValidator:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError, UsageError
-from mmar_runner.storage.atomic import write_json_atomic
+from mmar_runner.storage.atomic import make_folder, publish, sync_tree, write_json_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,23 +72,50 @@ class RunFolder:
         """Return the file of the model that clients receive in a round."""
         return self.models / f"round_{round_number:04d}.safetensors"
 
-    def create(self, mmar: Path) -> None:
-        """Make the folders and copy the MMAR, read-only: every file that its digest covers."""
+    def create(self, mmar: Path, *, durable: bool = False) -> None:
+        """Make the folders and copy the MMAR, read-only: every file that its digest covers.
+
+        Args:
+            mmar: The folder to copy.
+            durable: True to return only once all of it is on the disk.
+        """
         try:
-            for folder in (self.models, self.updates, self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self.path, self.models, self.updates, self.logs):
+                make_folder(folder, durable=durable)
             if not self.mmar.exists():
-                _copy_read_only(mmar, self.mmar)
+                _copy_read_only(mmar, self.mmar, durable=durable)
         except OSError as error:
             msg = f"the run's folder {self.path} cannot be prepared: {_cause(error)}"
             raise StorageError(msg, hint="choose another folder with --workspace") from error
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing lies here that a run has done: no summary, no result, no update.
+
+        A run whose server ended while it was being prepared leaves no more than its MMAR
+        and the model to begin with.
+        """
+        models = list(self.models.glob("*.safetensors"))
+        begun = self.summary.exists() or any(self.updates.rglob("*.safetensors"))
+        return not begun and len(models) <= 1 and all(_is_round(path) for path in models)
+
+    def clear(self) -> bool:
+        """Remove everything; return False if something cannot be removed."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        return not self.path.exists()
+
 
 class Workspace:
-    """A folder with runs, used by one server at a time."""
+    """A folder with runs, used by one server at a time.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The folder.
+        durable: Whether its name is on the disk before a run begins in it.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
         self.path = path
+        self._durable = durable
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -99,7 +126,7 @@ class Workspace:
             StorageError: It cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path, durable=self._durable)
             descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             msg = f"the workspace {self.path} cannot be written: {error.strerror}"
@@ -140,14 +167,20 @@ class Workspace:
             file.unlink(missing_ok=True)
 
 
-def _copy_read_only(source: Path, destination: Path) -> None:
+def _is_round(model: Path) -> bool:
+    return model.name.startswith("round_")
+
+
+def _copy_read_only(source: Path, destination: Path, *, durable: bool) -> None:
     partial = destination.with_name(destination.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial, ignore=_links_to_folders)
     for path in partial.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
-    partial.rename(destination)
+    if durable:
+        sync_tree(partial)
+    publish(partial, destination, durable=durable)
 
 
 def _links_to_folders(folder: str, names: list[str]) -> list[str]:

@@ -53,6 +53,20 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Bring a file's bytes to the disk, whoever wrote them.
+
+    Raises:
+        StorageError: It cannot be opened or synced.
+    """
+    with translated(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def sync_tree(folder: Path) -> None:
     """Bring a folder with everything in it to the disk, what is deepest first.
 
@@ -63,19 +77,29 @@ def sync_tree(folder: Path) -> None:
     """
     with translated(folder):
         for parent, _, files in os.walk(folder, topdown=False):
-            for name in files:
-                _sync_file(Path(parent, name))
+            for path in (Path(parent, name) for name in files):
+                if path.is_file() and not path.is_symlink():
+                    sync_file(path)
             sync_folder(Path(parent))
 
 
-def _sync_file(path: Path) -> None:
-    if path.is_symlink() or not path.is_file():
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def make_folder(path: Path, *, durable: bool) -> None:
+    """Make a folder and those above it that are missing; one that is there stays.
+
+    Args:
+        path: The folder.
+        durable: True to return only once its name, and theirs, are on the disk.
+
+    Raises:
+        OSError: It cannot be made.
+        StorageError: A folder cannot be synced.
+    """
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if durable:
+        # Also if it was there: whoever made it may not have come as far as this.
+        for folder in (path, *missing):
+            sync_folder(folder.parent)
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:

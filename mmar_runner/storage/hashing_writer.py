@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmar_runner.storage.atomic import storage_error, translated, write_all
+from mmar_runner.storage.write_out import WriteOut
 
 if TYPE_CHECKING:
     from mmar_runner.errors import StorageError
@@ -31,13 +32,18 @@ class HashingWriter:
         path: The file; one that is there is written over.
         total_bytes: How long the file will be.
         recycle: An old file whose storage is used, if it exists.
+        durable: Whether `finish` is to return only once the bytes are on the disk.
 
     Raises:
         StorageError: The file cannot be created.
     """
 
-    def __init__(self, path: Path, *, total_bytes: int, recycle: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, *, total_bytes: int, recycle: Path | None = None, durable: bool = False
+    ) -> None:
         self._path = path
+        self._durable = durable
+        self._write_out = WriteOut(wanted=durable)
         self._digest = hashlib.sha256()
         self._offset = 0
         with translated(path):
@@ -69,7 +75,7 @@ class HashingWriter:
                 self._full.put((buffer, len(portion)))
         self._raise_error()
 
-    def finish(self, *, durable: bool) -> str:
+    def finish(self) -> str:
         """Write out what is left, close the file and return its sha256 (hex).
 
         Raises:
@@ -80,7 +86,7 @@ class HashingWriter:
         self._raise_error()
         with translated(self._path):
             os.ftruncate(self._descriptor, self._offset)  # a recycled file may be longer
-            if durable:
+            if self._durable:
                 os.fsync(self._descriptor)
         self._close()
         return self._digest.hexdigest()
@@ -111,6 +117,7 @@ class HashingWriter:
             self._error = storage_error(error, self._path)
             return
         self._offset += len(data)
+        self._write_out.wrote(self._descriptor, self._offset)
         self._digest.update(data)
 
     def _raise_error(self) -> None:

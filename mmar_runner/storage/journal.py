@@ -288,7 +288,6 @@ class Journal:
 
 
 def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
-    is_new = not path.exists()
     connection = sqlite3.connect(path, check_same_thread=False)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
@@ -301,7 +300,8 @@ def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
     with connection:
         connection.execute(_SCHEMA)
-    if is_new and durability is Durability.FULL:
+    if durability is Durability.FULL:
+        # Also if it was there: whoever made it may not have come as far as this.
         sync_folder(path.parent)
     return connection
 

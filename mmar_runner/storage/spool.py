@@ -40,13 +40,17 @@ class Spool:
     Args:
         folder: Normally ``run_<N>/updates``; created if it is not there.
         free_files: How many files of past rounds are kept for reuse at most.
+        durable: Whether updates will be committed to the disk.
 
     Raises:
         StorageError: The folder cannot be created.
     """
 
-    def __init__(self, folder: Path, *, free_files: int = _FREE_FILES) -> None:
+    def __init__(
+        self, folder: Path, *, free_files: int = _FREE_FILES, durable: bool = False
+    ) -> None:
         self.folder = folder
+        self._durable = durable
         self._free = folder / "free"
         self._free_limit = free_files
         self._lock = threading.Lock()
@@ -61,7 +65,7 @@ class Spool:
         Raises:
             StorageError: The client's name is no file name.
         """
-        return self._round_folder(round_number) / f"{_file_name(client)}.safetensors"
+        return update_path(self.folder, round_number, client)
 
     def open(
         self,
@@ -101,7 +105,7 @@ class Spool:
                 part.unlink(missing_ok=True)
             self._take(part, total_bytes)
             record.write(part)
-        return SpoolFile(part, final, record, schema)
+        return SpoolFile(part, final, record, schema, durable=self._durable)
 
     def delete_round(self, round_number: int) -> None:
         """Remove a round's files, committed or not; some committed ones are kept for reuse.
@@ -143,7 +147,7 @@ class Spool:
             shutil.rmtree(self._free, ignore_errors=True)
 
     def _round_folder(self, round_number: int) -> Path:
-        return self.folder / f"round_{round_number:04d}"
+        return _round_folder(self.folder, round_number)
 
     def _give(self, path: Path) -> None:
         """Move a file to the free ones, or remove it if they are many."""
@@ -167,6 +171,19 @@ class Spool:
                     candidate.replace(path)
                     return
                 candidate.unlink(missing_ok=True)
+
+
+def update_path(folder: Path, round_number: int, client: str) -> Path:
+    """Return where a client's committed update of a round lies in a spool's folder.
+
+    Raises:
+        StorageError: The client's name is no file name.
+    """
+    return _round_folder(folder, round_number) / f"{_file_name(client)}.safetensors"
+
+
+def _round_folder(folder: Path, round_number: int) -> Path:
+    return folder / f"round_{round_number:04d}"
 
 
 def _check_total(total_bytes: int, schema: ModelSchema) -> None:

@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import DigestError, FormatError, NonFiniteError, SchemaMismatchError
-from mmar_runner.storage.atomic import publish, translated, write_all, write_bytes_atomic
+from mmar_runner.storage.atomic import (
+    publish,
+    sync_folder,
+    translated,
+    write_all,
+    write_bytes_atomic,
+)
 from mmar_runner.storage.update_check import UpdateCheck
+from mmar_runner.storage.write_out import WriteOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,12 +92,27 @@ class PartRecord:
 class SpoolFile:
     """One update on its way in. Opened by `Spool.open`; not for two threads at once.
 
+    Args:
+        part: Where its bytes are written.
+        final: Its name once it is committed.
+        record: Whose bytes they are.
+        schema: The tensors it must have.
+        durable: Whether its bytes are to be on their way to the disk before `commit`.
+
     Attributes:
         offset: How many bytes are there; the next ones follow.
         total_bytes: How many were announced.
     """
 
-    def __init__(self, part: Path, final: Path, record: PartRecord, schema: ModelSchema) -> None:
+    def __init__(
+        self,
+        part: Path,
+        final: Path,
+        record: PartRecord,
+        schema: ModelSchema,
+        *,
+        durable: bool = False,
+    ) -> None:
         self._part = part
         self._final = final
         self._record = record
@@ -103,6 +125,7 @@ class SpoolFile:
             self._descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
             self._record_descriptor = os.open(record.path(part), os.O_WRONLY)
         self._resume()
+        self._write_out = WriteOut(wanted=durable, offset=self.offset)
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append a chunk; see `write_many`."""
@@ -126,6 +149,7 @@ class SpoolFile:
                 )
             with translated(self._part):
                 write_all(self._descriptor, view, self.offset)
+            self._write_out.wrote(self._descriptor, self.offset + len(view))
             self._see(view)
         with translated(self._part):
             write_all(
@@ -159,6 +183,9 @@ class SpoolFile:
             if durable:
                 os.fdatasync(self._descriptor)
         publish(self._part, self._final, durable=durable)
+        if durable:
+            # The round's folder may be new, or be one that a crash kept from being synced.
+            sync_folder(self._final.parent.parent)
         self.close()
         self._record.path(self._part).unlink(missing_ok=True)
         return self._final
@@ -166,15 +193,6 @@ class SpoolFile:
     def sha256(self) -> str:
         """Return the sha256 (hex) of the bytes that are there."""
         return self._digest.hexdigest()
-
-    def sync(self) -> None:
-        """Write what is there to the disk, so that a durable commit has little left.
-
-        Raises:
-            StorageError: The disk refuses.
-        """
-        with translated(self._part):
-            os.fdatasync(self._descriptor)
 
     def close(self) -> None:
         """Close the file and keep what is there; `Spool.open` goes on from it."""

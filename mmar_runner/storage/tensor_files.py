@@ -160,7 +160,9 @@ class TensorWriter:
         self._current: TensorInfo | None = None
         self._written = 0  # elements of the current tensor
         self._temporary = path.with_name(f".{path.name}.tmp")
-        self._output = HashingWriter(self._temporary, total_bytes=total, recycle=recycle)
+        self._output = HashingWriter(
+            self._temporary, total_bytes=total, recycle=recycle, durable=durable
+        )
         self._output.write(memoryview(encoded))
 
     def __enter__(self) -> Self:
@@ -224,7 +226,7 @@ class TensorWriter:
         for info in self._pending:
             if info.count:
                 raise SchemaMismatchError(f"{self.path}: tensor {info.name!r} was not written")
-        digest = self._output.finish(durable=self._durable)
+        digest = self._output.finish()
         publish(self._temporary, self.path, durable=self._durable)
         self._open = False
         return digest

@@ -59,6 +59,7 @@ class Federation:
         plugins: The plugins in force; None loads what is installed.
         allow_byoc: Code in the MMAR's ``custom/`` may run.
         task_timeout: Seconds a task may take, or None.
+        durability: What a receipt of the server survives.
 
     Attributes:
         server: What the server observed.
@@ -80,6 +81,7 @@ class Federation:
         plugins: LoadedPlugins | None = None,
         allow_byoc: bool = False,
         task_timeout: float | None = None,
+        durability: Durability = Durability.PROCESS,
     ) -> None:
         self.names = _names(clients)
         self.server = Recorder()
@@ -92,6 +94,7 @@ class Federation:
         self._trainers = trainers
         self._allow_byoc = allow_byoc
         self._task_timeout = task_timeout
+        self._durability = durability
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="federation")
         self._socket = tempfile.TemporaryDirectory(prefix="mmar-", dir="/tmp")
@@ -142,7 +145,7 @@ class Federation:
             workspace=self._workspace,
             listen=self._target,
             seed=self._seed,
-            durability=Durability.PROCESS,
+            durability=self._durability,
             expected_clients=expected_clients or len(self.names),
             variables=self._variables,
         )

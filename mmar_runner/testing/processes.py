@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,12 @@ class RunningProgram:
         folder: Where it runs, and where its output goes.
         label: Names the output files.
         environment: The whole environment, or None for this process's.
+
+    Attributes:
+        program: What Python runs: the command line, unless a subclass wraps it.
     """
+
+    program: ClassVar[Sequence[str]] = ("-m", "mmar_runner")
 
     def __init__(
         self,
@@ -50,7 +55,7 @@ class RunningProgram:
         self._outputs = (folder / f"{label}.out", folder / f"{label}.err")
         with self._outputs[0].open("wb") as out, self._outputs[1].open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mmar_runner", "--log-format", "json", *arguments],
+                [sys.executable, *self.program, "--log-format", "json", *arguments],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -149,6 +154,8 @@ class RunningServer(RunningProgram):
         variables: ``--set`` values.
         listen: Where to listen; port 0 picks a free one.
         kit: Its start-up kit; None speaks plain text.
+        label: Names the output files; None for the workspace's name and ``-server``.
+        environment: The whole environment, or None for this process's.
     """
 
     def __init__(
@@ -159,6 +166,8 @@ class RunningServer(RunningProgram):
         variables: Mapping[str, Any] | None = None,
         listen: str = "127.0.0.1:0",
         kit: Path | None = None,
+        label: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.workspace = workspace
         self._endpoint = workspace / "endpoint.json"
@@ -166,7 +175,8 @@ class RunningServer(RunningProgram):
             self._endpoint.unlink()  # of a server that was killed
         arguments = ["run-server", str(mmar), "--workspace", str(workspace)]
         arguments += ["--listen", listen, *_kit(kit), *_settings(variables), *options]
-        super().__init__(arguments, folder=workspace.parent, label=f"{workspace.name}-server")
+        label = label or f"{workspace.name}-server"
+        super().__init__(arguments, folder=workspace.parent, label=label, environment=environment)
 
     def address(self, *, timeout: float = _TIMEOUT_SECONDS) -> str:
         """Wait until it accepts connections and return where.
@@ -195,6 +205,7 @@ class RunningClient(RunningProgram):
         options: Further arguments.
         variables: ``--set`` values.
         kit: Its start-up kit; None speaks plain text.
+        environment: The whole environment, or None for this process's.
     """
 
     def __init__(
@@ -206,12 +217,14 @@ class RunningClient(RunningProgram):
         *options: str,
         variables: Mapping[str, Any] | None = None,
         kit: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.workspace = workspace / name
         arguments = ["run-client", *([] if mmar is None else [str(mmar)]), "--server", server]
         arguments += [*_kit(kit), *([] if kit else ["--name", name])]
         arguments += ["--workspace", str(workspace), *_settings(variables), *options]
-        super().__init__(arguments, folder=workspace, label=f"{name}-{time.monotonic_ns()}")
+        label = f"{name}-{time.monotonic_ns()}"
+        super().__init__(arguments, folder=workspace, label=label, environment=environment)
 
 
 def free_port() -> int:

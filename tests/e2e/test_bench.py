@@ -63,6 +63,21 @@ def test_an_idle_server_rests():
     assert case["rss_mib"]["server"] < 200
 
 
+def test_heartbeats_do_not_wait_for_bulk():
+    """The case `heartbeat` in short; here a figure is judged, for leases depend on it."""
+    program = (
+        "import heartbeat, json;"
+        "print(json.dumps(heartbeat.measure(clients=4, model_mb=40, rounds=3)))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=BENCH.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for who, beats in json.loads(done.stdout).items():
+        if who != "round_s":
+            assert beats["beats"] > 20, who
+            assert beats["p99_ms"] < 1000, (who, beats)
+
+
 def test_an_unknown_case_is_wrong_usage():
     done = subprocess.run(
         [sys.executable, str(BENCH), "--case", "no-such-case"],

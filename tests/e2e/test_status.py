@@ -22,7 +22,6 @@ from mmar_runner.testing.processes import RunningClient, RunningServer, free_por
 
 ECHO = Path(__file__).parents[2] / "mmars" / "echo"
 VARIABLES = {"NUM_ROUNDS": 2, "MIN_NUM_CLIENTS": 2, "MODEL_MB": 0.01}
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 @pytest.fixture

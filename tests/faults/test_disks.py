@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
 
 ECHO = Path(__file__).parents[2] / "mmars" / "echo"
@@ -173,6 +174,31 @@ def test_a_server_whose_disk_is_full_is_stopped_in_time_and_goes_on_later(
             assert (one.wait(), two.wait()) == (0, 0)
     assert "Traceback" not in server.stderr + server.stdout
     assert counted(tiny) == sorted((number, name) for number in range(3) for name in NAMES)
+
+
+def test_a_full_disk_is_waited_for_no_longer_than_the_mmar_allows(
+    tmp_path: Path, tiny: Path
+) -> None:
+    mmar = (
+        MmarBuilder()
+        .server(min_num_clients=1, num_rounds=3)
+        .top_level(max_wait=6)
+        .model_persistor("EchoModelPersistor", size_mb=2)
+        .trainer("EchoTrainer", seconds=1)
+        .write(tmp_path)
+    )
+    with RunningServer(mmar, tiny) as server:
+        client = RunningClient(mmar, server.address(), "site-1", tmp_path / "c")
+        with client:
+            client.wait_for(Topic.TRAINING, round=1)
+            filler = fill(tiny)
+            assert server.wait() == 3, server.stdout
+            assert "(max_wait) while waiting for DISK_FULL: " in server.stderr
+            filler.unlink()
+    with RunningServer(mmar, tiny) as again:
+        client = RunningClient(mmar, again.address(), "site-1", tmp_path / "c")
+        with client:
+            assert again.wait() == 0, again.stderr
 
 
 def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, tiny: Path) -> None:

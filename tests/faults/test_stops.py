@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -167,6 +168,21 @@ def test_with_a_handler_that_never_returns(
     stopped_in_time(server)
     assert "the handler Blocking at ROUND_STARTED has not returned" in server.stderr
     assert server.summary()["status"] == "stopped"
+
+
+def test_a_second_signal_ends_it_at_once(
+    tmp_path: Path, stack: ExitStack, plugins: tuple[str, str]
+) -> None:
+    mmar = MmarBuilder().handler("Blocking").trainer("EchoTrainer", seconds=60).write(tmp_path)
+    server = stack.enter_context(RunningServer(mmar, tmp_path / "ws", *plugins))
+    address = server.address()
+    for name in NAMES:
+        stack.enter_context(RunningClient(mmar, address, name, tmp_path / "c"))
+    server.wait_for(Topic.ROUND_STARTED)
+    server.terminate()
+    server.wait_for(Topic.RUN_ENDED)  # now it waits for the handler, for a while
+    server.terminate()
+    assert server.wait() == -signal.SIGTERM
 
 
 def test_with_a_trainer_that_ignores_it(

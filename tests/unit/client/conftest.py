@@ -66,6 +66,7 @@ class ScriptedServer(FederationServicer):
         self.token = "token-0"
         self.run_number = 1
         self.current_round = 0
+        self.epoch = "one"
         self.registrations = []
         self.held = bytearray()
         self.updates = {}
@@ -96,6 +97,7 @@ class ScriptedServer(FederationServicer):
             inline_bytes=self.inline_bytes,
             result_topics=self.result_topics,
             current_round=self.current_round,
+            epoch=self.epoch,
         )
 
     def check(self, token):
@@ -189,8 +191,8 @@ class ScriptedServer(FederationServicer):
                 self.break_upload_after = None
                 raise RefusedError("the stream breaks", reason="SERVER_STOPPING")
             self.held += item
-            received += 1
-            await stream.write(UpdateCredit(credits=1))
+            received = len(self.held) // CHUNK
+            await stream.write(UpdateCredit(credits=1, offset=len(self.held)))
         assert item.sha256 == sha256(self.held).hexdigest()
         assert len(self.held) == begin.total_bytes
         self.updates[begin.round] = bytes(self.held)

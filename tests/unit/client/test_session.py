@@ -419,7 +419,7 @@ async def test_a_server_that_lost_its_memory_is_begun_with_anew(server, serving,
     async def forgets_in_round_1(task):
         if task.round == 1 and not forgotten.is_set():
             forgotten.set()
-            server.token = "another"
+            server.token, server.epoch = "another", "two"
             server.answered.clear()
             await asyncio.Event().wait()
         return await train(task)
@@ -522,3 +522,31 @@ async def test_a_task_for_which_there_is_no_space_fails_once_and_then_waits(
     assert server.updates == {0: b"first!"}
     told = [each.data["message"] for each in recorder.all(Topic.WAITING)]
     assert told == ["round 0: no space [DISK_FULL]; trying again"]
+
+
+async def test_a_run_that_went_back_is_walked_anew(
+    server, serving, session, trainers, recorder, settings
+):
+    """Its number is the same: only the epoch tells that rounds are done again."""
+    server.models = [(0, b"a"), (1, b"b")]
+    take, back = server.take, asyncio.Event()
+
+    async def goes_back_in_round_1(stream, begin):
+        if begin.round == 1 and not back.is_set():
+            back.set()
+            server.token, server.epoch = "another", "two"
+            server.answered.clear()
+            server.refuse_upload = "BASE_MISMATCH"  # what was made from the lost model
+            raise RefusedError("the server goes", reason="SERVER_STOPPING")
+        await take(stream, begin)
+
+    server.take = goes_back_in_round_1
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert outcome.run_folder == settings.workspace / "run_1"
+    assert [request.after_round for request in server.requests] == [-1, -1]
+    assert [task.round for task, _ in trainers.tasks] == [0, 1, 0, 1]
+    assert [seen.data["reason"] for seen in recorder.all(Topic.REFUSED)] == ["BASE_MISMATCH"]
+    assert not (settings.workspace / "run_1" / "pending.json").exists()

@@ -94,6 +94,7 @@ DEFECTS = [
         "long regex", "MMAR403", "/exclude_vars", "/exclude_vars", "a" * 1001, "longer than 1000"
     ),
     server("deadline zero", "MMAR403", "/round_deadline", "/round_deadline", 0),
+    server("limit zero", "MMAR403", "/max_wait", "/max_wait", 0),
     server("no samples", "MMAR403", "/max_num_samples", "/max_num_samples", 0),
     server(
         "samples of a site as text",

@@ -17,6 +17,7 @@ def test_the_specification_has_everything_that_is_declared(mmar):
     mmar.server |= {
         "clients_per_round": 3,
         "round_deadline": 60,
+        "max_wait": 3600,
         "max_num_samples": {"site-1": 500},
         "validate_every": 2,
         "model_validator": {"name": "Judge"},
@@ -38,7 +39,7 @@ def test_the_specification_has_everything_that_is_declared(mmar):
     assert (server.min_num_clients, server.max_num_clients) == (2, 5)
     assert (server.wait_after_min_clients, server.heart_beat_timeout) == (1.0, 30.0)
     assert (server.start_round, server.num_rounds, server.clients_per_round) == (1, 3, 3)
-    assert (server.round_deadline, server.validate_every) == (60.0, 2)
+    assert (server.round_deadline, server.max_wait, server.validate_every) == (60.0, 3600.0, 2)
     assert server.max_num_samples == {"site-1": 500}
     assert (server.exclude_vars, server.checkpoint) == ("head", "models/start.safetensors")
     assert server.strict
@@ -58,7 +59,7 @@ def test_absent_keys_have_their_defaults(mmar):
     assert server.num_rounds == -1
     assert (server.clients_per_round, server.round_deadline, server.validate_every) == (None,) * 3
     assert (server.workflow, server.exclude_vars, server.checkpoint) == (None,) * 3
-    assert server.max_num_samples is None
+    assert (server.max_num_samples, server.max_wait) == (None, None)
 
 
 def test_dummy_excludes_nothing(mmar):

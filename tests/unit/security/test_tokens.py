@@ -134,3 +134,9 @@ def test_a_damaged_secret_is_refused(tmp_path) -> None:
     path.chmod(0o600)
     with pytest.raises(KitError, match="damaged"):
         workspace_secret(path)
+
+
+def test_a_token_says_what_the_run_had_done_when_it_was_issued() -> None:
+    token = MINT.issue("site-1", "ab" * 32, 3, "fp-1", now=1_000.0, history="e2")
+    assert MINT.read(token, fingerprint="fp-1", now=1_001.0).history == "e2"
+    assert MINT.read(TOKEN, fingerprint="fp-1", now=1_001.0).history == ""

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TCP proxy of our own: what networks do to connections, without root.
+
+It passes bytes on and understands none of them, so that it works with TLS as with plain
+text. Requests go up, from a client to the server; replies come down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeVar
+
+_T = TypeVar("_T")
+
+#: Bytes that are taken at once. Small: what a fault leaves unread stays with its sender.
+_PORTION = 64 << 10
+_ABORT = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What happens to the bytes of a connection.
+
+    Attributes:
+        delay: Seconds that every portion takes, each way.
+        rate: Bytes a second, each way; 0 for as many as come.
+        slice: Bytes that are passed on at once, at most.
+        held: Nothing is passed on, either way, and nobody is told: a partition. What
+            waits arrives once it is over.
+        swallows_replies: Requests pass; what comes down is thrown away.
+        swallows_requests: What goes up is thrown away; with the other, a black hole.
+        drops_after: The connection is reset once so many bytes came down; -1 for never.
+    """
+
+    delay: float = 0.0
+    rate: float = 0.0
+    slice: int = _PORTION
+    held: bool = False
+    swallows_replies: bool = False
+    swallows_requests: bool = False
+    drops_after: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class _Pair:
+    """One connection through the proxy."""
+
+    number: int
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    weather: Weather
+    came_down: int = 0
+    went_up: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def reset(self) -> None:
+        for writer in (self.client, self.server):
+            if not writer.transport.is_closing():
+                raw = writer.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            writer.transport.abort()
+        self.changed.set()
+
+
+class Proxy:
+    """Listens on a free port of loopback; a thread of its own moves the bytes.
+
+    Use it as a context manager.
+
+    Args:
+        server: ``host:port`` of the server.
+        weather: Of connections that come from now on.
+    """
+
+    def __init__(self, server: str, weather: Weather | None = None) -> None:
+        host, _, port = server.rpartition(":")
+        self._server = (host, int(port))
+        self._host = host
+        self._weather = weather or Weather()
+        self._pairs: dict[int, _Pair] = {}
+        self._count = 0
+        self._refusing = False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        listening = asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_PORTION)
+        self._listener = self._wait(listening)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wait(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def address(self) -> str:
+        """``host:port`` that clients use in place of the server's; the host is the same name."""
+        return f"{self._host}:{self._listener.sockets[0].getsockname()[1]}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections there were so far."""
+        return self._count
+
+    def bytes_up(self) -> int:
+        """Return how many bytes went up over the connections that are open."""
+        return self._call(lambda: sum(pair.went_up for pair in self._pairs.values()))
+
+    def set(self, *, newcomers: bool = True, **changes: Any) -> None:
+        """Change the weather of all connections that are open.
+
+        Args:
+            newcomers: Whether connections that come later have it too.
+            changes: Fields of `Weather`.
+        """
+
+        def change() -> None:
+            for pair in self._pairs.values():
+                pair.weather = replace(pair.weather, **changes)
+                pair.changed.set()
+            if newcomers:
+                self._weather = replace(self._weather, **changes)
+
+        self._call(change)
+
+    def abandon(self, *, takes: bool) -> None:
+        """Pass nothing on for ever, without a word; connections that come later work.
+
+        Args:
+            takes: Whether bytes are taken and thrown away; else their sender keeps them.
+        """
+        changes = {"swallows_replies": takes, "swallows_requests": takes, "held": not takes}
+        self.set(newcomers=False, **changes)
+
+    def drop_after(self, count: int) -> None:
+        """Reset every connection that is open once ``count`` more bytes of reply came."""
+
+        def change() -> None:
+            for pair in self._pairs.values():
+                pair.weather = replace(pair.weather, drops_after=pair.came_down + count)
+
+        self._call(change)
+
+    def reset(self) -> None:
+        """Reset every connection that is open; both sides are told."""
+        self._call(lambda: [pair.reset() for pair in list(self._pairs.values())])
+
+    def refuse(self, *, refusing: bool) -> None:
+        """Reset whoever comes, or stop doing so."""
+        self._call(lambda: setattr(self, "_refusing", refusing))
+
+    # In the proxy's own thread
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._count += 1
+        try:
+            if self._refusing:
+                raise ConnectionRefusedError
+            down, up = await asyncio.open_connection(*self._server, limit=_PORTION)
+        except OSError:
+            writer.transport.abort()
+            return
+        pair = _Pair(self._count, writer, up, self._weather)
+        self._pairs[pair.number] = pair
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._move(pair, reader, up, is_reply=False))
+                group.create_task(self._move(pair, down, writer, is_reply=True))
+        except* (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._pairs.pop(pair.number, None)
+            for each in (writer, up):
+                each.transport.abort() if pair.changed.is_set() else each.close()
+
+    async def _move(
+        self,
+        pair: _Pair,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        *,
+        is_reply: bool,
+    ) -> None:
+        while data := await source.read(_PORTION):
+            for start in range(0, len(data), pair.weather.slice):
+                part = data[start : start + pair.weather.slice]
+                await self._pause(pair, len(part))
+                if is_reply:
+                    swallowed = self._swallowed(pair, len(part))
+                else:
+                    swallowed = pair.weather.swallows_requests
+                if not swallowed:
+                    sink.write(part)
+                    await sink.drain()
+                    pair.went_up += 0 if is_reply else len(part)
+        raise ConnectionResetError  # the one side has closed: so does the other
+
+    async def _pause(self, pair: _Pair, size: int) -> None:
+        while pair.weather.held:
+            pair.changed.clear()
+            await pair.changed.wait()
+        seconds = pair.weather.delay + (size / pair.weather.rate if pair.weather.rate else 0)
+        if seconds:
+            await asyncio.sleep(seconds)
+
+    @staticmethod
+    def _swallowed(pair: _Pair, size: int) -> bool:
+        pair.came_down += size
+        if 0 <= pair.weather.drops_after < pair.came_down:
+            pair.reset()
+            raise ConnectionResetError
+        return pair.weather.swallows_replies
+
+    async def _close(self) -> None:
+        self._listener.close()
+        for pair in list(self._pairs.values()):
+            pair.reset()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    # From other threads
+
+    def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _call(self, function: Callable[[], _T]) -> _T:
+        done: Future[_T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result()

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What counts as progress of a run that waits."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mmar_runner.server.limit import WaitLimit
+
+
+class Run:
+    """A run that waits; a test changes what is seen of it."""
+
+    def __init__(self, max_wait: float | None) -> None:
+        self.coordinator = SimpleNamespace(phase="updates", next_round=0, round=None)
+        self.members = SimpleNamespace(seen=0, marks=lambda: self.members.seen)
+        self.disk = SimpleNamespace(waits="")
+        self.stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        parts: tuple[Any, ...] = (self.coordinator, self.members)
+        board: Any = SimpleNamespace(waits_since=lambda: ("round 0: nobody", "noon"))
+        disk: Any = self.disk
+        stop = self.stopped.set_result
+        self.limit = WaitLimit(max_wait, *parts, disk=disk, board=board, stop=stop)
+
+
+async def test_a_run_that_gets_nowhere_is_stopped_with_what_it_waits_for() -> None:
+    run = Run(0.1)
+    run.limit.begin()
+    reason = await asyncio.wait_for(run.stopped, 10)
+    assert reason == (
+        "no progress for 0.1 s (max_wait) while waiting for round 0: nobody, since noon"
+    )
+
+
+async def test_without_a_limit_nobody_looks() -> None:
+    run = Run(None)
+    run.limit.begin()
+    run.limit.close()
+    assert run.limit._timer is None
+
+
+@pytest.mark.parametrize("what", ["aggregating", "bytes", "rounds"])
+async def test_whoever_gets_on_is_let_alone(what: str) -> None:
+    run, loop = Run(0.4), asyncio.get_running_loop()
+    run.limit.begin()
+    end = loop.time() + 1.0
+    while loop.time() < end:
+        match what:
+            case "aggregating":
+                run.coordinator.phase = "aggregation"
+            case "bytes":
+                run.members.seen += 1
+            case "rounds":
+                run.coordinator.next_round += 1
+        await asyncio.sleep(0.01)
+    assert not run.stopped.done()
+    run.limit.close()
+
+
+async def test_an_aggregate_for_which_there_is_no_space_is_a_wait() -> None:
+    run = Run(0.1)
+    run.coordinator.phase, run.disk.waits = "aggregation", "DISK_FULL"
+    run.limit.begin()
+    await asyncio.wait_for(run.stopped, 10)

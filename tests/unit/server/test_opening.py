@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server that ended while it prepared a run leaves, and what becomes of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.errors import JournalError, UsageError
+from mmar_runner.interfaces.observer import Topic
+from mmar_runner.testing.builders import MmarBuilder
+from mmar_runner.testing.federation import Federation
+from mmar_runner_echo.trainer import EchoTrainer
+
+
+def job(folder: Path, **server: object) -> Path:
+    return (
+        MmarBuilder()
+        .server(**{"num_rounds": 1, **server})
+        .variables(FREE=1)
+        .file("resources/notes.txt", str(server))
+        .write(folder)
+    )
+
+
+def federation(mmar: Path, workspace: Path, **more: object) -> Federation:
+    trainers = {"site-1": EchoTrainer(0.5)}
+    return Federation(mmar, workspace=workspace, clients=1, trainers=trainers, **more)  # type: ignore[arg-type]
+
+
+def no_journal(run: Path) -> None:
+    for path in run.glob("journal.db*"):
+        path.unlink()
+
+
+def empty_journal(run: Path) -> None:
+    no_journal(run)
+    (run / "journal.db").touch()
+
+
+def journal_without_events(run: Path) -> None:
+    from mmar_runner.storage.journal import Journal
+
+    no_journal(run)
+    Journal(run / "journal.db", projection=run / "events.jsonl").close()
+
+
+def half_a_copy(run: Path) -> None:
+    no_journal(run)
+    (run / "mmar").rename(run / "mmar.part")
+    (run / "mmar.part" / "config" / "config_fed_server.json").unlink()
+
+
+def half_a_model(run: Path) -> None:
+    no_journal(run)
+    (run / "models" / "round_0000.safetensors").rename(run / "models" / "round_0000.part")
+
+
+def nothing(run: Path) -> None:
+    shutil.rmtree(run)
+    run.mkdir()
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [no_journal, empty_journal, journal_without_events, half_a_copy, half_a_model, nothing],
+)
+def test_a_run_that_had_not_begun_is_prepared_anew(
+    tmp_path: Path, leave: Callable[[Path], None]
+) -> None:
+    workspace = tmp_path / "ws"
+    with federation(job(tmp_path / "old", num_rounds=7), workspace) as begun:
+        begun.serve()
+        begun.stop()
+    run = workspace / "run_1"
+    (run / "summary.json").unlink()
+    leave(run)
+    new = job(tmp_path / "new")
+    with federation(new, workspace) as again:
+        outcome = again.run()
+    assert outcome.status == "finished"
+    assert outcome.run_folder == run
+    assert len(outcome.summary["rounds"]) == 1
+    kept = (run / "mmar" / "resources" / "notes.txt").read_bytes()
+    assert kept == (new / "resources" / "notes.txt").read_bytes()
+    assert again.server.all(Topic.LISTENING)[0].data["before"] == ""
+
+
+def test_a_finished_run_whose_journal_is_gone_is_stepped_over(tmp_path: Path) -> None:
+    mmar, workspace = job(tmp_path), tmp_path / "ws"
+    with federation(mmar, workspace) as first:
+        finished = first.run().run_folder
+    final = (finished / "models" / "final.safetensors").read_bytes()
+    no_journal(finished)
+    for file in ("summary.json", "events.jsonl"):
+        (finished / file).unlink()
+    with federation(mmar, workspace) as second:
+        outcome = second.run()
+    assert outcome.run_folder == workspace / "run_2"
+    assert (finished / "models" / "final.safetensors").read_bytes() == final
+
+
+def refusal(federation: Federation) -> str:
+    with federation as other, pytest.raises(UsageError) as refused:
+        other.serve()
+    assert refused.value.reason == "RUN_DIFFERS"
+    assert "--new-run" in (refused.value.hint or "")
+    return refused.value.message
+
+
+def test_what_differs_from_an_unfinished_run_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mmar, workspace = job(tmp_path / "one", num_rounds=3), tmp_path / "ws"
+    with federation(mmar, workspace, variables={"FREE": 2}, seed=5) as begun:
+        begun.serve()
+        begun.stop()
+    same = {"variables": {"FREE": 2}}
+    with federation(mmar, workspace, **same) as again:
+        again.serve()  # the seed is the run's own
+        again.stop()
+
+    said = refusal(federation(mmar, workspace, variables={"FREE": 3, "MIN_NUM_CLIENTS": 1}))
+    assert "--set FREE: 3 instead of 2" in said
+    assert "MIN_NUM_CLIENTS" not in said
+    assert "MMAR" not in said
+    assert "--seed 6 instead of 5" in refusal(federation(mmar, workspace, seed=6, **same))
+
+    other = job(tmp_path / "two", num_rounds=4)
+    (other / "resources" / "more.txt").write_text("more")
+    said = refusal(federation(other, workspace, **same))
+    assert "the MMAR has other files" in said
+    assert "resources/more.txt" in said
+    assert "config/config_fed_server.json" in said
+    assert "--set" not in said
+
+
+def test_a_journal_that_is_none_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    mmar, workspace = job(tmp_path), tmp_path / "ws"
+    with federation(mmar, workspace) as begun:
+        begun.serve()
+        begun.stop()
+    no_journal(workspace / "run_1")
+    (workspace / "run_1" / "journal.db").write_bytes(b"torn" * 4096)
+    with federation(mmar, workspace) as again, pytest.raises(JournalError) as refused:
+        again.serve()
+    assert "--new-run" in (refused.value.hint or "")
