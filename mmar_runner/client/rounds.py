@@ -183,4 +183,3 @@ class ClientRounds:
 
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))
-

@@ -252,7 +252,7 @@ class Reception:
                 file,
                 self._disk,
                 window=self._window,
-                progress=partial(self._members.uploaded, sender.client, total=begin.total_bytes),
+                progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
             )
             digest = await receiver.receive()
             self._coordinator.require_round(begin.round)
