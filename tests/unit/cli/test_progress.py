@@ -124,9 +124,9 @@ def test_the_table_shows_steps_until_the_update_comes():
         Topic.CLIENT_STATE, {"client": "site-1", "state": "training", "step": 3, "steps": 40}
     )
     joined = Observation(Topic.CLIENT_JOINED, {"client": "site-1", "active": 1})
-    sent = {"client": "site-1", "received_bytes": 1, "total_bytes": 4}
+    sent = {"client": "site-1", "done": 1, "total": 4, "unit": "bytes"}
     assert "training 3/40" in picture([joined, steps])
-    text = picture([joined, steps, Observation(Topic.UPDATE_PROGRESS, sent)])
+    text = picture([joined, steps, Observation(Topic.CLIENT_PROGRESS, sent)])
     assert "3/40" not in text
     assert "25% of 4 B" in text
 

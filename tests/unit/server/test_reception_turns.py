@@ -21,11 +21,12 @@ class _SlowReception(Reception):
     def __init__(self, tmp_path: Path, current: OpenRound) -> None:
         coordinator: Any = SimpleNamespace(require_round=lambda _: current)
         nobody: Any = None
+        schema: Any = SimpleNamespace(data_bytes=1, header_limit=1)
         super().__init__(
             coordinator,
             nobody,
             Spool(tmp_path / "updates"),
-            nobody,
+            schema,
             durability=Durability.PROCESS,
             run_number=1,
         )
