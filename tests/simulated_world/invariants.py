@@ -29,6 +29,7 @@ def check(federation: Federation) -> None:
     it_has_ended_or_says_what_it_waits_for(federation)
     equal_accepted_sets_give_equal_models(federation)
     files_say_what_the_journal_says(federation)
+    nothing_is_trained_in_vain(federation)
 
 
 def nothing_unforeseen_happened(federation: Federation) -> None:
@@ -125,6 +126,20 @@ def files_say_what_the_journal_says(federation: Federation) -> None:
     if best is not None:
         found = _digest(folder / "models" / "best.safetensors")
         assert found == models[best[0]], "best.safetensors is not the best round's model"
+
+
+def nothing_is_trained_in_vain(federation: Federation) -> None:
+    """Once its update was receipted, a client trains that round again only if it was withdrawn."""
+    withdrawn = set(federation.withdrawn())
+    for client in federation.clients:
+        receipted: set[int] = set()
+        for at, seen in client.watcher.seen:
+            number = seen.data.get("round", -1)
+            if seen.topic is Topic.SUBMITTED:
+                receipted.add(number)
+            elif seen.topic is Topic.TRAINING and number in receipted:
+                again = (number, client.name) in withdrawn
+                assert again, f"{client.name} trains round {number} twice, at {at:.3f} s"
 
 
 # Small helpers
