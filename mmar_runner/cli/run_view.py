@@ -153,6 +153,7 @@ def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
 def _client_progress(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
     row.done_bytes, row.total_bytes = int(data.get("done") or 0), int(data.get("total") or 0)
+    row.step = row.steps = 0  # bytes come before a training, or after it
 
 
 def _update_accepted(view: RunView, data: Mapping[str, Any]) -> None:

@@ -173,7 +173,7 @@ class ScriptedServer(FederationServicer):
     async def take(self, stream, begin):
         if self.refuse_upload is not None:
             reason, self.refuse_upload = self.refuse_upload, None
-            if reason not in {"TOO_MANY_UPLOADS", "DIGEST"}:
+            if reason not in {"TOO_MANY_UPLOADS", "DIGEST", "BASE_MISMATCH"}:
                 await self.answer(begin.round)
             raise RefusedError(f"refused with {reason}", reason=reason)
         if begin.inline:
