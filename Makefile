@@ -20,7 +20,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
 PYTEST ?= -n 2
 
-.PHONY: help venv demo demo-insecure test lint format types imports protos bench bench-trust soak check wheels clean
+.PHONY: help venv demo demo-insecure test simulate-faults lint format types imports protos bench bench-trust soak check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -46,6 +46,13 @@ demo-insecure: $(STAMP) ## The same without kits, signatures and encryption: a f
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST)
+
+# How many simulated worlds are tried, from seed 0 on.
+SEEDS ?= 10000
+
+simulate-faults: $(STAMP) ## Try many seeds of the simulated world, such as SEEDS=10000
+	MMAR_RUNNER_SEEDS=0:$(SEEDS) $(BIN)/python -m pytest $(PYTEST) \
+		tests/simulated_world/test_simulated_world.py
 
 lint: $(STAMP) ## Check style (ruff, all rules but a short list with reasons)
 	$(BIN)/ruff check .

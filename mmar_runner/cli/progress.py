@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Role = Literal["server", "client", "simulate"]
 
 #: Topics that come many times a round and say little in a log.
-_CHATTY: Final = frozenset({Topic.UPDATE_PROGRESS, Topic.CLIENT_STATE, Topic.TRAINING})
+_CHATTY: Final = frozenset({Topic.CLIENT_PROGRESS, Topic.CLIENT_STATE, Topic.TRAINING})
 
 
 class RunObserver(Observer, Protocol):

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     default="2",
     show_default=True,
     metavar="N|all",
-    help="How many of the newest round models stay.",
+    help="How many of the newest round models stay; of an unfinished run, two at least.",
 )
 @new_run_option
 @durability_option("full")

@@ -26,8 +26,8 @@ class ClientRow:
 
     Attributes:
         state: A word: idle, training, uploading, done, failed, refused, left.
-        done_bytes: Bytes of the current update that are there.
-        total_bytes: Bytes of the current update; 0 if unknown.
+        done_bytes: Bytes of the current model or update that are there.
+        total_bytes: Bytes of the current model or update; 0 if unknown.
         step: Steps of its task that are done; 0 if it tells of none.
         steps: Of how many; 0 if that is not known.
         seconds: How long the last local training took; None before the first.
@@ -150,16 +150,16 @@ def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
         row.step = row.steps = 0
 
 
-def _update_progress(view: RunView, data: Mapping[str, Any]) -> None:
+def _client_progress(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state = "uploading"
-    row.done_bytes = int(data.get("received_bytes") or 0)
-    row.total_bytes = int(data.get("total_bytes") or 0)
+    row.done_bytes, row.total_bytes = int(data.get("done") or 0), int(data.get("total") or 0)
+    row.step = row.steps = 0  # bytes come before a training, or after it
 
 
 def _update_accepted(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
     row.state = "done"
+    row.step = row.steps = 0
     row.done_bytes = row.total_bytes = int(data.get("bytes") or 0)
     row.seconds = data.get("seconds_train", row.seconds)
     row.metrics = data.get("metrics") or row.metrics
@@ -230,7 +230,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_LEFT: _client_left,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
-    Topic.UPDATE_PROGRESS: _update_progress,
+    Topic.CLIENT_PROGRESS: _client_progress,
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: _update_refused,
     Topic.ROUND_FINISHED: _round_finished,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.wording import human_bytes, round_of
+from mmar_runner.cli.wording import human_progress, round_of
 from mmar_runner.errors import UsageError
 from mmar_runner.server.status_reading import read_status
 
@@ -90,14 +90,7 @@ def _without_server(status: WorkspaceStatus) -> str:
 def _client(client: Mapping[str, Any]) -> str:
     facts = [f"{client['state']} since {client['since']}"]
     if (progress := client["progress"]) is not None:
-        facts.append(_progress(progress))
+        facts.append(human_progress(progress))
     if client["last_heard"]:
         facts.append(f"last heard of at {client['last_heard']}")
     return f"  {client['name']}: {', '.join(facts)}"
-
-
-def _progress(progress: Mapping[str, Any]) -> str:
-    done, total, unit = progress.get("done"), progress.get("total"), progress.get("unit")
-    if unit == "bytes":
-        return f"{human_bytes(done or 0)} of {human_bytes(total or 0)}"
-    return f"step {done} of {total}" if total else f"step {done}"

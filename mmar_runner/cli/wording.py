@@ -57,6 +57,14 @@ def human_metrics(metrics: Mapping[str, Any] | None) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers)
 
 
+def human_progress(progress: Mapping[str, Any]) -> str:
+    """Return how far something is: ``25.0 MiB of 100.0 MiB``, ``step 5 of 9``."""
+    done, total = progress.get("done") or 0, progress.get("total") or 0
+    if progress.get("unit") == "bytes":
+        return f"{human_bytes(done)} of {human_bytes(total)}"
+    return f"step {done} of {total}" if total else f"step {done}"
+
+
 def round_of(number: int, num_rounds: int | None) -> str:
     """Return ``round 3 (last: 9)``; a run that never stops has no last one."""
     if num_rounds is None or num_rounds < 0:
@@ -159,10 +167,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
         + (f" of {d['steps']}" if d.get("steps") else "")
     ),
     Topic.ROUND_STARTED: _round_started,
-    Topic.UPDATE_PROGRESS: lambda d: (
-        f"{d['client']} sent {human_bytes(d.get('received_bytes') or 0)} "
-        f"of {human_bytes(d.get('total_bytes') or 0)}"
-    ),
+    Topic.CLIENT_PROGRESS: lambda d: f"{d['client']}: {human_progress(d)}",
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: lambda d: _refusal(
         d, f"update of {d['client']} for round {d.get('round')} refused"

@@ -86,6 +86,7 @@ class ModelDownloads:
         self.held: AbstractSet[Path | None] = frozenset()
         self._incoming: IncomingModel | None = None
         self._held: _HeldCall | None = None
+        self._after = (-1, 0)
 
     async def next_task(self, after_round: int, after_attempt: int = 0) -> NextTask:
         """Wait for the next task and receive its model.
@@ -98,21 +99,28 @@ class ModelDownloads:
         Raises:
             RefusedError: The server refused for good.
         """
+        self._after = (after_round, after_attempt)
         try:
-            return await self._connection.call(
-                lambda stub, token: self._receive(stub, token, (after_round, after_attempt))
-            )
+            return await self._connection.call(self._receive)
         finally:
             self._forget()
 
-    async def _receive(self, stub: FederationStub, token: str, after: tuple[int, int]) -> NextTask:
-        if self._held is None:
-            self._held = _HeldCall(stub.get_model(self._request(token, after)))
+    def ask_anew(self) -> None:
+        """Ask for whatever task there is, even one that this client has had.
+
+        A server that was killed may not know of a task that it had given: it then gives it
+        again, which a client that waits for a later one would never hear of.
+        """
+        self._after = (-1, 0)
+        if self._held is not None and self._held.waits:
+            self.close()
+
+    async def _receive(self, stub: FederationStub, token: str) -> NextTask:
         try:
-            header = await self._held.header()
+            header = await self._header(stub, token)
             if header.HasField("end"):
                 return RunEnded(header.end.status, header.end.reason)
-            return await self._take(header, self._held.items)
+            return await self._take(header, self._current(stub, token).items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
             self.close()
@@ -123,6 +131,21 @@ class ModelDownloads:
         except BaseException:
             self.close()
             raise
+
+    async def _header(self, stub: FederationStub, token: str) -> ModelHeader:
+        while True:
+            held = self._current(stub, token)
+            try:
+                return await held.header()
+            except UnreachableError:
+                if held is self._held:
+                    raise
+                # It was given up to ask anew.
+
+    def _current(self, stub: FederationStub, token: str) -> _HeldCall:
+        if self._held is None:
+            self._held = _HeldCall(stub.get_model(self._request(token, self._after)))
+        return self._held
 
     def close(self) -> None:
         """Give up the call that brings one model after the other."""
@@ -178,15 +201,26 @@ class ModelDownloads:
 
 
 class _HeldCall:
-    """A GetModel that stays open from one round to the next."""
+    """A GetModel that stays open from one round to the next.
+
+    Attributes:
+        call: The call.
+        items: What it brings.
+        waits: Whether the next thing that it brings is a header, and it is waited for.
+    """
 
     def __init__(self, call: ModelCall) -> None:
         self.call = call
         self.items = aiter(call)
+        self.waits = False
 
     async def header(self) -> ModelHeader:
         """Wait for the header of the next model."""
-        item = await anext(self.items, None)
+        self.waits = True
+        try:
+            item = await anext(self.items, None)
+        finally:
+            self.waits = False
         if item is None:
             msg = "the server ended the stream of models"
             raise UnreachableError(msg)

@@ -115,7 +115,7 @@ class ClientRounds:
     async def _do(self, task: RoundTask) -> None:
         if isinstance(task, LostModel):
             lost = task.error
-            await self._submission.report_failure(task, lost.reason, lost.message)
+            await self._report_failure(task, lost)
             return
         self._tell(Topic.TRAINING, round=task.round)
         self._heartbeat.tell(ClientState.CLIENT_STATE_TRAINING, task.round)
@@ -124,7 +124,7 @@ class ClientRounds:
             if update is not None:
                 await self._submit(task, update)
         except StorageError as error:  # what was trained cannot be read any more
-            await self._submission.report_failure(task, error.reason, error.message)
+            await self._report_failure(task, error)
         finally:
             self._heartbeat.tell(ClientState.CLIENT_STATE_IDLE, task.round)
 
@@ -135,7 +135,7 @@ class ClientRounds:
                 return await self._work.perform(task, self._heartbeat.stepped)
             except (TaskError, StorageError) as error:
                 if not await self._waited(task, error):
-                    await self._submission.report_failure(task, error.reason, error.message)
+                    await self._report_failure(task, error)
                     return None
 
     async def _waited(self, task: RoundTask, error: MmarRunnerError) -> bool:
@@ -170,10 +170,15 @@ class ClientRounds:
             refusal = await self._submission.submit(update)
             if refusal is not None and refusal.reason in _UNCOUNTED:
                 # The server has not counted a failure, and would wait for this client.
-                await self._submission.report_failure(task, refusal.reason, refusal.message)
+                await self._report_failure(task, refusal)
+            elif refusal is not None:
+                self._downloads.ask_anew()
         finally:
             self._submitting = False
 
+    async def _report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
+        await self._submission.report_failure(task, error.reason, error.message)
+        self._downloads.ask_anew()
+
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))
-

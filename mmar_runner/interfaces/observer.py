@@ -21,7 +21,7 @@ class Topic(StrEnum):
     CLIENT_LEFT = "client_left"  # client, reason, active
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
-    UPDATE_PROGRESS = "update_progress"  # client, received_bytes, total_bytes
+    CLIENT_PROGRESS = "client_progress"  # client, done, total, unit (bytes)
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics
     UPDATE_REFUSED = "update_refused"  # client, round, reason, message
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients

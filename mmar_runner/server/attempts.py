@@ -62,7 +62,7 @@ class Attempts:
                 f"{tally.spoiled} updates that were none"
             )
             hint = "look at the line between client and server, and at the client's disk"
-            raise RefusedError(msg, reason=TOO_MANY_ATTEMPTS, hint=hint)
+            raise RefusedError(msg, reason="TOO_MANY_ATTEMPTS", hint=hint)
 
     def count(self, client: str, round_number: int, received: int, *, spoiled: bool) -> None:
         """Note what an attempt has brought; one of another round does not count.

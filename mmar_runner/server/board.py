@@ -133,14 +133,14 @@ class Board:
     def _client(self, name: str) -> dict[str, Any]:
         known, (state, since) = self._members.known(name), self._state(name)
         current = self._coordinator.round
-        progress = None if known is None else known.progress
+        progress = None if known is None else _of_now(known)
         return {
             "name": name,
             "state": state,
             "since": self._utc(since),
             "round": None if current is None or state == "idle" else current.number,
             "last_heard": None if known is None or known.heard is None else self._utc(known.heard),
-            "progress": None if progress is None else _shown(progress),
+            "progress": progress,
         }
 
     def _state(self, name: str) -> tuple[str, float]:
@@ -169,8 +169,15 @@ class Board:
 
 def _at_work(client: Client) -> str:
     """Return what a client does that has a task: heartbeats say it only now and then."""
+    progress = _of_now(client)
+    if progress is not None and progress["unit"] == "bytes":
+        return "transferring"
     return client.state if client.state == "validating" else "training"
 
 
-def _shown(progress: dict[str, Any]) -> dict[str, Any]:
-    return {key: progress[key] for key in ("done", "total", "unit") if key in progress}
+def _of_now(client: Client) -> dict[str, Any] | None:
+    """Return how far a client is with what it does now; a transfer that is complete is past."""
+    progress = client.progress
+    if progress is None or (progress["unit"] == "bytes" and progress["done"] >= progress["total"]):
+        return None
+    return {key: progress[key] for key in ("done", "total", "unit")}

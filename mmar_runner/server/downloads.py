@@ -98,6 +98,7 @@ class Downloads:
                 yield chunk
                 done += len(chunk.payload if isinstance(chunk, FramedBuffer) else chunk)
                 self._members.progressed(client, done, model.size)
+            self._members.arrived(client)
 
     async def _next_task(
         self, client: str, after: tuple[int, int], mine: object

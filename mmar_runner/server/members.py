@@ -34,8 +34,6 @@ _log = logging.getLogger(__name__)
 _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
 
-#: How often whoever watches is told how far an upload is, in seconds.
-SHOW_SECONDS: Final = 1.0
 
 _STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
 
@@ -79,7 +77,6 @@ class Members:
         self._observer = observer
         self._task_name = task_name
         self._loop = asyncio.get_running_loop()
-        self._shown: dict[str, float] = {}
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._progress = 0
 
@@ -159,30 +156,15 @@ class Members:
         """
         self._registry.session(client.name, client.key_sha256, now=self._loop.time())
 
-    def renew(self, name: str) -> None:
-        """Renew a lease because of progress."""
-        self._progress += 1
-        self._registry.renew(name, now=self._loop.time())
-
     def progressed(self, name: str, done: int, total: int) -> None:
         """Bytes of a client's transfer have come or gone: it is alive, and so far."""
+        self._progress += 1
         now = self._loop.time()
         self._registry.renew(name, now=now)
         self._registry.progress(name, done, total, "bytes", now=now)
 
-    def uploaded(self, name: str, done: int, *, total: int) -> None:
-        """Bytes of a client's update have come; whoever watches sees it now and then."""
-        self.progressed(name, done, total)
-        now = self._loop.time()
-        if now - self._shown.get(name, float("-inf")) >= SHOW_SECONDS:
-            self._shown[name] = now
-            self._observe(
-                Topic.UPDATE_PROGRESS, client=name, received_bytes=done, total_bytes=total
-            )
-
     def arrived(self, name: str) -> None:
-        """A client's update is counted."""
-        self._shown.pop(name, None)
+        """What a client was fetching or sending is there."""
         self._registry.forget_progress(name)
 
     def heard(self, token: str, state: int, peer: Peer, *, steps: tuple[int, int] = (0, 0)) -> str:
@@ -335,7 +317,6 @@ class Members:
         return self._registry.session(claims.client, claims.session, now=self._loop.time())
 
     def _leave(self, name: str, reason: str) -> None:
-        self._shown.pop(name, None)
         self._registry.remove(name, now=self._loop.time())
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)

@@ -206,6 +206,8 @@ class Reception:
             older.cancel()
             await asyncio.wait({older})
         mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
+        # By the attempt itself: whoever is cancelled twice does not come to the end of this.
+        mine.add_done_callback(partial(self._received, sender.client))
         over = asyncio.create_task(current.closed.wait())
         try:
             await asyncio.wait({mine, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -214,14 +216,16 @@ class Reception:
             over.cancel()
             mine.cancel()
             await asyncio.wait({mine})
-            if self._receiving.get(sender.client) is mine:
-                del self._receiving[sender.client]
         if mine.cancelled():
             # Answered, since a call that only ends in here would stay open out there.
             self._coordinator.require_round(sender.begin.round)
             msg = f"a newer attempt of {sender.client} has taken over"
             raise RefusedError(msg, reason="TOO_MANY_UPLOADS")
         return mine.result()
+
+    def _received(self, client: str, attempt: asyncio.Task[bool]) -> None:
+        if self._receiving.get(client) is attempt:
+            del self._receiving[client]
 
     async def _in_turn(self, sender: _Sender, stream: UpdateStream) -> bool:
         async with self._turns.turn(sender.session.fingerprint or sender.client):
@@ -248,7 +252,7 @@ class Reception:
                 file,
                 self._disk,
                 window=self._window,
-                progress=partial(self._members.uploaded, sender.client, total=begin.total_bytes),
+                progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
             )
             digest = await receiver.receive()
             self._coordinator.require_round(begin.round)

@@ -217,11 +217,15 @@ def replay(events: Iterable[JournalEvent]) -> RunState:
     """Add up the events of a journal.
 
     Raises:
-        JournalError: The journal does not begin with a run.
+        JournalError: The journal does not begin with a run, or a later version wrote it.
     """
     state = RunState()
     started = False
     for event in events:
+        if event.kind not in _APPLY:
+            msg = f"the journal holds {event.kind!r}, which this version does not know"
+            hint = "go on with the version that wrote it, or start a new run with --new-run"
+            raise JournalError(msg, hint=hint)
         started = started or event.kind == Kind.RUN_STARTED
         apply_event(state, Kind(event.kind), event.data, event.seq)
     if not started:

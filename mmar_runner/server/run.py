@@ -23,6 +23,7 @@ from mmar_runner.server.ending import unless_stopped
 from mmar_runner.server.guard import make_guard
 from mmar_runner.server.limit import WaitLimit
 from mmar_runner.server.opening import open_run
+from mmar_runner.server.progress import ProgressTeller
 from mmar_runner.server.record import Kind
 from mmar_runner.server.status import StatusFile
 from mmar_runner.server.tasks import export_model
@@ -114,6 +115,7 @@ class _Run:
         self._parts = parts
         self._connections = connections
         self._stop = stop
+        self._progress = ProgressTeller(status)
         self._hurry = asyncio.Event()
         self._why = ""
         self._outcome: RunOutcome | None = None
@@ -160,6 +162,7 @@ class _Run:
     def _facts(self) -> dict[str, Any]:
         """Return what ``status.json`` says."""
         facts, outcome = self._parts.board.facts(), self._outcome
+        self._progress.tell(facts["clients"])
         if outcome is None:
             return facts
         return facts | {

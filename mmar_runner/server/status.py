@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 #: The pause between two writes, and the longest one, in seconds.
 PAUSE_SECONDS: Final = 1.0
-REFRESH_SECONDS: Final = 5.0
+REFRESH_SECONDS: Final = 2.0
 
 
 class StatusFile:

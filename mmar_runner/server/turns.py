@@ -70,9 +70,11 @@ class Turns:
 
     def _next(self) -> tuple[str, asyncio.Future[None]] | None:
         """Return who is to have the next place, if anybody who waits may have one."""
-        able = [one for one in self._waiting if self._held[one[0]] < self._share(one[0])]
+        share = self._share()
+        able = [one for one in self._waiting if self._held[one[0]] < share]
         return min(able, key=lambda one: self._held[one[0]], default=None)
 
-    def _share(self, owner: str) -> int:
-        others = {name for name, _ in self._waiting if name != owner}
-        return min(self._most, max(1, self._places - len(others)))
+    def _share(self) -> int:
+        """Return how many places an owner who waits may have."""
+        others = len({name for name, _ in self._waiting}) - 1
+        return min(self._most, max(1, self._places - others))

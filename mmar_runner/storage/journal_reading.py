@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Rows after a number, in order.
 SELECT = "SELECT seq, time, kind, data FROM events WHERE seq > ? ORDER BY seq"
 
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF  # the lower byte of SQLite's extended result codes
 
 
@@ -72,7 +73,8 @@ def journal_error(error: sqlite3.Error, path: Path) -> StorageError:
     # Growing the log's index fails in its own way, for the same reason.
     if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return DiskFullError(f"{path}: {error}", hint="free space on that disk")
-    return JournalError(f"{path}: {error}")
+    hint = "put the right file back, or begin another run with --new-run"
+    return JournalError(f"{path}: {error}", hint=hint if code in _DAMAGED else None)
 
 
 @contextmanager

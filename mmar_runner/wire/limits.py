@@ -27,13 +27,12 @@ LEAST_CHUNK_BYTES: Final = 64 << 10
 #: server, which does so for whoever is connected.
 LOOKAHEAD_BYTES: Final = 4 << 20
 SERVER_LOOKAHEAD_BYTES: Final = 1 << 20
-#: How long a connection may be silent until it is probed, how long it may then stay so, and
-#: how long the answer to a probe may take while other bytes come, in ms: on a slow line it
-#: waits behind all that is under way. The second is also how long the kernel (as
-#: TCP_USER_TIMEOUT) lets a peer take nothing of what it is sent.
+#: How long a connection may be silent until it is probed, and how long the answer may take, in
+#: ms. On a slow line the answer would wait behind all that is under way: there bytes have to
+#: come from the other side often enough that nobody probes. The second is also how long the
+#: kernel (as TCP_USER_TIMEOUT) lets a peer take nothing of what it is sent.
 KEEPALIVE_TIME_MS: Final = 20_000
 KEEPALIVE_TIMEOUT_MS: Final = 20_000
-PROBE_ANSWER_MS: Final = 600_000
 #: How often a peer may probe a connection without data, in ms.
 LEAST_PROBE_PAUSE_MS: Final = 10_000
 #: How long a peer may take for its part of the handshake, in ms.

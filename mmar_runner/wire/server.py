@@ -51,7 +51,8 @@ _SERVER_OPTIONS: Final = (
     ("grpc.server_handshake_timeout_ms", limits.HANDSHAKE_TIMEOUT_MS),
     ("grpc.keepalive_time_ms", limits.KEEPALIVE_TIME_MS),
     ("grpc.keepalive_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
-    ("grpc.http2.ping_timeout_ms", limits.PROBE_ANSWER_MS),
+    # It is this that decides about a probe, and its default is a minute.
+    ("grpc.http2.ping_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", limits.LEAST_PROBE_PAUSE_MS),
     ("grpc.http2.max_pings_without_data", 0),

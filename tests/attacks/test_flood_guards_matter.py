@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,10 +15,13 @@ from mmar_runner.errors import ProtocolError, RefusedError
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.revocation import RevocationList
 from mmar_runner.server import streaming
+from mmar_runner.server.attempts import MOST_SPOILED, Attempts
 from mmar_runner.server.certificate_gate import RUNNING_OF_METHOD, CertificateGate
 from mmar_runner.server.disk import DiskThreads
 from mmar_runner.server.paced_stream import MESSAGES_AT_ONCE, PacedStream, message_paces
+from mmar_runner.server.reception import BULK_UPLOADS, BULK_UPLOADS_OF_ONE
 from mmar_runner.server.streaming import ChunkReceiver
+from mmar_runner.server.turns import Turns
 from mmar_runner.server.windows import SharedWindow
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import UpdateCommit
@@ -102,7 +106,7 @@ async def received(
     disk, tray = DiskThreads(1, name="flood"), Tray()
     window = SharedWindow(share, least=1, most=share)
     stream, file = cast("Any", sender), cast("Any", tray)
-    receiving = receiver(stream, file, disk, window=window, progress=lambda: None)
+    receiving = receiver(stream, file, disk, window=window, progress=lambda _: None)
     try:
         return await receiving.receive(), tray.most
     finally:
@@ -162,3 +166,56 @@ async def test_c03_the_pace_of_messages(project: Any) -> None:
         await flood(PacedStream)
     assert error.value.reason == "RATE_LIMITED"
     await flood(Unhurried)
+
+
+class Unfair(Turns):
+    """Gives places to whoever comes first."""
+
+    def _share(self) -> int:
+        return self._places
+
+
+async def served_beside_a_crowd(turns: Turns) -> bool:
+    """Let a hundred uploads of one owner come, and return whether another one has a place."""
+    async with AsyncExitStack() as stack:
+        crowd = [
+            asyncio.create_task(stack.enter_async_context(turns.turn("a"))) for _ in range(100)
+        ]
+        await asyncio.wait(crowd, timeout=0.2)
+        try:
+            async with asyncio.timeout(0.2), turns.turn("b"):
+                return True
+        except TimeoutError:
+            return False
+        finally:
+            for task in crowd:
+                task.cancel()
+            await asyncio.wait(crowd)
+
+
+async def test_c03_the_share_of_places_for_uploads() -> None:
+    assert await served_beside_a_crowd(Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE))
+    assert not await served_beside_a_crowd(Unfair(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE))
+
+
+class Forgetful(Attempts):
+    """Counts nothing."""
+
+    def count(self, client: str, round_number: int, received: int, *, spoiled: bool) -> None:
+        """Forget it."""
+
+
+def heard(attempts: Attempts, times: int) -> int:
+    """Return how often a client that sends updates that are none is heard in one round."""
+    for number in range(times):
+        try:
+            attempts.check("greedy", 0)
+        except RefusedError:
+            return number
+        attempts.count("greedy", 0, 10, spoiled=True)
+    return times
+
+
+def test_c01_the_bound_of_attempts_in_vain() -> None:
+    assert heard(Attempts(1000), 100) == MOST_SPOILED
+    assert heard(Forgetful(1000), 100) == 100

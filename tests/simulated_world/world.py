@@ -1,148 +1,128 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A world in one thread: a clock, a network that misbehaves, and a disk that forgets.
+"""A world in one thread: one clock, processes that take turns, and deaths, all by one seed.
 
-Everything random comes from one seed, so a world that shows a fault shows it again.
+Whatever is random is drawn from `World.rng`, in an order that the seed decides, so that a
+world that shows a fault shows it again.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from mmar_runner.storage.journal import JournalEvent
+from tests.simulated_world.weather import Weather
+
+if TYPE_CHECKING:
+    from tests.simulated_world.process import Process
+
+#: How many steps without any time in between are one too many.
+_SPIN = 20_000
+#: What the clocks of the simulated machines say when a world begins.
+EPOCH = 1_700_000_000.0
 
 
-@dataclass(frozen=True)
-class Weather:
-    """How bad a world is while faults go on, drawn from its seed.
-
-    Attributes:
-        loss: The share of messages that never arrive.
-        duplication: The share that arrive twice.
-        delay: The longest delay of a message in seconds; it alone reorders.
-        disk: The longest time until a journal record is durable.
-        partitions: How often a client is cut off.
-        client_crashes: How often a client dies.
-        server_crashes: How often the server dies.
-        server_stops: How often the server is asked to stop.
-        task_failures: The share of tasks that fail.
-    """
-
-    loss: float
-    duplication: float
-    delay: float
-    disk: float
-    partitions: int
-    client_crashes: int
-    server_crashes: int
-    server_stops: int
-    task_failures: float
-
-    @classmethod
-    def draw(cls, rng: random.Random) -> Weather:
-        """Return the weather of a world; one in eight is calm."""
-        if rng.random() < 1 / 8:
-            return cls(0, 0, 0.01, 0.01, 0, 0, 0, 0, 0)
-        return cls(
-            loss=rng.choice([0, 0.05, 0.3]),
-            duplication=rng.choice([0, 0.1, 0.5]),
-            delay=rng.choice([0.01, 0.5, 3.0]),
-            disk=rng.choice([0.01, 0.5, 3.0]),
-            partitions=rng.randrange(4),
-            client_crashes=rng.randrange(5),
-            server_crashes=rng.randrange(5),
-            server_stops=rng.randrange(2),
-            task_failures=rng.choice([0, 0, 0, 0.2]),
-        )
+class CrashedError(BaseException):
+    """The process of whoever runs this is dead: nothing that it does has an effect."""
 
 
 class World:
-    """The clock and the network.
+    """The clock, and whose turn it is.
 
     Args:
         seed: Decides everything that happens here.
-        faults_end: When the weather becomes calm, in seconds.
+
+    Attributes:
+        rng: Where all chance comes from.
+        weather: How bad it is while faults go on.
+        now: Seconds since the world began.
+        current: The process that runs; None for the world itself.
+        history: What happened, for people; the same seed gives the same.
     """
 
-    def __init__(self, seed: int, faults_end: float) -> None:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.rng = random.Random(seed)
         self.weather = Weather.draw(self.rng)
-        self.faults_end = faults_end
         self.now = 0.0
-        self.cut_off: dict[str, float] = {}
+        self.current: Process | None = None
+        self.processes: list[Process] = []
+        self.history: list[tuple[float, str, str]] = []
+        self.defects: list[str] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
+    @property
+    def stormy(self) -> bool:
+        """Whether faults go on."""
+        return self.now < self.weather.faults_end
+
+    def chance(self, share: float) -> bool:
+        """Draw whether something happens that happens in a share of all cases."""
+        return share > 0 and self.rng.random() < share
+
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call something in so many seconds."""
+        """Call something in so many seconds, in no process."""
         heapq.heappush(self._events, (self.now + seconds, next(self._numbers), call))
 
-    def send(self, client: str, deliver: Callable[[], None]) -> None:
-        """Carry a message from or to a client, perhaps."""
-        stormy = self.now < self.faults_end
-        if stormy and self.rng.random() < self.weather.loss:
+    def note(self, who: str, what: Any) -> None:
+        """Write down what happened."""
+        self.history.append((self.now, who, str(what)))
+
+    def action(self, what: str) -> None:
+        """The running process is about to do something, or has just done it: it may die there.
+
+        Raises:
+            CrashedError: It is dead.
+        """
+        process = self.current
+        if process is None:
             return
-        copies = 2 if stormy and self.rng.random() < self.weather.duplication else 1
-        for _ in range(copies):
-            delay = self.rng.uniform(0.001, self.weather.delay if stormy else 0.01)
-            self.later(delay, lambda: self._arrive(client, deliver))
+        if not process.alive:
+            raise CrashedError(what)
+        if process.deaths.left > 0 and self.stormy and self.chance(process.deaths.share):
+            process.deaths.left -= 1
+            process.die(f"at {what}")
+            raise CrashedError(what)
 
     def run(self, until: float, is_over: Callable[[], bool]) -> None:
         """Let time pass until something is over, or the time is."""
-        while self._events and not is_over():
-            at, _, call = heapq.heappop(self._events)
-            if at > until:
+        steps, since = 0, self.now
+        while not is_over():
+            steps, since = (steps + 1, since) if self.now == since else (0, self.now)
+            if steps > _SPIN:
+                self.defects.append("somebody works without end, and no time passes")
                 return
-            self.now = at
-            call()
+            process, due = self._next_process()
+            if self._events and self._events[0][0] <= due:
+                due, _, call = heapq.heappop(self._events)
+                if due > until:
+                    return
+                self.now = max(self.now, due)
+                call()
+            elif process is None or due > until:
+                return
+            else:
+                self.now = max(self.now, due)
+                process.step()
 
-    def _arrive(self, client: str, deliver: Callable[[], None]) -> None:
-        if self.now >= self.cut_off.get(client, 0.0):
-            deliver()
+    def end(self) -> None:
+        """End every process: the world is over."""
+        for process in list(self.processes):
+            process.ended = _nobody
+            process.bury()
+
+    def _next_process(self) -> tuple[Process | None, float]:
+        found, earliest = None, math.inf
+        for process in self.processes:
+            due = process.loop.due()
+            if due < earliest:
+                found, earliest = process, due
+        return found, earliest
 
 
-@dataclass
-class Disk:
-    """What the server finds again after a crash.
-
-    A journal record becomes durable some time after it was appended, in order; a crash
-    loses an end of those that are not. A file is there as soon as it was written.
-    """
-
-    world: World
-    journal: list[JournalEvent] = field(default_factory=list)
-    models: dict[int, str] = field(default_factory=dict)
-    updates: dict[tuple[int, str], str] = field(default_factory=dict)
-    _pending: list[tuple[JournalEvent, Callable[[], None]]] = field(default_factory=list)
-    _flushing: bool = False
-    _epoch: int = 0
-
-    def append(self, kind: str, data: Mapping[str, Any], done: Callable[[], None]) -> None:
-        """Append a record; ``done`` is called once it is durable, if the process lives."""
-        seq = len(self.journal) + len(self._pending) + 1
-        self._pending.append((JournalEvent(seq, self.world.now, kind, dict(data)), done))
-        if not self._flushing:
-            self._flushing = True
-            epoch = self._epoch
-            seconds = self.world.rng.uniform(0.0001, self.world.weather.disk)
-            self.world.later(seconds, lambda: self._flush(epoch))
-
-    def crash(self) -> None:
-        """Lose what is not durable, but for a beginning of it."""
-        kept = self.world.rng.randint(0, len(self._pending))
-        self.journal += [event for event, _ in self._pending[:kept]]
-        self._pending.clear()
-        self._flushing = False
-        self._epoch += 1
-
-    def _flush(self, epoch: int) -> None:
-        if epoch != self._epoch:
-            return
-        batch, self._pending, self._flushing = self._pending, [], False
-        self.journal += [event for event, _ in batch]
-        for _, done in batch:
-            done()
+def _nobody(_process: Process) -> None:
+    """Hear of the end of a process when the world itself ends."""

@@ -30,8 +30,8 @@ SERVER = [
         {"round": 0, "num_rounds": 4, "participants": ["site-10", "site-2"]},
     ),
     Observation(
-        Topic.UPDATE_PROGRESS,
-        {"client": "site-2", "received_bytes": 25 << 20, "total_bytes": 100 << 20},
+        Topic.CLIENT_PROGRESS,
+        {"client": "site-2", "done": 25 << 20, "total": 100 << 20, "unit": "bytes"},
     ),
     Observation(
         Topic.UPDATE_ACCEPTED,
@@ -113,7 +113,7 @@ def test_the_table_shows_who_does_what():
     assert "25% of 100.0 MiB" in text
     rows = [line for line in text.splitlines() if "site-" in line]
     assert rows[0].startswith("site-2 ")
-    assert "uploading" in rows[0]
+    assert "training" in rows[0]
     assert "done" in rows[1]
     assert "100.0 MiB" in rows[1]
     assert "3.2 s" in rows[1]
@@ -124,9 +124,9 @@ def test_the_table_shows_steps_until_the_update_comes():
         Topic.CLIENT_STATE, {"client": "site-1", "state": "training", "step": 3, "steps": 40}
     )
     joined = Observation(Topic.CLIENT_JOINED, {"client": "site-1", "active": 1})
-    sent = {"client": "site-1", "received_bytes": 1, "total_bytes": 4}
+    sent = {"client": "site-1", "done": 1, "total": 4, "unit": "bytes"}
     assert "training 3/40" in picture([joined, steps])
-    text = picture([joined, steps, Observation(Topic.UPDATE_PROGRESS, sent)])
+    text = picture([joined, steps, Observation(Topic.CLIENT_PROGRESS, sent)])
     assert "3/40" not in text
     assert "25% of 4 B" in text
 

@@ -133,6 +133,8 @@ class ScriptedServer(FederationServicer):
             )
         if 0 < len(self.failures) < self.attempts and after not in self.updates:
             after -= 1  # it is given again
+        elif after not in self.answered:  # whoever asks anew is not given what it has answered
+            after = max((r for r in self.answered if r > after), default=after)
         return next(((r, m) for r, m in self.models if r > after), None)
 
     async def sent(self, number, model, known, offset):
@@ -172,7 +174,7 @@ class ScriptedServer(FederationServicer):
     async def take(self, stream, begin):
         if self.refuse_upload is not None:
             reason, self.refuse_upload = self.refuse_upload, None
-            if reason not in {"TOO_MANY_UPLOADS", "DIGEST"}:
+            if reason not in {"TOO_MANY_UPLOADS", "DIGEST", "BASE_MISMATCH"}:
                 await self.answer(begin.round)
             raise RefusedError(f"refused with {reason}", reason=reason)
         if begin.inline:

@@ -32,9 +32,9 @@ class Scripted:
         """Let tasks come, and the one who listens see them."""
         for task in tasks:
             self.coming.put_nowait(task)
-        while not self.coming.empty():
+        for _ in range(3 * len(tasks)):
             await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        assert self.coming.empty()
 
 
 def model(number, slot):

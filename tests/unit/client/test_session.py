@@ -433,6 +433,36 @@ async def test_a_server_that_lost_its_memory_is_begun_with_anew(server, serving,
     assert [task.round for task, _ in trainers.tasks] == [0, 0, 1, 2]
 
 
+async def test_a_client_whose_task_the_server_does_not_know_is_given_what_there_is(
+    server, serving, session, trainers
+):
+    """Killed before the round was on record, it opens it again: "later ones" never came."""
+    server.models = [(0, b"first")]
+    asked = server.get_model
+    opened_again = []
+
+    async def get_model(request, peer):
+        if opened_again and request.after_round < 0:
+            server.models = [(0, b"again")]
+            server.answered.clear()
+        elif opened_again:
+            await asyncio.Event().wait()  # for a task after the one that it has had
+        async for item in asked(request, peer):
+            yield item
+            if item.round == 0 and not opened_again:
+                opened_again.append(True)
+                await asyncio.Event().wait()
+
+    server.get_model = get_model
+    server.refuse_upload = "ROUND_MISMATCH"
+    async with serving():
+        outcome = await asyncio.wait_for(session(), 20)
+
+    assert outcome.status == "finished"
+    assert server.updates == {0: b"again!"}
+    assert [task.round for task, _ in trainers.tasks] == [0, 0]
+
+
 async def test_a_model_that_cannot_be_kept_fails_its_task_only(
     server, serving, session, settings, recorder
 ):

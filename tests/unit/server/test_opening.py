@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import JournalError, UsageError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
@@ -136,3 +136,15 @@ def test_what_differs_from_an_unfinished_run_is_said(
     assert "resources/more.txt" in said
     assert "config/config_fed_server.json" in said
     assert "--set" not in said
+
+
+def test_a_journal_that_is_none_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    mmar, workspace = job(tmp_path), tmp_path / "ws"
+    with federation(mmar, workspace) as begun:
+        begun.serve()
+        begun.stop()
+    no_journal(workspace / "run_1")
+    (workspace / "run_1" / "journal.db").write_bytes(b"torn" * 4096)
+    with federation(mmar, workspace) as again, pytest.raises(JournalError) as refused:
+        again.serve()
+    assert "--new-run" in (refused.value.hint or "")

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from mmar_runner.errors import JournalError
 from mmar_runner.server.record import AcceptedUpdate, Kind, RunState, replay
 from mmar_runner.storage.journal import JournalEvent
 
@@ -30,3 +33,8 @@ def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
     assert state.rejected == [{"client": "evil", "reason": "NON_FINITE: too large"}]
     again = replayed(accepted("evil"), (Kind.UPDATE_REFUSED, refused), accepted("evil"))
     assert list(again.accepted) == ["evil"]
+
+
+def test_a_journal_of_a_later_version_is_refused_with_a_sentence() -> None:
+    with pytest.raises(JournalError, match="'model_blessed', which this version does not know"):
+        replay([JournalEvent(1, 0.0, "model_blessed", {})])

@@ -13,6 +13,7 @@ import pytest
 from mmar_runner.errors import DiskFullError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server import status
+from mmar_runner.server.progress import ProgressTeller
 from mmar_runner.server.status import StatusFile
 from mmar_runner.testing.recorder import Recorder
 
@@ -95,6 +96,17 @@ async def test_a_full_disk_costs_a_status_and_not_the_run(
         await looks.next()
     await file.close()
     assert caplog.text.count("the status is not written") == 1, "told once"
+
+
+def test_how_far_clients_are_is_told_where_it_has_changed() -> None:
+    recorder = Recorder()
+    teller = ProgressTeller(recorder)
+    half, whole = ({"done": n, "total": 2, "unit": "bytes"} for n in (1, 2))
+    steps = {"done": 1, "total": 2, "unit": "steps"}
+    for a, b in ((half, None), (half, half), (whole, half), (None, steps), (whole, None)):
+        teller.tell([{"name": "a", "progress": a}, {"name": "b", "progress": b}])
+    told = [(o.data["client"], o.data["done"]) for o in recorder.all(Topic.CLIENT_PROGRESS)]
+    assert told == [("a", 1), ("b", 1), ("a", 2), ("a", 2)]
 
 
 async def test_a_look_that_fails_is_no_silent_end(path: Path) -> None:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold of every world, by its journal, its files and what its clients saw."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.interfaces.observer import Topic
+from mmar_runner.server.record import replay
+from tests.simulated_world.training import Made, encoded, expected_model, initial_model
+
+if TYPE_CHECKING:
+    from tests.simulated_world.federation import Federation
+
+
+def check(federation: Federation) -> None:
+    """Hold the invariants against what happened.
+
+    Raises:
+        AssertionError: One of them does not hold; the function that raised says which.
+    """
+    nothing_unforeseen_happened(federation)
+    each_update_counts_at_most_once(federation)
+    rounds_strictly_increase(federation)
+    what_was_acknowledged_is_durable_and_counts(federation)
+    it_has_ended_or_says_what_it_waits_for(federation)
+    equal_accepted_sets_give_equal_models(federation)
+    files_say_what_the_journal_says(federation)
+
+
+def nothing_unforeseen_happened(federation: Federation) -> None:
+    """No process ended of, and no callback raised, what is not of the error tree."""
+    assert not federation.world.defects, federation.world.defects
+
+
+def each_update_counts_at_most_once(federation: Federation) -> None:
+    """Of a client and round one update is accepted, or another after the first was withdrawn."""
+    accepted: Counter[tuple[int, str]] = Counter()
+    for event in federation.records.events:
+        key = (event.data.get("round", -1), event.data.get("client", ""))
+        if event.kind == "update_accepted":
+            accepted[key] += 1
+        elif event.kind == "update_refused" and accepted[key]:
+            accepted[key] -= 1
+        assert accepted[key] <= 1, f"{key[1]} is counted twice in round {key[0]}"
+    for number, clients in enumerate(federation.accepted_sets()):
+        assert len(set(clients)) == len(clients), f"round {number} adds up {clients}"
+
+
+def rounds_strictly_increase(federation: Federation) -> None:
+    """Rounds are closed one after the other, and none is opened that was closed."""
+    closed = 0
+    for event in federation.records.events:
+        if event.kind == "round_opened":
+            assert event.data["round"] == closed, f"round {event.data['round']} after {closed - 1}"
+        elif event.kind == "round_closed":
+            assert event.data["round"] == closed, f"round {event.data['round']} after {closed - 1}"
+            closed += 1
+
+
+def what_was_acknowledged_is_durable_and_counts(federation: Federation) -> None:
+    """Every receipt that a client saw is of a record, and what is on record is in the sum."""
+    recorded = _counted(federation)
+    withdrawn = {
+        (event.data["round"], event.data["client"]) for event in federation.events("update_refused")
+    }
+    for client in federation.clients:
+        for seen in client.watcher.all(Topic.SUBMITTED):
+            key = (seen.data["round"], client.name)
+            assert key in recorded or key in withdrawn, f"{key} was receipted and is not on record"
+    for number, clients in enumerate(federation.accepted_sets()):
+        on_record = {client for accepted, client in recorded if accepted == number}
+        assert on_record == set(clients), (
+            f"round {number}: {on_record} accepted, {clients} added up"
+        )
+
+
+def it_has_ended_or_says_what_it_waits_for(federation: Federation) -> None:
+    """The run is finished, or failed because tasks did; it never stands still unsaid."""
+    status = federation.status
+    assert not federation.silences, federation.silences[0]
+    assert status in {"finished", "failed"}, f"it has not ended; {_last_words(federation)}"
+    if status == "finished":
+        assert len(federation.accepted_sets()) == federation.spec_of_server.num_rounds
+        return
+    reason = federation.events("run_ended")[-1].data["reason"]
+    weather = federation.world.weather
+    assert weather.task_failures or weather.poison or weather.full_disks, reason
+    assert "could not be closed" not in reason, reason
+    assert "site-" in reason, reason
+
+
+def equal_accepted_sets_give_equal_models(federation: Federation) -> None:
+    """Every round's model is FedAvg's of its updates, bit for bit, computed independently."""
+    model = initial_model()
+    counted = _counted(federation)
+    for number, (clients, recorded) in enumerate(
+        zip(federation.accepted_sets(), federation.models(), strict=True)
+    ):
+        base = hashlib.sha256(encoded(model)).hexdigest()
+        updates = [_made(federation, counted[number, client]) for client in sorted(clients)]
+        for update in updates:
+            assert (update.round, update.base_sha256) == (number, base), (number, update.client)
+        model = expected_model(model, updates)
+        expected = hashlib.sha256(encoded(model)).hexdigest()
+        assert expected == recorded, f"the model of round {number} is not that of {clients}"
+
+
+def files_say_what_the_journal_says(federation: Federation) -> None:
+    """The models on disk are those on record, and nothing of an update is left over."""
+    if federation.status != "finished":
+        return
+    folder = federation.run_folder
+    models = federation.models()
+    final = _digest(folder / "models" / "final.safetensors")
+    assert final == models[-1], "final.safetensors is not the last round's model"
+    for number, recorded in enumerate(models):
+        path = folder / "models" / f"round_{number + 1:04d}.safetensors"
+        assert _digest(path) in {"nothing", recorded}, f"{path.name} is not the model on record"
+    assert (folder / "models" / f"round_{len(models):04d}.safetensors").exists()
+    best = replay(federation.records.events).best
+    if best is not None:
+        found = _digest(folder / "models" / "best.safetensors")
+        assert found == models[best[0]], "best.safetensors is not the best round's model"
+
+
+# Small helpers
+
+
+def _counted(federation: Federation) -> dict[tuple[int, str], Any]:
+    """Return the record of every update that counts, by round and client."""
+    counted: dict[tuple[int, str], Any] = {}
+    for event in federation.records.events:
+        key = (event.data.get("round", -1), event.data.get("client", ""))
+        if event.kind == "update_accepted":
+            counted[key] = event.data
+        elif event.kind == "update_refused":
+            counted.pop(key, None)
+    return counted
+
+
+def _made(federation: Federation, record: Any) -> Made:
+    made = federation.trainers.made.get(record["sha256"])
+    assert made is not None, f"nobody made the update {record['sha256']} of {record['client']}"
+    assert made.client == record["client"], f"{record['client']} sent {made.client}'s update"
+    return made
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "nothing"
+
+
+def _last_words(federation: Federation) -> str:
+    waiting = federation.server.watcher.all(Topic.WAITING)
+    said = waiting[-1].data["message"] if waiting else "nothing"
+    errors = [host.last_error for host in (federation.server, *federation.clients)]
+    return f"the server last said: {said}; errors: {errors}"

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a simulated federation is to do: an MMAR as values, drawn from the seed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, Generation, MmarSpec, ServerSpec
+from tests.simulated_world.training import encoded, initial_model
+
+_CHECKPOINT = "initial.safetensors"
+
+
+def draw_mmar(rng: random.Random, root: Path, clients: int) -> MmarSpec:
+    """Return an MMAR for so many clients.
+
+    Args:
+        rng: Decides.
+        root: Its folder, which is made, with the initial model in it.
+        clients: How many there are.
+    """
+    root.mkdir()
+    (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
+    sampled = rng.randint(1, clients) if rng.random() < 0.4 else None
+    server = ServerSpec(
+        task_name="task",
+        min_num_clients=sampled or rng.randint(1, clients),
+        max_num_clients=100,
+        wait_after_min_clients=rng.choice([0.0, 5.0, 20.0]),
+        heart_beat_timeout=rng.choice([6.0, 30.0]),
+        start_round=0,
+        num_rounds=rng.randint(1, 5),
+        aggregator=_component(ComponentKind.AGGREGATOR, "FedAvg"),
+        clients_per_round=sampled,
+        round_deadline=rng.choice([None, 30.0]),
+        checkpoint=_CHECKPOINT,
+    )
+    client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
+    return MmarSpec(
+        "mmar", root, Generation.CLARA_4, "d" * 64, server=server, client=client, seed=7
+    )
+
+
+def _component(kind: ComponentKind, name: str) -> ComponentSpec:
+    return ComponentSpec(kind, {"name": name, "args": {}}, name, {}, "", "")

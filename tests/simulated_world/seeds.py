@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which seeds are tried, one of them, and how one that fails is tried again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from tests.simulated_world import invariants
+from tests.simulated_world.federation import Federation
+
+#: How many seeds are tried if nobody says which.
+SEEDS = 500
+#: In how many parts, so that several processes can take some each.
+PARTS = 10
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of one seed.
+
+    Attributes:
+        status: How the run ended.
+        mixed: Whether some clients send differences.
+        accepted: Who was added up, round by round.
+        models: The models' digests, round by round.
+        withdrawn: How many updates were accepted and had to be left out.
+        deaths: How many processes were killed.
+        power_cuts: How many of them with their machine.
+    """
+
+    status: str
+    mixed: bool
+    accepted: tuple[tuple[str, ...], ...]
+    models: tuple[str, ...]
+    withdrawn: int
+    deaths: int
+    power_cuts: int
+
+
+def wanted() -> range:
+    """Return the seeds that MMAR_RUNNER_SEEDS names: ``17`` or ``0:10000``."""
+    first, _, last = os.environ.get("MMAR_RUNNER_SEEDS", f"0:{SEEDS}").partition(":")
+    return range(int(first), int(last) if last else int(first) + 1)
+
+
+def part(number: int) -> range:
+    """Return one of the parts of the wanted seeds."""
+    seeds = wanted()
+    return range(seeds.start + number, seeds.stop, PARTS)
+
+
+def tried(seed: int) -> Tried:
+    """Run a seed and hold the invariants against it.
+
+    Raises:
+        AssertionError: One of them does not hold; its notes say how to see it again.
+    """
+    federation = Federation(seed)
+    try:
+        federation.run()
+        invariants.check(federation)
+    except AssertionError as error:
+        error.add_note(f"seed {seed}; the last that happened:")
+        for at, who, what in federation.world.history[-_SHOWN:]:
+            error.add_note(f"  {at:9.4f} {who:8} {what}")
+        error.add_note(
+            f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest tests/simulated_world -k nothing"
+        )
+        raise
+    finally:
+        federation.close()
+    said = [what for _, _, what in federation.world.history]
+    return Tried(
+        federation.status,
+        federation.mixed,
+        federation.accepted_sets(),
+        federation.models(),
+        len(federation.withdrawn()),
+        sum(what.startswith(("killed", "power cut")) for what in said),
+        sum(what.startswith("power cut") for what in said),
+    )

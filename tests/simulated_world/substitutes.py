@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What takes the place of the real world in production code, while a simulated one runs.
+
+Nothing else of the production code is replaced: clocks and random numbers, the calls of
+``os``, gRPC's server and channel, SQLite, threads (by the event loops), and the two logs and
+figures that are about a real process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any
+from unittest.mock import patch
+
+from mmar_runner.client import line, update_file
+from mmar_runner.client import workspace as client_workspace
+from mmar_runner.security.audit import log
+from mmar_runner.server import (
+    announcement,
+    downloads,
+    events,
+    models,
+    opening,
+    run,
+    servicer,
+    streaming,
+    summary,
+)
+from tests.simulated_world.channel import SimulatedChannel
+from tests.simulated_world.journal import SimulatedJournal
+from tests.simulated_world.network import Network
+from tests.simulated_world.os_calls import OsCalls
+from tests.simulated_world.serving import SimulatedServer
+from tests.simulated_world.world import EPOCH, CrashedError, World
+
+#: Bytes of a chunk, and of the window of downloads, where models are sent in chunks.
+_CHUNK = 96
+_WINDOW = 192
+
+
+class _Audit:
+    """An audit log that keeps nothing; the real one has a thread, and tests of its own."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Take what the real one takes."""
+
+    def flush(self) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+    def record(self, *_: Any, **__: Any) -> None:
+        """Keep nothing."""
+
+
+@contextmanager
+def installed(world: World, network: Network, *, inline: bool) -> Iterator[None]:
+    """Have production code live in a simulated world until the block ends.
+
+    Args:
+        world: The clock, and where chance comes from.
+        network: Between clients and server.
+        inline: Whether models and updates travel inside of messages; else in chunks.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(OsCalls(world).installed())
+        for owner, name, value in _replacements(world, network, inline=inline):
+            stack.enter_context(patch.object(owner, name, value))
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        stack.callback(logging.disable, disabled)
+        # The coroutines of a process that was killed complain while they are taken apart.
+        stack.enter_context(patch.object(sys, "unraisablehook", _unraisable(sys.unraisablehook)))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        yield
+
+
+def _replacements(
+    world: World, network: Network, *, inline: bool
+) -> Iterator[tuple[Any, str, Any]]:
+    rng = world.rng
+    yield time, "time", lambda: EPOCH + world.now
+    yield time, "monotonic", lambda: world.now
+    yield random, "random", rng.random
+    yield secrets, "token_bytes", rng.randbytes
+    yield secrets, "token_hex", lambda count: rng.randbytes(count).hex()
+    yield uuid, "uuid4", lambda: uuid.UUID(int=rng.getrandbits(128), version=4)
+    yield client_workspace, "boot_id", lambda: _boot_id(world)
+    yield line, "open_channel", lambda *_, **__: SimulatedChannel(network)
+    yield run, "build_server", lambda *args, **named: SimulatedServer(network, *args, **named)
+    yield run, "bind", lambda *_, **__: "simulated:1"
+    yield log, "AuditLog", _Audit
+    yield os, "getpid", lambda: 4711
+    yield run, "trimming", nullcontext
+    yield run, "_raise_file_limit", lambda _: None
+    yield (
+        opening,
+        "Journal",
+        lambda path, *, durability, **_: SimulatedJournal(world, path, durability),
+    )
+    yield (
+        events.EventDispatcher,
+        "_put",
+        lambda _self, work: asyncio.get_running_loop().call_soon(work),
+    )
+    yield threading.Thread, "start", _no_thread
+    yield summary, "peak_rss_bytes", lambda: 0
+    if not inline:
+        for module in (announcement, models, servicer):
+            yield module, "INLINE_BYTES", 0
+        for module in (update_file, downloads, streaming):
+            yield module, "CHUNK_BYTES", _CHUNK
+        yield downloads, "DOWNLOAD_BYTES", _WINDOW
+        yield downloads, "LEAST_CHUNK_BYTES", _CHUNK // 2
+
+
+def _unraisable(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    def hear(found: Any) -> None:
+        text = str(found.exc_value)
+        dead = isinstance(found.exc_value, CrashedError) or "ignored GeneratorExit" in text
+        if not dead:
+            hook(found)
+
+    return hear
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    msg = f"no thread may run here, such as {thread.name}: its time is not the world's"
+    raise AssertionError(msg)
+
+
+def _boot_id(world: World) -> str:
+    process = world.current
+    return "" if process is None else f"{process.disk.root.name}, boot {process.disk.boots}"

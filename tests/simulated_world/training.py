@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is trained here, and what must come of it: a function of client, round and model.
+
+`expected_model` computes a round's result anew, from the arrays of the updates alone: whole
+tensors, without the production aggregation, its blocks or its files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmar_runner.errors import TaskFailedError
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
+from mmar_runner.storage.safetensors_format import encode_header
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
+
+if TYPE_CHECKING:
+    from tests.simulated_world.process import Process
+    from tests.simulated_world.world import World
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+#: The tensors of every model: name, dtype and shape, in the order of the file.
+TENSORS = (("a", "F64", (3,)), ("b", "F32", (2, 4)), ("c", "I64", (2,)))
+#: A value that is finite, and times any number of samples is not.
+_POISON = 1.7e308
+
+
+@dataclass(frozen=True)
+class Made:
+    """An update that a trainer wrote."""
+
+    client: str
+    round: int
+    base_sha256: str
+    arrays: Arrays
+    samples: float
+    kind: UpdateKind
+
+
+def initial_model() -> Arrays:
+    """Return the model that every run begins with."""
+    return {
+        "a": np.array([0.1, -0.2, 0.3]),
+        "b": np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4),
+        "c": np.array([3, -4], dtype=np.int64),
+    }
+
+
+def trained(client: str, round_number: int, model: Arrays, kind: UpdateKind) -> Arrays:
+    """Return the update that a client makes of a model."""
+    digest = hashlib.sha256(f"{client}|{round_number}".encode()).digest()
+    rng = np.random.default_rng(list(digest[:8]))
+    steps = {
+        "a": rng.standard_normal(3),
+        "b": rng.standard_normal((2, 4)).astype(np.float32),
+        "c": rng.integers(-9, 9, 2),
+    }
+    if kind is UpdateKind.WEIGHT_DIFF:
+        return steps
+    return {name: model[name] + step for name, step in steps.items()}
+
+
+def samples_of(client: str) -> float:
+    """Return how many samples a client has."""
+    return 10.0 + 3 * int(client.rpartition("-")[2])
+
+
+def encoded(arrays: Arrays) -> bytes:
+    """Return a model as the bytes of its file."""
+    return encode_header(TENSORS, {}) + b"".join(arrays[name].tobytes() for name, _, _ in TENSORS)
+
+
+def expected_model(base: Arrays, updates: Sequence[Made]) -> Arrays:
+    """Return FedAvg's result; the updates are in the order of client names."""
+    divisor = math.fsum(update.samples for update in updates)
+    mixed = len({update.kind for update in updates}) > 1
+    differences = any(update.kind is UpdateKind.WEIGHT_DIFF for update in updates)
+    result: Arrays = {}
+    for name, old in base.items():
+        total = np.zeros(old.shape)
+        for update in updates:
+            values = update.arrays[name].astype(np.float64)
+            if mixed and update.kind is UpdateKind.WEIGHTS:
+                values = values - old.astype(np.float64)
+            total += values * update.samples
+        mean = total / divisor
+        mean = old.astype(np.float64) + mean if differences else mean
+        result[name] = (np.rint(mean) if old.dtype == np.int64 else mean).astype(old.dtype)
+    return result
+
+
+class Trainers:
+    """Gives every session a trainer without a process of its own.
+
+    Args:
+        world: Where they live.
+        kinds: What a client's updates hold.
+
+    Attributes:
+        made: Every update that was ever written, by digest.
+        failures: How many tasks failed.
+    """
+
+    def __init__(self, world: World, kinds: Callable[[str], UpdateKind]) -> None:
+        self.world, self.kinds = world, kinds
+        self.made: dict[str, Made] = {}
+        self.failures = 0
+
+    def trainer(self, spec: Any, *, log: Path, timeout: float | None) -> _Trainer:
+        """Return the trainer of the client that a specification names."""
+        del log, timeout
+        process = self.world.current
+        assert process is not None
+        return _Trainer(self, spec.context["client_name"], process)
+
+
+class _Trainer:
+    def __init__(self, trainers: Trainers, client: str, process: Process) -> None:
+        self._trainers, self._client, self._process = trainers, client, process
+
+    def prepare(self) -> None:
+        """Do nothing."""
+
+    async def train(self, task: TrainTask) -> TrainResult:
+        """Write an update, some time later."""
+        world = self._trainers.world
+        await asyncio.sleep(world.rng.uniform(0.05, world.weather.training))
+        if world.stormy and world.chance(world.weather.task_failures):
+            self._trainers.failures += 1
+            msg = "the task failed, as tasks do here"
+            raise TaskFailedError(msg)
+        made = self._made(task)
+        with TensorWriter(task.update, TENSORS) as writer:
+            for name, _, _ in TENSORS:
+                writer.write(name, made.arrays[name])
+            self._trainers.made[writer.commit()] = made
+        (task.new_state / "rounds").write_bytes(b"%d" % task.round)
+        return TrainResult(made.samples, {}, _validation(self._client, task.round), made.kind)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    def _made(self, task: TrainTask) -> Made:
+        trainers = self._trainers
+        with TensorReader(task.model) as reader:
+            model = {name: reader.read(name) for name, _, _ in TENSORS}
+        kind = trainers.kinds(self._client)
+        arrays = trained(self._client, task.round, model, kind)
+        world = trainers.world
+        if world.stormy and world.chance(world.weather.poison):
+            arrays["a"] = np.full(3, _POISON)
+        base = hashlib.sha256(task.model.read_bytes()).hexdigest()
+        return Made(self._client, task.round, base, arrays, samples_of(self._client), kind)
+
+
+def _validation(client: str, round_number: int) -> Mapping[str, float]:
+    digest = hashlib.sha256(f"{client}|{round_number}|validation".encode()).digest()
+    return {"val_auc": digest[0] / 255}
