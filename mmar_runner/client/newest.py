@@ -32,7 +32,6 @@ class NewestTask:
         self._downloads = downloads
         self._waiting: NextTask | None = None
         self._busy_with: Path | None = None
-        self._doing: tuple[int, int, str] | None = None
         self._news = asyncio.Event()
         self._over = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
@@ -63,14 +62,16 @@ class NewestTask:
             raise AssertionError
         self._news.clear()
         self._busy_with = task.path if isinstance(task, ReceivedModel) else None
-        self._doing = _name(task)
         self._hold()
         return task
 
     def ask_anew(self) -> None:
-        """Ask for whatever task there is: with the one that was taken last it is over."""
-        self._doing = None
-        self._downloads.ask_anew()
+        """The server did not take the task that was done: it may not know that it gave it.
+
+        Whatever waits is newer. If nothing does, the server is asked for any task.
+        """
+        if self._waiting is None:
+            self._downloads.ask_anew()
 
     async def over(self) -> None:
         """Wait until no task will come any more: the run has ended, or its server refuses."""
@@ -84,10 +85,6 @@ class NewestTask:
     async def _listen(self, after: tuple[int, int]) -> None:
         while True:
             task = await self._downloads.next_task(*after)
-            if isinstance(task, ReceivedModel) and _name(task) == self._doing:
-                # It was asked for anew about an older one, and this one was taken meanwhile.
-                after = (task.round, task.attempt)
-                continue
             self._waiting = task
             self._hold()
             self._news.set()
@@ -107,8 +104,3 @@ class NewestTask:
         task = self._waiting
         waiting = task.path if isinstance(task, ReceivedModel) else None
         self._downloads.held = {self._busy_with, waiting}
-
-
-def _name(task: NextTask) -> tuple[int, int, str] | None:
-    """Return what tells a task from every other one; None if there is nothing to do."""
-    return (task.round, task.attempt, task.sha256) if isinstance(task, ReceivedModel) else None
