@@ -28,6 +28,9 @@ class Scripted:
             raise task
         return task
 
+    def ask_anew(self):
+        self.asked.append("any")
+
     async def comes(self, *tasks):
         """Let tasks come, and the one who listens see them."""
         for task in tasks:
@@ -89,3 +92,15 @@ async def test_nothing_is_asked_for_behind_a_model_that_could_not_be_kept(listen
     await downloads.comes(model(3, 0))
     assert (await newest.take()).round == 3
     assert downloads.asked[1] == (3, 0)
+
+
+async def test_a_task_that_the_server_did_not_know_is_asked_for_anew_unless_a_newer_one_waits(
+    listening,
+):
+    downloads, newest = listening
+    await downloads.comes(model(0, 0))
+    await newest.take()
+    newest.ask_anew()
+    await downloads.comes(model(1, 1))
+    newest.ask_anew()  # else the task that waits would come twice, and be trained twice
+    assert downloads.asked == [(-1, 0), (0, 1), "any", (1, 1)]
