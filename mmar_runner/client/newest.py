@@ -65,6 +65,11 @@ class NewestTask:
         self._hold()
         return task
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to take."""
+        return self._waiting is not None
+
     async def over(self) -> None:
         """Wait until no task will come any more: the run has ended, or its server refuses."""
         await self._over.wait()

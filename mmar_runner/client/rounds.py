@@ -57,6 +57,7 @@ class ClientRounds:
         self._observer = observer
         self._downloads = ModelDownloads(connection, files, observer)
         self._submission = Submission(connection, files, observer)
+        self._newest = NewestTask(self._downloads)
         self._submitting = False
         self._lacked_space_in = -1
         self._told_lack_in = -1
@@ -71,7 +72,7 @@ class ClientRounds:
             RefusedError: The server does not want this client any more.
             RunReplacedError: The server has opened another run.
         """
-        newest = NewestTask(self._downloads)
+        newest = self._newest
         newest.listen(await self._resubmit(mmar_digest))
         try:
             while not isinstance(task := await newest.take(), RunEnded):
@@ -172,13 +173,18 @@ class ClientRounds:
                 # The server has not counted a failure, and would wait for this client.
                 await self._report_failure(task, refusal)
             elif refusal is not None:
-                self._downloads.ask_anew()
+                self._ask_anew()
         finally:
             self._submitting = False
 
     async def _report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
         await self._submission.report_failure(task, error.reason, error.message)
-        self._downloads.ask_anew()
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        # A task that waits here would come a second time, and be trained a second time.
+        if not self._newest.is_waiting:
+            self._downloads.ask_anew()
 
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))

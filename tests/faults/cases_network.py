@@ -18,6 +18,7 @@ from tests.faults.scene import Scene, until
 _PROBES = {
     "mmar_runner.wire.limits:KEEPALIVE_TIME_MS": 2_000,
     "mmar_runner.wire.limits:KEEPALIVE_TIMEOUT_MS": 2_000,
+    "mmar_runner.wire.limits:PROBE_ANSWER_MS": 2_000,
 }
 #: Share of a core that a server may take while it waits for everybody.
 _IDLE_SHARE = 0.5

@@ -20,6 +20,8 @@ _T = TypeVar("_T")
 
 #: Bytes that are taken at once. Small: what a fault leaves unread stays with its sender.
 _PORTION = 64 << 10
+#: Portions that are between the two sides at most: what a long line holds.
+_PORTIONS_UNDER_WAY = 64
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
 
 
@@ -28,7 +30,7 @@ class Weather:
     """What happens to the bytes of a connection.
 
     Attributes:
-        delay: Seconds that every portion takes, each way.
+        delay: Seconds from one side to the other, each way.
         rate: Bytes a second, each way; 0 for as many as come.
         slice: Bytes that are passed on at once, at most.
         held: Nothing is passed on, either way, and nobody is told: a partition. What
@@ -190,27 +192,42 @@ class Proxy:
         *,
         is_reply: bool,
     ) -> None:
-        while data := await source.read(_PORTION):
-            for start in range(0, len(data), pair.weather.slice):
-                part = data[start : start + pair.weather.slice]
-                await self._pause(pair, len(part))
-                if is_reply:
-                    swallowed = self._swallowed(pair, len(part))
-                else:
-                    swallowed = pair.weather.swallows_requests
-                if not swallowed:
-                    sink.write(part)
-                    await sink.drain()
-                    pair.went_up += 0 if is_reply else len(part)
-        raise ConnectionResetError  # the one side has closed: so does the other
+        """Take bytes in as fast as the rate allows; give them out after the delay."""
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_PORTIONS_UNDER_WAY)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._give_out(pair, under_way, sink, is_reply=is_reply))
+            while data := await source.read(_PORTION):
+                for start in range(0, len(data), pair.weather.slice):
+                    part = data[start : start + pair.weather.slice]
+                    if pair.weather.rate:
+                        await asyncio.sleep(len(part) / pair.weather.rate)
+                    await under_way.put((self._loop.time() + pair.weather.delay, part))
+            await under_way.put((0, b""))
 
-    async def _pause(self, pair: _Pair, size: int) -> None:
-        while pair.weather.held:
-            pair.changed.clear()
-            await pair.changed.wait()
-        seconds = pair.weather.delay + (size / pair.weather.rate if pair.weather.rate else 0)
-        if seconds:
-            await asyncio.sleep(seconds)
+    async def _give_out(
+        self,
+        pair: _Pair,
+        under_way: asyncio.Queue[tuple[float, bytes]],
+        sink: asyncio.StreamWriter,
+        *,
+        is_reply: bool,
+    ) -> None:
+        while True:
+            due, part = await under_way.get()
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
+            while pair.weather.held:
+                pair.changed.clear()
+                await pair.changed.wait()
+            if not part:
+                raise ConnectionResetError  # the one side has closed: so does the other
+            if is_reply:
+                swallowed = self._swallowed(pair, len(part))
+            else:
+                swallowed = pair.weather.swallows_requests
+            if not swallowed:
+                sink.write(part)
+                await sink.drain()
+                pair.went_up += 0 if is_reply else len(part)
 
     @staticmethod
     def _swallowed(pair: _Pair, size: int) -> bool:
