@@ -65,10 +65,13 @@ class NewestTask:
         self._hold()
         return task
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is something to take."""
-        return self._waiting is not None
+    def ask_anew(self) -> None:
+        """The server did not take the task that was done: it may not know that it gave it.
+
+        Whatever waits is newer. If nothing does, the server is asked for any task.
+        """
+        if self._waiting is None:
+            self._downloads.ask_anew()
 
     async def over(self) -> None:
         """Wait until no task will come any more: the run has ended, or its server refuses."""

@@ -56,8 +56,8 @@ class ClientRounds:
         self._heartbeat = heartbeat
         self._observer = observer
         self._downloads = ModelDownloads(connection, files, observer)
-        self._submission = Submission(connection, files, observer)
         self._newest = NewestTask(self._downloads)
+        self._submission = Submission(connection, files, observer)
         self._submitting = False
         self._lacked_space_in = -1
         self._told_lack_in = -1
@@ -173,18 +173,13 @@ class ClientRounds:
                 # The server has not counted a failure, and would wait for this client.
                 await self._report_failure(task, refusal)
             elif refusal is not None:
-                self._ask_anew()
+                self._newest.ask_anew()
         finally:
             self._submitting = False
 
     async def _report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
         await self._submission.report_failure(task, error.reason, error.message)
-        self._ask_anew()
-
-    def _ask_anew(self) -> None:
-        # A task that waits here would come a second time, and be trained a second time.
-        if not self._newest.is_waiting:
-            self._downloads.ask_anew()
+        self._newest.ask_anew()
 
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))

@@ -24,6 +24,7 @@ from tests.simulated_world.journal import Records
 from tests.simulated_world.mmar import draw_mmar
 from tests.simulated_world.network import Network
 from tests.simulated_world.process import Deaths
+from tests.simulated_world.story import Story
 from tests.simulated_world.training import Trainers
 from tests.simulated_world.world import EPOCH, World
 
@@ -61,6 +62,7 @@ class Federation:
         server: The server's machine.
         clients: The clients' machines.
         silences: When a server that ran did not say what the run waits for.
+        spoiled: How often the newest model was damaged while no server ran.
     """
 
     def __init__(self, seed: int) -> None:
@@ -70,6 +72,7 @@ class Federation:
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
         self.network = Network(self.world)
         self.silences: list[str] = []
+        self.spoiled = 0
         count = rng.randint(1, 4)
         self.spec = draw_mmar(rng, self.root / "mmar", count)
         self.inline = rng.random() < 0.5
@@ -120,29 +123,10 @@ class Federation:
         """The folder of the run."""
         return max(self.root.glob("server/run_*"), key=lambda path: int(path.name[4:]))
 
-    def accepted_sets(self) -> tuple[tuple[str, ...], ...]:
-        """Return who was added up, round by round."""
-        return tuple(
-            tuple(entry["client"] for entry in event.data["summary"]["contributions"])
-            for event in self.events("round_closed")
-        )
-
-    def models(self) -> tuple[str, ...]:
-        """Return the models' digests, round by round."""
-        return tuple(e.data["summary"]["model_sha256"] for e in self.events("round_closed"))
-
-    def withdrawn(self) -> list[tuple[int, str]]:
-        """Return the round and client of every update that was accepted and then left out."""
-        found: list[tuple[int, str]] = []
-        counted: set[tuple[int, str]] = set()
-        for event in self.records.events:
-            key = (event.data.get("round", -1), event.data.get("client", ""))
-            if event.kind == "update_accepted":
-                counted.add(key)
-            elif event.kind == "update_refused" and key in counted:
-                counted.remove(key)
-                found.append(key)
-        return found
+    @property
+    def story(self) -> Story:
+        """What the journal adds up to."""
+        return Story.of(self.records.events)
 
     def run(self) -> None:
         """Let it run until it has ended."""
@@ -203,6 +187,7 @@ class Federation:
         self._sometimes(weather.client_leaves, lambda: self._any_client().stop())
         self._sometimes(weather.partitions, self._partition)
         self._sometimes(weather.full_disks, self._fill_a_disk)
+        self._sometimes(weather.spoiled_models, self._spoil_the_newest_model)
 
     def _sometimes(self, count: int, accident: Callable[[], None]) -> None:
         for _ in range(count):
@@ -217,6 +202,18 @@ class Federation:
         everybody = self.world.chance(0.3)
         for client in self.clients if everybody else [self._any_client()]:
             self.network.cut_off(client.name, seconds)
+
+    def _spoil_the_newest_model(self) -> None:
+        """Kill the server and flip a bit of the newest model, if there is one before it."""
+        self.server.crash()
+        models = sorted(self.root.glob("server/run_*/models/round_*.safetensors"))
+        if len(models) > 1:
+            newest = models[-1]
+            content = bytearray(newest.read_bytes())
+            content[self.world.rng.randrange(len(content))] ^= 1
+            newest.write_bytes(content)
+            self.spoiled += 1
+            self.world.note("server", f"finds {newest.name} spoiled")
 
     def _fill_a_disk(self) -> None:
         host: Host = self.server if self.world.chance(0.6) else self._any_client()

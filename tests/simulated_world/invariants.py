@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ def check(federation: Federation) -> None:
     it_has_ended_or_says_what_it_waits_for(federation)
     equal_accepted_sets_give_equal_models(federation)
     files_say_what_the_journal_says(federation)
+    nothing_is_trained_in_vain(federation)
 
 
 def nothing_unforeseen_happened(federation: Federation) -> None:
@@ -37,42 +37,31 @@ def nothing_unforeseen_happened(federation: Federation) -> None:
 
 
 def each_update_counts_at_most_once(federation: Federation) -> None:
-    """Of a client and round one update is accepted, or another after the first was withdrawn."""
-    accepted: Counter[tuple[int, str]] = Counter()
-    for event in federation.records.events:
-        key = (event.data.get("round", -1), event.data.get("client", ""))
-        if event.kind == "update_accepted":
-            accepted[key] += 1
-        elif event.kind == "update_refused" and accepted[key]:
-            accepted[key] -= 1
-        assert accepted[key] <= 1, f"{key[1]} is counted twice in round {key[0]}"
-    for number, clients in enumerate(federation.accepted_sets()):
+    """Of a client and round one update counts, or another after the first was revoked."""
+    story = federation.story
+    assert not story.twice, f"counted twice (round, client): {story.twice}"
+    for number, clients in enumerate(story.accepted_sets()):
         assert len(set(clients)) == len(clients), f"round {number} adds up {clients}"
 
 
 def rounds_strictly_increase(federation: Federation) -> None:
-    """Rounds are closed one after the other, and none is opened that was closed."""
-    closed = 0
-    for event in federation.records.events:
-        if event.kind == "round_opened":
-            assert event.data["round"] == closed, f"round {event.data['round']} after {closed - 1}"
-        elif event.kind == "round_closed":
-            assert event.data["round"] == closed, f"round {event.data['round']} after {closed - 1}"
-            closed += 1
+    """Rounds are closed one after the other; only a model that was lost has one done again."""
+    story = federation.story
+    assert not story.astray, story.astray
+    spoiled = federation.spoiled
+    assert story.gone_back <= spoiled, f"{story.gone_back} models were lost, {spoiled} spoiled"
 
 
 def what_was_acknowledged_is_durable_and_counts(federation: Federation) -> None:
     """Every receipt that a client saw is of a record, and what is on record is in the sum."""
-    recorded = _counted(federation)
-    withdrawn = {
-        (event.data["round"], event.data["client"]) for event in federation.events("update_refused")
-    }
+    story = federation.story
     for client in federation.clients:
         for seen in client.watcher.all(Topic.SUBMITTED):
             key = (seen.data["round"], client.name)
-            assert key in recorded or key in withdrawn, f"{key} was receipted and is not on record"
-    for number, clients in enumerate(federation.accepted_sets()):
-        on_record = {client for accepted, client in recorded if accepted == number}
+            known = key in story.counted or key in story.revoked
+            assert known, f"{key} was receipted and is not on record"
+    for number, clients in enumerate(story.accepted_sets()):
+        on_record = {client for accepted, client in story.counted if accepted == number}
         assert on_record == set(clients), (
             f"round {number}: {on_record} accepted, {clients} added up"
         )
@@ -84,7 +73,7 @@ def it_has_ended_or_says_what_it_waits_for(federation: Federation) -> None:
     assert not federation.silences, federation.silences[0]
     assert status in {"finished", "failed"}, f"it has not ended; {_last_words(federation)}"
     if status == "finished":
-        assert len(federation.accepted_sets()) == federation.spec_of_server.num_rounds
+        assert len(federation.story.closed) == federation.spec_of_server.num_rounds
         return
     reason = federation.events("run_ended")[-1].data["reason"]
     weather = federation.world.weather
@@ -96,12 +85,12 @@ def it_has_ended_or_says_what_it_waits_for(federation: Federation) -> None:
 def equal_accepted_sets_give_equal_models(federation: Federation) -> None:
     """Every round's model is FedAvg's of its updates, bit for bit, computed independently."""
     model = initial_model()
-    counted = _counted(federation)
+    story = federation.story
     for number, (clients, recorded) in enumerate(
-        zip(federation.accepted_sets(), federation.models(), strict=True)
+        zip(story.accepted_sets(), story.models(), strict=True)
     ):
         base = hashlib.sha256(encoded(model)).hexdigest()
-        updates = [_made(federation, counted[number, client]) for client in sorted(clients)]
+        updates = [_made(federation, story.counted[number, client]) for client in sorted(clients)]
         for update in updates:
             assert (update.round, update.base_sha256) == (number, base), (number, update.client)
         model = expected_model(model, updates)
@@ -114,7 +103,7 @@ def files_say_what_the_journal_says(federation: Federation) -> None:
     if federation.status != "finished":
         return
     folder = federation.run_folder
-    models = federation.models()
+    models = federation.story.models()
     final = _digest(folder / "models" / "final.safetensors")
     assert final == models[-1], "final.safetensors is not the last round's model"
     for number, recorded in enumerate(models):
@@ -127,19 +116,20 @@ def files_say_what_the_journal_says(federation: Federation) -> None:
         assert found == models[best[0]], "best.safetensors is not the best round's model"
 
 
+def nothing_is_trained_in_vain(federation: Federation) -> None:
+    """Once its update was receipted, a client trains that round again only if it was revoked."""
+    for client in federation.clients:
+        receipted: set[int] = set()
+        for at, seen in client.watcher.seen:
+            number = seen.data.get("round", -1)
+            if seen.topic is Topic.SUBMITTED:
+                receipted.add(number)
+            elif seen.topic is Topic.TRAINING and number in receipted:
+                again = (number, client.name) in federation.story.revoked
+                assert again, f"{client.name} trains round {number} twice, at {at:.3f} s"
+
+
 # Small helpers
-
-
-def _counted(federation: Federation) -> dict[tuple[int, str], Any]:
-    """Return the record of every update that counts, by round and client."""
-    counted: dict[tuple[int, str], Any] = {}
-    for event in federation.records.events:
-        key = (event.data.get("round", -1), event.data.get("client", ""))
-        if event.kind == "update_accepted":
-            counted[key] = event.data
-        elif event.kind == "update_refused":
-            counted.pop(key, None)
-    return counted
 
 
 def _made(federation: Federation, record: Any) -> Made:

@@ -71,13 +71,14 @@ def tried(seed: int) -> Tried:
         raise
     finally:
         federation.close()
+    story = federation.story
     said = [what for _, _, what in federation.world.history]
     return Tried(
         federation.status,
         federation.mixed,
-        federation.accepted_sets(),
-        federation.models(),
-        len(federation.withdrawn()),
+        story.accepted_sets(),
+        story.models(),
+        len(story.withdrawn),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
     )

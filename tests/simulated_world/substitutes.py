@@ -20,6 +20,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from types import TracebackType
 from typing import Any
 from unittest.mock import patch
 
@@ -37,6 +38,9 @@ from mmar_runner.server import (
     streaming,
     summary,
 )
+from mmar_runner.server.board import Board
+from mmar_runner.server.space import DiskWait
+from mmar_runner.wire import faults
 from tests.simulated_world.channel import SimulatedChannel
 from tests.simulated_world.journal import SimulatedJournal
 from tests.simulated_world.network import Network
@@ -78,6 +82,9 @@ def installed(world: World, network: Network, *, inline: bool) -> Iterator[None]
         stack.enter_context(OsCalls(world).installed())
         for owner, name, value in _replacements(world, network, inline=inline):
             stack.enter_context(patch.object(owner, name, value))
+        for owner in (Board, DiskWait):  # a default was bound when the class was made
+            defaults = owner.__init__.__kwdefaults__
+            stack.enter_context(patch.dict(defaults, clock=lambda: EPOCH + world.now))
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         stack.callback(logging.disable, disabled)
@@ -116,6 +123,7 @@ def _replacements(
         "_put",
         lambda _self, work: asyncio.get_running_loop().call_soon(work),
     )
+    yield faults.Faults, "tell", lambda _self, method, error: _note(world, method, error)
     yield threading.Thread, "start", _no_thread
     yield summary, "peak_rss_bytes", lambda: 0
     if not inline:
@@ -135,6 +143,22 @@ def _unraisable(hook: Callable[[Any], object]) -> Callable[[Any], None]:
             hook(found)
 
     return hear
+
+
+def _note(world: World, method: str, error: BaseException) -> None:
+    """Note what a call of a process that lives raised and nobody foresaw."""
+    if world.current is not None and world.current.alive:
+        text = f"{method} failed unexpectedly: {error!r} at {_place(error.__traceback__)}"
+        world.defects.append(text)
+
+
+def _place(traceback: TracebackType | None) -> str:
+    """Return file and line of the innermost frame."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return ""
+    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
 
 
 def _no_thread(thread: threading.Thread) -> None:

@@ -30,6 +30,7 @@ class Weather:
         client_leaves: How often a client is asked to leave.
         power_cuts: The share of deaths that are the whole machine's.
         full_disks: How often a disk is full for a while.
+        spoiled_models: How often the newest model is damaged while the server is down.
         task_failures: The share of tasks that fail.
         poison: The share of updates that are more than the sum can hold.
         faults_end: When the world becomes calm.
@@ -50,6 +51,7 @@ class Weather:
     client_leaves: int = 0
     power_cuts: float = 0.0
     full_disks: int = 0
+    spoiled_models: int = 0
     task_failures: float = 0.0
     poison: float = 0.0
     faults_end: float = 0.0
@@ -75,6 +77,7 @@ class Weather:
             client_leaves=rng.randrange(2),
             power_cuts=rng.choice([0.0, 0.5]),
             full_disks=rng.choice([0, 0, 1, 2]),
+            spoiled_models=rng.choice([0, 0, 0, 1]),
             task_failures=rng.choice([0.0, 0.0, 0.0, 0.2]),
             poison=rng.choice([0.0, 0.0, 0.15]),
             faults_end=FAULTS_END,

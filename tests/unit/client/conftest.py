@@ -131,11 +131,10 @@ class ScriptedServer(FederationServicer):
             await self.changed.wait_for(
                 lambda: all(r in self.answered for r, _ in self.models if r <= after)
             )
+        failed = {failure.round for failure in self.failures}
         if 0 < len(self.failures) < self.attempts and after not in self.updates:
-            after -= 1  # it is given again
-        elif after not in self.answered:  # whoever asks anew is not given what it has answered
-            after = max((r for r in self.answered if r > after), default=after)
-        return next(((r, m) for r, m in self.models if r > after), None)
+            after, failed = after - 1, set()  # it is given again
+        return next(((r, m) for r, m in self.models if r > after and r not in failed), None)
 
     async def sent(self, number, model, known, offset):
         digest = sha256(model).hexdigest()

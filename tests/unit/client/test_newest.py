@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
 from mmar_runner.client.downloads import LostModel, ReceivedModel, RunEnded
 from mmar_runner.client.newest import NewestTask
-from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.errors import RefusedError, StorageError
 
 
@@ -22,7 +20,6 @@ class Scripted:
         self.held = frozenset()
         self.asked = []
         self.coming = asyncio.Queue()
-        self.anew = 0
 
     async def next_task(self, after_round, after_attempt=0):
         self.asked.append((after_round, after_attempt))
@@ -32,10 +29,7 @@ class Scripted:
         return task
 
     def ask_anew(self):
-        self.anew += 1
-
-    def close(self):
-        pass
+        self.asked.append("any")
 
     async def comes(self, *tasks):
         """Let tasks come, and the one who listens see them."""
@@ -44,14 +38,6 @@ class Scripted:
         for _ in range(3 * len(tasks)):
             await asyncio.sleep(0)
         assert self.coming.empty()
-
-
-async def until(holds):
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("it never came about")
 
 
 def model(number, slot):
@@ -108,35 +94,13 @@ async def test_nothing_is_asked_for_behind_a_model_that_could_not_be_kept(listen
     assert downloads.asked[1] == (3, 0)
 
 
-@pytest.mark.parametrize("waits", [True, False])
-async def test_a_task_that_waits_does_not_come_again_after_a_refusal(monkeypatch, waits):
-    """It was trained twice, and what its trainer keeps then counted twice."""
-    downloads, submission = Scripted(), Mock()
-    monkeypatch.setattr("mmar_runner.client.rounds.ModelDownloads", lambda *_: downloads)
-    monkeypatch.setattr("mmar_runner.client.rounds.Submission", lambda *_: submission)
-    files, work, trained = Mock(), Mock(), []
-    files.pending.return_value = None
-
-    async def perform(task, _stepped):
-        trained.append(task.round)
-        if waits and task.round == 0:
-            await downloads.comes(model(1, 1))
-        return Mock(round=task.round, metrics={}, validation={})
-
-    async def submit(update):
-        mismatch = RefusedError("no", reason="ROUND_MISMATCH")
-        return mismatch if update.round == 0 else None
-
-    work.perform, submission.submit = perform, submit
-    walking = asyncio.create_task(
-        ClientRounds(Mock(), files, work, Mock(), Mock()).walk(mmar_digest="")
-    )
+async def test_a_task_that_the_server_did_not_know_is_asked_for_anew_unless_a_newer_one_waits(
+    listening,
+):
+    downloads, newest = listening
     await downloads.comes(model(0, 0))
-    if not waits:
-        await until(lambda: downloads.anew)
-        await downloads.comes(model(1, 1))
-    await until(lambda: 1 in trained)
-    await downloads.comes(RunEnded("finished", ""))
-    await asyncio.wait_for(walking, 5)
-    assert trained == [0, 1]
-    assert downloads.anew == (0 if waits else 1)
+    await newest.take()
+    newest.ask_anew()
+    await downloads.comes(model(1, 1))
+    newest.ask_anew()  # else the task that waits would come twice, and be trained twice
+    assert downloads.asked == [(-1, 0), (0, 1), "any", (1, 1)]

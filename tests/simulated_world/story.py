@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a journal's events add up to, told apart from the production replay.
+
+A run may go back: when its newest model is damaged or lost, the round that made it is done
+again, of updates that are still there or of new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmar_runner.storage.journal import JournalEvent
+
+#: A round and a client.
+Key = tuple[int, str]
+
+
+@dataclass
+class Story:
+    """What counts at the end of a journal.
+
+    Attributes:
+        closed: The summaries of the rounds, in order.
+        counted: The record of every update that counts.
+        revoked: Whose updates counted once and then no longer: they were withdrawn, or the
+            run went back.
+        withdrawn: Those of them that were withdrawn.
+        twice: Updates that were accepted although another counted already.
+        astray: Rounds that were opened or closed although it was another's turn.
+        gone_back: How often the run went back.
+    """
+
+    closed: list[dict[str, Any]] = field(default_factory=list)
+    counted: dict[Key, Any] = field(default_factory=dict)
+    revoked: set[Key] = field(default_factory=set)
+    withdrawn: set[Key] = field(default_factory=set)
+    twice: list[Key] = field(default_factory=list)
+    astray: list[str] = field(default_factory=list)
+    gone_back: int = 0
+
+    @classmethod
+    def of(cls, events: Iterable[JournalEvent]) -> Story:
+        """Return the story of a journal."""
+        story = cls()
+        for event in events:
+            story._add(event.kind, event.data)
+        return story
+
+    def accepted_sets(self) -> tuple[tuple[str, ...], ...]:
+        """Return who was added up, round by round."""
+        return tuple(tuple(c["client"] for c in entry["contributions"]) for entry in self.closed)
+
+    def models(self) -> tuple[str, ...]:
+        """Return the models' digests, round by round."""
+        return tuple(entry["model_sha256"] for entry in self.closed)
+
+    def _add(self, kind: str, data: Any) -> None:
+        key = (data.get("round", -1), data.get("client", ""))
+        match kind:
+            case "round_opened" | "round_closed":
+                if key[0] != len(self.closed):
+                    self.astray.append(f"round {key[0]} after {len(self.closed) - 1}")
+                if kind == "round_closed":
+                    self.closed.append(data["summary"])
+            case "update_accepted":
+                if key in self.counted:
+                    self.twice.append(key)
+                self.counted[key] = data
+            case "update_refused":
+                if self.counted.pop(key, None) is not None:
+                    self.revoked.add(key)
+                    self.withdrawn.add(key)
+            case "checkpoint_lost":
+                self._go_back(data["round"], data["kept"])
+
+    def _go_back(self, lost: int, kept: list[str]) -> None:
+        """Undo the round whose result the lost model is."""
+        self.gone_back += 1
+        if lost != len(self.closed):
+            self.astray.append(f"model {lost} is lost, and {len(self.closed)} rounds are closed")
+            return
+        self.closed.pop()
+        for key in list(self.counted):
+            if key[0] == lost or (key[0] == lost - 1 and key[1] not in kept):
+                del self.counted[key]
+                self.revoked.add(key)
