@@ -11,14 +11,15 @@ from pathlib import Path
 from mmar_runner.interfaces.observer import Topic
 from tests.faults.arena import SITES, Arena, judged, trained
 from tests.faults.case import case
-from tests.faults.proxy import Proxy, Weather
-from tests.faults.scene import Scene, until
+from tests.faults.proxy import Proxy
+from tests.faults.scene import Scene
+from tests.faults.watched import until
+from tests.faults.weather import Weather
 
 #: Probes of an idle connection, in ms; both sides are started with these.
 _PROBES = {
     "mmar_runner.wire.limits:KEEPALIVE_TIME_MS": 2_000,
     "mmar_runner.wire.limits:KEEPALIVE_TIMEOUT_MS": 2_000,
-    "mmar_runner.wire.limits:PROBE_ANSWER_MS": 2_000,
 }
 #: Share of a core that a server may take while it waits for everybody.
 _IDLE_SHARE = 0.5

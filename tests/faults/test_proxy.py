@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.proxy import Proxy, Weather
+from tests.faults.proxy import Proxy
+from tests.faults.weather import Weather
 
 
 @pytest.fixture
