@@ -12,7 +12,8 @@ from mmar_runner.interfaces.observer import Topic
 from tests.faults.arena import SITES, Arena, judged, summary_of, trained
 from tests.faults.case import case
 from tests.faults.failpoints import Deed
-from tests.faults.scene import Scene, until
+from tests.faults.scene import Scene
+from tests.faults.watched import until
 
 
 @case(

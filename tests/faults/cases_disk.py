@@ -14,7 +14,8 @@ from mmar_runner.interfaces.observer import Topic
 from tests.faults.arena import SITES, Arena, judged
 from tests.faults.case import NotHereError, case
 from tests.faults.failpoints import Deed
-from tests.faults.scene import Scene, Server, until
+from tests.faults.scene import Scene
+from tests.faults.watched import Server, until
 
 _DISK = "24m"
 

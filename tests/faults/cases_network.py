@@ -11,8 +11,10 @@ from pathlib import Path
 from mmar_runner.interfaces.observer import Topic
 from tests.faults.arena import SITES, Arena, judged, trained
 from tests.faults.case import case
-from tests.faults.proxy import Proxy, Weather
-from tests.faults.scene import Scene, until
+from tests.faults.proxy import Proxy
+from tests.faults.scene import Scene
+from tests.faults.watched import until
+from tests.faults.weather import Weather
 
 #: Probes of an idle connection, in ms; both sides are started with these.
 _PROBES = {

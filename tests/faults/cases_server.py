@@ -11,7 +11,8 @@ from mmar_runner.interfaces.observer import Topic
 from tests.faults.arena import SITES, Arena, judged, trained
 from tests.faults.case import case
 from tests.faults.failpoints import Deed
-from tests.faults.scene import Scene, said_at, until
+from tests.faults.scene import Scene
+from tests.faults.watched import said_at, until
 
 #: Within how many seconds of its listening the next round must be under way.
 _BACK_SECONDS = 5.0

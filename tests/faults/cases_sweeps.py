@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from tests.faults import moments
-from tests.faults.arena import Arena, Scene
+from tests.faults.arena import Arena
 from tests.faults.case import case
 from tests.faults.failpoints import Deed
-from tests.faults.scene import Client, Server, until
+from tests.faults.scene import Scene
+from tests.faults.watched import Client, Server, until
 
 #: Rounds of a sweep.
 _ROUNDS = 8

@@ -18,7 +18,8 @@ from mmar_runner.testing.kits import Kits
 from tests.faults.arena import TWO, Arena
 from tests.faults.case import case
 from tests.faults.failpoints import Deed
-from tests.faults.scene import Scene, until
+from tests.faults.scene import Scene
+from tests.faults.watched import until
 
 _STOPPED = 3
 _DRAIN_SECONDS = 10.0

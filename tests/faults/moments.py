@@ -30,7 +30,7 @@ def _sent(name: str) -> Condition:
 
 def _named(name: str) -> Condition:
     """A model that is published under that name."""
-    return lambda _store, _round, published: published == name
+    return lambda _store, _round, published, *_args, **_facts: published == name
 
 
 def _in_the_middle(incoming: Any, _chunks: Any) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +45,6 @@ _COLUMNS = (
     "NVFlare",
     "Flower",
 )
-_MARK = "Last written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +66,15 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
 
-def write(rows: Mapping[str, Row], path: Path = PAGE) -> None:
-    """Write the page with these rows, and those that it had of other cases."""
-    lines = {**_old_lines(path), **{name: row.line() for name, row in rows.items()}}
+def write(row: Row, path: Path = PAGE) -> None:
+    """Write the page with this row, and those that it had of other cases."""
+    lines = {**_old_lines(path), row.name: row.line()}
     table = [f"| {' | '.join(_COLUMNS)} |", "|" + "---|" * len(_COLUMNS)]
     table += [lines[name] for name in sorted(lines)]
-    played = ", ".join(sorted(rows)) if len(rows) < len(lines) else "all cases"
-    path.write_text(_HEAD + _stamp(played) + "\n\n" + "\n".join(table) + "\n")
+    path.write_text(_HEAD + _stamp() + "\n\n" + "\n".join(table) + "\n")
 
 
-def _stamp(played: str) -> str:
+def _stamp() -> str:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=path_of_repository(),
@@ -87,7 +84,7 @@ def _stamp(played: str) -> str:
     ).stdout.strip()
     machine = f"{os.cpu_count()} cores, Linux {platform.release().split('-')[0]}"
     day = datetime.now(UTC).date().isoformat()
-    return f"{_MARK} on {day} at commit `{commit}` ({machine}): {played}."
+    return f"Last written on {day} at commit `{commit}` ({machine})."
 
 
 def path_of_repository() -> Path:

@@ -8,64 +8,18 @@ text. Requests go up, from a client to the server; replies come down.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Self, TypeVar
+
+from tests.faults.weather import PORTION, Pair, Weather
 
 _T = TypeVar("_T")
 
-#: Bytes that are taken at once. Small: what a fault leaves unread stays with its sender.
-_PORTION = 64 << 10
-_ABORT = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing sends RST
-
-
-@dataclass(frozen=True, slots=True)
-class Weather:
-    """What happens to the bytes of a connection.
-
-    Attributes:
-        delay: Seconds that every portion takes, each way.
-        rate: Bytes a second, each way; 0 for as many as come.
-        slice: Bytes that are passed on at once, at most.
-        held: Nothing is passed on, either way, and nobody is told: a partition. What
-            waits arrives once it is over.
-        swallows_replies: Requests pass; what comes down is thrown away.
-        swallows_requests: What goes up is thrown away; with the other, a black hole.
-        drops_after: The connection is reset once so many bytes came down; -1 for never.
-    """
-
-    delay: float = 0.0
-    rate: float = 0.0
-    slice: int = _PORTION
-    held: bool = False
-    swallows_replies: bool = False
-    swallows_requests: bool = False
-    drops_after: int = -1
-
-
-@dataclass(slots=True, eq=False)
-class _Pair:
-    """One connection through the proxy."""
-
-    number: int
-    client: asyncio.StreamWriter
-    server: asyncio.StreamWriter
-    weather: Weather
-    came_down: int = 0
-    went_up: int = 0
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def reset(self) -> None:
-        for writer in (self.client, self.server):
-            if not writer.transport.is_closing():
-                raw = writer.get_extra_info("socket")
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
-            writer.transport.abort()
-        self.changed.set()
+#: Portions that are between the two sides at most: what a long line holds.
+_PORTIONS_UNDER_WAY = 64
 
 
 class Proxy:
@@ -83,7 +37,7 @@ class Proxy:
         self._server = (host, int(port))
         self._host = host
         self._weather = weather or Weather()
-        self._pairs: dict[int, _Pair] = {}
+        self._pairs: dict[int, Pair] = {}
         self._count = 0
         self._refusing = False
         self._loop = asyncio.new_event_loop()
@@ -91,7 +45,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        listening = asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_PORTION)
+        listening = asyncio.start_server(self._connected, "127.0.0.1", 0, limit=PORTION)
         self._listener = self._wait(listening)
         return self
 
@@ -165,11 +119,11 @@ class Proxy:
         try:
             if self._refusing:
                 raise ConnectionRefusedError
-            down, up = await asyncio.open_connection(*self._server, limit=_PORTION)
+            down, up = await asyncio.open_connection(*self._server, limit=PORTION)
         except OSError:
             writer.transport.abort()
             return
-        pair = _Pair(self._count, writer, up, self._weather)
+        pair = Pair(self._count, writer, up, self._weather)
         self._pairs[pair.number] = pair
         try:
             async with asyncio.TaskGroup() as group:
@@ -184,36 +138,51 @@ class Proxy:
 
     async def _move(
         self,
-        pair: _Pair,
+        pair: Pair,
         source: asyncio.StreamReader,
         sink: asyncio.StreamWriter,
         *,
         is_reply: bool,
     ) -> None:
-        while data := await source.read(_PORTION):
-            for start in range(0, len(data), pair.weather.slice):
-                part = data[start : start + pair.weather.slice]
-                await self._pause(pair, len(part))
-                if is_reply:
-                    swallowed = self._swallowed(pair, len(part))
-                else:
-                    swallowed = pair.weather.swallows_requests
-                if not swallowed:
-                    sink.write(part)
-                    await sink.drain()
-                    pair.went_up += 0 if is_reply else len(part)
-        raise ConnectionResetError  # the one side has closed: so does the other
+        """Take bytes in as fast as the rate allows; give them out after the delay."""
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_PORTIONS_UNDER_WAY)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._give_out(pair, under_way, sink, is_reply=is_reply))
+            while data := await source.read(PORTION):
+                for start in range(0, len(data), pair.weather.slice):
+                    part = data[start : start + pair.weather.slice]
+                    if pair.weather.rate:
+                        await asyncio.sleep(len(part) / pair.weather.rate)
+                    await under_way.put((self._loop.time() + pair.weather.delay, part))
+            await under_way.put((0, b""))
 
-    async def _pause(self, pair: _Pair, size: int) -> None:
-        while pair.weather.held:
-            pair.changed.clear()
-            await pair.changed.wait()
-        seconds = pair.weather.delay + (size / pair.weather.rate if pair.weather.rate else 0)
-        if seconds:
-            await asyncio.sleep(seconds)
+    async def _give_out(
+        self,
+        pair: Pair,
+        under_way: asyncio.Queue[tuple[float, bytes]],
+        sink: asyncio.StreamWriter,
+        *,
+        is_reply: bool,
+    ) -> None:
+        while True:
+            due, part = await under_way.get()
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
+            while pair.weather.held:
+                pair.changed.clear()
+                await pair.changed.wait()
+            if not part:
+                raise ConnectionResetError  # the one side has closed: so does the other
+            if is_reply:
+                swallowed = self._swallowed(pair, len(part))
+            else:
+                swallowed = pair.weather.swallows_requests
+            if not swallowed:
+                sink.write(part)
+                await sink.drain()
+                pair.went_up += 0 if is_reply else len(part)
 
     @staticmethod
-    def _swallowed(pair: _Pair, size: int) -> bool:
+    def _swallowed(pair: Pair, size: int) -> bool:
         pair.came_down += size
         if 0 <= pair.weather.drops_after < pair.came_down:
             pair.reset()

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,33 +56,25 @@ def play(case: Case, seed: int, arena: Arena) -> Played:
 
 
 def play_all(
-    cases: Sequence[Case], seeds: Sequence[int], *, nominal: bool, keep: bool
-) -> dict[str, list[Played]]:
-    """Play cases, one after the other, and say how each went.
+    cases: Sequence[Case], seeds: Sequence[int], arena: Arena
+) -> Iterator[tuple[Case, list[Played]]]:
+    """Play cases, one after the other, say how each went, and yield each once it is done.
 
     Args:
         cases: Which.
         seeds: With which seeds.
-        nominal: With the durations of the list.
-        keep: Whether what failed is left to be looked at.
+        arena: Where.
     """
-    results: dict[str, list[Played]] = {}
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    arena = Arena(folder, nominal=nominal)
     for case in cases:
+        results = []
         for seed in seeds:
             played = play(case, seed, arena)
-            results.setdefault(case.name, []).append(played)
+            results.append(played)
             word = {True: "survived", False: "LOST", None: "skipped"}[played.survived]
             line = f"{case.name} seed {seed}: {word} in {played.seconds:.1f} s: {played.figure}"
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-    lost = any(one.survived is False for each in results.values() for one in each)
-    if lost and keep:
-        sys.stdout.write(f"files: {folder}\n")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-    return results
+        yield case, results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,14 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     cases = [CASES[name] for name in chosen.case or sorted(CASES)]
     seeds = chosen.seed or list(range(1, chosen.seeds + 1))
-    results = play_all(cases, seeds, nominal=chosen.nominal, keep=chosen.keep)
-    if not chosen.no_page:
-        rows = {name: _row(CASES[name], played, chosen.nominal) for name, played in results.items()}
-        page.write(rows)
-    return int(any(one.survived is False for each in results.values() for one in each))
+    folder, lost = Path(tempfile.mkdtemp(prefix="faults-")), False
+    for case, played in play_all(cases, seeds, Arena(folder, nominal=chosen.nominal)):
+        lost = lost or any(one.survived is False for one in played)
+        if not chosen.no_page:
+            page.write(_row(case, played, nominal=chosen.nominal))
+    if lost and chosen.keep:
+        sys.stdout.write(f"files: {folder}\n")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return int(lost)
 
 
-def _row(case: Case, played: Sequence[Played], nominal: bool) -> page.Row:
+def _row(case: Case, played: Sequence[Played], *, nominal: bool) -> page.Row:
     tried = [one for one in played if one.survived is not None]
     survived = sum(bool(one.survived) for one in tried)
     count = f"{survived}/{len(tried)}" if tried else "not played"

@@ -16,7 +16,7 @@ from tests.faults import moments
 from tests.faults.arena import TWO, VARIABLES, Arena, judged
 from tests.faults.failpoints import Deed, Failpoint, Passings, install
 from tests.faults.oracle import Story
-from tests.faults.scene import Plan
+from tests.faults.watched import Plan
 
 pytestmark = pytest.mark.slow
 
