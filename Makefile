@@ -81,6 +81,12 @@ bench-trust: $(STAMP) ## Measure what signing and verifying an MMAR cost beside 
 soak: $(STAMP) ## Run 2,000 rounds and see that no process grows (minutes)
 	@$(BIN)/python benchmarks/soak.py $(SOAK)
 
+# What the fault suite is told, such as FAULTS="--case F04 --seeds 3" or "--nominal".
+FAULTS ?=
+
+faults: $(STAMP) ## Hurt real processes, 10 seeds a case; writes docs/reference/faults.md
+	$(BIN)/python -m tests.faults.scorecard $(FAULTS)
+
 check: lint types imports protos test ## Everything that CI checks
 
 wheels: $(STAMP) ## Build the wheels of the core and of every bundled plugin into dist/

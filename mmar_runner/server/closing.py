@@ -102,6 +102,7 @@ class RoundCloser:
     started_at: float
     disk: DiskWait
     given_up: threading.Event = field(default_factory=threading.Event)
+    forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
         """Leave an aggregation that is under way: its thread ends at the next block."""
@@ -144,17 +145,20 @@ class RoundCloser:
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
         """Once the result is on record: name the best, delete what is no longer needed.
 
-        The next round is open by then, and waits for none of it.
+        The next round is open by then, and waits for none of it. Rounds are taken in their
+        order, even if they are on record at once: a later one would delete the model that an
+        earlier one is to name, and be named before it.
         """
-        try:
-            recorded = await closed.recorded
-        except StorageError as error:
-            _log.warning("files of round %d are kept: %s", current.number, error)
-            return
-        if closed.best is not None:
-            await self._name_best(current, closed, closed.best)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(work, self._delete, current.number, recorded)
+        async with self.forgetting:
+            try:
+                recorded = await closed.recorded
+            except StorageError as error:
+                _log.warning("files of round %d are kept: %s", current.number, error)
+                return
+            if closed.best is not None:
+                await self._name_best(current, closed, closed.best)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(work, self._delete, current.number, recorded)
 
     def _aggregate(
         self, current: OpenRound, accepted: list[AcceptedUpdate]
@@ -210,7 +214,10 @@ class RoundCloser:
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
         if best is not None:
             record["best"] = best.facts
-        return asyncio.wrap_future(self.journal.append(Kind.ROUND_CLOSED, record), loop=loop)
+        recorded = self.journal.append(Kind.ROUND_CLOSED, record)
+        if best is not None:  # for whoever reads along: what is resumed from says it already
+            self.journal.append(Kind.BEST_MODEL, best.facts)
+        return asyncio.wrap_future(recorded, loop=loop)
 
     def _scored(
         self, number: int, updates: list[AcceptedUpdate], validated: Mapping[str, float]
@@ -231,7 +238,7 @@ class RoundCloser:
         return None if found is None else Best(found, metrics)
 
     async def _name_best(self, current: OpenRound, closed: ClosedRound, best: Best) -> None:
-        """Give the best result its name: once it is on record, and before that is told.
+        """Give the best result its name: once that is on record, and before it is told.
 
         A server that ends between the two gives the name when it is back.
         """
@@ -242,7 +249,6 @@ class RoundCloser:
             _log.warning("the best model is not saved: %s", error)
             return
         self.summary.set_best(chosen)
-        self.journal.append(Kind.BEST_MODEL, best.facts)
         model = closed.model if chosen == current.number else current.model
         told = {"metrics": dict(best.metrics), "model_sha256": model.sha256}
         self.dispatcher.emit(EventType.BEST_MODEL, chosen, model=str(path), **told)
@@ -250,8 +256,7 @@ class RoundCloser:
         self.observer.observe(Observation(Topic.BEST_MODEL, facts))
 
     async def _publish_best(self, number: int) -> Path:
-        # In a thread: a durable name waits for the disk.
-        return await asyncio.to_thread(self.models.publish, number + 1, "best")
+        return self.models.publish(number + 1, "best", later=True)
 
     def _tell(self, number: int, entry: dict[str, Any], model: ModelFile) -> None:
         facts = {"metrics": entry["metrics"], "model_sha256": entry["model_sha256"]}

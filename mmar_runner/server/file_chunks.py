@@ -15,6 +15,7 @@ import asyncio
 import errno
 import os
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError
@@ -37,22 +38,34 @@ CHUNK_SECONDS: Final = 1.0
 
 
 class Stride:
-    """How large the chunks of one transfer are. Pure: times are handed in."""
+    """How large the chunks of one transfer are. Pure: times are handed in.
 
-    def __init__(self) -> None:
-        self._unknown = LOOKAHEAD_BYTES  # the transport takes so much, whatever the line is like
+    The transport takes what fits into its window at once, and on a slow line then nothing for a
+    minute, until the window opens by half. So a line's pace is that of the last whole window.
+
+    Args:
+        now: Seconds of a clock that does not run backwards.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._taken = 0
+        self._marks: deque[tuple[int, float]] = deque([(0, now)])
         self._due = FIRST_CHUNK_BYTES
 
     def chunk_bytes(self, share: int) -> int:
         """Return the size of the next chunk, at most a share of the memory."""
         return min(self._due, share)
 
-    def taken(self, size: int, seconds: float) -> None:
-        """Note how long the transport took to take a chunk."""
-        self._unknown -= size
-        if self._unknown > 0:
+    def taken(self, size: int, now: float) -> None:
+        """Note that the transport has taken a chunk."""
+        self._taken += size
+        self._marks.append((self._taken, now))
+        if self._taken <= LOOKAHEAD_BYTES:
             return
-        bearable = CHUNK_BYTES if seconds <= 0 else int(size / seconds * CHUNK_SECONDS)
+        while self._marks[1][0] <= self._taken - LOOKAHEAD_BYTES:
+            self._marks.popleft()
+        count, since = self._taken - self._marks[0][0], now - self._marks[0][1]
+        bearable = CHUNK_BYTES if since <= 0 else int(count / since * CHUNK_SECONDS)
         whole = bearable // LEAST_CHUNK_BYTES * LEAST_CHUNK_BYTES
         self._due = min(max(whole, LEAST_CHUNK_BYTES), CHUNK_BYTES)
 
@@ -72,7 +85,7 @@ async def file_chunks(
         StorageError: INTERNAL, the file became shorter.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    stride = Stride()
+    stride = Stride(time.monotonic())
     buffer = FramedBuffer(stride.chunk_bytes(window.share))
     try:
         while offset < size:
@@ -84,9 +97,8 @@ async def file_chunks(
             if not count:
                 msg = f"{path} became shorter while it was sent"
                 raise StorageError(msg, reason="INTERNAL")
-            begun = time.monotonic()
             yield buffer if count == len(buffer.payload) else bytes(buffer.payload[:count])
-            stride.taken(count, time.monotonic() - begun)
+            stride.taken(count, time.monotonic())
             offset += count
     finally:
         os.close(descriptor)

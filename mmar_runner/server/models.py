@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from mmar_runner.errors import DigestError, RefusedError, StorageError
 from mmar_runner.server.losses import condition
 from mmar_runner.server.record import LostModel
-from mmar_runner.storage.atomic import publish, translated
+from mmar_runner.storage.atomic import publish, sync_folder, translated
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import read_header
 from mmar_runner.storage.tensor_files import sha256_file
@@ -182,8 +182,14 @@ class ModelStore:
         """Delete the spare file."""
         self._spare.unlink(missing_ok=True)
 
-    def publish(self, round_number: int, name: str) -> Path:
+    def publish(self, round_number: int, name: str, *, later: bool = False) -> Path:
         """Make a round's model also available under a name, without copying it.
+
+        Args:
+            round_number: The round in which clients receive it.
+            name: ``best`` or ``final``.
+            later: The name need not be on the disk before `settle` returns: whoever
+                resumes the run gives it again.
 
         Raises:
             StorageError: The name cannot be given.
@@ -194,9 +200,18 @@ class ModelStore:
             partial.unlink(missing_ok=True)
             os.link(self._folder.model(round_number), partial)
         # A link to the file that has the name already is left where it is by a rename.
-        publish(partial, target, durable=self._durable)
+        publish(partial, target, durable=self._durable and not later)
         partial.unlink(missing_ok=True)
         return target
+
+    def settle(self) -> None:
+        """Bring every name that was given to the disk, if that is asked for.
+
+        Raises:
+            StorageError: The folder cannot be synced.
+        """
+        if self._durable:
+            sync_folder(self._folder.models)
 
     def by_id(self, model_id: str) -> ModelFile:
         """Return a stored model by ``final``, ``best`` or ``round_<k>``.

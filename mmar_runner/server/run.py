@@ -210,6 +210,7 @@ class _Run:
         wall = self._wall_seconds()
 
         async def write() -> dict[str, Any]:
+            parts.opened.models.settle()
             return parts.summary.write(status, reason, wall_seconds=wall, final=final)
 
         summary = await keep_trying("summary", write)

@@ -74,7 +74,7 @@ def journal_error(error: sqlite3.Error, path: Path) -> StorageError:
     if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return DiskFullError(f"{path}: {error}", hint="free space on that disk")
     hint = "put the right file back, or begin another run with --new-run"
-    return JournalError(f"{path}: {error}", hint=hint if code in _DAMAGED else None)
+    return JournalError(f"{path}: {error}", hint=hint if code & _PRIMARY_CODE in _DAMAGED else None)
 
 
 @contextmanager

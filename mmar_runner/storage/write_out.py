@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Bytes after which the disk is asked to begin.
-PORTION_BYTES: Final = 8 << 20
+PORTION_BYTES: Final = 4 << 20
 #: ``SYNC_FILE_RANGE_WRITE`` of ``linux/fs.h``: begin to write, and wait for nothing.
 _BEGIN: Final = 2
 

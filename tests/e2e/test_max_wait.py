@@ -21,7 +21,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def test_a_wait_for_clients_is_stopped_named_and_resumed(tmp_path: Path, stack: ExitStack) -> None:
-    mmar = MmarBuilder().top_level(max_wait=1.5).write(tmp_path)
+    mmar = MmarBuilder().top_level(max_wait=8).write(tmp_path)
     listen = f"127.0.0.1:{free_port()}"
 
     def serve() -> RunningServer:
@@ -38,7 +38,7 @@ def test_a_wait_for_clients_is_stopped_named_and_resumed(tmp_path: Path, stack: 
     assert summary["status"] == "stopped"
     prefix, _, since = summary["reason"].partition(", since ")
     assert prefix == (
-        "no progress for 1.5 s (max_wait) while waiting for round 0: 1 of 2 clients are there"
+        "no progress for 8 s (max_wait) while waiting for round 0: 1 of 2 clients are there"
     )
     assert since.endswith("Z")
     assert "the same command resumes it" in server.stderr
@@ -49,7 +49,7 @@ def test_a_wait_for_clients_is_stopped_named_and_resumed(tmp_path: Path, stack: 
 
 
 def test_a_wait_for_an_update_names_whose_it_is(tmp_path: Path, stack: ExitStack) -> None:
-    mmar = MmarBuilder().top_level(max_wait=3).trainer("EchoTrainer", seconds="{SECONDS}")
+    mmar = MmarBuilder().top_level(max_wait=9).trainer("EchoTrainer", seconds="{SECONDS}")
     folder = mmar.variables(SECONDS=0).write(tmp_path)
     server = stack.enter_context(RunningServer(folder, tmp_path / "ws"))
     address = server.address()

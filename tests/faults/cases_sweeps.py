@@ -19,9 +19,12 @@ from tests.faults.case import case
 from tests.faults.failpoints import Deed
 from tests.faults.scene import Client, Server, until
 
-#: Rounds a run has for each accident, so that there is one left for it to happen in.
-_ROUNDS_EACH = 1
-_SPARE_ROUNDS = 3
+#: Rounds of a sweep.
+_ROUNDS = 8
+#: Nobody goes on with a run that has ended: whoever is killed then is not started again.
+_OVER = frozenset(
+    {"server.end.recorded", "server.end.told", "client.quit.before", "client.quit.after"}
+)
 #: Points that are passed many times a round: any of these passings may be meant.
 _OFTEN = {
     "server.model.sending": 20,
@@ -40,53 +43,45 @@ _Program = Server | Client
 
 
 def _deeds(side: str, action: str, chance: random.Random, count: int | None) -> list[Deed]:
-    """Return a deed for each point of a side, or for some, in an order that can be played."""
+    """Return a deed for each point of a side, or for some; all of them are due from the start."""
     names = [point.name for point in moments.of_side(side)]
+    if action == "kill":
+        names = [name for name in names if name not in _OVER]
     drawn = chance.sample(names, len(names) if count is None else min(count, len(names)))
-    first = [name for name in drawn if name in moments.AT_THE_BEGINNING]
-    last = [name for name in names if name in drawn and name in moments.AT_THE_END]
-    middle = [name for name in drawn if name not in {*first, *last}]
-    order = [name for name in names if name in first] + middle + last
-    return [Deed(name, action, chance.randint(1, _OFTEN.get(name, 1))) for name in order]
+    return [Deed(name, action, _passing(name, chance)) for name in drawn]
+
+
+def _passing(name: str, chance: random.Random) -> int:
+    if name in moments.AT_THE_BEGINNING | moments.AT_THE_END:
+        return 1
+    return chance.randint(1, _OFTEN.get(name, 1))
 
 
 class _Chain:
-    """One process after the other, each with its accident.
+    """One process after the other, each with the accidents that are left.
 
     Args:
         start: Starts a process with deeds.
-        deeds: One after the other.
+        deeds: All of them; each happens once.
     """
 
     def __init__(self, start: Callable[..., _Program], deeds: Sequence[Deed]) -> None:
         self._start = start
-        self._left = list(deeds)
+        self._left = {deed.point: deed for deed in deeds}
         self.happened: list[str] = []
-        self.program = self._next()
-
-    def _next(self) -> _Program:
-        self._deed = self._left.pop(0) if self._left else None
-        return self._start(*([self._deed] if self._deed else []))
+        self.program = start(*deeds)
 
     def look(self) -> bool:
-        """Go on if the accident has happened; return whether all is over."""
-        deed, code = self._deed, self.program.process.poll()
-        if deed is not None and self._has_happened(deed, code):
-            self.happened.append(deed.point)
-            if deed.action == "kill":
-                self.program = self._next()
-                return False
-            self._let_go_on()
-        if code is None:
+        """Start the next process if one was killed; return whether all is over."""
+        code = self.program.process.poll()
+        if code == -signal.SIGKILL:
+            (point,) = self.program.done()
+            self.happened.append(point)
+            del self._left[point]
+            self.program = self._start(*self._left.values())
             return False
-        assert code == 0, f"exit code {code}\n{self.program.stdout}\n{self.program.stderr}"
-        return True
-
-    def _has_happened(self, deed: Deed, code: int | None) -> bool:
-        return code == -signal.SIGKILL if deed.action == "kill" else self.program.is_stopped()
-
-    def _let_go_on(self) -> None:
-        self.program.go_on()
+        assert code in {None, 0}, f"{code}\n{self.program.stdout}\n{self.program.stderr}"
+        return code == 0
 
 
 class _Pauses(_Chain):
@@ -103,7 +98,7 @@ class _Pauses(_Chain):
     ) -> None:
         self._chance = chance
         self._until = 0.0
-        super().__init__(lambda *_: start(*deeds), deeds)
+        super().__init__(start, deeds)
 
     def look(self) -> bool:
         """Let it go on once it has stood still for long enough; return whether it has ended."""
@@ -131,10 +126,7 @@ def sweep(arena: Arena, chance: random.Random, action: str, *, count: int | None
     """
     of_server = _deeds("server", action, chance, count)
     of_client = _deeds("client", action, chance, count)
-    rounds = max(len(of_server), len(of_client)) * _ROUNDS_EACH + _SPARE_ROUNDS
-    if action == "stop":
-        rounds = 8
-    with arena.scene(kind="carry", NUM_ROUNDS=rounds, tls=False) as scene:
+    with arena.scene(kind="carry", NUM_ROUNDS=_ROUNDS) as scene:
         chains = _begin(scene, action, (of_server, of_client), chance)
         until(lambda: _all_over(chains), "the end of the run", timeout=_SWEEP_SECONDS)
         scene.finish()

@@ -75,6 +75,11 @@ class _Watched:
         """Return the names of all failpoints that were passed."""
         return {line.split()[0] for line in self.log.read_text().splitlines()}
 
+    def done(self) -> list[str]:
+        """Return the failpoints at which something was done."""
+        lines = (line.split() for line in self.log.read_text().splitlines())
+        return [name for name, _, action in lines if action != "-"]
+
     def is_stopped(self) -> bool:
         """Whether it stands still (SIGSTOP)."""
         try:

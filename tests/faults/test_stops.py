@@ -31,6 +31,7 @@ from pathlib import Path
 from mmar_runner.hooks import hookimpl
 from mmar_runner.interfaces.client_trainer import ClientTrainer
 from mmar_runner.interfaces.handler import Handler
+from mmar_runner.interfaces.model_validator import ModelValidator
 from mmar_runner_fedavg.fedavg import FedAvg
 
 
@@ -52,6 +53,12 @@ class Blocking(Handler):
             threading.Event().wait()
 
 
+class Judge(ModelValidator):
+    def validate(self, model):
+        (Path(model).parents[1] / "judging").touch()
+        threading.Event().wait()
+
+
 class Stubborn(ClientTrainer):
     def train(self, task):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,6 +75,7 @@ def mmar_register_components(registry):
         "properties": {"marker": {"type": "string"}, "seconds": {"type": "number"}},
     }
     registry.add(kind="aggregator", name="SlowMean", target=":SlowMean", args_schema=arguments)
+    registry.add(kind="model_validator", name="Judge", target=":Judge")
     registry.add(kind="handler", name="Blocking", target=":Blocking")
     registry.add(kind="client_trainer", name="Stubborn", target=":Stubborn")
 """
@@ -154,6 +162,20 @@ def test_with_an_aggregator_that_never_returns(
     until(lambda: server.observations(Topic.WAITING), server)
     assert stopped_in_time(server) > LIMIT / 2
     assert "stopping in order took longer than 9 s: leaving at once" in server.stderr
+
+
+def test_with_a_validation_that_never_ends(
+    tmp_path: Path, stack: ExitStack, plugins: tuple[str, str]
+) -> None:
+    judge = {"name": "Judge", "args": {}}
+    mmar = MmarBuilder().top_level(model_validator=judge, validate_every=1).write(tmp_path)
+    server = stack.enter_context(RunningServer(mmar, tmp_path / "ws", *plugins))
+    address = server.address()
+    for name in NAMES:
+        stack.enter_context(RunningClient(mmar, address, name, tmp_path / "c"))
+    until((tmp_path / "ws" / "run_1" / "judging").exists, server)
+    assert stopped_in_time(server) < LIMIT / 2
+    assert server.summary()["rounds"] == [], "the round is done again when the run is resumed"
 
 
 def test_with_a_handler_that_never_returns(

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
+from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
@@ -36,20 +39,24 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
 
 class Walker(ClientTrainer):
-    """Tells of a step, and goes on once the server has heard of it."""
+    """Tells of a step, and goes on once everybody can see it."""
 
-    def __init__(self, seen: Seen) -> None:
-        self._seen = seen
+    def __init__(self, status: Path) -> None:
+        self._status = status
 
     def train(self, task: TrainTask) -> TrainResult:
-        import time
-
         task.progress(3, 7)
         deadline = time.monotonic() + 20
-        while ("site-1", 3, 7, "steps") not in self._seen and time.monotonic() < deadline:
-            time.sleep(0.01)
+        while not self._is_seen() and time.monotonic() < deadline:
+            time.sleep(0.02)
         task.update.write_bytes(task.model.read_bytes())
-        return TrainResult(1)
+        return TrainResult(1, metrics={"seen": float(self._is_seen())})
+
+    def _is_seen(self) -> bool:
+        if not self._status.exists():
+            return False
+        told = {"done": 3, "total": 7, "unit": "steps"}
+        return told in [one["progress"] for one in json.loads(self._status.read_text())["clients"]]
 
 
 def test_steps_travel_with_the_next_heartbeat(tmp_path: Path, seen: Seen) -> None:
@@ -60,10 +67,14 @@ def test_steps_travel_with_the_next_heartbeat(tmp_path: Path, seen: Seen) -> Non
         workspace=tmp_path / "ws",
         clients=1,
         variables=values,
-        trainers=lambda _: Walker(seen),
+        trainers=lambda _: Walker(tmp_path / "ws" / "run_1" / "status.json"),
     ) as federation:
         assert federation.run().status == "finished"
+        shown = [one.data for one in federation.server.all(Topic.CLIENT_STATE)]
+        trained = [one.data for one in federation.server.all(Topic.UPDATE_ACCEPTED)]
     assert ("site-1", 3, 7, "steps") in seen
+    assert {"client": "site-1", "state": "training", "step": 3, "steps": 7} in shown
+    assert [one["metrics"]["seen"] for one in trained] == [1.0]
 
 
 def test_bytes_of_models_and_updates_are_noted(tmp_path: Path, seen: Seen) -> None:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a closed round's files."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from mmar_runner.server.best import Scored
+from mmar_runner.server.closing import Best, ClosedRound, RoundCloser
+from mmar_runner.server.models import ModelFile
+from mmar_runner.server.open_round import OpenRound
+from mmar_runner.server.space import DiskWait
+
+
+def model(number: int) -> ModelFile:
+    return ModelFile(Path(f"round_{number}"), f"sha-{number}", 1, None)
+
+
+async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
+    """Else the best model's name were an older one's, or its file deleted before it had one."""
+    done: list[str] = []
+    silent = SimpleNamespace(emit=lambda *_, **__: None, observe=lambda _: None)
+    parts: dict[str, Any] = {
+        "models": SimpleNamespace(
+            publish=lambda number, name, **_: done.append(f"{name} {number - 1}"),
+            discard_older=lambda number: done.append(f"delete {number - 1}"),
+        ),
+        "spool": SimpleNamespace(delete_round=lambda _: None),
+        "journal": SimpleNamespace(drop_blobs=lambda _: None),
+        "summary": SimpleNamespace(set_best=lambda _: None),
+        "dispatcher": silent,
+        "observer": silent,
+        "disk": DiskWait(lambda _: None),
+    }
+    rest = {f.name: None for f in fields(RoundCloser) if f.name not in {"given_up", "forgetting"}}
+    closer = RoundCloser(**{**rest, **parts})
+    first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
+    with ThreadPoolExecutor(1) as work:
+        settling = [
+            asyncio.create_task(
+                closer.forget(
+                    OpenRound(number, model(number), 0.0),
+                    ClosedRound(model(number + 1), recorded, Best(Scored(number - 1, 0.5), {})),
+                    work,
+                )
+            )
+            for number, recorded in ((1, first), (2, second))
+        ]
+        second.set_result(9)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first.set_result(8)
+        await asyncio.gather(*settling)
+    assert done == ["best 0", "delete 1", "best 1", "delete 2"]
