@@ -66,7 +66,7 @@ def tried(seed: int) -> Tried:
         for at, who, what in federation.world.history[-_SHOWN:]:
             error.add_note(f"  {at:9.4f} {who:8} {what}")
         error.add_note(
-            f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest tests/simulated_world -k nothing"
+            f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest tests/simulated_world -k nothing_is_lost"
         )
         raise
     finally:
