@@ -60,6 +60,7 @@ def what_was_acknowledged_is_durable_and_counts(federation: Federation) -> None:
             key = (seen.data["round"], client.name)
             known = key in story.counted or key in story.revoked
             assert known, f"{key} was receipted and is not on record"
+    assert not story.lost, f"accepted, and no more on the disk (round, client): {story.lost}"
     for number, clients in enumerate(story.accepted_sets()):
         on_record = {client for accepted, client in story.counted if accepted == number}
         assert on_record == set(clients), (
