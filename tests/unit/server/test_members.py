@@ -111,6 +111,8 @@ async def test_a_client_whose_coming_was_not_written_down_comes_with_its_next_at
     with pytest.raises(AuditError):
         members.register(request, Peer("ipv4:127.0.0.1:1"))
     assert (registry.present(), joined, journaled) == ([], [], [])
+    (gone,) = registry.departed()
+    assert gone.since > 0, "it is missing since now, not since the machine was started"
     log.full = False
     assert members.register(request, Peer("ipv4:127.0.0.1:1")) == "token"
     assert (joined, len(journaled)) == (["a"], 1)
