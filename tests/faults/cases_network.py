@@ -35,14 +35,14 @@ def _wait(seconds: float) -> None:
     "one client cut off for 60 s, then back",
     "it says that nobody answers; back in by itself, no round trained twice; the others go on",
     peers=("?", "S"),
-    scaled="cut off for 6 s, lease 3 s",
+    scaled="cut off for 5 s, lease 3 s",
 )
 def partition(arena: Arena, chance: random.Random) -> str:
     """Hold all its bytes, at a moment drawn by seed; the process stays the same."""
     number = chance.randint(0, 1)
     lease = arena.duration(3, 30)
     # The run must last longer than the partition: a client cannot know that it is over.
-    rounds, work = 9, {"SECONDS": arena.duration(1, 8)}
+    rounds, work = 8, {"SECONDS": arena.duration(1, 8)}
     with arena.scene(tls=chance.random() < 0.5, LEASE=lease, NUM_ROUNDS=rounds, WAIT=2) as scene:
         scene.serve()
         with Proxy(scene.listen) as proxy:
@@ -52,7 +52,7 @@ def partition(arena: Arena, chance: random.Random) -> str:
             cut.wait_for(Topic.TRAINING, round=number)
             _wait(chance.uniform(0, 0.8))
             proxy.set(held=True)
-            _wait(arena.duration(6, 60))
+            _wait(arena.duration(5, 60))
             proxy.set(held=False)
             scene.finish()
         judged(scene)
@@ -130,16 +130,16 @@ def all_cut_off(arena: Arena, chance: random.Random) -> str:
     "a line of 256 kbit/s and 300 ms, a model of 50 MB",
     "it finishes; bytes that come are a sign of life: nobody is taken for dead; same models",
     peers=("S", "chunks of objects"),
-    scaled="1 MB at 1.6 Mbit/s, lease 3 s",
+    scaled="0.6 MB at 1.2 Mbit/s and 20 ms, lease 3 s",
 )
 def slow_line(arena: Arena, chance: random.Random) -> str:
     """One client of two sits behind a slow line; a transfer takes longer than a lease."""
     weather = Weather(
-        rate=arena.duration(200_000, 32_000),
+        rate=arena.duration(150_000, 32_000),
         delay=arena.duration(0.02, 0.15),
         slice=chance.choice([1400, 4096, 16384]) if not arena.nominal else 32_768,
     )
-    size, rounds = arena.duration(1, 50), 1 if arena.nominal else 2
+    size, rounds = arena.duration(0.6, 50), 1
     lease = arena.duration(3, 30)
     with arena.scene(tls=True, LEASE=lease, MODEL_MB=size, NUM_ROUNDS=rounds) as scene:
         server = scene.serve()
@@ -152,7 +152,7 @@ def slow_line(arena: Arena, chance: random.Random) -> str:
         arena.undisturbed(scene)
         left = [seen["reason"] for seen in server.observations(Topic.CLIENT_LEFT)]
         assert not [reason for reason in left if "nothing was heard" in reason], left
-        return f"{seconds:.0f} s for {rounds} rounds"
+        return f"{seconds:.0f} s for one round"
 
 
 @case(

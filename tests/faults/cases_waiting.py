@@ -32,11 +32,11 @@ _DAY = timedelta(days=1)
     "it waits, and status says whom for and since when; goes on when they come; with a limit it "
     "stops, exit 3, and can be resumed",
     peers=("S", "S (waits)"),
-    scaled="8 s",
+    scaled="6 s",
 )
 def too_few(arena: Arena, chance: random.Random) -> str:
     """One of two comes; the limit passes; started again, the other one comes in time."""
-    limit = arena.duration(8, 60)
+    limit = arena.duration(6, 60)
     with arena.scene(kind="limited", tls=True, MAX_WAIT=limit, NUM_ROUNDS=3) as scene:
         server = scene.serve()
         scene.join("site-1")
@@ -112,11 +112,11 @@ def terminated(arena: Arena, chance: random.Random) -> str:
     "certificates expire in the middle of a run, renewed files are on disk",
     "no round is lost and nobody starts anything again; same models",
     peers=("?", "n/a"),
-    scaled="certificates live 10 s",
+    scaled="certificates live 8 s",
 )
 def expiry(arena: Arena, chance: random.Random) -> str:
     """The server's or a client's, or both, are replaced; then the old ones expire."""
-    life = timedelta(seconds=arena.duration(10, 60))
+    life = timedelta(seconds=arena.duration(8, 60))
     whose = chance.choice([("server",), ("site-1",), ("server", "site-1")])
     rounds = round(life.total_seconds() / 1.2) + 1
     folder = arena.folder / f"expiry-{chance.randrange(10**9)}"
