@@ -132,7 +132,7 @@ class LostModel:
 
 
 @dataclass(slots=True)
-class ClosedRound:
+class RoundInputs:
     """What the last closed round was made of, should its result be lost.
 
     Attributes:
@@ -185,7 +185,7 @@ class RunState:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     participants: tuple[str, ...] = ()
     bests: list[tuple[int, float]] = field(default_factory=list)
-    closed: ClosedRound | None = None
+    closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
     wall_seconds: float = 0.0
     initial_sha256: str = ""
@@ -296,7 +296,7 @@ def _round_closed(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     state.wall_seconds = data["wall_seconds"]
     if data.get("best") is not None:
         _best_model(state, data["best"], _seq)
-    state.closed = ClosedRound(state.accepted, state.rejected, state.participants)
+    state.closed = RoundInputs(state.accepted, state.rejected, state.participants)
     state.accepted, state.rejected, state.participants = {}, [], ()
 
 
@@ -314,7 +314,7 @@ def _best_model_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> Non
 def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     """Go back one round: its result is no more, and what was made from that neither."""
     lost = LostModel.from_json(data)
-    closed = state.closed or ClosedRound()
+    closed = state.closed or RoundInputs()
     kept = {name: closed.accepted[name] for name in lost.kept}
     still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
     state.last_round = still | {name: update.round for name, (update, _) in kept.items()}
