@@ -86,6 +86,10 @@ class LocalWork:
             StorageError: A file cannot be written or read.
         """
         files = self._files
+        if files.keeps_pending:
+            # One that could not be read when it was to be sent: its file is written over now,
+            # and whoever is killed meanwhile must not take what lies there for it.
+            files.forget_pending()
         seed = derive_seed(self._registration.seed, self._settings.name, model.round)
         begun = time.monotonic()
         result = await self._train(model, seed, progress)

@@ -131,6 +131,11 @@ class RunFiles:
         ours = update.run_number == self.number and update.mmar_digest == mmar_digest
         return update if trusted and ours else None
 
+    @property
+    def keeps_pending(self) -> bool:
+        """Whether an update is remembered, worth sending or not."""
+        return self._pending.exists()
+
     def forget_pending(self) -> None:
         """Forget the update that was answered."""
         with translated(self._pending):

@@ -12,9 +12,11 @@ import pytest
 
 from mmar_runner.client import rounds, state, submission
 from mmar_runner.client.session import run_session
+from mmar_runner.client.uploads import UpdateUploads
 from mmar_runner.errors import (
     DiskFullError,
     RefusedError,
+    StorageError,
     TaskFailedError,
     UnreachableError,
     UsageError,
@@ -222,6 +224,36 @@ async def test_an_unsent_update_is_sent_by_the_next_process_without_training_aga
     assert outcome.status == "finished"
     assert [task.round for task, _ in trainers.tasks] == [0, 1]
     assert server.updates == {0: b"first!", 1: b"second!"}
+
+
+async def test_an_update_that_cannot_be_read_is_forgotten_before_its_file_is_written_over(
+    server, serving, session, trainers, monkeypatch
+):
+    """Whoever is killed while it trains again would have sent half of the one and of the other."""
+    server.models = [(0, b"first")]
+    server.attempts = 2
+    unreadable = Mock(side_effect=[StorageError("update.safetensors: Input/output error")])
+    sending, remembered = UpdateUploads.submit, []
+
+    async def submit(uploads, update, path):
+        if not unreadable.called:
+            unreadable()
+        return await sending(uploads, update, path)
+
+    train = trainers.train
+
+    async def looking(task):
+        remembered.append((task.update.parent / "pending.json").exists())
+        return await train(task)
+
+    monkeypatch.setattr(UpdateUploads, "submit", submit)
+    monkeypatch.setattr(trainers, "train", looking)
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert server.updates == {0: b"first!"}
+    assert remembered == [False, False]
 
 
 async def test_a_duplicate_receipt_counts_as_a_receipt(server, serving, session, recorder):
