@@ -25,7 +25,7 @@ class ClientRow:
     """One client as it stands.
 
     Attributes:
-        state: A word: idle, training, uploading, done, failed, refused, left.
+        state: A word: idle, training, validating, uploading, done, failed, refused, left.
         done_bytes: Bytes of the current model or update that are there.
         total_bytes: Bytes of the current model or update; 0 if unknown.
         step: Steps of its task that are done; 0 if it tells of none.

@@ -65,6 +65,11 @@ def human_progress(progress: Mapping[str, Any]) -> str:
     return f"step {done} of {total}" if total else f"step {done}"
 
 
+def _steps(data: Mapping[str, Any]) -> str:
+    told = {"done": data.get("step"), "total": data.get("steps")}
+    return f", {human_progress(told)}" if any(told.values()) else ""
+
+
 def round_of(number: int, num_rounds: int | None) -> str:
     """Return ``round 3 (last: 9)``; a run that never stops has no last one."""
     if num_rounds is None or num_rounds < 0:
@@ -161,11 +166,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.CLIENT_LEFT: lambda d: (
         f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
     ),
-    Topic.CLIENT_STATE: lambda d: (
-        f"{d['client']} is {d.get('state')}"
-        + (f", step {d['step']}" if d.get("step") else "")
-        + (f" of {d['steps']}" if d.get("steps") else "")
-    ),
+    Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}{_steps(d)}",
     Topic.ROUND_STARTED: _round_started,
     Topic.CLIENT_PROGRESS: lambda d: f"{d['client']}: {human_progress(d)}",
     Topic.UPDATE_ACCEPTED: _update_accepted,

@@ -119,6 +119,20 @@ def test_the_table_shows_who_does_what():
     assert "3.2 s" in rows[1]
 
 
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ({}, ""),
+        ({"step": 3, "steps": 40}, ", step 3 of 40"),
+        ({"step": 3, "steps": 0}, ", step 3"),
+        ({"step": 0, "steps": 40}, ", step 0 of 40"),
+    ],
+)
+def test_how_far_a_client_is_is_said_if_it_says_so(steps, words):
+    facts = {"client": "site-1", "state": "training", **steps}
+    assert sentence(Observation(Topic.CLIENT_STATE, facts)) == f"site-1 is training{words}"
+
+
 def test_the_table_shows_steps_until_the_update_comes():
     steps = Observation(
         Topic.CLIENT_STATE, {"client": "site-1", "state": "training", "step": 3, "steps": 40}
