@@ -155,6 +155,7 @@ class _Run:
             self._limit.begin()
             stack.callback(self._limit.close)
             outcome = self._outcome = await self._finish(*await parts.coordinator.ended)
+            self._status.hurry()  # whoever is killed during goodbyes has ended all the same
             if outcome.status != "stopped":
                 await self._say_goodbye()
         return outcome

@@ -83,6 +83,12 @@ class StatusFile:
         self._changed = True
         self._set_timer(self._last + self._pause - asyncio.get_running_loop().time())
 
+    def hurry(self) -> None:
+        """Write at once: what has changed must be there if the process is killed a moment later."""
+        if self._look is not None:
+            self._changed = True
+            self._set_timer(0.0)
+
     async def close(self) -> None:
         """Write how it has ended, and no more."""
         look, self._look = self._look, None

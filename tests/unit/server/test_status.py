@@ -82,6 +82,21 @@ async def test_a_change_is_written_soon_and_time_goes_on_without_any(path: Path)
     await slow.close()
 
 
+async def test_what_cannot_wait_is_written_at_once(path: Path) -> None:
+    """A server that was killed while it said goodbye left a run that seemed to go on."""
+    looks = Looks()
+    file = StatusFile(path, Recorder(), pause=3600, refresh=7200)
+    file.hurry()  # nobody wants it yet
+    file.begin(looks)
+    await looks.next()
+    assert file._writing is not None
+    await file._writing
+    file.touch()
+    file.hurry()
+    await looks.next()
+    await file.close()
+
+
 async def test_a_look_that_is_observed_itself_delays_no_later_change(path: Path) -> None:
     """Transfers are told while the status is looked at; a round that ends then was told late."""
     looks = Looks()
