@@ -20,7 +20,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
 PYTEST ?= -n 2
 
-.PHONY: help venv demo demo-insecure test simulate-faults lint format types imports protos bench bench-trust soak check wheels clean
+.PHONY: help venv demo demo-insecure test simulate-faults faults lint format types imports protos bench bench-trust soak check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort

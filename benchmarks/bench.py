@@ -9,10 +9,12 @@ program reaches. Floor and program take turns, so that both see the same machine
     make bench BENCH="--case 100MB-2 --case 10KB-8 --rounds 10"
     make bench BENCH="--tls"                   # the same under mutual TLS, with kits
     make bench BENCH="--case tls-cost"         # TLS against plain text
+    make bench BENCH="--case durability-cost"  # receipts that wait for the disk, or do not
 
 With ``--tls`` floor and program both show certificates and encrypt; only cases with a
 server and clients can. ``cost`` of tls-cost is the part of the bytes per second that TLS
-takes from the program, ``floor_cost`` what it takes from the floor.
+takes from the program, ``floor_cost`` what it takes from the floor. ``cost`` of
+durability-cost is how much longer a round takes.
 """
 
 from __future__ import annotations

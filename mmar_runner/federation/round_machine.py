@@ -245,8 +245,10 @@ class RoundMachine:
         for client in self._accepted_before:
             book.accept(client, now)
         self._open, self._first = book, False
-        again = sorted(book.unanswered() & self._failures_before.keys())
-        book.attempts = {client: self._failures_before[client] + 1 for client in again}
+        # Of those who have answered, too: an update that is withdrawn has its client asked again.
+        failed_before = sorted(invited & self._failures_before.keys())
+        book.attempts = {client: self._failures_before[client] + 1 for client in failed_before}
+        again = [client for client in failed_before if client in book.unanswered()]
         self._accepted_before = self._participants_before = frozenset()
         self._failures_before = {}
         opening: list[actions.Action] = [

@@ -102,7 +102,7 @@ class LoadedPlugins:
             caller(**arguments)
         except PluginError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # one that leaves would take its caller along
             message = f"{hook} failed: {type(error).__name__}: {error}"
             raise PluginLoadError(message) from error
 

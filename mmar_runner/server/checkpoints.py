@@ -92,6 +92,29 @@ class Checkpoints:
         self._record_best_lost(lost)
         return lost
 
+    def updates(self, *, read: bool) -> list[dict[str, Any]]:
+        """Take back updates of the open round that are not there any more: they cannot count.
+
+        Their clients are asked again, as after a failed task.
+
+        Args:
+            read: Whether their bytes are compared too, not only their sizes: a machine that
+                lost its power may have torn what was never synced.
+
+        Returns:
+            For each the client, the round, the reason and a message.
+        """
+        lost = []
+        for name, (update, seq) in sorted(self.state.accepted.items()):
+            if self._has(update, seq) if read else self._is_there(update, seq):
+                continue
+            msg = "the accepted update is not on the disk any more, or damaged"
+            error = StorageError(msg, reason="UPDATE_LOST")
+            facts = {"client": name, "round": update.round}
+            lost.append({**facts, "reason": error.reason, "message": error.message})
+            self._record(Kind.UPDATE_REFUSED, lost[-1])
+        return lost
+
     def _go_back(self, lost: LostModel) -> LostModel:
         before = self.state.model_before
         if before is None:
@@ -109,6 +132,15 @@ class Checkpoints:
         closed = self.state.closed
         accepted = {} if closed is None else closed.accepted
         return sorted(name for name, (update, seq) in accepted.items() if self._has(update, seq))
+
+    def _is_there(self, update: AcceptedUpdate, seq: int) -> bool:
+        try:
+            if update.inline:
+                return len(self.journal.blob(seq)) == update.bytes
+            path = update_path(self.folder.updates, update.round, update.client)
+            return path.stat().st_size == update.bytes
+        except (JournalError, OSError):
+            return False
 
     def _has(self, update: AcceptedUpdate, seq: int) -> bool:
         try:

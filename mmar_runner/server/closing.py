@@ -148,13 +148,16 @@ class RoundCloser:
         The next round is open by then, and waits for none of it. Rounds are taken in their
         order, even if they are on record at once: a later one would delete the model that an
         earlier one is to name, and be named before it.
+
+        Raises:
+            StorageError: The result could not be put on record; its files are kept.
         """
         async with self.forgetting:
             try:
                 recorded = await closed.recorded
             except StorageError as error:
                 _log.warning("files of round %d are kept: %s", current.number, error)
-                return
+                raise
             if closed.best is not None:
                 await self._name_best(current, closed, closed.best)
             loop = asyncio.get_running_loop()

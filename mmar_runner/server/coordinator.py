@@ -356,7 +356,10 @@ class Coordinator:
             return
         self._model = closed.model
         self._handle(events.Aggregated(current.number))
-        await self._closer.forget(current, closed, self._work)
+        try:
+            await self._closer.forget(current, closed, self._work)
+        except StorageError as error:
+            self.interrupt(error)
 
     def _withdraw(self, current: OpenRound, withdrawn: Withdrawn) -> None:
         """Go on without updates; a server that stops meanwhile finds them again."""

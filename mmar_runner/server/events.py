@@ -101,9 +101,11 @@ class EventDispatcher:
         self._queue.put(work)
 
     def _run(self) -> None:
-        while (work := self._queue.get()) is not None:
-            work()
-        self._over.set_result(None)
+        try:
+            while (work := self._queue.get()) is not None:
+                work()
+        finally:
+            self._over.set_result(None)
 
     def _tell(self, event: RunEvent) -> None:
         for handler in self._handlers:
@@ -129,7 +131,7 @@ class EventDispatcher:
         self._telling = f"{name} at {event.type}"
         try:
             handler.handle_event(event)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # else it would end the thread of all events
             msg = f"{name} failed at {event.type}: {error}"
             raise ComponentFailedError(msg) from error
         finally:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mmar_runner.interfaces.observer import Observer
@@ -42,6 +42,13 @@ def tell(lost: Iterable[LostModel], models: Path, observer: Observer, audit: Aud
         facts = {"round": one.round, "file": one.file, "cause": one.reason}
         digests = {"expected": one.expected, "found": one.found}
         audit.record("model.lost", who="", decision="noted", **facts, **digests)
+
+
+def tell_updates(lost: Iterable[Mapping[str, Any]], observer: Observer) -> None:
+    """Tell whose accepted updates were lost, and are asked for again."""
+    for facts in lost:
+        _log.warning("%s of round %d: %s", facts["client"], facts["round"], facts["message"])
+        observer.observe(Observation(Topic.UPDATE_REFUSED, facts))
 
 
 def condition(lost: LostModel) -> str:

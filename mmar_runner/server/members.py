@@ -130,7 +130,7 @@ class Members:
             self._note_registered(client, before, peer, joined=joined)
         except AuditError:
             if joined:  # or its next attempt would find it here, and no round would know of it
-                self._registry.remove(client.name)
+                self._registry.remove(client.name, now=now)
             raise
         if joined or before is None or not client.is_as(before):
             self._journal_registered(client)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: A file as it is now: inode, size, time of the last change in nanoseconds.
 _Stamp: TypeAlias = tuple[int, int, int]
 
-_ROUND_ID: Final = re.compile(r"round_([0-9]{1,9})")
+_ROUND_ID: Final = re.compile(r"round_([0-9]{1,10})")
 #: Models that an unfinished run keeps at least: the newest, and the one before.
 _CHECKPOINTS: Final = 2
 #: Digests of files that are remembered.
@@ -165,9 +165,10 @@ class ModelStore:
         if self._keep is None:
             return
         keep = max(self._keep, 1 if finished else _CHECKPOINTS)
-        oldest = self._folder.model(round_number - keep + 1).name
         for path in self._folder.models.glob("round_*.safetensors"):
-            if path.name >= oldest:
+            # By number: from round 10000 on, names are no longer in the order of rounds.
+            match = _ROUND_ID.fullmatch(path.stem)
+            if match is None or int(match[1]) > round_number - keep:
                 continue
             if self._readers[path.name] or path.stat().st_nlink > 1:
                 path.unlink()

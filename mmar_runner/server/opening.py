@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import DiskFullError
 from mmar_runner.server.checkpoints import Checkpoints, new_epoch
@@ -50,6 +50,7 @@ class OpenedRun:
         before: Why the run before it is not resumed: ``finished``, ``failed``, or ``left``
             because a new one was asked for; empty if there is none.
         lost: Models that were found to be damaged just now.
+        lost_updates: Updates that were found to be lost just now.
     """
 
     folder: RunFolder
@@ -62,6 +63,7 @@ class OpenedRun:
     resumed: bool
     before: str = ""
     lost: tuple[LostModel, ...] = ()
+    lost_updates: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +137,14 @@ async def _resumed(
     checkpoints = Checkpoints(folder, journal, models, state)
     model, schema, lost = await asyncio.to_thread(checkpoints.current)
     best = await asyncio.to_thread(checkpoints.best)
+    read = settings.durability is not Durability.FULL
+    updates = await asyncio.to_thread(checkpoints.updates, read=read)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     journal.append(Kind.RUN_RESUMED, {"round": state.round})
     state.status = "running"
     opened = OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=True)
-    return replace(opened, lost=tuple(one for one in (lost, best) if one is not None))
+    models_lost = tuple(one for one in (lost, best) if one is not None)
+    return replace(opened, lost=models_lost, lost_updates=tuple(updates))
 
 
 async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun:

@@ -169,7 +169,7 @@ class ClientRegistry:
         if (client := self._clients.get(name)) is not None:
             client.progress = None
 
-    def remove(self, name: str, *, now: float = 0.0) -> None:
+    def remove(self, name: str, *, now: float) -> None:
         """Let a client go; its name is free for another session key."""
         client = self._departed[name] = self._clients.pop(name)
         client.state, client.since, client.progress = "left", now, None

@@ -282,6 +282,7 @@ class _Run:
         self._status.observe(Observation(Topic.LISTENING, data))
         audit = self._parts.guard.audit
         losses.tell(opened.lost, opened.folder.models, self._status, audit)
+        losses.tell_updates(opened.lost_updates, self._status)
 
 
 def _raise_file_limit(max_num_clients: int) -> int:

@@ -105,8 +105,10 @@ class StatusFile:
         if self._writing is not None and not self._writing.done():
             self._set_timer(self._pause)  # the disk is slow, and must not be asked twice
             return
+        facts = _dated(self._look())
+        # Only now: what the look itself made somebody observe is among the facts.
         self._changed, self._last = False, loop.time()
-        self._writing = loop.run_in_executor(None, self._write, _dated(self._look()))
+        self._writing = loop.run_in_executor(None, self._write, facts)
         self._set_timer(self._refresh)
 
     def _write(self, facts: Mapping[str, Any]) -> None:

@@ -71,7 +71,10 @@ class Turns:
     def _next(self) -> tuple[str, asyncio.Future[None]] | None:
         """Return who is to have the next place, if anybody who waits may have one."""
         share = self._share()
-        able = [one for one in self._waiting if self._held[one[0]] < share]
+        # Whoever was cancelled is among those who wait until its task comes to know of it.
+        able = [
+            one for one in self._waiting if self._held[one[0]] < share and not one[1].cancelled()
+        ]
         return min(able, key=lambda one: self._held[one[0]], default=None)
 
     def _share(self) -> int:

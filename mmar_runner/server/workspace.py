@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ from mmar_runner.storage.atomic import make_folder, publish, sync_tree, write_js
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_log = logging.getLogger(__name__)
 
 _RUN_NAME: Final = re.compile(r"run_([1-9][0-9]*)")
 
@@ -164,7 +167,10 @@ class Workspace:
         try:
             yield
         finally:
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:  # how a run has ended does not depend on it
+                _log.warning("%s is left behind: %s", file, error.strerror)
 
 
 def _is_round(model: Path) -> bool:

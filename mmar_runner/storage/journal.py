@@ -3,9 +3,10 @@
 
 One thread writes. It takes whatever has been appended meanwhile, writes it in one
 transaction and then resolves all those futures: a thousand appends at once cost about
-as much as a few. Where somebody is told of it, a full disk is waited out: what was
-appended stays in its order until it can be written. ``events.jsonl`` is a projection for
-people and programs that read along; the table is the truth.
+as much as a few. In a run that goes on, a full disk is waited out: what was appended
+stays in its order until it can be written; and nothing is written that follows what was
+refused, since no decision is on record without those before it. ``events.jsonl`` is a
+projection for people and programs that read along; the table is the truth.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ class Journal:
         self._tell: Callable[[StorageError | None], None] = _nobody
         self._hurry = threading.Event()
         self._hurry.set()
+        self._in_a_run = False
+        self._refusal: StorageError | None = None
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -171,13 +174,15 @@ class Journal:
     def wait_for_space(self, tell: Callable[[StorageError | None], None]) -> None:
         """From now on keep what a full disk refuses, and try until it can be written.
 
-        Until this is called, and after `hurry`, such an append is refused at once.
+        Until this is called, and after `hurry`, such an append is refused at once. Once it
+        was called, whatever follows an append that was refused is refused, too.
 
         Args:
             tell: Called in the journal's thread: with the error when it begins to wait,
                 and with None when that is over.
         """
         self._tell = tell
+        self._in_a_run = True
         self._hurry.clear()
 
     def hurry(self) -> None:
@@ -226,7 +231,7 @@ class Journal:
     def _run(self) -> None:
         while batch := self._next_batch():
             told = False
-            while isinstance(error := self._store(batch), DiskFullError):
+            while isinstance(error := self._refusal or self._store(batch), DiskFullError):
                 if self._hurry.is_set():
                     break
                 if not told:
@@ -234,6 +239,8 @@ class Journal:
                     told = True
                 self._hurry.wait(_AGAIN_SECONDS)
             if error is not None:
+                if self._in_a_run and any(isinstance(work, _Append) for work in batch):
+                    self._refusal = error
                 _refuse(batch, error)
             if told:
                 self._tell(None)

@@ -60,6 +60,7 @@ class Arena:
         self.project = project
         self.address = server.address()
         self.run_number = 1
+        self.epoch = ""
         self.secrets: set[str] = set()
         self.dial = dial
         self.evidence = evidence

@@ -48,7 +48,7 @@ class Attacker:
     async def __aenter__(self) -> Self:
         reply = await self.register()
         self.token = reply.token
-        self.arena.run_number = reply.run_number
+        self.arena.run_number, self.arena.epoch = reply.run_number, reply.epoch
         self.arena.secrets.add(reply.token)
         return self
 

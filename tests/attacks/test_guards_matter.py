@@ -419,7 +419,9 @@ async def test_a04_a_log_that_cannot_be_written_keeps_no_revoked_site_here() -> 
         return {Peer("ipv4:127.0.0.1:1"): revoked}
 
     expelled: list[str] = []
-    revocations = SimpleNamespace(refresh=lambda: True, current=SimpleNamespace(version=1))
+    revocations = SimpleNamespace(
+        refresh=lambda: True, current=SimpleNamespace(version=1, revokes_digest=lambda _: False)
+    )
     turnstile = SimpleNamespace(expel=expel, verdict=None)
     guard = Guard(turnstile, BelievedNames(), Full(), None, revocations)
     members = SimpleNamespace(expel=lambda fingerprint, why: expelled.append(why))

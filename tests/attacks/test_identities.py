@@ -410,10 +410,11 @@ def minted(arena: Any, attacker: Any, secret: bytes, **changes: Any) -> str:
         "run_number": arena.run_number,
         "fingerprint": read_peer_certificate(attacker.tls.cert.read_bytes()).fingerprint,
         "now": time.time(),
+        "history": arena.epoch,
         **changes,
     }
-    now = facts.pop("now")
-    return TokenMint(secret, lifetime=900).issue(*facts.values(), now=now)
+    named = {name: facts.pop(name) for name in ("now", "history")}
+    return TokenMint(secret, lifetime=900).issue(*facts.values(), **named)
 
 
 def test_a07_tokens_of_another_server_another_run_and_another_hour_are_refused(
@@ -427,6 +428,7 @@ def test_a07_tokens_of_another_server_another_run_and_another_hour_are_refused(
         tries = {
             "other_server": make(bytes(32)),
             "other_run": make(run_number=2),
+            "other_history": make(history="before the run went back"),
             "other_session": make(session="0" * 64),
             "other_client": make(client="site-1"),
             "an_hour_old": make(now=time.time() - 3600),
@@ -438,6 +440,7 @@ def test_a07_tokens_of_another_server_another_run_and_another_hour_are_refused(
     assert arena.attack(play, owner="evil-c") == {
         "other_server": "TOKEN_INVALID",
         "other_run": "TOKEN_INVALID",
+        "other_history": "TOKEN_INVALID",
         "other_session": "TOKEN_INVALID",
         "other_client": "TOKEN_INVALID",
         "an_hour_old": "TOKEN_EXPIRED",
@@ -446,7 +449,7 @@ def test_a07_tokens_of_another_server_another_run_and_another_hour_are_refused(
     arena.evidence.one_line("client evil-c", "TOKEN_EXPIRED")
     arena.evidence.one_line("client evil-c", "TOKEN_NOT_BOUND")
     arena.evidence.lines("client evil-c", "TOKEN_INVALID")
-    arena.evidence.refusals["client evil-c", "TOKEN_INVALID"] += 4
+    arena.evidence.refusals["client evil-c", "TOKEN_INVALID"] += 5
 
 
 # ROLE

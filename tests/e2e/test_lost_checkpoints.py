@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -212,3 +213,43 @@ class Noting(EchoTrainer):
     def train(self, task: Any) -> Any:
         self.rounds.append(task.round)
         return super().train(task)
+
+
+class Held(EchoTrainer):
+    """Does not come to the end of round 1 before it may."""
+
+    def __init__(self, may: threading.Event) -> None:
+        super().__init__(0.5)
+        self._may = may
+
+    def train(self, task: Any) -> Any:
+        if task.round == 1:
+            self._may.wait(timeout=30)
+        return super().train(task)
+
+
+def test_an_accepted_update_that_is_gone_is_asked_for_again(tmp_path: Path) -> None:
+    mmar = (
+        MmarBuilder()
+        .server(num_rounds=3)
+        .model_persistor("EchoModelPersistor", size_mb=0.5)
+        .write(tmp_path)
+    )
+    may = threading.Event()
+    trainers = {"site-1": EchoTrainer(0.5), "site-2": Held(may)}
+    more: dict[str, Any] = {"workspace": tmp_path / "ws", "trainers": trainers}
+    with Federation(mmar, **more) as federation:
+        federation.serve()
+        for name in NAMES:
+            federation.join(name)
+        federation.server.wait_for(Topic.UPDATE_ACCEPTED, round=1, client="site-1")
+        federation.stop()
+        may.set()
+    (tmp_path / "ws/run_1/updates/round_0001/site-1.safetensors").unlink()
+    with Federation(mmar, **more) as federation:
+        outcome = federation.run()
+    assert outcome.status == "finished"
+    assert federation.server.all(Topic.UPDATE_REFUSED, client="site-1", reason="UPDATE_LOST")
+    rounds = outcome.summary["rounds"]
+    assert [len(entry["contributions"]) for entry in rounds] == [2, 2, 2]
+    assert [entry["client"] for entry in rounds[1]["rejected"]] == ["site-1"]

@@ -207,7 +207,7 @@ class Federation:
         """Kill the server and flip a bit of the newest model, if there is one before it."""
         self.server.crash()
         models = sorted(self.root.glob("server/run_*/models/round_*.safetensors"))
-        if len(models) > 1:
+        if len(models) > 1 and self.status == "running":
             newest = models[-1]
             content = bytearray(newest.read_bytes())
             content[self.world.rng.randrange(len(content))] ^= 1

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +55,14 @@ def rounds_strictly_increase(federation: Federation) -> None:
 
 def what_was_acknowledged_is_durable_and_counts(federation: Federation) -> None:
     """Every receipt that a client saw is of a record, and what is on record is in the sum."""
-    story = federation.story
+    story, recorded = federation.story, _recorded(federation)
     for client in federation.clients:
-        for seen in client.watcher.all(Topic.SUBMITTED):
-            key = (seen.data["round"], client.name)
-            known = key in story.counted or key in story.revoked
-            assert known, f"{key} was receipted and is not on record"
+        for at, seen in client.watcher.seen:
+            if seen.topic is Topic.SUBMITTED:
+                key = (seen.data["round"], client.name)
+                known = recorded.get(key, math.inf) <= at
+                assert known, f"{key} was receipted at {at:.3f} s and was not on record"
+    assert not story.lost, f"accepted, and no more on the disk (round, client): {story.lost}"
     for number, clients in enumerate(story.accepted_sets()):
         on_record = {client for accepted, client in story.counted if accepted == number}
         assert on_record == set(clients), (
@@ -130,6 +133,16 @@ def nothing_is_trained_in_vain(federation: Federation) -> None:
 
 
 # Small helpers
+
+
+def _recorded(federation: Federation) -> dict[tuple[int, str], float]:
+    """Return when the first update of a round and client was durable."""
+    records = federation.records
+    found: dict[tuple[int, str], float] = {}
+    for event, at in zip(records.events, records.durable_at, strict=True):
+        if event.kind == "update_accepted":
+            found.setdefault((event.data["round"], event.data["client"]), at)
+    return found
 
 
 def _made(federation: Federation, record: Any) -> Made:

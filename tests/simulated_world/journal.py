@@ -34,14 +34,18 @@ _AGAIN = 1.0
 
 @dataclass
 class Records:
-    """What is on the disk: events, and the bytes kept with them, by number.
+    """What is on the disk.
 
     Attributes:
+        events: What is durable, in order.
+        durable_at: Since when each of them is, on the world's clock.
+        blobs: The bytes kept with events, by number.
         ended: How the run has ended for good, ``finished`` or ``failed``; empty before.
     """
 
     ended: str = ""
     events: list[JournalEvent] = field(default_factory=list)
+    durable_at: list[float] = field(default_factory=list)
     blobs: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -108,6 +112,7 @@ class SimulatedJournal:
         def apply() -> int:
             seq = len(self._records.events) + 1
             self._records.events.append(JournalEvent(seq, time, str(kind), kept))
+            self._records.durable_at.append(self._world.now)
             if blob is not None:
                 self._records.blobs[seq] = blob
             if kind == Kind.RUN_ENDED and kept["status"] != "stopped":

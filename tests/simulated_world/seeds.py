@@ -65,9 +65,8 @@ def tried(seed: int) -> Tried:
         error.add_note(f"seed {seed}; the last that happened:")
         for at, who, what in federation.world.history[-_SHOWN:]:
             error.add_note(f"  {at:9.4f} {who:8} {what}")
-        error.add_note(
-            f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest tests/simulated_world -k nothing"
-        )
+        where = "tests/simulated_world -k nothing_is_lost"
+        error.add_note(f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest {where}")
         raise
     finally:
         federation.close()

@@ -28,6 +28,7 @@ class Story:
         revoked: Whose updates counted once and then no longer: they were withdrawn, or the
             run went back.
         withdrawn: Those of them that were withdrawn.
+        lost: Updates that were accepted, and were not on the disk when a server looked.
         twice: Updates that were accepted although another counted already.
         astray: Rounds that were opened or closed although it was another's turn.
         gone_back: How often the run went back.
@@ -37,6 +38,7 @@ class Story:
     counted: dict[Key, Any] = field(default_factory=dict)
     revoked: set[Key] = field(default_factory=set)
     withdrawn: set[Key] = field(default_factory=set)
+    lost: list[Key] = field(default_factory=list)
     twice: list[Key] = field(default_factory=list)
     astray: list[str] = field(default_factory=list)
     gone_back: int = 0
@@ -73,6 +75,8 @@ class Story:
                 if self.counted.pop(key, None) is not None:
                     self.revoked.add(key)
                     self.withdrawn.add(key)
+                if data["reason"] == "UPDATE_LOST":
+                    self.lost.append(key)
             case "checkpoint_lost":
                 self._go_back(data["round"], data["kept"])
 

@@ -125,7 +125,7 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
         ),
         (
             _record_an_update_that_is_not_on_the_disk,
-            invariants.it_has_ended_or_says_what_it_waits_for,
+            invariants.what_was_acknowledged_is_durable_and_counts,
         ),
         (
             _record_a_model_whose_name_is_not_on_the_disk,
@@ -133,7 +133,7 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
         ),
         (
             _delete_updates_before_their_result_is_on_record,
-            invariants.it_has_ended_or_says_what_it_waits_for,
+            invariants.what_was_acknowledged_is_durable_and_counts,
         ),
     ],
     ids=lambda value: value.__name__.strip("_"),

@@ -507,6 +507,19 @@ class TestWithdrawing:
         assert _feed(machine, UpdatesWithdrawn(0, {"site-2": "X"})) == []
         assert _feed(machine, ClientJoined("site-2")) == [Invite(0, "site-2", 2)]
 
+    def test_an_attempt_before_a_restart_counts_though_it_was_accepted_in_the_end(self) -> None:
+        """The client had had attempt 2, was asked for it once more and never heard of it."""
+        resume = {
+            "active": ("site-1", "site-2", "site-3"),
+            "participants": ("site-1", "site-2"),
+            "accepted": ("site-1",),
+            "failures": {"site-1": 1},
+        }
+        machine = _machine(clients_per_round=2, task_attempts=3, resume=resume)
+        assert _feed(machine, Tick()) == [OpenRound(0, ("site-1", "site-2"))]
+        assert _feed(machine, UpdateAccepted("site-2", 0)) == [CloseRound(0, ("site-1", "site-2"))]
+        assert _feed(machine, UpdatesWithdrawn(0, {"site-1": "X"})) == [Invite(0, "site-1", 3)]
+
     def test_of_another_round_or_an_open_one_nothing_is_withdrawn(self) -> None:
         machine = self._closed(2)
         assert _feed(machine, UpdatesWithdrawn(1, {"site-2": "X"})) == []

@@ -289,3 +289,28 @@ def test_a_name_that_a_crash_left_ungiven_is_given(judged: Run) -> None:
     best.unlink()
     assert judged.resumed().best() is None
     assert sha256_file(best) == judged.digests[3]
+
+
+# Updates
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "torn", "none"])
+@pytest.mark.parametrize("read", [True, False])
+def test_an_accepted_update_that_is_gone_counts_no_more(run: Run, damage: str, read: bool) -> None:
+    run.accept("site-1", 3, b"inline", inline=True)
+    run.accept("site-2", 3, b"spooled", inline=False)
+    path = update_path(run.folder.updates, 3, "site-2")
+    match damage:
+        case "missing":
+            path.unlink()
+        case "short":
+            path.write_bytes(b"spoo")
+        case "torn":
+            path.write_bytes(b"spoo\0\0\0")
+    lost = run.resumed().updates(read=read)
+    is_lost = damage in {"missing", "short"} or (damage == "torn" and read)
+    assert [one["client"] for one in lost] == (["site-2"] if is_lost else [])
+    state = run.state()
+    assert set(state.accepted) == ({"site-1"} if is_lost else {"site-1", "site-2"})
+    assert ("site-2" in state.last_round) == (not is_lost)
+    assert len(state.rejected) == len(lost)

@@ -10,11 +10,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from mmar_runner.errors import JournalError, StorageError
 from mmar_runner.server.best import Scored
 from mmar_runner.server.closing import Best, ClosedRound, RoundCloser
 from mmar_runner.server.models import ModelFile
 from mmar_runner.server.open_round import OpenRound
+from mmar_runner.server.record import Kind
 from mmar_runner.server.space import DiskWait
+from mmar_runner.storage.journal import Journal, read_events
+from mmar_runner.testing.federation import Federation
+
+ECHO = Path(__file__).parents[3] / "mmars" / "echo"
 
 
 def model(number: int) -> ModelFile:
@@ -57,3 +65,32 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
         first.set_result(8)
         await asyncio.gather(*settling)
     assert done == ["best 0", "delete 1", "best 1", "delete 2"]
+
+
+def test_a_round_whose_end_is_not_on_record_stops_the_run_and_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is decided after it would be counted for the round that is still open on record."""
+    refused: list[str] = []
+    store = Journal._store
+
+    def refuse_once(journal: Journal, batch: list[Any]) -> StorageError | None:
+        kinds = {getattr(work, "kind", "") for work in batch}
+        if refused or Kind.ROUND_CLOSED not in kinds:
+            return store(journal, batch)
+        refused.extend(kinds)
+        return JournalError("the database is locked")
+
+    monkeypatch.setattr(Journal, "_store", refuse_once)
+    variables = {"NUM_ROUNDS": 3, "MODEL_MB": 0.01, "MIN_NUM_CLIENTS": 1}
+    with Federation(ECHO, workspace=tmp_path, clients=1, variables=variables) as federation:
+        federation.serve()
+        federation.join("site-1")
+        outcome = federation.wait()
+        assert (outcome.status, outcome.reason) == ("stopped", "the database is locked")
+        assert not outcome.summary["rounds"]
+        federation.serve()
+        assert federation.wait().status == "finished"
+    events = read_events(tmp_path / "run_1" / "journal.db")
+    counted = [e.data["round"] for e in events if e.kind == Kind.UPDATE_ACCEPTED]
+    assert counted == [0, 1, 2]

@@ -22,6 +22,11 @@ class Raising(Handler):
         raise KeyError("nothing here")
 
 
+class Leaving(Handler):
+    def handle_event(self, event: RunEvent) -> None:
+        raise SystemExit(3)
+
+
 class Remembering(Handler):
     def __init__(self) -> None:
         self.told: list[EventType] = []
@@ -54,6 +59,23 @@ async def test_a_handler_that_raises_before_the_run_ends_it(tmp_path: Path) -> N
     with pytest.raises(ComponentFailedError, match="failed at START_RUN"):
         await events.start()
     await events.close()
+
+
+async def test_a_handler_that_exits_ends_neither_the_server_nor_the_telling(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The thread that tells of events ended with it, and the run's end was waited for for ever."""
+    remembering = Remembering()
+    events = EventDispatcher([Leaving(), remembering], load_plugins(), RunFolder(tmp_path, 1))
+    events.emit(EventType.ROUND_STARTED, 0)
+    events.emit(EventType.END_RUN)
+    async with asyncio.timeout(10):
+        await events.close()
+    assert remembering.told == [EventType.ROUND_STARTED, EventType.END_RUN]
+    assert "the handler Leaving failed at ROUND_STARTED: 3" in caplog.text
+    with pytest.raises(ComponentFailedError, match="failed at START_RUN"):
+        async with asyncio.timeout(10):
+            await EventDispatcher([Leaving()], load_plugins(), RunFolder(tmp_path, 1)).start()
 
 
 class Blocking(Handler):

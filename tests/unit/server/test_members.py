@@ -4,11 +4,21 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from mmar_runner.errors import AuditError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.log import read_audit, verify_audit
+from mmar_runner.server.members import Members
+from mmar_runner.server.names import BelievedNames
+from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.testing.federation import Federation
+from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.channel import open_channel
+from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import QuitRequest, RegisterRequest
 from mmar_runner.wire.stub import FederationStub
 
@@ -66,6 +76,46 @@ def test_a_registration_that_is_sent_again_leaves_one_record(tmp_path: Path) -> 
     records = [e["data"] for e in map(json.loads, lines) if e["kind"] == "client_registered"]
     said = [one["mmar_digest"] for one in records if one["client"] == "often"]
     assert said == ["a", "b"]
+
+
+class FullLog:
+    """An audit log whose disk is full until it is freed."""
+
+    def __init__(self) -> None:
+        self.full = True
+
+    def record(self, *_: Any, **__: Any) -> None:
+        if self.full:
+            raise AuditError("the disk is full", reason="AUDIT_WRITE")
+
+
+async def test_a_client_whose_coming_was_not_written_down_comes_with_its_next_attempt() -> None:
+    """It had a place and a token to come, and no round ever heard of it."""
+    log, joined, journaled = FullLog(), list[str](), list[str]()
+    registry = ClientRegistry(max_clients=9, lease_seconds=3600)
+    coordinator: Any = SimpleNamespace(client_joined=joined.append)
+    journal: Any = SimpleNamespace(append=lambda kind, _: journaled.append(kind))
+    guard: Any = SimpleNamespace(names=BelievedNames(), audit=log)
+    mint: Any = SimpleNamespace(issue=lambda *_, **__: "token")
+    members = Members(
+        registry,
+        coordinator,
+        journal,
+        Recorder(),
+        mint=mint,
+        guard=guard,
+        task_name="echo",
+        run_number=1,
+    )
+    request = RegisterRequest(client_name="a", session_key=bytes(32), task_name="echo")
+    with pytest.raises(AuditError):
+        members.register(request, Peer("ipv4:127.0.0.1:1"))
+    assert (registry.present(), joined, journaled) == ([], [], [])
+    (gone,) = registry.departed()
+    assert gone.since > 0, "it is missing since now, not since the machine was started"
+    log.full = False
+    assert members.register(request, Peer("ipv4:127.0.0.1:1")) == "token"
+    assert (joined, len(journaled)) == (["a"], 1)
 
 
 async def register_often(address: str) -> None:

@@ -42,6 +42,18 @@ def test_a_model_that_was_replaced_has_its_own_digest(store: ModelStore, tmp_pat
     assert store.by_id("best").sha256 == sha256(b"two").hexdigest()
 
 
+@pytest.mark.parametrize("newest", [2, 9_999, 10_000, 10_001, 2_147_483_647])
+def test_the_newest_two_models_stay_however_many_rounds_there_were(
+    store: ModelStore, tmp_path: Path, newest: int
+) -> None:
+    folder = RunFolder(tmp_path, 1)
+    for number in range(newest - 2, newest + 1):
+        folder.model(number).write_bytes(b"a model")
+    store.discard_older(newest)
+    left = set(folder.models.glob("round_*.safetensors"))
+    assert left == {folder.model(newest - 1), folder.model(newest)}
+
+
 @pytest.mark.parametrize("name", ["", "final", "../best", "round_x", "x" * 5000])
 def test_an_unknown_model_is_refused(store: ModelStore, name: str) -> None:
     with pytest.raises(RefusedError) as refused:

@@ -42,7 +42,7 @@ def test_the_same_key_comes_back_to_its_session() -> None:
 def test_the_session_of_another_key_is_over() -> None:
     clients = registry()
     first, _ = clients.register("site-1", KEY, mmar_digest="", now=0)
-    clients.remove("site-1")
+    clients.remove("site-1", now=0.0)
     clients.register("site-1", OTHER_KEY, mmar_digest="", now=1)
     over = reason_of(clients.session, "site-1", first.key_sha256, now=2)
     assert over == "TOKEN_INVALID"
@@ -53,7 +53,7 @@ def test_another_key_is_refused_while_the_session_is_there_and_accepted_afterwar
     clients.register("site-1", KEY, mmar_digest="", now=0)
     taken = reason_of(clients.register, "site-1", OTHER_KEY, mmar_digest="", now=1)
     assert taken == "NAME_TAKEN"
-    clients.remove("site-1")
+    clients.remove("site-1", now=0.0)
     _, joined = clients.register("site-1", OTHER_KEY, mmar_digest="", now=2)
     assert joined
 
@@ -64,7 +64,7 @@ def test_a_full_federation_refuses_newcomers_but_not_those_who_are_in() -> None:
     full = reason_of(clients.register, "site-2", OTHER_KEY, mmar_digest="", now=0)
     assert full == "TOO_MANY_CLIENTS"
     clients.register("site-1", KEY, mmar_digest="", now=0)
-    clients.remove("site-1")
+    clients.remove("site-1", now=0.0)
     clients.register("site-2", OTHER_KEY, mmar_digest="", now=0)
     assert clients.present() == ["site-2"]
 
@@ -89,13 +89,13 @@ def test_the_instances_of_one_certificate_are_known() -> None:
     clients.register("site-1_1", KEY, mmar_digest="", fingerprint="aa", now=0)
     clients.register("site-1_2", KEY, mmar_digest="", fingerprint="aa", now=0)
     clients.register("site-2", KEY, mmar_digest="", fingerprint="bb", now=0)
-    clients.remove("site-1_1")
+    clients.remove("site-1_1", now=0.0)
     assert clients.instances("aa") == ["site-1_2"]
 
 
 def come_and_go(clients: ClientRegistry, now: float, fingerprint: str = "aa") -> None:
     clients.register("site-1", KEY, mmar_digest="", fingerprint=fingerprint, now=now)
-    clients.remove("site-1")
+    clients.remove("site-1", now=0.0)
 
 
 def test_clients_of_one_certificate_come_and_go_so_often_and_no_more() -> None:
@@ -128,7 +128,7 @@ def test_who_has_left_is_remembered_but_not_without_end(monkeypatch: pytest.Monk
     clients = registry()
     for name in ("a", "b", "c"):
         clients.register(name, KEY, mmar_digest="", now=0)
-        clients.remove(name)
+        clients.remove(name, now=0.0)
     assert [clients.known(name) is not None for name in ("a", "b", "c")] == [False, True, True]
     clients.renew("c", now=9)
     assert clients.present() == []

@@ -82,6 +82,22 @@ async def test_a_change_is_written_soon_and_time_goes_on_without_any(path: Path)
     await slow.close()
 
 
+async def test_a_look_that_is_observed_itself_delays_no_later_change(path: Path) -> None:
+    """Transfers are told while the status is looked at; a round that ends then was told late."""
+    looks = Looks()
+    file = StatusFile(path, Recorder(), pause=0.01, refresh=3600)
+
+    def look() -> dict[str, Any]:
+        file.observe(ROUND)
+        return looks()
+
+    file.begin(look)
+    await looks.next()
+    file.touch()
+    await looks.next()
+    await file.close()
+
+
 async def test_a_full_disk_costs_a_status_and_not_the_run(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -121,6 +121,26 @@ async def test_a_place_that_is_given_to_who_gives_up_is_given_on() -> None:
     await crowd.end()
 
 
+async def test_holders_and_waiters_that_are_cancelled_at_once_leave_every_place_free() -> None:
+    """As when a round closes in the middle of many uploads: none of them ends with an error."""
+    turns = Turns(2, most=1)
+    ready = asyncio.Event()
+
+    async def hold(owner: str) -> None:
+        async with turns.turn(owner):
+            await ready.wait()
+
+    tasks = [asyncio.create_task(hold(owner)) for owner in ("a", "b", "a", "b", "c")]
+    await settled()
+    for task in tasks:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * len(tasks)
+    assert [turns.held(owner) for owner in "abc"] == [0, 0, 0]
+    async with asyncio.timeout(10), turns.turn("a"), turns.turn("b"):
+        assert (turns.held("a"), turns.held("b")) == (1, 1)
+
+
 def test_updates_that_are_none_are_few() -> None:
     attempts = Attempts(1000)
     for _ in range(MOST_SPOILED):

@@ -89,6 +89,19 @@ async def test_a_revoked_mmar_ends_its_run_and_another_does_not() -> None:
     assert reasons == [f"the MMAR of this run was revoked (digest {'d' * 64})"]
 
 
+async def test_a_log_that_cannot_be_written_keeps_no_revoked_mmar_running() -> None:
+    reasons: list[str] = []
+    gate = SimpleNamespace(expel=lambda _: {}, verdict=None)
+    guard: Any = Guard(gate, BelievedNames(), Full(), None, revoked("d" * 64))
+    members: Any = None
+    watch = Watch(guard, members, lease_seconds=3600, digest="d" * 64, end=reasons.append)
+    guard.revocations.current.version = 2
+    with pytest.raises(AuditError):
+        watch._look()
+    watch.close()
+    assert len(reasons) == 1
+
+
 async def test_a_log_that_cannot_be_written_keeps_nobody_whose_lease_has_ended(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

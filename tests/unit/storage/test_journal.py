@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -232,6 +233,29 @@ def test_a_full_disk_is_not_waited_for_once_the_journal_is_to_end(
         with pytest.raises(DiskFullError):
             large.result(timeout=10)
     assert [e.kind for e in read_events(path)] == ["first"]
+
+
+def test_nothing_is_on_record_that_follows_what_was_refused(path: Path) -> None:
+    """A round that closed, refused for once, was followed by what was accepted in the next."""
+    with Journal(path) as journal:
+        journal.wait_for_space(lambda _: None)
+        journal.append("round 0 is open", {}).result()
+        rename(path, "events", "away")
+        refused = journal.append("round 0 is closed", {})
+        with pytest.raises(JournalError, match="no such table"):
+            refused.result(timeout=10)
+        rename(path, "away", "events")
+        later = journal.append("accepted in round 1", {})
+        with pytest.raises(JournalError, match="no such table"):
+            later.result(timeout=10)
+    assert [e.kind for e in read_events(path)] == ["round 0 is open"]
+    with Journal(path) as journal:
+        assert journal.append("resumed", {}).result() == 2
+
+
+def rename(database: Path, before: str, after: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"ALTER TABLE {before} RENAME TO {after}")
 
 
 def test_a_projection_that_could_not_be_written_is_complete_once_it_is_closed(
