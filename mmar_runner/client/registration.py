@@ -250,7 +250,8 @@ class Connection:
         return reply
 
     def _accept(self, reply: RegisterReply) -> RegisterReply:
-        self._registration = reply
+        # What cannot be written down was not told: the next attempt learns the same again,
+        # and compares it with what was known before.
         if self._settings.trust is not None:
             digest = self._settings.spec.digest
             self._settings.trust.record(
@@ -260,6 +261,7 @@ class Connection:
                 run_number=reply.run_number,
                 mmar_digest=digest,
             )
+        self._registration = reply
         facts = {
             "client": self._settings.name,
             "run_number": reply.run_number,

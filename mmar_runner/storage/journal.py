@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
-from mmar_runner.storage.atomic import sync_folder
+from mmar_runner.storage.atomic import sync_file, sync_folder
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.filesystems import require_local
 from mmar_runner.storage.journal_reading import (
@@ -308,7 +308,11 @@ def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
     with connection:
         connection.execute(_SCHEMA)
     if durability is Durability.FULL:
-        # Also if it was there: whoever made it may not have come as far as this.
+        # Also if it was there: whoever made it may not have come as far as this, and was killed
+        # between a record's write and its sync. It is read, and told to be on the disk.
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists():
+            sync_file(log)
         sync_folder(path.parent)
     return connection
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
+from mmar_runner.storage import journal as journal_module
 from mmar_runner.storage import projection
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal, read_events
@@ -177,6 +178,21 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, durability: Durab
         assert journal.blob(acknowledged[-1]) == b"x" * 1000
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [e.seq for e in events]
+
+
+def test_what_a_killed_process_had_written_is_synced_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Durability
+) -> None:
+    """It may have been killed between the two, and whoever reads it calls it durable."""
+    command = [sys.executable, "-c", _CHILD, str(tmp_path), Durability.FULL]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.kill()
+    synced: list[str] = []
+    monkeypatch.setattr(journal_module, "sync_file", lambda path: synced.append(path.name))
+    Journal(tmp_path / "journal.db", durability=durability).close()
+    assert synced == (["journal.db-wal"] if durability is Durability.FULL else [])
 
 
 def test_a_full_disk_refuses_those_appends_and_takes_later_ones(path: Path) -> None:
