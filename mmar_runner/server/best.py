@@ -74,6 +74,6 @@ class BestModel:
 def _asked(selector: BestModelSelector, metrics: Mapping[str, float]) -> float | None:
     try:
         return selector.score(metrics)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # one that leaves would take the server along
         msg = f"{type(selector).__name__} could not score a round: {error}"
         raise ComponentFailedError(msg) from error

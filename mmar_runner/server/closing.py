@@ -191,7 +191,7 @@ class RoundCloser:
             return Withdrawn(error.reason, found)
         except MmarRunnerError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # one that leaves would take the server along
             name = type(self.aggregator).__name__
             msg = f"the aggregator {name} failed: {type(error).__name__}: {error}"
             raise RunFailedError(msg, reason="AGGREGATOR") from error

@@ -117,6 +117,8 @@ class Coordinator:
         self.ledger.record(Kind.CLIENT_LEFT, {"client": name, "reason": reason})
         if self.round is not None:
             self.round.invited.pop(name, None)
+        # Whoever else lacks space for an update says so with its next attempt.
+        self._disk.note(_UPDATES, None)
         self._handle(events.ClientLeft(name, reason))
 
     def stop(self, reason: str) -> None:

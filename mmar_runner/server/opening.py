@@ -169,7 +169,12 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
         "model_sha256": model.sha256,
     }
     state = RunState()
-    apply_event(state, Kind.RUN_STARTED, record, journal.append(Kind.RUN_STARTED, record).result())
+    try:
+        number = await asyncio.wrap_future(journal.append(Kind.RUN_STARTED, record))
+    except BaseException:
+        journal.close()
+        raise
+    apply_event(state, Kind.RUN_STARTED, record, number)
     return OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=False)
 
 

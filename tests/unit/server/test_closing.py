@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.errors import JournalError, StorageError
+from mmar_runner.errors import JournalError, RunFailedError, StorageError
 from mmar_runner.server.best import Scored
 from mmar_runner.server.closing import Best, ClosedRound, RoundCloser
 from mmar_runner.server.models import ModelFile
 from mmar_runner.server.open_round import OpenRound
 from mmar_runner.server.record import Kind
 from mmar_runner.server.space import DiskWait
+from mmar_runner.server.workspace import RunFolder
+from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal, read_events
 from mmar_runner.testing.federation import Federation
 
@@ -27,6 +29,12 @@ ECHO = Path(__file__).parents[3] / "mmars" / "echo"
 
 def model(number: int) -> ModelFile:
     return ModelFile(Path(f"round_{number}"), f"sha-{number}", 1, None)
+
+
+def closer_of(parts: dict[str, Any]) -> RoundCloser:
+    """Return a closer of which only some parts are needed."""
+    rest = {f.name: None for f in fields(RoundCloser) if f.name not in {"given_up", "forgetting"}}
+    return RoundCloser(**{**rest, **parts})
 
 
 async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
@@ -45,8 +53,7 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
         "observer": silent,
         "disk": DiskWait(lambda _: None),
     }
-    rest = {f.name: None for f in fields(RoundCloser) if f.name not in {"given_up", "forgetting"}}
-    closer = RoundCloser(**{**rest, **parts})
+    closer = closer_of(parts)
     first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
     with ThreadPoolExecutor(1) as work:
         settling = [
@@ -65,6 +72,26 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
         first.set_result(8)
         await asyncio.gather(*settling)
     assert done == ["best 0", "delete 1", "best 1", "delete 2"]
+
+
+class Leaving:
+    """An aggregator that leaves."""
+
+    def weigh(self, contributions: list[Any]) -> list[float]:
+        raise SystemExit(0)
+
+
+def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Path) -> None:
+    """With the loop's thread it would have ended the process, as if the run had finished."""
+    parts: dict[str, Any] = {
+        "aggregator": Leaving(),
+        "folder": RunFolder(tmp_path, 1),
+        "models": SimpleNamespace(spare=lambda: None),
+        "settings": SimpleNamespace(durability=Durability.PROCESS),
+    }
+    closer = closer_of(parts)
+    with pytest.raises(RunFailedError, match="the aggregator Leaving failed: SystemExit: 0"):
+        closer._aggregate(OpenRound(0, model(0), 0.0), [])
 
 
 def test_a_round_whose_end_is_not_on_record_stops_the_run_and_is_done_again(

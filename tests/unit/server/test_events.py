@@ -36,8 +36,11 @@ class Remembering(Handler):
 
 
 class RaisingSelector(Raising, BestModelSelector):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
     def score(self, metrics):
-        raise ZeroDivisionError("no metrics")
+        raise self.error
 
 
 async def test_a_handler_that_raises_hides_no_event_from_the_next(
@@ -105,8 +108,11 @@ async def test_a_handler_that_never_returns_is_left_behind_once_nobody_wants_to_
     blocking.may_return.set()
 
 
-def test_a_selector_that_raises_scores_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    best = BestModel(RaisingSelector(), start_round=0)
+@pytest.mark.parametrize("error", [ZeroDivisionError("no metrics"), SystemExit("no metrics")])
+def test_a_selector_that_raises_scores_nothing(
+    caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    best = BestModel(RaisingSelector(error), start_round=0)
     with caplog.at_level(logging.ERROR):
         assert best.consider(0, {"accuracy": 1.0}) is None
     assert "RaisingSelector could not score a round: no metrics" in caplog.text

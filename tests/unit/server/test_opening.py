@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mmar_runner.errors import JournalError, UsageError
+from mmar_runner.errors import DiskFullError, JournalError, UsageError
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.storage.journal import Journal
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
 from mmar_runner_echo.trainer import EchoTrainer
@@ -42,8 +44,6 @@ def empty_journal(run: Path) -> None:
 
 
 def journal_without_events(run: Path) -> None:
-    from mmar_runner.storage.journal import Journal
-
     no_journal(run)
     Journal(run / "journal.db", projection=run / "events.jsonl").close()
 
@@ -87,6 +87,19 @@ def test_a_run_that_had_not_begun_is_prepared_anew(
     kept = (run / "mmar" / "resources" / "notes.txt").read_bytes()
     assert kept == (new / "resources" / "notes.txt").read_bytes()
     assert again.server.all(Topic.LISTENING)[0].data["before"] == ""
+
+
+def test_a_run_whose_beginning_found_no_space_leaves_no_journal_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mmar, workspace = job(tmp_path), tmp_path / "ws"
+    with monkeypatch.context() as full:
+        full.setattr(Journal, "_store", lambda *_: DiskFullError("journal.db: full"))
+        with federation(mmar, workspace) as refused, pytest.raises(DiskFullError):
+            refused.serve()
+    assert "journal" not in {thread.name for thread in threading.enumerate()}
+    with federation(mmar, workspace) as again:
+        assert again.run().run_folder == workspace / "run_1"
 
 
 def test_a_finished_run_whose_journal_is_gone_is_stepped_over(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 
 import grpc.aio
-import pytest
 
 from mmar_runner.testing.processes import free_port
 from mmar_runner.wire.channel import Connectivity, open_channel
@@ -72,7 +71,7 @@ def test_a_pause_without_a_server_lasts_its_time() -> None:
         async with connectivity(free_port()) as watched:
             return await _seconds(0.3, watched)
 
-    assert asyncio.run(scene()) == pytest.approx(0.3, abs=0.25)
+    assert asyncio.run(scene()) >= 0.25
 
 
 def test_a_part_of_a_pause_is_kept_although_the_line_comes_up_at_once() -> None:
