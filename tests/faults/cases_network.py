@@ -64,7 +64,7 @@ def partition(arena: Arena, chance: random.Random) -> str:
 @case(
     "F10",
     "a connection stands still without FIN, for ever; new ones work",
-    "the client finds out by probes (20 s and 10 s) and goes on over a new connection; same models",
+    "the client finds out by probes (20 s and 20 s) and goes on over a new connection; same models",
     peers=("heartbeats only", "server probes, 210 s"),
     scaled="probes after 2 s, 2 s long",
 )

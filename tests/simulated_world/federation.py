@@ -132,15 +132,21 @@ class Federation:
         """Let it run until it has ended."""
         world = self.world
         with substitutes.installed(world, self.network, inline=self.inline):
-            self.server.start()
-            self._look()
-            for client in self.clients:
-                world.later(world.rng.uniform(0, 3), client.start)
-            limit = world.weather.faults_end + PATIENCE
-            world.run(limit, lambda: self.status != "running")
-            world.run(world.now + _AFTERMATH, lambda: False)
-            world.run(limit, lambda: self.server.process is None)
-            world.end()
+            try:
+                self._run_to_its_end()
+            finally:
+                world.end()
+
+    def _run_to_its_end(self) -> None:
+        world = self.world
+        self.server.start()
+        self._look()
+        for client in self.clients:
+            world.later(world.rng.uniform(0, 3), client.start)
+        limit = world.weather.faults_end + PATIENCE
+        world.run(limit, lambda: self.status != "running")
+        world.run(world.now + _AFTERMATH, lambda: False)
+        world.run(limit, lambda: self.server.process is None)
 
     def _look(self) -> None:
         """Read what the server says that it waits for, now and then, as people do."""

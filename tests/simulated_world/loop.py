@@ -65,6 +65,14 @@ class ProcessLoop(asyncio.BaseEventLoop):
         finally:
             _set_running_loop(None)
 
+    def be_running(self, call: Callable[[], None]) -> None:
+        """Call something that has to find this loop running."""
+        _set_running_loop(self)
+        try:
+            call()
+        finally:
+            _set_running_loop(None)
+
     def run_in_executor(
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:

@@ -108,7 +108,7 @@ class Process:
             call()
         self.world.current = self  # dead: what its coroutines still do raises
         try:
-            self._close_tasks()
+            self.loop.be_running(self._close_tasks)
         finally:
             self.world.current = None
         self.loop.close()
@@ -120,7 +120,8 @@ class Process:
         self.ended(self)
 
     def _close_tasks(self) -> None:
-        for task in list(self.loop.unfinished):
+        while self.loop.unfinished:
+            task, _ = self.loop.unfinished.popitem()
             task._log_destroy_pending = False
             coroutine = task.get_coro()
             for _ in range(_CLOSINGS):
@@ -129,7 +130,6 @@ class Process:
                 except BaseException:  # noqa: BLE001, S112 - it is dead, and nobody hears it
                     continue
                 break
-        self.loop.unfinished.clear()
 
     def _main_ended(self, task: asyncio.Task[Any]) -> None:
         if not self.alive:
