@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 #: Refusals of an update that say nothing about its content: damaged on its way every
 #: time, or the server could not deal with it.
-_UNCOUNTED: Final = {"DIGEST", "INTERNAL", "PROTOCOL", "STORAGE"}
+_UNCOUNTED: Final = {"DIGEST", "INTERNAL", "PROTOCOL"}
 #: How long a submission under way may still take once the run is over, in seconds.
 _FAREWELL_SECONDS: Final = 2.0
 #: How often a task is tried again for which there was no space on the disk, in seconds.

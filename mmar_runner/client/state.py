@@ -9,6 +9,7 @@ the name, in one rename, so that a crash leaves the old state or the new, never 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from mmar_runner.storage.atomic import sync_tree, translated, write_json_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_log = logging.getLogger(__name__)
 
 
 class StateFolders:
@@ -43,9 +47,10 @@ class StateFolders:
         try:
             named = json.loads(self._pointer.read_bytes())
             self._current, self._update_id = int(named["slot"] == 1), str(named["update_id"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError) as error:
             self._current, self._update_id = 0, ""  # nothing was acknowledged with a state
-
+            if not isinstance(error, FileNotFoundError):
+                _log.warning("%s is damaged: what the trainer kept is not used", self._pointer)
         self._empty = [_is_empty(slot) for slot in self._slots]
 
     @property

@@ -16,7 +16,7 @@ import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.client.state import StateFolders
 from mmar_runner.client.values import values_of
@@ -123,9 +123,9 @@ class RunFiles:
         """Return the unanswered update of this run, if it is still worth sending."""
         try:
             kept = json.loads(self._pending.read_bytes())
-            update = PendingUpdate(**kept["update"])
+            update = _pending_update(kept["update"])
             size = (self.folder / update.file).stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None  # there is none, or it is damaged: the round is trained again
         trusted = kept.get("boot_id") == self._boot_id and size == update.total_bytes
         ours = update.run_number == self.number and update.mmar_digest == mmar_digest
@@ -179,7 +179,12 @@ class ClientWorkspace:
             if path.stat().st_mode & 0o077:
                 msg = f"{path} can be read by others"
                 raise StorageError(msg, hint=f"chmod 600 {path}")
-            return path.read_bytes()
+            key = path.read_bytes()
+        if len(key) != SESSION_KEY_BYTES:
+            msg = f"{path} is damaged: it does not hold {SESSION_KEY_BYTES} bytes"
+            hint = "remove it; the server takes this client for another until its lease has ended"
+            raise StorageError(msg, hint=hint)
+        return key
 
     def run(self, number: int) -> RunFiles:
         """Return the files of a run, its folders made."""
@@ -194,6 +199,28 @@ def boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return ""
+
+
+def _pending_update(values: dict[str, Any]) -> PendingUpdate:
+    """Return a remembered update.
+
+    Raises:
+        TypeError: It is none that was written here.
+    """
+    update = PendingUpdate(**values)
+    measured = (*update.metrics.values(), *update.validation.values())
+    numbers = (update.num_samples, update.seconds_train, *measured)
+    names = (update.base_sha256, update.update_id, update.file, update.kind, update.mmar_digest)
+    whole = (update.run_number, update.round, update.total_bytes)
+    sound = (
+        all(type(number) in {int, float} for number in numbers)
+        and all(isinstance(name, str) for name in (*names, *update.metrics, *update.validation))
+        and all(type(number) is int and 0 <= number < 2**63 for number in whole)
+    )
+    if not sound:
+        msg = "a value of the remembered update has the wrong type"
+        raise TypeError(msg)
+    return update
 
 
 def _lock(descriptor: int, path: Path, name: str) -> None:

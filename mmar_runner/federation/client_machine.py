@@ -35,6 +35,8 @@ _REACTIONS: Final = {
     "DISK_FULL": Reaction.RETRY,
     "OVERLOADED": Reaction.RETRY,
     "SERVER_STOPPING": Reaction.RETRY,
+    # The server's disk, which says nothing about what was sent.
+    "STORAGE": Reaction.RETRY,
     "TOO_MANY_UPLOADS": Reaction.RETRY,
     "TOO_SLOW": Reaction.RETRY,
     "TOO_MANY_CALLS": Reaction.RETRY,

@@ -92,21 +92,18 @@ class Checkpoints:
         self._record_best_lost(lost)
         return lost
 
-    def updates(self, *, read: bool) -> list[dict[str, Any]]:
+    def updates(self) -> list[dict[str, Any]]:
         """Take back updates of the open round that are not there any more: they cannot count.
 
-        Their clients are asked again, as after a failed task.
-
-        Args:
-            read: Whether their bytes are compared too, not only their sizes: a machine that
-                lost its power may have torn what was never synced.
+        Their clients are asked again, as after a failed task. Their bytes are compared too: a
+        machine that lost its power may have torn what was never synced, and disks forget.
 
         Returns:
             For each the client, the round, the reason and a message.
         """
         lost = []
         for name, (update, seq) in sorted(self.state.accepted.items()):
-            if self._has(update, seq) if read else self._is_there(update, seq):
+            if self._has(update, seq):
                 continue
             msg = "the accepted update is not on the disk any more, or damaged"
             error = StorageError(msg, reason="UPDATE_LOST")
@@ -132,15 +129,6 @@ class Checkpoints:
         closed = self.state.closed
         accepted = {} if closed is None else closed.accepted
         return sorted(name for name, (update, seq) in accepted.items() if self._has(update, seq))
-
-    def _is_there(self, update: AcceptedUpdate, seq: int) -> bool:
-        try:
-            if update.inline:
-                return len(self.journal.blob(seq)) == update.bytes
-            path = update_path(self.folder.updates, update.round, update.client)
-            return path.stat().st_size == update.bytes
-        except (JournalError, OSError):
-            return False
 
     def _has(self, update: AcceptedUpdate, seq: int) -> bool:
         try:

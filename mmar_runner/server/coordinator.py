@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import (
     AuditError,
-    DiskFullError,
     MmarRunnerError,
     RefusedError,
     StorageError,
@@ -228,7 +227,9 @@ class Coordinator:
         if current is None or current.closing:
             return None
         attempt = current.invited.get(client)
-        if attempt is None or (current.number, attempt) <= after:
+        # Whoever had a later round knows of one that was lost, as with a copy of an older day.
+        is_ahead = after[0] > current.number
+        if attempt is None or ((current.number, attempt) <= after and not is_ahead):
             return None
         return current
 
@@ -346,7 +347,8 @@ class Coordinator:
         self._reporter.before_aggregation(current.number, sorted(current.accepted))
         try:
             closed = await self._closer.close(current, self._work)
-        except DiskFullError as error:  # nobody waits any more: the server stops
+        except StorageError as error:
+            # The disk, not the run, is to blame: what is on record is there when it is mended.
             self.interrupt(error)
             return
         except MmarRunnerError as error:

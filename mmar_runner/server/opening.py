@@ -137,8 +137,7 @@ async def _resumed(
     checkpoints = Checkpoints(folder, journal, models, state)
     model, schema, lost = await asyncio.to_thread(checkpoints.current)
     best = await asyncio.to_thread(checkpoints.best)
-    read = settings.durability is not Durability.FULL
-    updates = await asyncio.to_thread(checkpoints.updates, read=read)
+    updates = await asyncio.to_thread(checkpoints.updates)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     journal.append(Kind.RUN_RESUMED, {"round": state.round})
     state.status = "running"

@@ -55,6 +55,7 @@ class ScriptedServer(FederationServicer):
         inline_bytes: What Register announces.
         answered: Rounds that were answered, for the order of tasks.
         attempts: How often a task is given at most.
+        owed: Whether a task that failed is to be given again.
     """
 
     def __init__(self):
@@ -83,6 +84,7 @@ class ScriptedServer(FederationServicer):
         self.end = RunEnd(status="finished")
         self.answered = set()
         self.attempts = 1
+        self.owed = False
         self.changed = asyncio.Condition()
 
     async def register(self, request, peer):
@@ -163,7 +165,12 @@ class ScriptedServer(FederationServicer):
             self.check(first.token)
             if isinstance(first, TaskFailure):
                 self.failures.append(first)
+                self.owed = len(self.failures) < self.attempts
                 await stream.write(UpdateReceipt(round=first.round))
+                if self.owed:
+                    async with self.changed:
+                        self.changed.notify_all()
+                    continue
             else:
                 assert isinstance(first, UpdateBegin)
                 self.begins.append(first)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from hashlib import sha256
@@ -118,6 +119,38 @@ def test_a_pending_update_is_found_again(tmp_path, update):
     assert again.pending(mmar_digest="m") == update
     again.forget_pending()
     assert again.pending(mmar_digest="m") is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"round": "x"},
+        {"round": 2**70},
+        {"num_samples": "many"},
+        {"metrics": [1]},
+        {"metrics": {"loss": "low"}},
+        {"run_number": True},
+        {"file": 7},
+    ],
+    ids=str,
+)
+def test_a_pending_update_of_wrong_types_is_not_sent(tmp_path, update, values):
+    files = ClientWorkspace(tmp_path).run(1)
+    (files.folder / update.file).write_bytes(b"1234")
+    files.keep_pending(update)
+    path = files.folder / "pending.json"
+    kept = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**kept, "update": {**kept["update"], **values}}))
+    assert files.pending(mmar_digest="m") is None
+    path.write_text("[" * 100_000)
+    assert files.pending(mmar_digest="m") is None
+
+
+def test_a_session_key_that_is_damaged_is_named(tmp_path):
+    (tmp_path / "session.key").touch(mode=0o600)
+    with pytest.raises(StorageError, match=r"session\.key is damaged") as caught:
+        ClientWorkspace(tmp_path).session_key()
+    assert "remove it" in caught.value.hint
 
 
 @pytest.mark.parametrize("case", ["digest", "size", "boot", "damaged", "gone", "run"])

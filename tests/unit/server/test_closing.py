@@ -94,6 +94,33 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
         closer._aggregate(OpenRound(0, model(0), 0.0), [])
 
 
+def test_a_passing_error_of_the_disk_stops_the_run_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that had failed would be followed by the next, and its clients sent away."""
+    refused: list[int] = []
+    aggregate = RoundCloser._aggregate
+
+    def refuse_once(closer: RoundCloser, current: OpenRound, accepted: list[Any]) -> Any:
+        if current.number == 1 and not refused:
+            refused.append(1)
+            raise StorageError("round_0002.safetensors: Input/output error")
+        return aggregate(closer, current, accepted)
+
+    monkeypatch.setattr(RoundCloser, "_aggregate", refuse_once)
+    variables = {"NUM_ROUNDS": 3, "MODEL_MB": 0.01, "MIN_NUM_CLIENTS": 1}
+    with Federation(ECHO, workspace=tmp_path, clients=1, variables=variables) as federation:
+        federation.serve()
+        federation.join("site-1")
+        outcome = federation.wait()
+        assert outcome.status == "stopped"
+        assert "Input/output error" in outcome.reason
+        federation.serve()
+        outcome = federation.wait()
+        assert outcome.status == "finished"
+        assert outcome.run_folder.name == "run_1"
+
+
 def test_a_round_whose_end_is_not_on_record_stops_the_run_and_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

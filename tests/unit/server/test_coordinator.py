@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the coordinator says of a wait that nobody waits any more."""
+"""Small decisions of the coordinator that are its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from mmar_runner.errors import DiskFullError
 from mmar_runner.server.coordinator import Coordinator
+from mmar_runner.server.open_round import OpenRound
 from mmar_runner.server.space import DiskWait
 
 
-async def test_a_client_that_has_left_waits_for_no_space() -> None:
-    """Else the run is said to wait for a disk, and not for the client that is missing."""
+def _coordinator(disk: DiskWait) -> Coordinator:
     recorded: Future[int] = Future()
     recorded.set_result(1)
     machine: Any = SimpleNamespace(
@@ -22,8 +22,7 @@ async def test_a_client_that_has_left_waits_for_no_space() -> None:
     journal: Any = SimpleNamespace(append=lambda *_, **__: recorded)
     reporter: Any = SimpleNamespace(waiting=lambda *_, **__: None)
     nobody: Any = None
-    disk = DiskWait(lambda _: None)
-    coordinator = Coordinator(
+    return Coordinator(
         machine,
         nobody,
         journal=journal,
@@ -33,6 +32,25 @@ async def test_a_client_that_has_left_waits_for_no_space() -> None:
         note_refusal=nobody,
         disk=disk,
     )
+
+
+async def test_a_client_that_is_ahead_of_the_run_is_given_the_open_round() -> None:
+    """The run was brought back as it was some rounds before, from a copy."""
+    coordinator = _coordinator(DiskWait(lambda _: None))
+    model: Any = None
+    coordinator.round = OpenRound(3, model, 0.0, invited={"site-1": 2})
+    assert coordinator.task_of("site-1", (2, 1)) is coordinator.round
+    assert coordinator.task_of("site-1", (3, 1)) is coordinator.round
+    assert coordinator.task_of("site-1", (3, 2)) is None
+    assert coordinator.task_of("site-1", (5, 1)) is coordinator.round
+    assert coordinator.task_of("site-2", (5, 1)) is None
+    await coordinator.close()
+
+
+async def test_a_client_that_has_left_waits_for_no_space() -> None:
+    """Else the run is said to wait for a disk, and not for the client that is missing."""
+    disk = DiskWait(lambda _: None)
+    coordinator = _coordinator(disk)
     coordinator.update_not_stored(DiskFullError("site-2.part: No space left on device"))
     assert disk.waits.startswith("DISK_FULL: site-2.part")
     coordinator.client_left("site-2", "it quit")
