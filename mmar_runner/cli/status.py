@@ -104,6 +104,8 @@ def _without_server(status: WorkspaceStatus) -> str:
 
 def _client(client: Mapping[str, Any]) -> str:
     facts = [f"{client['state']} since {client['since']}"]
+    if client["state"] == "expected":
+        facts = [f"expected: not heard of since the server's start at {client['since']}"]
     if (progress := client["progress"]) is not None:
         facts.append(human_progress(progress))
     if client["last_heard"]:
