@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.wording import human_progress, round_of
+from mmar_runner.cli.wording import human_progress, human_seconds, round_of
 from mmar_runner.errors import UsageError
 from mmar_runner.server.status_reading import read_status
 
@@ -53,19 +53,25 @@ def _as_json(status: WorkspaceStatus) -> dict[str, Any]:
         "workspace": str(status.workspace),
         "server": None if status.pid is None else {"listen": status.listen, "pid": status.pid},
         "resumable": status.resumable,
+        "silent_seconds": status.silent_seconds,
+        "note": status.note,
         "run": dict(status.run),
     }
 
 
 def _lines(status: WorkspaceStatus) -> list[str]:
     run = status.run
+    notes = [f"note: {status.note}"] if status.note else []
     if status.pid is None:
-        return [_without_server(status)]
+        return [_without_server(status), *notes]
     reason = f": {run['reason']}" if run["reason"] else ""
     where = round_of(run["round"], run["num_rounds"])
+    as_of = f", as of {run['updated']}" if run["updated"] else ""
     lines = [
-        f"run {run['run_number']} in {status.workspace}: {run['status']}, {where}{reason}",
+        *_silence(status),
+        f"run {run['run_number']} in {status.workspace}: {run['status']}, {where}{reason}{as_of}",
         f"the server listens on {status.listen} (process {status.pid})",
+        *notes,
     ]
     if run["waiting_for"]:
         lines.append(f"waiting since {run['since']}: {run['waiting_for']}")
@@ -73,6 +79,15 @@ def _lines(status: WorkspaceStatus) -> list[str]:
     if (more := len(run["clients"]) - _SHOWN) > 0:
         lines.append(f"  and {more} more")
     return lines
+
+
+def _silence(status: WorkspaceStatus) -> list[str]:
+    """Return what is said of a server that is there and writes nothing: no fact is of now."""
+    if status.silent_seconds is None:
+        return []
+    silent = human_seconds(status.silent_seconds)
+    question = "is its disk full, or is it stopped? What follows is as old as that"
+    return [f"the server (process {status.pid}) has written nothing for {silent}: {question}"]
 
 
 def _without_server(status: WorkspaceStatus) -> str:
@@ -89,6 +104,8 @@ def _without_server(status: WorkspaceStatus) -> str:
 
 def _client(client: Mapping[str, Any]) -> str:
     facts = [f"{client['state']} since {client['since']}"]
+    if client["state"] == "expected":
+        facts = [f"expected: not heard of since the server's start at {client['since']}"]
     if (progress := client["progress"]) is not None:
         facts.append(human_progress(progress))
     if client["last_heard"]:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.events import EventDispatcher
     from mmar_runner.server.members import Members
+    from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.registry import Client
     from mmar_runner.server.space import DiskWait
 
 #: Names of those that are missing that a sentence says.
 _SHOWN: Final = 8
+#: By how many seconds the two clocks must part before the wall clock is read again.
+_CLOCK_SET: Final = 0.5
 
 
 class Board:
@@ -56,7 +59,8 @@ class Board:
         self._facts = {"run_number": run_number, "num_rounds": num_rounds}
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._begun = self._loop.time()
+        self._begun = self._looked = self._loop.time()
+        self._offset = clock() - self._begun
         self._seen: dict[str, tuple[tuple[object, ...], float]] = {}
 
     def facts(self) -> dict[str, Any]:
@@ -65,6 +69,7 @@ class Board:
         clients = [self._client(name) for name in names]
         waiting_for, since = self.waits()
         self._seen = {key: seen for key, seen in self._seen.items() if key in {"", *names}}
+        self._looked = self._loop.time()
         return {
             "status": "running",
             "reason": "",
@@ -106,6 +111,8 @@ class Board:
 
     def _describe(self, name: str) -> str:
         state, since = self._state(name)
+        if state == "expected":
+            return f"{name}, not heard of since the server's start at {self._utc(since)}"
         word = "not there" if state == "left" else state
         return f"{name}, {word} since {self._utc(since)}"
 
@@ -138,7 +145,7 @@ class Board:
             "name": name,
             "state": state,
             "since": self._utc(since),
-            "round": None if current is None or state == "idle" else current.number,
+            "round": None if current is None or not _is_asked(current, name) else current.number,
             "last_heard": None if known is None or known.heard is None else self._utc(known.heard),
             "progress": progress,
         }
@@ -150,28 +157,57 @@ class Board:
             return "left", self._begun if client is None else client.since
         current = self._coordinator.round
         if current is not None and name in current.invited and not current.closing:
-            attempt = current.invited[name]
-            return (state := _at_work(client)), self._since(name, state, current.number, attempt)
+            task = (current.number, current.invited[name])
+            if client.heard is None:
+                return "expected", self._begun
+            state = _at_work(client, task)
+            return state, self._since_heard(client, state, *task)
         if current is not None and name in current.accepted:
-            return "done", self._since(name, "done", current.number)
-        return "idle", self._since(name, "idle")
+            return "done", self._since_heard(client, "done", current.number)
+        if client.heard is None:
+            return "expected", self._begun
+        return "idle", self._since_heard(client, "idle")
 
-    def _since(self, whose: str, *what: object) -> float:
-        """Return since when it is as it is, as far as it was looked at."""
+    def _since_heard(self, client: Client, state: str, *what: object) -> float:
+        """Return since when a client is as it is.
+
+        What has changed since the last look has changed when it was last heard of, unless it
+        was asked for something.
+        """
+        heard = client.heard
+        recent = state != "asked" and heard is not None and heard > self._looked
+        return self._since(client.name, state, *what, at=heard if recent else None)
+
+    def _since(self, whose: str, *what: object, at: float | None = None) -> float:
+        """Return since when it is as it is: since it was first looked at, unless given."""
         before = self._seen.get(whose)
         if before is None or before[0] != what:
-            before = self._seen[whose] = (what, self._loop.time())
+            before = self._seen[whose] = (what, self._loop.time() if at is None else at)
         return before[1]
 
     def _utc(self, at: float) -> str:
-        return utc(self._clock() - (self._loop.time() - at))
+        """Return a time of the loop's clock as ISO 8601 says it, always cut the same way."""
+        offset = self._clock() - self._loop.time()
+        if abs(offset - self._offset) > _CLOCK_SET:
+            self._offset = offset
+        return utc(at + self._offset)
 
 
-def _at_work(client: Client) -> str:
-    """Return what a client does that has a task: heartbeats say it only now and then."""
+def _is_asked(current: OpenRound, name: str) -> bool:
+    """Return True if a client is, or was, to work in a round."""
+    return name in current.invited or name in current.accepted
+
+
+def _at_work(client: Client, task: tuple[int, int]) -> str:
+    """Return what a client does that has a task: heartbeats say it only now and then.
+
+    One that has neither fetched the round's model nor said that it works on it is ``asked``.
+    """
     progress = _of_now(client)
     if progress is not None and progress["unit"] == "bytes":
         return "transferring"
+    if client.given != task and client.works_on != task[0]:
+        return "asked"
     return client.state if client.state == "validating" else "training"
 
 

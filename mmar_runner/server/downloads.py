@@ -60,6 +60,7 @@ class Downloads:
             return
         after = (request.after_round, request.after_attempt)
         newest = self._newest[client] = object()
+        self._members.given(client, after)
         while (current := await self._next_task(client, after, newest)) is not None:
             header = ModelHeader(
                 round=current.number,
@@ -68,6 +69,7 @@ class Downloads:
                 attempt=current.invited[client],
             )
             after = (header.round, header.attempt)
+            self._members.given(client, after)
             async for item in self._model(client, header, current.model, request):
                 yield item
             request = GetModelRequest()  # only the first transfer can be a resumed one

@@ -77,6 +77,5 @@ class WaitLimit:
 
     def _reason(self, max_wait: float) -> str:
         sentence, since = self._board.waits_since()
-        return (
-            f"no progress for {max_wait:g} s (max_wait) while waiting for {sentence}, since {since}"
-        )
+        told = "" if " since " in sentence else f", since {since}"  # of each of whom, mostly
+        return f"no progress for {max_wait:g} s (max_wait) while waiting for {sentence}{told}"

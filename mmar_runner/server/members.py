@@ -36,6 +36,7 @@ _MAX_COMMENT: Final = 200
 
 
 _STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
+_AT_WORK: Final = frozenset({"training", "validating"})
 
 
 class Members:
@@ -163,11 +164,23 @@ class Members:
         self._registry.renew(name, now=now)
         self._registry.progress(name, done, total, "bytes", now=now)
 
+    def given(self, name: str, task: tuple[int, int]) -> None:
+        """A client has, or had last, the task of a round, in an attempt."""
+        self._registry.give(name, task)
+
     def arrived(self, name: str) -> None:
         """What a client was fetching or sending is there."""
         self._registry.forget_progress(name)
 
-    def heard(self, token: str, state: int, peer: Peer, *, steps: tuple[int, int] = (0, 0)) -> str:
+    def heard(
+        self,
+        token: str,
+        state: int,
+        peer: Peer,
+        *,
+        steps: tuple[int, int] = (0, 0),
+        round_number: int = -1,
+    ) -> str:
         """A client says what it is doing.
 
         Args:
@@ -175,6 +188,7 @@ class Members:
             state: What it is doing.
             peer: Who says so.
             steps: How many steps of that are done, and of how many; both 0 if it says nothing.
+            round_number: For which round; -1 for none.
 
         Returns:
             A token to use from now on if it is time for a new one; else nothing.
@@ -185,6 +199,7 @@ class Members:
         claims = self._claims(token, peer)
         client = self._client(claims)
         said = _STATES.get(state, "unknown")
+        client.works_on = round_number if said in _AT_WORK else -1
         if said != client.state:
             client.state, client.since, client.progress = said, self._loop.time(), None
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)

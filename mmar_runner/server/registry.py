@@ -47,6 +47,8 @@ class Client:
         since: Since when it is in that state, on the server's clock.
         heard: When something was last heard of it, on the server's clock; None if nothing
             was since the server came up.
+        given: The round and the attempt of the task that it was given last.
+        works_on: The round that it said last that it works on; -1 for none.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Client:
     progress: dict[str, Any] | None = None
     since: float = 0.0
     heard: float | None = None
+    given: tuple[int, int] = (-1, 0)
+    works_on: int = -1
 
     def is_as(self, other: Client) -> bool:
         """Return True if the journal would say the same of both."""
@@ -123,6 +127,7 @@ class ClientRegistry:
         client.since, client.heard = now, now
         if known is not None:
             client.state, client.since, client.progress = known.state, known.since, known.progress
+            client.given, client.works_on = known.given, known.works_on
         self._departed.pop(name, None)
         self._clients[name] = client
         return client, known is None
@@ -163,6 +168,11 @@ class ClientRegistry:
         """Note how far a client is; of one that has left meanwhile nothing is noted."""
         if (client := self._clients.get(name)) is not None:
             client.progress = {"done": done, "total": total, "unit": unit, "at": now}
+
+    def give(self, name: str, task: tuple[int, int]) -> None:
+        """Note the round and the attempt of a task that a client has, or had last."""
+        if (client := self._clients.get(name)) is not None:
+            client.given = task
 
     def forget_progress(self, name: str) -> None:
         """Note that a client has done what it was doing."""

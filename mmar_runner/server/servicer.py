@@ -91,7 +91,11 @@ class Servicer(FederationServicer):
     async def heartbeat(self, request: HeartbeatRequest, peer: Peer) -> HeartbeatReply:
         """Renew a lease."""
         token = self._members.heard(
-            request.token, request.state, peer, steps=(request.step, request.steps)
+            request.token,
+            request.state,
+            peer,
+            steps=(request.step, request.steps),
+            round_number=request.round,
         )
         return HeartbeatReply(
             token=token,

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,6 +66,13 @@ class Scene:
         command = [sys.executable, "-m", "mmar_runner", "status", str(self.workspace), *options]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
+    def told_once_it_says(self, words: str) -> str:
+        deadline, pause = time.monotonic() + 60, threading.Event()
+        while words not in (told := self.told()):
+            assert time.monotonic() < deadline, told
+            pause.wait(0.5)
+        return told
+
 
 @pytest.fixture
 def scene(tmp_path: Path, stack: ExitStack) -> Scene:
@@ -76,7 +85,7 @@ def test_who_is_waited_for_is_told_with_since_when(scene: Scene) -> None:
     one = scene.join("site-1")
     scene.wait_for(lambda s: s["waiting_for"] == "round 0: 1 of 2 clients are there")
     slow = scene.join("site-2", seconds=60)
-    status = scene.wait_for(lambda s: "1 of 2 updates" in s["waiting_for"])
+    status = scene.wait_for(lambda s: "1 of 2 updates; missing site-2, tr" in s["waiting_for"])
     assert status["status"] == "running"
     assert status["pid"] == server.process.pid
     states = {client["name"]: client["state"] for client in status["clients"]}
@@ -105,6 +114,9 @@ def test_a_server_that_was_killed_is_not_taken_for_one_that_runs(scene: Scene) -
     told = json.loads(scene.told("--json"))
     assert told["server"]["pid"] == server.process.pid
     assert not told["resumable"]
+    os.kill(server.process.pid, signal.SIGSTOP)
+    assert "is its disk full, or is it stopped?" in scene.told_once_it_says("written nothing for")
+    assert json.loads(scene.told("--json"))["silent_seconds"] > 6
     server.kill()
     assert scene.told() == (
         "no server is running; run 1 is at round 0 and can be resumed with the same command\n"
@@ -112,8 +124,11 @@ def test_a_server_that_was_killed_is_not_taken_for_one_that_runs(scene: Scene) -
     told = json.loads(scene.told("--json"))
     assert (told["server"], told["resumable"]) == (None, True)
     slow.kill()
-    scene.join("site-2")
     again = scene.serve()
+    told = "site-2, not heard of since the server's start at "
+    scene.wait_for(lambda s: s["pid"] == again.process.pid and told in s["waiting_for"])
+    assert "site-2: expected: not heard of since" in scene.told()
+    scene.join("site-2")
     again.wait_for(Topic.ROUND_STARTED)
     assert again.wait() == 0, again.stderr
 

@@ -13,7 +13,7 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.server.board import Board
-from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.registry import Client, ClientRegistry
 from mmar_runner.server.space import DiskWait
 
 NOON = 1795867200.5
@@ -103,6 +103,7 @@ async def test_an_open_round_says_what_each_of_those_who_are_missing_is_at() -> 
     known = scene.registry.known("b")
     assert known is not None
     known.progress = {"done": 5, "total": 9, "unit": "steps", "at": 1.0}
+    scene.registry.give("b", (0, 1))
     scene.left("c")
     facts = scene.facts()
     assert facts["waiting_for"] == (
@@ -130,3 +131,53 @@ async def test_a_full_disk_comes_first_and_the_end_says_whose_return_it_waits_fo
     assert scene.facts()["waiting_for"] == "the run's files to be settled"
     scene.telling.telling = "the handler Notes at END_RUN"
     assert scene.facts()["waiting_for"] == "the handler Notes at END_RUN to return"
+
+
+async def test_who_is_asked_and_has_fetched_nothing_is_not_said_to_be_training() -> None:
+    scene = Scene()
+    for name in ("a", "b", "c"):
+        scene.joined(name)
+    scene.open("a", "b", "c")
+    scene.registry.give("a", (0, 1))
+    known = scene.registry.known("b")
+    assert known is not None
+    known.works_on = 0
+    states = {client["name"]: client for client in scene.facts()["clients"]}
+    assert {name: c["state"] for name, c in states.items()} == {
+        "a": "training",
+        "b": "training",
+        "c": "asked",
+    }
+    scene.round.invited["a"] = 2
+    assert scene.facts()["clients"][0]["state"] == "asked", "another attempt"
+
+
+async def test_of_whom_nothing_was_heard_since_a_restart_is_expected() -> None:
+    scene = Scene()
+    scene.registry.restore([Client("a", "", scene.now + 30), Client("b", "", scene.now + 30)])
+    for name in ("a", "b"):
+        scene.machine.handle(ClientJoined(name), scene.now)
+    facts = scene.facts()
+    assert [(c["state"], c["round"]) for c in facts["clients"]] == [("expected", None)] * 2
+    scene.open("a", "b")
+    facts = scene.facts()
+    assert [(c["state"], c["round"]) for c in facts["clients"]] == [("expected", 0)] * 2
+    assert facts["waiting_for"] == (
+        f"round 0: 0 of 2 updates; missing a, not heard of since the server's start at {TIME}; "
+        f"b, not heard of since the server's start at {TIME}"
+    )
+    scene.registry.renew("a", now=scene.now)
+    assert scene.facts()["clients"][0]["state"] == "asked"
+
+
+async def test_nobody_is_at_something_since_later_than_it_was_last_heard_of() -> None:
+    """What is looked at a second later seemed to have begun then."""
+    scene = Scene()
+    scene.joined("a")
+    scene.open("a")
+    assert scene.facts()["clients"][0]["state"] == "asked"
+    heard = asyncio.get_running_loop().time() + 0.3
+    scene.registry.give("a", (0, 1))
+    scene.registry.renew("a", now=heard)
+    (client,) = scene.facts()["clients"]
+    assert (client["state"], client["since"]) == ("training", client["last_heard"])

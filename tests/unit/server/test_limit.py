@@ -22,6 +22,7 @@ class Run:
         self.stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         parts: tuple[Any, ...] = (self.coordinator, self.members)
         board: Any = SimpleNamespace(waits_since=lambda: ("round 0: nobody", "noon"))
+        self.board = board
         disk: Any = self.disk
         stop = self.stopped.set_result
         self.limit = WaitLimit(max_wait, *parts, disk=disk, board=board, stop=stop)
@@ -34,6 +35,13 @@ async def test_a_run_that_gets_nowhere_is_stopped_with_what_it_waits_for() -> No
     assert reason == (
         "no progress for 0.1 s (max_wait) while waiting for round 0: nobody, since noon"
     )
+
+
+async def test_since_when_is_said_once() -> None:
+    run = Run(0.1)
+    run.board.waits_since = lambda: ("round 0: 0 of 1 updates; missing a, left since noon", "noon")
+    run.limit.begin()
+    assert (await asyncio.wait_for(run.stopped, 10)).endswith("missing a, left since noon")
 
 
 async def test_without_a_limit_nobody_looks() -> None:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run is at, read by somebody who was not there: the journal says it, if need be."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import StorageError, UsageError
+from mmar_runner.server.record import Kind
+from mmar_runner.server.status_reading import read_status
+from mmar_runner.server.wording import utc
+from mmar_runner.server.workspace import RunFolder
+from mmar_runner.storage.journal import Journal
+
+STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}
+ENDED = {"status": "finished", "reason": "", "wall_seconds": 1.0}
+
+
+def closed(number: int) -> dict[str, Any]:
+    summary = {"round": number, "model_sha256": f"m{number}"}
+    return {"round": number, "summary": summary, "wall_seconds": 1.0}
+
+
+def write(run: RunFolder, *, age: float = 0.0, **facts: Any) -> None:
+    """Write a ``status.json`` of some seconds ago, which says that round 0 is under way."""
+    client = {"name": "a", "state": "training"}
+    status = {"status": "running", "reason": "", "run_number": 1, "num_rounds": 9, "round": 0}
+    status |= {"waiting_for": "a", "since": "x", "clients": [client], "missing": [client]}
+    status |= {"pid": 1, "updated": utc(time.time() - age), **facts}
+    run.status.write_text(json.dumps(status))
+
+
+def serve(run: RunFolder, *, age: float) -> None:
+    """Make it look as if this process had been its server for some seconds."""
+    endpoint = run.path.parent / "endpoint.json"
+    endpoint.write_text(json.dumps({"listen": "127.0.0.1:1", "admin": None, "pid": os.getpid()}))
+    os.utime(endpoint, (time.time() - age,) * 2)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    monkeypatch.setattr("mmar_runner.server.status_reading._serves", lambda _: True)
+    folder = RunFolder(tmp_path / "run_1", 1)
+    folder.path.mkdir()
+    return folder
+
+
+def record(run: RunFolder, *events: tuple[Kind, dict[str, Any]]) -> None:
+    journal = Journal(run.journal)
+    for kind, data in ((Kind.RUN_STARTED, STARTED), *events):
+        journal.append(kind, data).result(10)
+    journal.close()
+
+
+def test_of_a_server_that_is_gone_the_journal_knows_the_round(run: RunFolder) -> None:
+    record(run, (Kind.ROUND_CLOSED, closed(0)), (Kind.ROUND_CLOSED, closed(1)))
+    write(run)
+    status = read_status(run.path.parent)
+    assert (status.run["round"], status.run["num_rounds"], status.resumable) == (2, 9, True)
+    assert (status.run["waiting_for"], status.run["clients"], status.note) == ("", [], "")
+
+
+def test_a_run_whose_end_is_on_record_is_not_to_be_resumed(run: RunFolder) -> None:
+    record(run, (Kind.ROUND_CLOSED, closed(0)), (Kind.RUN_ENDED, ENDED))
+    write(run)
+    status = read_status(run.path.parent)
+    assert (status.run["status"], status.resumable) == ("finished", False)
+
+
+def test_why_a_run_was_stopped_is_forgotten_once_it_was_resumed(run: RunFolder) -> None:
+    record(run, (Kind.RUN_ENDED, {**ENDED, "status": "stopped", "reason": "enough"}))
+    assert read_status(run.path.parent).run["reason"] == "enough"
+    journal = Journal(run.journal)
+    journal.append(Kind.RUN_RESUMED, {}).result(10)
+    journal.close()
+    assert read_status(run.path.parent).run["reason"] == ""
+
+
+@pytest.mark.parametrize("garbage", ["{", "[]", "{}", '{"status": "running", "round": "x"}'])
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_status_that_is_garbage_is_made_up_for_by_the_journal(
+    run: RunFolder, garbage: str, *, alive: bool
+) -> None:
+    record(run, (Kind.ROUND_CLOSED, closed(0)))
+    run.status.write_text(garbage)
+    if alive:
+        serve(run, age=0)
+    status = read_status(run.path.parent)
+    assert (status.run["round"], status.run["status"]) == (1, "running")
+    assert "what is shown is from the journal" in status.note
+
+
+def test_without_a_journal_what_was_written_last_is_shown_and_said_to_be(run: RunFolder) -> None:
+    write(run, round=3)
+    assert (read_status(run.path.parent).run["round"], read_status(run.path.parent).note) == (3, "")
+    run.journal.write_bytes(b"garbage" * 1000)
+    status = read_status(run.path.parent)
+    assert status.run["round"] == 3
+    assert "may be behind" in status.note
+    run.status.write_text("{")
+    with pytest.raises(StorageError) as caught:
+        read_status(run.path.parent)
+    assert caught.value.hint
+
+
+def test_a_server_that_writes_nothing_is_said_to_be_silent(run: RunFolder) -> None:
+    write(run, age=15)
+    serve(run, age=60)
+    silent = read_status(run.path.parent).silent_seconds
+    assert silent is not None
+    assert 14 < silent < 30
+    serve(run, age=1)
+    assert read_status(run.path.parent).silent_seconds is None, "it has just come up"
+    serve(run, age=60)
+    write(run)
+    assert read_status(run.path.parent).silent_seconds is None
+
+
+def test_other_folders_of_this_program_are_told_apart(run: RunFolder, tmp_path: Path) -> None:
+    record(run)
+    with pytest.raises(UsageError, match="is a run's folder") as caught:
+        read_status(run.path)
+    assert caught.value.hint == f"mmar-runner status {run.path.parent}"
+    site = tmp_path / "clients" / "site-1"
+    site.mkdir(parents=True)
+    (site / "session.key").write_bytes(b"k")
+    for folder in (site, site.parent):
+        with pytest.raises(UsageError, match="is a client's workspace"):
+            read_status(folder)
