@@ -24,7 +24,7 @@ from mmar_runner.cli.options import (
     stall_timeout_option,
     task_timeout_option,
 )
-from mmar_runner.cli.output import json_option, say
+from mmar_runner.cli.output import echo_hint, json_option, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
@@ -143,6 +143,8 @@ def command(
             outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
         say(json.dumps(_as_json(client, outcome)))
+    if outcome.status == "stopped":
+        echo_hint("the same command goes on where it was")
     context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
 
 

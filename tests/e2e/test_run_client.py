@@ -180,6 +180,7 @@ def test_sigterm_stops_a_client_and_the_same_command_goes_on(start, tmp_path):
 
     assert leaves.wait(timeout=10) == 3
     assert json.loads(leaves.stdout)["status"] == "stopped"
+    assert "the same command goes on where it was" in leaves.stderr
     server.wait_for(Topic.CLIENT_LEFT, client="site-2")
     back = start.client(mmar, server, "site-2", "--json")
     assert (back.wait(), stays.wait(), server.wait()) == (0, 0, 0)

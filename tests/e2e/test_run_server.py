@@ -170,3 +170,12 @@ def test_a_start_that_is_refused_for_its_port_binds_nobody(tmp_path: Path) -> No
         assert server.address() == address
         server.terminate()
         assert server.wait() == 3
+    assert "hint: the same command resumes it" in server.stderr
+
+
+def test_what_resumes_a_run_that_was_asked_for_anew_is_another_command(tmp_path: Path) -> None:
+    with RunningServer(ECHO, tmp_path / "ws", "--new-run", variables=VARIABLES) as server:
+        server.address()
+        server.terminate()
+        assert server.wait() == 3
+    assert "the same command without --new-run resumes it" in server.stderr
