@@ -165,6 +165,8 @@ def test_a_trainer_that_always_fails_fails_the_run_with_its_reason(start, tmp_pa
 
     assert server.wait() == 1
     assert [client.wait() for client in clients] == [1, 1]
+    assert server.observations(Topic.TASK_FAILED, client="site-2", round=0)
+    assert not server.observations(Topic.UPDATE_REFUSED)
     assert "site-2" in server.stderr
     assert "failing in round 0" in server.stderr
 
