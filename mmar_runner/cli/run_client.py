@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,8 @@ _EXIT_CODES: Final = {
 _RUNNING: Final = (
     "is this client running already? Stop it, or add --instance K for a further client of the site"
 )
+#: A server's folders in a workspace that both may be given.
+_RUN_FOLDER: Final = re.compile(r"run_\d+")
 
 
 @click.command("run-client")
@@ -242,7 +245,11 @@ def _client_name(name: str | None, instance: int | None) -> str:
         raise UsageError(msg, hint="add --name, for example --name site-1")
     if "/" in name or name in {".", ".."}:
         raise UsageError(f"{name!r} cannot be a client's name", hint="for example --name site-1")
-    return name if instance is None else f"{name}_{instance}"
+    name = name if instance is None else f"{name}_{instance}"
+    if _RUN_FOLDER.fullmatch(name):
+        msg = f"{name!r} cannot be a client's name: a server calls the folders of its runs so"
+        raise UsageError(msg, hint="for example --name site-1", reason="NAME_INVALID")
+    return name
 
 
 def _target(server: str | None, spec: MmarSpec) -> str:
