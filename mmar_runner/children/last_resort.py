@@ -54,7 +54,7 @@ class LastResort:
     def _say(self) -> None:
         _log.critical(
             "stopping in order took longer than %g s: leaving at once; what was acknowledged "
-            "is kept, and the same command goes on",
+            "is kept, and the run can be resumed",
             self._seconds,
         )
         if sys.stdout.isatty():

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Role = Literal["server", "client", "simulate"]
 
+#: What the log says on standard error already, in the same words.
+_LOGGED: Final = frozenset({Topic.MODEL_LOST})
 #: Topics that come many times a round and say little in a log.
 _CHATTY: Final = frozenset({Topic.CLIENT_PROGRESS, Topic.CLIENT_STATE, Topic.TRAINING})
 
@@ -120,7 +122,7 @@ class LineObserver(_StreamObserver):
 
     def observe(self, observation: Observation) -> None:
         """Write one line, unless the observation is one of many alike."""
-        if observation.topic not in _CHATTY:
+        if observation.topic not in _CHATTY | _LOGGED:
             self._write(f"{self._clock():%H:%M:%S} {sentence(observation)}")
 
 

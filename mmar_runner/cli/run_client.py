@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from mmar_runner.cli.options import (
     stall_timeout_option,
     task_timeout_option,
 )
-from mmar_runner.cli.output import json_option, say
+from mmar_runner.cli.output import echo_hint, json_option, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
@@ -54,6 +55,8 @@ _EXIT_CODES: Final = {
 _RUNNING: Final = (
     "is this client running already? Stop it, or add --instance K for a further client of the site"
 )
+#: A server's folders in a workspace that both may be given.
+_RUN_FOLDER: Final = re.compile(r"run_\d+")
 
 
 @click.command("run-client")
@@ -143,6 +146,8 @@ def command(
             outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
         say(json.dumps(_as_json(client, outcome)))
+    if outcome.status == "stopped":
+        echo_hint("the same command goes on where it was")
     context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
 
 
@@ -240,7 +245,11 @@ def _client_name(name: str | None, instance: int | None) -> str:
         raise UsageError(msg, hint="add --name, for example --name site-1")
     if "/" in name or name in {".", ".."}:
         raise UsageError(f"{name!r} cannot be a client's name", hint="for example --name site-1")
-    return name if instance is None else f"{name}_{instance}"
+    name = name if instance is None else f"{name}_{instance}"
+    if _RUN_FOLDER.fullmatch(name):
+        msg = f"{name!r} cannot be a client's name: a server calls the folders of its runs so"
+        raise UsageError(msg, hint="for example --name site-1", reason="NAME_INVALID")
+    return name
 
 
 def _target(server: str | None, spec: MmarSpec) -> str:

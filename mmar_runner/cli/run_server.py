@@ -25,6 +25,7 @@ from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, validated
+from mmar_runner.documents.words import same_command
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.server.run import RunOutcome, run_server
@@ -119,7 +120,7 @@ def command(
     settle_memory()
     with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
         outcome = asyncio.run(_serve(settings, plugins, observer))
-    _conclude(outcome, as_json=as_json)
+    _conclude(outcome, as_json=as_json, new_run=new_run)
 
 
 async def _serve(
@@ -130,7 +131,7 @@ async def _serve(
     return await run_server(settings, plugins, observer, stop)
 
 
-def _conclude(outcome: RunOutcome, *, as_json: bool) -> None:
+def _conclude(outcome: RunOutcome, *, as_json: bool, new_run: bool) -> None:
     if as_json:
         echo_json(outcome.summary)
     summary = outcome.run_folder / "summary.json"
@@ -139,7 +140,7 @@ def _conclude(outcome: RunOutcome, *, as_json: bool) -> None:
         raise RunFailedError(msg, hint=f"see {summary}")
     if outcome.status == "stopped":
         msg = f"the run was stopped: {outcome.reason}"
-        raise RunStoppedError(msg, hint="the same command resumes it")
+        raise RunStoppedError(msg, hint=f"{same_command(new_run=new_run)} resumes it")
 
 
 def _workspace(named: Path | None, mmar: str) -> Path:

@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from typing import TYPE_CHECKING
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.children.last_resort import LastResort
 from mmar_runner.errors import RunStoppedError
 
 if TYPE_CHECKING:
     from types import FrameType
+
+#: The live table hides the cursor, and whoever is killed cannot show it again.
+_LAST_WORDS: Final = b"\x1b[?25h\r\nended at once; what was acknowledged is kept\r\n"
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -41,8 +47,18 @@ class _Handler:
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         if self._seen or self._loop.is_closed():
             signal.signal(number, signal.SIG_DFL)
+            _leave_terminal()
             signal.raise_signal(number)
             return
         self._seen = True
         self._last_resort.begin()
         self._loop.call_soon_threadsafe(self._stop.set)
+
+
+def _leave_terminal() -> None:
+    """Show the cursor again where a person watches, without waiting for a screen that stands."""
+    with suppress(OSError, ValueError):  # no terminal, or one that takes nothing
+        # Opened anew: what is made non-blocking here is not the shell's.
+        flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK
+        terminal = os.open(os.ttyname(sys.stdout.fileno()), flags)
+        os.write(terminal, _LAST_WORDS)

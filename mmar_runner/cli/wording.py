@@ -160,6 +160,13 @@ def _refusal(data: Mapping[str, Any], what: str) -> str:
     return f"{what}: {data.get('message') or data.get('reason')} [{data.get('reason')}]"
 
 
+def _task_failed(data: Mapping[str, Any]) -> str:
+    if data.get("client"):  # seen from the server, where the message's paths are none
+        what = f"the task of {data['client']} for round {data['round']} failed at its site"
+        return _refusal(data, what)
+    return _refusal(data, f"round {data['round']}: training failed")
+
+
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.LISTENING: _listening,
     Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
@@ -192,7 +199,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     ),
     Topic.TRAINING: lambda d: f"round {d['round']}: training",
     Topic.TRAINED: _trained,
-    Topic.TASK_FAILED: lambda d: _refusal(d, f"round {d['round']}: training failed"),
+    Topic.TASK_FAILED: _task_failed,
     Topic.SUBMITTED: _submitted,
     Topic.REFUSED: lambda d: _refusal(d, f"round {d.get('round')}: the server refused the update"),
 }

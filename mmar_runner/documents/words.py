@@ -46,3 +46,8 @@ def printable(text: str) -> str:
 def counted(number: float, noun: str) -> str:
     """Return ``1 client`` or ``3 clients``."""
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def same_command(*, new_run: bool) -> str:
+    """Say which command resumes a run: the same, but for the word that begins a new one."""
+    return "the same command without --new-run" if new_run else "the same command"

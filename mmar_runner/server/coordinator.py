@@ -172,6 +172,7 @@ class Coordinator:
         # A copy: the error's own traceback would hold the bytes of the refused update.
         current.refused[update_id] = copy(error)
         self.ledger.reject(current, Kind.UPDATE_REFUSED, client, error.reason, error.message)
+        self._reporter.update_refused(current.number, client, error.reason, error.message)
         self._failed(current, client, error.reason, error.message)
 
     def update_not_stored(self, error: StorageError) -> None:
@@ -193,6 +194,7 @@ class Coordinator:
         if current.invited.get(client) != attempt:
             return
         recorded = self.ledger.reject(current, Kind.TASK_FAILED, client, reason, message)
+        self._reporter.task_failed(current.number, client, reason, message)
         self._failed(current, client, reason, message)
         await asyncio.wrap_future(recorded, loop=self._loop)
 
@@ -393,7 +395,6 @@ class Coordinator:
             _log.error("who was refused cannot be written down yet: %s", error.message)
 
     def _failed(self, current: OpenRound, client: str, reason: str, message: str) -> None:
-        self._reporter.update_refused(current.number, client, reason, message)
         self._handle(events.UpdateFailed(client, current.number, f"{reason}: {message}"))
 
     def _finish(self, status: str, reason: str) -> None:

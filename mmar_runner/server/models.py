@@ -254,5 +254,6 @@ def lost_error(lost: Sequence[LostModel], folder: RunFolder) -> StorageError:
     """
     files = " and ".join(f"{folder.models / one.file} {condition(one)}" for one in lost)
     msg = f"the model of round {lost[0].round} is damaged: {files}"
-    hint = "restore the file, or start a new run with --new-run"
+    file = "the file" if len(lost) == 1 else "one of these files, either will do"
+    hint = f"restore {file}, or start a new run with --new-run"
     return (DigestError if lost[0].found else StorageError)(msg, hint=hint)

@@ -95,9 +95,15 @@ class Reporter:
         )
 
     def update_refused(self, number: int, client: str, reason: str, message: str) -> None:
-        """A client's work is not usable, or did not come about."""
+        """A client's work is not usable."""
         self._observe(
             Topic.UPDATE_REFUSED, round=number, client=client, reason=reason, message=message
+        )
+
+    def task_failed(self, number: int, client: str, reason: str, message: str) -> None:
+        """A client's work did not come about: it says so itself, with paths of its own."""
+        self._observe(
+            Topic.TASK_FAILED, round=number, client=client, reason=reason, message=message
         )
 
     def waiting(self, message: str, *, for_clients: bool = False) -> None:

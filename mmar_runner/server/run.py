@@ -30,7 +30,7 @@ from mmar_runner.server.tasks import export_model
 from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
 from mmar_runner.storage.durability import Durability
-from mmar_runner.wire.server import bind, build_server
+from mmar_runner.wire.server import bind, build_server, require_free
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,7 @@ async def run_server(
     workspace = Workspace(settings.workspace, durable=settings.durability is Durability.FULL)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
+        require_free(settings.listen)  # a refused start leaves no run behind
         opening = open_run(settings, workspace, digest, components.expressions, components.versions)
         opened = await unless_stopped(opening, stop)
         try:

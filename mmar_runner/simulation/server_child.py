@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.documents.words import same_command
 from mmar_runner.errors import MmarRunnerError, RunFailedError, RunStoppedError
 from mmar_runner.interfaces.observer import Observation, Topic
 
@@ -39,9 +40,12 @@ class ServerChild:
         listening: Set once the server accepts connections, or has ended.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, observer: Observer) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, observer: Observer, *, new_run: bool
+    ) -> None:
         self._process = process
         self._observer = observer
+        self._hint = f"{same_command(new_run=new_run)} resumes the run"
         self._end: ServerEnd | MmarRunnerError | None = None
         self._reading = asyncio.create_task(self._read())
         self.listening = asyncio.Event()
@@ -66,7 +70,7 @@ class ServerChild:
         )
         assert process.stdin is not None  # noqa: S101 - it was asked for
         process.stdin.write(json.dumps(job.to_json()).encode() + b"\n")
-        return cls(process, observer)
+        return cls(process, observer, new_run=job.settings.new_run)
 
     async def ended(self) -> ServerEnd:
         """Wait until the process has ended and return how its run did.
@@ -81,9 +85,9 @@ class ServerChild:
         if self._end is None:
             if code < 0:
                 msg = f"the simulation's server process was killed by signal {-code}"
-                raise RunStoppedError(msg, hint="the same command resumes the run")
+                raise RunStoppedError(msg, hint=self._hint)
             msg = f"the simulation's server process ended with exit code {code}"
-            raise RunFailedError(msg, hint="the same command resumes the run")
+            raise RunFailedError(msg, hint=self._hint)
         if isinstance(self._end, MmarRunnerError):
             raise self._end
         return self._end

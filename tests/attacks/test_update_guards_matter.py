@@ -91,6 +91,7 @@ class Run:
         machine = SimpleNamespace(handle=self._handle, stalled=False)
         reporter = SimpleNamespace(update_accepted=ignore, update_refused=ignore, goes_on=ignore)
         parts: Any = {"journal": self.journal, "reporter": reporter, "closer": None}
+        parts["disk"] = SimpleNamespace(note=ignore)
         model: Any = SimpleNamespace(sha256="model")
         self.coordinator = coordinator(
             machine, model, last_round={}, note_refusal=lambda *_: None, **parts
@@ -98,6 +99,7 @@ class Run:
         self.round = self.coordinator.round = OpenRound(3, model, 0.0, invited={invited: 1})
         session = SimpleNamespace(name="site-1")
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)
+        members.arrived = ignore
         schema = ModelSchema.from_header(parse_header(data, file_size=len(data)))
         terms: Any = {"durability": Durability.PROCESS, "run_number": 1, "spool": None}
         terms["sample_rule"] = {"site-1": 100.0}

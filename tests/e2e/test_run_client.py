@@ -165,6 +165,8 @@ def test_a_trainer_that_always_fails_fails_the_run_with_its_reason(start, tmp_pa
 
     assert server.wait() == 1
     assert [client.wait() for client in clients] == [1, 1]
+    assert server.observations(Topic.TASK_FAILED, client="site-2", round=0)
+    assert not server.observations(Topic.UPDATE_REFUSED)
     assert "site-2" in server.stderr
     assert "failing in round 0" in server.stderr
 
@@ -180,6 +182,7 @@ def test_sigterm_stops_a_client_and_the_same_command_goes_on(start, tmp_path):
 
     assert leaves.wait(timeout=10) == 3
     assert json.loads(leaves.stdout)["status"] == "stopped"
+    assert "the same command goes on where it was" in leaves.stderr
     server.wait_for(Topic.CLIENT_LEFT, client="site-2")
     back = start.client(mmar, server, "site-2", "--json")
     assert (back.wait(), stays.wait(), server.wait()) == (0, 0, 0)

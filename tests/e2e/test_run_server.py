@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,3 +155,27 @@ def test_what_a_run_leaves_is_what_the_summary_says(tmp_path: Path) -> None:
     for entry in summary["rounds"]:
         assert [c["client"] for c in entry["contributions"]] == ["site-1", "site-2"]
         assert entry["rejected"] == []
+
+
+def test_a_start_that_is_refused_for_its_port_binds_nobody(tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with RunningServer(ECHO, workspace, variables=VARIABLES, listen=address) as refused:
+            assert refused.wait() == 2
+        assert "ADDRESS_IN_USE" in refused.stderr
+    assert not (workspace / "run_1").exists()
+    others = {**VARIABLES, "NUM_ROUNDS": ROUNDS + 1}
+    with RunningServer(ECHO, workspace, variables=others, listen=address) as server:
+        assert server.address() == address
+        server.terminate()
+        assert server.wait() == 3
+    assert "hint: the same command resumes it" in server.stderr
+
+
+def test_what_resumes_a_run_that_was_asked_for_anew_is_another_command(tmp_path: Path) -> None:
+    with RunningServer(ECHO, tmp_path / "ws", "--new-run", variables=VARIABLES) as server:
+        server.address()
+        server.terminate()
+        assert server.wait() == 3
+    assert "the same command without --new-run resumes it" in server.stderr

@@ -109,6 +109,7 @@ def _replacements(
     yield line, "open_channel", lambda *_, **__: SimulatedChannel(network)
     yield run, "build_server", lambda *args, **named: SimulatedServer(network, *args, **named)
     yield run, "bind", lambda *_, **__: "simulated:1"
+    yield run, "require_free", lambda *_: None
     yield log, "AuditLog", _Audit
     yield os, "getpid", lambda: 4711
     yield run, "trimming", nullcontext

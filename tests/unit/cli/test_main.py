@@ -193,3 +193,11 @@ def test_the_module_is_the_program():
         check=True,
     )
     assert done.stdout.startswith("mmar-runner, version ")
+
+
+@pytest.mark.parametrize("name", [("--name", "run_1"), ("--name", "run", "--instance", "2")])
+def test_no_client_is_called_as_the_folder_of_a_run(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        program.main(["run-client", "mmars/echo", "--insecure", *name])
+    assert caught.value.code == 2
+    assert "NAME_INVALID" in capsys.readouterr().err

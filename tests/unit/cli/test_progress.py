@@ -347,3 +347,15 @@ def test_the_best_model_is_a_rounds_result_and_says_when_it_was_scored():
         "best model so far: the result of round 0 with 0.97",
         "best model so far: the result of round 0 with 0.97",
     ]
+
+
+def test_a_task_that_failed_at_a_site_is_told_as_that_at_the_server() -> None:
+    facts = {"round": 1, "reason": "DISK_FULL", "message": "/ws/pending.json: No space left"}
+    assert sentence(Observation(Topic.TASK_FAILED, {**facts, "client": "site-1"})) == (
+        "the task of site-1 for round 1 failed at its site: "
+        "/ws/pending.json: No space left [DISK_FULL]"
+    )
+    assert sentence(Observation(Topic.TASK_FAILED, facts)).startswith("round 1: training failed: ")
+    assert sentence(Observation(Topic.UPDATE_REFUSED, {**facts, "client": "site-1"})) == (
+        "update of site-1 for round 1 refused: /ws/pending.json: No space left [DISK_FULL]"
+    )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -35,7 +36,13 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
-from mmar_runner.wire.server import FederationServicer, UpdateStream, bind, build_server
+from mmar_runner.wire.server import (
+    FederationServicer,
+    UpdateStream,
+    bind,
+    build_server,
+    require_free,
+)
 from mmar_runner.wire.status import STATUS_OF_REASON
 from mmar_runner.wire.stub import FederationStub
 
@@ -226,6 +233,17 @@ def test_two_servers_cannot_share_a_port() -> None:
             assert "cannot listen" in told[2]
 
     asyncio.run(scenario())
+
+
+def test_a_port_that_is_taken_is_known_before_it_is_bound() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UsageError, match="cannot listen") as refused:
+            require_free(address)
+        assert refused.value.reason == "ADDRESS_IN_USE"
+        require_free("127.0.0.1:0")
+        require_free("unix:/run/none")
+    require_free(address)
 
 
 def test_every_reason_is_an_upper_case_id() -> None:
