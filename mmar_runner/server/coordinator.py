@@ -127,6 +127,8 @@ class Coordinator:
     def give_up(self) -> None:
         """Leave what is under way: whatever is not on record, the resumed run does again."""
         self._closer.give_up()
+        if self.ended.done() and self.ended.result()[0] == "finished":
+            return  # the last round's files are being settled, before its end is on record
         for task in self._tasks:
             task.cancel()
 

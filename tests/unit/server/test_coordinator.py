@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ def _coordinator(disk: DiskWait) -> Coordinator:
         handle=lambda *_: [], stalled=False, round=0, waiting_for=lambda: "round 0: nobody"
     )
     journal: Any = SimpleNamespace(append=lambda *_, **__: recorded)
-    reporter: Any = SimpleNamespace(waiting=lambda *_, **__: None)
+    reporter: Any = SimpleNamespace(waiting=lambda *_, **__: None, close=lambda: None)
     nobody: Any = None
     return Coordinator(
         machine,
@@ -56,3 +57,21 @@ async def test_a_client_that_has_left_waits_for_no_space() -> None:
     coordinator.client_left("site-2", "it quit")
     assert disk.waits == ""
     await coordinator.close()
+
+
+async def test_a_stop_leaves_a_finished_run_the_time_to_settle_its_files() -> None:
+    """What was cancelled was the best model's name, and the run's end was on record without it."""
+    coordinator = _coordinator(DiskWait(lambda _: None))
+    closer: Any = SimpleNamespace(give_up=lambda: None)
+    coordinator._closer = closer
+    settled = asyncio.Event()
+
+    async def settle() -> None:
+        await asyncio.sleep(0)
+        settled.set()
+
+    coordinator._spawn(settle())
+    coordinator._finish("finished", "")
+    coordinator.give_up()
+    await coordinator.close()
+    assert settled.is_set()
