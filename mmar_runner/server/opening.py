@@ -136,9 +136,7 @@ async def _resume(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -
         raise
 
 
-def _is_same(
-    settings: ServerSettings, folder: RunFolder, state: RunState, wanted: Wanted
-) -> bool:
+def _is_same(settings: ServerSettings, folder: RunFolder, state: RunState, wanted: Wanted) -> bool:
     """Whether it was the same that was run: what is another MMAR's has no end to serve."""
     try:
         require_same(settings, folder, state, wanted.digest, wanted.plugins)
