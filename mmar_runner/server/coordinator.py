@@ -359,7 +359,7 @@ class Coordinator:
             self.fail(f"round {current.number} could not be closed: {error.message}")
             return
         if isinstance(closed, Withdrawn):
-            self._withdraw(current, closed)
+            await self._withdraw(current, closed)
             return
         self._model = closed.model
         self._handle(events.Aggregated(current.number))
@@ -368,15 +368,25 @@ class Coordinator:
         except StorageError as error:
             self.interrupt(error)
 
-    def _withdraw(self, current: OpenRound, withdrawn: Withdrawn) -> None:
-        """Go on without updates; a server that stops meanwhile finds them again."""
+    async def _withdraw(self, current: OpenRound, withdrawn: Withdrawn) -> None:
+        """Go on without updates; a server that stops meanwhile finds them again.
+
+        Another update takes the place of one that was withdrawn, on the disk too: only once it
+        is on record that this one does not count.
+        """
         if self.ended.done():
             return
         reason, messages = withdrawn.reason, withdrawn.messages
-        current.reopen()
+        recorded = []
         for client, message in messages.items():
-            self.ledger.withdraw(current, client, reason, message)
+            recorded.append(self.ledger.withdraw(current, client, reason, message))
             self._reporter.update_refused(current.number, client, reason, message)
+        try:
+            for record in recorded:
+                await asyncio.wrap_future(record, loop=self._loop)
+        except StorageError:
+            return  # the ledger has told, and the run is interrupted
+        current.reopen()
         causes = {client: f"{reason}: {message}" for client, message in messages.items()}
         self._handle(events.UpdatesWithdrawn(current.number, causes))
         try:

@@ -78,12 +78,12 @@ class Ledger:
         if data is not None:
             current.inline[update.client] = InlineUpdate(recorded, self._room_for(data))
 
-    def withdraw(self, current: OpenRound, client: str, reason: str, message: str) -> None:
-        """Take an update that was counted out of its round again."""
+    def withdraw(self, current: OpenRound, client: str, reason: str, message: str) -> Future[int]:
+        """Take an update that was counted out of its round again; return when that is on record."""
         del current.accepted[client]
         current.inline.pop(client, None)
         del self._last_round[client]
-        self.reject(current, Kind.UPDATE_REFUSED, client, reason, message)
+        return self.reject(current, Kind.UPDATE_REFUSED, client, reason, message)
 
     def reject(
         self, current: OpenRound, kind: Kind, client: str, reason: str, message: str

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from mmar_runner.errors import PluginConflictError, RefusedError
+from mmar_runner.errors import ComponentFailedError, PluginConflictError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext
 from mmar_runner.wire.limits import MAX_RESULT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmar_runner.interfaces.result_processor import ResultProcessor
     from mmar_runner.server.workspace import RunFolder
+
+_log = logging.getLogger(__name__)
 
 #: Letters of an unknown topic that are repeated to whoever asked.
 _MAX_TOPIC: Final = 100
@@ -75,6 +78,7 @@ class ResultDesk:
 
         Raises:
             RefusedError: TOPIC_UNKNOWN, TOO_MANY_RESULTS, TOO_LARGE or PROTOCOL.
+            ComponentFailedError: The processor wanted to leave.
         """
         processor = self._by_topic.get(topic)
         if processor is None:
@@ -87,7 +91,7 @@ class ResultDesk:
         loop = asyncio.get_running_loop()
         async with self._turns.setdefault(site, asyncio.Lock()):
             reply = await loop.run_in_executor(
-                self._thread, processor.process, topic, result, context
+                self._thread, _processed, processor, topic, result, context
             )
         return json.dumps(dict(reply)).encode()
 
@@ -101,11 +105,32 @@ class ResultDesk:
         self._taken[client] += 1
 
     async def close(self) -> None:
-        """Let every processor flush."""
+        """Let every processor flush; one that cannot keeps no other, and no run, from its end."""
         loop = asyncio.get_running_loop()
         for processor in self._processors:
-            await loop.run_in_executor(self._thread, processor.close)
+            try:
+                await loop.run_in_executor(self._thread, _closed, processor)
+            except ComponentFailedError as error:
+                _log.error("%s", error.message, exc_info=error.__cause__)
         self._thread.shutdown()
+
+
+def _processed(
+    processor: ResultProcessor, topic: str, result: Mapping[str, Any], context: ResultContext
+) -> Mapping[str, Any]:
+    try:
+        return processor.process(topic, result, context)
+    except SystemExit as error:  # it would take the server along
+        msg = f"the result processor {type(processor).__name__} tried to exit"
+        raise ComponentFailedError(msg) from error
+
+
+def _closed(processor: ResultProcessor) -> None:
+    try:
+        processor.close()
+    except (Exception, SystemExit) as error:
+        msg = f"the result processor {type(processor).__name__} could not be closed: {error}"
+        raise ComponentFailedError(msg) from error
 
 
 def _by_topic(processors: Sequence[ResultProcessor]) -> dict[str, ResultProcessor]:

@@ -136,9 +136,9 @@ class _Run:
         """Accept connections until the run has ended; then finish its files."""
         parts = self._parts
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(parts.close)
             stopping = asyncio.create_task(self._stop_when_asked())
-            stack.callback(stopping.cancel)
+            stack.callback(stopping.cancel)  # last: a stop gives up what closing waits for
+            stack.push_async_callback(parts.close)
             await unless_stopped(parts.events.start(), self._stop)
             server = build_server(
                 parts.servicer,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.errors import RefusedError
+from mmar_runner.errors import ComponentFailedError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext, ResultProcessor
 from mmar_runner.server.results import RESULTS_PER_ROUND, ResultDesk
 from mmar_runner.server.workspace import RunFolder
@@ -101,3 +101,39 @@ def test_a_client_may_send_so_many_results_in_a_round(desk: Desk) -> None:
         await desk.send("site-1")
 
     asyncio.run(play())
+
+
+class Failing(Notes):
+    """Leaves wherever it is called."""
+
+    def process(
+        self, topic: str, result: Mapping[str, Any], context: ResultContext
+    ) -> Mapping[str, Any]:
+        raise SystemExit(4)
+
+    def close(self) -> None:
+        raise SystemExit(5)
+
+
+class Closing(Notes):
+    """Answers to another topic, and notes that it was closed."""
+
+    def get_topics(self) -> Sequence[str]:
+        return ["others"]
+
+    def close(self) -> None:
+        self.seen.append("closed")
+
+
+async def test_a_processor_that_exits_ends_neither_the_server_nor_the_closing_of_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was to be closed behind it, the run's other parts among them, stayed open."""
+    closing = Closing()
+    run = RunFolder(tmp_path / "run_1", 1)
+    desk = ResultDesk([Failing(), closing], run, newest_round=lambda: 0)
+    with pytest.raises(ComponentFailedError, match="Failing tried to exit"):
+        await desk.process("site-1", "site-1", "notes", b"{}")
+    await desk.close()
+    assert closing.seen == ["closed"]
+    assert "the result processor Failing could not be closed: 5" in caplog.text
