@@ -83,8 +83,14 @@ def sentence(observation: Observation) -> str:
 
 
 def _listening(data: Mapping[str, Any]) -> str:
-    verb = "resuming" if data.get("resumed") else "starting"
     number = data.get("run_number") or 0
+    if data.get("ended"):
+        ended = _BEFORE.get(str(data["ended"]), "is over")
+        return (
+            f"listening on {data.get('listen')}: run {number} in {data.get('workspace')} {ended}; "
+            "clients that have not heard of it are told, and no new run is begun"
+        )
+    verb = "resuming" if data.get("resumed") else "starting"
     text = f"listening on {data.get('listen')}, {verb} run {number} in {data.get('workspace')}"
     before = _BEFORE.get(str(data.get("before")), "")
     return f"{text}; run {number - 1} {before}" if before else text

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 class Topic(StrEnum):
     """What an observation is about; its ``data`` keys follow the dash."""
 
-    LISTENING = "listening"  # listen, workspace, run_number, resumed, before
+    LISTENING = "listening"  # listen, workspace, run_number, resumed, before, ended
     CLIENT_JOINED = "client_joined"  # client, active
     CLIENT_LEFT = "client_left"  # client, reason, active
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told

@@ -84,6 +84,16 @@ class RunParts:
         self.watch.begin()
         self.coordinator.begin()
 
+    def conclude(self) -> None:
+        """Take back that an earlier process ended the run, and who may not know of it."""
+        state = self.opened.state
+        self.spool.keep_only([])
+        self.coordinator.conclude(state.status, state.reason)
+        self.members.restore(state.clients.values())
+        state.rounds.clear()
+        self.members.start_sweeping()
+        self.watch.begin()
+
     def give_up(self) -> None:
         """Wait for nothing that may last: what is not on record is done again on resuming."""
         self.opened.journal.hurry()
@@ -296,6 +306,8 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
     )
     if state.best is not None:
         summary.set_best(state.best[0])
+    if opened.ended:
+        return summary
     try:
         summary.write("running", "", wall_seconds=state.wall_seconds)
     except DiskFullError as error:  # the one that is there says nothing wrong of what was done

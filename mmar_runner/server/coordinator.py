@@ -200,6 +200,11 @@ class Coordinator:
         self._failed(current, client, reason, message)
         await asyncio.wrap_future(recorded, loop=self._loop)
 
+    def conclude(self, status: str, reason: str) -> None:
+        """Take back how an earlier process ended the run: from now on clients are told."""
+        self._finish(status, reason)
+        self.announce()
+
     def announce(self) -> None:
         """The run's end is on record: from now on clients are told."""
         self._announced = True

@@ -116,11 +116,15 @@ class Downloads:
         """Wait until every client that is there knows that the run has ended."""
         try:
             async with asyncio.timeout(seconds):
-                while not set(self._members.present()) <= self._end_told:
+                while self.untold():
                     self._told.clear()
                     await self._told.wait()
         except TimeoutError:
             return
+
+    def untold(self) -> list[str]:
+        """Return which clients are there and do not know yet that the run has ended, sorted."""
+        return sorted(set(self._members.present()) - self._end_told)
 
     def client_left(self) -> None:
         """Look again at who must still be told."""

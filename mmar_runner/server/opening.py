@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens a run: resumes the last one if it is unfinished, else begins the next."""
+"""Opens a run: goes on with the last one, or serves its end, or begins the next."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import DiskFullError
+from mmar_runner.errors import DiskFullError, UsageError
 from mmar_runner.server.checkpoints import Checkpoints, new_epoch
 from mmar_runner.server.exclusion import excluded_names
 from mmar_runner.server.identity import identity_of, require_same
-from mmar_runner.server.models import ModelStore
+from mmar_runner.server.models import ModelFile, ModelStore
 from mmar_runner.server.record import Kind, RunState, apply_event, replay
 from mmar_runner.server.tasks import find_checkpoint, make_initial_model
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal
+from mmar_runner.storage.model_schema import ModelSchema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmar_runner.server.models import ModelFile
     from mmar_runner.server.record import LostModel
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder, Workspace
-    from mmar_runner.storage.model_schema import ModelSchema
 
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
@@ -36,7 +35,7 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class OpenedRun:
-    """A run that is ready to go on.
+    """A run that is ready to go on, or whose end is to be served.
 
     Attributes:
         folder: Where its files lie.
@@ -65,6 +64,11 @@ class OpenedRun:
     lost: tuple[LostModel, ...] = ()
     lost_updates: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over: its end is served, and nothing of it is looked at."""
+        return not self.state.resumable
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -82,7 +86,7 @@ async def open_run(
     expressions: Sequence[str],
     plugins: Mapping[str, str] = _NONE,
 ) -> OpenedRun:
-    """Resume or begin a run.
+    """Resume or begin a run, or return one whose end its clients may not have heard of.
 
     A folder in which no run has begun, because a server ended while it prepared one, is
     prepared anew.
@@ -121,6 +125,8 @@ async def _resume(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -
         events = journal.events()
         state = replay(events) if events else RunState(status="")
         if not state.resumable:
+            if state.untold and _is_same(settings, folder, state, wanted):
+                return _ended(settings, folder, journal, state)
             journal.close()
             return state.status
         require_same(settings, folder, state, wanted.digest, wanted.plugins)
@@ -128,6 +134,24 @@ async def _resume(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -
     except BaseException:
         journal.close()
         raise
+
+
+def _is_same(settings: ServerSettings, folder: RunFolder, state: RunState, wanted: Wanted) -> bool:
+    """Whether it was the same that was run: what is another MMAR's has no end to serve."""
+    try:
+        require_same(settings, folder, state, wanted.digest, wanted.plugins)
+    except UsageError:
+        return False
+    return True
+
+
+def _ended(
+    settings: ServerSettings, folder: RunFolder, journal: Journal, state: RunState
+) -> OpenedRun:
+    """Return a run that is over: no model of it is needed, so none is looked for."""
+    model = ModelFile(folder.model(state.round), state.model_sha256, 0, None)
+    models, schema = _models(settings, folder), ModelSchema({})
+    return OpenedRun(folder, journal, state, model, schema, models, frozenset(), resumed=True)
 
 
 async def _resumed(

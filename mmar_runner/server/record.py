@@ -35,6 +35,7 @@ class Kind(StrEnum):
     CHECKPOINT_LOST = "checkpoint_lost"
     BEST_MODEL_LOST = "best_model_lost"
     RUN_ENDED = "run_ended"
+    RUN_SETTLED = "run_settled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ class RunState:
         epoch: Names what clients may know of the run: it changes when the run goes back.
         seed: Its seed.
         status: ``running`` until a RUN_ENDED says otherwise.
+        reason: Why it ended, if it did not finish.
+        settled: Whether clients were given the time to hear of its end.
         round: The round to go on with.
         model_sha256: Of that round's model.
         accepted: The accepted updates of that round, with their journal numbers.
@@ -176,6 +179,8 @@ class RunState:
     epoch: str = ""
     seed: int = 0
     status: str = "running"
+    reason: str = ""
+    settled: bool = False
     round: int = 0
     model_sha256: str = ""
     accepted: dict[str, tuple[AcceptedUpdate, int]] = field(default_factory=dict)
@@ -194,6 +199,11 @@ class RunState:
     def resumable(self) -> bool:
         """Whether there is something left to do."""
         return self.status in {"running", "stopped"}
+
+    @property
+    def untold(self) -> bool:
+        """Whether the run is over and its clients may not have heard of that."""
+        return self.status in {"finished", "failed"} and not self.settled
 
     @property
     def best(self) -> tuple[int, float] | None:
@@ -329,8 +339,12 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> Non
 
 
 def _run_ended(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
-    state.status = data["status"]
+    state.status, state.reason = data["status"], data["reason"]
     state.wall_seconds = data["wall_seconds"]
+
+
+def _run_settled(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
+    state.settled = True
 
 
 _APPLY = {
@@ -347,4 +361,5 @@ _APPLY = {
     Kind.BEST_MODEL_LOST: _best_model_lost,
     Kind.CHECKPOINT_LOST: _checkpoint_lost,
     Kind.RUN_ENDED: _run_ended,
+    Kind.RUN_SETTLED: _run_settled,
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import resource
 from contextlib import AsyncExitStack, suppress
@@ -12,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner import __version__
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import AuditError, RunStoppedError, StorageError, UsageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -45,6 +47,8 @@ _log = logging.getLogger(__name__)
 _SETTLE_SECONDS: Final = 3.0
 #: How long clients may take to hear that the run has ended.
 _GOODBYE_SECONDS: Final = 10.0
+#: After how long it is said that somebody has not heard of it yet.
+_SAID_AFTER_SECONDS: Final = 1.0
 #: File descriptors: a connection and a spool file a client, and everything else.
 _FILES_PER_CLIENT: Final = 2
 _FILES_BESIDES: Final = 512
@@ -151,15 +155,44 @@ class _Run:
             stack.push_async_callback(self._status.close)
             self._tell_listening(address)
             parts.opened.journal.wait_for_space(parts.disk.note_journal)
-            parts.begin()
-            self._status.begin(self._facts)
-            self._limit.begin()
-            stack.callback(self._limit.close)
-            outcome = self._outcome = await self._finish(*await parts.coordinator.ended)
+            outcome = self._outcome = await self._run_or_conclude(stack)
             self._status.hurry()  # whoever is killed during goodbyes has ended all the same
-            if outcome.status != "stopped":
-                await self._say_goodbye()
+            if outcome.status != "stopped" and await self._say_goodbye():
+                await self._record_settled()
         return outcome
+
+    async def _run_or_conclude(self, stack: AsyncExitStack) -> RunOutcome:
+        """Run the rounds; of a run that is over, take back its end."""
+        parts = self._parts
+        if parts.opened.ended:
+            parts.conclude()
+            self._outcome = self._concluded()
+            self._status.begin(self._facts)
+            return self._tell_ended(self._outcome, parts.opened.state.wall_seconds)
+        parts.begin()
+        self._status.begin(self._facts)
+        self._limit.begin()
+        stack.callback(self._limit.close)
+        return await self._finish(*await parts.coordinator.ended)
+
+    def _concluded(self) -> RunOutcome:
+        """Return how an earlier process ended the run; its summary is written if it is gone."""
+        opened, state = self._parts.opened, self._parts.opened.state
+        try:
+            summary = json.loads(opened.folder.summary.read_bytes())
+            if summary["status"] == state.status:
+                return RunOutcome(state.status, state.reason, opened.folder.path, summary)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            _log.warning("%s is written anew: %s", opened.folder.summary, error)
+        final = opened.folder.models / "final.safetensors"
+        named = f"models/{final.name}" if final.exists() else None
+        said: dict[str, Any] = {"wall_seconds": state.wall_seconds, "final": named}
+        try:
+            summary = self._parts.summary.write(state.status, state.reason, **said)
+        except StorageError as error:
+            _log.warning("the summary is not written: %s", error.message)
+            summary = self._parts.summary.facts(state.status, state.reason, **said)
+        return RunOutcome(state.status, state.reason, opened.folder.path, summary)
 
     def _facts(self) -> dict[str, Any]:
         """Return what ``status.json`` says."""
@@ -260,12 +293,34 @@ class _Run:
             opened.models.discard_older(last + 1, finished=True)
         return "models/final.safetensors"
 
-    async def _say_goodbye(self) -> None:
-        """Give clients the time to hear that the run has ended."""
-        parts = self._parts
-        told = parts.downloads.all_told(min(_GOODBYE_SECONDS, parts.members.lease_seconds))
+    async def _say_goodbye(self) -> bool:
+        """Give clients the time to hear that the run has ended.
+
+        Returns:
+            False if it was cut short: whoever starts the server again serves the end once more.
+        """
         with suppress(RunStoppedError):
-            await unless_stopped(told, self._hurry)
+            await unless_stopped(self._wait_for_goodbyes(), self._hurry)
+            return True
+        return not self._parts.downloads.untold()
+
+    async def _wait_for_goodbyes(self) -> None:
+        downloads = self._parts.downloads
+        seconds = min(_GOODBYE_SECONDS, self._parts.members.lease_seconds)
+        await downloads.all_told(first := min(_SAID_AFTER_SECONDS, seconds))
+        if untold := downloads.untold():
+            message = f"up to {seconds:g} s for {counted(len(untold), 'client')} to hear of the end"
+            self._status.observe(Observation(Topic.WAITING, {"message": message}))
+            await downloads.all_told(seconds - first)
+
+    async def _record_settled(self) -> None:
+        """Put on record that nobody waits to be told; a full disk is not waited for."""
+        journal, untold = self._parts.opened.journal, self._parts.downloads.untold()
+        journal.hurry()
+        try:
+            await asyncio.wrap_future(journal.append(Kind.RUN_SETTLED, {"untold": untold}))
+        except StorageError as error:
+            _log.warning("the next start says once more how the run ended: %s", error.message)
 
     def _wall_seconds(self) -> float:
         return round(asyncio.get_running_loop().time() - self._parts.started_at, 6)
@@ -278,6 +333,7 @@ class _Run:
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
             "before": opened.before,
+            "ended": opened.state.status if opened.ended else "",
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

@@ -22,10 +22,8 @@ from tests.faults.watched import Client, Server, until
 
 #: Rounds of a sweep.
 _ROUNDS = 8
-#: Nobody goes on with a run that has ended: whoever is killed then is not started again.
-_OVER = frozenset(
-    {"server.end.recorded", "server.end.told", "client.quit.before", "client.quit.after"}
-)
+#: A client that knows of the end and is killed then is not started again.
+_OVER = frozenset({"client.quit.before", "client.quit.after"})
 #: Points that are passed many times a round: any of these passings may be meant.
 _OFTEN = {
     "server.model.sending": 20,

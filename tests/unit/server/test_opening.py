@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,38 @@ def test_a_journal_that_is_none_is_an_error_with_a_way_out(tmp_path: Path) -> No
     with federation(mmar, workspace) as again, pytest.raises(JournalError) as refused:
         again.serve()
     assert "--new-run" in (refused.value.hint or "")
+
+
+def unsettled(run: Path) -> None:
+    """Take away the last events: as if the server had been killed during goodbyes."""
+    with closing(sqlite3.connect(run / "journal.db")) as journal, journal:
+        (ended,) = journal.execute("SELECT seq FROM events WHERE kind = 'run_ended'").fetchone()
+        assert journal.execute("DELETE FROM events WHERE seq > ?", [ended]).rowcount
+
+
+def test_a_run_whose_end_was_not_told_to_everybody_is_not_followed_yet(tmp_path: Path) -> None:
+    mmar, workspace = job(tmp_path), tmp_path / "ws"
+    with federation(mmar, workspace) as first:
+        before = first.run()
+    run = workspace / "run_1"
+    unsettled(run)
+    (run / "summary.json").unlink()
+    for model in (run / "models").glob("round_*"):
+        model.unlink()  # nothing of it is needed to tell how it ended
+    with federation(mmar, workspace) as second:
+        again = second.run()
+    assert (again.run_folder, again.status) == (run, "finished")
+    assert again.summary["rounds"] == before.summary["rounds"]
+    assert again.summary["final_model"] == "models/final.safetensors"
+    assert second.server.all(Topic.LISTENING)[0].data["ended"] == "finished"
+    with federation(mmar, workspace) as third:
+        assert third.run().run_folder == workspace / "run_2"
+
+
+def test_the_end_of_what_is_not_run_any_more_is_not_told(tmp_path: Path) -> None:
+    mmar, workspace = job(tmp_path), tmp_path / "ws"
+    with federation(mmar, workspace) as first:
+        first.run()
+    unsettled(workspace / "run_1")
+    with federation(mmar, workspace, variables={"FREE": 2}) as other:
+        assert other.run().run_folder == workspace / "run_2"

@@ -38,3 +38,12 @@ def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
 def test_a_journal_of_a_later_version_is_refused_with_a_sentence() -> None:
     with pytest.raises(JournalError, match="'model_blessed', which this version does not know"):
         replay([JournalEvent(1, 0.0, "model_blessed", {})])
+
+
+def test_an_end_is_untold_until_it_is_settled() -> None:
+    ended = (Kind.RUN_ENDED, {"status": "failed", "reason": "why", "wall_seconds": 2.0})
+    state = replayed(ended)
+    assert (state.status, state.reason, state.untold) == ("failed", "why", True)
+    assert not replayed(ended, (Kind.RUN_SETTLED, {"untold": []})).untold
+    stopped = (Kind.RUN_ENDED, {"status": "stopped", "reason": "", "wall_seconds": 2.0})
+    assert not replayed(stopped).untold
