@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mmar_runner.server.record import LostModel
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder, Workspace
+
+_log = logging.getLogger(__name__)
 
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
@@ -104,17 +107,22 @@ async def open_run(
         RunFailedError: There is no initial model, or an expression takes too long.
     """
     wanted = Wanted(digest, plugins, expressions)
-    last = workspace.last_run()
-    if last is None:
+    runs = workspace.runs()
+    if not runs:
         return await _begin(settings, workspace.run(1), wanted)
-    before = ""
-    if last.journal.exists():
-        opened = "left" if settings.new_run else await _resume(settings, last, wanted)
-        if isinstance(opened, OpenedRun):
-            return opened
-        before = opened
-    mended = not before and last.is_empty and last.clear()
-    following = last if mended else workspace.run(last.number + 1)
+    newest, begun, before = runs[0], None, ""
+    for run in runs:  # a folder in which none has begun hides no unfinished one before it
+        if run.journal.exists():
+            opened = "left" if settings.new_run else await _resume(settings, run, wanted)
+            if isinstance(opened, OpenedRun):
+                return opened
+            if opened:
+                begun, before = run, opened
+                break
+        if not run.is_empty:
+            _log.warning("%s holds files, but no record of a run: it is left as it is", run.path)
+    reused = newest is not begun and newest.is_empty and newest.clear()
+    following = newest if reused else workspace.run(newest.number + 1)
     return replace(await _begin(settings, following, wanted), before=before)
 
 

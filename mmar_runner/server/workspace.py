@@ -146,14 +146,19 @@ class Workspace:
         finally:
             os.close(descriptor)
 
-    def last_run(self) -> RunFolder | None:
-        """Return the run with the highest number, or None."""
+    def runs(self) -> list[RunFolder]:
+        """Return the folders of all runs, the highest number first."""
         numbers = [
             int(match[1])
             for entry in self.path.iterdir()
             if (match := _RUN_NAME.fullmatch(entry.name)) and entry.is_dir()
         ]
-        return self.run(max(numbers)) if numbers else None
+        return [self.run(number) for number in sorted(numbers, reverse=True)]
+
+    def last_run(self) -> RunFolder | None:
+        """Return the run with the highest number that may have begun, or else any; or None."""
+        runs = self.runs()
+        return next((run for run in runs if run.journal.exists()), runs[0] if runs else None)
 
     def run(self, number: int) -> RunFolder:
         """Return a run's folder; it need not exist."""

@@ -198,3 +198,26 @@ def test_the_end_of_what_is_not_run_any_more_is_not_told(tmp_path: Path) -> None
     unsettled(workspace / "run_1")
     with federation(mmar, workspace, variables={"FREE": 2}) as other:
         assert other.run().run_folder == workspace / "run_2"
+
+
+@pytest.mark.parametrize("stray", ["empty", "never begun"])
+def test_a_folder_in_which_no_run_has_begun_hides_none_that_is_unfinished(
+    tmp_path: Path, stray: str
+) -> None:
+    """Such as what is left of a start with --new-run that was killed while it prepared one."""
+    workspace, mmar = tmp_path / "ws", job(tmp_path, num_rounds=7)
+    with federation(mmar, workspace) as begun:
+        begun.serve()
+        begun.stop()
+    other = workspace / "run_7"
+    if stray == "empty":
+        other.mkdir()
+    else:
+        shutil.copytree(workspace / "run_1", other)
+        no_journal(other)
+        (other / "summary.json").unlink()
+    with federation(mmar, workspace) as again:
+        again.serve()
+        assert again.server.all(Topic.LISTENING)[-1].data["run_number"] == 1
+        assert again.server.all(Topic.LISTENING)[-1].data["resumed"]
+        again.stop()
