@@ -142,7 +142,7 @@ class _Session:
 
     async def _one_run(self) -> RunEnded:
         registration = self._connection.registration
-        files = await self._run_files(registration.run_number)
+        files = await self._run_files(registration.run_number, registration.run_id)
         self._run_number, self._run_folder = files.number, files.folder
         work = LocalWork(self._settings, files, registration, self._hosts)
         heartbeat = Heartbeat(self._connection, self._settings)
@@ -156,11 +156,11 @@ class _Session:
         finally:
             await uninterrupted(work.close())
 
-    async def _run_files(self, number: int) -> RunFiles:
+    async def _run_files(self, number: int, run_id: str) -> RunFiles:
         """Return a run's files; a full disk ends a session that begins, and none that goes on."""
         while True:
             try:
-                return self._workspace.run(number)
+                return self._workspace.run(number, run_id)
             except DiskFullError as error:
                 if self._run_folder is None:
                     raise

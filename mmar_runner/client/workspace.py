@@ -110,6 +110,28 @@ class RunFiles:
             self.trainer.mkdir(parents=True, exist_ok=True)
         self.state.create()
 
+    def claim(self, run_id: str) -> None:
+        """Let these be the files of one run; what another of the same number left goes aside.
+
+        A server whose workspace is another one counts runs from the beginning: what a trainer
+        kept for the run 1 of before must not be taken for what it keeps for this one.
+
+        Args:
+            run_id: Names the run; empty if the server does not say.
+
+        Raises:
+            StorageError: The folder cannot be renamed or written.
+        """
+        mark = self.folder / "run_id"
+        with translated(self.folder):
+            known = mark.read_text() if mark.is_file() else ""
+            if not run_id or known == run_id:
+                return
+            if known:
+                self.folder.rename(self.folder.with_name(f"{self.folder.name}.of_{known}"))
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomic(mark, run_id.encode())
+
     def keep_pending(self, update: PendingUpdate) -> None:
         """Remember a finished update until it is answered.
 
@@ -186,9 +208,15 @@ class ClientWorkspace:
             raise StorageError(msg, hint=hint)
         return key
 
-    def run(self, number: int) -> RunFiles:
-        """Return the files of a run, its folders made."""
+    def run(self, number: int, run_id: str = "") -> RunFiles:
+        """Return the files of a run, its folders made.
+
+        Args:
+            number: The run's.
+            run_id: See `RunFiles.claim`.
+        """
         files = RunFiles(self.path / f"run_{number}", number)
+        files.claim(run_id)
         files.create()
         return files
 

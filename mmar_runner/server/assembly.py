@@ -330,4 +330,5 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         start_round=settings.server.start_round,
         server_mmar_digest=settings.spec.digest,
         epoch=opened.state.epoch,
+        run_id=opened.state.run_id,
     )

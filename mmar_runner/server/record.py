@@ -155,6 +155,7 @@ class RunState:
         digest: The run's effective digest.
         identity: The parts of that digest, to say what differs; empty in old journals.
         epoch: Names what clients may know of the run: it changes when the run goes back.
+        run_id: Names the run for good: its first epoch.
         seed: Its seed.
         status: ``running`` until a RUN_ENDED says otherwise.
         reason: Why it ended, if it did not finish.
@@ -177,6 +178,7 @@ class RunState:
     digest: str = ""
     identity: Mapping[str, Any] = field(default_factory=dict)
     epoch: str = ""
+    run_id: str = ""
     seed: int = 0
     status: str = "running"
     reason: str = ""
@@ -252,7 +254,7 @@ def apply_event(state: RunState, kind: Kind, data: Mapping[str, Any], seq: int) 
 def _run_started(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
     state.digest = data["digest"]
     state.identity = data.get("identity", {})
-    state.epoch = data.get("epoch", "")
+    state.epoch = state.run_id = data.get("epoch", "")
     state.seed = data["seed"]
     state.round = data["round"]
     state.model_sha256 = state.initial_sha256 = data["model_sha256"]

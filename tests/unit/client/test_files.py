@@ -146,6 +146,23 @@ def test_a_pending_update_of_wrong_types_is_not_sent(tmp_path, update, values):
     assert files.pending(mmar_digest="m") is None
 
 
+def test_what_another_run_of_the_same_number_left_goes_aside(tmp_path, update):
+    """A trainer's state of the run 1 of before is none of this one's."""
+    workspace = ClientWorkspace(tmp_path)
+    first = workspace.run(1, "aa")
+    leave(first.state, "kept")
+    first.state.acknowledge("id-1")
+    first.keep_pending(update)
+    assert names(workspace.run(1, "aa").state.current) == ["kept"]
+    assert names(workspace.run(1).state.current) == ["kept"]  # a server that does not say
+
+    other = workspace.run(1, "bb")
+    assert names(other.state.current) == []
+    assert not other.keeps_pending
+    assert (tmp_path / "run_1.of_aa" / "pending.json").exists()
+    assert names(workspace.run(1, "bb").state.current) == []
+
+
 def test_a_session_key_that_is_damaged_is_named(tmp_path):
     (tmp_path / "session.key").touch(mode=0o600)
     with pytest.raises(StorageError, match=r"session\.key is damaged") as caught:
