@@ -64,13 +64,11 @@ class Servicer(FederationServicer):
         self._revocations = revocations
 
     async def register(self, request: RegisterRequest, peer: Peer) -> RegisterReply:
-        """Join the run."""
-        if (ended := self._coordinator.outcome()) is not None:
+        """Join the run; one that was killed as it ended is let in again, to hear how."""
+        ended = self._coordinator.outcome()
+        if ended is not None and request.client_name not in self._members.present():
             why = f": {ended.reason}" if ended.reason else ""
-            msg = f"the run has {ended.status}{why}"
-            # A stopped run goes on when the server is back, so its clients come again.
-            stopped = ended.status == "stopped"
-            raise RefusedError(msg, reason="SERVER_STOPPING" if stopped else "RUN_OVER")
+            raise RefusedError(f"the run has {ended.status}{why}", reason="RUN_OVER")
         reply = RegisterReply()
         reply.CopyFrom(self._welcome)
         reply.token = self._members.register(request, peer)

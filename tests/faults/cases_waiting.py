@@ -112,11 +112,11 @@ def terminated(arena: Arena, chance: random.Random) -> str:
     "certificates expire in the middle of a run, renewed files are on disk",
     "no round is lost and nobody starts anything again; same models",
     peers=("?", "n/a"),
-    scaled="certificates live 8 s",
+    scaled="certificates live 12 s",
 )
 def expiry(arena: Arena, chance: random.Random) -> str:
     """The server's or a client's, or both, are replaced; then the old ones expire."""
-    life = timedelta(seconds=arena.duration(8, 60))
+    life = timedelta(seconds=arena.duration(12, 60))
     whose = chance.choice([("server",), ("site-1",), ("server", "site-1")])
     rounds = round(life.total_seconds() / 1.2) + 1
     folder = arena.folder / f"expiry-{chance.randrange(10**9)}"
@@ -130,7 +130,7 @@ def expiry(arena: Arena, chance: random.Random) -> str:
         server = scene.serve()
         for name in TWO:
             scene.join(name, variables={"SECONDS": 1.2})
-        server.wait_for(Topic.ROUND_STARTED, round=chance.randint(0, 2))
+        server.wait_for(Topic.ROUND_STARTED, round=chance.randint(0, 1))
         for name in chance.sample(whose, len(whose)):
             _renew(kits, kits_of[name], datetime.now(UTC) + _DAY)
         scene.finish()
