@@ -130,7 +130,8 @@ class RunFiles:
             if known:
                 self.folder.rename(self.folder.with_name(f"{self.folder.name}.of_{known}"))
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_bytes_atomic(mark, run_id.encode())
+            mark.unlink(missing_ok=True)  # one that is empty
+        write_new(mark, run_id.encode(), mode=0o600)
 
     def keep_pending(self, update: PendingUpdate) -> None:
         """Remember a finished update until it is answered.

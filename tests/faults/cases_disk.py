@@ -107,8 +107,8 @@ def client_disk(arena: Arena, chance: random.Random) -> str:
     """Refuse one or two writes of one of three clients."""
     point = chance.choice(["client.model.write", "client.disk.write"])
     error = chance.choice(["ENOSPC", "EIO", "EROFS"])
-    # The first thing that is written is what the client is known by.
-    deed = Deed(point, error, chance.randint(2, 8), times=chance.randint(1, 2))
+    # The first things that are written are what the client and its run are known by.
+    deed = Deed(point, error, chance.randint(3, 8), times=chance.randint(1, 2))
     with arena.scene(kind="carry", WAIT=2) as scene:
         scene.serve()
         for name in SITES:

@@ -129,7 +129,7 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
         ),
         (
             _record_a_model_whose_name_is_not_on_the_disk,
-            invariants.rounds_strictly_increase,
+            invariants.it_has_ended_or_says_what_it_waits_for,
         ),
         (
             _delete_updates_before_their_result_is_on_record,
