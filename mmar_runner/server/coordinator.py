@@ -236,9 +236,7 @@ class Coordinator:
         if current is None or current.closing:
             return None
         attempt = current.invited.get(client)
-        # Whoever had a later round knows of one that was lost, as with a copy of an older day.
-        is_ahead = after[0] > current.number
-        if attempt is None or ((current.number, attempt) <= after and not is_ahead):
+        if attempt is None or (current.number, attempt) <= after:
             return None
         return current
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from mmar_runner.errors import DiskFullError
 from mmar_runner.server.coordinator import Coordinator
-from mmar_runner.server.open_round import OpenRound
 from mmar_runner.server.space import DiskWait
 
 
@@ -33,19 +32,6 @@ def _coordinator(disk: DiskWait) -> Coordinator:
         note_refusal=nobody,
         disk=disk,
     )
-
-
-async def test_a_client_that_is_ahead_of_the_run_is_given_the_open_round() -> None:
-    """The run was brought back as it was some rounds before, from a copy."""
-    coordinator = _coordinator(DiskWait(lambda _: None))
-    model: Any = None
-    coordinator.round = OpenRound(3, model, 0.0, invited={"site-1": 2})
-    assert coordinator.task_of("site-1", (2, 1)) is coordinator.round
-    assert coordinator.task_of("site-1", (3, 1)) is coordinator.round
-    assert coordinator.task_of("site-1", (3, 2)) is None
-    assert coordinator.task_of("site-1", (5, 1)) is coordinator.round
-    assert coordinator.task_of("site-2", (5, 1)) is None
-    await coordinator.close()
 
 
 async def test_a_client_that_has_left_waits_for_no_space() -> None:
