@@ -45,12 +45,7 @@ def sync_folder(folder: Path) -> None:
     Raises:
         StorageError: The folder cannot be opened or synced.
     """
-    with translated(folder):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _sync(folder, os.O_DIRECTORY)
 
 
 def sync_file(path: Path) -> None:
@@ -59,8 +54,12 @@ def sync_file(path: Path) -> None:
     Raises:
         StorageError: It cannot be opened or synced.
     """
+    _sync(path)
+
+
+def _sync(path: Path, flags: int = 0) -> None:
     with translated(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
         try:
             os.fsync(descriptor)
         finally:

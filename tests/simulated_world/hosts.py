@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class Watcher:
         return [seen for _, seen in self.seen if seen.topic is topic]
 
 
-class Host:
+class Host(ABC):
     """One machine with one program, which is started again until it is over.
 
     Attributes:
@@ -98,9 +99,9 @@ class Host:
             self.world.note(self.name, "is asked to stop")
             self._stop.set()
 
+    @abstractmethod
     def main(self) -> Coroutine[Any, Any, Any]:
         """Return what a process runs."""
-        raise NotImplementedError
 
     @property
     def stop_event(self) -> asyncio.Event:
