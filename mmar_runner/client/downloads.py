@@ -136,11 +136,14 @@ class ModelDownloads:
         while True:
             held = self._current(stub, token)
             try:
-                return await held.header()
+                header = await held.header()
             except UnreachableError:
                 if held is self._held:
                     raise
-                # It was given up to ask anew.
+            else:
+                if held is self._held:
+                    return header
+            # It was given up to ask anew, maybe with a header on its last steps to here.
 
     def _current(self, stub: FederationStub, token: str) -> _HeldCall:
         if self._held is None:

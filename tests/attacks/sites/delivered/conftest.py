@@ -76,6 +76,7 @@ class _Services(FederationServicer, DiscoveryServicer):
     def __init__(self, lies: Lies) -> None:
         self.lies = lies
         self._changed = asyncio.Condition()
+        self._done_before = 0
 
     async def get_package(self, request, peer):
         yield PackageHeader(**self.lies.header)
@@ -87,6 +88,7 @@ class _Services(FederationServicer, DiscoveryServicer):
         return DeclineReply()
 
     async def register(self, request, peer):
+        self._done_before = self.lies.done
         facts = {"token": "t", "run_number": 1, "num_rounds": self.lies.rounds}
         facts |= {"lease_seconds": 1.0, "inline_bytes": 1 << 20, "token_seconds": 60.0}
         return RegisterReply(**{**facts, **self.lies.registration})
@@ -104,7 +106,8 @@ class _Services(FederationServicer, DiscoveryServicer):
         return HeartbeatReply(lease_seconds=1.0, revocations=offered)
 
     async def get_model(self, request, peer):
-        for number in range(self.lies.rounds):
+        # Whoever asks anew is not given a round that it has answered already.
+        for number in range(self.lies.done - self._done_before, self.lies.rounds):
             await self._until(number)
             facts = {"round": number, "total_bytes": len(MODEL), "attempt": 1, "inline": MODEL}
             facts["sha256"] = sha256(MODEL).hexdigest()
