@@ -23,9 +23,9 @@ from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.members import Members
 from mmar_runner.server.packages import Deployment, PackageDesk
 from mmar_runner.server.reception import Reception
-from mmar_runner.server.record import replay
 from mmar_runner.server.refusals import LateRefusals
 from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.replay import replay
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.server.results import ResultDesk
 from mmar_runner.server.servicer import Servicer

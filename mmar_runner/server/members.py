@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mmar_runner.security.tokens import TokenClaims, TokenMint
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.guard import Guard
-    from mmar_runner.server.record import RecordedClient
     from mmar_runner.server.registry import ClientRegistry
+    from mmar_runner.server.run_state import RecordedClient
     from mmar_runner.storage.journal import Journal
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import RegisterRequest
