@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
     from mmar_runner.wire.gate import Peer
-    from mmar_runner.wire.server import UpdateStream
+    from mmar_runner.wire.servicer import UpdateStream
 
 #: Uploads that may stream at once, and those of one certificate; the others wait their turn.
 BULK_UPLOADS: Final = 64

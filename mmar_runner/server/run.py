@@ -32,7 +32,8 @@ from mmar_runner.server.tasks import export_model
 from mmar_runner.server.trimming import trimming
 from mmar_runner.server.workspace import Workspace
 from mmar_runner.storage.durability import Durability
-from mmar_runner.wire.server import bind, build_server, require_free
+from mmar_runner.wire.binding import bind, require_free
+from mmar_runner.wire.server import build_server
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.errors import RefusedError
 from mmar_runner.wire.limits import INLINE_BYTES
 from mmar_runner.wire.messages import HeartbeatReply, QuitReply, RegisterReply, ResultReply
-from mmar_runner.wire.server import FederationServicer
+from mmar_runner.wire.servicer import FederationServicer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         RegisterRequest,
         ResultRequest,
     )
-    from mmar_runner.wire.server import UpdateStream
+    from mmar_runner.wire.servicer import UpdateStream
 
 
 class Servicer(FederationServicer):

@@ -30,7 +30,7 @@ from mmar_runner.storage.safetensors_format import parse_header
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.limits import INLINE_BYTES
 from mmar_runner.wire.messages import UpdateBegin
-from mmar_runner.wire.server import UpdateStream
+from mmar_runner.wire.servicer import UpdateStream
 
 SMALL, LARGE = 4, INLINE_BYTES // 4 + 1  # fits into one message, and does not
 
