@@ -13,6 +13,7 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
+from mmar_runner.server.assignments import Assignments
 from mmar_runner.server.best import BestModel
 from mmar_runner.server.board import Board
 from mmar_runner.server.closing import RoundCloser
@@ -90,9 +91,11 @@ def assemble(
     )
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
+    assignments = Assignments()
     coordinator = Coordinator(
         machine,
         opened.model,
+        assignments=assignments,
         journal=journal,
         closer=closer,
         reporter=reporter,
@@ -111,9 +114,9 @@ def assemble(
         run_number=folder.number,
         num_rounds=server.num_rounds,
     )
-    downloads = Downloads(coordinator, members, opened.models)
+    downloads = Downloads(assignments, members, opened.models)
     reception = Reception(
-        coordinator,
+        coordinator.answers,
         members,
         spool,
         opened.schema,
@@ -123,7 +126,7 @@ def assemble(
     )
     servicer = Servicer(
         _welcome(settings, opened),
-        coordinator=coordinator,
+        assignments=assignments,
         members=members,
         downloads=downloads,
         reception=reception,
