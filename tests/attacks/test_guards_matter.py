@@ -42,8 +42,10 @@ from mmar_runner.storage import update_check
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import parse_header
 from mmar_runner.storage.update_check import check_update
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.gate import Caller, OpenGate, Peer
-from mmar_runner.wire.server import FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import FederationServicer
 
 NOW = datetime.now(UTC)
 
