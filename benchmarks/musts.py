@@ -101,7 +101,8 @@ _SIZES: Final = ("10KB-8", "100MB-2", "100MB-8", "500MB-4", "tls-cost")
 # fmt: off
 MUSTS: Final = (
     Must("10 KB, 8 clients: median round over the floor", ("10KB-8",), "ratio", 3, 2, "x"),
-    Must("10 KB, 8 clients, TLS: median round over the floor", ("tls-cost-10KB",), "ratio_tls", 3, 2, "x"),
+    Must("10 KB, 8 clients, TLS: median round over the floor",
+         ("tls-cost-10KB",), "ratio_tls", 3, 2, "x"),
     Must("100 MB, 2 clients: share of the floor's bytes per second",
          ("100MB-2",), "share", 35, 60, "%", least=True),
     Must("100 MB, 2 clients, TLS: share of the floor's bytes per second",
