@@ -18,7 +18,6 @@ from mmar_runner import __version__
 from mmar_runner.client.backoff import Backoff
 from mmar_runner.client.line import Line
 from mmar_runner.client.outage import Outage
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import (
     AuditError,
     DiskFullError,
@@ -29,6 +28,7 @@ from mmar_runner.errors import (
 )
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import QuitRequest, RegisterReply, RegisterRequest
 
 if TYPE_CHECKING:
@@ -45,11 +45,6 @@ _ANOTHER_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 QUIT_SECONDS: Final = 2.0
 #: How long after bytes of a transfer a small call that nobody answered says nothing, in seconds.
 MOVING_SECONDS: Final = 15.0
-
-
-def may_pass(error: DiskFullError | AuditError) -> bool:
-    """Whether something could not be written that can be, once there is space on the disk."""
-    return isinstance(error, DiskFullError) or error.reason == "AUDIT_WRITE"
 
 
 class RunReplacedError(RunError):
@@ -284,7 +279,7 @@ class Connection:
                     raise
                 self._say_again(error)
             except (DiskFullError, AuditError) as error:
-                if not may_pass(error):
+                if not error.may_pass:
                     raise
                 self._say_again(error)
             else:

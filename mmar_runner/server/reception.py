@@ -24,7 +24,6 @@ from mmar_runner.server.announcement import (
     check_inline,
 )
 from mmar_runner.server.attempts import TOO_MANY_ATTEMPTS, Attempts
-from mmar_runner.server.disk import DiskThreads
 from mmar_runner.server.paced_stream import PacedStream, message_paces
 from mmar_runner.server.streaming import ChunkReceiver
 from mmar_runner.server.turns import Turns
@@ -32,6 +31,8 @@ from mmar_runner.server.windows import SharedWindow
 from mmar_runner.server.wording import plain
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool_file import SpoolFile
+from mmar_runner.waiting.races import unless
+from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.limits import UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 
@@ -204,16 +205,9 @@ class Reception:
             older.cancel()
             await asyncio.wait({older})
         mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
-        # By the attempt itself: whoever is cancelled twice does not come to the end of this.
         mine.add_done_callback(partial(self._received, sender.client))
-        over = asyncio.create_task(current.closed.wait())
-        try:
-            await asyncio.wait({mine, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            # Whoever is cancelled here was given up by its client, or by the server.
-            over.cancel()
-            mine.cancel()
-            await asyncio.wait({mine})
+        # Whoever is cancelled here was given up by its client, or by the server.
+        await unless(mine, current.closed.wait())
         if mine.cancelled():
             # Answered, since a call that only ends in here would stay open out there.
             self._answers.require_round(sender.begin.round)
