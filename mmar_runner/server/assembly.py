@@ -34,6 +34,7 @@ from mmar_runner.server.space import DiskWait
 from mmar_runner.server.summary import Summary
 from mmar_runner.server.tasks import ServerValidator
 from mmar_runner.server.watch import Watch
+from mmar_runner.server.windows import download_window
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.guard import Guard
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.windows import SharedWindow
 
 _log = logging.getLogger(__name__)
 
@@ -104,17 +106,18 @@ def assemble(
         disk=disk,
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
-    reporter.expect(sorted(sites.admitted), members.present)
+    reporter.expect(sites, members.present)
     board = Board(
         coordinator,
         members,
         disk,
         dispatcher,
-        sites=sorted(sites.admitted),
+        sites=sites,
         run_number=folder.number,
         num_rounds=server.num_rounds,
     )
-    downloads = Downloads(assignments, members, opened.models)
+    window = download_window()
+    downloads = Downloads(assignments, members, opened.models, window)
     reception = Reception(
         coordinator.answers,
         members,
@@ -123,6 +126,7 @@ def assemble(
         durability=settings.durability,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
+        sites=sites,
     )
     servicer = Servicer(
         _welcome(settings, opened),
@@ -156,7 +160,7 @@ def assemble(
             digest=settings.spec.digest,
             end=coordinator.fail,
         ),
-        _packages(settings, opened, observer, guard, reporter),
+        _packages(settings, opened, observer, guard, reporter, window=window),
     )
 
 
@@ -166,6 +170,8 @@ def _packages(
     observer: Observer,
     guard: Guard,
     reporter: Reporter,
+    *,
+    window: SharedWindow,
 ) -> PackageDesk | None:
     """Return who gives the MMAR to clients; only those with certificates can be given it."""
     if settings.trust is None:
@@ -177,7 +183,7 @@ def _packages(
         settings.trust.decisions,
         max(settings.server.min_num_clients, settings.expected_clients or 0),
     )
-    return PackageDesk(deployment, observer, guard.audit, reporter.declined)
+    return PackageDesk(deployment, observer, guard.audit, reporter.declined, window=window)
 
 
 def _members(

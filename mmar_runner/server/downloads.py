@@ -7,9 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mmar_runner.server.file_chunks import file_chunks
-from mmar_runner.server.windows import SharedWindow
 from mmar_runner.wire.codec import FramedBuffer
-from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members import Members
     from mmar_runner.server.models import ModelFile, ModelStore
     from mmar_runner.server.open_round import OpenRound
+    from mmar_runner.server.windows import SharedWindow
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
 
@@ -30,13 +29,16 @@ class Downloads:
         assignments: Know when there is work for a client.
         members: Knows whose token it is.
         models: Finds models by id.
+        window: Of all downloads.
     """
 
-    def __init__(self, assignments: Assignments, members: Members, models: ModelStore) -> None:
+    def __init__(
+        self, assignments: Assignments, members: Members, models: ModelStore, window: SharedWindow
+    ) -> None:
         self._assignments = assignments
         self._members = members
         self._models = models
-        self._window = SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
+        self._window = window
         self._newest: dict[str, object] = {}
         self._end_told: set[str] = set()
         self._told = asyncio.Event()

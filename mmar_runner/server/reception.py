@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DigestError, DiskFullError, ProtocolError, RefusedError
+from mmar_runner.federation.sites import NO_SITES
 from mmar_runner.federation.weights import sample_cap
 from mmar_runner.server.announcement import (
     UNUSABLE,
@@ -39,6 +40,7 @@ from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.federation.sites import Sites
     from mmar_runner.server.answers import Answers
     from mmar_runner.server.members import Members
     from mmar_runner.server.registry import Client
@@ -82,6 +84,7 @@ class Reception:
         durability: Whether files are forced to disk before the receipt.
         run_number: The run that updates must name.
         sample_rule: What an update may claim at most (see `sample_cap`).
+        sites: Of the federation.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Reception:
         durability: Durability,
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
+        sites: Sites = NO_SITES,
     ) -> None:
         self._answers = answers
         self._members = members
@@ -102,6 +106,7 @@ class Reception:
         self._durable = durability is Durability.FULL
         self._run_number = run_number
         self._sample_rule = sample_rule
+        self._sites = sites
         self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
         self._attempts = Attempts(schema.data_bytes + schema.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
@@ -150,7 +155,7 @@ class Reception:
         if not duplicate:
             self._check_invited(sender)
             try:
-                cap = sample_cap(self._sample_rule, sender.client)
+                cap = sample_cap(self._sample_rule, sender.client, self._sites)
                 check_announcement(begin, self._schema, cap)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)

@@ -44,9 +44,10 @@ from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import parse_header
 from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.binding import bind
-from mmar_runner.wire.gate import Caller, OpenGate, Peer
+from mmar_runner.wire.gate import Caller, Peer
 from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer
+from tests.open_gate import OpenGate
 
 NOW = datetime.now(UTC)
 
@@ -382,7 +383,7 @@ async def test_c02_the_bound_of_connections(bound: int | None, stay: int) -> Non
     """Those beyond it are closed as they come, so that files are left for the run."""
     import asyncio
 
-    server = build_server(Nobody(), max_connections=bound)
+    server = build_server(Nobody(), OpenGate(), max_connections=bound)
     host, _, port = bind(server, "127.0.0.1:0").rpartition(":")
     await server.start()
     lines = [await asyncio.open_connection(host, int(port)) for _ in range(20)]

@@ -29,7 +29,6 @@ from mmar_runner.client import workspace as client_workspace
 from mmar_runner.security.audit import log
 from mmar_runner.server import (
     announcement,
-    downloads,
     events,
     models,
     opening,
@@ -37,6 +36,7 @@ from mmar_runner.server import (
     servicer,
     streaming,
     summary,
+    windows,
 )
 from mmar_runner.server.board import Board
 from mmar_runner.server.space import DiskWait
@@ -130,10 +130,10 @@ def _replacements(
     if not inline:
         for module in (announcement, models, servicer):
             yield module, "INLINE_BYTES", 0
-        for module in (update_file, downloads, streaming):
+        for module in (update_file, streaming, windows):
             yield module, "CHUNK_BYTES", _CHUNK
-        yield downloads, "DOWNLOAD_BYTES", _WINDOW
-        yield downloads, "LEAST_CHUNK_BYTES", _CHUNK // 2
+        yield windows, "DOWNLOAD_BYTES", _WINDOW
+        yield windows, "LEAST_CHUNK_BYTES", _CHUNK // 2
 
 
 def _unraisable(hook: Callable[[Any], object]) -> Callable[[Any], None]:

@@ -34,6 +34,7 @@ from mmar_runner.wire.messages import (
 )
 from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer
+from tests.open_gate import OpenGate
 
 CHUNK = 1 << 20
 
@@ -293,7 +294,7 @@ def serving(server, sockets):
 
     @asynccontextmanager
     async def serve():
-        running = build_server(server)
+        running = build_server(server, OpenGate())
         address = bind(running, f"unix:{sockets}/server")
         await running.start()
         try:

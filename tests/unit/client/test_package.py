@@ -46,6 +46,7 @@ from mmar_runner.server import packages
 from mmar_runner.server.certificate_gate import CertificateGate
 from mmar_runner.server.packages import Deployment, PackageDesk
 from mmar_runner.server.revocations import Revocations
+from mmar_runner.server.windows import download_window
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import free_port
@@ -190,7 +191,7 @@ async def deployed(
     tls = TlsFiles(kit.cert_file, kit.key_file, kit.root_file)
     with AuditLog(tmp_path / "server" / "audit.jsonl") as audit:
         seen = Recorder()
-        desk = PackageDesk(deployment, seen, audit)
+        desk = PackageDesk(deployment, seen, audit, window=download_window())
         revocations = Revocations(kit.revocations, kit.revocation_memory())
         gate = CertificateGate(kit.identity.project, revocations, audit)
         servicer = Interrupted(desk)

@@ -22,6 +22,7 @@ from mmar_runner.mmar.spec import ComponentSpec
 from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.wire.binding import bind
 from mmar_runner.wire.server import build_server
+from tests.open_gate import OpenGate
 
 _PLUGIN = """
 from mmar_runner.hooks import hookimpl
@@ -143,7 +144,7 @@ def run(server, settings, plugins, recorder, installed):
         )
         model = {"private": SECRET * 0 + 3, "shared": np.full(3, 7, dtype=np.uint8)}
         server.models = [(0, save(model))]
-        running = build_server(server)
+        running = build_server(server, OpenGate())
         address = bind(running, "127.0.0.1:0")
         await running.start()
         async with recorded(address) as (proxy, sent):

@@ -21,9 +21,10 @@ from mmar_runner.security.pki.keys import new_tls_key, save_private_key
 from mmar_runner.testing.processes import free_port
 from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
-from mmar_runner.wire.gate import OpenGate, Peer
+from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import HeartbeatReply
 from mmar_runner.wire.server import build_server
+from tests.open_gate import OpenGate
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -353,7 +354,7 @@ async def test_an_own_certificate_of_another_authority_is_refused_in_words(
 
 
 async def test_a_server_without_tls_ends_the_session_in_words(server, session):
-    running = build_server(server)
+    running = build_server(server, OpenGate())
     address = bind(running, "localhost:0")
     await running.start()
     with pytest.raises(CertificateError) as caught:
