@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.build import takes_part
-from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.look import whole
 
 if TYPE_CHECKING:

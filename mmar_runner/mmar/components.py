@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import is_off, nested_places, with_parts
 from mmar_runner.mmar import aliases
 from mmar_runner.mmar.component_arguments import arguments_fit
-from mmar_runner.mmar.declarations import check_keys, has_identity, is_off, is_switched_off
-from mmar_runner.mmar.nested_components import nested_places
+from mmar_runner.mmar.declarations import check_keys, has_identity, is_switched_off
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -217,34 +217,20 @@ class Resolver:
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Return the arguments with canonical inner declarations; None if one is wrong."""
-        result, sound, off = _copy(args), True, []
+        parts, off, sound = {}, [], True
         for place, kind in nested_places(schema, args):
             inner = self.resolve(document, (*path, *place), kind)
             if inner.spec is not None:
-                _parent(result, place)[place[-1]] = dict(inner.spec.declaration)
+                parts[place] = dict(inner.spec.declaration)
             elif is_off(document.get((*path, *place))):
                 off.append(place)
             else:
                 sound = False
-        for place in reversed(off):
-            del _parent(result, place)[place[-1]]
-        return result if sound else None
+        return with_parts(args, parts, off) if sound else None
 
 
 def _pointer(document: Document, path: JsonPath) -> str:
     return pointer_text(document.origin(path))
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _copy(v) for k, v in value.items()}
-    return [_copy(v) for v in value] if isinstance(value, list) else value
-
-
-def _parent(target: Any, place: JsonPath) -> Any:
-    for part in place[:-1]:
-        target = target[part]
-    return target
 
 
 def _capital(text: str | None) -> str | None:
