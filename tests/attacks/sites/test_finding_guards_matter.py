@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.errors import MmarError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar import admission, byoc, checks_files, facts, manifest, site_text
@@ -36,7 +36,7 @@ def catalog():
 @pytest.fixture
 def rules(hospital):
     """Return what site-1 judges by."""
-    return site_rules(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
+    return rules_of(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.client import pace
 from mmar_runner.client.package import Delivery, fetch_mmar
 from mmar_runner.client.package_file import IncomingPackage
@@ -162,7 +162,7 @@ class Site:
         with AuditLog(self.workspace / "audit.jsonl") as audit:
             trust = ClientTrust(self.kit, self.kit.revocation_memory(), audit, self.target)
             name = self.kit.identity.name
-            rules = site_rules(self.kit)
+            rules = rules_of(self.kit)
             delivery = Delivery(trust, rules, self.workspace, name, **options)
             return await fetch_mmar(delivery, plugins.registry, self.recorder, self.stop)
 

@@ -13,87 +13,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.admission.examination import examine
 from mmar_runner.errors import MmarError
-from mmar_runner.mmar.examination import Question, examine
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.security.listing import SIGNATURE_FILE
-from mmar_runner.security.policy.authorization import SERVER_SITE
-from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
-from mmar_runner.security.signatures.context import SeenVersion, SignatureContext
-from mmar_runner.security.signatures.rules import audience
+from mmar_runner.security.signatures.context import SeenVersion
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mmar_runner.admission.rules import SiteRules
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
     from mmar_runner.security.packages.mmar_store import MmarStore
-    from mmar_runner.security.pki.revocation import RevocationList
-    from mmar_runner.security.pki.trust_root import TrustRoot
-    from mmar_runner.security.policy.authorization_file import Authorization
     from mmar_runner.security.policy.judgement import Origin
-    from mmar_runner.security.policy.site_policy import SitePolicy
     from mmar_runner.security.signatures.manifest import SignedManifest
-    from mmar_runner.security.signatures.version_memory import VersionMemory
-
-
-@dataclass(frozen=True, slots=True)
-class SiteRules:
-    """Everything that a site judges by.
-
-    Attributes:
-        site: Its name in the project's authorization; ``server`` for the server.
-        trust_root: Whose signatures it knows.
-        revocations: What no longer counts.
-        authorization: The project's policy.
-        policy: The site's own.
-        versions: The highest versions that were accepted here.
-    """
-
-    site: str
-    trust_root: TrustRoot
-    revocations: RevocationList
-    authorization: Authorization
-    policy: SitePolicy
-    versions: VersionMemory
-
-    def question(
-        self,
-        origin: Origin,
-        now: datetime,
-        *,
-        settings: Mapping[str, Any] | None = None,
-        client_name: str | None = None,
-    ) -> Question:
-        """Return what the site asks before an MMAR runs, or is deployed, here.
-
-        Args:
-            origin: ``local`` or ``delivered``.
-            now: The present time, with a time zone.
-            settings: The ``--set`` values.
-            client_name: As which client it would run; None for the site's own name.
-        """
-        is_server = self.site == SERVER_SITE
-        context = SignatureContext(
-            site=None if is_server else self.site,
-            trust_root=self.trust_root,
-            revocations=self.revocations,
-            policy=self.policy,
-            now=now,
-            origin=origin,
-            versions=self.versions.known(),
-        )
-        return Question(
-            action="upload" if is_server else "run",
-            site=self.site,
-            policies=Policies(self.authorization, self.policy),
-            context=context,
-            settings=settings or {},
-            client_name=client_name,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,22 +108,6 @@ def admit(
         seen = SeenVersion(manifest.version, manifest.digest)
         rules.versions.remember(manifest.project, manifest.name, seen)
     return Admission(root, found.validation, found.decision, found.signatures.owners, manifest)
-
-
-def decide_for_sites(admission: Admission, authorization: Authorization) -> dict[str, Decision]:
-    """Return what project and signers say of running an MMAR at every client's site.
-
-    A site has the last word all the same: it judges by its own policy too.
-    """
-    sites = sorted(site for site in authorization.sites if site != SERVER_SITE)
-    return {site: _deployed(admission, authorization, site) for site in sites}
-
-
-def _deployed(admission: Admission, authorization: Authorization, site: str) -> Decision:
-    facts = admission.validation.facts
-    meant = () if admission.manifest is None else (audience(admission.manifest, site),)
-    request = MmarRequest("run", admission.signers, site, "delivered", facts, meant)
-    return judge(request, Policies(authorization, None))
 
 
 def _copy(source: Path, store: MmarStore) -> Path:

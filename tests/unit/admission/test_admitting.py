@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission import examination
+from mmar_runner.admission.admitting import Admission, admit
+from mmar_runner.admission.deployment import decide_for_sites
+from mmar_runner.admission.rules import SiteRules, rules_of
 from mmar_runner.errors import MmarError, MmarUnreadableError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
-from mmar_runner.mmar import examination
-from mmar_runner.mmar.admission import Admission, SiteRules, admit, decide_for_sites
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
@@ -45,7 +46,7 @@ def plugins() -> LoadedPlugins:
 @pytest.fixture
 def rules(kits: Kits, tmp_path: Path) -> SiteRules:
     kit = load_kit(kits.client("site-1"), Role.CLIENT, now=datetime.now(UTC))
-    known = site_rules(kit)
+    known = rules_of(kit)
     versions = VersionMemory(tmp_path / "versions.json")
     return SiteRules(
         known.site,
@@ -180,7 +181,7 @@ def test_a_link_that_leaves_the_folder_is_refused(
 def test_every_site_is_decided_about_in_advance(
     kits: Kits, plugins: LoadedPlugins, tmp_path: Path
 ) -> None:
-    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    server = rules_of(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
     source = sign(MmarBuilder("job").file("custom/mine.py", "x = 1\n").write(tmp_path), kits)
     found = admitted(source, plugins, server, tmp_path / "store")
     decisions = decide_for_sites(found, server.authorization)
@@ -193,7 +194,7 @@ def test_a_further_signature_that_does_not_count_keeps_nobody_out(
     kits: Kits, plugins: LoadedPlugins, tmp_path: Path
 ) -> None:
     """The server says of a site what the site says itself: so many signers need the right."""
-    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    server = rules_of(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
     source = sign(MmarBuilder("job").write(tmp_path), kits)
     found = admitted(source, plugins, server, tmp_path / "store")
     both = replace(found, signers=(LEAD, "nobody@example.org"))
@@ -204,7 +205,7 @@ def test_a_further_signature_that_does_not_count_keeps_nobody_out(
 def test_a_site_is_only_counted_on_if_the_signers_may_train_there(
     kits: Kits, plugins: LoadedPlugins, tmp_path: Path
 ) -> None:
-    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    server = rules_of(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
     rights = {"upload_mmar": True, "deploy_all": True, "train_all": False}
     groups = {
         name: replace(group, role_rights={"lead": rights})
@@ -221,7 +222,7 @@ def test_a_site_is_only_counted_on_if_the_signers_may_train_there(
 def test_an_mmar_that_is_not_meant_for_a_site_is_not_deployed_there(
     kits: Kits, plugins: LoadedPlugins, tmp_path: Path
 ) -> None:
-    server = site_rules(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
+    server = rules_of(load_kit(kits.server, Role.SERVER, now=datetime.now(UTC)))
     source = sign(MmarBuilder("job").write(tmp_path), kits, audience=("site-2",))
     found = admitted(source, plugins, server, tmp_path / "store")
     decisions = decide_for_sites(found, server.authorization)
