@@ -33,7 +33,8 @@ from mmar_runner.interfaces.observer import Topic
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.security.audit.log import AuditLog, read_audit
+from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import StartupKit, load_kit

@@ -11,7 +11,7 @@ import pytest
 
 from mmar_runner.errors import AuditError
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.security.audit.log import read_audit, verify_audit
+from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.security.tokens import TokenMint
 from mmar_runner.server.members import Members
 from mmar_runner.server.names import BelievedNames
