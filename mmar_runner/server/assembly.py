@@ -109,7 +109,7 @@ def assemble(
         coordinator,
         members,
         disk,
-        dispatcher,
+        (dispatcher, results),
         sites=sorted(sites.admitted),
         run_number=folder.number,
         num_rounds=server.num_rounds,

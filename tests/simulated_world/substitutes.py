@@ -29,8 +29,8 @@ from mmar_runner.client import workspace as client_workspace
 from mmar_runner.security.audit import log
 from mmar_runner.server import (
     announcement,
+    component_thread,
     downloads,
-    events,
     models,
     opening,
     run,
@@ -120,8 +120,8 @@ def _replacements(
         lambda path, *, durability, **_: SimulatedJournal(world, path, durability),
     )
     yield (
-        events.EventDispatcher,
-        "_put",
+        component_thread.ComponentThread,
+        "post",
         lambda _self, work: asyncio.get_running_loop().call_soon(work),
     )
     yield faults.Faults, "tell", lambda _self, method, error: _note(world, method, error)

@@ -137,3 +137,20 @@ async def test_a_processor_that_exits_ends_neither_the_server_nor_the_closing_of
     await desk.close()
     assert closing.seen == ["closed"]
     assert "the result processor Failing could not be closed: 5" in caplog.text
+
+
+async def test_a_result_that_comes_after_the_end_is_refused(desk: Desk) -> None:
+    await desk.desk.close()
+    with pytest.raises(RefusedError) as error:
+        await desk.send("site-1")
+    assert error.value.reason == "RUN_OVER"
+
+
+async def test_a_processor_that_does_not_return_is_named(desk: Desk) -> None:
+    sending = asyncio.create_task(desk.send("site-1"))
+    while not desk.desk.doing:
+        await asyncio.sleep(0)
+    assert desk.desk.doing == "the result processor Notes at a result of 'notes'"
+    desk.notes.go_on.set()
+    await sending
+    assert desk.desk.doing == ""
