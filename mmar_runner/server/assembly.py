@@ -30,6 +30,7 @@ from mmar_runner.server.replay import replay
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.server.results import ResultDesk
 from mmar_runner.server.servicer import Servicer
+from mmar_runner.server.soundness import Soundness
 from mmar_runner.server.space import DiskWait
 from mmar_runner.server.summary import Summary
 from mmar_runner.server.tasks import ServerValidator
@@ -114,7 +115,8 @@ def assemble(
         run_number=folder.number,
         num_rounds=server.num_rounds,
     )
-    downloads = Downloads(assignments, members, opened.models)
+    soundness = Soundness(opened.models, assignments, coordinator.interrupt)
+    downloads = Downloads(assignments, members, opened.models, soundness)
     reception = Reception(
         coordinator.answers,
         members,

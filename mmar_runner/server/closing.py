@@ -14,7 +14,7 @@ from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError, 
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.aggregation import aggregate
-from mmar_runner.server.models import ModelFile
+from mmar_runner.server.models import ModelFile, lost_error
 from mmar_runner.server.overflow import find_overflowing
 from mmar_runner.server.record import Kind
 from mmar_runner.server.summary import round_summary, weighted_metrics
@@ -169,6 +169,7 @@ class RoundCloser:
     ) -> tuple[ModelFile, list[float]] | Withdrawn:
         destination = self.folder.model(current.number + 1)
         base = current.model.path
+        self._require_sound(current)
         updates = [Update(u.contribution, partial(self._open, current, u)) for u in accepted]
         try:
             sha256, weights = aggregate(
@@ -197,6 +198,14 @@ class RoundCloser:
             msg = f"the aggregator {name} failed: {type(error).__name__}: {error}"
             raise RunFailedError(msg, reason="AGGREGATOR") from error
         return ModelFile.load(destination, sha256), weights
+
+    def _require_sound(self, current: OpenRound) -> None:
+        """Add nothing to a model that was damaged while its updates were awaited."""
+        if self.models.is_as_it_was(current.model):
+            return
+        lost = self.models.loss_of(current.number, current.model.sha256)
+        if lost is not None:
+            raise lost_error([lost], self.folder)
 
     def _open(self, current: OpenRound, update: AcceptedUpdate) -> TensorReader | TensorBytes:
         inline = current.inline.get(update.client)

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -32,6 +33,8 @@ _Stamp: TypeAlias = tuple[int, int, int]
 _ROUND_ID: Final = re.compile(r"round_([0-9]{1,10})")
 #: Models that an unfinished run keeps at least: the newest, and the one before.
 _CHECKPOINTS: Final = 2
+#: Errors of a system that lacks something for a moment: they say nothing of a file.
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 #: Digests of files that are remembered.
 _DIGESTS: Final = 64
 #: Letters of an unknown model's id that are repeated to whoever asked.
@@ -47,19 +50,22 @@ class ModelFile:
         sha256: Of the whole file, hex.
         size: In bytes.
         inline: The whole file, if it is small enough to travel in one message.
+        stamp: What the file system said of it then; None if nobody looked.
     """
 
     path: Path
     sha256: str
     size: int
     inline: bytes | None
+    stamp: _Stamp | None = None
 
     @classmethod
     def load(cls, path: Path, sha256: str) -> ModelFile:
         """Describe a file whose digest is known."""
-        size = path.stat().st_size
+        stamp = _stamp(path)
+        size = stamp[1]
         inline = path.read_bytes() if size <= INLINE_BYTES else None
-        return cls(path, sha256, size, inline)
+        return cls(path, sha256, size, inline, stamp)
 
 
 class ModelStore:
@@ -119,10 +125,25 @@ class ModelStore:
         except FileNotFoundError:
             reason = "missing"
         except (OSError, StorageError) as error:
-            if isinstance(error.__cause__ or error, PermissionError):
+            cause = error.__cause__ or error
+            if isinstance(cause, PermissionError):
                 raise StorageError(f"{path} may not be read") from error
+            if isinstance(cause, OSError) and cause.errno in _PASSING:
+                raise StorageError(f"{path} cannot be read now: {cause.strerror}") from error
             reason = "unreadable"
         return None if found == sha256 else LostModel(round_number, file, reason, sha256, found)
+
+    def is_as_it_was(self, model: ModelFile) -> bool:
+        """Return True if the file system says of a file what it said when it was described."""
+        try:
+            return model.stamp in {None, _stamp(model.path)}
+        except OSError:
+            return False
+
+    def forget_digest(self, model: ModelFile) -> None:
+        """Have a file read, the next time that its digest is asked for."""
+        with suppress(OSError):
+            self._digests.pop(_stamp(model.path), None)
 
     def put_aside(self, file: str, times: int | None = None) -> None:
         """Give a damaged file another name: it is kept for whoever wants to see it.
@@ -236,13 +257,17 @@ class ModelStore:
             OSError: It is not there.
             StorageError: It cannot be read.
         """
-        found = path.stat()
-        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+        stamp = _stamp(path)
         if stamp not in self._digests:
             if len(self._digests) >= _DIGESTS:
                 self._digests.clear()
             self._digests[stamp] = sha256_file(path)
         return self._digests[stamp]
+
+
+def _stamp(path: Path) -> _Stamp:
+    found = path.stat()
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def lost_error(lost: Sequence[LostModel], folder: RunFolder) -> StorageError:

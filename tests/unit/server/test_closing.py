@@ -86,7 +86,7 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
     parts: dict[str, Any] = {
         "aggregator": Leaving(),
         "folder": RunFolder(tmp_path, 1),
-        "models": SimpleNamespace(spare=lambda: None),
+        "models": SimpleNamespace(spare=lambda: None, is_as_it_was=lambda _: True),
         "settings": SimpleNamespace(durability=Durability.PROCESS),
     }
     closer = closer_of(parts)
