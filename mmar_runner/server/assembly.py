@@ -29,6 +29,7 @@ from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.server.replay import replay
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.server.results import ResultDesk
+from mmar_runner.server.round_aggregation import RoundAggregation
 from mmar_runner.server.servicer import Servicer
 from mmar_runner.server.soundness import Soundness
 from mmar_runner.server.space import DiskWait
@@ -71,17 +72,25 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    spool = Spool(folder.updates, durable=settings.durability is Durability.FULL)
+    durable = settings.durability is Durability.FULL
+    spool = Spool(folder.updates, durable=durable)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
-    closer = RoundCloser(
-        settings=settings,
-        folder=folder,
+    aggregation = RoundAggregation(
         aggregator=components.aggregator,
+        folder=folder,
         journal=journal,
         spool=spool,
         models=opened.models,
         excluded=opened.excluded,
+        durable=durable,
+    )
+    closer = RoundCloser(
+        settings=settings,
+        aggregation=aggregation,
+        journal=journal,
+        spool=spool,
+        models=opened.models,
         best=BestModel(components.selector, start_round=server.start_round, best=opened.state.best),
         summary=summary,
         dispatcher=dispatcher,

@@ -98,7 +98,7 @@ SERVER = (
         "after",
         _sent("UpdateReceipt"),
     ),
-    Failpoint("server.aggregate.begun", f"{_SERVER}.closing:aggregate", "before"),
+    Failpoint("server.aggregate.begun", f"{_SERVER}.round_aggregation:aggregate", "before"),
     Failpoint("server.checkpoint.before_write", f"{_SERVER}.aggregation:TensorWriter", "before"),
     Failpoint("server.checkpoint.write", f"{_STORAGE}.hashing_writer:write_all", "before"),
     Failpoint("server.aggregate.middle", f"{_STORAGE}.tensor_files:TensorWriter.write", "after"),
