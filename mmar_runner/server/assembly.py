@@ -34,7 +34,7 @@ from mmar_runner.server.servicer import Servicer
 from mmar_runner.server.soundness import Soundness
 from mmar_runner.server.space import DiskWait
 from mmar_runner.server.summary import Summary
-from mmar_runner.server.tasks import ServerValidator
+from mmar_runner.server.validator import ServerValidator
 from mmar_runner.server.watch import Watch
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool

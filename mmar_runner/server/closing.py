@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.best import BestModel, Scored
     from mmar_runner.server.events import EventDispatcher
-    from mmar_runner.server.models import ModelFile, ModelStore
+    from mmar_runner.server.model_file import ModelFile
+    from mmar_runner.server.models import ModelStore
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.round_aggregation import RoundAggregation
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.space import DiskWait
     from mmar_runner.server.summary import Summary
-    from mmar_runner.server.tasks import ServerValidator
+    from mmar_runner.server.validator import ServerValidator
     from mmar_runner.storage.journal import Journal
     from mmar_runner.storage.spool import Spool
 

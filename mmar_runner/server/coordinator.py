@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.assignments import Assignments
     from mmar_runner.server.closing import RoundCloser
-    from mmar_runner.server.models import ModelFile
+    from mmar_runner.server.model_file import ModelFile
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.reporter import Reporter
     from mmar_runner.server.space import DiskWait

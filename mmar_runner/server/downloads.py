@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.assignments import Assignments
     from mmar_runner.server.members import Members
-    from mmar_runner.server.models import ModelFile, ModelStore
+    from mmar_runner.server.model_file import ModelFile
+    from mmar_runner.server.models import ModelStore
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.soundness import Soundness
     from mmar_runner.wire.codec import SentModelItem

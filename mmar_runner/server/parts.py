@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.servicer import Servicer
     from mmar_runner.server.space import DiskWait
     from mmar_runner.server.summary import Summary
-    from mmar_runner.server.tasks import ServerValidator
+    from mmar_runner.server.validator import ServerValidator
     from mmar_runner.server.watch import Watch
     from mmar_runner.storage.spool import Spool
 

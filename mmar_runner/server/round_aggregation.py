@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError
 from mmar_runner.server.aggregation import aggregate
-from mmar_runner.server.models import ModelFile, lost_error
+from mmar_runner.server.model_file import ModelFile
+from mmar_runner.server.models import lost_error
 from mmar_runner.server.overflow import find_overflowing
 from mmar_runner.server.update_blocks import Update
 from mmar_runner.storage.tensor_bytes import TensorBytes
@@ -113,7 +114,7 @@ class RoundAggregation:
 
     def _require_sound(self, current: OpenRound) -> None:
         """Add nothing to a model that was damaged while its updates were awaited."""
-        if self.models.is_as_it_was(current.model):
+        if current.model.is_as_it_was:
             return
         lost = self.models.loss_of(current.number, current.model.sha256)
         if lost is not None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mmar_runner.server.assignments import Assignments
-    from mmar_runner.server.models import ModelFile, ModelStore
+    from mmar_runner.server.model_file import ModelFile
+    from mmar_runner.server.models import ModelStore
 
 #: How often a model is read again at most because of doubt, in seconds: doubt costs a client
 #: nothing, and a server a pass over the model.
@@ -58,7 +59,7 @@ class Soundness:
         Raises:
             StorageError: It is another one, or may not be read; if it is damaged, the run stops.
         """
-        if not self._models.is_as_it_was(model):
+        if not model.is_as_it_was:
             await self._look(round_number, model)
 
     async def doubt(self, round_number: int, model: ModelFile) -> None:

@@ -31,7 +31,7 @@ from mmar_runner.server import (
     announcement,
     component_thread,
     downloads,
-    models,
+    model_file,
     opening,
     run,
     servicer,
@@ -128,7 +128,7 @@ def _replacements(
     yield threading.Thread, "start", _no_thread
     yield summary, "peak_rss_bytes", lambda: 0
     if not inline:
-        for module in (announcement, models, servicer):
+        for module in (announcement, model_file, servicer):
             yield module, "INLINE_BYTES", 0
         for module in (update_file, downloads, streaming):
             yield module, "CHUNK_BYTES", _CHUNK

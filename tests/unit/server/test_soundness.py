@@ -13,7 +13,8 @@ import pytest
 from mmar_runner.errors import StorageError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server.assignments import Assignments
-from mmar_runner.server.models import ModelFile, ModelStore
+from mmar_runner.server.model_file import ModelFile
+from mmar_runner.server.models import ModelStore
 from mmar_runner.server.open_round import OpenRound
 from mmar_runner.server.soundness import Soundness
 from mmar_runner.server.workspace import RunFolder
