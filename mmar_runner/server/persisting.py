@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that needs a framework: the server has it done in child processes."""
+"""The first model and the export of the last: made in a child, since they need a framework."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import RunFailedError, StorageError
 from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.server.component_child import child_spec
 from mmar_runner.storage.atomic import publish, sync_file, sync_folder
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.safetensors_format import read_header
@@ -16,14 +16,8 @@ from mmar_runner.storage.safetensors_format import read_header
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmar_runner.children.spec import Role
-    from mmar_runner.mmar.spec import ComponentSpec
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder
-
-
-#: How long a validator that has nothing to do may take to end, in seconds.
-_CLOSE_SECONDS: Final = 2.0
 
 
 async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> None:
@@ -76,27 +70,6 @@ async def export_model(settings: ServerSettings, folder: RunFolder, model: Path)
     return file
 
 
-class ServerValidator:
-    """Validates global models on the server's own data, in a child that is kept."""
-
-    def __init__(self, settings: ServerSettings, folder: RunFolder, spec: ComponentSpec) -> None:
-        self._spec = _child_spec(settings, folder, "model_validator", spec)
-        self._log = folder.logs / "model_validator.log"
-        self._child: ChildProcess | None = None
-
-    async def validate(self, model: Path) -> dict[str, float]:
-        """Return the metrics of a model file."""
-        if self._child is None or not self._child.alive:
-            self._child = await ChildProcess.start(self._spec, log=self._log)
-        answer = await self._child.request("validate", {"model": str(model)})
-        return dict(answer["metrics"])
-
-    async def close(self) -> None:
-        """End the child."""
-        if self._child is not None:
-            await self._child.close(grace=_CLOSE_SECONDS)
-
-
 def find_checkpoint(settings: ServerSettings) -> Path | None:
     """Return the checkpoint to start from, or None if the MMAR names none.
 
@@ -131,30 +104,9 @@ async def _persist(
         msg = "the MMAR declares no model_persistor, so there is no initial model"
         hint = "declare model_persistor in config_fed_server.json, or a .safetensors checkpoint"
         raise RunFailedError(msg, hint=hint, reason="NO_MODEL")
-    spec = _child_spec(settings, folder, "model_persistor", persistor)
+    spec = child_spec(settings, folder, "model_persistor", persistor)
     child = await ChildProcess.start(spec, log=folder.logs / "model_persistor.log")
     try:
         return await child.request(method, params)
     finally:
         await child.close()
-
-
-def _child_spec(
-    settings: ServerSettings, folder: RunFolder, role: Role, component: ComponentSpec
-) -> ChildSpec:
-    spec = settings.spec
-    return ChildSpec(
-        role=role,
-        component=component.declaration,
-        context={
-            "client_name": "server",
-            "mmar": str(folder.mmar),
-            "workspace": str(folder.path),
-            "train_config": dict(spec.train_config),
-            "validation_config": dict(spec.validation_config),
-            "variables": dict(spec.variables),
-        },
-        custom_dir=None,
-        plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
-        allowed_path_prefixes=settings.allowed_path_prefixes,
-    )
