@@ -17,8 +17,10 @@ from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.server.certificate_gate import CertificateGate
 from mmar_runner.server.names import BelievedNames
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.gate import Peer
-from mmar_runner.wire.server import FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import FederationServicer
 from tests.attacks.guards.guarded import Listed, caller, gate
 
 

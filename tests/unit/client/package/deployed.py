@@ -34,8 +34,10 @@ from mmar_runner.server.revocations import Revocations
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits
 from mmar_runner.testing.recorder import Recorder
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
-from mmar_runner.wire.server import DiscoveryServicer, FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
 
 MIB = 1 << 20
 LEAD = "lead@example.org"

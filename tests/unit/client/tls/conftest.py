@@ -11,8 +11,9 @@ import pytest
 
 from mmar_runner.client.session import run_session
 from mmar_runner.security.identity import Role
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import server_credentials
-from mmar_runner.wire.server import bind, build_server
+from mmar_runner.wire.server import build_server
 from tests.unit.client.tls.authorities import Authority, CertificateReader
 
 

@@ -11,7 +11,8 @@ import pytest
 from mmar_runner.errors import CertificateError, UnreachableError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.identity import Role
-from mmar_runner.wire.server import bind, build_server
+from mmar_runner.wire.binding import bind
+from mmar_runner.wire.server import build_server
 from tests.unit.client.tls.authorities import DAY, Authority
 
 

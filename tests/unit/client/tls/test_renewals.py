@@ -11,9 +11,10 @@ from mmar_runner.errors import RefusedError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.identity import Role
 from mmar_runner.testing.processes import free_port
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import server_credentials
 from mmar_runner.wire.messages import HeartbeatReply
-from mmar_runner.wire.server import bind, build_server
+from mmar_runner.wire.server import build_server
 from tests.unit.client.tls.authorities import CertificateReader
 
 
