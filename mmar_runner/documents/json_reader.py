@@ -14,6 +14,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from math import isinf
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mmar_runner.documents.json_source import JsonSource, Problem
 from mmar_runner.documents.json_slips import (
     LEFT_OUT,
     LITERAL_SLIPS,
@@ -24,7 +25,6 @@ from mmar_runner.documents.json_slips import (
     strange_space,
     strange_spaces,
 )
-from mmar_runner.documents.json_source import JsonSource, Problem
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 from mmar_runner.documents.words import did_you_mean, printable
 
