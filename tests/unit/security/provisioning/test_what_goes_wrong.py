@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -17,28 +15,8 @@ from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.provisioning import authority as authority_module
 from mmar_runner.security.provisioning.calls import provision, sign_request
 from mmar_runner.security.provisioning.own_keys import make_own_keys
+from tests.unit.security.provisioning.power_cut import PowerCut, cut_at
 from tests.unit.security.provisioning.world import LEAD, NOW, World, changes
-
-
-class PowerCut(BaseException):
-    """The process ends here."""
-
-
-def cut_at(monkeypatch, number):
-    """Let the n-th file never get its name, neither by a rename nor by a link."""
-    left = [number]
-
-    def cutting(real):
-        def call(source, target):
-            if left[0] == 0:
-                raise PowerCut
-            left[0] -= 1
-            return real(source, target)
-
-        return call
-
-    monkeypatch.setattr(Path, "replace", cutting(os.replace))
-    monkeypatch.setattr(os, "link", cutting(os.link))
 
 
 def test_a_run_that_was_cut_short_anywhere_is_completed_by_the_next(monkeypatch, tmp_path):

@@ -22,7 +22,7 @@ from mmar_runner.security.policy.authorization_file import (
     load_authorization,
 )
 
-OWN = Path(__file__).parents[2] / "assets" / "policies" / "authorization.json"
+OWN = Path(__file__).parents[3] / "assets" / "policies" / "authorization.json"
 CORPUS = Path(os.environ.get("MMAR_CORPUS", "no-such-folder")) / "authorization.json"
 NAMES = {
     "own": (

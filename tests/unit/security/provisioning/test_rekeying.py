@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -24,22 +22,12 @@ from mmar_runner.security.provisioning.calls import (
 )
 from mmar_runner.security.provisioning.own_keys import make_own_keys
 from mmar_runner.security.provisioning.revocation_issue import ToRevoke
-from mmar_runner.testing.kits import Kits, make_kits
+from mmar_runner.testing.kits import Kits
+from tests.unit.security.provisioning.power_cut import PowerCut, cut_at
 
 LEAD = "lead@example.org"
 ROLES = {"localhost": Role.SERVER, LEAD: Role.ADMIN}
 SITE_2 = Identity("demo", Role.CLIENT, "site-2")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_kits(tmp_path_factory.mktemp("demo"), clients=("site-1", "site-2"))
-
-
-@pytest.fixture
-def kits(made, tmp_path):
-    shutil.copytree(made.out.parent, tmp_path / "p")
-    return Kits(tmp_path / "p" / "project.yml", tmp_path / "p" / "kits")
 
 
 def now():
@@ -111,29 +99,13 @@ def test_a_kit_that_was_taken_away_comes_back_without_a_policy(kits):
     assert not (kits.out / "site-1" / "site_policy.json").exists()
 
 
-class PowerCut(BaseException):
-    """The process ends here."""
-
-
 def test_an_exchange_that_was_cut_short_anywhere_is_completed_by_the_next(
     monkeypatch, made, tmp_path
 ):
     for number in range(100):
         shutil.copytree(made.out.parent, tmp_path / str(number))
         kits = Kits(tmp_path / str(number) / "project.yml", tmp_path / str(number) / "kits")
-        left = [number]
-
-        def cutting(real, left=left):
-            def call(source, target):
-                if left[0] == 0:
-                    raise PowerCut
-                left[0] -= 1
-                return real(source, target)
-
-            return call
-
-        monkeypatch.setattr(Path, "replace", cutting(os.replace))
-        monkeypatch.setattr(os, "link", cutting(os.link))
+        cut_at(monkeypatch, number)
         try:
             rekey(kits, LEAD)
         except PowerCut:

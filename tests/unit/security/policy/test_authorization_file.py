@@ -11,7 +11,7 @@ import pytest
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization_file import RIGHTS, RULES, load_authorization
 
-OWN = Path(__file__).parents[2] / "assets" / "policies" / "authorization.json"
+OWN = Path(__file__).parents[3] / "assets" / "policies" / "authorization.json"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from mmar_runner.security.policy.own_filters import FilterFault
 from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.steps import accepts, refuses
 
-PROJECT = load_authorization(Path(__file__).parents[2] / "assets/policies/authorization.json")
+PROJECT = load_authorization(Path(__file__).parents[3] / "assets/policies/authorization.json")
 ROOT, LEAD, RESEARCHER = "root@hub.org", "lead@north.org", "res@south.org"
 DIGEST = "a" * 64
 DEFAULTS = SitePolicy()

@@ -24,20 +24,9 @@ from mmar_runner.security.provisioning.calls import (
 from mmar_runner.security.provisioning.recovery import recovered
 from mmar_runner.security.provisioning.revocation_issue import ToRevoke
 from mmar_runner.security.provisioning.state import AuthorityState, Revoked
-from mmar_runner.testing.kits import Kits, make_kits
+from mmar_runner.testing.kits import make_kits
 
 STOLEN = "site-1"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return make_kits(tmp_path_factory.mktemp("demo"), clients=("site-1", "site-2"))
-
-
-@pytest.fixture
-def kits(made, tmp_path):
-    shutil.copytree(made.out.parent, tmp_path / "p")
-    return Kits(tmp_path / "p" / "project.yml", tmp_path / "p" / "kits")
 
 
 def now():
