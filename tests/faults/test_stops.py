@@ -6,7 +6,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -89,12 +89,6 @@ def plugins(tmp_path: Path) -> tuple[str, str]:
     folder.mkdir()
     (folder / "slow.py").write_text(PLUGIN)
     return ("--plugins-dir", str(folder))
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 def until(holds: Callable[[], object], program: RunningProgram) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,9 @@ from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.server.certificate_gate import CertificateGate
 from mmar_runner.server.names import BelievedNames
-from mmar_runner.wire.binding import bind
 from mmar_runner.wire.gate import Peer
-from mmar_runner.wire.server import build_server
-from mmar_runner.wire.servicer import FederationServicer
 from tests.attacks.guards.guarded import Listed, caller, gate
+from tests.served import Nobody, served
 
 
 class Silent:
@@ -79,41 +78,25 @@ def test_the_place_of_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not path.exists()
 
 
-class Nobody(FederationServicer):
-    """Answers nothing; silent connections never ask."""
-
-    async def register(self, request, peer):
-        raise AssertionError
-
-    quit = heartbeat = send_result = submit_update = register
-
-    def get_model(self, request, peer):
-        raise AssertionError
+async def stays_open(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(1):
+            return bool(await reader.read(1))  # a server that stays says something first
+    except TimeoutError:
+        return True
+    except ConnectionResetError:
+        return False
 
 
 @pytest.mark.parametrize(("bound", "stay"), [(3, 3), (None, 20)])
 async def test_c02_the_bound_of_connections(bound: int | None, stay: int) -> None:
     """Those beyond it are closed as they come, so that files are left for the run."""
-    import asyncio
-
-    server = build_server(Nobody(), max_connections=bound)
-    host, _, port = bind(server, "127.0.0.1:0").rpartition(":")
-    await server.start()
-    lines = [await asyncio.open_connection(host, int(port)) for _ in range(20)]
-
-    async def is_open(reader: asyncio.StreamReader) -> bool:
-        try:
-            async with asyncio.timeout(1):
-                return bool(await reader.read(1))  # a server that stays says something first
-        except TimeoutError:
-            return True
-        except ConnectionResetError:
-            return False
-
-    kept = sum(await asyncio.gather(*(is_open(reader) for reader, _ in lines)))
-    for _, writer in lines:
-        writer.close()
-    await server.stop(0)
+    async with served(Nobody(), max_connections=bound) as address:
+        host, _, port = address.rpartition(":")
+        lines = [await asyncio.open_connection(host, int(port)) for _ in range(20)]
+        kept = sum(await asyncio.gather(*(stays_open(reader) for reader, _ in lines)))
+        for _, writer in lines:
+            writer.close()
     assert kept == stay
 
 

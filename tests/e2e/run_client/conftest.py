@@ -3,17 +3,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import pytest
 
 from mmar_runner.testing.processes import RunningClient, RunningServer
-
-
-@pytest.fixture
-def stack():
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -20,9 +20,8 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult
 from mmar_runner.mmar.spec import ComponentSpec
 from mmar_runner.security.policy.site_policy import SitePolicy
-from mmar_runner.wire.binding import bind
-from mmar_runner.wire.server import build_server
 from tests.distributions import SITE_FILTERS, install_site_filters
+from tests.served import served
 
 BLANK = {"name": "Blank", "args": {"tensor": "private"}}
 INCREMENT = {"name": "Increment", "args": {}}
@@ -119,15 +118,11 @@ def run(server, settings, plugins, recorder, installed):
         )
         model = {"private": SECRET * 0 + 3, "shared": np.full(3, 7, dtype=np.uint8)}
         server.models = [(0, save(model))]
-        running = build_server(server)
-        address = bind(running, "127.0.0.1:0")
-        await running.start()
-        async with recorded(address) as (proxy, sent):
+        async with served(server) as address, recorded(address) as (proxy, sent):
             changed = replace(settings, spec=replace(settings.spec, client=client), target=proxy)
             changed = changed.under(SitePolicy(mandatory_filters=site))
             trained = trainers or SecretTrainers()
             await run_session(changed, plugins, recorder, asyncio.Event(), children=trained)
-        await running.stop(0)
         return bytes(sent)
 
     return once

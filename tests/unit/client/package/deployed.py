@@ -34,10 +34,9 @@ from mmar_runner.server.revocations import Revocations
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits
 from mmar_runner.testing.recorder import Recorder
-from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
-from mmar_runner.wire.server import build_server
-from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
+from mmar_runner.wire.servicer import DiscoveryServicer
+from tests.served import Nobody, served
 
 MIB = 1 << 20
 LEAD = "lead@example.org"
@@ -65,18 +64,6 @@ def signed(folder: Path, kits: Kits, *, mmar: MmarBuilder | None = None, **terms
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-class NoFederation(FederationServicer):
-    """Nobody comes so far."""
-
-    async def register(self, request, peer):
-        raise AssertionError
-
-    quit = heartbeat = send_result = submit_update = register
-
-    def get_model(self, request, peer):
-        raise AssertionError
 
 
 class Interrupted(DiscoveryServicer):
@@ -153,13 +140,11 @@ async def deployed(
         revocations = Revocations(kit.revocations, kit.revocation_memory())
         gate = CertificateGate(kit.identity.project, revocations, audit)
         servicer = Interrupted(desk)
-        server = build_server(NoFederation(), gate, discovery=servicer)
-        address = bind(server, "127.0.0.1:0", credentials=server_credentials(tls))
-        await server.start()
+        known = server_credentials(tls)
         try:
-            client = Site(tmp_path, site, servicer, f"localhost:{address.rpartition(':')[2]}")
-            client.seen = seen
-            yield client
+            async with served(Nobody(), gate, discovery=servicer, credentials=known) as address:
+                client = Site(tmp_path, site, servicer, f"localhost:{address.rpartition(':')[2]}")
+                client.seen = seen
+                yield client
         finally:
-            await server.stop(0)
             await desk.close()

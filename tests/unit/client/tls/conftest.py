@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
 from mmar_runner.client.session import run_session
 from mmar_runner.security.identity import Role
-from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import server_credentials
-from mmar_runner.wire.server import build_server
+from tests.served import served
 from tests.unit.client.tls.authorities import Authority, CertificateReader
 
 
@@ -34,16 +32,9 @@ def gate():
 
 @pytest.fixture
 def serving_tls(server, authority, gate):
-    @asynccontextmanager
-    async def serve(files=None):
-        running = build_server(server, gate)
+    def serve(files=None):
         files = files or authority.files(Role.SERVER, "localhost")
-        address = bind(running, "localhost:0", credentials=server_credentials(files))
-        await running.start()
-        try:
-            yield address
-        finally:
-            await running.stop(0)
+        return served(server, gate, at="localhost:0", credentials=server_credentials(files))
 
     return serve
 

@@ -11,8 +11,7 @@ import pytest
 from mmar_runner.errors import CertificateError, UnreachableError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.identity import Role
-from mmar_runner.wire.binding import bind
-from mmar_runner.wire.server import build_server
+from tests.served import served
 from tests.unit.client.tls.authorities import DAY, Authority
 
 
@@ -69,12 +68,9 @@ async def test_an_own_certificate_of_another_authority_is_refused_in_words(
 
 
 async def test_a_server_without_tls_ends_the_session_in_words(server, session):
-    running = build_server(server)
-    address = bind(running, "localhost:0")
-    await running.start()
-    with pytest.raises(CertificateError) as caught:
-        await session(address)
-    await running.stop(0)
+    async with served(server, at="localhost:0") as address:
+        with pytest.raises(CertificateError) as caught:
+            await session(address)
     assert caught.value.reason == "NOT_TLS"
 
 

@@ -11,10 +11,9 @@ from mmar_runner.errors import RefusedError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.identity import Role
 from mmar_runner.testing.processes import free_port
-from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import server_credentials
 from mmar_runner.wire.messages import HeartbeatReply
-from mmar_runner.wire.server import build_server
+from tests.served import served
 from tests.unit.client.tls.authorities import CertificateReader
 
 
@@ -149,12 +148,9 @@ async def test_files_that_break_before_anybody_answered_are_waited_for_too(
     done, _ = await asyncio.wait({running}, timeout=2.5)
     assert not done
     path.write_bytes(whole)
-    listening = build_server(server, CertificateReader())
-    files = authority.files(Role.SERVER, "localhost")
-    bind(listening, f"localhost:{port}", credentials=server_credentials(files))
-    await listening.start()
-    outcome = await running
-    await listening.stop(0)
+    known = server_credentials(authority.files(Role.SERVER, "localhost"))
+    async with served(server, CertificateReader(), at=f"localhost:{port}", credentials=known):
+        outcome = await running
     assert outcome.status == "finished"
 
 
