@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.decision_view import decision_lines, steps_json
-from mmar_runner.cli.options import mmar_argument, required_kit_option
+from mmar_runner.cli.options import mmar_argument, required_kit_option, set_option
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization import ACTIONS
@@ -54,13 +54,7 @@ def command() -> None:
     is_flag=True,
     help="Explain it as if it came over the network, also at the kit's own site.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
+@set_option
 @json_option
 @click.pass_context
 def explain_decision(
@@ -72,7 +66,7 @@ def explain_decision(
     action: str,
     policy_file: Path | None,
     delivered: bool,
-    settings: tuple[str, ...],
+    pairs: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Say which rules accept or refuse an MMAR at a site, and what would change it.
@@ -89,7 +83,7 @@ def explain_decision(
         from mmar_runner.hooks import load_plugins  # noqa: PLC0415
 
         question = _question(_kit(kit_folder), action, site, user, policy_file)
-        question = replace(question, settings=parse_settings(settings))
+        question = replace(question, settings=parse_settings(pairs))
         if delivered:
             question = replace(question, context=replace(question.context, origin="delivered"))
         listing = None if ahead is None else ahead.result

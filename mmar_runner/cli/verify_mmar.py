@@ -13,7 +13,12 @@ from mmar_runner.admission.examination import examine
 from mmar_runner.admission.rules import rules_of
 from mmar_runner.cli.decision_view import decision_lines, steps_json
 from mmar_runner.cli.kits import open_kit, say_lost_policy
-from mmar_runner.cli.options import mmar_argument, required_kit_option
+from mmar_runner.cli.options import (
+    mmar_argument,
+    plugins_dir_option,
+    required_kit_option,
+    set_option,
+)
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.validated import parse_settings
 from mmar_runner.hooks import load_plugins
@@ -32,18 +37,8 @@ if TYPE_CHECKING:
     help="Judge it as if it came over the network: a digest that the site accepted then "
     "does not replace a signature.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
-@click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Also load the one-file plugins (*.py) of this folder.",
-)
+@set_option
+@plugins_dir_option
 @json_option
 @click.pass_context
 def command(
@@ -51,7 +46,7 @@ def command(
     mmar: Path,
     kit_folder: Path,
     delivered: bool,
-    settings: tuple[str, ...],
+    pairs: tuple[str, ...],
     plugins_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -65,7 +60,7 @@ def command(
     question = rules_of(kit).question(
         "delivered" if delivered else "local",
         datetime.now(UTC),
-        settings=parse_settings(settings),
+        settings=parse_settings(pairs),
     )
     found = examine(mmar, load_plugins(plugins_dir=plugins_dir).registry, question)
     if as_json:
