@@ -14,7 +14,6 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from math import isinf
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mmar_runner.documents.json_source import JsonSource, Problem
 from mmar_runner.documents.json_slips import (
     LEFT_OUT,
     LITERAL_SLIPS,
@@ -25,6 +24,7 @@ from mmar_runner.documents.json_slips import (
     strange_space,
     strange_spaces,
 )
+from mmar_runner.documents.json_source import JsonSource, Problem
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 from mmar_runner.documents.words import did_you_mean, printable
 
@@ -129,7 +129,7 @@ class _Reader:
                 return
 
     def _passed_over(self, char: str) -> bool:
-        """Pass over one thing that stands for nothing, and report it; return False if there is none."""
+        """Pass over one thing that stands for nothing, and report it; False if there is none."""
         if char in {"/", "#"}:
             return self._comment()
         if char == "." and self._text.startswith(LEFT_OUT, self._at):
