@@ -110,7 +110,9 @@ def _checkpoint(look: Look) -> None:
     if "://" in name:
         message = f"{name!r} is an address, not a path."
         look.findings.at(server, path, "MMAR610", message, hint="Put the file into the MMAR.")
-    elif not posixpath.isabs(name) and ".." not in name and not look.folder.inside(name):
+    elif ".." in name:
+        return  # which is said of every path
+    elif not posixpath.isabs(name) and not look.folder.inside(name):
         message = f"The checkpoint {name!r} is not in the MMAR."
         hint = did_you_mean(name, [f for f in look.folder.contents if f.startswith("models/")])
         hint = hint or "Add the file, most fittingly to models/, or correct the path."

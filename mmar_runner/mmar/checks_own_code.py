@@ -80,7 +80,9 @@ def _arguments(
             where = (*path, "args") if "args" in document.get(path) else path
             message = f"The constructor of the class needs '{name}'."
             findings.at(document, where, "MMAR511", message, hint="Add it.")
-    for name in args if accepted is not None else ():
+    if accepted is None:
+        return
+    for name in args:
         if name not in accepted:
             message = f"The constructor of the class takes no '{name}'."
             hint = did_you_mean(name, accepted) or _known(accepted)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from mmar_runner.mmar.handed_over import without_idle_parts
 from mmar_runner.mmar.reading import read_document
 from mmar_runner.mmar.spec import Generation
 from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
-from mmar_runner.mmar.variables import NUMBERS, Variables, is_scalar, is_whole
+from mmar_runner.mmar.variables import NUMBERS, Variables, circles, is_scalar, is_whole
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
@@ -91,15 +91,18 @@ def prepare(
     findings: Findings,
 ) -> Sources:
     """Substitute, upgrade and check the shape of parsed files, which stay as they are."""
-    environment, spoiled = _environment(parsed.get(ENVIRONMENT), findings)
+    environment, spoiled = _environment(parsed.get(ENVIRONMENT), settings, findings)
     _own_numbers(parsed.get(ENVIRONMENT), settings, findings)
     variables = Variables(environment, settings, client_name, spoiled=spoiled)
+    places = _places(parsed.get(ENVIRONMENT), environment.keys() - settings.keys())
     sources = Sources(None, variables, parsed)
     sources.server = _open(sources, SERVER, findings)
     sources.client = _open(sources, CLIENT, findings)
     sources.train = _open(sources, TRAIN, findings, override=True)
     validation = VALIDATION if VALIDATION in parsed else VALIDATION_CKPT
     sources.validation = _open(sources, validation, findings, override=True)
+    for opened in sources.documents():
+        opened.defined_at = places
     _to_canonical_form(sources, findings)
     for document, name in (
         (sources.server, "config_fed_server"),
@@ -150,7 +153,7 @@ def _place(path: tuple[str | int, ...]) -> str:
 
 
 def _environment(
-    document: Document | None, findings: Findings
+    document: Document | None, settings: Mapping[str, Any], findings: Findings
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """Return the variables that environment.json defines, and those it fails to define."""
     if document is None:
@@ -161,7 +164,21 @@ def _environment(
         for key, value in document.value.items()
         if is_scalar(value) and not document.in_doubt((key,))
     }
+    for circle in circles(good, settings.keys()):
+        names = " -> ".join((*circle, circle[0]))
+        message = f"Variables refer to each other in a circle: {names}."
+        findings.at(document, (circle[0],), "MMAR302", message)
+        for name in circle:
+            del good[name]
     return good, frozenset(document.value.keys() - good.keys())
+
+
+def _places(environment: Document | None, names: Iterable[str]) -> dict[str, str]:
+    """Return in words where the variables of environment.json stand."""
+    if environment is None:
+        return {}
+    lines = {name: environment.source.locate((name,))[0] for name in names}
+    return {name: f"{ENVIRONMENT}, line {line}" for name, line in lines.items()}
 
 
 def _own_numbers(

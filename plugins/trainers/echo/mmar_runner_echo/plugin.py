@@ -95,7 +95,11 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_echo.trainer:EchoTrainer",
         args_schema=TRAINER_ARGS,
         summary="Returns the received model plus a constant; no data; fails on request.",
-        extras={"memory": "O(block)"},
+        extras={
+            "memory": "O(block)",
+            "produces": ["weights"],
+            "measures": {"always": {"val_first_value": ""}},
+        },
     )
     registry.add(
         kind="model_persistor",
@@ -103,5 +107,5 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_echo.persistor:EchoModelPersistor",
         args_schema=PERSISTOR_ARGS,
         summary="Makes a model of a given size out of float32 arrays.",
-        extras={"memory": "O(block)"},
+        extras={"memory": "O(block)", "reads_checkpoints": [], "makes_own_model": True},
     )
