@@ -122,7 +122,7 @@ class ByocModules:
                     where = (line, 1)
                     findings.add("MMAR520", message, file=_CUSTOM + file, position=where)
         for file, (message, line, column) in self._faults.items():
-            said = f"This is not Python: {message}."
+            said = f"This is not Python: {message.rstrip('.?')}."
             place = (line, max(column, 1))
             findings.add("MMAR519", said, file=_CUSTOM + file, position=place)
 

@@ -35,4 +35,5 @@ def check_signature(folder: MmarFolder, findings: Findings) -> None:
 
 
 def _damaged(findings: Findings, message: str) -> None:
-    findings.add("MMAR117", f"{message[:1].upper()}{message[1:]}.", file=SIGNATURE_FILE)
+    sentence = f"{message[:1].upper()}{message[1:].rstrip('.')}."
+    findings.add("MMAR117", sentence, file=SIGNATURE_FILE)

@@ -7,6 +7,7 @@ import ast
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import decode_source
 from typing import Final
 
 _BLOCKS: Final = (ast.If, ast.Try, ast.With, ast.For, ast.While)
@@ -61,7 +62,7 @@ def parse_module(source: bytes) -> ModuleSource:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the source, which is not ours
         try:
-            tree = ast.parse(source)
+            tree = ast.parse(decode_source(source))
         except (RecursionError, MemoryError) as error:
             raise ValueError("it is nested too deeply") from error
     reader = _Reader()
