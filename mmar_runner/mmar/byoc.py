@@ -90,7 +90,7 @@ class ByocModules:
             return None  # it cannot be read, which is said; or nobody knows what it has
         if name in source.names - source.values:
             return None
-        classes = sorted(source.classes)
+        classes = sorted(source.classes or source.names - source.values)
         hint = f"It has: {', '.join(classes)}." if classes else "Define the class there."
         return "MMAR509", f"custom/{file} has no '{name}'.", did_you_mean(name, classes) or hint
 

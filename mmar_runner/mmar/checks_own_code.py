@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a class in ``custom/`` fit its slot and its arguments? Told from its source."""
+"""Does a class fit its slot and its arguments, as its source says that is never run?"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -24,8 +25,8 @@ _INTERFACES: Final = MappingProxyType(
         ComponentKind.MODEL_VALIDATOR: ("mmar_runner.interfaces.model_validator", "ModelValidator"),
     }
 )
-#: Kinds that are built with more than their declared arguments.
-_GIVEN_MORE: Final = frozenset({ComponentKind.OPTIMIZER, ComponentKind.LR_SCHEDULER})
+#: How many arguments a kind is built with before those that are declared.
+_GIVEN: Final = MappingProxyType({ComponentKind.OPTIMIZER: 1, ComponentKind.LR_SCHEDULER: 1})
 
 
 def check_own_class(
@@ -51,8 +52,9 @@ def check_own_class(
         message, hint = lack
         findings.at(document, (*path, "path"), "MMAR521", message, hint=hint)
         return
-    if kind not in _GIVEN_MORE:
-        _arguments(document, path, kind, source, findings)
+    plain = source.required is None and _has_no_constructor(kind, source)
+    known = replace(source, required=(), accepted=frozenset()) if plain else source
+    check_arguments(document, path, kind, known, findings)
 
 
 def _lack(kind: ComponentKind, source: ClassSource) -> tuple[str, str] | None:
@@ -70,17 +72,18 @@ def _lack(kind: ComponentKind, source: ClassSource) -> tuple[str, str] | None:
     return f"The class lacks {', '.join(missing)}.", f"Define what {module}.{name} asks for."
 
 
-def _arguments(
+def check_arguments(
     document: Document, path: JsonPath, kind: ComponentKind, source: ClassSource, findings: Findings
 ) -> None:
+    """Compare declared arguments with those that a class's constructor takes, if it is known."""
     args = document.get((*path, "args"), {})
-    accepted = source.accepted if source.required is not None else _inherited(kind, source)
-    for name in source.required or ():
+    given, accepted = _GIVEN.get(kind, 0), source.accepted
+    for name in (source.required or ())[given:]:
         if name not in args:
             where = (*path, "args") if "args" in document.get(path) else path
             message = f"The constructor of the class needs '{name}'."
             findings.at(document, where, "MMAR511", message, hint="Add it.")
-    if accepted is None:
+    if source.required is None or accepted is None:
         return
     for name in args:
         if name not in accepted:
@@ -89,11 +92,10 @@ def _arguments(
             findings.at(document, (*path, "args", name), "MMAR512", message, hint=hint, key=True)
 
 
-def _inherited(kind: ComponentKind, source: ClassSource) -> frozenset[str] | None:
-    """Return what a class without a constructor takes: nothing, unless a base may have one."""
+def _has_no_constructor(kind: ComponentKind, source: ClassSource) -> bool:
+    """Return True if none of the bases of a class has a constructor that takes arguments."""
     plain = {"object", *(name for k, (_, name) in _INTERFACES.items() if k is kind)}
-    known = all(base.rpartition(".")[2] in plain for base in source.bases)
-    return frozenset() if known else None
+    return all(base.rpartition(".")[2] in plain for base in source.bases)
 
 
 def _known(accepted: frozenset[str]) -> str:

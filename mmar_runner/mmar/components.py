@@ -16,9 +16,9 @@ from mmar_runner.interfaces.catalog import (
     ComponentKind,
 )
 from mmar_runner.mmar import aliases
-from mmar_runner.mmar.checks_own_code import check_own_class
+from mmar_runner.mmar.checks_own_code import check_arguments, check_own_class
 from mmar_runner.mmar.declarations import check_keys, has_identity, is_off, is_switched_off
-from mmar_runner.mmar.installed_names import lacks, names_in
+from mmar_runner.mmar.installed_names import definition, lacks, names_in
 from mmar_runner.mmar.nested_components import misplaced, nested_places
 from mmar_runner.mmar.spec import ComponentSpec
 
@@ -179,7 +179,10 @@ class Resolver:
                 self.paths.append((document, where, dotted))
                 if self._not_there(document, where, found, dotted):
                     return NOTHING
-                found = self._registered(kind, dotted) or found
+                registered = self._registered(kind, dotted)
+                if registered is None and not self._constructed(document, path, kind, dotted):
+                    return NOTHING
+                found = registered or found
             return self._described(document, path, found, args, known)
         problem = self._byoc.problem(dotted)
         if problem is None:
@@ -211,6 +214,20 @@ class Resolver:
         hint = did_you_mean(name, names_in(module)) or self._available(found.kind)
         message = f"The installed {module} has no '{name}'."
         self._findings.at(document, where, "MMAR503", message, hint=hint)
+        return True
+
+    def _constructed(
+        self, document: Document, path: JsonPath, kind: ComponentKind, dotted: str
+    ) -> bool:
+        """Compare the arguments of an installed class with its source; False for a function."""
+        source = definition(dotted)
+        if source == "function":
+            message = f"'{dotted}' is a function, and a class is needed."
+            hint = self._available(kind)
+            self._findings.at(document, (*path, "path"), "MMAR503", message, hint=hint)
+            return False
+        if source is not None:
+            check_arguments(document, path, kind, source, self._findings)
         return True
 
     def _registered(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:

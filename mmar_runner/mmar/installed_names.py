@@ -8,11 +8,12 @@ while it is imported, or that takes them from such a one, is believed to have ev
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from mmar_runner.mmar.module_source import ModuleSource, parse_module
+from mmar_runner.mmar.module_source import ClassSource, ModuleSource, parse_module
 
 #: Modules that take all names of one another, counted from the first.
 _DEEPEST: Final = 6
@@ -41,6 +42,40 @@ def is_installed(package: str) -> bool:
 def names_in(module: str) -> list[str]:
     """Return the public names of an installed module, sorted, as far as they are known."""
     return sorted(name for name in _names(module, 0) or () if not name.startswith("_"))
+
+
+def definition(dotted: str) -> ClassSource | Literal["function"] | None:
+    """Return what the source says of an installed class; None if that is not known."""
+    module, _, name = dotted.rpartition(".")
+    return _defined(module, name, 0)
+
+
+@cache
+def _defined(module: str, name: str, depth: int) -> ClassSource | Literal["function"] | None:
+    source = _source(module)
+    if source is None or depth > _DEEPEST:
+        return None
+    if name in source.classes:
+        return _with_constructor(module, source.classes[name], depth)
+    if name in source.functions:
+        return "function"
+    if name in source.origins:
+        other, there = source.origins[name]
+        return _defined(_absolute(other, module), there, depth + 1)
+    if name in source.names:
+        return None  # made in another way
+    found = (_defined(_absolute(other, module), name, depth + 1) for other in source.all_of)
+    return next((one for one in found if one is not None), None)
+
+
+def _with_constructor(module: str, found: ClassSource, depth: int) -> ClassSource:
+    """Return a class with the constructor that it inherits, if it has none and one is known."""
+    if found.required is not None or len(found.bases) != 1:
+        return found
+    base = _defined(module, found.bases[0], depth + 1)
+    if base is None or base == "function":
+        return found
+    return replace(found, required=base.required, accepted=base.accepted)
 
 
 @cache

@@ -38,6 +38,9 @@ class ModuleSource:
     Attributes:
         names: Every name that it binds at its top level.
         classes: The classes among them.
+        functions: The functions among them.
+        origins: Names that it takes from another module: that one, relative with leading
+            dots, and the name there.
         values: Names that are bound to a literal: no classes.
         all_of: Modules all of whose names it takes, relative ones with leading dots.
         imports: Top packages that it cannot do without, with the line that imports them.
@@ -46,6 +49,8 @@ class ModuleSource:
 
     names: frozenset[str] = frozenset()
     classes: dict[str, ClassSource] = field(default_factory=dict)
+    functions: frozenset[str] = frozenset()
+    origins: dict[str, tuple[str, str]] = field(default_factory=dict)
     values: frozenset[str] = frozenset()
     all_of: tuple[str, ...] = ()
     imports: dict[str, int] = field(default_factory=dict)
@@ -74,6 +79,8 @@ def parse_module(source: bytes) -> ModuleSource:
     return ModuleSource(
         frozenset(reader.names),
         reader.classes,
+        frozenset(reader.functions),
+        reader.origins,
         frozenset(reader.values),
         tuple(reader.all_of),
         imports,
@@ -87,6 +94,8 @@ class _Reader:
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.classes: dict[str, ClassSource] = {}
+        self.functions: set[str] = set()
+        self.origins: dict[str, tuple[str, str]] = {}
         self.values: set[str] = set()
         self.all_of: list[str] = []
         self.calls: set[str] = set()
@@ -97,6 +106,7 @@ class _Reader:
             self.classes[statement.name] = _class(statement)
         elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             self.names.add(statement.name)
+            self.functions.add(statement.name)
         elif isinstance(statement, ast.Import):
             self.names.update(a.asname or a.name.split(".")[0] for a in statement.names)
         elif isinstance(statement, ast.ImportFrom):
@@ -105,11 +115,13 @@ class _Reader:
             self._bind(statement)
 
     def _import_from(self, statement: ast.ImportFrom) -> None:
+        module = "." * statement.level + (statement.module or "")
         for alias in statement.names:
             if alias.name == "*":
-                self.all_of.append("." * statement.level + (statement.module or ""))
+                self.all_of.append(module)
             else:
                 self.names.add(alias.asname or alias.name)
+                self.origins[alias.asname or alias.name] = (module, alias.name)
 
     def _bind(self, statement: ast.stmt) -> None:
         bound = {

@@ -14,18 +14,22 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
         "constant": {
             "description": "What is added to every element of floating-point tensors.",
             "type": "number",
+            "minimum": -1e30,
+            "maximum": 1e30,
             "default": 1.0,
         },
         "num_samples": {
             "description": "How many samples are reported; the weight of the update.",
             "type": "number",
             "exclusiveMinimum": 0,
+            "maximum": 1e15,
             "default": 1,
         },
         "noise": {
             "description": "Standard deviation of noise that is added, drawn from the seed.",
             "type": "number",
             "minimum": 0,
+            "maximum": 1e30,
             "default": 0.0,
         },
         "seconds": {
