@@ -129,7 +129,7 @@ class _Reader:
                 return
 
     def _passed_over(self, char: str) -> bool:
-        """Pass over one thing that stands for nothing, and report it; return False if there is none."""
+        """Pass over one thing that stands for nothing, and report it; False if there is none."""
         if char in {"/", "#"}:
             return self._comment()
         if char == "." and self._text.startswith(LEFT_OUT, self._at):

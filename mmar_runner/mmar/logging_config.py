@@ -38,12 +38,17 @@ class _Reading:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._section = ""
+        self._named: dict[str, int] = {}
         self._options: dict[str, dict[str, str]] = {}
 
     def levels(self, text: str) -> Mapping[str, str]:
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip() and not line.lstrip().startswith(("#", ";")):
                 self._line(number, line)
+        for key, number in self._named.items():
+            if f"logger_{key}" not in self._options:
+                hint = f"Add the section, or take {key!r} out of the keys."
+                self._warn(number, f"There is no section [logger_{key}].", hint)
         result = {}
         for section, options in self._options.items():
             if section.startswith("logger_") and options.get("level") in _LEVELS:
@@ -55,16 +60,22 @@ class _Reading:
         section, option = _SECTION.fullmatch(line), _OPTION.fullmatch(line.strip())
         if section:
             self._section = section[1]
+            if self._section in self._options:
+                self._warn(number, f"The section [{section[1]}] stands twice.", "Make them one.")
             self._options.setdefault(self._section, {})
         elif line[0].isspace():
             return  # the rest of a longer value
         elif option and self._section:
             self._option(number, option[1].strip().lower(), option[2].strip())
         else:
-            self._warn(number, "This is neither a section nor an option.", None)
+            hint = "Write [SECTION] or key=value, or remove the line."
+            self._warn(number, "This is neither a section nor an option.", hint)
 
     def _option(self, number: int, key: str, value: str) -> None:
         self._options[self._section][key] = value
+        if (self._section, key) == ("loggers", "keys"):
+            names = filter(None, (name.strip() for name in value.split(",")))
+            self._named = dict.fromkeys(names, number)
         if key == "level" and value not in _LEVELS:
             hint = f"One of {', '.join(sorted(_LEVELS))}."
             self._warn(number, f"{value!r} is no logging level.", hint)
