@@ -20,7 +20,7 @@ from mmar_runner.cli.options import (
     set_option,
     workspace_option,
 )
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_hint, echo_json, json_option, run_exit_code
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
@@ -122,7 +122,13 @@ def command(
     settle_memory()
     with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
         outcome = asyncio.run(_serve(settings, plugins, observer))
-    _conclude(outcome, as_json=as_json, new_run=new_run)
+    if as_json:
+        # One document, of a run that failed too: it says why itself.
+        echo_json(outcome.summary)
+        if outcome.status == "stopped":
+            echo_hint(f"{same_command(new_run=new_run)} resumes it")
+        context.exit(run_exit_code(outcome.status))
+    _conclude(outcome, new_run=new_run)
 
 
 async def _serve(
@@ -133,9 +139,7 @@ async def _serve(
     return await run_server(settings, plugins, observer, stop)
 
 
-def _conclude(outcome: RunOutcome, *, as_json: bool, new_run: bool) -> None:
-    if as_json:
-        echo_json(outcome.summary)
+def _conclude(outcome: RunOutcome, *, new_run: bool) -> None:
     summary = outcome.run_folder / "summary.json"
     if outcome.status == "failed":
         msg = f"the run failed: {outcome.reason}"

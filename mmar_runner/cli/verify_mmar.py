@@ -21,6 +21,7 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.validated import parse_settings
+from mmar_runner.documents.words import counted
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Role
 
@@ -75,7 +76,8 @@ def _sentences(mmar: Path, found: Examination) -> list[str]:
     lines = [f"{found.decision.site} {verdict} {mmar}", *decision_lines(found.decision)]
     errors = found.validation.report.errors
     if errors:
-        lines.append(f"  and it has errors: {len(errors)}; the first: {errors[0].message}")
+        count = counted(len(errors), "error")
+        lines.append(f"  and it has {count}; the first: {errors[0].message}")
         lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
     return lines
 

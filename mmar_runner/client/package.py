@@ -21,6 +21,7 @@ from mmar_runner.admission.audit_line import MmarLine
 from mmar_runner.client.package_download import PackageDownload, discovery
 from mmar_runner.client.package_file import IncomingPackage
 from mmar_runner.client.threads import in_thread
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import (
     CertificateError,
     DigestError,
@@ -212,9 +213,8 @@ def _require_valid(admission: Admission) -> None:
     errors = admission.validation.report.errors
     if errors:
         first = errors[0]
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         msg = (
-            f"{admission.root.name} has {count}: "
+            f"{admission.root.name} has {counted(len(errors), 'error')}: "
             f"{first.file}:{first.line}:{first.column}: {first.code}: {first.message}"
         )
         raise MmarInvalidError(msg, hint=first.hint)
