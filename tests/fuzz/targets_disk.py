@@ -15,8 +15,8 @@ from mmar_runner.client.package_file import IncomingPackage
 from mmar_runner.client.state import StateFolders
 from mmar_runner.client.workspace import RunFiles
 from mmar_runner.security.audit.file import AuditFile
-from mmar_runner.security.audit.log import read_audit, verify_audit
-from mmar_runner.server.record import replay
+from mmar_runner.security.audit.reading import read_audit, verify_audit
+from mmar_runner.server.replay import replay
 from mmar_runner.server.status_on_record import read_recorded
 from mmar_runner.server.status_reading import read_status
 from mmar_runner.storage.journal import Journal

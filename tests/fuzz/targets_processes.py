@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mmar_runner.children.parent_line import ParentLine
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.children.starting import StartedProcess
 from mmar_runner.client.training import train_result
 from mmar_runner.client.workspace import PendingUpdate, RunFiles
 from mmar_runner.server.results import ResultDesk
@@ -44,8 +45,9 @@ async def _asked(data: bytes) -> dict[str, Any]:
         # What does not fit into the socket at once is not needed: inputs are small.
         theirs.send(data[: 64 << 10])
         theirs.shutdown(socket.SHUT_WR)
-        streams = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        child = ChildProcess(_NoProcess(), streams, lifeline, Path("log"))  # type: ignore[arg-type]
+        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        started = StartedProcess(_NoProcess(), reader, writer, lifeline)  # type: ignore[arg-type]
+        child = ChildProcess(started, Path("log"))
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await child.request("train", {}, told=_steps)

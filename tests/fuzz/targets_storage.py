@@ -84,7 +84,7 @@ def _tensor_file(data: bytes) -> None:
 
 TARGETS: Final = (
     Target("header", _header, "headers of safetensors files", HEADER),
-    Target("update", _update, "updates while their bytes come", HEADER),
-    Target("spool", _spool, "updates in the spool, broken off and resumed", HEADER),
+    Target("update", _update, "updates while their bytes come", HEADER, 600),
+    Target("spool", _spool, "updates in the spool, broken off and resumed", HEADER, 600),
     Target("tensor_file", _tensor_file, "model files on the disk", HEADER),
 )
