@@ -99,12 +99,10 @@ def messages() -> Mapping[str, dict[str, bytes]]:
         "receipt": b"\x03" + codec.encode_reply(UpdateReceipt(duplicate=True, round=2)),
     }
     register = RegisterRequest(client_name="site-1", session_key=bytes(32), mmar_digest=_SHA)
+    beat = HeartbeatRequest(token="t", state=2, step=3)  # noqa: S106 - none
     return {
         "part": parts,
-        "unary": {
-            "register": register.SerializeToString(),
-            "heartbeat": HeartbeatRequest(token="t", state=2, step=3).SerializeToString(),
-        },
+        "requests": {"both": b"\0NEXT\0".join(m.SerializeToString() for m in (register, beat))},
         "announced": {"begin": codec.encode_update_part(begin)},
         "package_header": {"header": codec.encode_package_part(package)},
         "words": {"words": "größer\x1b[2J\n".encode()},
