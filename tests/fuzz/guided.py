@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import atheris
@@ -25,10 +26,10 @@ def load(name: str) -> Target:
     return found
 
 
-def main() -> None:
+def main(find: Callable[[str], Target] = load) -> None:
     """Search until libFuzzer's limits are reached, or something is found."""
     logging.disable()
-    target = load(sys.argv[1])
+    target = find(sys.argv[1])
     atheris.Setup([sys.argv[0], *sys.argv[2:]], target)
     atheris.Fuzz()
 

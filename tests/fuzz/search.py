@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.catalog import TARGETS
-from tests.fuzz.target import HERE, MOST_MEMORY_MIB, MOST_SECONDS, SEEDS, Target
+from tests.fuzz.target import GIVEN_UP_SECONDS, HERE, MOST_MEMORY_MIB, SEEDS, Target
 
 WORK: Final = HERE.parent.parent / ".fuzz"
 _EDGES: Final = re.compile(r"cov: (\d+)")
@@ -50,13 +50,16 @@ class Searched:
     what: str
 
 
-def search(target: Target, seconds: int, work: Path) -> Searched:
+def search(
+    target: Target, seconds: int, work: Path, program: str = "tests.fuzz.guided"
+) -> Searched:
     """Search one target in a process of its own.
 
     Args:
         target: The target.
         seconds: For how long.
         work: Where corpora and findings are kept.
+        program: The module that searches.
     """
     corpus, found = work / "corpus" / target.name, work / "found"
     for folder in (corpus, found):
@@ -64,9 +67,9 @@ def search(target: Target, seconds: int, work: Path) -> Searched:
     tokens = work / f"{target.name}.dict"
     tokens.write_text("".join(f'"{_escaped(token)}"\n' for token in target.tokens))
     command = [
-        *(sys.executable, "-m", "tests.fuzz.guided", target.name, str(corpus)),
+        *(sys.executable, "-m", program, target.name, str(corpus)),
         *(str(SEEDS / target.name), f"-dict={tokens}", f"-max_len={target.longest}"),
-        *(f"-max_total_time={seconds}", f"-timeout={MOST_SECONDS:.0f}"),
+        *(f"-max_total_time={seconds}", f"-timeout={GIVEN_UP_SECONDS}"),
         *(f"-rss_limit_mb={MOST_MEMORY_MIB}", f"-artifact_prefix={found}/{target.name}."),
         "-print_final_stats=1",
     ]
@@ -83,7 +86,8 @@ def search(target: Target, seconds: int, work: Path) -> Searched:
     )
     said = done.stdout + done.stderr
     (work / f"{target.name}.log").write_text(said)
-    return _told(target, said, time.monotonic() - begun, done.returncode, set(found.iterdir()) - before)
+    new = set(found.iterdir()) - before
+    return _told(target, said, time.monotonic() - begun, done.returncode, new)
 
 
 def _told(target: Target, said: str, seconds: float, code: int, new: set[Path]) -> Searched:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.fuzz.catalog import TARGETS
 from tests.fuzz.search import main, search
-from tests.fuzz.target import FINDINGS
 
-atheris = pytest.importorskip("atheris", reason="pip install '.[fuzz]' for guided searches")
+pytest.importorskip("atheris", reason="pip install '.[fuzz]' for guided searches")
+# To import the program with every branch counted takes most of it.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_a_search_covers_the_reader(tmp_path) -> None:
@@ -21,33 +24,15 @@ def test_a_search_covers_the_reader(tmp_path) -> None:
 
 
 def test_every_target_gets_its_part_of_the_time(tmp_path, monkeypatch, capsys) -> None:
-    arguments = ["--seconds", "4", "--target", "token", "--target", "words"]
+    arguments = ["--seconds", "2", "--target", "words", "--target", "words"]
     monkeypatch.setattr("sys.argv", ["search", *arguments, "--work", str(tmp_path)])
 
     assert main() == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_what_breaks_a_reader_is_written_down(tmp_path, monkeypatch) -> None:
-    """With a reader that hangs again as it once did."""
-    (tmp_path / "sitecustomize.py").write_text(_AS_ONCE)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{FINDINGS.parents[2]}")
+def test_what_breaks_a_reader_is_written_down(tmp_path) -> None:
+    found = search(TARGETS["words"], 30, tmp_path, "tests.fuzz.planted")
 
-    found = search(TARGETS["state_pointer"], 20, tmp_path)
-
-    assert "RecursionError" in found.what
-    assert found.found
-
-
-_AS_ONCE = """
-import json
-def loads(data, **more):
-    raise RecursionError("planted")
-import builtins, sys
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name == "mmar_runner.client.state":
-            json.loads = loads
-        return None
-sys.meta_path.insert(0, Finder())
-"""
+    assert "KeyError" in found.what
+    assert b"!" in Path(found.found).read_bytes()
