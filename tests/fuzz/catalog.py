@@ -29,3 +29,7 @@ _FAMILIES: Final = (
 TARGETS: Final[dict[str, Target]] = {
     target.name: target for target in chain.from_iterable(family.TARGETS for family in _FAMILIES)
 }
+#: The module of each: who searches one need not import the others.
+FAMILY_OF: Final = {
+    target.name: family.__name__ for family in _FAMILIES for target in family.TARGETS
+}

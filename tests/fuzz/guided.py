@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Searches one target, guided by what it covers: ``python -m tests.fuzz.guided TARGET ...``.
+"""Searches one target, guided by what it covers: ``python -m tests.fuzz.guided MODULE TARGET ...``.
 
-What follows the target's name goes to libFuzzer. The process ends at the first finding, whose
+What follows goes to libFuzzer. The process ends at the first finding, whose
 input libFuzzer writes down, with exit code 77, 70 (too long) or 71 (too much memory).
 """
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from tests.fuzz.target import Target
 
 
-def load(name: str) -> Target:
-    """Import all of the program so that its branches are counted, and return a target."""
+def load(module: str, name: str) -> Target:
+    """Import a family of targets so that branches are counted, and return one of them."""
     with atheris.instrument_imports(include=["mmar_runner", "mmar_runner_metrics", "yaml"]):
-        found: Target = importlib.import_module("tests.fuzz.catalog").TARGETS[name]
-    return found
+        family: tuple[Target, ...] = importlib.import_module(module).TARGETS
+    return next(target for target in family if target.name == name)
 
 
-def main(find: Callable[[str], Target] = load) -> None:
+def main(find: Callable[[str, str], Target] = load) -> None:
     """Search until libFuzzer's limits are reached, or something is found."""
     logging.disable()
-    target = find(sys.argv[1])
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], target)
+    target = find(*sys.argv[1:3])
+    atheris.Setup([sys.argv[0], *sys.argv[3:]], target)
     atheris.Fuzz()
 
 

@@ -9,9 +9,9 @@ from tests.fuzz import guided
 from tests.fuzz.target import Target
 
 
-def planted(name: str) -> Target:
+def planted(module: str, name: str) -> Target:
     """Return a target with a reader that stumbles."""
-    return replace(guided.load(name), run=_stumble)
+    return replace(guided.load(module, name), run=_stumble)
 
 
 def _stumble(data: bytes) -> None:

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.catalog import TARGETS
+from tests.fuzz.catalog import FAMILY_OF, TARGETS
 from tests.fuzz.target import GIVEN_UP_SECONDS, HERE, MOST_MEMORY_MIB, SEEDS, Target
 
 WORK: Final = HERE.parent.parent / ".fuzz"
@@ -67,7 +67,7 @@ def search(
     tokens = work / f"{target.name}.dict"
     tokens.write_text("".join(f'"{_escaped(token)}"\n' for token in target.tokens))
     command = [
-        *(sys.executable, "-m", program, target.name, str(corpus)),
+        *(sys.executable, "-m", program, FAMILY_OF[target.name], target.name, str(corpus)),
         *(str(SEEDS / target.name), f"-dict={tokens}", f"-max_len={target.longest}"),
         *(f"-max_total_time={seconds}", f"-timeout={GIVEN_UP_SECONDS}"),
         *(f"-rss_limit_mb={MOST_MEMORY_MIB}", f"-artifact_prefix={found}/{target.name}."),
