@@ -98,12 +98,13 @@ def command(
         folder = _workspace(workspace, spec.name)
     else:
         # Deferred: whoever speaks plain text needs no cryptography.
-        from mmar_runner.cli.trusted_server import open_trust  # noqa: PLC0415
+        from mmar_runner.admission.local import LocalMmar  # noqa: PLC0415
+        from mmar_runner.cli.trusted_server import open_trust  # noqa: PLC0415 - as above
 
         folder = _workspace(workspace, mmar.resolve().name)
         running = "is this server running already? Stop it, or give this one a --workspace"
         with naming_who_runs(folder / "audit.jsonl", running):
-            spec, trust = open_trust(kit, mmar, plugins, folder, settings=variables)
+            spec, trust = open_trust(kit, LocalMmar(mmar, folder, variables), plugins)
         address = listen_address(trust.kit, listen)
     settings = ServerSettings(
         spec=spec,

@@ -47,6 +47,25 @@ def nested_places(
             yield from nested_places(inner, child, (*place, part))
 
 
+def misplaced(
+    schema: Mapping[str, Any], value: Any, place: Place = ()
+) -> Iterator[tuple[Place, ComponentKind, Any]]:
+    """Yield every place that should hold a component and holds no declaration, with the value.
+
+    None, which stands for nothing where the schema lets it, is not among them.
+    """
+    if X_COMPONENT in schema:
+        kind = ComponentKind(schema[X_COMPONENT])
+        items = [((*place, i), v) for i, v in enumerate(value)] if isinstance(value, list) else []
+        for where, item in items or [(place, value)]:
+            if not isinstance(item, Mapping) and item is not None:
+                yield where, kind, item
+        return
+    for inner, part, child in _parts(schema, value):
+        if isinstance(inner, Mapping):
+            yield from misplaced(inner, child, (*place, part))
+
+
 def value_at(value: Any, place: Place) -> Any:
     """Return what stands at a place that `nested_places` gave."""
     return reduce(lambda part, key: part[key], place, value)
