@@ -13,12 +13,12 @@ from mmar_runner.wire.servicer import FederationServicer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from mmar_runner.security.pki.followed import Revocations
     from mmar_runner.server.assignments import Assignments
     from mmar_runner.server.downloads import Downloads
     from mmar_runner.server.members import Members
     from mmar_runner.server.reception import Reception
     from mmar_runner.server.results import ResultDesk
-    from mmar_runner.server.revocations import Revocations
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (

@@ -22,7 +22,7 @@ from mmar_runner.security.pki.revocation import (
 )
 from mmar_runner.server.certificate_gate import ROLE_OF_METHOD, CertificateGate
 from mmar_runner.server.pace import Paces
-from mmar_runner.server.revocations import Revocations
+from mmar_runner.security.pki.followed import Revocations
 from mmar_runner.wire.gate import Caller, Peer
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

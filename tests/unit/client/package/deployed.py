@@ -30,7 +30,7 @@ from mmar_runner.security.pki.keys import load_release_key
 from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 from mmar_runner.server.certificate_gate import CertificateGate
 from mmar_runner.server.packages import Deployment, PackageDesk
-from mmar_runner.server.revocations import Revocations
+from mmar_runner.security.pki.followed import Revocations
 from mmar_runner.server.windows import download_window
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits
