@@ -28,7 +28,7 @@ def lacks(dotted: str) -> bool:
     known = _names(module, 0)
     if known is None or name in known:
         return False
-    return not _is_module(dotted)
+    return not is_module(dotted)
 
 
 def is_installed(package: str) -> bool:
@@ -137,6 +137,7 @@ def _absolute(name: str, module: str) -> str:
     return ".".join([*parts[:kept], *filter(None, [plain])])
 
 
-def _is_module(dotted: str) -> bool:
+def is_module(dotted: str) -> bool:
+    """Return True if a dotted name is that of an installed module or package."""
     base = _folder(dotted)
     return base is not None and (base.is_dir() or base.with_suffix(".py").is_file())
