@@ -11,9 +11,10 @@ import importlib.util
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from mmar_runner.mmar.module_source import ClassSource, ModuleSource, parse_module
+if TYPE_CHECKING:
+    from mmar_runner.mmar.module_source import ClassSource, ModuleSource
 
 #: Modules that take all names of one another, counted from the first.
 _DEEPEST: Final = 6
@@ -98,6 +99,8 @@ def _source(module: str) -> ModuleSource | None:
     file = _file(module)
     if file is None:
         return None
+    from mmar_runner.mmar.module_source import parse_module  # noqa: PLC0415 - few MMARs need it
+
     try:
         return parse_module(file.read_bytes())
     except (OSError, SyntaxError, ValueError):

@@ -97,7 +97,7 @@ _DATALOADER: Final[dict[str, Any]] = {
                 "batch_size": {"type": "integer", "minimum": 1},
                 "shuffle": {"type": "boolean"},
                 "drop_last": {"type": "boolean"},
-                "num_workers": {"type": "integer", "minimum": 0},
+                "num_workers": {"type": "integer", "minimum": 0, "maximum": 64},
                 "pin_memory": {"type": "boolean"},
             },
         },
