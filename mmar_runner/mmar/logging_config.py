@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 LOG_CONFIG = "resources/log.config"
 
 _SECTION = re.compile(r"\[([^\]]+)\]\s*")
-_OPTION = re.compile(r"([^=:\s][^=:]*?)\s*[=:]\s*(.*)")
-_PLAIN_ARGS = re.compile(r"\(\s*(?:[\w.]+|'[^']*'|\"[^\"]*\")?(?:\s*,\s*[\w.'\"]*)*\s*,?\s*\)")
+_BETWEEN = re.compile(r"[=:]")
+# Each repetition keeps what it took (++): whatever stands there is judged in one pass.
+_PLAIN_ARGS = re.compile(
+    r"\(\s*+(?:[\w.]++|'[^']*+'|\"[^\"]*+\")?+\s*+(?:,\s*+[\w.'\"]*+\s*+)*+\)"
+)
 _LEVELS = frozenset({"DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "NOTSET"})
 
 
@@ -57,7 +60,7 @@ class _Reading:
         return result
 
     def _line(self, number: int, line: str) -> None:
-        section, option = _SECTION.fullmatch(line), _OPTION.fullmatch(line.strip())
+        section, option = _SECTION.fullmatch(line), _option(line)
         if section:
             self._section = section[1]
             if self._section in self._options:
@@ -66,7 +69,7 @@ class _Reading:
         elif line[0].isspace():
             return  # the rest of a longer value
         elif option and self._section:
-            self._option(number, option[1].strip().lower(), option[2].strip())
+            self._option(number, *option)
         else:
             hint = "Write [SECTION] or key=value, or remove the line."
             self._warn(number, "This is neither a section nor an option.", hint)
@@ -85,3 +88,10 @@ class _Reading:
 
     def _warn(self, number: int, message: str, hint: str | None) -> None:
         self._findings.add("MMAR613", message, file=LOG_CONFIG, position=(number, 1), hint=hint)
+
+
+def _option(line: str) -> tuple[str, str] | None:
+    """Return key, in lower case, and value of a line; None if it is no option."""
+    between = _BETWEEN.search(line)
+    key = line[: between.start()].strip().lower() if between else ""
+    return (key, line[between.end() :].strip()) if between and key else None

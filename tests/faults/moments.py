@@ -20,7 +20,7 @@ _UPDATE_CALL_WRITE = "mmar_runner.wire.stub:UpdateCall.write"
 
 def _of(name: str) -> Condition:
     """The journal's write of one kind of event."""
-    return lambda _journal, work: getattr(work, "kind", "") == name
+    return lambda _table, work: getattr(work, "kind", "") == name
 
 
 def _sent(name: str) -> Condition:
@@ -85,7 +85,7 @@ SERVER = (
     Failpoint("server.spool.after_rename", f"{_STORAGE}.spool_file:publish", "after"),
     Failpoint(
         "server.journal.before_commit",
-        f"{_STORAGE}.journal:Journal._write",
+        f"{_STORAGE}.journal_table:JournalTable._write",
         "after",
         _of("update_accepted"),
     ),
@@ -98,7 +98,7 @@ SERVER = (
         "after",
         _sent("UpdateReceipt"),
     ),
-    Failpoint("server.aggregate.begun", f"{_SERVER}.closing:aggregate", "before"),
+    Failpoint("server.aggregate.begun", f"{_SERVER}.round_aggregation:aggregate", "before"),
     Failpoint("server.checkpoint.before_write", f"{_SERVER}.aggregation:TensorWriter", "before"),
     Failpoint("server.checkpoint.write", f"{_STORAGE}.hashing_writer:write_all", "before"),
     Failpoint("server.aggregate.middle", f"{_STORAGE}.tensor_files:TensorWriter.write", "after"),
@@ -109,7 +109,7 @@ SERVER = (
     Failpoint("server.checkpoint.after_rename", f"{_STORAGE}.tensor_files:publish", "after"),
     Failpoint(
         "server.round.before_commit",
-        f"{_STORAGE}.journal:Journal._write",
+        f"{_STORAGE}.journal_table:JournalTable._write",
         "after",
         _of("round_closed"),
     ),
@@ -155,7 +155,7 @@ SERVER = (
 CLIENT = (
     Failpoint("client.key.kept", f"{_CLIENT}.workspace:ClientWorkspace.session_key", "after"),
     Failpoint("client.register.asked", f"{_CLIENT}.registration:RegisterRequest", "before"),
-    Failpoint("client.registered", f"{_CLIENT}.registration:Connection._accept", "after"),
+    Failpoint("client.registered", f"{_CLIENT}.registration:Registration._accept", "after"),
     Failpoint("client.run.made", f"{_CLIENT}.workspace:RunFiles.create", "after"),
     Failpoint("client.model.begun", f"{_CLIENT}.downloads:IncomingModel", "after"),
     Failpoint("client.model.write", f"{_CLIENT}.model_file:write_all", "before"),
@@ -187,8 +187,8 @@ CLIENT = (
     Failpoint("client.state.before", f"{_CLIENT}.state:StateFolders.acknowledge", "before"),
     Failpoint("client.state.acknowledged", f"{_CLIENT}.state:StateFolders.acknowledge", "after"),
     Failpoint("client.pending.forgotten", f"{_CLIENT}.workspace:RunFiles.forget_pending", "after"),
-    Failpoint("client.quit.before", f"{_CLIENT}.registration:Connection.quit", "before"),
-    Failpoint("client.quit.after", f"{_CLIENT}.registration:Connection.quit", "after"),
+    Failpoint("client.quit.before", f"{_CLIENT}.connection:Connection.quit", "before"),
+    Failpoint("client.quit.after", f"{_CLIENT}.connection:Connection.quit", "after"),
 )
 
 ALL = {point.name: point for point in (*SERVER, *CLIENT)}

@@ -29,8 +29,9 @@ from mmar_runner.wire.messages import (
     ResultReply,
     UpdateBegin,
 )
-from mmar_runner.wire.server import FederationServicer, bind, build_server
+from mmar_runner.wire.servicer import FederationServicer
 from mmar_runner.wire.stub import FederationStub
+from tests.served import served
 
 DAY = timedelta(days=1)
 
@@ -97,15 +98,13 @@ async def serving(
     credentials: Any = None, tls: TlsFiles | None = None
 ) -> AsyncIterator[tuple[Holding, WatchedGate, FederationStub]]:
     servicer, gate = Holding(), WatchedGate()
-    server = build_server(servicer, gate)
-    address = bind(server, "127.0.0.1:0", credentials=credentials)
-    await server.start()
-    channel = open_channel(address, credentials=None if tls is None else channel_credentials(tls))
-    try:
-        yield servicer, gate, FederationStub(channel, address)
-    finally:
-        await channel.close()
-        await server.stop(0)
+    async with served(servicer, gate, credentials=credentials) as address:
+        known = None if tls is None else channel_credentials(tls)
+        channel = open_channel(address, credentials=known)
+        try:
+            yield servicer, gate, FederationStub(channel, address)
+        finally:
+            await channel.close()
 
 
 def tls_files(folder: Path, issuer: Issuer, identity: Identity) -> TlsFiles:

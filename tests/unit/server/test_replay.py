@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a journal's events add up to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mmar_runner.errors import JournalError
+from mmar_runner.server.record import AcceptedUpdate, Kind
+from mmar_runner.server.replay import replay
+from mmar_runner.server.run_state import RunState
+from mmar_runner.storage.journal import JournalEvent
+
+STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}
+
+
+def replayed(*events: tuple[Kind, dict[str, Any]]) -> RunState:
+    kinds = [(Kind.RUN_STARTED, STARTED), *events]
+    return replay(JournalEvent(n, 0.0, kind, data) for n, (kind, data) in enumerate(kinds, 1))
+
+
+def accepted(client: str) -> tuple[Kind, dict[str, Any]]:
+    update = AcceptedUpdate(client, 0, "s", 1, 1.0, "weights", {}, {}, 0.0, 0.0, inline=True)
+    return Kind.UPDATE_ACCEPTED, update.to_json()
+
+
+def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
+    """A server that resumes must not aggregate it, and must take another of that client."""
+    refused = {"client": "evil", "round": 0, "reason": "NON_FINITE", "message": "too large"}
+    state = replayed(accepted("evil"), accepted("site-1"), (Kind.UPDATE_REFUSED, refused))
+    assert list(state.accepted) == ["site-1"]
+    assert state.last_round == {"site-1": 0}
+    assert state.rejected == [{"client": "evil", "reason": "NON_FINITE: too large"}]
+    again = replayed(accepted("evil"), (Kind.UPDATE_REFUSED, refused), accepted("evil"))
+    assert list(again.accepted) == ["evil"]
+
+
+def test_a_journal_of_a_later_version_is_refused_with_a_sentence() -> None:
+    with pytest.raises(JournalError, match="'model_blessed', which this version does not know"):
+        replay([JournalEvent(1, 0.0, "model_blessed", {})])
+
+
+def test_an_end_is_untold_until_it_is_settled() -> None:
+    ended = (Kind.RUN_ENDED, {"status": "failed", "reason": "why", "wall_seconds": 2.0})
+    state = replayed(ended)
+    assert (state.status, state.reason, state.untold) == ("failed", "why", True)
+    assert not replayed(ended, (Kind.RUN_SETTLED, {"untold": []})).untold
+    stopped = (Kind.RUN_ENDED, {"status": "stopped", "reason": "", "wall_seconds": 2.0})
+    assert not replayed(stopped).untold
