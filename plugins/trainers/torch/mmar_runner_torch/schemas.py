@@ -159,6 +159,11 @@ VALIDATION_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["validate"],
     "properties": {"validate": _VALIDATE},
+    "patternProperties": {"^(_|//|#|comment)": {}},
+    "additionalProperties": {
+        "type": ["string", "number", "boolean", "null"],
+        "x-known": ["validate"],
+    },
 }
 
 #: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.
