@@ -19,12 +19,14 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
             "description": "Passes over the site's data in a round.",
             "type": "integer",
             "minimum": 1,
+            "maximum": 1_000_000,
             "default": 1,
         },
         "steps_aggregation": {
             "description": "Optimizer steps in a round; if positive, it goes before local_epochs.",
             "type": "integer",
             "minimum": 0,
+            "maximum": 2**31 - 1,
             "default": 0,
         },
         "send": {
