@@ -66,7 +66,7 @@ stall_timeout_option = click.option(
 
 plugins_dir_option = click.option(
     "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Also load the one-file plugins (*.py) of this folder.",
 )
 

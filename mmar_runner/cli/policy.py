@@ -17,8 +17,8 @@ from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.admission import SiteRules
-    from mmar_runner.mmar.examination import Examination, Question
+    from mmar_runner.admission.examination import Examination, Question
+    from mmar_runner.admission.rules import SiteRules
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
@@ -78,9 +78,9 @@ def explain_decision(
 
     # Modules and the kit are loaded while other threads hash, which takes as long.
     with listed_ahead(mmar) as ahead:
+        from mmar_runner.admission.examination import examine  # noqa: PLC0415
         from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
         from mmar_runner.hooks import load_plugins  # noqa: PLC0415
-        from mmar_runner.mmar.examination import examine  # noqa: PLC0415
 
         question = _question(_kit(kit_folder), action, site, user, policy_file)
         question = replace(question, settings=parse_settings(pairs))
@@ -109,14 +109,16 @@ def _kit(folder: Path) -> StartupKit:
 def _question(
     kit: StartupKit, action: str, site: str | None, user: str | None, policy_file: Path | None
 ) -> Question:
-    from mmar_runner.cli.admitted import site_rules  # noqa: PLC0415 - as above
-    from mmar_runner.mmar.examination import Question  # noqa: PLC0415
+    from mmar_runner.admission.examination import Question  # noqa: PLC0415
+    from mmar_runner.admission.rules import rules_of  # noqa: PLC0415 - as above
+    from mmar_runner.cli.kits import say_lost_policy  # noqa: PLC0415
     from mmar_runner.security.identity import Role  # noqa: PLC0415
     from mmar_runner.security.policy.authorization import SERVER_SITE  # noqa: PLC0415
     from mmar_runner.security.policy.judgement import Policies  # noqa: PLC0415
     from mmar_runner.security.policy.site_policy import SitePolicy, load_policy  # noqa: PLC0415
 
-    rules = site_rules(kit)
+    say_lost_policy(kit)
+    rules = rules_of(kit)
     is_admin = kit.identity.role is Role.ADMIN
     asked = site or (SERVER_SITE if is_admin else rules.site)
     own = not is_admin and asked == rules.site

@@ -12,12 +12,12 @@ import click
 from mmar_runner import __version__
 from mmar_runner.cli.options import plugins_dir_option, set_option
 from mmar_runner.cli.output import Invocation, echo_error, harmless_json
+from mmar_runner.cli.validated import parse_settings
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.report import Report, unreadable
 from mmar_runner.mmar.validation import validate
-from mmar_runner.mmar.variables import parse_setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def command(
     Exit code 0 if there is no error, 1 if there is (with --strict, or a warning), 2 if a
     folder cannot be read.
     """
-    values = dict(parse_setting(pair) for pair in pairs)
+    values = parse_settings(pairs)
     catalog = load_plugins(plugins_dir=plugins_dir).registry
     output = "json" if as_json else output
     reports, unread = [], False

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.client.package import Delivery, fetch_mmar
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import MmarRunnerError
@@ -108,7 +108,7 @@ class Site:
         with AuditLog(self.workspace / "audit.jsonl") as audit:
             trust = ClientTrust(self.kit, self.kit.revocation_memory(), audit, self.target)
             name = self.kit.identity.name
-            rules = site_rules(self.kit)
+            rules = rules_of(self.kit)
             delivery = Delivery(trust, rules, self.workspace, name, **options)
             return await fetch_mmar(delivery, plugins.registry, self.recorder, self.stop)
 
