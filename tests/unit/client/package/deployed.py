@@ -29,6 +29,7 @@ from mmar_runner.security.kits.kit import StartupKit, load_kit
 from mmar_runner.server.certificate_gate import CertificateGate
 from mmar_runner.server.packages import Deployment, PackageDesk
 from mmar_runner.server.revocations import Revocations
+from mmar_runner.server.windows import download_window
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits
 from mmar_runner.testing.recorder import Recorder
@@ -127,7 +128,7 @@ async def deployed(
     tls = TlsFiles(kit.cert_file, kit.key_file, kit.root_file)
     with AuditLog(tmp_path / "server" / "audit.jsonl") as audit:
         seen = Recorder()
-        desk = PackageDesk(deployment, seen, audit)
+        desk = PackageDesk(deployment, seen, audit, window=download_window())
         revocations = Revocations(kit.revocations, kit.revocation_memory())
         gate = CertificateGate(kit.identity.project, revocations, audit)
         servicer = Interrupted(desk)
