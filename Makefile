@@ -21,7 +21,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # A worker gets neighbouring tests: what a file's tests share is made once, not by each worker.
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help venv demo demo-insecure test simulate-faults faults lint format types imports protos bench bench-trust soak check wheels clean
+.PHONY: help venv demo demo-insecure test simulate-faults faults fuzz lint format types imports protos bench bench-trust soak check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -90,6 +90,14 @@ FAULTS ?=
 
 faults: $(STAMP) ## Hurt real processes, 10 seeds a case; writes docs/reference/faults.md
 	$(BIN)/python -m tests.faults.scorecard $(FAULTS)
+
+# How long `make fuzz` searches for inputs that break a reader, all targets together.
+SECONDS ?= 3600
+
+fuzz: $(STAMP) ## Search for inputs that break a reader, such as SECONDS=3600 (Linux, atheris)
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+		--no-build-isolation --constraint constraints.txt --editable '.[fuzz]'
+	nice -n 19 $(BIN)/python -m tests.fuzz.search --seconds $(SECONDS)
 
 check: lint types imports protos test ## Everything that CI checks
 

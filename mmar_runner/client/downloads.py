@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from mmar_runner.client.registration import Connection
+    from mmar_runner.client.connection import Connection
     from mmar_runner.client.workspace import RunFiles
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.codec import Chunk, ModelItem

@@ -16,10 +16,10 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
+    from mmar_runner.client.connection import Connection
     from mmar_runner.client.downloads import ReceivedModel, RoundTask
     from mmar_runner.client.heartbeat import Heartbeat
     from mmar_runner.client.local_work import LocalWork
-    from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate, RunFiles
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.observer import Observer

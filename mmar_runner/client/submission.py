@@ -17,8 +17,8 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ResultReply, ResultRequest
 
 if TYPE_CHECKING:
+    from mmar_runner.client.connection import Connection
     from mmar_runner.client.downloads import RoundTask
-    from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate, RunFiles
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.messages import UpdateReceipt

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mmar_runner.client.connection import Connection
     from mmar_runner.client.downloads import RoundTask
-    from mmar_runner.client.registration import Connection
     from mmar_runner.client.workspace import PendingUpdate
     from mmar_runner.wire.stub import FederationStub, UpdateCall
 

@@ -72,12 +72,27 @@ def _translate(error: ValidationError) -> Iterator[Fault]:
         yield from _missing(path, error)
     elif keyword in {"additionalProperties", "unevaluatedProperties"} and expected is False:
         yield from _unknown(path, error)
+    elif keyword == "type" and _is_no_variable(error):
+        yield _unknown_part(path, error)
     elif keyword == "type":
         yield Fault("type", path, *_wrong_type(expected, value))
     elif keyword in {"anyOf", "oneOf"} and error.context:
         yield from _branch(error)
     else:
         yield Fault("value", path, *_wrong_value(str(keyword), expected, value, error))
+
+
+def _is_no_variable(error: ValidationError) -> bool:
+    """Return True for an object or list among variables: a misspelt part, and no wrong value."""
+    known = isinstance(error.schema, Mapping) and "x-known" in error.schema
+    return known and isinstance(error.instance, dict | list)
+
+
+def _unknown_part(path: JsonPath, error: ValidationError) -> Fault:
+    schema: Any = error.schema
+    key, known = str(path[-1]), schema["x-known"]
+    hint = did_you_mean(key, known) or f"Known here: {', '.join(known)}, and variables."
+    return Fault("unknown", path, f"'{key}' is unknown here.", hint, key, at_key=True)
 
 
 def _missing(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
@@ -210,7 +225,8 @@ def _branch(error: ValidationError) -> Iterator[Fault]:
         return
     said = error.schema.get("x-alternatives") if isinstance(error.schema, Mapping) else None
     if isinstance(said, Mapping):  # the schema has words for it, and a place
-        place = (*path, said["at"]) if said["at"] in error.instance else path
+        instance: Any = error.instance
+        place = (*path, said["at"]) if said["at"] in instance else path
         yield Fault("value", place, said["message"], said["hint"])
         return
     message = f"{show(error.instance)} fits none of the alternatives."

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mmar_runner.documents.json_source import JsonPath
 
@@ -46,6 +46,17 @@ def printable(text: str) -> str:
 def counted(number: float, noun: str) -> str:
     """Return ``1 client`` or ``3 clients``."""
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """Return the first of some names: ``north, south and 3 more``; empty if there is none.
+
+    Args:
+        names: All of them, in order.
+        most: How many are named.
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def same_command(*, new_run: bool) -> str:

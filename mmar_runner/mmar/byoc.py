@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.folder import is_hidden
+from mmar_runner.mmar.installed_names import is_installed
+from mmar_runner.mmar.module_source import parse_module
 from mmar_runner.security.listing import FileKind
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
+    from mmar_runner.mmar.module_source import ClassSource, ModuleSource
 
 _CUSTOM = "custom/"
 _CONFIG = "config/"
@@ -63,6 +66,8 @@ class ByocModules:
     def __init__(self, folder: MmarFolder) -> None:
         self._folder = folder
         self.code_files = [f for f in folder.contents if kind_of(f) is FileKind.CODE]
+        self._parsed: dict[str, ModuleSource] | None = None
+        self._faults: dict[str, tuple[str, int, int]] = {}
         self._modules = {
             f[len(_CUSTOM) :] for f in folder.files if f.startswith(_CUSTOM) and f.endswith(".py")
         }
@@ -80,15 +85,54 @@ class ByocModules:
         file = self._file("/".join(package))
         if file is None:
             return self._no_module(dotted, package)
-        text = self._text(_CUSTOM + file)
-        if re.search(rf"\b{name}\b", text) or "import *" in text:
+        source = self._sources().get(file)
+        if source is None or source.all_of or source.makes_names:
+            return None  # it cannot be read, which is said; or nobody knows what it has
+        if name in source.names - source.values:
             return None
-        classes = re.findall(r"^class\s+(\w+)", text, re.MULTILINE)
+        classes = sorted(source.classes or source.names - source.values)
         hint = f"It has: {', '.join(classes)}." if classes else "Define the class there."
         return "MMAR509", f"custom/{file} has no '{name}'.", did_you_mean(name, classes) or hint
 
+    def source(self, dotted: str) -> ClassSource | None:
+        """Return what the source says of a class, or None if that is not known."""
+        *package, name = dotted.split(".")
+        module = self._sources().get(self._file("/".join(package)) or "")
+        return None if module is None else module.classes.get(name)
+
+    def _sources(self) -> dict[str, ModuleSource]:
+        """Return what every module says that can be read; parsed once."""
+        if self._parsed is None:
+            self._parsed = {}
+            for file in sorted(self._modules):
+                try:
+                    self._parsed[file] = parse_module(self._bytes(_CUSTOM + file))
+                except SyntaxError as error:
+                    self._faults[file] = (error.msg, error.lineno or 1, error.offset or 1)
+                except ValueError as error:
+                    self._faults[file] = (str(error), 1, 1)
+        return self._parsed
+
+    def _report_sources(self, findings: Findings) -> None:
+        """Say which modules are not Python, and which need what is not there."""
+        for file, source in self._sources().items():
+            for package, line in source.imports.items():
+                if not self._has(package):
+                    message = f"'{package}' is neither in custom/ nor installed here."
+                    where = (line, 1)
+                    findings.add("MMAR520", message, file=_CUSTOM + file, position=where)
+        for file, (message, line, column) in self._faults.items():
+            said = f"This is not Python: {message.rstrip('.?')}."
+            place = (line, max(column, 1))
+            findings.add("MMAR519", said, file=_CUSTOM + file, position=place)
+
+    def _has(self, package: str) -> bool:
+        own = {module.split("/")[0].removesuffix(".py") for module in self._modules}
+        return package in own or package in sys.stdlib_module_names or is_installed(package)
+
     def report(self, findings: Findings) -> None:
-        """Say which files are code."""
+        """Say which files are code, and what is wrong with it."""
+        self._report_sources(findings)
         for file in self.code_files:
             if is_hidden(file):
                 self._report_hidden(file, findings)
@@ -134,10 +178,13 @@ class ByocModules:
         plain = (m.removesuffix(".py").removesuffix("/__init__") for m in self._modules)
         return sorted(name.replace("/", ".") for name in plain)
 
-    def _text(self, file: str) -> str:
-        """Return a module's text; empty if it cannot be read, which is a finding already."""
+    def _bytes(self, file: str) -> bytes:
+        """Return a module's bytes.
+
+        Raises:
+            ValueError: It cannot be read, or is too large.
+        """
         try:
-            data = self._folder.read_bytes(file, self._folder.limits.text_bytes)
-        except (OSError, ValueError):
-            return ""
-        return data.decode(errors="replace")
+            return self._folder.read_bytes(file, self._folder.limits.text_bytes)
+        except OSError as error:
+            raise ValueError(error.strerror or str(error)) from error

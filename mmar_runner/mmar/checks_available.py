@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.build import takes_part
 from mmar_runner.mmar.checks_train import places
 from mmar_runner.mmar.nested_components import nested_places
 
@@ -28,6 +29,7 @@ def check_available(look: Look) -> None:
         _server_code(look, look.server)
     if look.client is not None:
         _client_handlers(look, look.client)
+        _cross_site(look, look.client)
 
 
 def _server_filters(look: Look, server: Document) -> None:
@@ -57,6 +59,12 @@ def _client_handlers(look: Look, client: Document) -> None:
         message = f"'{part.spec.name}' is never called: a client has no events to see."
         hint = "Declare it in config_fed_server.json, where handlers see the run, or remove it."
         look.findings.at(client, path, "MMAR626", message, hint=hint)
+
+
+def _cross_site(look: Look, client: Document) -> None:
+    if takes_part(client):
+        message = "Cross-site validation is not carried out in this version."
+        look.findings.at(client, ("cross_validate",), "MMAR633", message)
 
 
 def _declared(look: Look, server: Document) -> Iterator[_Place]:

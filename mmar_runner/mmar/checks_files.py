@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.checks_checkpoint import check_checkpoint
+from mmar_runner.mmar.checks_names import check_names
 from mmar_runner.mmar.checks_settings import check_settings
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.data_lists import holds_samples, lists_samples, may_list
@@ -48,6 +50,7 @@ def check_files(look: Look) -> bool:
     _checkpoint(look)
     check_settings(look)
     _environment(look)
+    check_names(look)
     return _data_list(look)
 
 
@@ -55,7 +58,8 @@ def _required(look: Look) -> None:
     for file, side in ((SERVER, "client"), (CLIENT, "server")):
         if look.side == side or file in look.folder.files or look.findings.mentions(file):
             continue
-        look.findings.add("MMAR102", f"{file} is missing.", file=file, hint=_elsewhere(look, file))
+        hint = _elsewhere(look, file) or "Add the file; `mmar-runner schema` shows what it holds."
+        look.findings.add("MMAR102", f"{file} is missing.", file=file, hint=hint)
 
 
 def _elsewhere(look: Look, file: str) -> str | None:
@@ -64,8 +68,11 @@ def _elsewhere(look: Look, file: str) -> str | None:
     found = [f for f in look.folder.files if f.rpartition("/")[2] == name]
     if found:
         return f"Move {found[0]} to config/."
+    if (look.folder.root / file).is_dir():
+        return f"{file} is a folder; put the file there in its place."
     strange = [f for f in look.folder.files if f.startswith("config/") and f not in _KNOWN]
-    return did_you_mean(name, [f.rpartition("/")[2] for f in strange])
+    near = did_you_mean(name, [f.rpartition("/")[2] for f in strange])
+    return f"{near} Rename it." if near else None
 
 
 def _every_document(look: Look) -> list[Document]:
@@ -77,7 +84,7 @@ def _every_document(look: Look) -> list[Document]:
 def _paths(look: Look, document: Document) -> None:
     raw = look.files.parsed[document.file]
     for path, text in _strings(document.value, ()):
-        if ".." not in text:
+        if ".." not in text or path[-1:] == ("name",):  # a name is no path
             continue
         written = raw.get(document.origin(path))
         if not isinstance(written, str) or ".." not in written:
@@ -95,14 +102,23 @@ def _checkpoint(look: Look) -> None:
     if server is None:
         return
     name, path = server.value.get(_CHECKPOINT), (_CHECKPOINT,)
-    if not isinstance(name, str) or not name or server.is_unresolved(path):
+    if server.is_unresolved(path):
+        look.findings.raise_severity(server, path, "MMAR301")
+        return
+    if not isinstance(name, str) or not name:
         return
     if "://" in name:
         message = f"{name!r} is an address, not a path."
         look.findings.at(server, path, "MMAR610", message, hint="Put the file into the MMAR.")
-    elif not posixpath.isabs(name) and ".." not in name and not look.folder.inside(name):
+    elif ".." in name:
+        return  # which is said of every path
+    elif not posixpath.isabs(name) and not look.folder.inside(name):
         message = f"The checkpoint {name!r} is not in the MMAR."
-        look.findings.at(server, path, "MMAR621", message)
+        hint = did_you_mean(name, [f for f in look.folder.contents if f.startswith("models/")])
+        hint = hint or "Add the file, most fittingly to models/, or correct the path."
+        look.findings.at(server, path, "MMAR621", message, hint=hint)
+    else:
+        check_checkpoint(look, server, name)
 
 
 def _environment(look: Look) -> None:
@@ -119,7 +135,7 @@ def _environment(look: Look) -> None:
     look.findings.remove(undefined)
     severity = min((f.severity for f in undefined), key=list(Severity).index)
     message = f"{ENVIRONMENT} is missing, and nothing else defines {', '.join(names)}."
-    hint = _elsewhere(look, ENVIRONMENT)
+    hint = _elsewhere(look, ENVIRONMENT) or "Add the file, or give the variables with --set."
     look.findings.add("MMAR102", message, file=ENVIRONMENT, hint=hint, severity=severity)
 
 
@@ -130,6 +146,8 @@ def _data_list(look: Look) -> bool:
         for path, text in _strings(document.value, ()):
             listed = path and _DATA_LIST_KEY.search(str(path[-1]))
             file = posixpath.normpath(_ROOT.sub("", text, count=1))
+            if listed and _misses_list(look, document, path, file):
+                continue
             if listed and file in look.folder.contents:
                 if file not in found:
                     message = f"The MMAR brings its own data list, {file}."
@@ -145,6 +163,18 @@ def _data_list(look: Look) -> bool:
             look.findings.add("MMAR615", "The MMAR brings its own data list.", file=file)
             found.add(file)
     return bool(found)
+
+
+def _misses_list(look: Look, document: Document, path: JsonPath, file: str) -> bool:
+    """Return True, and say so, for a data list that should lie in the MMAR and does not."""
+    if document.file == ENVIRONMENT or file in look.folder.contents or not may_list(file):
+        return False
+    if file.startswith(("/", "../")) or "{" in file or "://" in file or "." not in file:
+        return False
+    message = f"The data list {file!r} is not in the MMAR."
+    hint = did_you_mean(file, look.folder.contents) or "Add it, or name the site's by a variable."
+    look.findings.at(document, path, "MMAR621", message, hint=hint)
+    return True
 
 
 def _lists_data(look: Look, file: str) -> bool:

@@ -29,6 +29,11 @@ def check_models(look: Look) -> None:
     trainer = look.client_parts.singles.get(("client_trainer",))
     if both is None or train is None or persistor is None or trainer is None:
         return
+    if look.findings.with_code("MMAR630"):
+        return  # the model is wrong for another reason, which was said
+    if persistor.description is not None and persistor.description.extras.get("makes_own_model"):
+        _own_model(look, persistor, trainer)
+        return
     made = _made_by(persistor)
     if made is None or trainer.description is None:
         return
@@ -43,6 +48,22 @@ def check_models(look: Look) -> None:
                 message = "This is not the model that the server's model_persistor makes."
                 hint = "Declare the same model with the same arguments on both sides."
                 look.findings.at(train, path, "MMAR623", message, hint=hint)
+
+
+def _own_model(look: Look, persistor: Resolved, trainer: Resolved) -> None:
+    """A persistor that makes a model of its own makes nothing for a trainer of declared ones."""
+    if trainer.description is None or look.server is None or persistor.spec is None:
+        return
+    if _MODEL in trainer.description.extras.get("train_parts", {}).values():
+        message = (
+            f"'{persistor.spec.name}' makes a model of its own, not that of config_train.json."
+        )
+        hint = f"Declare a model_persistor that makes the model that '{_name(trainer)}' trains."
+        look.findings.at(look.server, ("model_persistor",), "MMAR623", message, hint=hint)
+
+
+def _name(part: Resolved) -> str:
+    return part.description.name if part.description is not None else ""
 
 
 def _made_by(persistor: Resolved) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.mmar.build import task_value
+from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.look import TASK, Look, first_present, number, whole
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def check_rounds(look: Look) -> None:
         _round_bounds(look.server, look.findings)
         _clients_per_round(look.server, look.findings)
         _deadline(look.server, look.findings)
+        _validations(look.server, look.findings)
         _extra_servers(look.server, look.findings)
 
 
@@ -30,24 +32,30 @@ def _task_names(look: Look) -> None:
         return
     server, client = both
     path = (*TASK, "name")
+    for document in both:
+        if document.is_unresolved(path):  # the other side would be told another name
+            look.findings.raise_severity(document, path, "MMAR301")
     ours, theirs = server.get(path), client.get(path)
     if not isinstance(ours, str) or not isinstance(theirs, str):
         return
     if not ours or not theirs or ours == theirs:
         return
-    if server.is_unresolved(path) or client.is_unresolved(path):
+    if any(d.is_unresolved(path) or d.in_doubt(d.origin(path)) for d in both):
         return
     message = f"The client names the task '{theirs}', the server '{ours}'."
     look.findings.at(client, path, "MMAR601", message, hint=f"Write '{ours}'.")
 
 
+_MEND = "Lower the minimum or raise the maximum: no round could ever close."
+
+
 def _client_bounds(server: Document, findings: Findings) -> None:
     least, most = (whole(task_value(server, f"{m}_num_clients")) for m in ("min", "max"))
-    if least is None or most is None or least <= most:
+    if least is None or most is None or least < 1 or most < 1 or least <= most:
         return
     where = first_present(server, (*TASK, "min_num_clients"), (*TASK, "max_num_clients"))
     message = f"min_num_clients ({least}) is above max_num_clients ({most})."
-    findings.at(server, where, "MMAR602", message, hint="No round could ever close.")
+    findings.at(server, where, "MMAR602", message, hint=_MEND)
 
 
 def _round_bounds(server: Document, findings: Findings) -> None:
@@ -71,18 +79,35 @@ def _clients_per_round(server: Document, findings: Findings) -> None:
         findings.at(server, ("clients_per_round",), "MMAR604", message, hint=hint)
     elif most is not None and drawn > most:
         message = f"A round draws {drawn} clients but at most {most} may join (max_num_clients)."
-        findings.at(server, ("clients_per_round",), "MMAR604", message)
+        hint = f"Draw at most {most}, or raise max_num_clients."
+        findings.at(server, ("clients_per_round",), "MMAR604", message, hint=hint)
 
 
 def _deadline(server: Document, findings: Findings) -> None:
     deadline = number(server.value.get("round_deadline"))
     wait = number(task_value(server, "wait_after_min_clients"))
     stated = (*TASK, "wait_after_min_clients")
-    if deadline is None or wait is None or deadline >= wait or not first_present(server, stated):
+    if deadline is None or wait is None or not 0 < deadline < wait:
+        return
+    if not first_present(server, stated):
         return
     message = f"round_deadline ({deadline:g} s) is below wait_after_min_clients ({wait:g} s)."
-    hint = "The round closes at the deadline, whatever the wait."
+    hint = f"The round closes at the deadline, whatever the wait: make it {wait:g} s or more."
     findings.at(server, ("round_deadline",), "MMAR611", message, hint=hint)
+
+
+def _validations(server: Document, findings: Findings) -> None:
+    every = whole(server.value.get("validate_every"))
+    start, stop = whole(task_value(server, "start_round")), whole(task_value(server, "num_rounds"))
+    if every is None or start is None or stop is None or not start < stop or every < 1:
+        return
+    if is_off(server.get(("model_validator",))):
+        return  # which is said elsewhere
+    rounds = stop - start
+    if every > rounds:
+        message = f"The server validates every {every} rounds, and the run has {rounds}: never."
+        hint = f"Write at most {rounds}, or remove validate_every."
+        findings.at(server, ("validate_every",), "MMAR627", message, hint=hint)
 
 
 def _extra_servers(server: Document, findings: Findings) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import did_you_mean
-from mmar_runner.mmar.sources import CLIENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT
+from mmar_runner.mmar.sources import CLIENT, ENVIRONMENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT
 from mmar_runner.mmar.variables import RUNNER_VARIABLES, VARIABLE
 
 if TYPE_CHECKING:
@@ -45,6 +45,17 @@ def check_settings(look: Look) -> None:
             look.findings.add("MMAR305", message, hint=f"It does nothing here: {mend}.")
         elif name not in known:
             _unused(look, name, known)
+
+
+def known_names(look: Look) -> set[str]:
+    """Return every variable that a file uses, that the runner reads, or that files override."""
+    variables = look.files.variables
+    scope = {**variables.environment, **variables.settings}
+    found = {*variables.globals, *RUNNER_VARIABLES, "MIN_NUM_CLIENTS"}
+    for document in look.files.parsed.values():
+        if document.file != ENVIRONMENT:
+            found |= _names(document)
+    return _closed(found, scope)
 
 
 def _unused(look: Look, name: str, known: set[str]) -> None:

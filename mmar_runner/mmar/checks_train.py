@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.sources import TRAIN, check_shape
+from mmar_runner.mmar.declarations import is_off
+from mmar_runner.mmar.sources import TRAIN, VALIDATION, check_shape
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -39,6 +40,8 @@ def _check_for(look: Look, reader: ComponentDescription) -> None:
         _missing(look, reader)
     if look.files.validation is not None:
         _check_file(look, look.files.validation, reader, "validation")
+    elif reader.kind is ComponentKind.MODEL_VALIDATOR:
+        _missing_section(look, reader)
 
 
 def _check_file(look: Look, document: Document, reader: ComponentDescription, what: str) -> None:
@@ -48,6 +51,37 @@ def _check_file(look: Look, document: Document, reader: ComponentDescription, wh
     for pattern, kind in reader.extras.get(f"{what}_parts", {}).items():
         for path in places(document.value, pattern):
             look.resolver.resolve(document, path, ComponentKind(kind))
+            if is_off(document.get(path)) and _required(schema, path):
+                _switched_off(look, document, path, reader)
+
+
+def _switched_off(
+    look: Look, document: Document, path: JsonPath, reader: ComponentDescription
+) -> None:
+    if not isinstance(document.get(path), dict):
+        return  # whose type is wrong, which was said
+    message = f"'{path[-1]}' is empty or switched off, and '{reader.name}' needs it."
+    look.findings.at(document, path, "MMAR516", message, hint="Declare it.")
+
+
+def _required(schema: Any, path: JsonPath) -> bool:
+    """Return True if a schema requires the last key of a path."""
+    for part in path[:-1]:
+        schema = (schema or {}).get("properties", {}).get(part)
+    return path[-1] in (schema or {}).get("required", ())
+
+
+def _missing_section(look: Look, reader: ComponentDescription) -> None:
+    """A validator without a file of its own reads the section of the training file."""
+    train = look.files.train
+    required = reader.extras.get("validation_schema", {}).get("required", ())
+    if train is None or VALIDATION in look.folder.files:
+        return
+    for key in required:
+        if key not in train.value:
+            message = f"'{reader.name}' needs '{key}', and there is no {VALIDATION}."
+            hint = f"Add {VALIDATION}, or '{key}' to {TRAIN}."
+            look.findings.at(train, (), "MMAR609", message, hint=hint)
 
 
 def _missing(look: Look, reader: ComponentDescription) -> None:

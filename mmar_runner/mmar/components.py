@@ -6,13 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.schema_check import show
 from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.mmar import aliases
+from mmar_runner.mmar.checks_own_code import check_arguments, check_own_class
 from mmar_runner.mmar.component_arguments import arguments_fit
 from mmar_runner.mmar.declarations import check_keys, has_identity, is_off, is_switched_off
-from mmar_runner.mmar.nested_components import nested_places
+from mmar_runner.mmar.installed_names import definition, lacks, names_in
+from mmar_runner.mmar.nested_components import misplaced, nested_places
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -165,6 +168,12 @@ class Resolver:
                 self._findings.at(document, where, "MMAR515", message)
             if found.path_prefix:
                 self.paths.append((document, where, dotted))
+                if self._not_there(document, where, found, dotted):
+                    return NOTHING
+                registered = self._registered(kind, dotted)
+                if registered is None and not self._constructed(document, path, kind, dotted):
+                    return NOTHING
+                found = registered or found
             return self._described(document, path, found, args, known)
         problem = self._byoc.problem(dotted)
         if problem is None:
@@ -180,6 +189,46 @@ class Resolver:
         self._findings.at(document, where, code, message, hint=hint)
         return NOTHING
 
+    def _not_there(
+        self, document: Document, where: JsonPath, found: ComponentDescription, dotted: str
+    ) -> bool:
+        """Return True, and say so, if an allowed package has no such class, or none that fits."""
+        module, _, name = dotted.rpartition(".")
+        unfit = found.extras.get("unfit", {}).get(dotted)
+        if unfit:
+            message = f"'{dotted}' cannot be used here: {unfit}."
+            hint = self._available(found.kind)
+            self._findings.at(document, where, "MMAR503", message, hint=hint)
+            return True
+        if not lacks(dotted):
+            return False
+        hint = did_you_mean(name, names_in(module)) or self._available(found.kind)
+        message = f"The installed {module} has no '{name}'."
+        self._findings.at(document, where, "MMAR503", message, hint=hint)
+        return True
+
+    def _constructed(
+        self, document: Document, path: JsonPath, kind: ComponentKind, dotted: str
+    ) -> bool:
+        """Compare the arguments of an installed class with its source; False for a function."""
+        source = definition(dotted)
+        if source == "function":
+            message = f"'{dotted}' is a function, and a class is needed."
+            hint = self._available(kind)
+            self._findings.at(document, (*path, "path"), "MMAR503", message, hint=hint)
+            return False
+        if source is not None:
+            check_arguments(document, path, kind, source, self._findings)
+        return True
+
+    def _registered(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
+        """Return what says more of a class than its prefix: a component that is this class."""
+        for name in self._catalog.names(kind):
+            found = self._catalog.find(kind, name)
+            if found is not None and found.target.replace(":", ".") == dotted:
+                return found
+        return None
+
     def _own_code(
         self,
         document: Document,
@@ -190,6 +239,7 @@ class Resolver:
     ) -> Resolved:
         declaration = {"path": dotted, "args": args}
         pointer = _pointer(document, path)
+        check_own_class(document, path, kind, self._byoc.source(dotted), self._findings)
         spec = ComponentSpec(kind, declaration, dotted, args, document.file, pointer, byoc=True)
         return Resolved(spec)
 
@@ -217,18 +267,43 @@ class Resolver:
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Return the arguments with canonical inner declarations; None if one is wrong."""
-        result, sound, off = _copy(args), True, []
+        result, sound, off = _copy(args), self._declared(document, path, schema, args), []
         for place, kind in nested_places(schema, args):
             inner = self.resolve(document, (*path, *place), kind)
             if inner.spec is not None:
                 _parent(result, place)[place[-1]] = dict(inner.spec.declaration)
             elif is_off(document.get((*path, *place))):
                 off.append(place)
+                sound &= not self._missed(document, (*path, *place), schema, place)
             else:
                 sound = False
         for place in reversed(off):
             del _parent(result, place)[place[-1]]
         return result if sound else None
+
+    def _declared(
+        self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
+    ) -> bool:
+        """Return False, and say so, if a component's place holds anything but declarations."""
+        sound = True
+        for place, kind, value in misplaced(schema, args):
+            where = (*path, *place)
+            if not self._findings.has_at(document, where):
+                message = f"'{place[-1]}' must declare {with_article(kind)}, found {show(value)}."
+                hint = 'Write {"name": ..., "args": {...}}.'
+                self._findings.at(document, where, "MMAR513", message, hint=hint)
+            sound = False
+        return sound
+
+    def _missed(
+        self, document: Document, where: JsonPath, schema: Mapping[str, Any], place: JsonPath
+    ) -> bool:
+        """Return True, and say so, if what is switched off cannot be done without."""
+        if len(place) != 1 or place[0] not in schema.get("required", ()):
+            return False
+        message = f"'{place[0]}' is required but is empty or switched off."
+        self._findings.at(document, where, "MMAR516", message, hint="Declare it.")
+        return True
 
 
 def _pointer(document: Document, path: JsonPath) -> str:

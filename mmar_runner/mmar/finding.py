@@ -127,6 +127,14 @@ class Findings:
         """Return True if there is a finding about a file."""
         return any(finding.file == file for finding in self._found.values())
 
+    def has_faults(self) -> bool:
+        """Return True if something was found that is more than a note."""
+        return any(finding.severity is not Severity.NOTE for finding in self._found.values())
+
+    def faulty(self, file: str) -> bool:
+        """Return True if something is wrong in a file."""
+        return any(f.file == file and f.severity is Severity.ERROR for f in self._found.values())
+
     def has_at(self, document: Document, path: JsonPath) -> bool:
         """Return True if something was found at a place already."""
         place = (document.file, pointer_text(document.origin(path)))

@@ -15,6 +15,8 @@ _FOREIGN_KEYS = frozenset({"workflows", "components", "executors", "task_data_fi
 _FOREIGN_VERSION = 2
 _OWN_VERSION = 1
 _OLDER_SERVER_KEYS = frozenset({"pre_processors", "post_processors", "model_saver"})
+#: Keys that tell an older file even where it names its trainer.
+_ONLY_OLDER = frozenset({"privacy", "pre_processors", "post_processors", "req_processors"})
 _OLDER_CLIENT_KEYS = frozenset(
     {
         "local_epochs",
@@ -57,8 +59,7 @@ def _looks_older(document: Document) -> bool:
     value, client = document.value, document.get(("client",), {})
     if _OLDER_SERVER_KEYS & value.keys() or "admin_cmd_modules" in value:
         return True
-    return (
-        isinstance(client, dict)
-        and bool(_OLDER_CLIENT_KEYS & client.keys())
-        and "client_trainer" not in value
-    )
+    if not isinstance(client, dict):
+        return False
+    older = _OLDER_CLIENT_KEYS if "client_trainer" not in value else _ONLY_OLDER
+    return bool(older & client.keys())

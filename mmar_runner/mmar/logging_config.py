@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 LOG_CONFIG = "resources/log.config"
 
 _SECTION = re.compile(r"\[([^\]]+)\]\s*")
-_OPTION = re.compile(r"([^=:\s][^=:]*?)\s*[=:]\s*(.*)")
-_PLAIN_ARGS = re.compile(r"\(\s*(?:[\w.]+|'[^']*'|\"[^\"]*\")?(?:\s*,\s*[\w.'\"]*)*\s*,?\s*\)")
+_BETWEEN = re.compile(r"[=:]")
+# Each repetition keeps what it took (++): whatever stands there is judged in one pass.
+_PLAIN_ARGS = re.compile(
+    r"\(\s*+(?:[\w.]++|'[^']*+'|\"[^\"]*+\")?+\s*+(?:,\s*+[\w.'\"]*+\s*+)*+\)"
+)
 _LEVELS = frozenset({"DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "NOTSET"})
 
 
@@ -38,12 +41,17 @@ class _Reading:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._section = ""
+        self._named: dict[str, int] = {}
         self._options: dict[str, dict[str, str]] = {}
 
     def levels(self, text: str) -> Mapping[str, str]:
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip() and not line.lstrip().startswith(("#", ";")):
                 self._line(number, line)
+        for key, number in self._named.items():
+            if f"logger_{key}" not in self._options:
+                hint = f"Add the section, or take {key!r} out of the keys."
+                self._warn(number, f"There is no section [logger_{key}].", hint)
         result = {}
         for section, options in self._options.items():
             if section.startswith("logger_") and options.get("level") in _LEVELS:
@@ -52,19 +60,25 @@ class _Reading:
         return result
 
     def _line(self, number: int, line: str) -> None:
-        section, option = _SECTION.fullmatch(line), _OPTION.fullmatch(line.strip())
+        section, option = _SECTION.fullmatch(line), _option(line)
         if section:
             self._section = section[1]
+            if self._section in self._options:
+                self._warn(number, f"The section [{section[1]}] stands twice.", "Make them one.")
             self._options.setdefault(self._section, {})
         elif line[0].isspace():
             return  # the rest of a longer value
         elif option and self._section:
-            self._option(number, option[1].strip().lower(), option[2].strip())
+            self._option(number, *option)
         else:
-            self._warn(number, "This is neither a section nor an option.", None)
+            hint = "Write [SECTION] or key=value, or remove the line."
+            self._warn(number, "This is neither a section nor an option.", hint)
 
     def _option(self, number: int, key: str, value: str) -> None:
         self._options[self._section][key] = value
+        if (self._section, key) == ("loggers", "keys"):
+            names = filter(None, (name.strip() for name in value.split(",")))
+            self._named = dict.fromkeys(names, number)
         if key == "level" and value not in _LEVELS:
             hint = f"One of {', '.join(sorted(_LEVELS))}."
             self._warn(number, f"{value!r} is no logging level.", hint)
@@ -74,3 +88,10 @@ class _Reading:
 
     def _warn(self, number: int, message: str, hint: str | None) -> None:
         self._findings.add("MMAR613", message, file=LOG_CONFIG, position=(number, 1), hint=hint)
+
+
+def _option(line: str) -> tuple[str, str] | None:
+    """Return key, in lower case, and value of a line; None if it is no option."""
+    between = _BETWEEN.search(line)
+    key = line[: between.start()].strip().lower() if between else ""
+    return (key, line[between.end() :].strip()) if between and key else None

@@ -35,6 +35,25 @@ def nested_places(
             yield from nested_places(inner, child, (*path, part))
 
 
+def misplaced(
+    schema: Mapping[str, Any], value: Any, path: JsonPath = ()
+) -> Iterator[tuple[JsonPath, ComponentKind, Any]]:
+    """Yield every place that should hold a component and holds no declaration, with the value.
+
+    None, which stands for nothing where the schema lets it, is not among them.
+    """
+    if _MARK in schema:
+        kind = ComponentKind(schema[_MARK])
+        items = value if isinstance(value, list) and value else [value]
+        for index, item in enumerate(items):
+            if not isinstance(item, dict) and item is not None:
+                yield ((*path, index) if items is value else path), kind, item
+        return
+    for inner, part, child in _parts(schema, value):
+        if isinstance(inner, Mapping):
+            yield from misplaced(inner, child, (*path, part))
+
+
 def value_at(value: Any, path: JsonPath) -> Any:
     """Return what stands at a place that `nested_places` gave."""
     return reduce(lambda part, key: part[key], path, value)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mmar_runner.documents.schema_check import faults
+from mmar_runner.documents.schema_check import Fault, faults
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.mmar.canonical import canonical_client, canonical_server
 from mmar_runner.mmar.document import Document
@@ -18,7 +18,7 @@ from mmar_runner.mmar.reading import read_document
 from mmar_runner.mmar.spec import Generation
 from mmar_runner.mmar.substitution import substitute
 from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
-from mmar_runner.mmar.variables import NUMBERS, Variables, is_scalar, is_whole
+from mmar_runner.mmar.variables import NUMBERS, Variables, circles, is_scalar, is_whole
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
@@ -43,6 +43,10 @@ _OWN_KEYS = frozenset(
     {"workflow", "clients_per_round", "round_deadline", "max_wait", "validate_every", "strict"}
     | {"max_num_samples"}
 )
+
+
+#: Keys of older client files that are arguments of the trainer now.
+_TRAINER_KEYS = frozenset({"local_epochs", "steps_aggregation"})
 
 
 @dataclass(slots=True)
@@ -88,15 +92,18 @@ def prepare(
     findings: Findings,
 ) -> Sources:
     """Substitute, upgrade and check the shape of parsed files, which stay as they are."""
-    environment, spoiled = _environment(parsed.get(ENVIRONMENT), findings)
+    environment, spoiled = _environment(parsed.get(ENVIRONMENT), settings, findings)
     _own_numbers(parsed.get(ENVIRONMENT), settings, findings)
     variables = Variables(environment, settings, client_name, spoiled=spoiled)
+    places = _places(parsed.get(ENVIRONMENT), environment.keys() - settings.keys())
     sources = Sources(None, variables, parsed)
     sources.server = _open(sources, SERVER, findings)
     sources.client = _open(sources, CLIENT, findings)
     sources.train = _open(sources, TRAIN, findings, override=True)
     validation = VALIDATION if VALIDATION in parsed else VALIDATION_CKPT
     sources.validation = _open(sources, validation, findings, override=True)
+    for opened in sources.documents():
+        opened.defined_at = places
     _to_canonical_form(sources, findings)
     for document, name in (
         (sources.server, "config_fed_server"),
@@ -119,15 +126,26 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
         if document.is_unresolved(fault.path):
             findings.raise_severity(document, fault.path, "MMAR301")
             continue
+        if _told_twice(document, fault):
+            findings.raise_severity(document, fault.path, "MMAR111")
+            continue
         # A key is wrong whatever its value came from.
         hint = fault.hint if fault.at_key else document.explain(fault.path, fault.hint)
         if fault.kind == "unknown" and fault.member in _OWN_KEYS and len(fault.path) > 1:
             hint = f"'{fault.member}' stands at the top level of the file."
+        if fault.kind == "unknown" and fault.member in _TRAINER_KEYS and document.file == CLIENT:
+            hint = f"'{fault.member}' is an argument of client_trainer."
         code = _FAULT_CODES[fault.kind]
         where = _place(fault.path[:-1] if fault.at_key else fault.path)
         message = where + fault.message
         findings.at(document, fault.path, code, message, hint=hint, key=fault.at_key)
     return sound
+
+
+def _told_twice(document: Document, fault: Fault) -> bool:
+    """Return True if what is missing stands in an object whose key stands twice."""
+    earlier = document.source.overridden.get(document.origin(fault.path))
+    return fault.kind == "required" and isinstance(earlier, dict) and fault.member in earlier
 
 
 def _place(path: tuple[str | int, ...]) -> str:
@@ -136,7 +154,7 @@ def _place(path: tuple[str | int, ...]) -> str:
 
 
 def _environment(
-    document: Document | None, findings: Findings
+    document: Document | None, settings: Mapping[str, Any], findings: Findings
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """Return the variables that environment.json defines, and those it fails to define."""
     if document is None:
@@ -147,7 +165,21 @@ def _environment(
         for key, value in document.value.items()
         if is_scalar(value) and not document.in_doubt((key,))
     }
+    for circle in circles(good, settings.keys()):
+        names = " -> ".join((*circle, circle[0]))
+        message = f"Variables refer to each other in a circle: {names}."
+        findings.at(document, (circle[0],), "MMAR302", message)
+        for name in circle:
+            del good[name]
     return good, frozenset(document.value.keys() - good.keys())
+
+
+def _places(environment: Document | None, names: Iterable[str]) -> dict[str, str]:
+    """Return in words where the variables of environment.json stand."""
+    if environment is None:
+        return {}
+    lines = {name: environment.source.locate((name,))[0] for name in names}
+    return {name: f"{ENVIRONMENT}, line {line}" for name, line in lines.items()}
 
 
 def _own_numbers(

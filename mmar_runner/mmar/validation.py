@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.mmar import build, sources
 from mmar_runner.mmar.byoc import ByocModules
 from mmar_runner.mmar.checks_available import check_available
+from mmar_runner.mmar.checks_expressions import check_expressions
 from mmar_runner.mmar.checks_files import check_files
 from mmar_runner.mmar.checks_filters import check_filters
+from mmar_runner.mmar.checks_fit import check_fit
+from mmar_runner.mmar.checks_metrics import check_metrics
 from mmar_runner.mmar.checks_models import check_models
 from mmar_runner.mmar.checks_parts import check_parts
 from mmar_runner.mmar.checks_policy import check_policy
 from mmar_runner.mmar.checks_rounds import check_rounds
+from mmar_runner.mmar.checks_signature import check_signature
 from mmar_runner.mmar.checks_train import check_train
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import Resolver
@@ -154,6 +158,7 @@ class _Check:
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
         self.byoc.report(self.findings)
+        check_signature(self.folder, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
         look = self._look(client_name, self.findings)
         self.generation = look.files.generation
@@ -165,7 +170,10 @@ class _Check:
             check_available(look)
             check_filters(look)
             check_train(look)
+            check_fit(look)
             check_models(look)
+            check_metrics(look)
+            check_expressions(look)
         self.custom_datalist = check_files(look)
         self.facts = gather_facts(look, self.digest)
         if policy is not None:

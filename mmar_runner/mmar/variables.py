@@ -16,7 +16,7 @@ from mmar_runner.documents.json_reader import read_json
 from mmar_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 #: Names that the runner defines for every client.
 RUNNER_VARIABLES = ("CLIENT_NAME", "SITE_INDEX", "NUM_SITES")
@@ -83,6 +83,35 @@ def is_whole(value: object) -> bool:
 def is_scalar(value: object) -> bool:
     """Return True for what a variable may hold."""
     return value is None or isinstance(value, str | int | float | bool)
+
+
+def circles(variables: Mapping[str, Any], except_for: Container[str]) -> list[list[str]]:
+    """Return the circles in which variables refer to each other, each once.
+
+    Args:
+        variables: Values by name, in the order of their file.
+        except_for: Names that something else gives a value.
+    """
+    found: list[list[str]] = []
+    settled: set[str] = set()
+    for start in variables:
+        trail: list[str] = []
+        pending: list[tuple[str, int]] = [(start, 0)]
+        while pending:
+            name, depth = pending.pop()
+            del trail[depth:]
+            if name in trail:
+                found.append(trail[trail.index(name) :])
+                settled.update(trail)
+                break
+            if name not in variables or name in except_for or name in settled:
+                continue
+            trail.append(name)
+            inner = variables[name]
+            names = VARIABLE.findall(inner) if isinstance(inner, str) else ()
+            pending += [(one, depth + 1) for one in reversed(names)]
+        settled.update(trail)
+    return found
 
 
 @dataclass(slots=True)

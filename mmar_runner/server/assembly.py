@@ -29,10 +29,12 @@ from mmar_runner.server.registry import ClientRegistry
 from mmar_runner.server.replay import replay
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.server.results import ResultDesk
+from mmar_runner.server.round_aggregation import RoundAggregation
 from mmar_runner.server.servicer import Servicer
+from mmar_runner.server.soundness import Soundness
 from mmar_runner.server.space import DiskWait
 from mmar_runner.server.summary import Summary
-from mmar_runner.server.tasks import ServerValidator
+from mmar_runner.server.validator import ServerValidator
 from mmar_runner.server.watch import Watch
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool
@@ -70,17 +72,25 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    spool = Spool(folder.updates, durable=settings.durability is Durability.FULL)
+    durable = settings.durability is Durability.FULL
+    spool = Spool(folder.updates, durable=durable)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
-    closer = RoundCloser(
-        settings=settings,
-        folder=folder,
+    aggregation = RoundAggregation(
         aggregator=components.aggregator,
+        folder=folder,
         journal=journal,
         spool=spool,
         models=opened.models,
         excluded=opened.excluded,
+        durable=durable,
+    )
+    closer = RoundCloser(
+        settings=settings,
+        aggregation=aggregation,
+        journal=journal,
+        spool=spool,
+        models=opened.models,
         best=BestModel(components.selector, start_round=server.start_round, best=opened.state.best),
         summary=summary,
         dispatcher=dispatcher,
@@ -109,12 +119,13 @@ def assemble(
         coordinator,
         members,
         disk,
-        dispatcher,
+        (dispatcher, results),
         sites=sorted(sites.admitted),
         run_number=folder.number,
         num_rounds=server.num_rounds,
     )
-    downloads = Downloads(assignments, members, opened.models)
+    soundness = Soundness(opened.models, assignments, coordinator.interrupt)
+    downloads = Downloads(assignments, members, opened.models, soundness)
     reception = Reception(
         coordinator.answers,
         members,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members import Members
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.registry import Client
+    from mmar_runner.server.results import ResultDesk
     from mmar_runner.server.space import DiskWait
 
 #: Names of those that are missing that a sentence says.
@@ -32,7 +33,7 @@ class Board:
         coordinator: Runs the rounds.
         members: Knows the clients.
         disk: Knows what waits for space.
-        events: Knows which handler is being told of something.
+        components: Know which handler, hook or result processor is at work.
         sites: Who may take part; empty if nobody knows.
         run_number: The run.
         num_rounds: The round to stop at.
@@ -44,7 +45,7 @@ class Board:
         coordinator: Coordinator,
         members: Members,
         disk: DiskWait,
-        events: EventDispatcher,
+        components: Sequence[EventDispatcher | ResultDesk],
         *,
         sites: Sequence[str],
         run_number: int,
@@ -54,7 +55,7 @@ class Board:
         self._coordinator = coordinator
         self._members = members
         self._disk = disk
-        self._events = events
+        self._components = components
         self._sites = sites
         self._facts = {"run_number": run_number, "num_rounds": num_rounds}
         self._clock = clock
@@ -91,10 +92,10 @@ class Board:
         if self._disk.waits:
             return self._disk.waits, self._loop.time() - (self._clock() - self._disk.since)
         number, phase = self._coordinator.next_round, self._coordinator.phase
-        since = self._since("", phase, number)
         if phase == "over":
-            told = self._events.telling
-            return (f"{told} to return" if told else "the run's files to be settled"), since
+            unreturned, since = self._last_wait()
+            return unreturned or "the run's files to be settled", since
+        since = self._since("", phase, number)
         if phase == "updates":
             return self._coordinator.waiting_for(self._describe), since
         sentence = self._coordinator.waiting_for()
@@ -104,10 +105,28 @@ class Board:
             sentence = f"{sentence}; missing {', '.join(names)}{more}"
         return sentence, since
 
+    def ended_facts(self, status: str, reason: str) -> dict[str, Any]:
+        """Return what ``status.json`` says of a run that has ended, while its server is there."""
+        ended = {"status": status, "reason": reason, "waiting_for": "", "since": None}
+        facts = self.facts() | ended | {"missing": []}
+        unreturned, since = self._last_wait()
+        return facts | (
+            {"waiting_for": unreturned, "since": self._utc(since)} if unreturned else {}
+        )
+
+    def unreturned(self) -> str:
+        """Return which of the MMAR's components is waited for; empty if none is at work."""
+        doing = next(filter(None, (part.doing for part in self._components)), "")
+        return doing and f"{doing} to return"
+
     def waits_since(self) -> tuple[str, str]:
         """Return what `waits` does, with the time as ISO 8601 says it."""
         sentence, since = self.waits()
         return sentence, self._utc(since)
+
+    def _last_wait(self) -> tuple[str, float]:
+        unreturned = self.unreturned()
+        return unreturned, self._since("", "over", unreturned)
 
     def _describe(self, name: str) -> str:
         state, since = self._state(name)

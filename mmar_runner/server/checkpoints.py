@@ -22,7 +22,8 @@ from mmar_runner.storage.spool import update_path
 from mmar_runner.storage.tensor_files import sha256_file
 
 if TYPE_CHECKING:
-    from mmar_runner.server.models import ModelFile, ModelStore
+    from mmar_runner.server.model_file import ModelFile
+    from mmar_runner.server.models import ModelStore
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.run_state import RunState
     from mmar_runner.server.workspace import RunFolder

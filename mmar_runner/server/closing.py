@@ -1,45 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Closes a round: aggregates its updates, records the result, finds the best model."""
+"""Closes a round: has its updates aggregated, records the result, finds the best model."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError, StorageError
+from mmar_runner.errors import StorageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.server.aggregation import aggregate
-from mmar_runner.server.models import ModelFile
-from mmar_runner.server.overflow import find_overflowing
 from mmar_runner.server.record import Kind
+from mmar_runner.server.round_aggregation import Withdrawn
 from mmar_runner.server.summary import round_summary, weighted_metrics
-from mmar_runner.server.update_blocks import Update
-from mmar_runner.storage.durability import Durability
-from mmar_runner.storage.tensor_bytes import TensorBytes
-from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.best import BestModel, Scored
     from mmar_runner.server.events import EventDispatcher
+    from mmar_runner.server.model_file import ModelFile
     from mmar_runner.server.models import ModelStore
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.record import AcceptedUpdate
+    from mmar_runner.server.round_aggregation import RoundAggregation
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.space import DiskWait
     from mmar_runner.server.summary import Summary
-    from mmar_runner.server.tasks import ServerValidator
-    from mmar_runner.server.workspace import RunFolder
+    from mmar_runner.server.validator import ServerValidator
     from mmar_runner.storage.journal import Journal
     from mmar_runner.storage.spool import Spool
 
@@ -68,19 +61,6 @@ class ClosedRound:
     best: Best | None
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """A round that cannot be aggregated with some of its updates.
-
-    Attributes:
-        reason: The stable id of why.
-        messages: Why, by client.
-    """
-
-    reason: str
-    messages: Mapping[str, str]
-
-
 @dataclass(slots=True, kw_only=True)
 class RoundCloser:
     """Everything that closing a round needs.
@@ -89,12 +69,10 @@ class RoundCloser:
     """
 
     settings: ServerSettings
-    folder: RunFolder
-    aggregator: TensorwiseAggregator
+    aggregation: RoundAggregation
     journal: Journal
     spool: Spool
     models: ModelStore
-    excluded: Collection[str]
     best: BestModel
     summary: Summary
     dispatcher: EventDispatcher
@@ -102,12 +80,11 @@ class RoundCloser:
     validator: ServerValidator | None
     started_at: float
     disk: DiskWait
-    given_up: threading.Event = field(default_factory=threading.Event)
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
         """Leave an aggregation that is under way: its thread ends at the next block."""
-        self.given_up.set()
+        self.aggregation.given_up.set()
 
     async def close(self, current: OpenRound, work: Executor) -> ClosedRound | Withdrawn:
         """Aggregate a round's accepted updates and record the result.
@@ -122,7 +99,8 @@ class RoundCloser:
         loop = asyncio.get_running_loop()
         updates = [current.accepted[name] for name in sorted(current.accepted)]
         aggregated = await self.disk.keep_trying(
-            "aggregate", lambda: loop.run_in_executor(work, self._aggregate, current, updates)
+            "aggregate",
+            lambda: loop.run_in_executor(work, self.aggregation.combine, current, updates),
         )
         if isinstance(aggregated, Withdrawn):
             return aggregated
@@ -163,48 +141,6 @@ class RoundCloser:
                 await self._name_best(current, closed, closed.best)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(work, self._delete, current.number, recorded)
-
-    def _aggregate(
-        self, current: OpenRound, accepted: list[AcceptedUpdate]
-    ) -> tuple[ModelFile, list[float]] | Withdrawn:
-        destination = self.folder.model(current.number + 1)
-        base = current.model.path
-        updates = [Update(u.contribution, partial(self._open, current, u)) for u in accepted]
-        try:
-            sha256, weights = aggregate(
-                self.aggregator,
-                base,
-                updates,
-                destination,
-                durable=self.settings.durability is Durability.FULL,
-                spare=self.models.spare(),
-                excluded=self.excluded,
-                given_up=self.given_up,
-            )
-        except RunFailedError as error:
-            if error.reason != NonFiniteError.default_reason:
-                raise
-            found = find_overflowing(
-                self.aggregator, base, updates, self.excluded, given_up=self.given_up
-            )
-            if not found:
-                raise
-            return Withdrawn(error.reason, found)
-        except MmarRunnerError:
-            raise
-        except (Exception, SystemExit) as error:  # one that leaves would take the server along
-            name = type(self.aggregator).__name__
-            msg = f"the aggregator {name} failed: {type(error).__name__}: {error}"
-            raise RunFailedError(msg, reason="AGGREGATOR") from error
-        return ModelFile.load(destination, sha256), weights
-
-    def _open(self, current: OpenRound, update: AcceptedUpdate) -> TensorReader | TensorBytes:
-        inline = current.inline.get(update.client)
-        if inline is None:
-            return TensorReader(self.spool.path(update.round, update.client))
-        if inline.data is not None:
-            return TensorBytes(inline.data)
-        return TensorBytes(self.journal.blob(inline.recorded.result()))
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
         every = self.settings.server.validate_every

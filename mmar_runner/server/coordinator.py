@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.errors import MmarRunnerError, StorageError
 from mmar_runner.federation import actions, events
 from mmar_runner.server.answers import Answers
-from mmar_runner.server.closing import Withdrawn
 from mmar_runner.server.ledger import Ledger
 from mmar_runner.server.open_round import OpenRound
 from mmar_runner.server.record import Kind
+from mmar_runner.server.round_aggregation import Withdrawn
 from mmar_runner.server.withdrawal import Withdrawal
 from mmar_runner.server.workbench import Workbench
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.assignments import Assignments
     from mmar_runner.server.closing import RoundCloser
-    from mmar_runner.server.models import ModelFile
+    from mmar_runner.server.model_file import ModelFile
     from mmar_runner.server.record import AcceptedUpdate
     from mmar_runner.server.reporter import Reporter
     from mmar_runner.server.space import DiskWait

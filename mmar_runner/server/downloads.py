@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from mmar_runner.errors import StorageError
 from mmar_runner.server.file_chunks import file_chunks
 from mmar_runner.server.windows import SharedWindow
 from mmar_runner.wire.codec import FramedBuffer
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.assignments import Assignments
     from mmar_runner.server.members import Members
-    from mmar_runner.server.models import ModelFile, ModelStore
+    from mmar_runner.server.model_file import ModelFile
+    from mmar_runner.server.models import ModelStore
     from mmar_runner.server.open_round import OpenRound
+    from mmar_runner.server.soundness import Soundness
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
 
@@ -30,14 +33,23 @@ class Downloads:
         assignments: Know when there is work for a client.
         members: Knows whose token it is.
         models: Finds models by id.
+        soundness: Notices that a model was damaged.
     """
 
-    def __init__(self, assignments: Assignments, members: Members, models: ModelStore) -> None:
+    def __init__(
+        self,
+        assignments: Assignments,
+        members: Members,
+        models: ModelStore,
+        soundness: Soundness,
+    ) -> None:
         self._assignments = assignments
         self._members = members
         self._models = models
+        self._soundness = soundness
         self._window = SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
         self._newest: dict[str, object] = {}
+        self._sent: dict[str, tuple[int, int]] = {}
         self._end_told: set[str] = set()
         self._told = asyncio.Event()
 
@@ -50,6 +62,7 @@ class Downloads:
 
         Raises:
             RefusedError: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_BOUND or MODEL_UNKNOWN.
+            StorageError: A model cannot be read, or was damaged.
         """
         client = self._members.authenticate(request.token, peer).name
         if request.model_id:
@@ -70,8 +83,11 @@ class Downloads:
             )
             after = (header.round, header.attempt)
             self._members.given(client, after)
+            if self._sent.get(client) == after:  # it may have arrived, and been damaged
+                await self._soundness.doubt(current.number, current.model)
             async for item in self._model(client, header, current.model, request):
                 yield item
+            self._sent[client] = after
             request = GetModelRequest()  # only the first transfer can be a resumed one
         if self._newest.get(client) is newest:
             yield ModelHeader(end=self._assignments.outcome())
@@ -89,18 +105,27 @@ class Downloads:
             header.inline = model.inline
             yield header
             return
+        await self._soundness.require(header.round, model)
         if request.sha256 == model.sha256 and request.offset <= model.size:
             header.offset = request.offset
         with self._models.reading(model), self._window.user():
             yield header
-            done = header.offset
-            async for chunk in file_chunks(
-                model.path, model.size, self._window, offset=header.offset
-            ):
+            async for chunk in self._chunks(client, model, header):
+                yield chunk
+            self._members.arrived(client)
+
+    async def _chunks(
+        self, client: str, model: ModelFile, header: ModelHeader
+    ) -> AsyncIterator[FramedBuffer | bytes]:
+        done = header.offset
+        try:
+            async for chunk in file_chunks(model.path, model.size, self._window, offset=done):
                 yield chunk
                 done += len(chunk.payload if isinstance(chunk, FramedBuffer) else chunk)
                 self._members.progressed(client, done, model.size)
-            self._members.arrived(client)
+        except StorageError:
+            await self._soundness.doubt(header.round, model)
+            raise
 
     async def _next_task(
         self, client: str, after: tuple[int, int], mine: object

@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError
+from mmar_runner.storage.atomic import translated
 from mmar_runner.wire.codec import FramedBuffer
 from mmar_runner.wire.limits import CHUNK_BYTES, LEAST_CHUNK_BYTES, LOOKAHEAD_BYTES
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 #: Read only what is in memory; else EAGAIN. Not every kernel and file system can.
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", None)
-
 
 #: The size of the first chunks, and how long a line should take for one later, in seconds.
 FIRST_CHUNK_BYTES: Final = 128 << 10
@@ -82,21 +82,22 @@ async def file_chunks(
         offset: Where to begin.
 
     Raises:
-        StorageError: INTERNAL, the file became shorter.
+        StorageError: The file cannot be read, or became shorter.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with translated(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     stride = Stride(time.monotonic())
     buffer = FramedBuffer(stride.chunk_bytes(window.share))
     try:
         while offset < size:
             if len(buffer.payload) != (due := stride.chunk_bytes(window.share)):
                 buffer = FramedBuffer(due)
-            count = _read_cached(descriptor, buffer, offset)
-            if count is None:
-                count = await asyncio.to_thread(os.preadv, descriptor, [buffer.payload], offset)
+            with translated(path):
+                count = _read_cached(descriptor, buffer, offset)
+                if count is None:
+                    count = await asyncio.to_thread(os.preadv, descriptor, [buffer.payload], offset)
             if not count:
-                msg = f"{path} became shorter while it was sent"
-                raise StorageError(msg, reason="INTERNAL")
+                raise StorageError(f"{path} became shorter while it was sent")
             yield buffer if count == len(buffer.payload) else bytes(buffer.payload[:count])
             stride.taken(count, time.monotonic())
             offset += count

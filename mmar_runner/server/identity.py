@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.documents.words import some_of
 from mmar_runner.errors import MmarRunnerError, UsageError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
@@ -80,8 +81,7 @@ def _differences(
 ) -> Iterator[str]:
     if before["mmar"] != now["mmar"]:
         files = _other_files(folder.mmar, mmar)
-        more = f" and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
-        named = f" ({', '.join(files[:_MOST_FILES])}{more})" if files else ""
+        named = f" ({some_of(files, _MOST_FILES)})" if files else ""
         digests = f"digest {now['mmar'][:_SHORT]} instead of {before['mmar'][:_SHORT]}"
         yield f"the MMAR has other files{named}, {digests}"
     for name, was, is_ in _changed(before["settings"], now["settings"]):

@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DigestError, RefusedError, StorageError
 from mmar_runner.server.losses import condition
+from mmar_runner.server.model_file import Digests, ModelFile
 from mmar_runner.server.record import LostModel
 from mmar_runner.storage.atomic import publish, sync_folder, translated
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import read_header
-from mmar_runner.storage.tensor_files import sha256_file
-from mmar_runner.wire.limits import INLINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,40 +25,13 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.workspace import RunFolder
 
-#: A file as it is now: inode, size, time of the last change in nanoseconds.
-_Stamp: TypeAlias = tuple[int, int, int]
-
 _ROUND_ID: Final = re.compile(r"round_([0-9]{1,10})")
 #: Models that an unfinished run keeps at least: the newest, and the one before.
 _CHECKPOINTS: Final = 2
-#: Digests of files that are remembered.
-_DIGESTS: Final = 64
+#: Errors of a system that lacks something for a moment: they say nothing of a file.
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 #: Letters of an unknown model's id that are repeated to whoever asked.
 _MAX_ID: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One model file that is whole and will not change.
-
-    Attributes:
-        path: Where it lies.
-        sha256: Of the whole file, hex.
-        size: In bytes.
-        inline: The whole file, if it is small enough to travel in one message.
-    """
-
-    path: Path
-    sha256: str
-    size: int
-    inline: bytes | None
-
-    @classmethod
-    def load(cls, path: Path, sha256: str) -> ModelFile:
-        """Describe a file whose digest is known."""
-        size = path.stat().st_size
-        inline = path.read_bytes() if size <= INLINE_BYTES else None
-        return cls(path, sha256, size, inline)
 
 
 class ModelStore:
@@ -78,7 +50,7 @@ class ModelStore:
         self._durable = durable
         self._readers: Counter[str] = Counter()
         self._spare = folder.models / ".spare"
-        self._digests: dict[_Stamp, str] = {}
+        self._digests = Digests()
 
     def adopt(self, round_number: int, sha256: str | None) -> tuple[ModelFile, ModelSchema]:
         """Take the model file of a round as the current one.
@@ -95,7 +67,7 @@ class ModelStore:
         if sha256 is not None and (lost := self.loss_of(round_number, sha256)) is not None:
             raise lost_error([lost], self._folder)
         with translated(path):
-            found = self._digest(path)
+            found = self._digests.of(path)
         return ModelFile.load(path, found), ModelSchema.from_header(read_header(path))
 
     def loss_of(self, round_number: int, sha256: str) -> LostModel | None:
@@ -114,15 +86,22 @@ class ModelStore:
         """
         path, found = self._folder.models / file, ""
         try:
-            found = self._digest(path)
+            found = self._digests.of(path)
             reason = "damaged"
         except FileNotFoundError:
             reason = "missing"
         except (OSError, StorageError) as error:
-            if isinstance(error.__cause__ or error, PermissionError):
+            cause = error.__cause__ or error
+            if isinstance(cause, PermissionError):
                 raise StorageError(f"{path} may not be read") from error
+            if isinstance(cause, OSError) and cause.errno in _PASSING:
+                raise StorageError(f"{path} cannot be read now: {cause.strerror}") from error
             reason = "unreadable"
         return None if found == sha256 else LostModel(round_number, file, reason, sha256, found)
+
+    def forget_digest(self, model: ModelFile) -> None:
+        """Have a file read, the next time that its digest is asked for."""
+        self._digests.forget(model.path)
 
     def put_aside(self, file: str, times: int | None = None) -> None:
         """Give a damaged file another name: it is kept for whoever wants to see it.
@@ -227,22 +206,7 @@ class ModelStore:
         if name not in known:
             msg = f"there is no model {model_id[:_MAX_ID]!r} in this run"
             raise RefusedError(msg, reason="MODEL_UNKNOWN", hint=f"known: {sorted(known)}")
-        return ModelFile.load(known[name], self._digest(known[name]))
-
-    def _digest(self, path: Path) -> str:
-        """Return a file's digest; whoever asks often does not have it read often.
-
-        Raises:
-            OSError: It is not there.
-            StorageError: It cannot be read.
-        """
-        found = path.stat()
-        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
-        if stamp not in self._digests:
-            if len(self._digests) >= _DIGESTS:
-                self._digests.clear()
-            self._digests[stamp] = sha256_file(path)
-        return self._digests[stamp]
+        return ModelFile.load(known[name], self._digests.of(known[name]))
 
 
 def lost_error(lost: Sequence[LostModel], folder: RunFolder) -> StorageError:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mmar_runner.errors import MmarRunnerError
-    from mmar_runner.server.models import ModelFile
+    from mmar_runner.server.model_file import ModelFile
     from mmar_runner.server.record import AcceptedUpdate
 
 

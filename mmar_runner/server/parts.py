@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.servicer import Servicer
     from mmar_runner.server.space import DiskWait
     from mmar_runner.server.summary import Summary
-    from mmar_runner.server.tasks import ServerValidator
+    from mmar_runner.server.validator import ServerValidator
     from mmar_runner.server.watch import Watch
     from mmar_runner.storage.spool import Spool
 
@@ -74,11 +74,16 @@ class RunParts:
         self.opened.journal.hurry()
         self.disk.give_up()
         self.events.give_up()
+        self.results.give_up()
         self.coordinator.give_up()
 
     def wall_seconds(self) -> float:
         """Return how long the run has been worked on, by every process that did."""
         return round(asyncio.get_running_loop().time() - self.started_at, 6)
+
+    async def close_components(self) -> None:
+        """Wait until handlers, hooks and result processors have returned from their last work."""
+        await asyncio.gather(self.events.close(), self.results.close())
 
     async def close(self) -> None:
         """End everything that has a thread, a timer or a child."""
@@ -88,9 +93,8 @@ class RunParts:
         if self.packages is not None:
             await self.packages.close()
         await self.reception.close()
-        await self.results.close()
         self.spool.close()
         self.opened.models.close()
         if self.validator is not None:
             await self.validator.close()
-        await self.events.close()
+        await self.close_components()

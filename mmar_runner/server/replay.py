@@ -19,7 +19,8 @@ def replay(events: Iterable[JournalEvent]) -> RunState:
     """Add up the events of a journal.
 
     Raises:
-        JournalError: The journal does not begin with a run, or a later version wrote it.
+        JournalError: The journal does not begin with a run, a later version wrote it, or an
+            event lacks what it must say.
     """
     state = RunState()
     started = False
@@ -29,11 +30,20 @@ def replay(events: Iterable[JournalEvent]) -> RunState:
             hint = "go on with the version that wrote it, or start a new run with --new-run"
             raise JournalError(msg, hint=hint)
         started = started or event.kind == Kind.RUN_STARTED
-        apply_event(state, Kind(event.kind), event.data, event.seq)
+        _replayed(state, event)
     if not started:
         msg = "the journal holds no run"
         raise JournalError(msg, hint="start a new run with --new-run")
     return state
+
+
+def _replayed(state: RunState, event: JournalEvent) -> None:
+    try:
+        apply_event(state, Kind(event.kind), event.data, event.seq)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        msg = f"the journal's event {event.seq}, {event.kind}, cannot be understood: {error!r}"
+        hint = "put the right journal.db back, or begin another run with --new-run"
+        raise JournalError(msg, hint=hint) from error
 
 
 def apply_event(state: RunState, kind: Kind, data: Mapping[str, Any], seq: int) -> None:

@@ -11,12 +11,13 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from mmar_runner.errors import ComponentFailedError, PluginConflictError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext
+from mmar_runner.server.component_thread import ComponentThread
 from mmar_runner.wire.limits import MAX_RESULT_BYTES
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class ResultDesk:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._round = newest_round()
         self._taken: Counter[str] = Counter()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="results")
+        self._thread = ComponentThread("results")
+        self._closed = False
 
     @property
     def topics(self) -> list[str]:
@@ -77,7 +79,7 @@ class ResultDesk:
             payload: The result.
 
         Raises:
-            RefusedError: TOPIC_UNKNOWN, TOO_MANY_RESULTS, TOO_LARGE or PROTOCOL.
+            RefusedError: TOPIC_UNKNOWN, TOO_MANY_RESULTS, TOO_LARGE, PROTOCOL or RUN_OVER.
             ComponentFailedError: The processor wanted to leave.
         """
         processor = self._by_topic.get(topic)
@@ -88,12 +90,35 @@ class ResultDesk:
         self._count(client, newest)
         result = _parse(payload)
         context = ResultContext(client, self._folder.number, self._folder.path, newest)
-        loop = asyncio.get_running_loop()
+        work = partial(self._processed, processor, topic, result, context)
         async with self._turns.setdefault(site, asyncio.Lock()):
-            reply = await loop.run_in_executor(
-                self._thread, _processed, processor, topic, result, context
-            )
+            self._require_open()
+            reply = await asyncio.wrap_future(self._thread.submit(work))
         return json.dumps(dict(reply)).encode()
+
+    @property
+    def doing(self) -> str:
+        """Which processor is at work, and at what; empty if none is."""
+        return self._thread.doing
+
+    def give_up(self) -> None:
+        """Let `close` wait for a few seconds only."""
+        self._thread.give_up()
+
+    async def close(self) -> None:
+        """Let every processor flush; one that cannot keeps no other, and no run, from its end.
+
+        Nothing is processed any more. A second call does nothing.
+        """
+        if not self._closed:
+            self._closed = True
+            for processor in self._processors:
+                self._thread.post(partial(self._close, processor))
+        await self._thread.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RefusedError("the run has ended", reason="RUN_OVER")
 
     def _count(self, client: str, newest: int) -> None:
         if newest != self._round:
@@ -104,32 +129,36 @@ class ResultDesk:
             raise RefusedError(msg, reason="TOO_MANY_RESULTS", hint="send more in the next round")
         self._taken[client] += 1
 
-    async def close(self) -> None:
-        """Let every processor flush; one that cannot keeps no other, and no run, from its end."""
-        loop = asyncio.get_running_loop()
-        for processor in self._processors:
-            try:
-                await loop.run_in_executor(self._thread, _closed, processor)
-            except ComponentFailedError as error:
-                _log.error("%s", error.message, exc_info=error.__cause__)
-        self._thread.shutdown()
+    def _processed(
+        self,
+        processor: ResultProcessor,
+        topic: str,
+        result: Mapping[str, Any],
+        context: ResultContext,
+    ) -> Mapping[str, Any]:
+        try:
+            with self._thread.does(f"{_name(processor)} at a result of {topic!r}"):
+                return processor.process(topic, result, context)
+        except SystemExit as error:  # it would take the server along
+            raise ComponentFailedError(f"{_name(processor)} tried to exit") from error
+
+    def _close(self, processor: ResultProcessor) -> None:
+        try:
+            with self._thread.does(f"{_name(processor)} at its close"):
+                _closed(processor)
+        except ComponentFailedError as error:
+            _log.error("%s", error.message, exc_info=error.__cause__)
 
 
-def _processed(
-    processor: ResultProcessor, topic: str, result: Mapping[str, Any], context: ResultContext
-) -> Mapping[str, Any]:
-    try:
-        return processor.process(topic, result, context)
-    except SystemExit as error:  # it would take the server along
-        msg = f"the result processor {type(processor).__name__} tried to exit"
-        raise ComponentFailedError(msg) from error
+def _name(processor: ResultProcessor) -> str:
+    return f"the result processor {type(processor).__name__}"
 
 
 def _closed(processor: ResultProcessor) -> None:
     try:
         processor.close()
     except (Exception, SystemExit) as error:
-        msg = f"the result processor {type(processor).__name__} could not be closed: {error}"
+        msg = f"{_name(processor)} could not be closed: {error}"
         raise ComponentFailedError(msg) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner import __version__
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.settling import RunOutcome
+
+#: After how long it is said that a component has not returned at the run's end, in seconds.
+_SAID_AFTER_SECONDS: Final = 1.0
 
 
 async def run_server(
@@ -122,6 +125,7 @@ class _Run:
             self._status.hurry()  # whoever is killed during goodbyes has ended all the same
             if outcome.status != "stopped":
                 await self._say_goodbye()
+            await self._let_components_return()
         return outcome
 
     async def _say_goodbye(self) -> None:
@@ -135,6 +139,19 @@ class _Run:
         )
         if await goodbye.say():
             await goodbye.record()
+
+    async def _let_components_return(self) -> None:
+        """Wait for handlers, hooks and processors; for whom is shown while it lasts, and told."""
+        loop = asyncio.get_running_loop()
+        telling = loop.call_later(_SAID_AFTER_SECONDS, self._tell_who_has_not_returned)
+        try:
+            await self._parts.close_components()
+        finally:
+            telling.cancel()
+
+    def _tell_who_has_not_returned(self) -> None:
+        if unreturned := self._parts.board.unreturned():
+            self._status.observe(Observation(Topic.WAITING, {"message": unreturned}))
 
     async def _run_or_conclude(self, stack: AsyncExitStack) -> RunOutcome:
         """Run the rounds; of a run that is over, take back its end."""
@@ -153,17 +170,13 @@ class _Run:
 
     def _facts(self) -> dict[str, Any]:
         """Return what ``status.json`` says."""
-        facts, outcome = self._parts.board.facts(), self._outcome
-        self._progress.tell(facts["clients"])
+        board, outcome = self._parts.board, self._outcome
         if outcome is None:
-            return facts
-        return facts | {
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "waiting_for": "",
-            "since": None,
-            "missing": [],
-        }
+            facts = board.facts()
+        else:
+            facts = board.ended_facts(outcome.status, outcome.reason)
+        self._progress.tell(facts["clients"])
+        return facts
 
     async def _stop_when_asked(self) -> None:
         await self._stop.wait()

@@ -19,8 +19,8 @@ from mmar_runner.errors import AuditError, RunStoppedError, StorageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.ending import unless_stopped
+from mmar_runner.server.persisting import export_model
 from mmar_runner.server.record import Kind
-from mmar_runner.server.tasks import export_model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -178,7 +178,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         value = json.loads(read_bounded(path, _LIMIT))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{path} cannot be read: {error}"
         raise StorageError(msg, hint=_HINT) from error
     if not isinstance(value, dict):

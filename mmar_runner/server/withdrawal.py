@@ -13,10 +13,10 @@ from mmar_runner.errors import AuditError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mmar_runner.server.closing import Withdrawn
     from mmar_runner.server.ledger import Ledger
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.reporter import Reporter
+    from mmar_runner.server.round_aggregation import Withdrawn
 
 _log = logging.getLogger(__name__)
 

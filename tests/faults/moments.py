@@ -98,7 +98,7 @@ SERVER = (
         "after",
         _sent("UpdateReceipt"),
     ),
-    Failpoint("server.aggregate.begun", f"{_SERVER}.closing:aggregate", "before"),
+    Failpoint("server.aggregate.begun", f"{_SERVER}.round_aggregation:aggregate", "before"),
     Failpoint("server.checkpoint.before_write", f"{_SERVER}.aggregation:TensorWriter", "before"),
     Failpoint("server.checkpoint.write", f"{_STORAGE}.hashing_writer:write_all", "before"),
     Failpoint("server.aggregate.middle", f"{_STORAGE}.tensor_files:TensorWriter.write", "after"),
@@ -155,7 +155,7 @@ SERVER = (
 CLIENT = (
     Failpoint("client.key.kept", f"{_CLIENT}.workspace:ClientWorkspace.session_key", "after"),
     Failpoint("client.register.asked", f"{_CLIENT}.registration:RegisterRequest", "before"),
-    Failpoint("client.registered", f"{_CLIENT}.registration:Connection._accept", "after"),
+    Failpoint("client.registered", f"{_CLIENT}.registration:Registration._accept", "after"),
     Failpoint("client.run.made", f"{_CLIENT}.workspace:RunFiles.create", "after"),
     Failpoint("client.model.begun", f"{_CLIENT}.downloads:IncomingModel", "after"),
     Failpoint("client.model.write", f"{_CLIENT}.model_file:write_all", "before"),
@@ -187,8 +187,8 @@ CLIENT = (
     Failpoint("client.state.before", f"{_CLIENT}.state:StateFolders.acknowledge", "before"),
     Failpoint("client.state.acknowledged", f"{_CLIENT}.state:StateFolders.acknowledge", "after"),
     Failpoint("client.pending.forgotten", f"{_CLIENT}.workspace:RunFiles.forget_pending", "after"),
-    Failpoint("client.quit.before", f"{_CLIENT}.registration:Connection.quit", "before"),
-    Failpoint("client.quit.after", f"{_CLIENT}.registration:Connection.quit", "after"),
+    Failpoint("client.quit.before", f"{_CLIENT}.connection:Connection.quit", "before"),
+    Failpoint("client.quit.after", f"{_CLIENT}.connection:Connection.quit", "after"),
 )
 
 ALL = {point.name: point for point in (*SERVER, *CLIENT)}

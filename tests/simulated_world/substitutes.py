@@ -29,9 +29,9 @@ from mmar_runner.client import workspace as client_workspace
 from mmar_runner.security.audit import log
 from mmar_runner.server import (
     announcement,
+    component_thread,
     downloads,
-    events,
-    models,
+    model_file,
     opening,
     run,
     servicer,
@@ -120,15 +120,15 @@ def _replacements(
         lambda path, *, durability, **_: SimulatedJournal(world, path, durability),
     )
     yield (
-        events.EventDispatcher,
-        "_put",
+        component_thread.ComponentThread,
+        "post",
         lambda _self, work: asyncio.get_running_loop().call_soon(work),
     )
     yield faults.Faults, "tell", lambda _self, method, error: _note(world, method, error)
     yield threading.Thread, "start", _no_thread
     yield summary, "peak_rss_bytes", lambda: 0
     if not inline:
-        for module in (announcement, models, servicer):
+        for module in (announcement, model_file, servicer):
             yield module, "INLINE_BYTES", 0
         for module in (update_file, downloads, streaming):
             yield module, "CHUNK_BYTES", _CHUNK

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.federation.round_machine import RoundMachine
-from mmar_runner.server import closing, reception
+from mmar_runner.server import closing, reception, round_aggregation
 from mmar_runner.server.ledger import Ledger
 from mmar_runner.server.models import ModelStore
 from mmar_runner.storage import tensor_files
@@ -100,7 +100,7 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
 
     async def and_delete(self: closing.RoundCloser, current: Any, work: Any) -> Any:
         closed = await close(self, current, work)
-        if not isinstance(closed, closing.Withdrawn):
+        if not isinstance(closed, round_aggregation.Withdrawn):
             self.spool.delete_round(current.number)
         return closed
 

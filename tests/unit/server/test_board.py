@@ -29,7 +29,7 @@ class Scene:
         self.registry = ClientRegistry(max_clients=9, lease_seconds=30)
         self.round: Any = None
         self.now = asyncio.get_running_loop().time()
-        self.telling = SimpleNamespace(telling="")
+        self.handlers = SimpleNamespace(doing="")
         self.disk = DiskWait(lambda _: None, clock=lambda: NOON)
         ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.coordinator: Any = SimpleNamespace(ended=ended)
@@ -38,12 +38,12 @@ class Scene:
             present=self.registry.present,
             departed=self.registry.departed,
         )
-        events: Any = self.telling
+        components: Any = (self.handlers,)
         self.board = Board(
             self.coordinator,
             members,
             self.disk,
-            events,
+            components,
             sites=sites,
             run_number=3,
             num_rounds=9,
@@ -129,7 +129,7 @@ async def test_a_full_disk_comes_first_and_the_end_says_whose_return_it_waits_fo
     assert scene.facts()["waiting_for"] == "round 0: 0 of 2 clients are there"
     scene.machine.handle(StopRequested("enough"), scene.now)
     assert scene.facts()["waiting_for"] == "the run's files to be settled"
-    scene.telling.telling = "the handler Notes at END_RUN"
+    scene.handlers.doing = "the handler Notes at END_RUN"
     assert scene.facts()["waiting_for"] == "the handler Notes at END_RUN to return"
 
 

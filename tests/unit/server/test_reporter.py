@@ -16,17 +16,11 @@ from mmar_runner.server.record import AcceptedUpdate
 from mmar_runner.server.reminder import not_there
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.testing.recorder import Recorder
+from tests.jumping_time import in_jumping_time
 
 
 def said(recorder: Recorder) -> list[str]:
     return [str(each.data["message"]) for each in recorder.all(Topic.WAITING)]
-
-
-async def until_told(recorder: Recorder, times: int) -> None:
-    """Let the loop go round until something was said so often; the test's time is limited."""
-    if len(recorder.all(Topic.WAITING)) < times:
-        await asyncio.sleep(0.01)
-        await until_told(recorder, times)
 
 
 def update(client: str, number: int) -> AcceptedUpdate:
@@ -38,6 +32,7 @@ def reporter_to(recorder: Recorder, *, remind_after: tuple[float, float] = (9, 9
     return Reporter(dispatcher, recorder, num_rounds=2, remind_after=remind_after)
 
 
+@in_jumping_time
 async def test_who_declined_is_part_of_what_is_waited_for_until_they_come_back() -> None:
     recorder = Recorder()
     reporter = reporter_to(recorder)
@@ -57,64 +52,69 @@ async def test_who_declined_is_part_of_what_is_waited_for_until_they_come_back()
     reporter.close()
 
 
+@in_jumping_time
 async def test_what_lasts_is_told_again_with_how_long_and_who_is_missing() -> None:
     recorder = Recorder()
-    reporter = reporter_to(recorder, remind_after=(0.02, 0.03))
+    reporter = reporter_to(recorder, remind_after=(60, 300))
     reporter.expect(["north", "south"], lambda: ["south_2"])
     reporter.waiting("round 0: 1 of 2 clients are there", for_clients=True)
     reporter.declined("declined by a [X]")
-    await until_told(recorder, 4)
+    await asyncio.sleep(361)
     reporter.close()
     told = recorder.all(Topic.WAITING)[2:]
-    assert [each.data["message"] for each in told[:2]] == [
+    assert [each.data["message"] for each in told] == [
         "round 0: 1 of 2 clients are there; declined by a [X]; not there: north",
     ] * 2
-    assert 0.01 < told[0].data["since_seconds"] < told[1].data["since_seconds"]
+    assert [each.data["since_seconds"] for each in told] == [60, 360]
 
 
+@in_jumping_time
 async def test_a_reminder_ends_with_what_was_waited_for() -> None:
     recorder = Recorder()
-    reporter = reporter_to(recorder, remind_after=(0.02, 0.02))
+    reporter = reporter_to(recorder, remind_after=(60, 60))
     reporter.waiting("round 0: 0 of 2")
     reporter.round_started(0, ["a"])
     reporter.waiting("round 0: aggregating 2 updates")
     reporter.waiting("")
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(3600)
     assert len(said(recorder)) == 2
 
 
+@in_jumping_time
 async def test_only_who_waits_for_clients_is_told_who_is_missing() -> None:
     recorder = Recorder()
-    reporter = reporter_to(recorder, remind_after=(0.01, 9))
+    reporter = reporter_to(recorder, remind_after=(60, 300))
     reporter.expect(["north"], list)
     reporter.waiting("round 0: aggregating 2 updates")
-    await until_told(recorder, 2)
+    await asyncio.sleep(61)
     reporter.close()
     assert said(recorder)[1] == "round 0: aggregating 2 updates"
 
 
+@in_jumping_time
 async def test_a_round_that_waits_for_somebody_who_has_gone_says_so_again_and_again() -> None:
     recorder = Recorder()
-    reporter = reporter_to(recorder, remind_after=(0.02, 0.03))
+    reporter = reporter_to(recorder, remind_after=(60, 300))
     present = ["east", "north", "south"]
     reporter.expect(present.copy(), lambda: present)
     reporter.round_started(1, ["east", "north", "south"])
-    await asyncio.sleep(0.04)
+    await asyncio.sleep(400)
     assert said(recorder) == []  # whoever is there works
     present.remove("east")
     reporter.update_accepted(update("north", 1))
-    await until_told(recorder, 2)
-    assert said(recorder)[:2] == ["round 1: updates are missing; not there: east"] * 2
-    assert recorder.all(Topic.WAITING)[0].data["since_seconds"] > 0.01
+    await asyncio.sleep(600)
+    assert said(recorder) == ["round 1: updates are missing; not there: east"] * 2
+    assert recorder.all(Topic.WAITING)[0].data["since_seconds"] > 60
     reporter.before_aggregation(1, ["north"])
     told = len(said(recorder))
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(3600)
     assert len(said(recorder)) == told
 
 
+@in_jumping_time
 async def test_a_round_that_stood_still_and_goes_on_is_watched_again() -> None:
     recorder = Recorder()
-    reporter = reporter_to(recorder, remind_after=(0.02, 0.03))
+    reporter = reporter_to(recorder, remind_after=(60, 300))
     present = ["north", "south"]
     reporter.expect(present.copy(), lambda: present)
     reporter.round_started(1, ["north", "south"])
@@ -123,7 +123,7 @@ async def test_a_round_that_stood_still_and_goes_on_is_watched_again() -> None:
     reporter.goes_on()
     assert said(recorder) == ["round 1: nobody is there"]
     present.remove("north")
-    await until_told(recorder, 2)
+    await asyncio.sleep(61)
     assert said(recorder)[1] == "round 1: updates are missing; not there: north"
     reporter.close()
 

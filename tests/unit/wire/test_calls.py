@@ -41,6 +41,7 @@ from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer, UpdateStream
 from mmar_runner.wire.status import STATUS_OF_REASON
 from mmar_runner.wire.stub import FederationStub
+from tests.served import served
 
 if TYPE_CHECKING:
     from mmar_runner.wire.codec import ModelItem
@@ -96,15 +97,12 @@ class Servicer(FederationServicer):
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[Servicer, FederationStub, str]]:
     servicer = Servicer()
-    server = build_server(servicer)
-    address = bind(server, "127.0.0.1:0")
-    await server.start()
-    channel = open_channel(address)
-    try:
-        yield servicer, FederationStub(channel, address), address
-    finally:
-        await channel.close()
-        await server.stop(0)
+    async with served(servicer) as address:
+        channel = open_channel(address)
+        try:
+            yield servicer, FederationStub(channel, address), address
+        finally:
+            await channel.close()
 
 
 def test_a_refusal_keeps_its_reason_and_hint() -> None:

@@ -98,6 +98,7 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_sklearn.breast_cancer:BreastCancerDataset",
         args_schema=BREAST_CANCER_ARGS,
         summary="Wisconsin breast cancer: 569 cases, 30 features, 2 classes, as hospitals.",
+        extras={"yields": {"shape": [30], "classes": 2}},
     )
     registry.add(
         kind="dataset",
@@ -105,4 +106,5 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_sklearn.digits:DigitsDataset",
         args_schema=DIGITS_ARGS,
         summary="Handwritten digits: 1,797 images of 8 x 8, 10 classes, for any number of sites.",
+        extras={"yields": {"shape": [1, 8, 8], "classes": 10}},
     )

@@ -41,7 +41,7 @@ PERSISTOR_ARGS: Final[dict[str, Any]] = {
     "additionalProperties": False,
     "required": ["model"],
     "properties": {
-        "model": {"description": "The network.", "x-component": "model"},
+        "model": {"description": "The network.", "type": "object", "x-component": "model"},
         "exclude_vars": {
             "description": "Regular expression of tensor names that are not shared: the federation "
             "never sees them, and every site keeps its own.",
@@ -61,7 +61,6 @@ VALIDATOR_ARGS: Final[dict[str, Any]] = {
 
 _COMPONENT: Final[dict[str, Any]] = {
     "type": "object",
-    "anyOf": [{"required": ["name"]}, {"required": ["path"]}],
     "properties": {
         "name": {"type": "string"},
         "path": {"type": "string"},
@@ -77,6 +76,11 @@ _METRIC: Final[dict[str, Any]] = {
         "log_label": {
             "description": "The name it is reported under, in place of val_NAME.",
             "type": "string",
+            "minLength": 1,
+        },
+        "is_key_metric": {
+            "description": "Known from older archives; the server's handler names the metric.",
+            "type": "boolean",
         },
     },
 }
@@ -111,6 +115,11 @@ _VALIDATE: Final[dict[str, Any]] = {
     },
 }
 
+_SWITCH: Final[dict[str, Any]] = {
+    "description": "Of older archives, without effect here.",
+    "type": "boolean",
+}
+
 #: What `TorchTrainer` reads of config_train.json; other keys are variables.
 TRAIN_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -130,6 +139,18 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             },
         },
         "validate": _VALIDATE,
+        "determinism": {"type": "object"},
+        "epochs": {
+            "description": "Of older archives, without effect here: local_epochs counts.",
+            "type": "integer",
+            "minimum": 1,
+        },
+        **dict.fromkeys(("multi_gpu", "amp", "use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
+    },
+    "patternProperties": {"^(_|//|#|comment)": {}},
+    "additionalProperties": {
+        "type": ["string", "number", "boolean", "null"],
+        "x-known": ["train", "validate", "determinism"],
     },
 }
 
@@ -152,14 +173,18 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
         "/validate/metrics/*": "metric",
     },
     "train_schema": TRAIN_SCHEMA,
-}
-
-#: The same for what measures with config_validation.json.
-VALIDATION_EXTRAS: Final[dict[str, Any]] = {
-    **CONFIG_EXTRAS,
     "validation_parts": {
         "/validate/dataset": "dataset",
         "/validate/metrics/*": "metric",
     },
     "validation_schema": VALIDATION_SCHEMA,
+    "measures": {
+        "parts": "/validate/metrics/*",
+        "prefix": "val_",
+        "label": "log_label",
+        "always": {"val_loss": "/train/loss"},
+    },
 }
+
+#: What the trainer states besides: which kind of update it sends is an argument.
+TRAINER_EXTRAS: Final[dict[str, Any]] = {**CONFIG_EXTRAS, "produces": {"argument": "send"}}
