@@ -216,7 +216,7 @@ class _Substitution:
         hint = did_you_mean(name, self._scope)
         hint = hint or f"Define it in config/environment.json, or give --set {name}=VALUE."
         message = f"Nothing defines the variable {{{name}}}."
-        self._findings.at(self._document, path, "MMAR301", message, hint=hint)
+        self._findings.at(self._document, path, "MMAR301", message, hint=hint, cause=(name,))
 
 
 def _as_text(value: Any) -> str:
