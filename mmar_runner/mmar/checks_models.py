@@ -41,6 +41,8 @@ def check_models(look: Look) -> None:
         if kind != _MODEL:
             continue
         for path in places(train.value, pattern):
+            if look.findings.has_within(train, path):
+                continue  # what is wrong with it may be why they differ
             trained = look.resolver.resolve(train, path, _MODEL).spec
             if trained is not None and _identity(look, trained.declaration) != _identity(
                 look, made

@@ -15,7 +15,7 @@ from mmar_runner.mmar import aliases
 from mmar_runner.mmar.checks_own_code import check_arguments, check_own_class
 from mmar_runner.mmar.component_arguments import arguments_fit
 from mmar_runner.mmar.declarations import check_keys, has_identity, is_switched_off
-from mmar_runner.mmar.installed_names import definition, lacks, names_in
+from mmar_runner.mmar.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ class Resolver:
     ) -> bool:
         """Compare the arguments of an installed class with its source; False for a function."""
         source = definition(dotted)
-        if source == "function":
-            message = f"'{dotted}' is a function, and a class is needed."
+        if source == "function" or (source is None and is_module(dotted)):
+            message = f"'{dotted}' is a {source or 'module'}, and a class is needed."
             hint = self._available(kind)
             self._findings.at(document, (*path, "path"), "MMAR503", message, hint=hint)
             return False

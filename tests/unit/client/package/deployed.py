@@ -26,8 +26,6 @@ from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import StartupKit, load_kit
-from mmar_runner.security.pki.keys import load_release_key
-from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 from mmar_runner.server.certificate_gate import CertificateGate
 from mmar_runner.server.packages import Deployment, PackageDesk
 from mmar_runner.security.pki.followed import Revocations
@@ -38,6 +36,7 @@ from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.servicer import DiscoveryServicer
 from tests.served import Nobody, served
+from tests.signed_mmars import sign, signer_of
 
 MIB = 1 << 20
 LEAD = "lead@example.org"
@@ -51,15 +50,7 @@ def signed(folder: Path, kits: Kits, *, mmar: MmarBuilder | None = None, **terms
     """Write an MMAR and have the project's lead sign it."""
     big = ("models/start.safetensors", os.urandom(3 * MIB + 17))
     root = (mmar or MmarBuilder("job")).file(*big).write(folder)
-    kit = kit_of(kits.admin(LEAD), Role.ADMIN)
-    assert kit.release_key_file is not None
-    signer = Signer(
-        load_release_key(kit.release_key_file), kit.trust_root, kit.revocation_memory().current
-    )
-    listing = list_files(open_folder(root, Findings()))
-    made = sign_listing(listing, None, signer, Terms(**terms), now=datetime.now(UTC))
-    (root / "signature.json").write_bytes(made.envelope.to_json())
-    return root
+    return sign(root, signer_of(kits.admin(LEAD)), **terms)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
