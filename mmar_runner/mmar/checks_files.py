@@ -14,6 +14,7 @@ from mmar_runner.mmar.checks_names import check_names
 from mmar_runner.mmar.checks_settings import check_settings
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.data_lists import holds_samples, lists_samples, may_list
+from mmar_runner.mmar.declarations import COMMENT
 from mmar_runner.mmar.sources import (
     CLIENT,
     ENVIRONMENT,
@@ -35,7 +36,6 @@ _DATA_LIST_FILE = re.compile(
 )
 #: A folder before a name, as in ``{MMAR_ROOT}/resources/list.json``.
 _ROOT = re.compile(r"\{\w+\}/+")
-_COMMENT = ("_", "//", "#", "comment")
 _KNOWN = frozenset({CLIENT, ENVIRONMENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT})
 #: So many undefined variables have one cause if environment.json is not there.
 _MANY = 3
@@ -194,7 +194,7 @@ def _strings(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:
         yield path, value
     elif isinstance(value, dict):
         for key, child in value.items():
-            if not key.startswith(_COMMENT):
+            if not key.startswith(COMMENT):
                 yield from _strings(child, (*path, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.checks_settings import known_names
-from mmar_runner.mmar.handed_over import COMMENT
+from mmar_runner.mmar.declarations import COMMENT
 from mmar_runner.mmar.logging_config import LOG_CONFIG
 from mmar_runner.mmar.sources import (
     CLIENT,

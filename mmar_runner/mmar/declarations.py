@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import TRAINER_PARTS
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
 
-_KEYS = ("name", "path", "args", "disabled")
+#: How the keys of comments begin.
+COMMENT: Final = ("_", "//", "#", "comment")
+#: The keys of a declaration.
+KEYS: Final = ("name", "path", "args", "disabled")
 _RENAMED = frozenset({"path2", "name2", "args2", "regular_name", "regular_path", "change_args"})
 #: What trainers' parts carry beside their declaration; the trainer knows them.
-_PART_KEYS = frozenset(
+PART_KEYS: Final = frozenset(
     {"ref", "rank", "log_label", "is_key_metric", "apply", "search", "data_list_file_path"}
     | {"data_file_base_dir", "data_list_key"}
 )
@@ -42,9 +45,9 @@ def is_switched_off(document: Document, path: JsonPath, findings: Findings) -> b
 def check_keys(document: Document, path: JsonPath, kind: ComponentKind, findings: Findings) -> None:
     """Say which keys of a declaration mean nothing."""
     declaration = document.get(path)
-    extra = _PART_KEYS if kind in TRAINER_PARTS else frozenset()
+    extra = PART_KEYS if kind in TRAINER_PARTS else frozenset()
     for key in declaration:
-        if key in _KEYS or key in extra or key.startswith(("_", "//", "#", "comment")):
+        if key in KEYS or key in extra or key.startswith(COMMENT):
             continue
         where = (*path, key)
         if key in _RENAMED:
@@ -52,7 +55,7 @@ def check_keys(document: Document, path: JsonPath, kind: ComponentKind, findings
             hint = 'Remove it; "disabled": true switches a component off.'
             findings.at(document, where, "MMAR506", message, hint=hint, key=True)
         else:
-            hint = did_you_mean(key, _KEYS) or "A component has name or path, args, disabled."
+            hint = did_you_mean(key, KEYS) or "A component has name or path, args, disabled."
             message = f"A component has no key '{key}'."
             findings.at(document, where, "MMAR507", message, hint=hint, key=True)
     if "name" in declaration and "path" in declaration:

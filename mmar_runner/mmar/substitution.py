@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.json_source import JsonSource
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.declarations import COMMENT
 from mmar_runner.mmar.document import Document, TextPart
 from mmar_runner.mmar.finding import Findings
-from mmar_runner.mmar.handed_over import COMMENT
 from mmar_runner.mmar.site_text import mmar_leaves
 from mmar_runner.mmar.variables import RUNNER_VARIABLES, VARIABLE, is_scalar
 

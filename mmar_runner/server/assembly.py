@@ -37,7 +37,6 @@ from mmar_runner.server.summary import Summary
 from mmar_runner.server.validator import ServerValidator
 from mmar_runner.server.watch import Watch
 from mmar_runner.server.windows import download_window
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -74,7 +73,7 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    durable = settings.durability is Durability.FULL
+    durable = settings.durable
     spool = Spool(folder.updates, durable=durable)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
@@ -134,7 +133,7 @@ def assemble(
         members,
         spool,
         opened.schema,
-        durability=settings.durability,
+        durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
         sites=sites,
@@ -256,7 +255,7 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
         digest=spec.digest,
         rounds=lambda: replay(journal.events()).rounds,
         lost=start.lost,
-        durable=settings.durability is Durability.FULL,
+        durable=settings.durable,
     )
     if start.best is not None:
         summary.set_best(start.best[0])
