@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from mmar_runner.federation.round_machine import RoundMachine
-from mmar_runner.server import closing, reception, round_aggregation
-from mmar_runner.server.ledger import Ledger
-from mmar_runner.server.models import ModelStore
+from mmar_runner.server.calls import reception
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.rounds import closing, round_aggregation
+from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.storage import tensor_files
 from mmar_runner.storage.spool_file import SpoolFile
 from tests.simulated_world import invariants
