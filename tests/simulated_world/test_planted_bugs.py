@@ -130,7 +130,7 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
         ),
         (
             _record_a_model_whose_name_is_not_on_the_disk,
-            invariants.it_has_ended_or_says_what_it_waits_for,
+            invariants.rounds_strictly_increase,
         ),
         (
             _delete_updates_before_their_result_is_on_record,
