@@ -74,22 +74,12 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    durable = settings.durability is Durability.FULL
-    spool = Spool(folder.updates, durable=durable)
+    spool = Spool(folder.updates, durable=settings.durability is Durability.FULL)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
-    aggregation = RoundAggregation(
-        aggregator=components.aggregator,
-        folder=folder,
-        journal=journal,
-        spool=spool,
-        models=opened.models,
-        excluded=opened.excluded,
-        durable=durable,
-    )
     closer = RoundCloser(
         settings=settings,
-        aggregation=aggregation,
+        aggregation=_aggregation(settings, components, opened, spool),
         journal=journal,
         spool=spool,
         models=opened.models,
@@ -172,6 +162,20 @@ def assemble(
             end=coordinator.fail,
         ),
         _packages(settings, opened, observer, guard, reporter, window=window),
+    )
+
+
+def _aggregation(
+    settings: ServerSettings, components: ServerComponents, opened: OpenedRun, spool: Spool
+) -> RoundAggregation:
+    return RoundAggregation(
+        aggregator=components.aggregator,
+        folder=opened.folder,
+        journal=opened.journal,
+        spool=spool,
+        models=opened.models,
+        excluded=opened.excluded,
+        durable=settings.durability is Durability.FULL,
     )
 
 
