@@ -25,8 +25,7 @@ from mmar_runner.mmar.checks.signature import check_signature
 from mmar_runner.mmar.checks.train import check_train
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.components.resolving import build
-from mmar_runner.mmar.components.resolving import Resolver
+from mmar_runner.mmar.components.resolving import Resolver, build
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
