@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.server.record import Kind
-from mmar_runner.server.replay import apply_event
-from mmar_runner.server.run_state import RunState
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.replay import apply_event
+from mmar_runner.server.records.run_state import RunState
 
 if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
