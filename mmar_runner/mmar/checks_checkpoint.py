@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.strict_json import parse_strict
-from mmar_runner.mmar.declarations import is_off
+from mmar_runner.interfaces.nested import is_off
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath

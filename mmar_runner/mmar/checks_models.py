@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.interfaces.nested import nested_places
 from mmar_runner.mmar.checks_train import places
-from mmar_runner.mmar.nested_components import nested_places
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.components import Resolved

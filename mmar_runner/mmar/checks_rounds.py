@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.build import task_value
-from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.look import TASK, Look, first_present, number, whole
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.declarations import is_off
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.sources import TRAIN, VALIDATION, check_shape
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mmar_runner.documents.words import pointer_text
 from mmar_runner.mmar.codes import CODES, Severity
@@ -14,6 +14,10 @@ from mmar_runner.mmar.mends import MENDS
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
+
+
+#: What makes two findings the same one.
+_Key: TypeAlias = tuple[str, str, int, int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,9 @@ class Findings:
     """Collects findings; the same one is kept once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[object, ...], Finding] = {}
+        self._found: dict[_Key, Finding] = {}
+        # By file and pointer: a hostile file has so many that nobody may look through all.
+        self._at: dict[str, dict[str, list[_Key]]] = {}
         #: Where a cause was found first, and which places follow from that one.
         self._first: dict[tuple[str, ...], tuple[str, str, str]] = {}
         self._follows: dict[tuple[str, str, str], tuple[str, str, str]] = {}
@@ -73,7 +79,10 @@ class Findings:
         finding = Finding(code, kind, file, line, column, pointer, message, mend)
         # A value has one wrong type, whoever says so first.
         said = "" if code == "MMAR402" else message
-        self._found.setdefault((code, file, line, column, pointer, said), finding)
+        key = (code, file, line, column, pointer, said)
+        if key not in self._found:
+            self._found[key] = finding
+            self._at.setdefault(file, {}).setdefault(pointer, []).append(key)
 
     def at(
         self,
@@ -126,9 +135,9 @@ class Findings:
     def raise_severity(self, document: Document, path: JsonPath, code: str) -> None:
         """Make what was found at a place an error."""
         place = (code, document.file, pointer_text(document.origin(path)))
-        place = self._follows.get(place, place)
-        for key, finding in self._found.items():
-            if (finding.code, finding.file, finding.pointer) == place:
+        _, file, pointer = self._follows.get(place, place)
+        for key in self._at.get(file, {}).get(pointer, ()):
+            if (finding := self._found[key]).code == code:
                 self._found[key] = replace(finding, severity=Severity.ERROR)
 
     def with_code(self, code: str) -> list[Finding]:
@@ -138,11 +147,14 @@ class Findings:
     def remove(self, findings: Iterable[Finding]) -> None:
         """Take findings back that another one explains."""
         gone = set(findings)
-        self._found = {k: f for k, f in self._found.items() if f not in gone}
+        left = {key: finding for key, finding in self._found.items() if finding not in gone}
+        self._found, self._at = left, {}
+        for key, finding in left.items():
+            self._at.setdefault(finding.file, {}).setdefault(finding.pointer, []).append(key)
 
     def mentions(self, file: str) -> bool:
         """Return True if there is a finding about a file."""
-        return any(finding.file == file for finding in self._found.values())
+        return file in self._at
 
     def has_faults(self) -> bool:
         """Return True if something was found that is more than a note."""
@@ -162,8 +174,7 @@ class Findings:
 
     def has_at(self, document: Document, path: JsonPath) -> bool:
         """Return True if something was found at a place already."""
-        place = (document.file, pointer_text(document.origin(path)))
-        return any((finding.file, finding.pointer) == place for finding in self._found.values())
+        return pointer_text(document.origin(path)) in self._at.get(document.file, {})
 
     def result(self, *, strict: bool) -> Sequence[Finding]:
         """Return all findings in order; ``strict`` makes old-archive warnings errors."""
