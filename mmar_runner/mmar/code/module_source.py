@@ -43,6 +43,7 @@ class ModuleSource:
             dots, and the name there.
         values: Names that are bound to a literal: no classes.
         all_of: Modules all of whose names it takes, relative ones with leading dots.
+        lines: The lines in which it takes those of them that it cannot do without.
         imports: Top packages that it cannot do without, with the line that imports them.
         makes_names: True if it gives names only when asked (``__getattr__``).
     """
@@ -53,6 +54,7 @@ class ModuleSource:
     origins: dict[str, tuple[str, str]] = field(default_factory=dict)
     values: frozenset[str] = frozenset()
     all_of: tuple[str, ...] = ()
+    lines: dict[str, int] = field(default_factory=dict)
     imports: dict[str, int] = field(default_factory=dict)
     makes_names: bool = False
 
@@ -73,9 +75,13 @@ def parse_module(source: bytes) -> ModuleSource:
     reader = _Reader()
     for statement in _statements(tree.body):
         reader.take(statement)
-    imports = {}
+    imports: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for statement in tree.body:  # what stands in a block may be left out
         imports.update(dict.fromkeys(_packages(statement), statement.lineno))
+        if isinstance(statement, ast.ImportFrom):
+            names = [alias.asname or alias.name for alias in statement.names if alias.name != "*"]
+            lines.update(dict.fromkeys(names, statement.lineno))
     return ModuleSource(
         frozenset(reader.names),
         reader.classes,
@@ -83,6 +89,7 @@ def parse_module(source: bytes) -> ModuleSource:
         reader.origins,
         frozenset(reader.values),
         tuple(reader.all_of),
+        lines,
         imports,
         "__getattr__" in reader.names or "globals" in reader.calls,
     )
