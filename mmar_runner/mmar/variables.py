@@ -95,21 +95,22 @@ def circles(variables: Mapping[str, Any], except_for: Container[str]) -> list[li
     found: list[list[str]] = []
     settled: set[str] = set()
     for start in variables:
-        trail: list[str] = []
+        trail: dict[str, None] = {}  # in order, and quick to look into
         pending: list[tuple[str, int]] = [(start, 0)]
         while pending:
             name, depth = pending.pop()
-            del trail[depth:]
+            while len(trail) > depth:  # what is left is done with, however often it is named
+                settled.add(trail.popitem()[0])
             if name in trail:
-                found.append(trail[trail.index(name) :])
-                settled.update(trail)
+                names = list(trail)
+                found.append(names[names.index(name) :])
                 break
             if name not in variables or name in except_for or name in settled:
                 continue
-            trail.append(name)
+            trail[name] = None
             inner = variables[name]
-            names = VARIABLE.findall(inner) if isinstance(inner, str) else ()
-            pending += [(one, depth + 1) for one in reversed(names)]
+            within = VARIABLE.findall(inner) if isinstance(inner, str) else ()
+            pending += [(one, depth + 1) for one in reversed(within)]
         settled.update(trail)
     return found
 
