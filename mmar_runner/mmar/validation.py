@@ -25,12 +25,13 @@ from mmar_runner.mmar.checks.signature import check_signature
 from mmar_runner.mmar.checks.train import check_train
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.components.resolving import Resolver, build
+from mmar_runner.mmar.components import build
+from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.mmar.reports.report import Report
-from mmar_runner.mmar.sources.configuration import configuration as sources
+from mmar_runner.mmar.sources import configuration as sources
 from mmar_runner.mmar.sources.substitution import handed_over
 from mmar_runner.mmar.sources.variables import ANY_CLIENT
 from mmar_runner.mmar.spec import MmarSpec
