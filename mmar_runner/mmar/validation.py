@@ -25,7 +25,7 @@ from mmar_runner.mmar.checks_train import check_train
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import Resolver
 from mmar_runner.mmar.facts import gather_facts
-from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.logging_config import read_levels
 from mmar_runner.mmar.look import Look
@@ -33,6 +33,7 @@ from mmar_runner.mmar.manifest import list_files
 from mmar_runner.mmar.report import Report
 from mmar_runner.mmar.spec import MmarSpec
 from mmar_runner.mmar.substitution import handed_over
+from mmar_runner.mmar.unfilled import unfilled
 from mmar_runner.mmar.variables import ANY_CLIENT
 from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.site_policy import load_policy
@@ -64,6 +65,11 @@ class Validation:
     def facts(self) -> MmarFacts:
         """What a policy must know of the MMAR, as far as the asked side uses it."""
         return self._check.facts
+
+    @property
+    def unfilled(self) -> tuple[Finding, ...]:
+        """What keeps the asked side from running, though the MMAR is sound: see `unfilled`."""
+        return self._check.unfilled
 
     @property
     def listing(self) -> FileListing:
@@ -144,6 +150,7 @@ class _Check:
         self.generation: Generation | None = None
         self.says_strict = False
         self.custom_datalist = False
+        self.unfilled: tuple[Finding, ...] = ()
         self._side = side
         self._catalog = catalog
         self._settings = settings
@@ -175,6 +182,7 @@ class _Check:
             check_metrics(look)
             check_expressions(look)
         self.custom_datalist = check_files(look)
+        self.unfilled = unfilled(look)
         self.facts = gather_facts(look, self.digest)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)
