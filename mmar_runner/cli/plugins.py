@@ -19,6 +19,7 @@ from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import X_COMPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,9 +174,9 @@ def _arguments(schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    if "x-component" in schema:
+    if X_COMPONENT in schema:
         many = "list of " if schema.get("type") == "array" else ""
-        return f"{many}{schema['x-component']}"
+        return f"{many}{schema[X_COMPONENT]}"
     if "enum" in schema:
         return " | ".join(json.dumps(value) for value in schema["enum"])
     names = schema.get("type", "any")

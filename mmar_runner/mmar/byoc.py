@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.folder import is_hidden
 from mmar_runner.mmar.installed_names import is_installed
-from mmar_runner.mmar.module_source import parse_module
 from mmar_runner.security.listing import FileKind
 
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ class ByocModules:
         """Return what every module says that can be read; parsed once."""
         if self._parsed is None:
             self._parsed = {}
+            if self._modules:  # deferred: few MMARs bring any
+                from mmar_runner.mmar.module_source import parse_module  # noqa: PLC0415
             for file in sorted(self._modules):
                 try:
                     self._parsed[file] = parse_module(self._bytes(_CUSTOM + file))

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.interfaces.nested import nested_places
 from mmar_runner.mmar.build import takes_part
 from mmar_runner.mmar.checks_train import places
-from mmar_runner.mmar.nested_components import nested_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

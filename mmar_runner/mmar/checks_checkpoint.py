@@ -7,7 +7,8 @@ import posixpath
 import struct
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.mmar.declarations import is_off
+from mmar_runner.documents.strict_json import parse_strict
+from mmar_runner.interfaces.nested import is_off
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -20,6 +21,8 @@ _SAFETENSORS: Final = ".safetensors"
 _TORCH: Final = (b"PK\x03\x04", b"\x80")
 _TORCH_SUFFIXES: Final = frozenset({".pt", ".pth"})
 _LENGTH: Final = struct.Struct("<Q")
+#: The most bytes of a header that are looked at.
+_HEADER: Final = 8 * 1024 * 1024
 
 
 def check_checkpoint(look: Look, server: Document, name: str) -> None:
@@ -61,19 +64,26 @@ def _damaged(look: Look, name: str, suffix: str) -> tuple[str, str] | None:
         return None
     try:
         with look.folder.open(name) as stream:
-            begin = stream.read(_LENGTH.size + 1)
-            size = stream.seek(0, 2)
+            begin = stream.read(_LENGTH.size + _HEADER)
     except OSError:
         return None  # the listing says so
-    if suffix == _SAFETENSORS and not _begins_safetensors(begin, size):
-        return f"{name} is no safetensors file.", "Save the tensors again with safetensors."
+    if suffix == _SAFETENSORS and not _is_header(begin):
+        message = f"{name} is no safetensors file, or holds no tensor."
+        return message, "Save the tensors again with safetensors."
     if suffix in _TORCH_SUFFIXES and not begin.startswith(_TORCH):
         return f"{name} is no file of torch.save.", "Save the state_dict again with torch.save."
     return None
 
 
-def _begins_safetensors(begin: bytes, size: int) -> bool:
+def _is_header(begin: bytes) -> bool:
+    """Return True if a file begins as safetensors do, with the list of its tensors."""
     if len(begin) <= _LENGTH.size:
         return False
     (length,) = _LENGTH.unpack(begin[: _LENGTH.size])
-    return bool(begin[_LENGTH.size :] == b"{" and _LENGTH.size + length <= size)
+    if length > _HEADER:
+        return True  # whoever reads the file has a limit of its own
+    try:
+        tensors = parse_strict(begin[_LENGTH.size :][:length], limit=_HEADER)
+    except ValueError:
+        return False
+    return isinstance(tensors, dict) and bool(tensors.keys() - {"__metadata__"})

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.aliases import FILTER_PAIRS
-from mmar_runner.mmar.declarations import is_off
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath

@@ -15,7 +15,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.checks_train import places
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.components import Resolved
@@ -33,49 +33,87 @@ def check_fit(look: Look) -> None:
     trainer = look.client_parts.singles.get(("client_trainer",))
     if train is None or trainer is None or trainer.description is None:
         return
-    kinds: Mapping[str, str] = trainer.description.extras.get("train_parts", {})
-    # The first data set is the one that is trained on.
-    found: dict[ComponentKind, _Part] = {}
-    for pattern, kind in kinds.items():
-        for path in places(train.value, pattern):
-            if ComponentKind(kind) in _COMPARED:
-                part = look.resolver.resolve(train, path, ComponentKind(kind))
-                found.setdefault(ComponentKind(kind), (path, part))
-    model, data = found.get(ComponentKind.MODEL), found.get(ComponentKind.DATASET)
-    if model is None or data is None or model[1].spec is None or data[1].spec is None:
+    extras = trainer.description.extras
+    parts = list(_parts(look, train, extras.get("train_parts", {})))
+    model, loss, data = (_first(parts, kind) for kind in _COMPARED)
+    if model is None:
         return
-    yields = _fact(data[1], "yields")
-    if yields is not None:
-        _inputs(look, train, model, data, yields["shape"])
-        if ComponentKind.LOSS in found:
-            _outputs(look, train, model, found[ComponentKind.LOSS], yields["classes"])
+    if data is not None:
+        fits = _trained_on(look, train, model, data)
+        if loss is not None:
+            _outputs(look, train, model, loss, _fact(data[1], "yields"))
+        if not fits:
+            return  # and so nothing like it fits
+    others = [(train, part) for part in parts if part is not data]
+    if look.files.validation is not None:
+        validation = look.files.validation
+        found = _parts(look, validation, extras.get("validation_parts", {}))
+        others += [(validation, part) for part in found]
+    for document, part in others:
+        if _kind(part) is ComponentKind.DATASET:
+            _measured_on(look, document, model, part)
+
+
+def _parts(look: Look, document: Document, kinds: Mapping[str, str]) -> Iterator[_Part]:
+    """Yield what is declared in a workflow file and is of a kind that is compared."""
+    for pattern, name in kinds.items():
+        kind = ComponentKind(name)
+        for path in places(document.value, pattern) if kind in _COMPARED else ():
+            part = look.resolver.resolve(document, path, kind)
+            if part.spec is not None:
+                yield path, part
+
+
+def _kind(part: _Part) -> ComponentKind | None:
+    return None if part[1].spec is None else part[1].spec.kind
+
+
+def _first(parts: list[_Part], kind: ComponentKind) -> _Part | None:
+    """Return the first part of a kind; the first data set is the one that is trained on."""
+    return next((part for part in parts if _kind(part) is kind), None)
 
 
 def _fact(part: Resolved, name: str) -> Any:
     return None if part.description is None else part.description.extras.get(name)
 
 
-def _inputs(look: Look, train: Document, model: _Part, data: _Part, shape: list[int]) -> None:
-    takes = _fact(model[1], "takes")
-    if takes is None:
+def _trained_on(look: Look, train: Document, model: _Part, data: _Part) -> bool:
+    """Return True if the model takes what it is trained on; say it otherwise."""
+    found = list(_differences(look, model, data))
+    for argument, message, hint in found:
+        where = model[0] if argument is None else _place(train, model, argument)
+        _at(look, train, where, message, hint)
+    return not found
+
+
+def _measured_on(look: Look, document: Document, model: _Part, data: _Part) -> None:
+    for _, message, _ in _differences(look, model, data):
+        hint = "Declare a data set like the one that is trained on."
+        _at(look, document, data[0], message, hint)
+
+
+def _differences(look: Look, model: _Part, data: _Part) -> Iterator[tuple[str | None, str, str]]:
+    """Yield in what inputs differ: the model's argument, if it is one, a sentence, the mend."""
+    takes, yields = _fact(model[1], "takes"), _fact(data[1], "yields")
+    if takes is None or yields is None:
         return
-    theirs, name = _name(data[1]), _name(model[1])
+    shape, theirs, name = yields["shape"], _name(data[1]), _name(model[1])
     if len(takes) != len(shape):
         message = f"'{name}' takes inputs of {len(takes)} dimensions; '{theirs}' gives {shape}."
-        hint = "Declare a model for such inputs, or another data set."
-        look.findings.at(train, model[0], "MMAR630", message, hint=hint)
+        yield None, message, "Declare a model for such inputs, or another data set."
         return
     for argument, length in zip(takes, shape, strict=True):
         value = None if argument is None else _argument(look, model[1], argument)
         if value is not None and value != length:
             message = f"'{name}' takes {argument} {value}; '{theirs}' gives {length}."
-            _at(look, train, _place(train, model, argument), message, f"Write {length}.")
+            yield argument, message, f"Write {length}."
 
 
-def _outputs(look: Look, train: Document, model: _Part, loss: _Part, classes: int) -> None:
+def _outputs(look: Look, train: Document, model: _Part, loss: _Part, yields: Any) -> None:
     gives, labels = _fact(model[1], "gives"), _fact(loss[1], "labels")
-    if gives is None or labels is None or loss[1].spec is None:
+    if gives is None or labels is None or yields is None:
         return
+    classes = yields["classes"]
     length, name = _argument(look, model[1], gives), _name(loss[1])
     if labels == "classes" and length < classes:
         message = f"'{name}' needs an output for each of {classes} classes; there are {length}."

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.checks_train import places
-from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.sources import TRAIN
 
 if TYPE_CHECKING:

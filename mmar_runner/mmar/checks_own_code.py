@@ -78,11 +78,12 @@ def check_arguments(
     """Compare declared arguments with those that a class's constructor takes, if it is known."""
     args = document.get((*path, "args"), {})
     given, accepted = _GIVEN.get(kind, 0), source.accepted
-    for name in (source.required or ())[given:]:
-        if name not in args:
-            where = (*path, "args") if "args" in document.get(path) else path
-            message = f"The constructor of the class needs '{name}'."
-            findings.at(document, where, "MMAR511", message, hint="Add it.")
+    missing = [f"'{name}'" for name in (source.required or ())[given:] if name not in args]
+    if missing:
+        where = (*path, "args") if "args" in document.get(path) else path
+        message = f"The constructor of the class needs {' and '.join(missing)}."
+        hint = "Add it." if len(missing) == 1 else "Add them."
+        findings.at(document, where, "MMAR511", message, hint=hint)
     if source.required is None or accepted is None:
         return
     for name in args:

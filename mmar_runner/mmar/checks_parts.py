@@ -6,8 +6,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.build import takes_part
-from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.look import whole
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.build import task_value
-from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.look import TASK, Look, first_present, number, whole
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _client_bounds(server: Document, findings: Findings) -> None:
         return
     where = first_present(server, (*TASK, "min_num_clients"), (*TASK, "max_num_clients"))
     message = f"min_num_clients ({least}) is above max_num_clients ({most})."
-    findings.at(server, where, "MMAR602", message, hint=_MEND)
+    findings.at(server, where, "MMAR602", message, hint=server.explain(where, _MEND))
 
 
 def _round_bounds(server: Document, findings: Findings) -> None:
@@ -65,7 +65,7 @@ def _round_bounds(server: Document, findings: Findings) -> None:
     where = (*TASK, "start_round" if start > 0 else "num_rounds")
     message = f"Rounds run from start_round ({start}) to num_rounds - 1 ({stop - 1}): none."
     hint = f"num_rounds is the round to stop at, not a count; at least {start + 1}."
-    findings.at(server, where, "MMAR603", message, hint=hint)
+    findings.at(server, where, "MMAR603", message, hint=server.explain(where, hint))
 
 
 def _clients_per_round(server: Document, findings: Findings) -> None:

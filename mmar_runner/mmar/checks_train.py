@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.declarations import is_off
+from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.sources import TRAIN, VALIDATION, check_shape
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ def _labels(item: Mapping[str, Any]) -> set[str]:
 def _reference(look: Look, document: Document, path: JsonPath, name: str, labels: set[str]) -> None:
     if name in labels or document.is_unresolved(path):
         return
+    if look.findings.has_at(document, path[:-1]):
+        return  # no reference may stand there at all, which was said
     hint = did_you_mean(name, labels)
     message = f"Nothing is named or labelled '{name}'."
     look.findings.at(document, path, "MMAR517", message, hint=hint)

@@ -71,6 +71,7 @@ CODES: dict[str, Code] = {
     "MMAR403": Code(_E, "A value is not allowed"),
     "MMAR404": Code(_W, "A key is unknown"),
     "MMAR405": Code(_W, "An expression may take for ever"),
+    "MMAR406": Code(_W, "A key stands in two places"),
     "MMAR501": Code(_E, "A component is not installed"),
     "MMAR502": Code(_E, "A component is of another kind"),
     "MMAR503": Code(_E, "A class path leads to nothing that is installed"),

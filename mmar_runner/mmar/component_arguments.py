@@ -57,7 +57,9 @@ def _say(
     code = _CODES[fault.kind]
     # A key is wrong whatever its value came from.
     hint = fault.hint if fault.at_key else document.explain(where, fault.hint)
-    findings.at(document, where, code, lead, hint=hint, key=fault.at_key)
+    variable = None if fault.at_key else document.variable_at(where)
+    cause = None if variable is None else (variable, fault.message)
+    findings.at(document, where, code, lead, hint=hint, key=fault.at_key, cause=cause)
 
 
 def argument_sentence(found: ComponentDescription, fault: Fault) -> str:

@@ -10,12 +10,12 @@ from mmar_runner.documents.schema_check import show
 from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.mmar import aliases
 from mmar_runner.mmar.checks_own_code import check_arguments, check_own_class
 from mmar_runner.mmar.component_arguments import arguments_fit
-from mmar_runner.mmar.declarations import check_keys, has_identity, is_off, is_switched_off
-from mmar_runner.mmar.installed_names import definition, lacks, names_in
-from mmar_runner.mmar.nested_components import misplaced, nested_places
+from mmar_runner.mmar.declarations import check_keys, has_identity, is_switched_off
+from mmar_runner.mmar.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ class Resolver:
     ) -> bool:
         """Compare the arguments of an installed class with its source; False for a function."""
         source = definition(dotted)
-        if source == "function":
-            message = f"'{dotted}' is a function, and a class is needed."
+        if source == "function" or (source is None and is_module(dotted)):
+            message = f"'{dotted}' is a {source or 'module'}, and a class is needed."
             hint = self._available(kind)
             self._findings.at(document, (*path, "path"), "MMAR503", message, hint=hint)
             return False
@@ -267,19 +267,18 @@ class Resolver:
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Return the arguments with canonical inner declarations; None if one is wrong."""
-        result, sound, off = _copy(args), self._declared(document, path, schema, args), []
+        parts, off = {}, []
+        sound = self._declared(document, path, schema, args)
         for place, kind in nested_places(schema, args):
             inner = self.resolve(document, (*path, *place), kind)
             if inner.spec is not None:
-                _parent(result, place)[place[-1]] = dict(inner.spec.declaration)
+                parts[place] = dict(inner.spec.declaration)
             elif is_off(document.get((*path, *place))):
                 off.append(place)
                 sound &= not self._missed(document, (*path, *place), schema, place)
             else:
                 sound = False
-        for place in reversed(off):
-            del _parent(result, place)[place[-1]]
-        return result if sound else None
+        return with_parts(args, parts, off) if sound else None
 
     def _declared(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
@@ -308,18 +307,6 @@ class Resolver:
 
 def _pointer(document: Document, path: JsonPath) -> str:
     return pointer_text(document.origin(path))
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _copy(v) for k, v in value.items()}
-    return [_copy(v) for v in value] if isinstance(value, list) else value
-
-
-def _parent(target: Any, place: JsonPath) -> Any:
-    for part in place[:-1]:
-        target = target[part]
-    return target
 
 
 def _capital(text: str | None) -> str | None:

@@ -24,13 +24,6 @@ _PART_KEYS = frozenset(
 )
 
 
-def is_off(declaration: object) -> bool:
-    """Return True for a declaration that stands for no component: absent, {} or disabled."""
-    return not declaration or (
-        isinstance(declaration, dict) and declaration.get("disabled") is True
-    )
-
-
 def is_switched_off(document: Document, path: JsonPath, findings: Findings) -> bool:
     """Return True if the declaration at a place says ``"disabled": true``."""
     declaration = document.get(path)

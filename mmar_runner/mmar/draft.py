@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import pointer_text
+
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
@@ -40,8 +42,13 @@ class Draft:
         """Move a member, unless the target is there already."""
         origin = self.document.origin(source)
         value = self.drop(source)
-        if target[-1] not in self._parent(target):
+        parent = self._parent(target)
+        if target[-1] not in parent:
             self.put(target, value, origin)
+        elif parent[str(target[-1])] != value:
+            other = pointer_text(self.document.origin(target))
+            message = f"'{source[-1]}' also stands at {other}, which counts."
+            self.note(source, "MMAR406", message, "Remove this one.")
 
     def append(self, path: JsonPath, value: Any, origin: JsonPath) -> None:
         """Append to a list, made from what stands at ``origin`` in the file."""

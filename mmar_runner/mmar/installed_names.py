@@ -11,9 +11,10 @@ import importlib.util
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from mmar_runner.mmar.module_source import ClassSource, ModuleSource, parse_module
+if TYPE_CHECKING:
+    from mmar_runner.mmar.module_source import ClassSource, ModuleSource
 
 #: Modules that take all names of one another, counted from the first.
 _DEEPEST: Final = 6
@@ -28,7 +29,7 @@ def lacks(dotted: str) -> bool:
     known = _names(module, 0)
     if known is None or name in known:
         return False
-    return not _is_module(dotted)
+    return not is_module(dotted)
 
 
 def is_installed(package: str) -> bool:
@@ -98,6 +99,8 @@ def _source(module: str) -> ModuleSource | None:
     file = _file(module)
     if file is None:
         return None
+    from mmar_runner.mmar.module_source import parse_module  # noqa: PLC0415 - few MMARs need it
+
     try:
         return parse_module(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -137,6 +140,7 @@ def _absolute(name: str, module: str) -> str:
     return ".".join([*parts[:kept], *filter(None, [plain])])
 
 
-def _is_module(dotted: str) -> bool:
+def is_module(dotted: str) -> bool:
+    """Return True if a dotted name is that of an installed module or package."""
     base = _folder(dotted)
     return base is not None and (base.is_dir() or base.with_suffix(".py").is_file())

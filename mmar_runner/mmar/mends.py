@@ -49,6 +49,7 @@ MENDS = MappingProxyType(
             "Correct or remove it. Keys that begin with `_`, `#`, `//` or `comment` are comments."
         ),
         "MMAR405": "Write it without a repetition within a repetition.",
+        "MMAR406": "Remove one of them.",
         "MMAR501": (
             "Correct the name, or install the plugin; `mmar-runner plugins list` shows what "
             "is there, `mmar-runner plugins doctor` what is broken."

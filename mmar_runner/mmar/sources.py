@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mmar_runner.documents.schema_check import Fault, faults
+from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.mmar.canonical import canonical_client, canonical_server
 from mmar_runner.mmar.document import Document
@@ -126,26 +126,40 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
         if document.is_unresolved(fault.path):
             findings.raise_severity(document, fault.path, "MMAR301")
             continue
-        if _told_twice(document, fault):
-            findings.raise_severity(document, fault.path, "MMAR111")
-            continue
         # A key is wrong whatever its value came from.
         hint = fault.hint if fault.at_key else document.explain(fault.path, fault.hint)
         if fault.kind == "unknown" and fault.member in _OWN_KEYS and len(fault.path) > 1:
             hint = f"'{fault.member}' stands at the top level of the file."
         if fault.kind == "unknown" and fault.member in _TRAINER_KEYS and document.file == CLIENT:
             hint = f"'{fault.member}' is an argument of client_trainer."
+        if fault.kind == "unknown" and len(fault.path) == 1:
+            hint = _of_other_file(document.file, str(fault.member)) or hint
         code = _FAULT_CODES[fault.kind]
         where = _place(fault.path[:-1] if fault.at_key else fault.path)
         message = where + fault.message
-        findings.at(document, fault.path, code, message, hint=hint, key=fault.at_key)
+        variable = None if fault.at_key else document.variable_at(fault.path)
+        findings.at(
+            document,
+            fault.path,
+            code,
+            message,
+            hint=hint,
+            key=fault.at_key,
+            cause=None if variable is None else (variable, fault.message),
+        )
     return sound
 
 
-def _told_twice(document: Document, fault: Fault) -> bool:
-    """Return True if what is missing stands in an object whose key stands twice."""
-    earlier = document.source.overridden.get(document.origin(fault.path))
-    return fault.kind == "required" and isinstance(earlier, dict) and fault.member in earlier
+def _of_other_file(file: str, key: str) -> str | None:
+    """Return a hint if a key belongs into the other side's file."""
+    other = {SERVER: CLIENT, CLIENT: SERVER}.get(file)
+    if other is None:
+        return None
+    schema = load_schema(other.removeprefix("config/").removesuffix(".json"))
+    known = key in schema["properties"] and key not in load_schema(
+        file.removeprefix("config/").removesuffix(".json")
+    ).get("properties", {})
+    return f"'{key}' belongs into {other}." if known else None
 
 
 def _place(path: tuple[str | int, ...]) -> str:

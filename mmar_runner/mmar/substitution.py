@@ -26,6 +26,8 @@ _EXPRESSION = re.compile(r"[#$](@|import\b|__)")
 _MOST_LOOKUPS: Final = 1000
 #: Variables within each other.
 _DEEPEST: Final = 50
+#: Undefined names for which a similar one is looked for.
+_MOST_MEANT: Final = 100
 #: Characters that variables may add to one file.
 _MOST_CHARACTERS: Final = 8 * 1024 * 1024
 
@@ -89,6 +91,7 @@ class _Substitution:
         self._spoiled = spoiled - self._common.keys()
         self._lookups = 0
         self._characters = 0
+        self._meant: dict[str, str | None] = {}
 
     def run(self, *, override: bool) -> None:
         """Replace everything; see `substitute`."""
@@ -183,6 +186,8 @@ class _Substitution:
 
     def _lookup(self, name: str, path: JsonPath, *, quiet: bool, within: tuple[str, ...]) -> Any:
         self._lookups += 1
+        if self._lookups > _MOST_LOOKUPS:  # those of undefined ones cost no less
+            raise _TooLong
         if name in within:
             if not quiet:
                 circle = " -> ".join((*within[within.index(name) :], name))
@@ -199,11 +204,7 @@ class _Substitution:
         self._variables.used.add(name)
         value = self._scope[name]
         self._characters += len(value) if isinstance(value, str) else 0
-        if (
-            self._lookups > _MOST_LOOKUPS
-            or self._characters > _MOST_CHARACTERS
-            or len(within) > _DEEPEST
-        ):
+        if self._characters > _MOST_CHARACTERS or len(within) > _DEEPEST:
             raise _TooLong
         if isinstance(value, str) and "{" in value:
             return self._text(value, path, quiet=quiet, within=(*within, name))
@@ -213,10 +214,16 @@ class _Substitution:
         self._document.unresolved.add(path)
         if quiet:
             return
-        hint = did_you_mean(name, self._scope)
+        hint = self._near(name)
         hint = hint or f"Define it in config/environment.json, or give --set {name}=VALUE."
         message = f"Nothing defines the variable {{{name}}}."
-        self._findings.at(self._document, path, "MMAR301", message, hint=hint)
+        self._findings.at(self._document, path, "MMAR301", message, hint=hint, cause=(name,))
+
+    def _near(self, name: str) -> str | None:
+        """Return which variable was meant; a file with very many mistakes is told of some."""
+        if name not in self._meant and len(self._meant) < _MOST_MEANT:
+            self._meant[name] = did_you_mean(name, self._scope)
+        return self._meant.get(name)
 
 
 def _as_text(value: Any) -> str:

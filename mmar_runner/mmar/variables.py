@@ -16,7 +16,7 @@ from mmar_runner.documents.json_reader import read_json
 from mmar_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
 #: Names that the runner defines for every client.
 RUNNER_VARIABLES = ("CLIENT_NAME", "SITE_INDEX", "NUM_SITES")
@@ -95,23 +95,32 @@ def circles(variables: Mapping[str, Any], except_for: Container[str]) -> list[li
     found: list[list[str]] = []
     settled: set[str] = set()
     for start in variables:
-        trail: list[str] = []
-        pending: list[tuple[str, int]] = [(start, 0)]
-        while pending:
-            name, depth = pending.pop()
-            del trail[depth:]
-            if name in trail:
-                found.append(trail[trail.index(name) :])
-                settled.update(trail)
-                break
-            if name not in variables or name in except_for or name in settled:
-                continue
-            trail.append(name)
-            inner = variables[name]
-            names = VARIABLE.findall(inner) if isinstance(inner, str) else ()
-            pending += [(one, depth + 1) for one in reversed(names)]
-        settled.update(trail)
+        trail = {start: _referred(variables, start, except_for, settled)}
+        while trail:
+            name, names = next(reversed(trail.items()))
+            following = next(names, None)
+            if following is None:
+                settled.add(name)
+                del trail[name]
+            elif following in trail:
+                circle = list(trail)[list(trail).index(following) :]
+                if not any(set(circle) & set(known) for known in found):
+                    found.append(circle)
+            else:
+                trail[following] = _referred(variables, following, except_for, settled)
     return found
+
+
+def _referred(
+    variables: Mapping[str, Any], name: str, except_for: Container[str], settled: set[str]
+) -> Iterator[str]:
+    """Yield the variables that the value of one refers to, without those that are settled."""
+    value = variables.get(name)
+    if name in except_for or name in settled or not isinstance(value, str) or "{" not in value:
+        return
+    for other in dict.fromkeys(VARIABLE.findall(value)):
+        if other in variables and other not in settled:
+            yield other
 
 
 @dataclass(slots=True)

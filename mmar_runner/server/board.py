@@ -7,11 +7,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.documents.words import some_of
+from mmar_runner.server.reminder import SHOWN
 from mmar_runner.server.wording import utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mmar_runner.federation.sites import Sites
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.events import EventDispatcher
     from mmar_runner.server.members import Members
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     from mmar_runner.server.results import ResultDesk
     from mmar_runner.server.space import DiskWait
 
-#: Names of those that are missing that a sentence says.
-_SHOWN: Final = 8
 #: By how many seconds the two clocks must part before the wall clock is read again.
 _CLOCK_SET: Final = 0.5
 
@@ -34,7 +35,7 @@ class Board:
         members: Knows the clients.
         disk: Knows what waits for space.
         components: Know which handler, hook or result processor is at work.
-        sites: Who may take part; empty if nobody knows.
+        sites: Who may take part; none if nobody knows.
         run_number: The run.
         num_rounds: The round to stop at.
         clock: Seconds since 1970.
@@ -47,7 +48,7 @@ class Board:
         disk: DiskWait,
         components: Sequence[EventDispatcher | ResultDesk],
         *,
-        sites: Sequence[str],
+        sites: Sites,
         run_number: int,
         num_rounds: int,
         clock: Callable[[], float] = time.time,
@@ -100,9 +101,8 @@ class Board:
             return self._coordinator.waiting_for(self._describe), since
         sentence = self._coordinator.waiting_for()
         if phase == "clients" and (missing := self._missing()):
-            names = [f"{name} since {self._utc(left)}" for name, left in missing[:_SHOWN]]
-            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-            sentence = f"{sentence}; missing {', '.join(names)}{more}"
+            names = [f"{name} since {self._utc(left)}" for name, left in missing]
+            sentence = f"{sentence}; missing {some_of(names, SHOWN)}"
         return sentence, since
 
     def ended_facts(self, status: str, reason: str) -> dict[str, Any]:
@@ -143,11 +143,8 @@ class Board:
         if phase != "clients":
             return []
         left = {client.name: client.since for client in self._members.departed()}
-        present = self._members.present()
-        there = {*present, *(name.rpartition("_")[0] for name in present)}
-        for site in self._sites:
-            if site not in there:
-                left.setdefault(site, self._begun)
+        for site in self._sites.absent(self._members.present()):
+            left.setdefault(site, self._begun)
         return sorted(left.items())
 
     def _shown_clients(self) -> list[str]:

@@ -25,7 +25,7 @@ from mmar_runner.server.withdrawal import Withdrawal
 from mmar_runner.server.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.assignments import Assignments
@@ -67,7 +67,7 @@ class Coordinator:
         journal: Journal,
         closer: RoundCloser,
         reporter: Reporter,
-        last_round: dict[str, int],
+        last_round: Mapping[str, int],
         note_refusal: Callable[[str, str, str], None],
         disk: DiskWait,
     ) -> None:
@@ -87,11 +87,11 @@ class Coordinator:
     # What the world tells
 
     def restore(
-        self, accepted: Iterable[tuple[AcceptedUpdate, int]], rejected: Iterable[dict[str, Any]]
+        self, accepted: Iterable[tuple[AcceptedUpdate, int]], rejected: Iterable[Mapping[str, Any]]
     ) -> None:
         """Take back what an earlier process accepted and refused in the first round."""
         self._ledger.restore(self._restored, accepted)
-        self._restored.rejected.extend(rejected)
+        self._restored.rejected.extend(map(dict, rejected))
 
     def begin(self) -> None:
         """Begin: a run without rounds to do ends here."""

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.errors import StorageError
 from mmar_runner.server.file_chunks import file_chunks
-from mmar_runner.server.windows import SharedWindow
 from mmar_runner.wire.codec import FramedBuffer
-from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.models import ModelStore
     from mmar_runner.server.open_round import OpenRound
     from mmar_runner.server.soundness import Soundness
+    from mmar_runner.server.windows import SharedWindow
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
 
@@ -34,6 +33,7 @@ class Downloads:
         members: Knows whose token it is.
         models: Finds models by id.
         soundness: Notices that a model was damaged.
+        window: Of all downloads.
     """
 
     def __init__(
@@ -42,12 +42,14 @@ class Downloads:
         members: Members,
         models: ModelStore,
         soundness: Soundness,
+        *,
+        window: SharedWindow,
     ) -> None:
         self._assignments = assignments
         self._members = members
         self._models = models
         self._soundness = soundness
-        self._window = SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
+        self._window = window
         self._newest: dict[str, object] = {}
         self._sent: dict[str, tuple[int, int]] = {}
         self._end_told: set[str] = set()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.spec import ChildSpec
 from mmar_runner.errors import RunFailedError, TaskTimeoutError
-from mmar_runner.mmar.nested_components import nested_places, value_at
+from mmar_runner.interfaces.nested import nested_places, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

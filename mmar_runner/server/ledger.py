@@ -30,18 +30,18 @@ class Ledger:
 
     Args:
         journal: Where everything is recorded.
-        last_round: For every client, the last round an update was accepted in.
+        last_round: For every client, the last round an update was accepted in before.
         on_failure: Told on the event loop if a record cannot be written.
     """
 
     def __init__(
         self,
         journal: Journal,
-        last_round: dict[str, int],
+        last_round: Mapping[str, int],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._journal = journal
-        self._last_round = last_round
+        self._last_round = dict(last_round)
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._recording: dict[str, asyncio.Future[int]] = {}

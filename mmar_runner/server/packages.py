@@ -15,9 +15,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.packages.packing import PackedFile, pack
 from mmar_runner.server.file_chunks import file_chunks
 from mmar_runner.server.names import require_site
-from mmar_runner.server.windows import SharedWindow
 from mmar_runner.server.wording import plain
-from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 from mmar_runner.wire.messages import DeclineReply, PackageHeader
 from mmar_runner.wire.servicer import DiscoveryServicer
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.decision import Decision
+    from mmar_runner.server.windows import SharedWindow
     from mmar_runner.wire.codec import SentPackageItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import DeclineRequest, GetPackageRequest
@@ -72,6 +71,7 @@ class PackageDesk(DiscoveryServicer):
         observer: Sees who declines.
         audit: Gets a line for whoever gets the package, and for whoever declines.
         on_decline: Hears who declines, whenever that changes.
+        window: Of all downloads, models' among them.
     """
 
     def __init__(
@@ -80,12 +80,14 @@ class PackageDesk(DiscoveryServicer):
         observer: Observer,
         audit: AuditLog,
         on_decline: DeclineListener = lambda _, *, aloud: None,  # noqa: ARG005 - its name is told
+        *,
+        window: SharedWindow,
     ) -> None:
         self._deployment = deployment
         self._observer = observer
         self._audit = audit
         self._packing: asyncio.Task[PackedFile] | None = None
-        self._window = SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
+        self._window = window
         self._on_decline = on_decline
         self._declined: dict[str, int] = {}
         self._reasons: dict[str, str] = {}

@@ -50,22 +50,20 @@ class RunParts:
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
-        state = self.opened.state
-        self.spool.keep_only([state.round])
-        self.coordinator.restore(state.accepted.values(), state.rejected)
-        self.members.restore(state.clients.values())
-        state.rounds.clear()  # a run may have thousands; the summary reads them when it is written
+        start = self.opened.start
+        self.spool.keep_only([start.round])
+        self.coordinator.restore(start.accepted.values(), start.rejected)
+        self.members.restore(start.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
         self.coordinator.begin()
 
     def conclude(self) -> None:
         """Take back that an earlier process ended the run, and who may not know of it."""
-        state = self.opened.state
+        start = self.opened.start
         self.spool.keep_only([])
-        self.coordinator.conclude(state.status, state.reason)
-        self.members.restore(state.clients.values())
-        state.rounds.clear()
+        self.coordinator.conclude(start.status, start.reason)
+        self.members.restore(start.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DigestError, DiskFullError, ProtocolError, RefusedError
+from mmar_runner.federation.sites import NO_SITES
 from mmar_runner.federation.weights import sample_cap
 from mmar_runner.server.announcement import (
     UNUSABLE,
@@ -24,7 +25,6 @@ from mmar_runner.server.announcement import (
     check_inline,
 )
 from mmar_runner.server.attempts import TOO_MANY_ATTEMPTS, Attempts
-from mmar_runner.server.disk import DiskThreads
 from mmar_runner.server.paced_stream import PacedStream, message_paces
 from mmar_runner.server.streaming import ChunkReceiver
 from mmar_runner.server.turns import Turns
@@ -32,12 +32,15 @@ from mmar_runner.server.windows import SharedWindow
 from mmar_runner.server.wording import plain
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool_file import SpoolFile
+from mmar_runner.waiting.races import unless
+from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.limits import UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.federation.sites import Sites
     from mmar_runner.server.answers import Answers
     from mmar_runner.server.members import Members
     from mmar_runner.server.registry import Client
@@ -81,6 +84,7 @@ class Reception:
         durability: Whether files are forced to disk before the receipt.
         run_number: The run that updates must name.
         sample_rule: What an update may claim at most (see `sample_cap`).
+        sites: Of the federation.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Reception:
         durability: Durability,
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
+        sites: Sites = NO_SITES,
     ) -> None:
         self._answers = answers
         self._members = members
@@ -101,6 +106,7 @@ class Reception:
         self._durable = durability is Durability.FULL
         self._run_number = run_number
         self._sample_rule = sample_rule
+        self._sites = sites
         self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
         self._attempts = Attempts(schema.data_bytes + schema.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
@@ -149,7 +155,7 @@ class Reception:
         if not duplicate:
             self._check_invited(sender)
             try:
-                cap = sample_cap(self._sample_rule, sender.client)
+                cap = sample_cap(self._sample_rule, sender.client, self._sites)
                 check_announcement(begin, self._schema, cap)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)
@@ -204,16 +210,9 @@ class Reception:
             older.cancel()
             await asyncio.wait({older})
         mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
-        # By the attempt itself: whoever is cancelled twice does not come to the end of this.
         mine.add_done_callback(partial(self._received, sender.client))
-        over = asyncio.create_task(current.closed.wait())
-        try:
-            await asyncio.wait({mine, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            # Whoever is cancelled here was given up by its client, or by the server.
-            over.cancel()
-            mine.cancel()
-            await asyncio.wait({mine})
+        # Whoever is cancelled here was given up by its client, or by the server.
+        await unless(mine, current.closed.wait())
         if mine.cancelled():
             # Answered, since a call that only ends in here would stay open out there.
             self._answers.require_round(sender.begin.round)

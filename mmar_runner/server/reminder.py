@@ -6,13 +6,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.documents.words import some_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
 #: After how long it is said for the first time, and then each time, in seconds.
 FIRST_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 60.0
-_SHOWN: Final = 8
+#: Names of those that are missing that a sentence says.
+SHOWN: Final = 8
 
 
 class Reminder:
@@ -57,21 +60,4 @@ def gone(asked: Collection[str], present: Collection[str]) -> str:
         asked: Who has not given it yet.
         present: Who is there.
     """
-    return _shown(sorted(set(asked) - set(present)))
-
-
-def not_there(sites: Sequence[str], present: Collection[str]) -> str:
-    """Return the names of sites without a client: ``north, south and 3 more``; empty if none.
-
-    Args:
-        sites: Who may take part.
-        present: Names of clients that are there; ``north_2`` is one of ``north``.
-    """
-    there = set(present)
-    there |= {name.rpartition("_")[0] for name in there - set(sites)}
-    return _shown([site for site in sites if site not in there])
-
-
-def _shown(missing: Sequence[str]) -> str:
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-    return ", ".join(missing[:_SHOWN]) + more
+    return some_of(sorted(set(asked) - set(present)), SHOWN)

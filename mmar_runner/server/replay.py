@@ -61,7 +61,7 @@ def _run_started(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
 
 
 def _run_resumed(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
-    state.status = "running"
+    state.status, state.reason = "running", ""
 
 
 def _client_registered(state: RunState, data: Mapping[str, Any], _seq: int) -> None:

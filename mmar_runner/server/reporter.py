@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import some_of
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.server.reminder import AGAIN_SECONDS, FIRST_SECONDS, Reminder, gone, not_there
+from mmar_runner.server.reminder import AGAIN_SECONDS, FIRST_SECONDS, SHOWN, Reminder, gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from mmar_runner.federation.sites import Sites
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.events import EventDispatcher
     from mmar_runner.server.record import AcceptedUpdate
@@ -50,14 +52,14 @@ class Reporter:
         self._unanswered: set[str] = set()
         self._reminder = Reminder(self._remind, *remind_after)
 
-    def expect(self, sites: Sequence[str], present: Callable[[], Collection[str]]) -> None:
+    def expect(self, sites: Sites, present: Callable[[], Collection[str]]) -> None:
         """Know who could come, to say who is missing.
 
         Args:
             sites: Who may take part.
             present: Gives the names of the clients that are there.
         """
-        self._missing = lambda: not_there(sites, present())
+        self._missing = lambda: some_of(sorted(sites.absent(present())), SHOWN)
         self._present = present
 
     def round_started(self, number: int, clients: Sequence[str]) -> None:

@@ -160,7 +160,7 @@ class _Run:
             parts.conclude()
             self._outcome = self._settling.conclude()
             self._status.begin(self._facts)
-            self._settling.tell(self._outcome, parts.opened.state.wall_seconds)
+            self._settling.tell(self._outcome, parts.opened.start.wall_seconds)
             return self._outcome
         parts.begin()
         self._status.begin(self._facts)
@@ -196,7 +196,7 @@ class _Run:
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
             "before": opened.before,
-            "ended": opened.state.status if opened.ended else "",
+            "ended": opened.start.status if opened.ended else "",
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

@@ -7,12 +7,14 @@ Nothing else is consulted when a server starts again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.server.record import AcceptedUpdate, LostModel
+
+_RESUMABLE: Final = frozenset({"running", "stopped"})
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class RunState:
     @property
     def resumable(self) -> bool:
         """Whether there is something left to do."""
-        return self.status in {"running", "stopped"}
+        return self.status in _RESUMABLE
 
     @property
     def untold(self) -> bool:
@@ -117,3 +119,55 @@ class RunState:
         if not self.rounds:
             return None
         return self.rounds[-2]["model_sha256"] if len(self.rounds) > 1 else self.initial_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """How a run stands when a server takes it up: what its parts begin with.
+
+    It is what a `RunState` says then, without the rounds that are closed, of which there may
+    be thousands. What happens afterwards is known by the parts and by the journal.
+
+    Attributes:
+        status: See `RunState`, as for the others.
+    """
+
+    status: str
+    reason: str
+    epoch: str
+    run_id: str
+    seed: int
+    round: int
+    accepted: Mapping[str, tuple[AcceptedUpdate, int]]
+    last_round: Mapping[str, int]
+    clients: Mapping[str, RecordedClient]
+    rejected: tuple[Mapping[str, Any], ...]
+    participants: tuple[str, ...]
+    best: tuple[int, float] | None
+    lost: tuple[LostModel, ...]
+    wall_seconds: float
+
+    @classmethod
+    def of(cls, state: RunState) -> RunStart:
+        """Return how a run stands, in values of its own."""
+        return cls(
+            status=state.status,
+            reason=state.reason,
+            epoch=state.epoch,
+            run_id=state.run_id,
+            seed=state.seed,
+            round=state.round,
+            accepted=dict(state.accepted),
+            last_round=dict(state.last_round),
+            clients=dict(state.clients),
+            rejected=tuple(state.rejected),
+            participants=state.participants,
+            best=state.best,
+            lost=tuple(state.lost),
+            wall_seconds=state.wall_seconds,
+        )
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is something left to do."""
+        return self.status in _RESUMABLE

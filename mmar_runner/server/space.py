@@ -64,7 +64,7 @@ class DiskWait:
                 try:
                     return await attempt()
                 except (DiskFullError, AuditError) as error:
-                    if self._given_up.is_set() or not _may_pass(error):
+                    if self._given_up.is_set() or not error.may_pass:
                         raise
                     self.note(what, error)
                 await self._a_while()
@@ -117,7 +117,3 @@ class DiskWait:
                 await self._given_up.wait()
         except TimeoutError:
             return
-
-
-def _may_pass(error: DiskFullError | AuditError) -> bool:
-    return isinstance(error, DiskFullError) or error.reason == "AUDIT_WRITE"

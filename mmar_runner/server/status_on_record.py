@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.record import Kind
 from mmar_runner.server.replay import replay
 from mmar_runner.storage.journal_reading import read_events
 
@@ -26,11 +25,8 @@ def read_recorded(journal: Path) -> dict[str, Any]:
         DiskFullError: SQLite finds no room for what it needs to read it.
     """
     try:
-        events = read_events(journal)
-        state = replay(events)
+        state = replay(read_events(journal))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         msg = f"{journal} holds an event that cannot be understood: {error!r}"
         raise JournalError(msg) from error
-    ends = [event.data for event in events if event.kind == Kind.RUN_ENDED]
-    reason = "" if state.status == "running" or not ends else str(ends[-1].get("reason") or "")
-    return {"status": state.status, "reason": reason, "round": state.round}
+    return {"status": state.status, "reason": state.reason, "round": state.round}

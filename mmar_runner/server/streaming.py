@@ -13,9 +13,9 @@ from mmar_runner.wire.messages import UpdateCommit, UpdateCredit, UpdateReady
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mmar_runner.server.disk import DiskThreads
     from mmar_runner.server.windows import SharedWindow
     from mmar_runner.storage.spool_file import SpoolFile
+    from mmar_runner.waiting.threads import DiskThreads
     from mmar_runner.wire.codec import Chunk
     from mmar_runner.wire.servicer import UpdateStream
 

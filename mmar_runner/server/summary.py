@@ -104,11 +104,6 @@ class Summary:
         """Say which round's result is the best so far."""
         self._best_round = round_number
 
-    @property
-    def best_round(self) -> int | None:
-        """The round whose result is the best so far."""
-        return self._best_round
-
     def write(
         self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
     ) -> dict[str, Any]:

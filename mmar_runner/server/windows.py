@@ -11,8 +11,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def download_window() -> SharedWindow:
+    """Return the window that all downloads of a server share, whatever is downloaded."""
+    return SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
 
 
 class SharedWindow:

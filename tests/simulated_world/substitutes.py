@@ -30,13 +30,13 @@ from mmar_runner.security.audit import log
 from mmar_runner.server import (
     announcement,
     component_thread,
-    downloads,
     model_file,
     opening,
     run,
     servicer,
     streaming,
     summary,
+    windows,
 )
 from mmar_runner.server.board import Board
 from mmar_runner.server.space import DiskWait
@@ -130,10 +130,10 @@ def _replacements(
     if not inline:
         for module in (announcement, model_file, servicer):
             yield module, "INLINE_BYTES", 0
-        for module in (update_file, downloads, streaming):
+        for module in (update_file, streaming, windows):
             yield module, "CHUNK_BYTES", _CHUNK
-        yield downloads, "DOWNLOAD_BYTES", _WINDOW
-        yield downloads, "LEAST_CHUNK_BYTES", _CHUNK // 2
+        yield windows, "DOWNLOAD_BYTES", _WINDOW
+        yield windows, "LEAST_CHUNK_BYTES", _CHUNK // 2
 
 
 def _unraisable(hook: Callable[[Any], object]) -> Callable[[Any], None]:

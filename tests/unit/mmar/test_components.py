@@ -147,7 +147,7 @@ def test_the_server_runs_no_code_of_the_mmar(mmar, declared, pointer):
         ("mean.Maen", "MMAR509", "'Mean'"),
         ("package.inner.Thing", None, None),
         ("package.Top", None, None),
-        ("package.Number", "MMAR509", "'Top'"),
+        ("package.Number", "MMAR509", "Top"),
         ("package.outer.Thing", "MMAR508", "package.inner"),
         ("../mean.Mean", "MMAR503", "module.Class"),
     ],

@@ -230,7 +230,7 @@ def test_a_model_that_may_not_be_read_is_not_lost(
     def refused(path: Path) -> str:
         raise StorageError(f"{path}: Permission denied") from PermissionError()
 
-    monkeypatch.setattr("mmar_runner.server.models.sha256_file", refused)
+    monkeypatch.setattr("mmar_runner.server.model_file.sha256_file", refused)
     with pytest.raises(StorageError, match="may not be read"):
         run.resumed().current()
     assert run.state().lost == []

@@ -58,11 +58,12 @@ async def test_an_attempt_whose_call_is_cancelled_twice_does_not_keep_the_next_o
     first.cancel()  # its connection broke,
     await asyncio.sleep(0)
     first.cancel()  # and its certificate was revoked, or the server stops
+    second = asyncio.create_task(reception._exclusively(sender, stream))
+    await asyncio.sleep(0)
+    assert reception.attempts.empty()  # two never write to one file
+    reception.let_go.set()
     with pytest.raises(asyncio.CancelledError):
         await first
-    reception.let_go.set()
-
-    second = asyncio.create_task(reception._exclusively(sender, stream))
     async with asyncio.timeout(10):
         await reception.attempts.get()
     current.closed.set()

@@ -100,8 +100,8 @@ def test_a_wrong_value_is_refused_with_its_place(path, key, value):
     ("text", "place", "hint"),
     [
         (b'{"version": 1,\n "x": "\xff"}', ":2:8: The file is not UTF-8", "Save it as UTF-8"),
-        (b'{"version": ' + b"1" * 5000 + b"}", ":1:13: A number", "plain JSON"),
-        (b"[" * 5000 + b"]" * 5000, ": The file is nested", "plain JSON"),
+        (b'{"version": ' + b"1" * 5000 + b"}", ":1:13: A number", "a usual size"),
+        (b"[" * 5000 + b"]" * 5000, ": The file is nested", "fewer levels"),
         (b" " * 30_000_000, " has more than ", "the right file"),
     ],
 )

@@ -1,34 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal: in order, in groups, durable when it says so, readable by others."""
+"""The journal: what was acknowledged stays, in order, and many appends are one write."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import closing
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
 
 import pytest
 
-from mmar_runner.errors import DiskFullError, JournalError, StorageError
-from mmar_runner.storage import journal_table, projection
+from mmar_runner.errors import JournalError
+from mmar_runner.storage import journal_table
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal, read_events
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
 
 
 @pytest.fixture(params=list(Durability))
@@ -194,103 +184,6 @@ def test_what_a_killed_process_had_written_is_synced_before_it_is_read(
     assert synced == (["journal.db-wal"] if durability is Durability.FULL else [])
 
 
-def test_a_full_disk_refuses_those_appends_and_takes_later_ones(path: Path) -> None:
-    with Journal(path) as journal:
-        journal.append("a", {}).result()
-        pages = journal._table._connection.execute("PRAGMA page_count").fetchone()[0]
-        journal._table._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-        with pytest.raises(DiskFullError):
-            journal.append("too large", {}, blob=bytes(100_000)).result()
-        journal._table._connection.execute("PRAGMA max_page_count = 1000000")
-        assert journal.append("b", {}, blob=bytes(100_000)).result() == 2
-        assert [e.kind for e in journal.events()] == ["a", "b"]
-
-
-class FullDisk:
-    """Bounds a journal's database, as a full disk would, and notes what it tells."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._connection = journal._table._connection
-        self.told: SimpleQueue[StorageError | None] = SimpleQueue()
-        journal.append("first", {}).result()
-        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
-        self._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-        journal.wait_for_space(self.told.put)
-
-    def free(self) -> None:
-        self._connection.execute("PRAGMA max_page_count = 1000000")
-
-
-def test_a_full_disk_is_waited_out_and_nothing_is_lost_or_moved(path: Path) -> None:
-    with Journal(path) as journal:
-        disk = FullDisk(journal)
-        large = journal.append("large", {}, blob=bytes(100_000))
-        assert isinstance(disk.told.get(timeout=10), DiskFullError)
-        small = journal.append("small", {})
-        with pytest.raises(TimeoutError):
-            small.result(timeout=0.1)
-        disk.free()
-        assert (large.result(timeout=10), small.result(timeout=10)) == (2, 3)
-        assert disk.told.get(timeout=10) is None
-        assert [e.kind for e in journal.events()] == ["first", "large", "small"]
-        assert disk.told.empty()
-
-
-@pytest.mark.parametrize("end", [Journal.hurry, Journal.close])
-def test_a_full_disk_is_not_waited_for_once_the_journal_is_to_end(
-    path: Path, end: Callable[[Journal], None]
-) -> None:
-    with Journal(path) as journal:
-        disk = FullDisk(journal)
-        large = journal.append("large", {}, blob=bytes(100_000))
-        disk.told.get(timeout=10)
-        end(journal)
-        with pytest.raises(DiskFullError):
-            large.result(timeout=10)
-    assert [e.kind for e in read_events(path)] == ["first"]
-
-
-def test_nothing_is_on_record_that_follows_what_was_refused(path: Path) -> None:
-    """A round that closed, refused for once, was followed by what was accepted in the next."""
-    with Journal(path) as journal:
-        journal.wait_for_space(lambda _: None)
-        journal.append("round 0 is open", {}).result()
-        rename(path, "events", "away")
-        refused = journal.append("round 0 is closed", {})
-        with pytest.raises(JournalError, match="no such table"):
-            refused.result(timeout=10)
-        rename(path, "away", "events")
-        later = journal.append("accepted in round 1", {})
-        with pytest.raises(JournalError, match="no such table"):
-            later.result(timeout=10)
-    assert [e.kind for e in read_events(path)] == ["round 0 is open"]
-    with Journal(path) as journal:
-        assert journal.append("resumed", {}).result() == 2
-
-
-def rename(database: Path, before: str, after: str) -> None:
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute(f"ALTER TABLE {before} RENAME TO {after}")
-
-
-def test_a_projection_that_could_not_be_written_is_complete_once_it_is_closed(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    lines = path.with_suffix(".jsonl")
-    with Journal(path, projection=lines) as journal:
-        with monkeypatch.context() as full:
-            full.setattr(projection, "write_all", refuse)
-            for _ in range(3):
-                journal.append("a", {}).result()
-        assert lines.read_bytes() == b""
-    assert [json.loads(line)["seq"] for line in lines.read_text().splitlines()] == [1, 2, 3]
-    assert caplog.text.count("projection is behind") == 1
-
-
-def refuse(*_: object) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
 def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:
     path.write_bytes(b"no database at all, " * 100)
     with pytest.raises(JournalError, match=r"journal\.db"):
@@ -319,65 +212,3 @@ def test_another_program_may_hold_the_database_for_a_moment(path: Path) -> None:
         other.rollback()
         other.close()
         assert pending.result(10) == 2
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-@pytest.fixture
-def projected(path: Path) -> Path:
-    """Return the projection of a journal with three events."""
-    projection = path.with_name("events.jsonl")
-    with Journal(path, projection=projection, clock=lambda: 12.25) as journal:
-        for n in range(3):
-            journal.append("kind", {"n": n, "text": "a\nb"}).result()
-        assert len(_lines(projection)) == 3, "an event that is acknowledged is projected"
-    return projection
-
-
-def test_a_projection_has_one_line_per_event(projected: Path) -> None:
-    assert _lines(projected) == [
-        {"seq": n + 1, "time": 12.25, "kind": "kind", "data": {"n": n, "text": "a\nb"}}
-        for n in range(3)
-    ]
-
-
-@pytest.mark.parametrize("keep", [0, 1, 40, 80, 100, 140, -1])
-def test_a_torn_projection_is_repaired(path: Path, projected: Path, keep: int) -> None:
-    whole = projected.read_bytes()
-    projected.write_bytes(whole[:keep])
-    Journal(path, projection=projected).close()
-    assert projected.read_bytes() == whole
-
-
-@pytest.mark.parametrize("tail", [b"\x00" * 50, b"garbage\n", b'{"seq": "x"}\n', b"[1]\nnull\n"])
-def test_garbage_at_the_end_of_a_projection_is_replaced(
-    path: Path, projected: Path, tail: bytes
-) -> None:
-    whole = projected.read_bytes()
-    projected.write_bytes(whole + tail)
-    Journal(path, projection=projected).close()
-    assert projected.read_bytes() == whole
-
-
-def test_a_projection_that_is_ahead_of_the_journal_is_begun_anew(
-    path: Path, projected: Path
-) -> None:
-    whole = projected.read_bytes()
-    projected.write_bytes(whole + whole.splitlines(keepends=True)[2].replace(b":3,", b":9,", 1))
-    Journal(path, projection=projected).close()
-    assert projected.read_bytes() == whole
-
-
-def test_a_last_line_longer_than_a_read_is_found(path: Path) -> None:
-    projection = path.with_name("events.jsonl")
-    with Journal(path, projection=projection) as journal:
-        journal.append("a", {}).result()
-        journal.append("b", {"text": "x" * 300_000}).result()
-    whole = projection.read_bytes()
-    projection.write_bytes(whole[:-5])
-    Journal(path, projection=projection).close()
-    assert projection.read_bytes() == whole
-    Journal(path, projection=projection).close()
-    assert projection.read_bytes() == whole

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -23,6 +23,33 @@ async def first_of(*works: Coroutine[Any, Any, _T]) -> _T:
         await end(*tasks)
     # In the given order, if several ended at the same moment.
     return next(task for task in tasks if task in done).result()
+
+
+async def unless(
+    work: Coroutine[Any, Any, _T] | asyncio.Task[_T],
+    event: Coroutine[Any, Any, Any],
+    *,
+    grace: Callable[[], float] = float,
+) -> asyncio.Task[_T]:
+    """Do a piece of work, but leave it if something happens before it is done.
+
+    Args:
+        work: It is cancelled, and waited for, if it is left, and with the caller.
+        event: Returns when that has happened.
+        grace: Gives how long the work may still take then, in seconds.
+
+    Returns:
+        The work's task, which is over: cancelled, if the work was left.
+    """
+    doing = work if isinstance(work, asyncio.Task) else asyncio.create_task(work)
+    happening = asyncio.create_task(event)
+    try:
+        await asyncio.wait({doing, happening}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done() and (seconds := grace()) > 0:
+            await asyncio.wait({doing}, timeout=seconds)
+    finally:
+        await end(doing, happening)
+    return doing
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:
