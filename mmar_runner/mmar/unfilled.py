@@ -29,7 +29,8 @@ _FILES: Final[dict[Side, frozenset[str]]] = {
 def unfilled(look: Look) -> tuple[Finding, ...]:
     """Return what was found of undefined variables that are a whole text of this side.
 
-    Those that are errors of the MMAR itself are not among them. A variable within a longer text is left alone: braces may stand there for something else.
+    Those that are errors of the MMAR itself are not among them. A variable within a longer
+    text is left alone: braces may stand there for something else.
     """
     places = {
         (document.file, pointer_text(path))

@@ -82,3 +82,39 @@ def test_what_is_doubtful_is_said_before_the_run(say, tmp_path):
     assert code == 0
     assert "warning: config/config_fed_server.json:" in said
     assert "MMAR404: servers: 'num_round' is unknown here. Did you mean 'num_rounds'?" in said
+
+
+PROCESSOR = """
+from mmar_runner.hooks import hookimpl
+from mmar_runner.interfaces.result_processor import ResultProcessor
+
+
+@hookimpl
+def mmar_register_components(registry):
+    registry.add(kind="result_processor", name="Second", target=":Second")
+
+
+class Second(ResultProcessor):
+    def get_topics(self):
+        return ["metrics"]
+
+    def process(self, topic, result, context):
+        return {}
+"""
+
+
+def test_two_that_claim_a_topic_leave_no_run_that_is_in_the_way(say, tmp_path):
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "second.py").write_text(PROCESSOR)
+    options = ["--clients", "2", "--plugins-dir", str(plugins), "--workspace", str(tmp_path / "w")]
+
+    builder = MmarBuilder("study").server(num_rounds=1).result_processor("Second")
+    both = builder.result_processor("MetricsProcessor").write(tmp_path / "wrong")
+    code, said = say("simulate", str(both), *options)
+    assert code == 1
+    assert "two result processors claim the topic 'metrics'" in said
+
+    builder = MmarBuilder("study").server(num_rounds=1).result_processor("Second")
+    code, said = say("simulate", str(builder.write(tmp_path / "right")), *options)
+    assert code == 0, said
