@@ -90,8 +90,8 @@ def test_an_undefined_number_is_an_error_an_undefined_text_a_warning(mmar):
     }
 
 
-def test_a_text_that_is_nothing_but_an_undefined_variable_keeps_its_side_from_running(mmar):
-    mmar.train |= {"a": "{NOWHERE}", "b": "epoch {epoch}", "c": ["{NOWHERE}"]}
+def test_an_undefined_variable_keeps_its_side_from_running(mmar):
+    mmar.train |= {"a": "{nowhere}", "b": "epoch {epoch}", "c": ["{NOWHERE}/{CLIENT_NAME}.csv"]}
 
     def unfilled(side, **settings):
         validation = mmar.check(side=side, settings=settings)
@@ -102,7 +102,7 @@ def test_a_text_that_is_nothing_but_an_undefined_variable_keeps_its_side_from_ru
     assert unfilled("client") == [(train, "/a"), (train, "/c/0")]
     assert unfilled("all") == unfilled("client")
     assert unfilled("server") == []
-    assert unfilled("client", NOWHERE="/data") == []
+    assert unfilled("client", NOWHERE="/data", nowhere="/data") == []
 
 
 def test_an_undefined_number_is_told_once(mmar):
