@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
-from mmar_runner.server.record import Kind
+from mmar_runner.server.records.record import Kind
 from mmar_runner.storage.atomic import sync_folder, translated
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal_reading import JournalEvent

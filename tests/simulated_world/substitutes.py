@@ -27,19 +27,12 @@ from unittest.mock import patch
 from mmar_runner.client import line, update_file
 from mmar_runner.client import workspace as client_workspace
 from mmar_runner.security.audit import log
-from mmar_runner.server import (
-    announcement,
-    component_thread,
-    model_file,
-    opening,
-    run,
-    servicer,
-    streaming,
-    summary,
-    windows,
-)
-from mmar_runner.server.board import Board
-from mmar_runner.server.space import DiskWait
+from mmar_runner.server import opening, run
+from mmar_runner.server.calls import announcement, servicer, streaming, windows
+from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.records import model_file, summary
+from mmar_runner.server.status.board import Board
+from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.wire import faults
 from tests.simulated_world.channel import SimulatedChannel
 from tests.simulated_world.journal import SimulatedJournal
