@@ -33,7 +33,7 @@ def check_checkpoint(look: Look, server: Document, name: str) -> None:
         server: The server file.
         name: The checkpoint, as ``ckpt_preload_path`` names it.
     """
-    suffix = posixpath.splitext(name)[1].lower()
+    suffix = posixpath.splitext(name)[1]
     fault = _nobody_reads(look, server, suffix) or _damaged(look, name, suffix)
     if fault is not None:
         message, hint = fault
@@ -70,7 +70,7 @@ def _damaged(look: Look, name: str, suffix: str) -> tuple[str, str] | None:
     if suffix == _SAFETENSORS and not _is_header(begin):
         message = f"{name} is no safetensors file, or holds no tensor."
         return message, "Save the tensors again with safetensors."
-    if suffix in _TORCH_SUFFIXES and not begin.startswith(_TORCH):
+    if suffix.lower() in _TORCH_SUFFIXES and not begin.startswith(_TORCH):
         return f"{name} is no file of torch.save.", "Save the state_dict again with torch.save."
     return None
 

@@ -106,6 +106,7 @@ def _read(look: Look, server: Document, measured: list[str]) -> None:
         path: JsonPath = ("handlers", index, "args", argument)
         there = [name for name in measured if wanted is not None or "loss" not in name]
         if wanted in measured or (wanted is None and there):
+            _direction(look, server, path, part)
             continue
         names = ", ".join(sorted(there)) or "nothing"
         known = f"What is measured: {names}."
@@ -113,3 +114,19 @@ def _read(look: Look, server: Document, measured: list[str]) -> None:
         hint = (did_you_mean(wanted, there) if wanted else None) or known
         where = path if wanted is not None else ("handlers", index)
         look.findings.at(server, where, "MMAR628", message, hint=hint)
+
+
+def _direction(look: Look, server: Document, path: JsonPath, part: Resolved) -> None:
+    """Warn if larger losses are taken for better ones."""
+    if part.spec is None or part.description is None:
+        return
+    argument = part.description.extras.get("larger_is_better")
+    wanted = server.get(path)
+    if argument is None or not isinstance(wanted, str) or "loss" not in wanted.lower():
+        return
+    known = look.resolver.properties(part.spec.kind, part.spec.name)
+    default = known.get(argument, {}).get("default")
+    if part.spec.args.get(argument, default) is True:
+        message = f"'{wanted}' is a loss, and the largest one would be the best."
+        hint = f'Write "{argument}": false beside it.'
+        look.findings.at(server, path, "MMAR634", message, hint=hint)

@@ -19,7 +19,7 @@ from mmar_runner.mmar.sources.configuration import (
     VALIDATION,
     VALIDATION_CKPT,
 )
-from mmar_runner.mmar.sources.handed_over import COMMENT
+from mmar_runner.mmar.sources.configuration.keys import COMMENT
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.checks.case import Look
@@ -64,7 +64,9 @@ def _files(look: Look) -> None:
 def _variables(look: Look, environment: Document) -> None:
     known = load_schema("environment").get("properties", {})
     used = known_names(look)
-    quiet = look.byoc.present or look.findings.has_faults()
+    # A file that is not there may use any of them.
+    partial = not {SERVER, CLIENT} <= look.files.parsed.keys()
+    quiet = partial or look.byoc.present or look.findings.has_faults()
     for name in environment.value:
         if name.startswith(COMMENT):
             continue

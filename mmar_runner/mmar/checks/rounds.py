@@ -24,6 +24,8 @@ def check_rounds(look: Look) -> None:
         _deadline(look.server, look.findings)
         _validations(look.server, look.findings)
         _extra_servers(look.server, look.findings)
+    if look.client is not None:
+        _extra_servers(look.client, look.findings)
 
 
 def _task_names(look: Look) -> None:

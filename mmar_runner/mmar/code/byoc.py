@@ -9,16 +9,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean
-from mmar_runner.mmar.code.installed_names import is_installed
+from mmar_runner.mmar.code.own_sources import CUSTOM, OwnSources
 from mmar_runner.mmar.folder import is_hidden
 from mmar_runner.security.listing import FileKind
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.code.module_source import ClassSource, ModuleSource
+    from mmar_runner.mmar.code.module_source import ClassSource
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
 
-_CUSTOM = "custom/"
 _CONFIG = "config/"
 _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What an MMAR may hold without bringing code.
@@ -54,7 +53,7 @@ def is_data(file: str) -> bool:
 
 def kind_of(file: str) -> FileKind:
     """Return what a file is to those who decide whether they let it run."""
-    if file.startswith(_CUSTOM) or not is_data(file):
+    if file.startswith(CUSTOM) or not is_data(file):
         return FileKind.CODE
     return FileKind.CONFIG if file.startswith(_CONFIG) else FileKind.DATA
 
@@ -63,13 +62,8 @@ class ByocModules:
     """What lies in ``custom/``, and what else in an MMAR may be code."""
 
     def __init__(self, folder: MmarFolder) -> None:
-        self._folder = folder
         self.code_files = [f for f in folder.contents if kind_of(f) is FileKind.CODE]
-        self._parsed: dict[str, ModuleSource] | None = None
-        self._faults: dict[str, tuple[str, int, int]] = {}
-        self._modules = {
-            f[len(_CUSTOM) :] for f in folder.files if f.startswith(_CUSTOM) and f.endswith(".py")
-        }
+        self._sources = OwnSources(folder)
 
     @property
     def present(self) -> bool:
@@ -81,10 +75,10 @@ class ByocModules:
         *package, name = dotted.split(".")
         if not package or not all(_PART.fullmatch(part) for part in (*package, name)):
             return "MMAR503", f"'{dotted}' is not a dotted class path.", "Write module.Class."
-        file = self._file("/".join(package))
+        file = self._sources.file("/".join(package))
         if file is None:
             return self._no_module(dotted, package)
-        source = self._sources().get(file)
+        source = self._sources.get(file)
         if source is None or source.all_of or source.makes_names:
             return None  # it cannot be read, which is said; or nobody knows what it has
         if name in source.names - source.values:
@@ -96,59 +90,27 @@ class ByocModules:
     def source(self, dotted: str) -> ClassSource | None:
         """Return what the source says of a class, or None if that is not known."""
         *package, name = dotted.split(".")
-        module = self._sources().get(self._file("/".join(package)) or "")
+        module = self._sources.get(self._sources.file("/".join(package)))
         return None if module is None else module.classes.get(name)
-
-    def _sources(self) -> dict[str, ModuleSource]:
-        """Return what every module says that can be read; parsed once."""
-        if self._parsed is None:
-            self._parsed = {}
-            if self._modules:  # deferred: few MMARs bring any
-                from mmar_runner.mmar.code.module_source import parse_module  # noqa: PLC0415
-            for file in sorted(self._modules):
-                try:
-                    self._parsed[file] = parse_module(self._bytes(_CUSTOM + file))
-                except SyntaxError as error:
-                    self._faults[file] = (error.msg, error.lineno or 1, error.offset or 1)
-                except ValueError as error:
-                    self._faults[file] = (str(error), 1, 1)
-        return self._parsed
-
-    def _report_sources(self, findings: Findings) -> None:
-        """Say which modules are not Python, and which need what is not there."""
-        for file, source in self._sources().items():
-            for package, line in source.imports.items():
-                if not self._has(package):
-                    message = f"'{package}' is neither in custom/ nor installed here."
-                    where = (line, 1)
-                    findings.add("MMAR520", message, file=_CUSTOM + file, position=where)
-        for file, (message, line, column) in self._faults.items():
-            said = f"This is not Python: {message.rstrip('.?')}."
-            place = (line, max(column, 1))
-            findings.add("MMAR519", said, file=_CUSTOM + file, position=place)
-
-    def _has(self, package: str) -> bool:
-        own = {module.split("/")[0].removesuffix(".py") for module in self._modules}
-        return package in own or package in sys.stdlib_module_names or is_installed(package)
 
     def report(self, findings: Findings) -> None:
         """Say which files are code, and what is wrong with it."""
-        self._report_sources(findings)
+        self._sources.report(findings)
         for file in self.code_files:
             if is_hidden(file):
                 self._report_hidden(file, findings)
-            elif file.startswith(_CUSTOM):
+            elif file.startswith(CUSTOM):
                 message = "The MMAR brings code; sites decide whether they run it."
                 findings.add("MMAR614", message, file=file)
             else:
                 message = "A file that is not known to be data counts as code."
                 hint = "Move code to custom/; remove what does not belong to the job."
                 findings.add("MMAR622", message, file=file, hint=hint)
-        for module in sorted({m.split("/")[0].removesuffix(".py") for m in self._modules}):
+        for module in sorted(self._sources.top_names()):
             if module in _TAKEN or module in sys.stdlib_module_names:
                 message = f"The module '{module}' has the name of an installed module."
-                file = self._file(module) or module
-                findings.add("MMAR510", message, file=_CUSTOM + file, hint="Rename it.")
+                file = self._sources.file(module) or module
+                findings.add("MMAR510", message, file=CUSTOM + file, hint="Rename it.")
 
     def _report_hidden(self, file: str, findings: Findings) -> None:
         """Say once for a hidden folder what would be said of every file in it."""
@@ -159,33 +121,16 @@ class ByocModules:
         message = f"{what} is not known to be data counts as code."
         findings.add("MMAR622", message, file=shown, hint="Remove what is no part of the job.")
 
-    def _file(self, slashed: str) -> str | None:
-        for candidate in (f"{slashed}.py", f"{slashed}/__init__.py"):
-            if candidate in self._modules:
-                return candidate
-        return None
-
     def _no_module(self, dotted: str, package: list[str]) -> _Problem:
         near = did_you_mean(".".join(package), self._names())
         installed = package[0] in _TAKEN or package[0] in sys.stdlib_module_names
         if near is not None or (len(package) == 1 and not installed):
             file = f"custom/{'/'.join(package)}.py"
             message = f"'{dotted}': there is no {file}, and no plugin offers it."
-            have = f"custom/ has: {', '.join(self._names())}." if self._modules else None
+            have = f"custom/ has: {', '.join(self._names())}." if self._sources.files else None
             return "MMAR508", message, near or have
         return "MMAR503", f"No installed plugin offers or allows '{dotted}'.", None
 
     def _names(self) -> list[str]:
-        plain = (m.removesuffix(".py").removesuffix("/__init__") for m in self._modules)
+        plain = (m.removesuffix(".py").removesuffix("/__init__") for m in self._sources.files)
         return sorted(name.replace("/", ".") for name in plain)
-
-    def _bytes(self, file: str) -> bytes:
-        """Return a module's bytes.
-
-        Raises:
-            ValueError: It cannot be read, or is too large.
-        """
-        try:
-            return self._folder.read_bytes(file, self._folder.limits.text_bytes)
-        except OSError as error:
-            raise ValueError(error.strerror or str(error)) from error

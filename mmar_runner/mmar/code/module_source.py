@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import decode_source
 from typing import Final
 
+_ENDLESS_NAME: Final = re.compile(r"\b(?:\w++\s*+\.\s*+){300}")
 _BLOCKS: Final = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
 
@@ -43,6 +45,7 @@ class ModuleSource:
             dots, and the name there.
         values: Names that are bound to a literal: no classes.
         all_of: Modules all of whose names it takes, relative ones with leading dots.
+        lines: The lines in which it takes those of them that it cannot do without.
         imports: Top packages that it cannot do without, with the line that imports them.
         makes_names: True if it gives names only when asked (``__getattr__``).
     """
@@ -53,6 +56,7 @@ class ModuleSource:
     origins: dict[str, tuple[str, str]] = field(default_factory=dict)
     values: frozenset[str] = frozenset()
     all_of: tuple[str, ...] = ()
+    lines: dict[str, int] = field(default_factory=dict)
     imports: dict[str, int] = field(default_factory=dict)
     makes_names: bool = False
 
@@ -67,15 +71,19 @@ def parse_module(source: bytes) -> ModuleSource:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the source, which is not ours
         try:
-            tree = ast.parse(decode_source(source))
+            tree = ast.parse(_decoded(source))
         except (RecursionError, MemoryError) as error:
             raise ValueError("it is nested too deeply") from error
     reader = _Reader()
     for statement in _statements(tree.body):
         reader.take(statement)
-    imports = {}
+    imports: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for statement in tree.body:  # what stands in a block may be left out
         imports.update(dict.fromkeys(_packages(statement), statement.lineno))
+        if isinstance(statement, ast.ImportFrom):
+            names = [alias.asname or alias.name for alias in statement.names if alias.name != "*"]
+            lines.update(dict.fromkeys(names, statement.lineno))
     return ModuleSource(
         frozenset(reader.names),
         reader.classes,
@@ -83,9 +91,27 @@ def parse_module(source: bytes) -> ModuleSource:
         reader.origins,
         frozenset(reader.values),
         tuple(reader.all_of),
+        lines,
         imports,
         "__getattr__" in reader.names or "globals" in reader.calls,
     )
+
+
+def _decoded(source: bytes) -> str:
+    """Return the text of a module.
+
+    Raises:
+        SyntaxError: It is not in the encoding that it says, or that is none of text.
+        ValueError: A name in it has parts without an end: to parse it takes as long as their
+            number, squared.
+    """
+    try:
+        text = decode_source(source)
+    except LookupError as error:
+        raise SyntaxError(str(error)) from error
+    if _ENDLESS_NAME.search(text):
+        raise ValueError("a name in it has hundreds of parts")
+    return text
 
 
 class _Reader:

@@ -10,7 +10,7 @@ import pytest
 from mmar_runner.errors import RefusedError
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
 from mmar_runner.server.calls.paced_stream import MESSAGES_AT_ONCE, PacedStream, message_paces
-from mmar_runner.server.gate.audited_gate import pace
+from mmar_runner.server.gate import pace
 from mmar_runner.server.gate.pace import Paces
 from mmar_runner.wire.codec import ReplyItem, UpdateItem
 from mmar_runner.wire.gate import Peer
