@@ -9,15 +9,15 @@ from mmar_runner.cli.logging import apply_log_levels
 from mmar_runner.cli.output import say
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
+from mmar_runner.mmar.sources.variables import ANY_CLIENT, parse_setting
 from mmar_runner.mmar.validation import validate
-from mmar_runner.mmar.variables import ANY_CLIENT, parse_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mmar_runner.hooks import LoadedPlugins
-    from mmar_runner.mmar.sources import Side
+    from mmar_runner.mmar.sources.configuration import Side
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.mmar.validation import Validation
 

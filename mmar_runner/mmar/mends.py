@@ -110,6 +110,7 @@ MENDS = MappingProxyType(
         "MMAR631": "Name a file that the server or the model_persistor can read.",
         "MMAR632": "Give one of them another log_label, or remove it.",
         "MMAR633": "Nothing needs to be done; the run goes without it.",
+        "MMAR634": "Write that smaller is better.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
         "MMAR702": "Have the code installed as a plugin.",
         "MMAR703": "Have it reviewed; the site adds the digest.",

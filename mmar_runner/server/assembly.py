@@ -13,42 +13,41 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
-from mmar_runner.server.assignments import Assignments
-from mmar_runner.server.best import BestModel
-from mmar_runner.server.board import Board
-from mmar_runner.server.closing import RoundCloser
-from mmar_runner.server.coordinator import Coordinator
-from mmar_runner.server.downloads import Downloads
-from mmar_runner.server.events import EventDispatcher
-from mmar_runner.server.members import Members
-from mmar_runner.server.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.downloads import Downloads
+from mmar_runner.server.calls.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.reception import Reception
+from mmar_runner.server.calls.servicer import Servicer
+from mmar_runner.server.calls.soundness import Soundness
+from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.components.results import ResultDesk
+from mmar_runner.server.components.validator import ServerValidator
+from mmar_runner.server.members.members import Members
+from mmar_runner.server.members.refusals import LateRefusals
+from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
-from mmar_runner.server.reception import Reception
-from mmar_runner.server.refusals import LateRefusals
-from mmar_runner.server.registry import ClientRegistry
-from mmar_runner.server.replay import replay
-from mmar_runner.server.reporter import Reporter
-from mmar_runner.server.results import ResultDesk
-from mmar_runner.server.round_aggregation import RoundAggregation
-from mmar_runner.server.servicer import Servicer
-from mmar_runner.server.soundness import Soundness
-from mmar_runner.server.space import DiskWait
-from mmar_runner.server.summary import Summary
-from mmar_runner.server.validator import ServerValidator
-from mmar_runner.server.watch import Watch
-from mmar_runner.server.windows import download_window
-from mmar_runner.storage.durability import Durability
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.summary import Summary
+from mmar_runner.server.rounds.assignments import Assignments
+from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.rounds.closing import RoundCloser
+from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+from mmar_runner.server.status.board import Board
+from mmar_runner.server.telling.events import EventDispatcher
+from mmar_runner.server.telling.reporter import Reporter
+from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.components import ServerComponents
-    from mmar_runner.server.guard import Guard
+    from mmar_runner.server.calls.windows import SharedWindow
+    from mmar_runner.server.components.building import ServerComponents
+    from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.settings import ServerSettings
-    from mmar_runner.server.windows import SharedWindow
 
 _log = logging.getLogger(__name__)
 
@@ -74,22 +73,12 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    durable = settings.durability is Durability.FULL
-    spool = Spool(folder.updates, durable=durable)
+    spool = Spool(folder.updates, durable=settings.durable)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
-    aggregation = RoundAggregation(
-        aggregator=components.aggregator,
-        folder=folder,
-        journal=journal,
-        spool=spool,
-        models=opened.models,
-        excluded=opened.excluded,
-        durable=durable,
-    )
     closer = RoundCloser(
         settings=settings,
-        aggregation=aggregation,
+        aggregation=_aggregation(settings, components, opened, spool),
         journal=journal,
         spool=spool,
         models=opened.models,
@@ -134,7 +123,7 @@ def assemble(
         members,
         spool,
         opened.schema,
-        durability=settings.durability,
+        durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
         sites=sites,
@@ -172,6 +161,20 @@ def assemble(
             end=coordinator.fail,
         ),
         _packages(settings, opened, observer, guard, reporter, window=window),
+    )
+
+
+def _aggregation(
+    settings: ServerSettings, components: ServerComponents, opened: OpenedRun, spool: Spool
+) -> RoundAggregation:
+    return RoundAggregation(
+        aggregator=components.aggregator,
+        folder=opened.folder,
+        journal=opened.journal,
+        spool=spool,
+        models=opened.models,
+        excluded=opened.excluded,
+        durable=settings.durable,
     )
 
 
@@ -256,7 +259,7 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
         digest=spec.digest,
         rounds=lambda: replay(journal.events()).rounds,
         lost=start.lost,
-        durable=settings.durability is Durability.FULL,
+        durable=settings.durable,
     )
     if start.best is not None:
         summary.set_best(start.best[0])

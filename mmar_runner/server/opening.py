@@ -12,25 +12,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import DiskFullError, UsageError
-from mmar_runner.server.checkpoints import Checkpoints, new_epoch
-from mmar_runner.server.exclusion import excluded_names
-from mmar_runner.server.identity import identity_of, require_same
-from mmar_runner.server.model_file import ModelFile
-from mmar_runner.server.models import ModelStore
-from mmar_runner.server.persisting import find_checkpoint, make_initial_model
-from mmar_runner.server.record import Kind
-from mmar_runner.server.replay import apply_event, replay
-from mmar_runner.server.run_state import RunStart, RunState
-from mmar_runner.storage.durability import Durability
+from mmar_runner.server.components.exclusion import excluded_names
+from mmar_runner.server.components.persisting import find_checkpoint, make_initial_model
+from mmar_runner.server.records.checkpoints import Checkpoints, new_epoch
+from mmar_runner.server.records.identity import identity_of, require_same
+from mmar_runner.server.records.model_file import ModelFile
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.replay import apply_event, replay
+from mmar_runner.server.records.run_state import RunStart, RunState
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.model_schema import ModelSchema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmar_runner.server.record import LostModel
+    from mmar_runner.server.records.record import LostModel
+    from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
-    from mmar_runner.server.workspace import RunFolder, Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -187,7 +186,7 @@ async def _resumed(
 async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun:
     """Prepare a run; it has begun once all of it is on the disk and that is on record."""
     find_checkpoint(settings)  # a wrong path leaves no run behind
-    folder.create(settings.spec.root, durable=settings.durability is Durability.FULL)
+    folder.create(settings.spec.root, durable=settings.durable)
     await make_initial_model(settings, folder)
     models = _models(settings, folder)
     start = settings.server.start_round
@@ -217,7 +216,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
 
 
 def _models(settings: ServerSettings, folder: RunFolder) -> ModelStore:
-    durable = settings.durability is Durability.FULL
+    durable = settings.durable
     return ModelStore(folder, keep=settings.keep_models, durable=durable)
 
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmar_runner.server.board import Board
-    from mmar_runner.server.coordinator import Coordinator
-    from mmar_runner.server.downloads import Downloads
-    from mmar_runner.server.events import EventDispatcher
-    from mmar_runner.server.guard import Guard
-    from mmar_runner.server.members import Members
+    from mmar_runner.server.calls.downloads import Downloads
+    from mmar_runner.server.calls.packages import PackageDesk
+    from mmar_runner.server.calls.reception import Reception
+    from mmar_runner.server.calls.servicer import Servicer
+    from mmar_runner.server.components.results import ResultDesk
+    from mmar_runner.server.components.validator import ServerValidator
+    from mmar_runner.server.gate.guard import Guard
+    from mmar_runner.server.members.members import Members
+    from mmar_runner.server.members.watch import Watch
     from mmar_runner.server.opening import OpenedRun
-    from mmar_runner.server.packages import PackageDesk
-    from mmar_runner.server.reception import Reception
-    from mmar_runner.server.results import ResultDesk
-    from mmar_runner.server.servicer import Servicer
-    from mmar_runner.server.space import DiskWait
-    from mmar_runner.server.summary import Summary
-    from mmar_runner.server.validator import ServerValidator
-    from mmar_runner.server.watch import Watch
+    from mmar_runner.server.records.summary import Summary
+    from mmar_runner.server.rounds.coordinator import Coordinator
+    from mmar_runner.server.status.board import Board
+    from mmar_runner.server.telling.events import EventDispatcher
+    from mmar_runner.server.telling.space import DiskWait
     from mmar_runner.storage.spool import Spool
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.errors import AuditError, RunStoppedError, StorageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.server.components.persisting import export_model
 from mmar_runner.server.ending import unless_stopped
-from mmar_runner.server.persisting import export_model
-from mmar_runner.server.record import Kind
+from mmar_runner.server.records.record import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path

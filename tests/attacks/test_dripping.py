@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server import streaming
-from mmar_runner.server.windows import SharedWindow
+from mmar_runner.server.calls import streaming
+from mmar_runner.server.calls.windows import SharedWindow
 from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.messages import UpdateCommit
 

@@ -43,7 +43,7 @@ def test_every_code_is_used_and_no_other():
     used = {
         code
         for room in rooms
-        for path in room.glob("*.py")
+        for path in room.rglob("*.py")
         if path.name not in {"codes.py", "mends.py"}
         for code in re.findall(r"MMAR\d{3}", path.read_text(encoding="utf-8"))
     }

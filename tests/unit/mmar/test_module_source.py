@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.mmar import installed_names
-from mmar_runner.mmar.module_source import parse_module
+from mmar_runner.mmar.code import installed_names
+from mmar_runner.mmar.code.module_source import parse_module
 
 
 def parsed(text):

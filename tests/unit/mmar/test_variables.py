@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mmar_runner.errors import UsageError
-from mmar_runner.mmar.variables import circles, client_variables, parse_setting
+from mmar_runner.mmar.sources.variables import circles, client_variables, parse_setting
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.assignments import Assignments
-from mmar_runner.server.open_round import OpenRound
+from mmar_runner.server.rounds.assignments import Assignments
+from mmar_runner.server.rounds.open_round import OpenRound
 
 NONE_YET = (-1, 0)
 

@@ -13,9 +13,9 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.federation.sites import Sites
-from mmar_runner.server.board import Board
-from mmar_runner.server.registry import Client, ClientRegistry
-from mmar_runner.server.space import DiskWait
+from mmar_runner.server.members.registry import Client, ClientRegistry
+from mmar_runner.server.status.board import Board
+from mmar_runner.server.telling.space import DiskWait
 
 NOON = 1795867200.5
 TIME = "2026-11-28T12:00:00Z"

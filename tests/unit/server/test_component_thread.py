@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from mmar_runner.server import component_thread
-from mmar_runner.server.component_thread import ComponentThread
+from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.components.component_thread import ComponentThread
 
 
 def fail(error: BaseException) -> None:

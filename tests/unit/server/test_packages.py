@@ -12,8 +12,8 @@ from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
-from mmar_runner.server.packages import Deployment, PackageDesk
-from mmar_runner.server.windows import download_window
+from mmar_runner.server.calls.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.windows import download_window
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import DeclineRequest, GetPackageRequest

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.record import AcceptedUpdate, Kind
-from mmar_runner.server.replay import apply_event, replay
-from mmar_runner.server.run_state import RunStart, RunState
+from mmar_runner.server.records.record import AcceptedUpdate, Kind
+from mmar_runner.server.records.replay import apply_event, replay
+from mmar_runner.server.records.run_state import RunStart, RunState
 from mmar_runner.storage.journal import JournalEvent
 
 STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}

@@ -11,10 +11,10 @@ from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.steps import refuses
-from mmar_runner.server.events import EventDispatcher
-from mmar_runner.server.packages import Deployment, declined_sentence
-from mmar_runner.server.record import AcceptedUpdate
-from mmar_runner.server.reporter import Reporter
+from mmar_runner.server.calls.packages import Deployment, declined_sentence
+from mmar_runner.server.records.record import AcceptedUpdate
+from mmar_runner.server.telling.events import EventDispatcher
+from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.testing.recorder import Recorder
 from tests.jumping_time import in_jumping_time
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import mmar_runner.server
-from mmar_runner.server.windows import download_window
+from mmar_runner.server.calls.windows import download_window
 from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 
 

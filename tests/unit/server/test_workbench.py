@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from mmar_runner.server.workbench import Workbench
+from mmar_runner.server.rounds.workbench import Workbench
 
 
 async def test_a_task_that_fails_is_told_in_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
