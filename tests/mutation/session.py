@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One session of pytest in which mutants are tried, instead of tests being run once.
+
+First every test runs as it is, and which lines of the package it touches is written down.
+Then, for each mutant, a forked process that has everything imported runs the tests that touch
+the mutant's lines, quickest first, until one fails. What is only run when a module is imported
+cannot be exchanged afterwards: for that, pytest starts anew in a forked process that has
+imported nothing of the package yet.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import coverage
+import hypothesis
+import pytest
+from _pytest.runner import runtestprotocol
+
+from tests.mutation import forks, put_in
+from tests.mutation.mutations import Mutant
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "mmar_runner"
+OPTIONS = (
+    *("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--timeout=0", "--no-header", "-x"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
+#: Tests of more seconds are left out: a mutant that survives has to pass all that touch it.
+TOO_SLOW = 3.0
+#: As many seconds of the quickest tests are run for one mutant that has none of its own.
+ALL_IN_ALL = 15.0
+
+
+@dataclass(slots=True)
+class Touched:
+    """What is known of the tests.
+
+    Attributes:
+        seconds: How long a test takes, by its id, of those that pass and are not too slow.
+        lines: The tests that touch a line, by file and line.
+        left_out: The ids of the others.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def tests_for(self, mutant: Mutant) -> list[str]:
+        """Return the ids of the tests that may notice, quickest first."""
+        if mutant.function:
+            ids = self._touching(str(mutant.path), range(mutant.lines[0], mutant.lines[1] + 1))
+            return sorted(ids, key=self.seconds.__getitem__)
+        ids = {name for path in _users_of(mutant) for name in self._touching(path, None)}
+        return list(self._in_time(sorted(ids or self.seconds, key=self.seconds.__getitem__)))
+
+    def _touching(self, path: str, lines: Sequence[int] | None) -> set[str]:
+        touched = self.lines.get(path, {})
+        wanted = touched.keys() if lines is None else lines
+        return {name for line in wanted for name in touched.get(line, ()) if name in self.seconds}
+
+    def _in_time(self, names: list[str]) -> Iterator[str]:
+        left = ALL_IN_ALL
+        for name in names:
+            if (left := left - self.seconds[name]) < 0:
+                return
+            yield name
+
+
+def _users_of(mutant: Mutant) -> list[str]:
+    """Return the files of a module and of those that import it."""
+    name = f"mmar_runner.{mutant.module}"
+    package, _, last = name.rpartition(".")
+    ways = (f"from {name} import", f"import {name}", f"from {package} import {last}")
+    users = (f for f in PACKAGE.rglob("*.py") if any(way in f.read_text() for way in ways))
+    return [str(mutant.path), *map(str, users)]
+
+
+class Watch:
+    """The plugin that takes over once the tests have been collected."""
+
+    def __init__(self, then: Callable[[Touched, dict[str, pytest.Item]], None]) -> None:
+        self._then = then
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run every test once and hand over what was seen."""
+        items = {item.nodeid: item for item in session.items}
+        self._then(_touched(list(items.values())), items)
+        return True
+
+
+def _touched(items: list[pytest.Item]) -> Touched:
+    watcher = coverage.Coverage(data_file=None, config_file=False, include=[f"{PACKAGE}/*"])
+    touched = Touched()
+    watcher.start()
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        watcher.switch_context(item.nodeid)
+        begun = time.process_time(), time.monotonic()
+        reports = runtestprotocol(item, log=False, nextitem=following)
+        used = time.process_time() - begun[0]
+        if any(report.failed for report in reports):
+            raise RuntimeError(f"{item.nodeid} fails without any mutant")
+        # Of a test that waits for other processes the waiting counts, as far as it is long.
+        if max(used, (time.monotonic() - begun[1]) / 5) > TOO_SLOW:
+            touched.left_out.append(item.nodeid)
+        elif all(report.passed for report in reports):
+            touched.seconds[item.nodeid] = used
+    watcher.stop()
+    data = watcher.get_data()
+    for path in data.measured_files():
+        touched.lines[path] = data.contexts_by_lineno(path)
+    return touched
+
+
+def first_failure(items: Sequence[pytest.Item]) -> int:
+    """Run tests until one fails."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
+            return forks.KILLED
+    return forks.SURVIVED
+
+
+def try_in_functions(mutant: Mutant, items: Sequence[pytest.Item]) -> int:
+    """Try a mutant in this process, which is a forked one."""
+    if not put_in.into_functions(mutant):
+        return forks.UNCHANGED
+    return first_failure(items)
+
+
+def try_in_module(mutant: Mutant, names: Sequence[str]) -> int:
+    """Try a mutant in this process, which is a forked one without the package."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    put_in.IntoModule(mutant, ROOT).put_in()
+    status = pytest.main([*OPTIONS, *names])
+    return forks.SURVIVED if status == pytest.ExitCode.OK else forks.KILLED
+
+
+def be_the_same_every_time() -> None:
+    """Have hypothesis draw the same examples for every mutant."""
+    hypothesis.settings.register_profile(
+        "mutation", derandomize=True, database=None, deadline=None, print_blob=False
+    )
+    hypothesis.settings.load_profile("mutation")
+    sys.dont_write_bytecode = True
