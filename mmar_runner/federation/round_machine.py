@@ -309,8 +309,8 @@ class RoundMachine:
         return [actions.SetTimer(at)]
 
     def _needed_to_open(self) -> int:
-        expected = self._plan.expected_clients if self._first else None
-        return max(self._plan.min_num_clients, expected or 0)
+        least, expected = self._plan.min_num_clients, self._plan.expected_clients
+        return max(least, expected) if self._first and expected is not None else least
 
     def _finish(self, status: actions.Status, reason: str) -> actions.FinishRun:
         self._ended = True

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Trial:
                 raise SystemExit("the tests fail without any mutant, or the trial was ended")
             later.seek(0)
             for index, names in map(json.loads, later):
-                self._try(self._mutants[index], names, lambda m: try_in_module(m, names), 20)
+                self._try(self._mutants[index], names, partial(try_in_module, names=names), 20)
 
     def _in_functions(self, touched: Touched, items: dict[str, pytest.Item], later: Any) -> None:
         if touched.left_out:
@@ -77,7 +78,7 @@ class Trial:
             seconds = int(sum(touched.seconds[name] for name in names) * 3)
             chosen = [items[name] for name in names]
             tried = mutant.function and self._try(
-                mutant, names, lambda m: try_in_functions(m, chosen), seconds + 3
+                mutant, names, partial(try_in_functions, items=chosen), seconds + 3
             )
             if not tried:
                 later.write(json.dumps([index, names]) + "\n")
@@ -136,6 +137,9 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", help="use these tests, not all of the room")
     parser.add_argument("--out", type=Path, default=Path("mutants.jsonl"))
     asked = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set is the same every time
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.mutation", *sys.argv[1:]])  # noqa: S606
     be_the_same_every_time()
     mutants = chosen(asked.names)
     count = len(mutants)

@@ -52,8 +52,7 @@ def _be_the_child(work: Callable[[], int], cpu: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     status = BROKEN
     try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = work()
     except BaseException:  # noqa: BLE001 the process ends here, whatever it was
         traceback.print_exc()

@@ -91,7 +91,7 @@ class Mutant:
 class _Replace(ast.NodeTransformer):
     def __init__(self, node: ast.AST, changed: ast.AST) -> None:
         self._node = node
-        self._changed = ast.copy_location(changed, node)
+        self._changed = changed
 
     def visit(self, node: ast.AST) -> ast.AST:
         return self._changed if node is self._node else self.generic_visit(node)
@@ -104,7 +104,8 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
     tree = ast.parse(text)
     for statement, function in _statements(tree.body, function=False):
         for node in _head(statement):
-            for changed in _changes(node):
+            for bare in _changes(node):
+                changed = ast.copy_location(bare, node)
                 line = getattr(node, "lineno", statement.lineno)
                 yield Mutant(
                     path,
@@ -126,7 +127,8 @@ def _lines(statement: ast.stmt) -> tuple[int, int]:
 
 
 def _short(node: ast.AST) -> str:
-    return " ".join(ast.unparse(node).split())[:120]
+    shown = f"if {ast.unparse(node.test)}" if isinstance(node, ast.If) else ast.unparse(node)
+    return " ".join(shown.split())[:120]
 
 
 def _statements(body: list[ast.stmt], *, function: bool) -> Iterator[tuple[ast.stmt, bool]]:
@@ -183,18 +185,6 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what may stand in place of one node."""
     match node:
-        case ast.Compare(left, [operator], values):
-            for other in _COMPARISONS[type(operator)]:
-                yield ast.Compare(left, [other()], values)
-        case ast.BoolOp(ast.And(), values):
-            yield ast.BoolOp(ast.Or(), values)
-        case ast.BoolOp(ast.Or(), values):
-            yield ast.BoolOp(ast.And(), values)
-        case ast.UnaryOp(ast.Not(), operand):
-            yield operand
-        case ast.BinOp(left, operator, right) if type(operator) in _OPERATORS:
-            if not _is_text(left) and not _is_text(right):
-                yield ast.BinOp(left, _OPERATORS[type(operator)](), right)
         case ast.Constant(value):
             yield from map(ast.Constant, _values(value))
         case ast.Call(ast.Name(name), arguments, keywords) if name in _CALLS:
@@ -207,6 +197,26 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.comprehension(target, iterable, [], node.is_async)
         case ast.stmt():
             yield from _statement_changes(node)
+        case _:
+            yield from _operator_changes(node)
+
+
+def _operator_changes(node: ast.AST) -> Iterator[ast.AST]:
+    match node:
+        case ast.Compare(left, operators, values):
+            for index, operator in enumerate(operators):
+                for other in _COMPARISONS[type(operator)]:
+                    changed = [*operators[:index], other(), *operators[index + 1 :]]
+                    yield ast.Compare(left, changed, values)
+        case ast.BoolOp(ast.And(), values):
+            yield ast.BoolOp(ast.Or(), values)
+        case ast.BoolOp(ast.Or(), values):
+            yield ast.BoolOp(ast.And(), values)
+        case ast.UnaryOp(ast.Not(), operand):
+            yield operand
+        case ast.BinOp(left, operator, right) if type(operator) in _OPERATORS:
+            if not _is_text(left) and not _is_text(right):
+                yield ast.BinOp(left, _OPERATORS[type(operator)](), right)
 
 
 def _statement_changes(node: ast.stmt) -> Iterator[ast.stmt]:
@@ -225,7 +235,7 @@ def _statement_changes(node: ast.stmt) -> Iterator[ast.stmt]:
             yield ast.Continue()
         case ast.Return(value) if value is not None and not isinstance(value, ast.Constant):
             yield ast.Return(ast.Constant(None))
-        case ast.Assign([ast.Attribute()] as targets, value) if not _is_none(value):
+        case ast.Assign([ast.Attribute()] as targets, value) if not isinstance(value, ast.Constant):
             yield ast.Assign(targets, ast.Constant(None))
 
 
@@ -247,7 +257,3 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (
         isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None

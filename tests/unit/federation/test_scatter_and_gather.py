@@ -72,3 +72,7 @@ def test_seeds_are_known_small_enough_and_of_their_parts() -> None:
 
 def test_a_seed_does_not_change_between_versions() -> None:
     assert derive_seed(42, "site-1", 0) == 6_098_959_909_860_213_385
+
+
+def test_a_sample_does_not_change_between_versions() -> None:
+    assert _sample(_SITES) == ["site-0", "site-3", "site-6", "site-7"]
