@@ -20,7 +20,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
 PYTEST ?= -n 2
 
-.PHONY: help venv demo demo-insecure test simulate-faults faults lint format types imports protos bench bench-trust soak check wheels clean
+.PHONY: help venv demo demo-insecure test simulate-faults faults lint format types imports protos bench bench-trust soak mutants check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -86,6 +86,12 @@ FAULTS ?=
 
 faults: $(STAMP) ## Hurt real processes, 10 seeds a case; writes docs/reference/faults.md
 	$(BIN)/python -m tests.faults.scorecard $(FAULTS)
+
+# Whose mutants are tried, such as MUTANTS="security/policy --sample 100".
+MUTANTS ?= federation
+
+mutants: $(STAMP) ## Put faults into rooms or modules and see which no test notices (minutes)
+	@$(BIN)/python -m tests.mutation $(MUTANTS)
 
 check: lint types imports protos test ## Everything that CI checks
 

@@ -60,7 +60,7 @@ class Trial:
         with tempfile.NamedTemporaryFile("r+") as later:
 
             def session() -> int:
-                watch = Watch(lambda touched, items: self._in_functions(touched, items, later))
+                watch = Watch(partial(self._in_functions, later))
                 return int(pytest.main([*OPTIONS, *tests], plugins=[watch]))
 
             # In a process of its own, so that this one stays without the package.
@@ -70,7 +70,13 @@ class Trial:
             for index, names in map(json.loads, later):
                 self._try(self._mutants[index], names, partial(try_in_module, names=names), 20)
 
-    def _in_functions(self, touched: Touched, items: dict[str, pytest.Item], later: Any) -> None:
+    def _in_functions(
+        self,
+        later: Any,
+        touched: Touched,
+        items: dict[str, pytest.Item],
+        reports: list[pytest.TestReport],
+    ) -> None:
         if touched.left_out:
             say(f"left out, being slow: {', '.join(touched.left_out)}")
         for index, mutant in enumerate(self._mutants):
@@ -78,7 +84,7 @@ class Trial:
             seconds = int(sum(touched.seconds[name] for name in names) * 3)
             chosen = [items[name] for name in names]
             tried = mutant.function and self._try(
-                mutant, names, partial(try_in_functions, items=chosen), seconds + 3
+                mutant, names, partial(try_in_functions, items=chosen, reports=reports), seconds + 3
             )
             if not tried:
                 later.write(json.dumps([index, names]) + "\n")

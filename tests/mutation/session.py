@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import coverage
 import hypothesis
 import pytest
-from _pytest.runner import runtestprotocol
 
 from tests.mutation import forks, put_in
 from tests.mutation.mutations import Mutant
@@ -81,31 +81,45 @@ def _users_of(mutant: Mutant) -> list[str]:
     return [str(mutant.path), *map(str, users)]
 
 
+#: Takes what is known of the tests, the tests, and where reports of running ones will be.
+Then: TypeAlias = Callable[[Touched, dict[str, pytest.Item], list[pytest.TestReport]], None]
+
+
 class Watch:
     """The plugin that takes over once the tests have been collected."""
 
-    def __init__(self, then: Callable[[Touched, dict[str, pytest.Item]], None]) -> None:
+    def __init__(self, then: Then) -> None:
         self._then = then
+        self.reports: list[pytest.TestReport] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what became of a part of a test."""
+        self.reports.append(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run every test once and hand over what was seen."""
         items = {item.nodeid: item for item in session.items}
-        self._then(_touched(list(items.values())), items)
+        try:
+            self._then(_touched(list(items.values()), self.reports), items, self.reports)
+        except RuntimeError as error:
+            sys.stderr.write(f"{error}\n")
+            pytest.exit("", returncode=1)
         return True
 
 
-def _touched(items: list[pytest.Item]) -> Touched:
+def _touched(items: list[pytest.Item], reports: list[pytest.TestReport]) -> Touched:
     watcher = coverage.Coverage(data_file=None, config_file=False, include=[f"{PACKAGE}/*"])
     touched = Touched()
     watcher.start()
     for item, following in zip(items, [*items[1:], None], strict=True):
         watcher.switch_context(item.nodeid)
         begun = time.process_time(), time.monotonic()
-        reports = runtestprotocol(item, log=False, nextitem=following)
+        reports.clear()
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         used = time.process_time() - begun[0]
-        if any(report.failed for report in reports):
-            raise RuntimeError(f"{item.nodeid} fails without any mutant")
+        if failures := [report.longreprtext for report in reports if report.failed]:
+            raise RuntimeError(f"{item.nodeid} fails without any mutant: {failures}")
         # Of a test that waits for other processes the waiting counts, as far as it is long.
         if max(used, (time.monotonic() - begun[1]) / 5) > TOO_SLOW:
             touched.left_out.append(item.nodeid)
@@ -118,19 +132,18 @@ def _touched(items: list[pytest.Item]) -> Touched:
     return touched
 
 
-def first_failure(items: Sequence[pytest.Item]) -> int:
-    """Run tests until one fails."""
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
-            return forks.KILLED
-    return forks.SURVIVED
-
-
-def try_in_functions(mutant: Mutant, items: Sequence[pytest.Item]) -> int:
-    """Try a mutant in this process, which is a forked one."""
+def try_in_functions(
+    mutant: Mutant, items: Sequence[pytest.Item], reports: list[pytest.TestReport]
+) -> int:
+    """Try a mutant in this process, which is a forked one, until a test fails."""
     if not put_in.into_functions(mutant):
         return forks.UNCHANGED
-    return first_failure(items)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        reports.clear()
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        if any(report.failed for report in reports):
+            return forks.KILLED
+    return forks.SURVIVED
 
 
 def try_in_module(mutant: Mutant, names: Sequence[str]) -> int:
