@@ -36,6 +36,7 @@ class OursResult:
         session_rss: Peak resident bytes of the largest client session.
         trainer_rss: Peak resident bytes of the largest trainer.
         total_rss: Sum of the peaks of all processes.
+        updates: Accepted updates of the round that had the fewest.
     """
 
     rounds: list[float]
@@ -43,6 +44,7 @@ class OursResult:
     session_rss: int = 0
     trainer_rss: int = 0
     total_rss: int = 0
+    updates: int = 0
 
     @property
     def round_seconds(self) -> float:
@@ -228,6 +230,7 @@ def _result(workspace: Path, peaks: Peaks) -> OursResult:
         max(peaks.of_root.values(), default=0),
         max(peaks.of_child.values(), default=0),
         total,
+        min(len(entry["contributions"]) for entry in summary["rounds"]),
     )
 
 

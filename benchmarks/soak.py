@@ -37,6 +37,7 @@ _BEFORE_END: Final = 50
 _POLL_SECONDS: Final = 0.01
 _PAUSE: Final = threading.Event()
 _END_SECONDS: Final = 60.0
+_TRAINER: Final = "'s trainer"
 
 
 @dataclass(slots=True)
@@ -110,6 +111,23 @@ def soak(*, rounds: int, settled: int, clients: int, model_mb: float) -> dict[st
     return {name: process.verdict() for name, process in watched.items()}
 
 
+def worst(verdicts: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return the largest growth, and how many files more a process holds at most.
+
+    Args:
+        verdicts: What `soak` gave.
+
+    Returns:
+        ``growth`` of server and sessions and ``trainer_growth``, as shares, and ``files``.
+    """
+    trainers = {name for name in verdicts if name.endswith(_TRAINER)}
+    return {
+        "growth": max(verdicts[name]["growth"] for name in verdicts.keys() - trainers),
+        "trainer_growth": max(verdicts[name]["growth"] for name in trainers),
+        "files": max(after - before for before, after in (v["files"] for v in verdicts.values())),
+    }
+
+
 def _looks(rounds: int, settled: int) -> Iterator[int]:
     """Yield the rounds after which there is a look: around the settled one, and the last."""
     yield from range(settled, settled + _AROUND)
@@ -137,7 +155,7 @@ def _all(server: RunningServer, sessions: dict[str, RunningClient]) -> dict[str,
     for name, session in sessions.items():
         found[name] = Watched(session.process.pid)
         for child in descendants(session.process.pid):
-            found[f"{name}'s trainer"] = Watched(child)
+            found[f"{name}{_TRAINER}"] = Watched(child)
     return found
 
 

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,9 @@ from typing import Final
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _ADMIN: Final = "lead@example.org"
 _SITE: Final = "site-1"
+#: The MMAR that is measured with, unless another is asked for.
+_FILES: Final = 200
+_MEGABYTES: Final = 200
 _PROJECT: Final = f"""\
 name: benchmark
 config_folder: config
@@ -129,17 +132,29 @@ def main() -> None:
     """Measure the asked cases."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--case", action="append", choices=list(_CASES), help="only this case")
-    parser.add_argument("--files", type=int, default=200, help="files of the MMAR")
-    parser.add_argument("--megabytes", type=int, default=200, help="their size together")
+    parser.add_argument("--files", type=int, default=_FILES, help="files of the MMAR")
+    parser.add_argument("--megabytes", type=int, default=_MEGABYTES, help="their size together")
     parser.add_argument("--repeats", type=int, default=5, help="how often each is measured")
     options = parser.parse_args()
+    sizes = {"files": options.files, "megabytes": options.megabytes}
+    for case, line in _lines(options.case or list(_CASES), repeats=options.repeats, **sizes):
+        print(json.dumps({"case": case, **line}), flush=True)
+
+
+def measure(cases: Sequence[str], *, repeats: int) -> dict[str, dict[str, float]]:
+    """Measure some cases with an MMAR of 200 files and 200 MB; return their figures by case."""
+    return dict(_lines(cases, repeats=repeats, files=_FILES, megabytes=_MEGABYTES))
+
+
+def _lines(
+    cases: Sequence[str], *, repeats: int, files: int, megabytes: int
+) -> Iterator[tuple[str, dict[str, float]]]:
     with tempfile.TemporaryDirectory(prefix="bench-trust-") as folder:
-        job = _prepare(Path(folder), options.files, options.megabytes * 1_000_000)
+        job = _prepare(Path(folder), files, megabytes * 1_000_000)
         for call in (Job.sign, Job.sign_small, Job.admit):  # what is verified is signed
             _seconds(job, call(job))
-        for case in options.case or _CASES:
-            line = _measure(job, _CASES[case], options.repeats)
-            print(json.dumps({"case": case, **line}), flush=True)
+        for case in cases:
+            yield case, _measure(job, _CASES[case], repeats)
 
 
 def _measure(job: Job, case: Callable[[Job], list[str]], repeats: int) -> dict[str, float]:

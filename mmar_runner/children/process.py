@@ -1,11 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parent's half: start a child, ask it, end it.
-
-A child is started by exec, never by fork alone, as the leader of its own session.
-It holds two sockets: *control* carries requests and replies, and *lifeline* carries
-nothing at all. When the parent's end of the lifeline closes, for whatever reason,
-the kernel kills the child's whole process group.
-"""
+"""The parent's half: ask a child, and end it."""
 
 from __future__ import annotations
 
@@ -13,24 +7,19 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-import sys
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.children.messages import LINE_LIMIT, decode, encode
-from mmar_runner.children.spec import ChildSpec, child_environment
+from mmar_runner.children.messages import decode, encode
+from mmar_runner.children.starting import StartedProcess, start_process
 from mmar_runner.children.step_watch import StepWatch
-from mmar_runner.errors import (
-    ChildDiedError,
-    TaskFailedError,
-    TaskStalledError,
-    TaskTimeoutError,
-)
+from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskStalledError, TaskTimeoutError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mmar_runner.children.spec import ChildSpec
     from mmar_runner.interfaces.client_trainer import Progress
 
 _log = logging.getLogger(__name__)
@@ -45,16 +34,10 @@ class ChildProcess:
     Requests are answered one after the other, in the order they were made.
     """
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        lifeline: socket.socket,
-        log: Path,
-    ) -> None:
-        self._process = process
-        self._reader, self._writer = streams
-        self._lifeline = lifeline
+    def __init__(self, started: StartedProcess, log: Path) -> None:
+        self._process = started.process
+        self._reader, self._writer = started.reader, started.writer
+        self._lifeline = started.lifeline
         self._log = log
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._watches: dict[int, StepWatch] = {}
@@ -81,30 +64,13 @@ class ChildProcess:
             TaskTimeoutError: That took longer than ``timeout``.
             ChildDiedError: The process could not be started, or ended.
         """
-        child = await cls._spawn(spec, log)
+        child = cls(await start_process(spec, log), log)
         try:
             await child.request("start", spec.to_json(), timeout=timeout)
         except BaseException:
             await child.kill()
             raise
         return child
-
-    @classmethod
-    async def _spawn(cls, spec: ChildSpec, log: Path) -> ChildProcess:
-        control, childs_control = socket.socketpair()
-        lifeline, childs_lifeline = socket.socketpair()
-        try:
-            process = await _exec(spec, log, (childs_control.fileno(), childs_lifeline.fileno()))
-        except OSError as error:
-            control.close()
-            lifeline.close()
-            message = f"the child process for {spec.role} cannot be started: {error}"
-            raise ChildDiedError(message) from error
-        finally:
-            childs_control.close()
-            childs_lifeline.close()
-        streams = await asyncio.open_connection(sock=control, limit=LINE_LIMIT)
-        return cls(process, streams, lifeline, log)
 
     @property
     def pid(self) -> int:
@@ -268,31 +234,3 @@ def describe_exit(code: int) -> str:
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     guess = ", perhaps because memory ran out" if number == signal.SIGKILL else ""
     return f"the child process was ended by {name}{guess}"
-
-
-def _log_file(log: Path) -> BinaryIO:
-    """Open a child's log; a disk that takes none must not cost the child's work."""
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        return log.open("ab")
-    except OSError as error:
-        _log.warning("what a child says is not kept: %s: %s", log, error.strerror)
-        return Path(os.devnull).open("ab")
-
-
-async def _exec(spec: ChildSpec, log: Path, fds: tuple[int, int]) -> asyncio.subprocess.Process:
-    with _log_file(log) as output:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # the current folder is not on the path: only installed code is found
-            "-m",
-            "mmar_runner.children",
-            *map(str, fds),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=child_environment(spec),
-            cwd=spec.context.get("workspace") or log.parent,
-            pass_fds=fds,
-            start_new_session=True,
-        )

@@ -17,9 +17,7 @@ from mmar_runner.errors import (
     TrustError,
 )
 from mmar_runner.mmar.admission import SiteRules, admit
-from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.identity import Role
-from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.policy.authorization import SERVER_SITE
 from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.mends import with_command
@@ -91,6 +89,9 @@ def admitted(
     except MmarRunnerError as error:  # nothing runs without rules: that is a refusal too
         _record(workspace, kit, action, reason=error.reason, message=error.message)
         raise
+    # Late, as the log below: `policy explain` and `verify-mmar` need the rules alone.
+    from mmar_runner.security.packages.mmar_store import MmarStore  # noqa: PLC0415
+
     store = MmarStore(workspace / "store")
     store.sweep()
     try:
@@ -179,6 +180,8 @@ def _record(
 ) -> None:
     """Write one line of audit: a refusal if there is a reason."""
     is_server = kit.identity.role is Role.SERVER
+    from mmar_runner.security.audit.log import AuditLog  # noqa: PLC0415
+
     with AuditLog(workspace / "audit.jsonl") as audit:
         audit.record(
             f"mmar.{action}",

@@ -12,7 +12,7 @@ import click
 
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.documents.words import counted
-from mmar_runner.security.audit.log import read_audit, verify_audit
+from mmar_runner.security.audit.reading import read_audit, verify_audit
 
 _file = click.argument(
     "file", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE"

@@ -207,8 +207,8 @@ def revoke(
     The new list goes into every kit under --out. A running server takes it from its kit,
     and hands it to the clients with their next heartbeat.
     """
-    from mmar_runner.security.provisioning.calls import ToRevoke  # noqa: PLC0415
     from mmar_runner.security.provisioning.calls import revoke as revoke_them  # noqa: PLC0415
+    from mmar_runner.security.provisioning.revocation_issue import ToRevoke  # noqa: PLC0415
 
     done = revoke_them(project_file, out, ToRevoke(names, key_ids, digests), now=_now())
     _report(done, as_json=as_json)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from mmar_runner.cli.addresses import is_loopback, require_loopback
+from mmar_runner.cli.believed_client import believed_name, believed_settings
 from mmar_runner.cli.client_site import ClientSite
 from mmar_runner.cli.kits import DEFAULT_ADDRESS, require_kit_or_insecure
 from mmar_runner.cli.options import (
@@ -29,7 +28,7 @@ from mmar_runner.cli.output import echo_hint, json_option, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
-from mmar_runner.cli.validated import parse_settings, say_idle_settings, validated
+from mmar_runner.cli.validated import parse_settings, say_idle_settings
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.mmar.spec import MmarSpec
 
 _EXIT_CODES: Final = {
     "finished": 0,
@@ -55,8 +53,6 @@ _EXIT_CODES: Final = {
 _RUNNING: Final = (
     "is this client running already? Stop it, or add --instance K for a further client of the site"
 )
-#: A server's folders in a workspace that both may be given.
-_RUN_FOLDER: Final = re.compile(r"run_\d+")
 
 
 @click.command("run-client")
@@ -128,8 +124,8 @@ def command(
     limits = _Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout)
     display = partial(make_observer, "client", context.obj, quiet=as_json)
     if kit is None:
-        client = _client_name(name, instance)
-        settings = limits.of(_believed(site, client, server, allow_byoc=allow_byoc))
+        client = believed_name(name, instance)
+        settings = limits.of(believed_settings(site, client, server, allow_byoc=allow_byoc))
         _say_guessed_index(settings)
         settle_memory()
         with display(mmar=settings.spec.name) as observer:
@@ -218,47 +214,6 @@ def _refuse_allow_byoc(allow_byoc: bool) -> None:
         msg = "--allow-byoc is for --insecure; with a kit the site's policy decides"
         hint = "`mmar-runner policy accept DIGEST --kit KIT` accepts code that was reviewed"
         raise UsageError(msg, hint=hint)
-
-
-def _believed(
-    site: ClientSite, client: str, server: str | None, *, allow_byoc: bool
-) -> SessionSettings:
-    """Return the settings of a client that is believed to be who it says: loopback only."""
-    if site.mmar is None:
-        msg = "without a start-up kit no MMAR can be taken from a server"
-        raise UsageError(msg, hint="name the MMAR's folder, or give --kit")
-    spec = validated(
-        site.mmar, site.plugins, side="client", settings=site.variables, client_name=client
-    )
-    return SessionSettings(
-        spec=spec,
-        target=_target(server, spec),
-        name=client,
-        workspace=site.workspace(spec.name, client),
-        allow_byoc=allow_byoc,
-    )
-
-
-def _client_name(name: str | None, instance: int | None) -> str:
-    if not name:
-        msg = "without a start-up kit nothing says who this client is"
-        raise UsageError(msg, hint="add --name, for example --name site-1")
-    if "/" in name or name in {".", ".."}:
-        raise UsageError(f"{name!r} cannot be a client's name", hint="for example --name site-1")
-    name = name if instance is None else f"{name}_{instance}"
-    if _RUN_FOLDER.fullmatch(name):
-        msg = f"{name!r} cannot be a client's name: a server calls the folders of its runs so"
-        raise UsageError(msg, hint="for example --name site-1", reason="NAME_INVALID")
-    return name
-
-
-def _target(server: str | None, spec: MmarSpec) -> str:
-    if server is not None:
-        require_loopback(server, option="--server")
-        return server
-    declared = spec.target or ""
-    host, _, port = declared.rpartition(":")
-    return declared if is_loopback(host) and port.isdecimal() else DEFAULT_ADDRESS
 
 
 def _as_json(client: str, outcome: SessionOutcome) -> dict[str, object]:

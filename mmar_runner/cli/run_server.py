@@ -28,7 +28,7 @@ from mmar_runner.cli.validated import parse_settings, validated
 from mmar_runner.documents.words import same_command
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.hooks import load_plugins
-from mmar_runner.server.run import RunOutcome, run_server
+from mmar_runner.server.run import run_server
 from mmar_runner.server.settings import ServerSettings
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.memory import settle_memory
@@ -36,6 +36,7 @@ from mmar_runner.storage.memory import settle_memory
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.settling import RunOutcome
 
 
 @click.command("run-server")

@@ -47,7 +47,7 @@ class ReceivedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class LostModel:
+class UnkeptModel:
     """A round's task whose model could not be kept: the disk is full, or read-only."""
 
     round: int
@@ -63,7 +63,7 @@ class RunEnded:
     reason: str
 
 
-RoundTask: TypeAlias = ReceivedModel | LostModel
+RoundTask: TypeAlias = ReceivedModel | UnkeptModel
 NextTask: TypeAlias = RoundTask | RunEnded
 
 
@@ -127,7 +127,7 @@ class ModelDownloads:
             raise UnreachableError(error.message) from error
         except StorageError as error:
             self.close()  # the rest of this model would come first
-            return LostModel(header.round, header.attempt, error)
+            return UnkeptModel(header.round, header.attempt, error)
         except BaseException:
             self.close()
             raise

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.downloads import LostModel, ModelDownloads, RunEnded
+from mmar_runner.client.downloads import ModelDownloads, RunEnded, UnkeptModel
 from mmar_runner.client.newest import NewestTask
 from mmar_runner.client.races import end
 from mmar_runner.client.submission import Submission
@@ -76,10 +76,10 @@ class ClientRounds:
         newest.listen(await self._resubmit(mmar_digest))
         try:
             while not isinstance(task := await newest.take(), RunEnded):
-                lost = isinstance(task, LostModel) and await self._waited(task, task.error)
-                if isinstance(task, LostModel):
-                    newest.listen(task.round, task.attempt - 1 if lost else task.attempt)
-                if not lost:
+                again = isinstance(task, UnkeptModel) and await self._waited(task, task.error)
+                if isinstance(task, UnkeptModel):
+                    newest.listen(task.round, task.attempt - 1 if again else task.attempt)
+                if not again:
                     await self._unless_over(task, newest)
             return task
         finally:
@@ -114,9 +114,8 @@ class ClientRounds:
             await end(doing, over)
 
     async def _do(self, task: RoundTask) -> None:
-        if isinstance(task, LostModel):
-            lost = task.error
-            await self._report_failure(task, lost)
+        if isinstance(task, UnkeptModel):
+            await self._report_failure(task, task.error)
             return
         self._tell(Topic.TRAINING, round=task.round)
         self._heartbeat.tell(ClientState.CLIENT_STATE_TRAINING, task.round)

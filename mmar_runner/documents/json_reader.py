@@ -15,30 +15,35 @@ from math import isinf
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mmar_runner.documents.json_source import JsonSource, Problem
+from mmar_runner.documents.json_slips import (
+    LEFT_OUT,
+    LITERAL_SLIPS,
+    TYPOGRAPHIC,
+    TYPOGRAPHIC_STRING,
+    merge_mark,
+    number_hint,
+    strange_space,
+    strange_spaces,
+)
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, printable
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_WORD = re.compile(r"[^\s,:=\[\]{}\"']+")
+_WORD = re.compile(r"[^\s,:;=\[\]{}\"']+")
 # Compiled when a file needs them, which good files do not.
 _CLOSED_STRING = r'"((?:[^"\\\n]|\\[^\n])*)"'
 _SINGLE_QUOTED = r"'((?:[^'\\\n]|\\[^\n])*)'"
-_COMMENT = r"(?s://[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z))"
+_COMMENT = r"(?s://[^\n]*|#[^\n]*|/\*.*?\*/)"
 _SURROGATE = "[\ud800-\udfff]"
 _NOT_FINITE = r"(?i:[+-]?(nan|inf|infinity))"
+#: What most values, keys and ends begin with: nothing to pass over.
+_QUOTES = frozenset("\"'" + TYPOGRAPHIC)
+_PLAIN = frozenset(' "{}[]:,-0123456789tfn') | {""}
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_SLIPS: dict[str, bool | None] = {
-    "True": True,
-    "False": False,
-    "None": None,
-    "TRUE": True,
-    "FALSE": False,
-    "NULL": None,
-}
 
 
 class _Stop(Exception):  # noqa: N818 - it ends the reading, it is no error of ours
@@ -67,7 +72,14 @@ class _Reader:
 
     def document(self) -> None:
         """Read the only value of the text."""
+        mark = merge_mark(self._text)
+        if mark is not None:
+            hint = "Keep one of the two versions, and remove the marks."
+            self._stop("This is the mark of a merge that was not finished.", hint, at=mark)
         self._skip()
+        if not self._peek():
+            hint = "Write the object, at least {}, or remove the file."
+            self._stop("The file is empty.", hint, at=0)
         self.source.value = self._value((), 1)
         self._skip()
         if self._at < len(self._text):
@@ -96,9 +108,11 @@ class _Reader:
         self.source.problems.append(Problem(code, message, offset, hint))
         raise _Stop
 
-    def _unclosed(self, what: str, start: int, closing: str) -> NoReturn:
+    def _unclosed(self, what: str, start: int, closing: str, *, at: int | None = None) -> NoReturn:
         line, column = self.source.position(start)
         where = f"The {what} that begins at line {line}, column {column}"
+        if at is not None:
+            self._stop(f"{where} is never closed.", f"Add '{closing}'.", at=at)
         if self._at >= len(self._text):
             self._stop(f"{where} is never closed.", f"Add '{closing}'.", at=len(self._text))
         found = self._text[self._at]
@@ -110,13 +124,33 @@ class _Reader:
         """Pass over white space, and over comments, which are slips."""
         while True:
             self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
-            if self._text[self._at : self._at + 1] not in {"/", "#"}:
+            char = self._text[self._at : self._at + 1]
+            if char in _PLAIN or not self._passed_over(char):
                 return
-            comment = re.compile(_COMMENT).match(self._text, self._at)
-            if comment is None:
-                return
-            self._slip("JSON has no comments.", "Remove the comment.")
-            self._at = comment.end()
+
+    def _passed_over(self, char: str) -> bool:
+        """Pass over one thing that stands for nothing, and report it; return False if there is none."""
+        if char in {"/", "#"}:
+            return self._comment()
+        if char == "." and self._text.startswith(LEFT_OUT, self._at):
+            self._slip("'...' is not JSON.", "Write what was left out, or remove it.")
+            self._at += len(LEFT_OUT)
+            return True
+        name = strange_space(char)
+        if name is not None:
+            self._slip(f"This is a {name}, not a space.", "Type a plain space.")
+            self._at = strange_spaces(self._text, self._at)
+        return name is not None
+
+    def _comment(self) -> bool:
+        comment = re.compile(_COMMENT).match(self._text, self._at)
+        if comment is None:
+            if self._text.startswith("/*", self._at):
+                self._stop("The comment is never closed, and JSON has none.", "Remove it.")
+            return False
+        self._slip("JSON has no comments.", "Remove the comment.")
+        self._at = comment.end()
+        return True
 
     def _peek(self) -> str:
         return self._text[self._at : self._at + 1]
@@ -126,16 +160,18 @@ class _Reader:
         self._count += 1
         if self._count > self._limits.json_values:
             limit = self._limits.json_values
-            self._stop(f"The file holds more than {limit} values.", code="MMAR116")
+            hint = "Keep long lists outside the MMAR."
+            self._stop(f"The file holds more than {limit} values.", hint, code="MMAR116")
         if depth > self._limits.json_depth:
             limit = self._limits.json_depth
-            self._stop(f"The file is nested more than {limit} levels deep.", code="MMAR115")
+            hint = "Write the file with fewer levels."
+            self._stop(f"The file is nested more than {limit} levels deep.", hint, code="MMAR115")
         char = self._peek()
         if char == "{":
             return self._object(path, depth)
         if char == "[":
             return self._array(path, depth)
-        if char in {'"', "'"}:
+        if char in _QUOTES:
             return self._string(path)
         return self._scalar(path)
 
@@ -154,17 +190,27 @@ class _Reader:
             self._colon(key)
             member = (*path, key)
             if key in members:
-                self._forget(member, key, key_at)
+                self._forget(member, key, key_at, members[key])
             self.source.keys[member] = key_at
-            members[key] = self._value(member, depth + 1)
+            if self._peek() in {"}", "]", ",", ";"}:
+                self._without_value(key, key_at, member)
+                members[key] = None
+            else:
+                members[key] = self._value(member, depth + 1)
             self._comma("object", start, "}")
         self._at += 1
         return members
+
+    def _without_value(self, key: str, at: int, member: JsonPath) -> None:
+        message = f"The key {key!r} has no value."
+        self._doubt(message, "Write a value after it, or remove the key.", member, at=at)
+        self.source.values[member] = at
 
     def _array(self, path: JsonPath, depth: int) -> list[Any]:
         start, items = self._at, list[Any]()
         self._at += 1
         self._skip()
+        before = len(self.source.problems)
         while self._peek() != "]":
             if self._peek() == ",":
                 self._slip("Nothing stands before this comma.", "Remove the comma.")
@@ -174,17 +220,22 @@ class _Reader:
             if self._peek() in {"", "}", ":"}:
                 self._unclosed("array", start, "]")
             items.append(self._value((*path, len(items)), depth + 1))
+            self._skip()
+            if self._peek() == ":":  # a key follows: the bracket was forgotten
+                del self.source.problems[before:]
+                self._unclosed("array", start, "]", at=start)
             self._comma("array", start, "]")
         self._at += 1
         return items
 
     def _key(self, path: JsonPath, start: int) -> str:
-        if self._peek() in {'"', "'"}:
+        if self._peek() in _QUOTES:
             return self._string(path)
         word = _WORD.match(self._text, self._at)
         if word is None:
             self._unclosed("object", start, "}")
-        self._slip(f"The key {word[0]!r} is not quoted.", f'Write "{word[0]}".')
+        shown = printable(word[0])
+        self._slip(f"The key '{shown}' is not quoted.", f'Write "{shown}".')
         self._at = word.end()
         return word[0]
 
@@ -193,7 +244,7 @@ class _Reader:
         char = self._peek()
         if char != ":":
             if char in {"", "}", "]", ","}:
-                self._stop(f"The key {key!r} has no value.", "Write ': ' and a value.")
+                self._stop(f"The key {printable(key)!r} has no value.", "Write ': ' and a value.")
             self._slip(f"A colon is missing after the key {key!r}.", "Write ':' between the two.")
         if char in {":", "="}:
             self._at += 1
@@ -203,10 +254,17 @@ class _Reader:
         """Pass from one item to the next, or to the closing bracket."""
         self._skip()
         char = self._peek()
-        if char == ",":
-            comma = self._at
+        if char == ";":
+            self._slip("JSON has no semicolons.", "Write a comma, or nothing before the end.")
             self._at += 1
             self._skip()
+            return
+        if char == ",":
+            comma, before = self._at, len(self.source.problems)
+            self._at += 1
+            self._skip()
+            if self._peek() == closing and self._text.startswith(LEFT_OUT, self._last_slip(before)):
+                return  # what was left out would follow the comma
             if self._peek() == closing:
                 self._slip("A comma stands before the end.", "Remove the comma.", at=comma)
             elif not self._peek():
@@ -216,12 +274,18 @@ class _Reader:
                 self._unclosed(what, start, closing)
             self._slip("A comma is missing before this.", "Write ',' between the two.")
 
-    def _forget(self, member: JsonPath, key: str, at: int) -> None:
+    def _last_slip(self, before: int) -> int:
+        """Return where the newest slip is, of those after the first ``before``; else the end."""
+        found = self.source.problems[before:]
+        return found[-1].offset if found else len(self._text)
+
+    def _forget(self, member: JsonPath, key: str, at: int, value: Any) -> None:
         """Report a key that stands twice and drop what the first one held."""
         first, _ = self.source.position(self.source.keys[member])
         message = f"The key {key!r} stands twice in one object; the last one counts."
         hint = f"Remove one of them; the first is in line {first}."
         self._slip(message, hint, at=at, code="MMAR111", path=member)
+        self.source.overridden[member] = value
         for offsets in (self.source.keys, self.source.values):
             for path in [p for p in offsets if p[: len(member)] == member]:
                 del offsets[path]
@@ -230,16 +294,19 @@ class _Reader:
         start = self._at
         if self._peek() == "'":
             return self._single_quoted()
+        if self._peek() != '"':
+            return self._typographic()
         try:
             text, self._at = scanstring(self._text, start + 1)
         except JSONDecodeError as error:
-            return self._damaged_string(error, start)
+            return self._damaged_string(error, start, path)
         if not text.isascii() and re.search(_SURROGATE, text):
-            self._slip("The string holds half of a surrogate pair.", None, at=start, path=path)
+            hint = "Write the character itself, or both halves."
+            self._slip("The string holds half of a surrogate pair.", hint, at=start, path=path)
             return re.sub(_SURROGATE, "\N{REPLACEMENT CHARACTER}", text)
         return str(text)
 
-    def _damaged_string(self, error: JSONDecodeError, start: int) -> str:
+    def _damaged_string(self, error: JSONDecodeError, start: int, path: JsonPath) -> str:
         closed = re.compile(_CLOSED_STRING).match(self._text, start)
         if closed is None:
             self._stop("The string is not closed in its line.", "Add '\"'.", at=start)
@@ -250,7 +317,17 @@ class _Reader:
             hint = r"Write \\ for a backslash."
             self._slip("The string holds an invalid escape.", hint, at=error.pos)
         self._at = closed.end()
+        if self.source.values.get(path) == start:  # it is no key
+            self.source.doubtful.add(path)
         return closed[1]
+
+    def _typographic(self) -> str:
+        quoted = re.compile(TYPOGRAPHIC_STRING).match(self._text, self._at)
+        if quoted is None:
+            self._stop("The string is not closed in its line.", "Use double quotes.")
+        self._slip("These are typographic quotes.", 'Write " in place of them.')
+        self._at = quoted.end()
+        return quoted[1]
 
     def _single_quoted(self) -> str:
         quoted = re.compile(_SINGLE_QUOTED).match(self._text, self._at)
@@ -264,7 +341,7 @@ class _Reader:
         word = _WORD.match(self._text, self._at)
         if word is None:
             found = repr(self._peek()) if self._peek() else "the end of the file"
-            self._stop(f"Expected a value, found {found}.")
+            self._stop(f"Expected a value, found {found}.", "Write a value here.")
         number = _NUMBER.match(self._text, self._at)
         if word[0] in _LITERALS:
             value: Any = _LITERALS[word[0]]
@@ -280,7 +357,8 @@ class _Reader:
     def _number(self, match: re.Match[str], path: JsonPath) -> int | float | None:
         if len(match[0]) > self._limits.number_digits:
             limit = self._limits.number_digits
-            self._doubt(f"A number has more than {limit} characters.", None, path)
+            hint = "Write a number of a usual size."
+            self._doubt(f"A number has more than {limit} characters.", hint, path)
             return None
         if match[1] is None and match[2] is None:
             return int(match[0])
@@ -292,21 +370,30 @@ class _Reader:
         return value
 
     def _bad_word(self, word: str, path: JsonPath) -> bool | None:
-        if word in _SLIPS:
-            right = {True: "true", False: "false", None: "null"}[_SLIPS[word]]
+        if word in LITERAL_SLIPS:
+            right = {True: "true", False: "false", None: "null"}[LITERAL_SLIPS[word]]
             self._slip(f"{word} is not JSON.", f"Write {right}.", path=path)
-            return _SLIPS[word]
+            return LITERAL_SLIPS[word]
         if re.fullmatch(_NOT_FINITE, word):
             self._doubt(f"{word} is not a finite number.", "Write a number.", path, "MMAR112")
         elif word[0] in "+-.0123456789":
-            self._doubt(f"{word} is not a JSON number.", None, path)
+            self._doubt(f"{printable(word)} is not a JSON number.", number_hint(word), path)
         else:
             near = did_you_mean(word, ("true", "false", "null"))
-            hint = " ".join(filter(None, (near, f'Write "{word}" if it is text.')))
-            self._doubt(f"{word} is not a JSON value.", hint, path)
+            shown = printable(word)
+            hint = " ".join(filter(None, (near, f'Write "{shown}" if it is text.')))
+            self._doubt(f"{shown} is not a JSON value.", hint, path)
         return None
 
-    def _doubt(self, message: str, hint: str | None, path: JsonPath, code: str = "MMAR110") -> None:
+    def _doubt(
+        self,
+        message: str,
+        hint: str | None,
+        path: JsonPath,
+        code: str = "MMAR110",
+        *,
+        at: int | None = None,
+    ) -> None:
         """Report a value that cannot be read; None stands in its place."""
         self.source.doubtful.add(path)
-        self._slip(message, hint, code=code, path=path)
+        self._slip(message, hint, at=at, code=code, path=path)

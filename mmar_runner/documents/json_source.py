@@ -42,6 +42,7 @@ class JsonSource:
         values: Offset of every value, by path.
         problems: What is wrong with the text, in order.
         doubtful: Paths whose value could not be read and stands as None.
+        overridden: What a key held at first that stands twice, by path.
         reliable: False if reading had to stop before the end.
     """
 
@@ -51,6 +52,7 @@ class JsonSource:
     values: dict[JsonPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     doubtful: set[JsonPath] = field(default_factory=set)
+    overridden: dict[JsonPath, Any] = field(default_factory=dict)
     reliable: bool = True
     _lines: list[int] = field(default_factory=list)
 

@@ -26,7 +26,9 @@ _ANNOTATIONS = frozenset(
         "deprecated",
         "readOnly",
         "writeOnly",
+        "x-alternatives",
         "x-component",
+        "x-known",
     }
 )
 _LOCAL = "#/$defs/"

@@ -86,7 +86,10 @@ def _missing(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
     required: Any = error.validator_value
     for key in required:
         if key not in instance and error.message.startswith(repr(key)):
-            yield Fault("required", path, f"'{key}' is missing.", None, str(key))
+            known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
+            meaning = known.get(key, {}).get("description") if isinstance(known, Mapping) else None
+            hint = f"Add it: {meaning}" if meaning else "Add it."
+            yield Fault("required", path, f"'{key}' is missing.", hint, str(key))
 
 
 def _merged(found: list[Fault]) -> list[Fault]:
@@ -99,6 +102,7 @@ def _merged(found: list[Fault]) -> list[Fault]:
             if f.kind == "unknown" and f.path[:-1] == missing.path and missing.kind == "required"
         }
         near = get_close_matches(str(missing.member), unknown, n=1)
+        near = near or [key for key in unknown if "{" in key]  # a variable, which no key has
         if near:
             merged.remove(unknown[near[0]])
             message = f"'{missing.member}' is missing; here stands '{near[0]}'."
@@ -110,7 +114,24 @@ def _merged(found: list[Fault]) -> list[Fault]:
                 hint=hint,
                 at_key=True,
             )
-    return merged
+    return _gathered(merged)
+
+
+def _gathered(found: list[Fault]) -> list[Fault]:
+    """Make one fault of all keys that are missing in one place."""
+    gathered: dict[JsonPath, list[Fault]] = {}
+    for fault in found:
+        if fault.kind == "required" and not fault.at_key:
+            gathered.setdefault(fault.path, []).append(fault)
+    rest = [f for f in found if f.kind != "required" or f.at_key]
+    for missing in gathered.values():
+        if len(missing) == 1:
+            rest.append(missing[0])
+            continue
+        names = sorted(f"'{fault.member}'" for fault in missing)
+        message = f"{', '.join(names[:-1])} and {names[-1]} are missing."
+        rest.append(replace(missing[0], message=message, hint="Add them."))
+    return rest
 
 
 def _unknown(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
@@ -124,13 +145,15 @@ def _unknown(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
 
 def _wrong_type(expected: Any, value: Any) -> tuple[str, str | None]:
     kinds = [expected] if isinstance(expected, str) else list(expected)
-    message = f"Expected {' or '.join(_TYPES.get(k, k) for k in kinds)}, found {show(value)}."
-    if isinstance(value, str) and {"integer", "number", "boolean"} & set(kinds):
-        hint = f"Write it without quotes: {value}." if _is_literal(value, kinds) else None
-        return message, hint
+    wanted = " or ".join(_TYPES.get(k, k) for k in kinds)
+    message = f"Expected {wanted}, found {show(value)}."
+    if isinstance(value, str) and _is_literal(value.strip(), kinds):
+        return message, f"Write it without quotes: {value.strip()}."
     if isinstance(value, float) and value.is_integer() and "integer" in kinds:
         return message, f"Write it without a decimal point: {value:.0f}."
-    return message, None
+    if isinstance(value, str) and "{" in value:
+        return message, f"Write {wanted}; a variable is written {{NAME}}, with nothing beside it."
+    return message, f"Write {wanted}."
 
 
 def _is_literal(text: str, kinds: list[str]) -> bool:
@@ -147,18 +170,22 @@ def _wrong_value(
     keyword: str, expected: Any, value: Any, error: ValidationError
 ) -> tuple[str, str | None]:
     if keyword == "format":
-        return f"{show(value)} is not a regular expression: {error.cause}.", None
+        hint = r"Mend the expression; \ before a special character makes it a plain one."
+        return f"{show(value)} is not a regular expression: {error.cause}.", hint
     sentence = _RULES.get(keyword)
     if keyword == "enum":
         allowed = [str(v) for v in expected]
-        hint = did_you_mean(value, allowed) if isinstance(value, str) else None
+        near = did_you_mean(value, allowed) if isinstance(value, str) else None
+        hint = near or "Write one of them."
         return f"{show(value)} is not one of {', '.join(show(v) for v in expected)}.", hint
     if sentence is None:
-        return f"{show(value)} is not allowed: {error.message}.", None
+        return f"{show(value)} is not allowed: {error.message}.", "Write another value."
     # A pattern is for machines; what the schema says beside it is what was meant.
     meant = error.schema.get("description") if isinstance(error.schema, Mapping) else None
-    hint = f"Expected: {meant}" if keyword == "pattern" and meant else None
-    return f"{show(value)} {sentence.format(show(expected))}.", hint
+    if keyword == "pattern" and meant:
+        return f"{show(value)} is not of the form that is asked for.", f"Expected: {meant}"
+    mend = _MENDS.get(keyword, "Write another value.")
+    return f"{show(value)} {sentence.format(show(expected))}.", mend.format(show(expected))
 
 
 def _branch(error: ValidationError) -> Iterator[Fault]:
@@ -181,7 +208,13 @@ def _branch(error: ValidationError) -> Iterator[Fault]:
     if not fitting and all(isinstance(k, str) for k in kinds):
         yield Fault("type", path, *_wrong_type(kinds, error.instance))
         return
-    yield Fault("value", path, f"{show(error.instance)} fits none of the alternatives.")
+    said = error.schema.get("x-alternatives") if isinstance(error.schema, Mapping) else None
+    if isinstance(said, Mapping):  # the schema has words for it, and a place
+        place = (*path, said["at"]) if said["at"] in error.instance else path
+        yield Fault("value", place, said["message"], said["hint"])
+        return
+    message = f"{show(error.instance)} fits none of the alternatives."
+    yield Fault("value", path, message, "Write one of the forms that the documentation shows.")
 
 
 _TYPES = {
@@ -208,4 +241,19 @@ _RULES = {
     "uniqueItems": "has an item twice",
     "minProperties": "has fewer than {} members",
     "maxProperties": "has more than {} members",
+}
+_MENDS = {
+    "const": "Write {}.",
+    "minimum": "Write {} or more.",
+    "maximum": "Write {} or less.",
+    "exclusiveMinimum": "Write a number above {}.",
+    "exclusiveMaximum": "Write a number below {}.",
+    "multipleOf": "Write a multiple of {}.",
+    "minLength": "Write a text of at least {} characters.",
+    "maxLength": "Write at most {} characters.",
+    "minItems": "Write at least {} items.",
+    "maxItems": "Write at most {} items.",
+    "uniqueItems": "Remove one of them.",
+    "minProperties": "Write at least {} members.",
+    "maxProperties": "Write at most {} members.",
 }

@@ -10,28 +10,20 @@ with which further arguments it is built.
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import (
-    ComponentBuildError,
-    ComponentNotFoundError,
-    NotAuthorizedError,
-)
-from mmar_runner.hooks.byoc import has_module, load_custom
+from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError, NotAuthorizedError
+from mmar_runner.hooks.byoc import has_module
+from mmar_runner.hooks.importing import check_spelling, import_custom, import_target
 from mmar_runner.hooks.registrar import X_COMPONENT
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
-from mmar_runner.security.policy.class_paths import identity_allowed, spelling_allowed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.interfaces.catalog import Blueprint, ComponentCatalog
-
-#: The mend of whoever cannot build a component for a reason that is not known here.
-ASK_DOCTOR: Final = "`mmar-runner plugins doctor` shows what is wrong with installed plugins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +93,16 @@ def blueprint(
     description = catalog.find(kind, name)
     if description is not None:
         if description.path_prefix:
-            _check_spelling(kind, name, allowed)
+            check_spelling(kind, name, allowed)
         nested = _Nesting(catalog, custom_dir, allowed).arguments(description.args_schema, args)
         hint = f"`mmar-runner plugins show {name}` shows its arguments"
         return ComponentBlueprint(kind, name, nested, _importer(description, allowed), hint)
     if path and not (custom_dir and has_module(custom_dir, name.rpartition(".")[0])):
-        _check_spelling(kind, name, allowed)
+        check_spelling(kind, name, allowed)
     if path and custom_dir is not None:
         folder = custom_dir
         hint = f"compare the declared arguments with the constructor in {folder}"
-        return ComponentBlueprint(kind, name, args, lambda: _custom(kind, folder, name), hint)
+        return ComponentBlueprint(kind, name, args, lambda: import_custom(kind, folder, name), hint)
     raise _not_found(catalog, kind, name)
 
 
@@ -140,41 +132,6 @@ def build_component(
             hint=f"derive the class from {expected_type.__module__}.{expected_type.__name__}",
         )
     return component
-
-
-def import_target(
-    description: ComponentDescription, *, allowed: Sequence[str] | None = None
-) -> Any:
-    """Import and return what a description's target names.
-
-    Args:
-        description: What the catalog says of it.
-        allowed: The class paths that the site's policy allows, as prefixes; None without
-            a policy.
-
-    Raises:
-        NotAuthorizedError: COMPONENT_NOT_ALLOWED, by its path (nothing was imported) or
-            by what the path turned out to lead to.
-        ComponentBuildError: The module cannot be imported or lacks the attribute, or a
-            path names something that is not a class of the package its prefix allows.
-    """
-    module_name, _, attribute = description.target.partition(":")
-    label = f"{description.kind} {description.name!r}"
-    if description.path_prefix:
-        _check_spelling(description.kind, description.name, allowed)
-    try:
-        target = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
-        raise ComponentBuildError(
-            f"{label} cannot be imported from {description.target}: "
-            f"{type(error).__name__}: {error}",
-            hint=_import_hint(description, error),
-        ) from error
-    if description.path_prefix and allowed is not None:
-        _check_identity(target, label, allowed)
-    if description.path_prefix:
-        _check_class(target, module_name, label)
-    return target
 
 
 class _Nesting:
@@ -237,49 +194,6 @@ def _importer(
         return target
 
     return load
-
-
-def _custom(kind: ComponentKind, folder: Path, name: str) -> Callable[..., Any]:
-    target = load_custom(folder, name)
-    if not isinstance(target, type):
-        raise ComponentBuildError(f"{kind} {name!r}: custom/ has something else than a class")
-    return target
-
-
-def _check_spelling(kind: ComponentKind, dotted: str, allowed: Sequence[str] | None) -> None:
-    if allowed is None or spelling_allowed(dotted, allowed):
-        return
-    msg = f"the policy does not allow the class path {dotted!r} ({kind})"
-    hint = "a site adds it to allowed_path_prefixes; or use a registered name"
-    raise NotAuthorizedError(msg, hint=hint, reason="COMPONENT_NOT_ALLOWED")
-
-
-def _check_identity(target: Any, label: str, allowed: Sequence[str]) -> None:
-    # A path says where somebody looked; only the class itself says what was found.
-    module = str(getattr(target, "__module__", "") or type(target).__module__)
-    name = str(getattr(target, "__qualname__", "") or type(target).__qualname__)
-    if isinstance(target, type) and identity_allowed(module, name, allowed):
-        return
-    what = "the class" if isinstance(target, type) else "no class, but"
-    msg = f"{label} is {what} {module}.{name}, which the policy does not allow"
-    hint = "a path must lead to a class that is defined where allowed_path_prefixes say"
-    raise NotAuthorizedError(msg, hint=hint, reason="COMPONENT_NOT_ALLOWED")
-
-
-def _check_class(target: Any, module_name: str, label: str) -> None:
-    # A module re-exports what it imports; a prefix allows the package's own classes only.
-    package = module_name.partition(".")[0]
-    if not isinstance(target, type) or target.__module__.partition(".")[0] != package:
-        raise ComponentBuildError(
-            f"{label} is not a class of {package}",
-            hint="a path must name a class that the allowed package itself defines",
-        )
-
-
-def _import_hint(description: ComponentDescription, error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"install {error.name!r}, which {description.distribution or 'it'} needs"
-    return ASK_DOCTOR
 
 
 def _not_found(catalog: ComponentCatalog, kind: ComponentKind, name: str) -> ComponentNotFoundError:

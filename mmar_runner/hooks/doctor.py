@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import ComponentBuildError
-from mmar_runner.hooks.components import ASK_DOCTOR, import_target
+from mmar_runner.hooks.importing import ASK_DOCTOR, import_target
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentDescription, ComponentKind

@@ -3,35 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.documents.schema_check import Fault, faults
 from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
-from mmar_runner.interfaces.catalog import (
-    ComponentCatalog,
-    ComponentDescription,
-    ComponentKind,
-)
+from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.mmar import aliases
+from mmar_runner.mmar.component_arguments import arguments_fit
 from mmar_runner.mmar.declarations import check_keys, has_identity, is_off, is_switched_off
 from mmar_runner.mmar.nested_components import nested_places
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.byoc import ByocModules
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
-
-_ARGUMENT_CODES = {
-    "required": "MMAR511",
-    "unknown": "MMAR512",
-    "type": "MMAR513",
-    "value": "MMAR514",
-}
 
 
 def with_article(kind: ComponentKind) -> str:
@@ -213,7 +203,7 @@ class Resolver:
         args: dict[str, Any],
         identity: Mapping[str, str],
     ) -> Resolved:
-        sound = self._check_args(document, path, found, args)
+        sound = arguments_fit(document, path, found, self._findings)
         canonical = self._nested(document, (*path, "args"), found.args_schema, args)
         if canonical is None or not sound:
             return Resolved(None, found)
@@ -222,35 +212,6 @@ class Resolver:
         pointer = _pointer(document, path)
         spec = ComponentSpec(found.kind, declaration, name, canonical, document.file, pointer)
         return Resolved(spec, found)
-
-    def _check_args(
-        self,
-        document: Document,
-        path: JsonPath,
-        found: ComponentDescription,
-        args: dict[str, Any],
-    ) -> bool:
-        sound = True
-        for fault in faults(found.args_schema, args):
-            where = (*path, "args", *fault.path)
-            sound = False
-            if document.is_unresolved(where):
-                self._findings.raise_severity(document, where, "MMAR301")
-            else:
-                self._argument(document, path, found, fault)
-        return sound
-
-    def _argument(
-        self, document: Document, path: JsonPath, found: ComponentDescription, fault: Fault
-    ) -> None:
-        where = (*path, "args", *fault.path)
-        if fault.kind == "required" and "args" not in document.get(path, {}):
-            where = path
-        lead = argument_sentence(found, fault)
-        code = _ARGUMENT_CODES[fault.kind]
-        # A key is wrong whatever its value came from.
-        hint = fault.hint if fault.at_key else document.explain(where, fault.hint)
-        self._findings.at(document, where, code, lead, hint=hint, key=fault.at_key)
 
     def _nested(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
@@ -268,16 +229,6 @@ class Resolver:
         for place in reversed(off):
             del _parent(result, place)[place[-1]]
         return result if sound else None
-
-
-def argument_sentence(found: ComponentDescription, fault: Fault) -> str:
-    """Return what is wrong with a component's arguments, and whose they are."""
-    name = f"{found.name} ({found.distribution} {found.version})".replace(" ( )", "")
-    inner = "/".join(str(part) for part in fault.path)
-    if fault.member is not None:
-        return f"{name}: argument {fault.message}"
-    argument = f"argument '{inner}': " if inner else ""
-    return f"{name}: {argument}{fault.message}"
 
 
 def _pointer(document: Document, path: JsonPath) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import pointer_text
 from mmar_runner.mmar.codes import CODES, Severity
+from mmar_runner.mmar.mends import MENDS
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -65,7 +66,8 @@ class Findings:
         """Add a finding about a file or the folder."""
         line, column = position
         kind = severity or CODES[code].severity
-        finding = Finding(code, kind, file, line, column, pointer, message, hint)
+        mend = hint or MENDS[code]
+        finding = Finding(code, kind, file, line, column, pointer, message, mend)
         # A value has one wrong type, whoever says so first.
         said = "" if code == "MMAR402" else message
         self._found.setdefault((code, file, line, column, pointer, said), finding)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.mmar.site_text import lies_below, mmar_leaves
 from mmar_runner.mmar.sources import CLIENT, ENVIRONMENT, SERVER
+from mmar_runner.mmar.substitution import with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -54,7 +55,7 @@ def outside_arguments(
 def _in_environment(files: Sources) -> Iterator[tuple[str, str]]:
     """Yield name and text of every variable of the MMAR's that is handed over and leaves."""
     variables = files.variables
-    for name, (value, parts) in variables.with_parts().items():
+    for name, (value, parts) in with_parts(variables).items():
         theirs = name in variables.environment and name not in variables.settings
         if theirs and isinstance(value, str) and mmar_leaves(value, parts):
             yield name, value

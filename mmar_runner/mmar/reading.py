@@ -20,6 +20,8 @@ _BOMS = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
+#: In so many bytes of a text in a wider encoding there is a zero.
+_FIRST = 4
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
@@ -42,7 +44,8 @@ def read_document(folder: MmarFolder, file: str, findings: Findings) -> Document
         if not source.doubtful:
             position = source.locate(())
             message = "The file must hold a JSON object."
-            findings.add("MMAR402", message, file=file, position=position)
+            hint = "Begin it with '{' and end it with '}'."
+            findings.add("MMAR402", message, file=file, position=position, hint=hint)
         return None
     return Document(file, source, source.value)
 
@@ -68,6 +71,10 @@ def _decode(data: bytes, file: str, findings: Findings) -> str | None:
             message = f"The file is {encoding}, not UTF-8."
             findings.add("MMAR114", message, file=file, position=(1, 1), hint=hint)
             return None
+    if b"\0" in data[:_FIRST]:
+        message = "The file is UTF-16 or UTF-32 without a mark, or no text at all."
+        findings.add("MMAR114", message, file=file, position=(1, 1), hint=hint)
+        return None
     if data.startswith(_UTF8_BOM):
         message = "The file begins with a byte-order mark."
         findings.add("MMAR113", message, file=file, position=(1, 1), hint=hint)

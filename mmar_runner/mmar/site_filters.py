@@ -9,7 +9,8 @@ from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.components import argument_sentence, with_article
+from mmar_runner.mmar.component_arguments import argument_sentence
+from mmar_runner.mmar.components import with_article
 from mmar_runner.mmar.declarations import is_off
 from mmar_runner.mmar.nested_components import nested_places, value_at
 from mmar_runner.security.policy.own_filters import FilterFault

@@ -16,6 +16,7 @@ from mmar_runner.mmar.generation import generation_of
 from mmar_runner.mmar.handed_over import without_idle_parts
 from mmar_runner.mmar.reading import read_document
 from mmar_runner.mmar.spec import Generation
+from mmar_runner.mmar.substitution import substitute
 from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
 from mmar_runner.mmar.variables import NUMBERS, Variables, is_scalar, is_whole
 
@@ -170,7 +171,7 @@ def _open(
     if original is None:
         return None
     document = Document(file, original.source, deepcopy(original.value))
-    sources.variables.substitute(document, findings, override=override)
+    substitute(sources.variables, document, findings, override=override)
     document.value = without_idle_parts(document.value)
     return document
 

@@ -28,6 +28,7 @@ from mmar_runner.mmar.look import Look
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.mmar.report import Report
 from mmar_runner.mmar.spec import MmarSpec
+from mmar_runner.mmar.substitution import handed_over
 from mmar_runner.mmar.variables import ANY_CLIENT
 from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.site_policy import load_policy
@@ -211,7 +212,7 @@ class _Check:
             byoc=self.byoc.present,
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
-            variables=files.variables.handed_over(),
+            variables=handed_over(files.variables),
             guesses_index=files.variables.guesses_index(),
             seed=seed if isinstance(seed, int) else 0,
             target=target if isinstance(target, str) else None,

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the parts of one run together, and takes them apart again."""
+"""Puts the parts of one run together and introduces them to each other."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError
@@ -14,6 +13,7 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
+from mmar_runner.server.assignments import Assignments
 from mmar_runner.server.best import BestModel
 from mmar_runner.server.board import Board
 from mmar_runner.server.closing import RoundCloser
@@ -22,10 +22,11 @@ from mmar_runner.server.downloads import Downloads
 from mmar_runner.server.events import EventDispatcher
 from mmar_runner.server.members import Members
 from mmar_runner.server.packages import Deployment, PackageDesk
+from mmar_runner.server.parts import RunParts
 from mmar_runner.server.reception import Reception
-from mmar_runner.server.record import replay
 from mmar_runner.server.refusals import LateRefusals
 from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.replay import replay
 from mmar_runner.server.reporter import Reporter
 from mmar_runner.server.results import ResultDesk
 from mmar_runner.server.servicer import Servicer
@@ -49,72 +50,6 @@ _log = logging.getLogger(__name__)
 
 #: A client that is silent for so long is taken for dead, unless the MMAR says less.
 _LEASE_SECONDS: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunParts:
-    """The parts of one run; see their classes. ``started_at`` is on the loop's clock."""
-
-    opened: OpenedRun
-    started_at: float
-    summary: Summary
-    events: EventDispatcher
-    results: ResultDesk
-    validator: ServerValidator | None
-    spool: Spool
-    coordinator: Coordinator
-    disk: DiskWait
-    board: Board
-    members: Members
-    downloads: Downloads
-    reception: Reception
-    servicer: Servicer
-    guard: Guard
-    watch: Watch
-    packages: PackageDesk | None
-
-    def begin(self) -> None:
-        """Take back what an earlier process left, and begin."""
-        state = self.opened.state
-        self.spool.keep_only([state.round])
-        self.coordinator.restore(state.accepted.values(), state.rejected)
-        self.members.restore(state.clients.values())
-        state.rounds.clear()  # a run may have thousands; the summary reads them when it is written
-        self.members.start_sweeping()
-        self.watch.begin()
-        self.coordinator.begin()
-
-    def conclude(self) -> None:
-        """Take back that an earlier process ended the run, and who may not know of it."""
-        state = self.opened.state
-        self.spool.keep_only([])
-        self.coordinator.conclude(state.status, state.reason)
-        self.members.restore(state.clients.values())
-        state.rounds.clear()
-        self.members.start_sweeping()
-        self.watch.begin()
-
-    def give_up(self) -> None:
-        """Wait for nothing that may last: what is not on record is done again on resuming."""
-        self.opened.journal.hurry()
-        self.disk.give_up()
-        self.events.give_up()
-        self.coordinator.give_up()
-
-    async def close(self) -> None:
-        """End everything that has a thread, a timer or a child."""
-        self.coordinator.stop("the server has ended")  # nothing, unless it broke off
-        self.watch.close()
-        self.members.close()
-        if self.packages is not None:
-            await self.packages.close()
-        await self.reception.close()
-        await self.results.close()
-        self.spool.close()
-        self.opened.models.close()
-        if self.validator is not None:
-            await self.validator.close()
-        await self.events.close()
 
 
 def assemble(
@@ -156,9 +91,11 @@ def assemble(
     )
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
+    assignments = Assignments()
     coordinator = Coordinator(
         machine,
         opened.model,
+        assignments=assignments,
         journal=journal,
         closer=closer,
         reporter=reporter,
@@ -177,9 +114,9 @@ def assemble(
         run_number=folder.number,
         num_rounds=server.num_rounds,
     )
-    downloads = Downloads(coordinator, members, opened.models)
+    downloads = Downloads(assignments, members, opened.models)
     reception = Reception(
-        coordinator,
+        coordinator.answers,
         members,
         spool,
         opened.schema,
@@ -189,7 +126,7 @@ def assemble(
     )
     servicer = Servicer(
         _welcome(settings, opened),
-        coordinator=coordinator,
+        assignments=assignments,
         members=members,
         downloads=downloads,
         reception=reception,

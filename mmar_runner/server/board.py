@@ -216,4 +216,4 @@ def _of_now(client: Client) -> dict[str, Any] | None:
     progress = client.progress
     if progress is None or (progress["unit"] == "bytes" and progress["done"] >= progress["total"]):
         return None
-    return {key: progress[key] for key in ("done", "total", "unit")}
+    return dict(progress)

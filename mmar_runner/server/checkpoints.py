@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import JournalError, StorageError
 from mmar_runner.server.models import lost_error
-from mmar_runner.server.record import Kind, LostModel, apply_event
+from mmar_runner.server.record import Kind, LostModel
+from mmar_runner.server.replay import apply_event
 from mmar_runner.storage.spool import update_path
 from mmar_runner.storage.tensor_files import sha256_file
 
 if TYPE_CHECKING:
     from mmar_runner.server.models import ModelFile, ModelStore
-    from mmar_runner.server.record import AcceptedUpdate, RunState
+    from mmar_runner.server.record import AcceptedUpdate
+    from mmar_runner.server.run_state import RunState
     from mmar_runner.server.workspace import RunFolder
     from mmar_runner.storage.journal import Journal
     from mmar_runner.storage.model_schema import ModelSchema

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError, StorageError
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.server.aggregation import Update, aggregate
+from mmar_runner.server.aggregation import aggregate
 from mmar_runner.server.models import ModelFile
 from mmar_runner.server.overflow import find_overflowing
 from mmar_runner.server.record import Kind
 from mmar_runner.server.summary import round_summary, weighted_metrics
+from mmar_runner.server.update_blocks import Update
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader

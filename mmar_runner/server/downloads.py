@@ -15,7 +15,7 @@ from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.assignments import Assignments
     from mmar_runner.server.members import Members
     from mmar_runner.server.models import ModelFile, ModelStore
     from mmar_runner.server.open_round import OpenRound
@@ -27,13 +27,13 @@ class Downloads:
     """Answers GetModel.
 
     Args:
-        coordinator: Knows when there is work for a client.
+        assignments: Know when there is work for a client.
         members: Knows whose token it is.
         models: Finds models by id.
     """
 
-    def __init__(self, coordinator: Coordinator, members: Members, models: ModelStore) -> None:
-        self._coordinator = coordinator
+    def __init__(self, assignments: Assignments, members: Members, models: ModelStore) -> None:
+        self._assignments = assignments
         self._members = members
         self._models = models
         self._window = SharedWindow(DOWNLOAD_BYTES, least=LEAST_CHUNK_BYTES, most=CHUNK_BYTES)
@@ -74,7 +74,7 @@ class Downloads:
                 yield item
             request = GetModelRequest()  # only the first transfer can be a resumed one
         if self._newest.get(client) is newest:
-            yield ModelHeader(end=self._coordinator.outcome())
+            yield ModelHeader(end=self._assignments.outcome())
             self._note_end(client)
 
     async def _model(
@@ -106,10 +106,10 @@ class Downloads:
         self, client: str, after: tuple[int, int], mine: object
     ) -> OpenRound | None:
         """Wait for a task; None once the run is over or a newer stream has taken over."""
-        while self._newest.get(client) is mine and self._coordinator.outcome() is None:
-            if (current := self._coordinator.task_of(client, after)) is not None:
+        while self._newest.get(client) is mine and self._assignments.outcome() is None:
+            if (current := self._assignments.task_of(client, after)) is not None:
                 return current
-            await self._coordinator.changed()
+            await self._assignments.changed()
         return None
 
     async def all_told(self, seconds: float) -> None:

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+class Hurry:
+    """Whether the server is to stop, and why.
+
+    Attributes:
+        asked: Set once it is.
+        reason: Why, in a sentence; empty before.
+    """
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.reason = ""
+
+    def ask(self, reason: str) -> None:
+        """Ask it to stop."""
+        self.reason = reason
+        self.asked.set()
+
+
 async def unless_stopped(
     work: Coroutine[Any, Any, _T], stop: asyncio.Event, *, grace: float = 0.0
 ) -> _T:

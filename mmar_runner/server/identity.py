@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from mmar_runner.server.record import RunState
+    from mmar_runner.server.run_state import RunState
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.workspace import RunFolder
 

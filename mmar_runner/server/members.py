@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import AuditError, RefusedError
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.server.record import Kind
+from mmar_runner.server.attendance import Attendance
 from mmar_runner.server.registry import Client
+from mmar_runner.server.session_tokens import SessionTokens
 from mmar_runner.server.wording import plain
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mmar_runner.security.tokens import TokenClaims, TokenMint
     from mmar_runner.server.coordinator import Coordinator
     from mmar_runner.server.guard import Guard
-    from mmar_runner.server.record import RecordedClient
     from mmar_runner.server.registry import ClientRegistry
+    from mmar_runner.server.run_state import RecordedClient
     from mmar_runner.storage.journal import Journal
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import RegisterRequest
@@ -33,8 +33,7 @@ _log = logging.getLogger(__name__)
 #: Letters of what a client says of itself that are kept.
 _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
-
-
+#: What a client may say that it does, by number; and what of that is a round's work.
 _STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
 _AT_WORK: Final = frozenset({"training", "validating"})
 
@@ -68,13 +67,10 @@ class Members:
         epoch: str = "",
     ) -> None:
         self._registry = registry
-        self._mint = mint
+        self._tokens = SessionTokens(mint, run_number=run_number, epoch=epoch)
         self._names = guard.names
-        self._audit = guard.audit
-        self._run_number = run_number
-        self._epoch = epoch
+        self._attendance = Attendance(journal, guard.audit)
         self._coordinator = coordinator
-        self._journal = journal
         self._observer = observer
         self._task_name = task_name
         self._loop = asyncio.get_running_loop()
@@ -84,7 +80,7 @@ class Members:
     @property
     def token_seconds(self) -> float:
         """How long a token is good for."""
-        return self._mint.lifetime
+        return self._tokens.lifetime
 
     @property
     def lease_seconds(self) -> float:
@@ -128,18 +124,18 @@ class Members:
             now=now,
         )
         try:
-            self._note_registered(client, before, peer, joined=joined)
+            self._attendance.note_registered(client, before, peer, joined=joined)
         except AuditError:
             if joined:  # or its next attempt would find it here, and no round would know of it
                 self._registry.remove(client.name, now=now)
             raise
         if joined or before is None or not client.is_as(before):
-            self._journal_registered(client)
+            self._attendance.record_registered(client)
         if joined:
             self._progress += 1
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
-        return self._token(client)
+        return self._tokens.issue(client)
 
     def authenticate(self, token: str, peer: Peer) -> Client:
         """Return whose token it is and renew the lease.
@@ -147,7 +143,7 @@ class Members:
         Raises:
             RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
         """
-        return self._client(self._claims(token, peer))
+        return self._client(self._tokens.read(token, peer))
 
     def require_session(self, client: Client) -> None:
         """Refuse whoever has left, or has made room for another session, since it came.
@@ -160,9 +156,8 @@ class Members:
     def progressed(self, name: str, done: int, total: int) -> None:
         """Bytes of a client's transfer have come or gone: it is alive, and so far."""
         self._progress += 1
-        now = self._loop.time()
-        self._registry.renew(name, now=now)
-        self._registry.progress(name, done, total, "bytes", now=now)
+        self._registry.renew(name, now=self._loop.time())
+        self._registry.progress(name, done, total, "bytes")
 
     def given(self, name: str, task: tuple[int, int]) -> None:
         """A client has, or had last, the task of a round, in an attempt."""
@@ -196,7 +191,7 @@ class Members:
         Raises:
             RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
         """
-        claims = self._claims(token, peer)
+        claims = self._tokens.read(token, peer)
         client = self._client(claims)
         said = _STATES.get(state, "unknown")
         client.works_on = round_number if said in _AT_WORK else -1
@@ -204,11 +199,8 @@ class Members:
             client.state, client.since, client.progress = said, self._loop.time(), None
             self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
         if any(steps):
-            self._observe(
-                Topic.CLIENT_STATE, client=client.name, state=said, step=steps[0], steps=steps[1]
-            )
-            self._registry.progress(client.name, *steps, "steps", now=self._loop.time())
-        return self._token(client) if self._mint.wants_renewal(claims, now=time.time()) else ""
+            self._stepped(client, said, *steps)
+        return self._tokens.renewed(claims, client)
 
     def quit(self, token: str, comment: str, peer: Peer) -> None:
         """A client leaves of its own accord.
@@ -267,66 +259,13 @@ class Members:
         finally:
             self.start_sweeping()
 
-    def _journal_registered(self, client: Client) -> None:
-        record = {
-            "client": client.name,
-            "key_sha256": client.key_sha256,
-            "mmar_digest": client.mmar_digest,
-            "fingerprint": client.fingerprint,
-            "host": client.host,
-        }
-        self._journal.append(Kind.CLIENT_REGISTERED, record)
-
-    def _note_registered(
-        self, client: Client, before: Client | None, peer: Peer, *, joined: bool
-    ) -> None:
-        if joined:
-            self._note("Register", client, peer, decision="accepted")
-        if before is not None and before.key_sha256 != client.key_sha256:
-            self._note("session.replaced", client, peer, before=before.host)
-        elif before is not None and before.host != client.host:
-            self._note("session.moved", client, peer, before=before.host)
-        if before is not None and before.fingerprint != client.fingerprint:
-            self._note("session.renewed", client, peer, before=before.fingerprint)
-
-    def _note(
-        self,
-        action: str,
-        client: Client,
-        peer: Peer,
-        decision: Literal["accepted", "noted"] = "noted",
-        **data: str,
-    ) -> None:
-        """Write down what a stolen kit would look like, among what is ordinary."""
-        self._audit.record(
-            action,
-            who=peer.who or client.name,
-            peer=peer.address,
-            decision=decision,
-            client=client.name,
-            mmar_digest=client.mmar_digest,
-            **data,
-        )
-
-    def _token(self, client: Client) -> str:
-        return self._mint.issue(
-            client.name,
-            client.key_sha256,
-            self._run_number,
-            client.fingerprint,
-            now=time.time(),
-            history=self._epoch,
-        )
-
-    def _claims(self, token: str, peer: Peer) -> TokenClaims:
-        claims = self._mint.read(token, fingerprint=peer.fingerprint, now=time.time())
-        if claims.run_number != self._run_number:
-            msg = f"the token was issued for run {claims.run_number}"
-            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
-        if claims.history != self._epoch:
-            msg = "the token was issued before the run went back a round, or began anew"
-            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
-        return claims
+    def _stepped(self, client: Client, state: str, step: int, steps: int) -> None:
+        """Note how far a client is, and tell it if it is further than it was."""
+        before = client.progress
+        self._registry.progress(client.name, step, steps, "steps")
+        if client.progress != before:
+            facts = {"client": client.name, "state": state, "step": step, "steps": steps}
+            self._observe(Topic.CLIENT_STATE, **facts)
 
     def _client(self, claims: TokenClaims) -> Client:
         return self._registry.session(claims.client, claims.session, now=self._loop.time())
@@ -336,7 +275,7 @@ class Members:
         self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
         self._coordinator.client_left(name, reason)
         # Last: a log that cannot be written must not leave the round waiting for it.
-        self._audit.record("leave", who=name, decision="noted", client=name, message=reason)
+        self._attendance.note_left(name, reason)
 
     def _active(self) -> int:
         return len(self._registry.present())

@@ -16,7 +16,9 @@ from mmar_runner.server.checkpoints import Checkpoints, new_epoch
 from mmar_runner.server.exclusion import excluded_names
 from mmar_runner.server.identity import identity_of, require_same
 from mmar_runner.server.models import ModelFile, ModelStore
-from mmar_runner.server.record import Kind, RunState, apply_event, replay
+from mmar_runner.server.record import Kind
+from mmar_runner.server.replay import apply_event, replay
+from mmar_runner.server.run_state import RunState
 from mmar_runner.server.tasks import find_checkpoint, make_initial_model
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal

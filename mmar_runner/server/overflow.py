@@ -15,7 +15,8 @@ import numpy as np
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
-from mmar_runner.server.aggregation import FOLD_ELEMENTS, Opened, blocks, walked
+from mmar_runner.server.update_blocks import FOLD_ELEMENTS, Opened, blocks
+from mmar_runner.server.walk import walked
 from mmar_runner.storage.dtypes import numpy_dtype
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
-    from mmar_runner.server.aggregation import Block, Update
+    from mmar_runner.server.update_blocks import Block, Update
     from mmar_runner.storage.header import TensorInfo
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.server.pace import Paces
-from mmar_runner.wire.server import UpdateStream
+from mmar_runner.wire.servicer import UpdateStream
 
 if TYPE_CHECKING:
     from mmar_runner.wire.codec import ReplyItem, UpdateItem

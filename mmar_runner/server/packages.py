@@ -19,7 +19,7 @@ from mmar_runner.server.windows import SharedWindow
 from mmar_runner.server.wording import plain
 from mmar_runner.wire.limits import CHUNK_BYTES, DOWNLOAD_BYTES, LEAST_CHUNK_BYTES
 from mmar_runner.wire.messages import DeclineReply, PackageHeader
-from mmar_runner.wire.server import DiscoveryServicer
+from mmar_runner.wire.servicer import DiscoveryServicer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -38,13 +38,13 @@ from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.answers import Answers
     from mmar_runner.server.members import Members
     from mmar_runner.server.registry import Client
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
     from mmar_runner.wire.gate import Peer
-    from mmar_runner.wire.server import UpdateStream
+    from mmar_runner.wire.servicer import UpdateStream
 
 #: Uploads that may stream at once, and those of one certificate; the others wait their turn.
 BULK_UPLOADS: Final = 64
@@ -74,7 +74,7 @@ class Reception:
     """Takes updates in for one run.
 
     Args:
-        coordinator: Counts what was accepted.
+        answers: Counts what was accepted.
         members: Knows whose token it is.
         spool: Where large updates go.
         schema: The tensors every update must have.
@@ -85,7 +85,7 @@ class Reception:
 
     def __init__(
         self,
-        coordinator: Coordinator,
+        answers: Answers,
         members: Members,
         spool: Spool,
         schema: ModelSchema,
@@ -94,7 +94,7 @@ class Reception:
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
     ) -> None:
-        self._coordinator = coordinator
+        self._answers = answers
         self._members = members
         self._spool = spool
         self._schema = schema
@@ -138,14 +138,14 @@ class Reception:
         self._check_run(failure.run_number)
         reason = plain(failure.reason, _MAX_REASON)
         message = plain(failure.message, _MAX_MESSAGE)
-        await self._coordinator.task_failed(
+        await self._answers.fail(
             client, failure.round, failure.attempt, reason=reason, message=message
         )
 
     async def _take(self, sender: _Sender, stream: UpdateStream) -> None:
         begin = sender.begin
         self._check_run(begin.run_number)
-        duplicate = self._coordinator.ledger.already_counted(sender.client, begin.round)
+        duplicate = self._answers.ledger.already_counted(sender.client, begin.round)
         if not duplicate:
             self._check_invited(sender)
             try:
@@ -156,16 +156,14 @@ class Reception:
                 else:
                     duplicate = not await self._exclusively(sender, stream)
             except DiskFullError as error:
-                self._coordinator.update_not_stored(error)
+                self._answers.lack_space(error)
                 raise
             except (*UNUSABLE, RefusedError) as error:
                 if error.reason in UNUSABLE_REASONS or error.reason == TOO_MANY_ATTEMPTS:
-                    self._coordinator.update_refused(
-                        sender.client, begin.round, begin.update_id, error
-                    )
+                    self._answers.refuse(sender.client, begin.round, begin.update_id, error)
                 raise
         # The same bytes may come twice at once; no receipt precedes the record.
-        await self._coordinator.ledger.until_recorded(sender.client)
+        await self._answers.ledger.until_recorded(sender.client)
         await stream.write(UpdateReceipt(duplicate=duplicate, round=begin.round))
 
     def _check_run(self, run_number: int) -> None:
@@ -175,7 +173,7 @@ class Reception:
 
     def _check_invited(self, sender: _Sender) -> None:
         begin = sender.begin
-        current = self._coordinator.require_round(begin.round)
+        current = self._answers.require_round(begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
         if sender.client not in current.invited:
@@ -199,7 +197,7 @@ class Reception:
         Returns:
             False if another attempt was counted meanwhile.
         """
-        current = self._coordinator.require_round(sender.begin.round)
+        current = self._answers.require_round(sender.begin.round)
         self._attempts.check(sender.client, current.number)
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
@@ -218,7 +216,7 @@ class Reception:
             await asyncio.wait({mine})
         if mine.cancelled():
             # Answered, since a call that only ends in here would stay open out there.
-            self._coordinator.require_round(sender.begin.round)
+            self._answers.require_round(sender.begin.round)
             msg = f"a newer attempt of {sender.client} has taken over"
             raise RefusedError(msg, reason="TOO_MANY_UPLOADS")
         return mine.result()
@@ -229,7 +227,7 @@ class Reception:
 
     async def _in_turn(self, sender: _Sender, stream: UpdateStream) -> bool:
         async with self._turns.turn(sender.session.fingerprint or sender.client):
-            if self._coordinator.ledger.already_counted(sender.client, sender.begin.round):
+            if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             self._check_invited(sender)
             return await self._spooled(sender, stream)
@@ -255,7 +253,7 @@ class Reception:
                 progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
             )
             digest = await receiver.receive()
-            self._coordinator.require_round(begin.round)
+            self._answers.require_round(begin.round)
             await self._disk.run(file.commit, digest, self._durable)
         except (*UNUSABLE, DigestError):
             spoiled = True
@@ -275,4 +273,4 @@ class Reception:
             sender.client, sender.begin, digest, seconds_upload=seconds, inline=data is not None
         )
         self._members.arrived(sender.client)
-        return self._coordinator.update_accepted(update, data)
+        return self._answers.accept(update, data)

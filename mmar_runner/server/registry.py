@@ -42,8 +42,8 @@ class Client:
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         host: The address it came from, without the port.
         state: What it last said it was doing.
-        progress: How far it is with that: ``{"done", "total", "unit", "at"}``, where the unit
-            is ``bytes`` or ``steps`` and ``at`` is on the server's clock; None if unknown.
+        progress: How far it is with that: ``{"done", "total", "unit"}``, where the unit is
+            ``bytes`` or ``steps``; None if unknown.
         since: Since when it is in that state, on the server's clock.
         heard: When something was last heard of it, on the server's clock; None if nothing
             was since the server came up.
@@ -162,12 +162,10 @@ class ClientRegistry:
         if (client := self._clients.get(name)) is not None:
             client.deadline, client.heard = now + self.lease_seconds, now
 
-    def progress(
-        self, name: str, done: int, total: int, unit: Literal["bytes", "steps"], *, now: float
-    ) -> None:
+    def progress(self, name: str, done: int, total: int, unit: Literal["bytes", "steps"]) -> None:
         """Note how far a client is; of one that has left meanwhile nothing is noted."""
         if (client := self._clients.get(name)) is not None:
-            client.progress = {"done": done, "total": total, "unit": unit, "at": now}
+            client.progress = {"done": done, "total": total, "unit": unit}
 
     def give(self, name: str, task: tuple[int, int]) -> None:
         """Note the round and the attempt of a task that a client has, or had last."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from mmar_runner.errors import RefusedError
 from mmar_runner.wire.limits import INLINE_BYTES
 from mmar_runner.wire.messages import HeartbeatReply, QuitReply, RegisterReply, ResultReply
-from mmar_runner.wire.server import FederationServicer
+from mmar_runner.wire.servicer import FederationServicer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.assignments import Assignments
     from mmar_runner.server.downloads import Downloads
     from mmar_runner.server.members import Members
     from mmar_runner.server.reception import Reception
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         RegisterRequest,
         ResultRequest,
     )
-    from mmar_runner.wire.server import UpdateStream
+    from mmar_runner.wire.servicer import UpdateStream
 
 
 class Servicer(FederationServicer):
@@ -36,7 +36,7 @@ class Servicer(FederationServicer):
 
     Args:
         welcome: What every client is told at Register; its token is added.
-        coordinator: Knows the rounds.
+        assignments: Know the open round, and the run's end.
         members: Knows the clients.
         downloads: Sends models.
         reception: Takes updates.
@@ -48,7 +48,7 @@ class Servicer(FederationServicer):
         self,
         welcome: RegisterReply,
         *,
-        coordinator: Coordinator,
+        assignments: Assignments,
         members: Members,
         downloads: Downloads,
         reception: Reception,
@@ -56,7 +56,7 @@ class Servicer(FederationServicer):
         revocations: Revocations | None = None,
     ) -> None:
         self._welcome = welcome
-        self._coordinator = coordinator
+        self._assignments = assignments
         self._members = members
         self._downloads = downloads
         self._reception = reception
@@ -65,7 +65,7 @@ class Servicer(FederationServicer):
 
     async def register(self, request: RegisterRequest, peer: Peer) -> RegisterReply:
         """Join the run; one that was killed as it ended is let in again, to hear how."""
-        ended = self._coordinator.outcome()
+        ended = self._assignments.outcome()
         if ended is not None and request.client_name not in self._members.present():
             why = f": {ended.reason}" if ended.reason else ""
             raise RefusedError(f"the run has {ended.status}{why}", reason="RUN_OVER")
@@ -76,7 +76,7 @@ class Servicer(FederationServicer):
         reply.lease_seconds = self._members.lease_seconds
         reply.result_topics.extend(self._results.topics)
         reply.inline_bytes = INLINE_BYTES
-        reply.current_round = self._coordinator.current_round()
+        reply.current_round = self._assignments.round_number()
         reply.revocations = self._newer_revocations(request.revocations_version)
         return reply
 
@@ -99,7 +99,7 @@ class Servicer(FederationServicer):
             token=token,
             revocations=self._newer_revocations(request.revocations_version),
             lease_seconds=self._members.lease_seconds,
-            current_round=self._coordinator.current_round(),
+            current_round=self._assignments.round_number(),
         )
 
     def get_model(self, request: GetModelRequest, peer: Peer) -> AsyncIterator[SentModelItem]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.record import Kind, replay
+from mmar_runner.server.record import Kind
+from mmar_runner.server.replay import replay
 from mmar_runner.storage.journal_reading import read_events
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.windows import SharedWindow
     from mmar_runner.storage.spool_file import SpoolFile
     from mmar_runner.wire.codec import Chunk
-    from mmar_runner.wire.server import UpdateStream
+    from mmar_runner.wire.servicer import UpdateStream
 
 #: Seconds in which a sender must send at least so many bytes, or the rest of its update:
 #: whoever only drips would keep one of the places of those who send.

@@ -1,37 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of a run: every decision, in order, in one SQLite table.
+"""The journal of a run: every decision, in order, written by one thread in groups.
 
-One thread writes. It takes whatever has been appended meanwhile, writes it in one
-transaction and then resolves all those futures: a thousand appends at once cost about
-as much as a few. In a run that goes on, a full disk is waited out: what was appended
-stays in its order until it can be written; and nothing is written that follows what was
-refused, since no decision is on record without those before it. ``events.jsonl`` is a
-projection for people and programs that read along; the table is the truth.
+The thread takes whatever has been appended meanwhile, writes it in one transaction and
+then resolves all those futures: a thousand appends at once cost about as much as a few. In a
+run that goes on, a full disk is waited out: what was appended stays in its order until it can
+be written; and nothing is written that follows what was refused, since no decision is on
+record without those before it. ``events.jsonl`` is a projection for people and programs that
+read along; the table is the truth.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import sqlite3
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
-from mmar_runner.storage.atomic import sync_file, sync_folder
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.filesystems import require_local
-from mmar_runner.storage.journal_reading import (
-    SELECT,
-    JournalEvent,
-    journal_error,
-    read_blob,
-    read_events,
+from mmar_runner.storage.journal_reading import JournalEvent, read_blob, read_events
+from mmar_runner.storage.journal_table import (
+    Change,
+    DroppedBlobs,
+    JournalTable,
+    NewEvent,
+    encoded,
 )
 from mmar_runner.storage.projection import Projection
 
@@ -44,41 +41,25 @@ __all__ = ["Journal", "JournalEvent", "read_events"]
 
 _log = logging.getLogger(__name__)
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY,
-    time REAL NOT NULL,
-    kind TEXT NOT NULL,
-    data TEXT NOT NULL,
-    blob BLOB
-)
-"""
-_INSERT = "INSERT INTO events (seq, time, kind, data, blob) VALUES (?, ?, ?, ?, ?)"
-_DROP = "UPDATE events SET blob = NULL WHERE seq < ? AND blob IS NOT NULL"
-_BATCH_MAX = 1024
-# A checkpoint copies the log's pages into the database and syncs; rarely is enough.
-_CHECKPOINT_PAGES = 4096
-_BUSY_MILLISECONDS = 5000
+#: Changes that are written in one transaction at most.
+_BATCH_MAX: Final = 1024
 #: How often what a full disk refused is tried again, in seconds.
 _AGAIN_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Append:
-    time: float
-    kind: str
-    data: str
-    blob: bytes | None
-    done: Future[int]
+def _future() -> Future[int]:
+    """Return a future that cannot be cancelled: what was appended is going to be written."""
+    future: Future[int] = Future()
+    future.set_running_or_notify_cancel()
+    return future
 
 
 @dataclass(frozen=True, slots=True)
-class _DropBlobs:
-    before_seq: int
-    done: Future[int]
+class _Work:
+    """A change, and what resolves once it is written."""
 
-
-_Work = _Append | _DropBlobs
+    change: Change
+    done: Future[int] = field(default_factory=_future)
 
 
 class Journal:
@@ -107,13 +88,9 @@ class Journal:
         require_local(path.parent)
         self.path = path
         self._clock = clock
-        try:
-            self._connection = _connect(path, durability)
-            (last,) = self._connection.execute("SELECT max(seq) FROM events").fetchone()
-        except sqlite3.Error as error:
-            raise journal_error(error, path) from error
-        self._seq = int(last or 0)
-        self._projection = None if projection is None else Projection(projection, self._seq)
+        self._table = JournalTable(path, durability)
+        last = self._table.last_seq
+        self._projection = None if projection is None else Projection(projection, last)
         self._projects = True
         self._project()
         self._closing = threading.Lock()
@@ -157,9 +134,7 @@ class Journal:
         Raises:
             JournalError: The journal is closed, or ``data`` is no JSON object.
         """
-        done = _future()
-        self._put(_Append(self._clock(), str(kind), _encoded(data), blob, done))
-        return done
+        return self._put(NewEvent(self._clock(), str(kind), encoded(data), blob))
 
     def drop_blobs(self, before_seq: int) -> Future[int]:
         """Remove the blobs of all events before one, which are no longer needed.
@@ -167,9 +142,7 @@ class Journal:
         Returns:
             How many there were, once they are gone.
         """
-        done = _future()
-        self._put(_DropBlobs(before_seq, done))
-        return done
+        return self._put(DroppedBlobs(before_seq))
 
     def wait_for_space(self, tell: Callable[[StorageError | None], None]) -> None:
         """From now on keep what a full disk refuses, and try until it can be written.
@@ -218,15 +191,17 @@ class Journal:
         self._hurry.set()
         self._thread.join()
         self._project()
-        self._connection.close()
+        self._table.close()
         if self._projection is not None:
             self._projection.close()
 
-    def _put(self, work: _Work) -> None:
+    def _put(self, change: Change) -> Future[int]:
+        work = _Work(change)
         with self._closing:
             if self._closed:
                 raise JournalError(f"{self.path} is closed")
             self._queue.put(work)
+        return work.done
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -239,7 +214,7 @@ class Journal:
                     told = True
                 self._hurry.wait(_AGAIN_SECONDS)
             if error is not None:
-                if self._in_a_run and any(isinstance(work, _Append) for work in batch):
+                if self._in_a_run and any(isinstance(work.change, NewEvent) for work in batch):
                     self._refusal = error
                 _refuse(batch, error)
             if told:
@@ -247,13 +222,10 @@ class Journal:
 
     def _store(self, batch: list[_Work]) -> StorageError | None:
         """Write all of a batch and resolve its futures; or none of it, and say why."""
-        before = self._seq
         try:
-            with self._connection:  # commits, or rolls back
-                results = [self._write(work) for work in batch]
-        except sqlite3.Error as error:
-            self._seq = before
-            return journal_error(error, self.path)
+            results = self._table.write([work.change for work in batch])
+        except StorageError as error:
+            return error
         self._project()
         for work, result in zip(batch, results, strict=True):
             work.done.set_result(result)
@@ -271,50 +243,19 @@ class Journal:
         self._queue.put(None)
         return batch
 
-    def _write(self, work: _Work) -> int:
-        if isinstance(work, _DropBlobs):
-            return self._connection.execute(_DROP, (work.before_seq,)).rowcount
-        self._seq += 1
-        row = (self._seq, work.time, work.kind, work.data, work.blob)
-        self._connection.execute(_INSERT, row)
-        return self._seq
-
     def _project(self) -> None:
         """Bring the projection up to the table; if it cannot be written, later."""
-        if self._projection is None or self._projection.last_seq >= self._seq:
+        projection = self._projection
+        if projection is None or projection.last_seq >= self._table.last_seq:
             return
         try:
-            rows = self._connection.execute(SELECT, (self._projection.last_seq,))
-            self._projection.write(rows)
-        except (sqlite3.Error, StorageError) as error:
+            projection.write(self._table.rows_after(projection.last_seq))
+        except StorageError as error:
             if self._projects:  # once, until it has caught up
                 _log.warning("the journal's projection is behind: %s", error)
             self._projects = False
         else:
             self._projects = True
-
-
-def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        connection.close()
-        raise JournalError(f"{path}: this file system does not support the journal")
-    # Both survive the death of the process; FULL syncs the log before a commit returns.
-    level = "FULL" if durability is Durability.FULL else "NORMAL"
-    connection.execute(f"PRAGMA synchronous = {level}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-    with connection:
-        connection.execute(_SCHEMA)
-    if durability is Durability.FULL:
-        # Also if it was there: whoever made it may not have come as far as this, and was killed
-        # between a record's write and its sync. It is read, and told to be on the disk.
-        log = path.with_name(f"{path.name}-wal")
-        if log.exists():
-            sync_file(log)
-        sync_folder(path.parent)
-    return connection
 
 
 def _refuse(batch: list[_Work], error: StorageError) -> None:
@@ -324,27 +265,3 @@ def _refuse(batch: list[_Work], error: StorageError) -> None:
 
 def _nobody(_error: StorageError | None) -> None:
     """Tell nobody."""
-
-
-def _future() -> Future[int]:
-    """Return a future that cannot be cancelled: what was appended is going to be written."""
-    future: Future[int] = Future()
-    future.set_running_or_notify_cancel()
-    return future
-
-
-def _encoded(data: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(data), separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(dict(data)), separators=(",", ":"), allow_nan=False)
-    except TypeError as error:
-        raise JournalError(f"the event is no JSON object: {error}") from error
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -27,7 +27,7 @@ from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.client_trainer import ClientTrainer
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.mmar.validation import Validation, validate
-from mmar_runner.server.run import RunOutcome, run_server
+from mmar_runner.server.run import run_server
 from mmar_runner.server.settings import ServerSettings
 from mmar_runner.storage.durability import Durability
 from mmar_runner.testing.recorder import Recorder
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observation, Observer
     from mmar_runner.mmar.spec import MmarSpec
+    from mmar_runner.server.settling import RunOutcome
 
 _T = TypeVar("_T")
 

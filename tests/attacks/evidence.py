@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mmar_runner.security.audit.log import read_audit
+from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.server.certificate_gate import ROLE_OF_METHOD
 
 #: Who is refused is written down at once; a line may be under way for so long.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import AuditError, MmarRunnerError, RefusedError
-from mmar_runner.security.audit.log import verify_audit
+from mmar_runner.security.audit.reading import verify_audit
 from mmar_runner.testing.processes import RunningServer
 
 NOTICED_SECONDS = 5.0

@@ -27,9 +27,10 @@ from mmar_runner.errors import (
 )
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.audit import file as audit_file
-from mmar_runner.security.audit import log as audit_log
+from mmar_runner.security.audit import reading as audit_reading
 from mmar_runner.security.audit.line import Link
-from mmar_runner.security.audit.log import AuditLog, read_audit, verify_audit
+from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.revocation import RevocationList
@@ -42,8 +43,10 @@ from mmar_runner.storage import update_check
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import parse_header
 from mmar_runner.storage.update_check import check_update
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.gate import Caller, OpenGate, Peer
-from mmar_runner.wire.server import FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import FederationServicer
 
 NOW = datetime.now(UTC)
 
@@ -340,7 +343,7 @@ def test_the_chain_of_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         value = json.loads(data)
         return value, Link(value["seq"], value["hash"])
 
-    monkeypatch.setattr(audit_log, "check_line", believing)
+    monkeypatch.setattr(audit_reading, "check_line", believing)
     assert verify_audit(path).lines == 2
 
 

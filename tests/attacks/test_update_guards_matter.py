@@ -20,6 +20,7 @@ from mmar_runner.errors import RefusedError
 from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.server import reception
 from mmar_runner.server.announcement import accepted
+from mmar_runner.server.assignments import Assignments
 from mmar_runner.server.coordinator import Coordinator
 from mmar_runner.server.ledger import Ledger
 from mmar_runner.server.open_round import OpenRound
@@ -30,7 +31,7 @@ from mmar_runner.storage.safetensors_format import parse_header
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.limits import INLINE_BYTES
 from mmar_runner.wire.messages import UpdateBegin
-from mmar_runner.wire.server import UpdateStream
+from mmar_runner.wire.servicer import UpdateStream
 
 SMALL, LARGE = 4, INLINE_BYTES // 4 + 1  # fits into one message, and does not
 
@@ -84,7 +85,7 @@ class Run:
         count: int = SMALL,
         invited: str = "site-1",
         *,
-        coordinator: type[Coordinator] = Coordinator,
+        assignments: type[Assignments] = Assignments,
         receiver: type[Reception] = Reception,
     ) -> None:
         data, self.events, self.journal = update(count), [], Journal()
@@ -93,17 +94,20 @@ class Run:
         parts: Any = {"journal": self.journal, "reporter": reporter, "closer": None}
         parts["disk"] = SimpleNamespace(note=ignore)
         model: Any = SimpleNamespace(sha256="model")
-        self.coordinator = coordinator(
+        self.round = OpenRound(3, model, 0.0, invited={invited: 1})
+        parts["assignments"] = given = assignments()
+        given.open(self.round)
+        coordinator = Coordinator(
             machine, model, last_round={}, note_refusal=lambda *_: None, **parts
         )
-        self.round = self.coordinator.round = OpenRound(3, model, 0.0, invited={invited: 1})
+        self.answers = coordinator.answers
         session = SimpleNamespace(name="site-1")
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)
         members.arrived = ignore
         schema = ModelSchema.from_header(parse_header(data, file_size=len(data)))
         terms: Any = {"durability": Durability.PROCESS, "run_number": 1, "spool": None}
         terms["sample_rule"] = {"site-1": 100.0}
-        self._reception = receiver(self.coordinator, members, schema=schema, **terms)
+        self._reception = receiver(self.answers, members, schema=schema, **terms)
 
     def _handle(self, event: Any, _now: float) -> tuple[()]:
         self.events.append(event)
@@ -147,12 +151,12 @@ async def test_b06_c05_the_check_of_what_is_said(
     assert (kept.num_samples, kept.kind) == (evil.num_samples, evil.kind)
 
 
-class AnyRound(Coordinator):
+class AnyRound(Assignments):
     """Takes an update of one round for one of another."""
 
     def require_round(self, number: int) -> OpenRound:
-        assert self.round is not None
-        return self.round
+        assert self.current is not None
+        return self.current
 
 
 class AnyRun(Reception):
@@ -172,7 +176,7 @@ class Anybody(Reception):
 @pytest.mark.parametrize(
     ("reason", "said", "invited", "believing"),
     [
-        ("ROUND_MISMATCH", {"round": 2}, "site-1", {"coordinator": AnyRound}),
+        ("ROUND_MISMATCH", {"round": 2}, "site-1", {"assignments": AnyRound}),
         ("RUN_MISMATCH", {"run_number": 7}, "site-1", {"receiver": AnyRun}),
         ("BASE_MISMATCH", {"base_sha256": "old"}, "site-1", {"receiver": Anybody}),
         ("NOT_A_PARTICIPANT", {}, "site-2", {"receiver": Anybody}),
@@ -195,10 +199,10 @@ class Forgetful(Ledger):
 
 @pytest.mark.parametrize(("ledger", "times"), [(Ledger, 1), (Forgetful, 2)])
 async def test_b01_the_memory_of_what_was_counted(ledger: type[Ledger], times: int) -> None:
-    """Two streams that bring the same update at once both come as far as the coordinator."""
+    """Two streams that bring the same update at once both come as far as the ledger."""
     run, said = Run(), begin(update())
-    run.coordinator.ledger = ledger(run.journal, {}, lambda _: None)
+    run.answers.ledger = ledger(run.journal, {}, lambda _: None)
     same = accepted("site-1", said, said.sha256, seconds_upload=0.0, inline=True)
-    assert run.coordinator.update_accepted(same, said.inline)
-    assert run.coordinator.update_accepted(same, said.inline) is (times > 1)
+    assert run.answers.accept(same, said.inline)
+    assert run.answers.accept(same, said.inline) is (times > 1)
     assert (len(run.events), run.journal.kinds) == (times, ["update_accepted"] * times)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.security.audit.log import read_audit
+from mmar_runner.security.audit.reading import read_audit
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "how-to" / "run-a-federation-with-kits.md"

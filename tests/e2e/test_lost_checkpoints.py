@@ -11,7 +11,7 @@ import pytest
 
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server.closing import RoundCloser
-from mmar_runner.server.record import replay
+from mmar_runner.server.replay import replay
 from mmar_runner.storage.journal import read_events
 from mmar_runner.storage.tensor_files import sha256_file
 from mmar_runner.testing.builders import MmarBuilder

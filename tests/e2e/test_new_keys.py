@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.security.audit.log import read_audit
+from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningClient, RunningServer
 

@@ -20,7 +20,7 @@ _UPDATE_CALL_WRITE = "mmar_runner.wire.stub:UpdateCall.write"
 
 def _of(name: str) -> Condition:
     """The journal's write of one kind of event."""
-    return lambda _journal, work: getattr(work, "kind", "") == name
+    return lambda _table, work: getattr(work, "kind", "") == name
 
 
 def _sent(name: str) -> Condition:
@@ -85,7 +85,7 @@ SERVER = (
     Failpoint("server.spool.after_rename", f"{_STORAGE}.spool_file:publish", "after"),
     Failpoint(
         "server.journal.before_commit",
-        f"{_STORAGE}.journal:Journal._write",
+        f"{_STORAGE}.journal_table:JournalTable._write",
         "after",
         _of("update_accepted"),
     ),
@@ -109,7 +109,7 @@ SERVER = (
     Failpoint("server.checkpoint.after_rename", f"{_STORAGE}.tensor_files:publish", "after"),
     Failpoint(
         "server.round.before_commit",
-        f"{_STORAGE}.journal:Journal._write",
+        f"{_STORAGE}.journal_table:JournalTable._write",
         "after",
         _of("round_closed"),
     ),

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from mmar_runner.wire.gate import OpenGate
-from mmar_runner.wire.server import _Handlers
+from mmar_runner.wire.handlers import Handlers
 from tests.simulated_world.network import Connection, Network
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class SimulatedServer:
         process = network.world.current
         assert process is not None
         self.network, self.process = network, process
-        self._handlers = _Handlers(servicer, gate or OpenGate()).generic()
+        self._handlers = Handlers(servicer, gate or OpenGate()).generic()
         self.running: dict[ServedCall, None] = {}
         self.stopped = False
 

@@ -113,7 +113,7 @@ def _replacements(
     yield log, "AuditLog", _Audit
     yield os, "getpid", lambda: 4711
     yield run, "trimming", nullcontext
-    yield run, "_raise_file_limit", lambda _: None
+    yield run, "raise_file_limit", lambda _: None
     yield (
         opening,
         "Journal",

@@ -10,43 +10,26 @@ crash between the two leaves lines that the head does not know yet, never the re
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any
 
 from mmar_runner.errors import AuditError, StorageError
-from mmar_runner.security.audit.line import MAX_LINE_BYTES, Entry, Link, check_line, link
-from mmar_runner.storage.atomic import sync_folder, write_bytes_atomic
-from mmar_runner.storage.bounded import read_bounded, require_regular
-
-#: Lines that are written, and brought to the disk, at once: as many may a crash leave
-#: that the head does not know.
-MAX_BATCH: Final = 64
-#: The mend of a log that is not what was written: it is evidence.
-KEEP_BOTH: Final = (
-    "keep the log and its head as they are, and find out who changed them; a new log begins "
-    "once both are moved aside"
+from mmar_runner.security.audit.head import Head, encoded_head, head_path, read_head
+from mmar_runner.security.audit.line import (
+    KEEP_BOTH,
+    MAX_LINE_BYTES,
+    Entry,
+    Link,
+    check_line,
+    link,
+    placed,
 )
-#: The head is overwritten in place; one length lets no rest of an older one stay.
-_HEAD_BYTES: Final = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the head says.
-
-    Attributes:
-        end: The last line that it knows.
-        size: Bytes of the file up to that line's line feed.
-    """
-
-    end: Link
-    size: int
+from mmar_runner.storage.atomic import sync_folder, write_bytes_atomic
+from mmar_runner.storage.bounded import require_regular
 
 
 class AuditFile:
@@ -138,7 +121,7 @@ class AuditFile:
         os.fdatasync(self._file)
 
     def _write_head(self, end: Link, size: int) -> None:
-        os.pwrite(self._head, _encoded_head(Head(end, size)), 0)
+        os.pwrite(self._head, encoded_head(Head(end, size)), 0)
         os.fdatasync(self._head)
 
     def _find_end(self) -> None:
@@ -180,56 +163,6 @@ class AuditFile:
         os.ftruncate(self._file, self._size)
         digest = sha256(rest).hexdigest()
         self.torn = {"bytes": len(rest), "sha256": digest, "kept_in": aside.name}
-
-
-def head_path(path: Path) -> Path:
-    """Return the name of a log's head."""
-    return path.with_suffix(".head")
-
-
-def read_head(path: Path) -> Head:
-    """Return what the head of a log says.
-
-    Args:
-        path: The log, not the head.
-
-    Raises:
-        AuditError: AUDIT_HEAD, it is missing or cannot be understood.
-    """
-    head = head_path(path)
-    try:
-        data = read_bounded(head, _HEAD_BYTES)
-        value = json.loads(data)
-        found = Head(Link(int(value["count"]), str(value["hash"])), int(value["size"]))
-        if _encoded_head(found) == data:
-            return found
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        msg = f"{head}: the head of the audit log is missing or damaged"
-        hint = f"bring {head.name} from where the log was written; if it is so there, {KEEP_BOTH}"
-        raise AuditError(msg, reason="AUDIT_HEAD", hint=hint) from error
-    msg = f"{head}: the head of the audit log was altered"
-    raise AuditError(msg, reason="AUDIT_HEAD", hint=KEEP_BOTH)
-
-
-def read_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a log, the last one without a line feed if it is torn."""
-    while line := file.readline(MAX_LINE_BYTES + 2):
-        yield line
-
-
-@contextmanager
-def placed(path: Path, number: int) -> Iterator[None]:
-    """Let an error of `check_line` leave with file and line."""
-    try:
-        yield
-    except AuditError as error:
-        msg = f"{path}:{number}: {error.message}"
-        raise AuditError(msg, reason=error.reason, hint=error.hint or KEEP_BOTH) from error
-
-
-def _encoded_head(head: Head) -> bytes:
-    text = json.dumps({"count": head.end.count, "hash": head.end.hash, "size": head.size})
-    return text.ljust(_HEAD_BYTES - 1).encode() + b"\n"
 
 
 def _opened(path: Path, flags: int) -> int:

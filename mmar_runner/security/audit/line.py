@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from mmar_runner.errors import AuditError
@@ -25,6 +27,11 @@ Decision: TypeAlias = Literal["accepted", "refused", "noted"]
 NO_LINE: Final = "0" * 64
 #: The longest line, in bytes; a longer one was not written by this program.
 MAX_LINE_BYTES: Final = 64 * 1024
+#: The mend of a log that is not what was written: it is evidence.
+KEEP_BOTH: Final = (
+    "keep the log and its head as they are, and find out who changed them; a new log begins "
+    "once both are moved aside"
+)
 
 _MAX_DATA_BYTES: Final = 16 * 1024
 _MAX_TEXT: Final = 400
@@ -178,3 +185,13 @@ def _visible(letter: str) -> str:
     if letter == " " or unicodedata.category(letter)[0] not in "CZ":
         return letter
     return letter.encode("unicode_escape", "backslashreplace").decode()
+
+
+@contextmanager
+def placed(path: Path, number: int) -> Iterator[None]:
+    """Let an error of `check_line` leave with file and line."""
+    try:
+        yield
+    except AuditError as error:
+        msg = f"{path}:{number}: {error.message}"
+        raise AuditError(msg, reason=error.reason, hint=error.hint or KEEP_BOTH) from error

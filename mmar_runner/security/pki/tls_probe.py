@@ -12,25 +12,19 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from cryptography.hazmat.primitives import hashes
 
 from mmar_runner.errors import CertificateError
 from mmar_runner.security.pki.certificates import (
-    certificate_hosts,
-    check_dates,
-    check_issuer,
     check_period,
-    load_certificate,
     read_peer_certificate,
 )
+from mmar_runner.security.pki.shown_certificate import check_shown
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
-    from cryptography import x509
 
 #: How long the peer may take for each step, in seconds.
 STEP_SECONDS: Final = 5.0
@@ -198,7 +192,9 @@ def _judged(asked: _Question, error: ssl.SSLCertVerificationError) -> Certificat
     if shown is None:
         return fallback
     try:
-        _check_shown(asked, shown)
+        check_shown(
+            shown, asked.target, asked.expected_name, root_pem=asked.root_pem, now=asked.now
+        )
     except CertificateError as found:
         return found
     return fallback
@@ -226,38 +222,3 @@ def _shown_certificate(asked: _Question) -> bytes | None:
 def _certificate_of(secure: ssl.SSLSocket) -> bytes | None:
     der = secure.getpeercert(binary_form=True)
     return None if der is None else ssl.DER_cert_to_PEM_cert(der).encode()
-
-
-def _check_shown(asked: _Question, pem: bytes) -> None:
-    certificate = load_certificate(pem)
-    _check_authority(asked, pem, certificate)
-    period = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-    check_dates(f"the certificate of {asked.target}", period, asked.now)
-    names = certificate_hosts(certificate)
-    if asked.expected_name not in names:
-        raise CertificateError(
-            f"{asked.target} was called {asked.expected_name!r}, and its certificate is for "
-            f"{', '.join(names) or 'no host'}",
-            reason="CERT_HOST",
-            hint="call it by a name of its certificate, or ask the project's office to add that "
-            "name to host_names and to renew the server's certificate",
-        )
-
-
-def _check_authority(asked: _Question, pem: bytes, certificate: x509.Certificate) -> None:
-    try:
-        check_issuer(pem, asked.root_pem, asked.now)
-    except CertificateError as error:
-        if error.reason != "CERT_AUTHORITY":
-            raise
-        raise CertificateError(
-            f"the certificate of {asked.target} (sha256 {_fingerprint(certificate)}, issued by "
-            f"{certificate.issuer.rfc4514_string()!r}) is not from our authority "
-            f"(sha256 {_fingerprint(load_certificate(asked.root_pem))})",
-            reason="CERT_AUTHORITY",
-            hint="is it the right server? Both kits must come from one project",
-        ) from error
-
-
-def _fingerprint(certificate: x509.Certificate) -> str:
-    return certificate.fingerprint(hashes.SHA256()).hex()

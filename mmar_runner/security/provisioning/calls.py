@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,24 +21,10 @@ if TYPE_CHECKING:
     from mmar_runner.security.identity import Identity
     from mmar_runner.security.pki.requests import KeyRequest
     from mmar_runner.security.provisioning.project_file import Participant, Project
+    from mmar_runner.security.provisioning.revocation_issue import ToRevoke
     from mmar_runner.security.provisioning.work import Provisioned
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class ToRevoke:
-    """What is to count no more.
-
-    Attributes:
-        names: Participants, with everything that was issued to them.
-        key_ids: Release keys.
-        digests: MMARs.
-    """
-
-    names: tuple[str, ...] = ()
-    key_ids: tuple[str, ...] = ()
-    digests: tuple[str, ...] = ()
 
 
 def provision(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,11 +24,25 @@ from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
     from mmar_runner.security.provisioning.authority import Authority
-    from mmar_runner.security.provisioning.calls import ToRevoke
     from mmar_runner.security.provisioning.state import AuthorityState
 
 #: For how long a revocation list may be relied upon; it is renewed at half of that.
 LIST_LIFE: Final = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class ToRevoke:
+    """What is to count no more.
+
+    Attributes:
+        names: Participants, with everything that was issued to them.
+        key_ids: Release keys.
+        digests: MMARs.
+    """
+
+    names: tuple[str, ...] = ()
+    key_ids: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 def everything_named(state: AuthorityState, what: ToRevoke) -> Revoked:

@@ -23,7 +23,7 @@ import pytest
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.security.audit.log import read_audit
+from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.pki.keys import load_release_key

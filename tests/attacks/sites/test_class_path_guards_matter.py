@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from mmar_runner.errors import ComponentBuildError, NotAuthorizedError
-from mmar_runner.hooks import components
+from mmar_runner.hooks import importing
 from mmar_runner.hooks.components import build_component
 from mmar_runner.hooks.registry import ComponentRegistry
 
@@ -69,12 +69,12 @@ def test_d06_the_spelling_of_a_path(lab, monkeypatch):
     assert caught.value.reason == "COMPONENT_NOT_ALLOWED"
     assert lab.canary == set()
 
-    monkeypatch.setattr(components, "spelling_allowed", allow)
+    monkeypatch.setattr(importing, "spelling_allowed", allow)
     with pytest.raises(NotAuthorizedError):  # by its identity, but its module has run
         lab.build("canarylab.evil.Canary")
     assert lab.canary == {"imported"}
 
-    monkeypatch.setattr(components, "identity_allowed", allow)
+    monkeypatch.setattr(importing, "identity_allowed", allow)
     assert type(lab.build("canarylab.evil.Canary")).__name__ == "Canary"
     assert lab.canary == {"imported", "built"}
 
@@ -87,7 +87,7 @@ def test_d06_the_identity_of_a_class(lab, monkeypatch):
     assert caught.value.reason == "COMPONENT_NOT_ALLOWED"
     assert "built" not in lab.canary
 
-    monkeypatch.setattr(components, "identity_allowed", allow)
+    monkeypatch.setattr(importing, "identity_allowed", allow)
     lab.build("canarylab.good.Canary")
     assert "built" in lab.canary
 
@@ -97,6 +97,6 @@ def test_d06_the_package_of_a_class_where_there_is_no_policy(lab, monkeypatch):
         lab.build("canarylab.good.JSONDecoder", allowed=None)
     assert caught.value.reason == "COMPONENT_BUILD"
 
-    monkeypatch.setattr(components, "_check_class", allow)
+    monkeypatch.setattr(importing, "_check_class", allow)
     built = lab.build("canarylab.good.JSONDecoder", allowed=None)
     assert type(built).__module__ == "json.decoder"

@@ -20,10 +20,12 @@ from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages import tar as tars
 from mmar_runner.security.packages import zip as zips
 from mmar_runner.security.packages.packing import unpack
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.gate import OpenGate
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest
-from mmar_runner.wire.server import FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import FederationServicer
 
 NOW = datetime.now(UTC)
 

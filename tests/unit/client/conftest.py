@@ -17,6 +17,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult
 from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, Generation, MmarSpec
 from mmar_runner.testing.recorder import Recorder
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.messages import (
     HeartbeatReply,
     ModelHeader,
@@ -31,7 +32,8 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
-from mmar_runner.wire.server import FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import FederationServicer
 
 CHUNK = 1 << 20
 

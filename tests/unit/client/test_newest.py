@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.client.downloads import LostModel, ReceivedModel, RunEnded
+from mmar_runner.client.downloads import ReceivedModel, RunEnded, UnkeptModel
 from mmar_runner.client.newest import NewestTask
 from mmar_runner.errors import RefusedError, StorageError
 
@@ -85,8 +85,8 @@ async def test_a_refusal_is_heard_in_the_middle_of_a_task_and_raised(listening):
 
 async def test_nothing_is_asked_for_behind_a_model_that_could_not_be_kept(listening):
     downloads, newest = listening
-    await downloads.comes(LostModel(3, 1, StorageError("full")))
-    assert isinstance(await newest.take(), LostModel)
+    await downloads.comes(UnkeptModel(3, 1, StorageError("full")))
+    assert isinstance(await newest.take(), UnkeptModel)
     assert downloads.asked == [(-1, 0)]
     newest.listen(3, 0)
     await downloads.comes(model(3, 0))

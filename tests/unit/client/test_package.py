@@ -33,7 +33,8 @@ from mmar_runner.interfaces.observer import Topic
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.security.audit.log import AuditLog, read_audit
+from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import StartupKit, load_kit
@@ -49,10 +50,12 @@ from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import free_port
 from mmar_runner.testing.recorder import Recorder
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import TlsFiles, channel_credentials, server_credentials
 from mmar_runner.wire.messages import DeclineRequest, PackageHeader
-from mmar_runner.wire.server import DiscoveryServicer, FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
 from mmar_runner.wire.stub import DiscoveryStub
 
 MIB = 1 << 20

@@ -20,7 +20,8 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult
 from mmar_runner.mmar.spec import ComponentSpec
 from mmar_runner.security.policy.site_policy import SitePolicy
-from mmar_runner.wire.server import bind, build_server
+from mmar_runner.wire.binding import bind
+from mmar_runner.wire.server import build_server
 
 _PLUGIN = """
 from mmar_runner.hooks import hookimpl

@@ -19,10 +19,11 @@ from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
 from mmar_runner.testing.processes import free_port
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.gate import OpenGate, Peer
 from mmar_runner.wire.messages import HeartbeatReply
-from mmar_runner.wire.server import bind, build_server
+from mmar_runner.wire.server import build_server
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

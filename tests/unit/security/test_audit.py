@@ -19,7 +19,8 @@ from mmar_runner.errors import AuditError
 from mmar_runner.security.audit import file as audit_file
 from mmar_runner.security.audit import log as audit_module
 from mmar_runner.security.audit.line import NO_LINE, Entry, Link, check_line, clean_data, link
-from mmar_runner.security.audit.log import AuditLog, read_audit, verify_audit
+from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.security.audit.repeats import ORDINARY_LINES, WINDOW_SECONDS
 
 

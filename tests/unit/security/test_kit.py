@@ -15,8 +15,9 @@ from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.kits.files import KIT_FILES
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.pki.keys import new_release_key, new_tls_key, save_private_key
-from mmar_runner.security.provisioning.calls import ToRevoke, renew, revoke
+from mmar_runner.security.provisioning.calls import renew, revoke
 from mmar_runner.security.provisioning.own_keys import make_own_keys
+from mmar_runner.security.provisioning.revocation_issue import ToRevoke
 from mmar_runner.testing.kits import Kits, make_kits
 
 LEAD = "lead@example.org"

@@ -25,7 +25,6 @@ from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.security.provisioning import authority as authority_module
 from mmar_runner.security.provisioning.calls import (
-    ToRevoke,
     provision,
     renew,
     renew_keys,
@@ -33,6 +32,7 @@ from mmar_runner.security.provisioning.calls import (
     sign_request,
 )
 from mmar_runner.security.provisioning.own_keys import make_own_keys
+from mmar_runner.security.provisioning.revocation_issue import ToRevoke
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LEAD, OWN = "lead@example.org", "own@example.org"

@@ -16,13 +16,13 @@ from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.revocation import read_revocations
 from mmar_runner.security.provisioning.calls import (
-    ToRevoke,
     provision,
     renew,
     renew_keys,
     revoke,
 )
 from mmar_runner.security.provisioning.recovery import recovered
+from mmar_runner.security.provisioning.revocation_issue import ToRevoke
 from mmar_runner.security.provisioning.state import AuthorityState, Revoked
 from mmar_runner.testing.kits import Kits, make_kits
 

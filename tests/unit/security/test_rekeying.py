@@ -17,13 +17,13 @@ from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.keys import load_private_key
 from mmar_runner.security.pki.revocation import read_revocations
 from mmar_runner.security.provisioning.calls import (
-    ToRevoke,
     provision,
     renew_keys,
     revoke,
     sign_request,
 )
 from mmar_runner.security.provisioning.own_keys import make_own_keys
+from mmar_runner.security.provisioning.revocation_issue import ToRevoke
 from mmar_runner.testing.kits import Kits, make_kits
 
 LEAD = "lead@example.org"

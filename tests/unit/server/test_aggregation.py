@@ -11,8 +11,9 @@ import pytest
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator, UpdateKind
-from mmar_runner.server import aggregation
-from mmar_runner.server.aggregation import Update, aggregate
+from mmar_runner.server import update_blocks, walk
+from mmar_runner.server.aggregation import aggregate
+from mmar_runner.server.update_blocks import Update
 from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
 
@@ -141,9 +142,9 @@ def test_block_size_and_open_files_do_not_matter(
         for i in range(5)
     ]
     expected, _ = aggregate(FoldingMean(), base, updates, tmp_path / "expected", durable=False)
-    monkeypatch.setattr(aggregation, "FOLD_ELEMENTS", elements)
-    monkeypatch.setattr(aggregation, "_BLOCK_BUDGET", elements * 5 * 4)
-    monkeypatch.setattr(aggregation, "_OPEN_FILES", 2)
+    monkeypatch.setattr(walk, "FOLD_ELEMENTS", elements)
+    monkeypatch.setattr(walk, "_BLOCK_BUDGET", elements * 5 * 4)
+    monkeypatch.setattr(update_blocks, "_OPEN_FILES", 2)
     for rule in (Mean(), FoldingMean()):
         digest, _ = aggregate(rule, base, updates, tmp_path / "out", durable=False)
         assert digest == expected

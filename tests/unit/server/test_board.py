@@ -102,7 +102,7 @@ async def test_an_open_round_says_what_each_of_those_who_are_missing_is_at() -> 
     scene.open("b", "c", accepted=("a",))
     known = scene.registry.known("b")
     assert known is not None
-    known.progress = {"done": 5, "total": 9, "unit": "steps", "at": 1.0}
+    known.progress = {"done": 5, "total": 9, "unit": "steps"}
     scene.registry.give("b", (0, 1))
     scene.left("c")
     facts = scene.facts()

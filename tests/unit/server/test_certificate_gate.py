@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import MmarRunnerError, StorageError
-from mmar_runner.security.audit.log import AuditLog, read_audit
+from mmar_runner.security.audit.log import AuditLog
+from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root

@@ -14,7 +14,9 @@ import pytest
 from mmar_runner.errors import DigestError, StorageError
 from mmar_runner.server.checkpoints import Checkpoints
 from mmar_runner.server.models import ModelStore
-from mmar_runner.server.record import AcceptedUpdate, Kind, RunState, replay
+from mmar_runner.server.record import AcceptedUpdate, Kind
+from mmar_runner.server.replay import replay
+from mmar_runner.server.run_state import RunState
 from mmar_runner.server.workspace import RunFolder
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.spool import update_path

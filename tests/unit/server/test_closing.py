@@ -129,7 +129,7 @@ def test_a_round_whose_end_is_not_on_record_stops_the_run_and_is_done_again(
     store = Journal._store
 
     def refuse_once(journal: Journal, batch: list[Any]) -> StorageError | None:
-        kinds = {getattr(work, "kind", "") for work in batch}
+        kinds = {getattr(work.change, "kind", "") for work in batch}
         if refused or Kind.ROUND_CLOSED not in kinds:
             return store(journal, batch)
         refused.extend(kinds)

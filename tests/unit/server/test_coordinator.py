@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mmar_runner.errors import DiskFullError
+from mmar_runner.server.assignments import Assignments
 from mmar_runner.server.coordinator import Coordinator
 from mmar_runner.server.space import DiskWait
 
@@ -25,6 +26,7 @@ def _coordinator(disk: DiskWait) -> Coordinator:
     return Coordinator(
         machine,
         nobody,
+        assignments=Assignments(),
         journal=journal,
         closer=nobody,
         reporter=reporter,
@@ -38,7 +40,7 @@ async def test_a_client_that_has_left_waits_for_no_space() -> None:
     """Else the run is said to wait for a disk, and not for the client that is missing."""
     disk = DiskWait(lambda _: None)
     coordinator = _coordinator(disk)
-    coordinator.update_not_stored(DiskFullError("site-2.part: No space left on device"))
+    coordinator.answers.lack_space(DiskFullError("site-2.part: No space left on device"))
     assert disk.waits.startswith("DISK_FULL: site-2.part")
     coordinator.client_left("site-2", "it quit")
     assert disk.waits == ""
@@ -56,7 +58,7 @@ async def test_a_stop_leaves_a_finished_run_the_time_to_settle_its_files() -> No
         await asyncio.sleep(0)
         settled.set()
 
-    coordinator._spawn(settle())
+    coordinator._workbench.spawn(settle())
     coordinator._finish("finished", "")
     coordinator.give_up()
     await coordinator.close()

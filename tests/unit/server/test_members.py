@@ -11,7 +11,8 @@ import pytest
 
 from mmar_runner.errors import AuditError
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.security.audit.log import read_audit, verify_audit
+from mmar_runner.security.audit.reading import read_audit, verify_audit
+from mmar_runner.security.tokens import TokenMint
 from mmar_runner.server.members import Members
 from mmar_runner.server.names import BelievedNames
 from mmar_runner.server.registry import ClientRegistry
@@ -19,7 +20,7 @@ from mmar_runner.testing.federation import Federation
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.gate import Peer
-from mmar_runner.wire.messages import QuitRequest, RegisterRequest
+from mmar_runner.wire.messages import ClientState, QuitRequest, RegisterRequest
 from mmar_runner.wire.stub import FederationStub
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"
@@ -95,27 +96,50 @@ async def test_a_client_whose_coming_was_not_written_down_comes_with_its_next_at
     registry = ClientRegistry(max_clients=9, lease_seconds=3600)
     coordinator: Any = SimpleNamespace(client_joined=joined.append)
     journal: Any = SimpleNamespace(append=lambda kind, _: journaled.append(kind))
-    guard: Any = SimpleNamespace(names=BelievedNames(), audit=log)
-    mint: Any = SimpleNamespace(issue=lambda *_, **__: "token")
-    members = Members(
-        registry,
-        coordinator,
-        journal,
-        Recorder(),
-        mint=mint,
-        guard=guard,
-        task_name="echo",
-        run_number=1,
-    )
-    request = RegisterRequest(client_name="a", session_key=bytes(32), task_name="echo")
+    members = _members(registry, coordinator, journal, Recorder(), log)
     with pytest.raises(AuditError):
-        members.register(request, Peer("ipv4:127.0.0.1:1"))
+        members.register(REQUEST, PEER)
     assert (registry.present(), joined, journaled) == ([], [], [])
     (gone,) = registry.departed()
     assert gone.since > 0, "it is missing since now, not since the machine was started"
     log.full = False
-    assert members.register(request, Peer("ipv4:127.0.0.1:1")) == "token"
+    assert members.register(REQUEST, PEER)
     assert (joined, len(journaled)) == (["a"], 1)
+
+
+async def test_a_step_that_every_heartbeat_repeats_is_told_once() -> None:
+    """A client that trains for an hour on one step filled the log of whoever watched."""
+    registry, recorder = ClientRegistry(max_clients=9, lease_seconds=3600), Recorder()
+    nothing: Any = SimpleNamespace(client_joined=lambda _: None, append=lambda *_: None)
+    log: Any = SimpleNamespace(record=lambda *_, **__: None)
+    members = _members(registry, nothing, nothing, recorder, log)
+    token = members.register(REQUEST, PEER)
+    training = ClientState.CLIENT_STATE_TRAINING
+    for step in (1, 1, 2, 2, 2):
+        members.heard(token, training, PEER, steps=(step, 9), round_number=0)
+    told = [seen.data for seen in recorder.all(Topic.CLIENT_STATE)]
+    assert [one.get("step") for one in told] == [None, 1, 2]
+    assert registry.known("a").progress == {"done": 2, "total": 9, "unit": "steps"}
+
+
+REQUEST = RegisterRequest(client_name="a", session_key=bytes(32), task_name="echo")
+PEER = Peer("ipv4:127.0.0.1:1")
+
+
+def _members(
+    registry: ClientRegistry, coordinator: Any, journal: Any, recorder: Recorder, log: Any
+) -> Members:
+    guard: Any = SimpleNamespace(names=BelievedNames(), audit=log)
+    return Members(
+        registry,
+        coordinator,
+        journal,
+        recorder,
+        mint=TokenMint(bytes(32), lifetime=900),
+        guard=guard,
+        task_name="echo",
+        run_number=1,
+    )
 
 
 async def register_often(address: str) -> None:

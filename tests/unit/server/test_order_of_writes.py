@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.storage.durability import Durability
-from mmar_runner.storage.journal import Journal
+from mmar_runner.storage.journal_table import JournalTable
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
 from mmar_runner_echo.trainer import EchoTrainer
@@ -112,14 +112,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     )
     for call in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, call, after(getattr(os, call), seen.sync))
-    write = Journal._write
+    write = JournalTable._write
 
-    def recorded(journal: Journal, work: Any) -> int:
+    def recorded(table: JournalTable, work: Any) -> int:
         if hasattr(work, "kind"):
             seen.record(work.kind, work.data)
-        return write(journal, work)
+        return write(table, work)
 
-    monkeypatch.setattr(Journal, "_write", recorded)
+    monkeypatch.setattr(JournalTable, "_write", recorded)
     return seen
 
 
@@ -190,9 +190,9 @@ def test_a_run_begins_once_its_mmar_and_model_are_on_the_disk(
     calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[str] = []
-    write = Journal._write
+    write = JournalTable._write
 
-    def begun(journal: Journal, work: Any) -> int:
+    def begun(table: JournalTable, work: Any) -> int:
         if getattr(work, "kind", "") == "run_started":
             folder, now = tmp_path / "deep/ws/run_1", calls._count + 1
             found.extend(calls.lacking(folder / "models/round_0000.safetensors", tmp_path, now))
@@ -201,9 +201,9 @@ def test_a_run_begins_once_its_mmar_and_model_are_on_the_disk(
             for path in (folder / "mmar").rglob("*"):
                 found.extend([] if calls.synced_of(path) else [str(path)])
             found.append("seen")
-        return write(journal, work)
+        return write(table, work)
 
-    monkeypatch.setattr(Journal, "_write", begun)
+    monkeypatch.setattr(JournalTable, "_write", begun)
     run(tmp_path, Durability.FULL)
     assert found == ["seen"]
 

@@ -16,7 +16,7 @@ from mmar_runner.wire.codec import ReplyItem, UpdateItem
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.limits import CHUNK_BYTES
 from mmar_runner.wire.messages import TaskFailure, UpdateReceipt
-from mmar_runner.wire.server import UpdateStream
+from mmar_runner.wire.servicer import UpdateStream
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SITE = Identity("demo", Role.CLIENT, "site-1")

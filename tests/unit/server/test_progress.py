@@ -25,13 +25,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     noted: Seen = []
     note = ClientRegistry.progress
 
-    def noting(
-        registry: ClientRegistry, name: str, done: int, total: int, unit: Any, *, now: float
-    ) -> None:
-        note(registry, name, done, total, unit, now=now)
+    def noting(registry: ClientRegistry, name: str, done: int, total: int, unit: Any) -> None:
+        note(registry, name, done, total, unit)
         client = registry.known(name)
         assert client is not None
-        assert client.progress == {"done": done, "total": total, "unit": unit, "at": now}
+        assert client.progress == {"done": done, "total": total, "unit": unit}
         noted.append((name, done, total, unit))
 
     monkeypatch.setattr(ClientRegistry, "progress", noting)

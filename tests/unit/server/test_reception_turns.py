@@ -19,11 +19,11 @@ class _SlowReception(Reception):
     """Attempts take until they are let go, even if they are cancelled: as disk threads do."""
 
     def __init__(self, tmp_path: Path, current: OpenRound) -> None:
-        coordinator: Any = SimpleNamespace(require_round=lambda _: current)
+        answers: Any = SimpleNamespace(require_round=lambda _: current)
         nobody: Any = None
         schema: Any = SimpleNamespace(data_bytes=1, header_limit=1)
         super().__init__(
-            coordinator,
+            answers,
             nobody,
             Spool(tmp_path / "updates"),
             schema,

@@ -19,8 +19,8 @@ PEER = Peer("ipv4:127.0.0.1:1")
 @pytest.fixture
 def servicer() -> Servicer:
     """One whose run has failed while site-1 was there."""
-    coordinator: Any = SimpleNamespace(
-        outcome=lambda: RunEnd(status="failed", reason="no data"), current_round=lambda: 3
+    assignments: Any = SimpleNamespace(
+        outcome=lambda: RunEnd(status="failed", reason="no data"), round_number=lambda: 3
     )
     members: Any = SimpleNamespace(
         present=lambda: ["site-1"],
@@ -32,7 +32,7 @@ def servicer() -> Servicer:
     results: Any = SimpleNamespace(topics=())
     return Servicer(
         RegisterReply(run_number=1),
-        coordinator=coordinator,
+        assignments=assignments,
         members=members,
         downloads=nobody,
         reception=nobody,

@@ -21,8 +21,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
-from mmar_runner.storage import journal as journal_module
-from mmar_runner.storage import projection
+from mmar_runner.storage import journal_table, projection
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal, read_events
 
@@ -102,7 +101,7 @@ def test_appends_that_wait_together_are_one_transaction(path: Path) -> None:
 
     with Journal(path) as journal:
         started, go = threading.Event(), threading.Event()
-        journal._connection.set_trace_callback(count)
+        journal._table._connection.set_trace_callback(count)
 
         def hold(_: Future[int]) -> None:
             started.set()
@@ -190,7 +189,7 @@ def test_what_a_killed_process_had_written_is_synced_before_it_is_read(
         child.stdout.readline()
         child.kill()
     synced: list[str] = []
-    monkeypatch.setattr(journal_module, "sync_file", lambda path: synced.append(path.name))
+    monkeypatch.setattr(journal_table, "sync_file", lambda path: synced.append(path.name))
     Journal(tmp_path / "journal.db", durability=durability).close()
     assert synced == (["journal.db-wal"] if durability is Durability.FULL else [])
 
@@ -198,11 +197,11 @@ def test_what_a_killed_process_had_written_is_synced_before_it_is_read(
 def test_a_full_disk_refuses_those_appends_and_takes_later_ones(path: Path) -> None:
     with Journal(path) as journal:
         journal.append("a", {}).result()
-        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-        journal._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        pages = journal._table._connection.execute("PRAGMA page_count").fetchone()[0]
+        journal._table._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(DiskFullError):
             journal.append("too large", {}, blob=bytes(100_000)).result()
-        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        journal._table._connection.execute("PRAGMA max_page_count = 1000000")
         assert journal.append("b", {}, blob=bytes(100_000)).result() == 2
         assert [e.kind for e in journal.events()] == ["a", "b"]
 
@@ -211,7 +210,7 @@ class FullDisk:
     """Bounds a journal's database, as a full disk would, and notes what it tells."""
 
     def __init__(self, journal: Journal) -> None:
-        self._connection = journal._connection
+        self._connection = journal._table._connection
         self.told: SimpleQueue[StorageError | None] = SimpleQueue()
         journal.append("first", {}).result()
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()

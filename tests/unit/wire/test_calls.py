@@ -19,6 +19,7 @@ from mmar_runner.errors import (
     UsageError,
     WireError,
 )
+from mmar_runner.wire.binding import bind, require_free
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.messages import (
     GetModelRequest,
@@ -36,13 +37,8 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
-from mmar_runner.wire.server import (
-    FederationServicer,
-    UpdateStream,
-    bind,
-    build_server,
-    require_free,
-)
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import FederationServicer, UpdateStream
 from mmar_runner.wire.status import STATUS_OF_REASON
 from mmar_runner.wire.stub import FederationStub
 

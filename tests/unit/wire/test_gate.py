@@ -15,6 +15,7 @@ from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import TlsFiles, channel_credentials, server_credentials
 from mmar_runner.wire.gate import Caller, Gate, Peer
@@ -29,7 +30,8 @@ from mmar_runner.wire.messages import (
     ResultReply,
     UpdateBegin,
 )
-from mmar_runner.wire.server import FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import FederationServicer
 from mmar_runner.wire.stub import FederationStub
 
 DAY = timedelta(days=1)

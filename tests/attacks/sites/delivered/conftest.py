@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import save
 
 from mmar_runner.security.packages.packing import pack
+from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.messages import (
     DeclineReply,
@@ -29,7 +30,8 @@ from mmar_runner.wire.messages import (
     UpdateBegin,
     UpdateReceipt,
 )
-from mmar_runner.wire.server import DiscoveryServicer, FederationServicer, bind, build_server
+from mmar_runner.wire.server import build_server
+from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
 
 CHUNK = 1 << 20
 MODEL = save({"layer/weight": np.zeros(64, np.float32), "layer/secret": np.ones(64, np.float32)})

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.record import AcceptedUpdate, Kind, RunState, replay
+from mmar_runner.server.record import AcceptedUpdate, Kind
+from mmar_runner.server.replay import replay
+from mmar_runner.server.run_state import RunState
 from mmar_runner.storage.journal import JournalEvent
 
 STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}

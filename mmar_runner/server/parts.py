@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of one run, and what is done with all of them: begun, given up, taken apart."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmar_runner.server.board import Board
+    from mmar_runner.server.coordinator import Coordinator
+    from mmar_runner.server.downloads import Downloads
+    from mmar_runner.server.events import EventDispatcher
+    from mmar_runner.server.guard import Guard
+    from mmar_runner.server.members import Members
+    from mmar_runner.server.opening import OpenedRun
+    from mmar_runner.server.packages import PackageDesk
+    from mmar_runner.server.reception import Reception
+    from mmar_runner.server.results import ResultDesk
+    from mmar_runner.server.servicer import Servicer
+    from mmar_runner.server.space import DiskWait
+    from mmar_runner.server.summary import Summary
+    from mmar_runner.server.tasks import ServerValidator
+    from mmar_runner.server.watch import Watch
+    from mmar_runner.storage.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """The parts of one run; see their classes. ``started_at`` is on the loop's clock."""
+
+    opened: OpenedRun
+    started_at: float
+    summary: Summary
+    events: EventDispatcher
+    results: ResultDesk
+    validator: ServerValidator | None
+    spool: Spool
+    coordinator: Coordinator
+    disk: DiskWait
+    board: Board
+    members: Members
+    downloads: Downloads
+    reception: Reception
+    servicer: Servicer
+    guard: Guard
+    watch: Watch
+    packages: PackageDesk | None
+
+    def begin(self) -> None:
+        """Take back what an earlier process left, and begin."""
+        state = self.opened.state
+        self.spool.keep_only([state.round])
+        self.coordinator.restore(state.accepted.values(), state.rejected)
+        self.members.restore(state.clients.values())
+        state.rounds.clear()  # a run may have thousands; the summary reads them when it is written
+        self.members.start_sweeping()
+        self.watch.begin()
+        self.coordinator.begin()
+
+    def conclude(self) -> None:
+        """Take back that an earlier process ended the run, and who may not know of it."""
+        state = self.opened.state
+        self.spool.keep_only([])
+        self.coordinator.conclude(state.status, state.reason)
+        self.members.restore(state.clients.values())
+        state.rounds.clear()
+        self.members.start_sweeping()
+        self.watch.begin()
+
+    def give_up(self) -> None:
+        """Wait for nothing that may last: what is not on record is done again on resuming."""
+        self.opened.journal.hurry()
+        self.disk.give_up()
+        self.events.give_up()
+        self.coordinator.give_up()
+
+    def wall_seconds(self) -> float:
+        """Return how long the run has been worked on, by every process that did."""
+        return round(asyncio.get_running_loop().time() - self.started_at, 6)
+
+    async def close(self) -> None:
+        """End everything that has a thread, a timer or a child."""
+        self.coordinator.stop("the server has ended")  # nothing, unless it broke off
+        self.watch.close()
+        self.members.close()
+        if self.packages is not None:
+            await self.packages.close()
+        await self.reception.close()
+        await self.results.close()
+        self.spool.close()
+        self.opened.models.close()
+        if self.validator is not None:
+            await self.validator.close()
+        await self.events.close()
