@@ -61,11 +61,12 @@ class Trial:
 
             def session() -> int:
                 watch = Watch(partial(self._in_functions, later))
-                return int(pytest.main([*OPTIONS, *tests], plugins=[watch]))
+                pytest.main([*OPTIONS, *tests], plugins=[watch])
+                return forks.SURVIVED if watch.done else forks.BROKEN
 
             # In a process of its own, so that this one stays without the package.
             if forks.ending_of(session, cpu=86400, wall=86400) != "survived":
-                raise SystemExit("the tests fail without any mutant, or the trial was ended")
+                raise SystemExit("the tests could not be collected, or the trial was ended")
             later.seek(0)
             for index, names in map(json.loads, later):
                 self._try(self._mutants[index], names, partial(try_in_module, names=names), 20)
@@ -77,8 +78,8 @@ class Trial:
         items: dict[str, pytest.Item],
         reports: list[pytest.TestReport],
     ) -> None:
-        if touched.left_out:
-            say(f"left out, being slow: {', '.join(touched.left_out)}")
+        for name, why in touched.left_out.items():
+            say(f"left out: {name} ({why})")
         for index, mutant in enumerate(self._mutants):
             names = touched.tests_for(mutant)
             seconds = int(sum(touched.seconds[name] for name in names) * 3)

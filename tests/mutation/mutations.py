@@ -163,6 +163,8 @@ def _gather(node: ast.AST, found: list[ast.AST]) -> None:
     found.append(node)
     if isinstance(node, ast.JoinedStr):
         children = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
+        # How much of a text a sentence quotes.
+        children = [c.value if isinstance(c, ast.Subscript) else c for c in children]
     elif isinstance(node, ast.Call) and ast.unparse(node.func) == "cast":
         children = node.args[1:]
     else:

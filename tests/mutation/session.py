@@ -28,7 +28,7 @@ from tests.mutation.mutations import Mutant
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mmar_runner"
 OPTIONS = (
-    *("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--timeout=0", "--no-header", "-x"),
+    *("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--timeout=0", "--no-header"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 #: Tests of more seconds are left out: a mutant that survives has to pass all that touch it.
@@ -44,20 +44,25 @@ class Touched:
     Attributes:
         seconds: How long a test takes, by its id, of those that pass and are not too slow.
         lines: The tests that touch a line, by file and line.
-        left_out: The ids of the others.
+        left_out: Why another one is not run, by its id.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """Return the ids of the tests that may notice, quickest first."""
+        """Return the ids of the tests that may notice: the module's own, then the quickest."""
+        own = f"test_{mutant.path.stem.partition('_')[0]}"
+
+        def place(name: str) -> tuple[bool, float]:
+            return own not in name, self.seconds[name]
+
         if mutant.function:
             ids = self._touching(str(mutant.path), range(mutant.lines[0], mutant.lines[1] + 1))
-            return sorted(ids, key=self.seconds.__getitem__)
+            return sorted(ids, key=place)
         ids = {name for path in _users_of(mutant) for name in self._touching(path, None)}
-        return list(self._in_time(sorted(ids or self.seconds, key=self.seconds.__getitem__)))
+        return list(self._in_time(sorted(ids or self.seconds, key=place)))
 
     def _touching(self, path: str, lines: Sequence[int] | None) -> set[str]:
         touched = self.lines.get(path, {})
@@ -91,6 +96,7 @@ class Watch:
     def __init__(self, then: Then) -> None:
         self._then = then
         self.reports: list[pytest.TestReport] = []
+        self.done = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what became of a part of a test."""
@@ -100,11 +106,8 @@ class Watch:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run every test once and hand over what was seen."""
         items = {item.nodeid: item for item in session.items}
-        try:
-            self._then(_touched(list(items.values()), self.reports), items, self.reports)
-        except RuntimeError as error:
-            sys.stderr.write(f"{error}\n")
-            pytest.exit("", returncode=1)
+        self._then(_touched(list(items.values()), self.reports), items, self.reports)
+        self.done = True
         return True
 
 
@@ -118,11 +121,12 @@ def _touched(items: list[pytest.Item], reports: list[pytest.TestReport]) -> Touc
         reports.clear()
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         used = time.process_time() - begun[0]
-        if failures := [report.longreprtext for report in reports if report.failed]:
-            raise RuntimeError(f"{item.nodeid} fails without any mutant: {failures}")
         # Of a test that waits for other processes the waiting counts, as far as it is long.
-        if max(used, (time.monotonic() - begun[1]) / 5) > TOO_SLOW:
-            touched.left_out.append(item.nodeid)
+        quick = max(used, (time.monotonic() - begun[1]) / 5) <= TOO_SLOW
+        if any(report.failed for report in reports):
+            touched.left_out[item.nodeid] = "fails without any mutant"
+        elif not quick:
+            touched.left_out[item.nodeid] = "slow"
         elif all(report.passed for report in reports):
             touched.seconds[item.nodeid] = used
     watcher.stop()
@@ -150,7 +154,7 @@ def try_in_module(mutant: Mutant, names: Sequence[str]) -> int:
     """Try a mutant in this process, which is a forked one without the package."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     put_in.IntoModule(mutant, ROOT).put_in()
-    status = pytest.main([*OPTIONS, *names])
+    status = pytest.main([*OPTIONS, "-x", *names])
     return forks.SURVIVED if status == pytest.ExitCode.OK else forks.KILLED
 
 
