@@ -65,6 +65,7 @@ class Mutant:
         text: That line, without the blanks around it.
         change: What was put in place of what, as code.
         function: Whether it is in the body of a function.
+        before: The module's whole text, without the fault.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class Mutant:
     text: str
     change: str
     function: bool
+    before: str
     _tree: ast.Module
     _node: ast.AST
     _changed: ast.AST
@@ -114,6 +116,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
                     lines[line - 1].strip(),
                     f"{_short(node)} -> {_short(changed)}",
                     function,
+                    text,
                     tree,
                     node,
                     changed,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import gc
 import importlib.abc
@@ -22,7 +21,7 @@ def into_functions(mutant: Mutant) -> bool:
     Functions are found wherever they are: in classes, in wrappers, in closures.
     """
     path = str(mutant.path)
-    before = compile(ast.parse(mutant.path.read_text()), path, "exec")
+    before = compile(mutant.before, path, "exec")
     after = compile(mutant.put_in(), path, "exec")
     changed = {old: new for old, new in _pairs(before, after) if old != new}
     swapped = 0

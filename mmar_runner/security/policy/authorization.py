@@ -138,12 +138,11 @@ class _Question:
                 return accepts(rule, message, policy=answer.place)
         message = f"{self._who()} is not authorized to {self._verb(rights)}: "
         message += "; ".join(answer.why for answer in answers) + "."
-        place = next((answer.place for answer in answers if answer.place), None)
         hint = (
             f"A group of {self._org} ({', '.join(self._groups)}) would have to give "
             f"{self._roles()} the right {' or '.join(self._useful(rights))}."
         )
-        return refuses(rule, "NOT_AUTHORIZED", message, policy=place, hint=hint)
+        return refuses(rule, "NOT_AUTHORIZED", message, policy=answers[0].place, hint=hint)
 
     def _of_right(self, right: str) -> _Answer:
         definition = self._authorization.rights[right]
