@@ -68,8 +68,8 @@ def test_a_right_that_a_group_denies():
             "NOT_AUTHORIZED",
             "/groups/vault/role_rights/researcher/upload_mmar",
             (
-                f"{RESEARCHER} is not authorized to upload to \"vault-1\" (vault): the group 'vault' "
-                "denies the role 'researcher' upload_mmar."
+                f'{RESEARCHER} is not authorized to upload to "vault-1" (vault): the group '
+                "'vault' denies the role 'researcher' upload_mmar."
             ),
             (
                 "A group of vault (open, vault) would have to give the role researcher the right "
@@ -101,8 +101,8 @@ def test_rights_of_which_nobody_says_anything():
             "",
             "/orgs/hub",
             (
-                'lead@north.org (north: lead) may upload to "server" (hub): no group says anything of '
-                "upload_mmar, whose default is true."
+                'lead@north.org (north: lead) may upload to "server" (hub): no group says '
+                "anything of upload_mmar, whose default is true."
             ),
             None,
         )
@@ -146,12 +146,12 @@ def test_what_a_site_lets_in():
             "DATALIST_NOT_ALLOWED",
             "/groups/closed/rules/allow_custom_datalist",
             (
-                'The MMAR contains a custom data list, which is not allowed on "south-1" (south): the '
-                "group 'closed' says \"allow_custom_datalist\": false."
+                'The MMAR contains a custom data list, which is not allowed on "south-1" (south): '
+                "the group 'closed' says \"allow_custom_datalist\": false."
             ),
             (
-                'A group of south (closed, usual) would have to say "allow_custom_datalist": true; no '
-                "right of a user replaces it."
+                'A group of south (closed, usual) would have to say "allow_custom_datalist": true; '
+                "no right of a user replaces it."
             ),
         )
     ]
