@@ -150,8 +150,8 @@ class _Question:
             place = _place(self._authorization, "users", self._name, "roles")
             return _Answer(1, f"the role '{SUPER}' has every right", place)
         if definition.own_org and self._user.org != self._org:
-            place = _place(self._authorization, "users", self._name, "org")
-            return _Answer(0, f"{right} holds only at sites of {self._user.org}", place)
+            # Never the first of the rights that are asked for, whose place is shown.
+            return _Answer(0, f"{right} holds only at sites of {self._user.org}", None)
         said = [
             (given[right], group, role, ("groups", group, "role_rights", role, right))
             for group in self._groups

@@ -192,6 +192,9 @@ DEFECTS = [
     server("args a list", "MMAR402", "/aggregator/args", "/aggregator/args", []),
     server("disabled in quotes", "MMAR402", "/handlers/0/disabled", "/handlers/0/disabled", "yes"),
     server("aggregator disabled", "MMAR516", "/aggregator", "/aggregator/disabled", True),
+    client(
+        "trainer disabled", "MMAR516", "/client_trainer", "/client_trainer/disabled", True, "off"
+    ),
     server(
         "nested unknown",
         "MMAR501",

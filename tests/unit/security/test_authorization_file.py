@@ -65,6 +65,9 @@ def test_a_file_defines_a_right_anew_key_by_key(load, value):
     assert made.rights["train_self"].own_org  # nobody took that away
     assert made.rights["deploy_all"].kind == "int"
     assert made.rules["allow_byoc"].default is True
+    assert made.rights["deploy_all"].default == 0
+    assert type(made.rights["deploy_all"].default) is int
+    assert made.rights["train_all"].default is False
 
 
 BROKEN = {
@@ -112,6 +115,40 @@ def test_what_is_not_defined_is_refused_with_its_place(load, value, path, new, s
 def test_what_must_be_there_is_missed(load, value, key):
     del value[key]
     assert f"'{key}'" in refusal(load, value).message
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "message", "hint"),
+    [
+        (
+            ("rights",),
+            {"deploy_al": {}},
+            "The right 'deploy_al' is not defined.",
+            "Did you mean 'deploy_all'?",
+        ),
+        (
+            ("rules",),
+            {"fly": {}},
+            "The rule 'fly' is not defined.",
+            "Known: allow_byoc, allow_custom_datalist.",
+        ),
+        (
+            ("sites", "south-1"),
+            "xyz",
+            "The org 'xyz' is not defined.",
+            "Known: north, south, hub, vault.",
+        ),
+        (("groups", "open", "rules", "x"), True, "The rule 'x' is not defined.", "Known: allow_"),
+    ],
+)
+def test_what_is_not_defined_is_said_in_a_sentence(load, value, path, new, message, hint):
+    target = value
+    for part in path[:-1]:
+        target = target[part]
+    target[path[-1]] = new
+    error = refusal(load, value)
+    assert message in error.message
+    assert hint in f"{error.message} {error.hint}"
 
 
 def test_the_server_is_a_site(load, value):
