@@ -21,6 +21,7 @@ import pytest
         ({"wait_after_min_clients": 10, "round_deadline": 10}, []),
         ({"wait_after_min_clients": 10, "round_deadline": 9.5}, ["MMAR611"]),
         ({"round_deadline": 9}, []),  # nobody stated the wait
+        ({"validate_every": 1}, ["MMAR617"]),
         ({"clients_per_round": 2}, []),
         ({"clients_per_round": 8}, []),
         ({"clients_per_round": 9}, ["MMAR604"]),
@@ -28,7 +29,7 @@ import pytest
     ],
 )
 def test_numbers_that_just_fit(mmar, settings, codes):
-    of_top = {"round_deadline", "clients_per_round"}
+    of_top = {"round_deadline", "clients_per_round", "validate_every"}
     mmar.task.update({key: value for key, value in settings.items() if key not in of_top})
     mmar.server.update({key: value for key, value in settings.items() if key in of_top})
     assert [finding.code for finding in mmar.findings()] == codes
