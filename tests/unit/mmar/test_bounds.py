@@ -139,3 +139,8 @@ def test_filters_pair_in_reverse_order(mmar, outbound, inbound, told):
     mmar.client["client"]["outbound_filters"] = _filters(*outbound)
     mmar.server["inbound_filters"] = _filters(*inbound)
     assert _told(mmar) == told
+
+
+def test_a_result_that_an_unknown_processor_may_answer_is_not_missed(mmar):
+    mmar.server["result_processors"] = [{"name": "Matrix"}, {"name": "NotHere"}]
+    assert mmar.only().code == "MMAR501"

@@ -198,6 +198,33 @@ def test_of_several_signers_so_many_need_the_right_as_the_site_asks_for():
     assert reasons(ask(users=(LEAD, RESEARCHER), signed=())) == ["NOT_AUTHORIZED"]
 
 
+def test_whoever_may_only_train_has_not_the_right_to_run():
+    both = ask(users=(LEAD, RESEARCHER), action="run", site="south-1")
+    assert both.accepted
+    spare = both.steps[3]
+    assert (spare.rule, spare.reason) == ("authorization.user", "")
+    assert spare.message.startswith(f"The signature of {RESEARCHER} does not count: {RESEARCHER} (")
+    two = SitePolicy(signatures={"mmar": 2, "byoc": 2})
+    assert reasons(ask(users=(LEAD, RESEARCHER), action="run", site="south-1", policy=two)) == [
+        "NOT_AUTHORIZED"
+    ]
+
+
+def test_the_first_answer_about_a_sites_own_folder_is_under_its_rule():
+    policy = SitePolicy(accepted_digests=(DIGEST,))
+    first = ask(users=(), policy=policy, origin="local", signed=()).steps[0]
+    assert (first.rule, first.accepted) == ("authorization.user", True)
+    (refusal,) = ask(users=(), signed=()).refusals
+    assert refusal.rule == "authorization.user"
+    assert refusal.hint.startswith("An administrator signs it")
+
+
+def test_a_direction_without_a_filter_of_the_sites_is_not_told():
+    policy = SitePolicy(mandatory_filters={"outbound": (), "inbound": ({"name": "Clip"},)})
+    told = [s.message for s in ask(policy=policy).steps if s.rule.endswith("mandatory_filters")]
+    assert told == ["After an MMAR's own inbound filters the site runs Clip."]
+
+
 def test_to_run_needs_a_right_to_deploy_and_one_to_train():
     assert [s.rule for s in ask(action="run").steps[1:3]] == [
         "authorization.deploy",
