@@ -11,10 +11,12 @@ imported nothing of the package yet.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -62,6 +64,7 @@ class Touched:
             ids = self._touching(str(mutant.path), range(mutant.lines[0], mutant.lines[1] + 1))
             return sorted(ids, key=place)
         ids = {name for path in _users_of(mutant) for name in self._touching(path, None)}
+        ids |= {name for name in self.seconds if _imports(ROOT / name.partition("::")[0], mutant)}
         return list(self._in_time(sorted(ids or self.seconds, key=place)))
 
     def _touching(self, path: str, lines: Sequence[int] | None) -> set[str]:
@@ -79,11 +82,19 @@ class Touched:
 
 def _users_of(mutant: Mutant) -> list[str]:
     """Return the files of a module and of those that import it."""
-    name = f"mmar_runner.{mutant.module}"
-    package, _, last = name.rpartition(".")
-    ways = (f"from {name} import", f"import {name}", f"from {package} import {last}")
-    users = (f for f in PACKAGE.rglob("*.py") if any(way in f.read_text() for way in ways))
-    return [str(mutant.path), *map(str, users)]
+    return [str(path) for path in PACKAGE.rglob("*.py") if _imports(path, mutant)]
+
+
+def _imports(path: Path, mutant: Mutant) -> bool:
+    """Return True for a file that imports the mutant's module, or is it."""
+    package, _, last = f"mmar_runner.{mutant.module}".rpartition(".")
+    way = rf"from {package}\.{last} import|import {package}\.{last}|from {package} import .*\b{last}\b"
+    return path == mutant.path or bool(re.search(way, _text(path)))
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text()
 
 
 #: Takes what is known of the tests, the tests, and where reports of running ones will be.

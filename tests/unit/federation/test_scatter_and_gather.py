@@ -28,7 +28,7 @@ def test_it_is_a_workflow_by_its_methods() -> None:
 
 def test_without_a_number_everybody_works_and_latecomers_too() -> None:
     workflow = ScatterAndGather()
-    everyone = workflow.participants(_SITES, round_number=0, seed=0, per_round=None)
+    everyone = workflow.participants(_SITES[::-1], round_number=0, seed=0, per_round=None)
     assert list(everyone) == sorted(_SITES)
     assert workflow.admits_late(per_round=None)
     assert not workflow.admits_late(per_round=4)

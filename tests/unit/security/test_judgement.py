@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.own_filters import FilterFault
-from mmar_runner.security.policy.site_policy import SitePolicy
+from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
 from mmar_runner.security.steps import accepts, refuses
 
 PROJECT = load_authorization(Path(__file__).parents[2] / "assets/policies/authorization.json")
@@ -186,6 +187,54 @@ def test_where_something_is_wrong_with_the_sites_own_filters_nothing_is_accepted
     assert [(step.reason, step.message, step.hint) for step in refusals] == [
         ("COMPONENT_NOT_FOUND", "It is not here.", "Install it."),
         ("COMPONENT_ARGUMENTS", "'sigm' is unknown.", None),
+    ]
+
+
+def test_every_rule_of_a_site_says_where_it_is_written(tmp_path):
+    path = tmp_path / "site_policy.json"
+    value = {
+        "version": 1,
+        "blocked_digests": ["b" * 64, "c" * 64],
+        "accepted_digests": ["d" * 64, "e" * 64],
+        "byoc": "digest",
+        "allow_custom_datalist": False,
+        "allowed_path_prefixes": ["torch.nn."],
+        "data_folders": ["/data"],
+        "mandatory_filters": {"inbound": ["Clip"]},
+    }
+    path.write_text(json.dumps(value))
+    policy = load_policy(path)
+    for facts in (
+        PLAIN,
+        replace(
+            PLAIN,
+            datalists=(WHERE,),
+            class_paths=(("os.system", WHERE),),
+            path_arguments=(("/etc", WHERE),),
+        ),
+    ):
+        steps = [s for s in ask(facts, policy=policy).steps if s.rule.startswith("site_policy.")]
+        assert [s.policy.pointer.split("/")[1] for s in steps] == [
+            s.rule.removeprefix("site_policy.") for s in steps
+        ]
+        assert len(steps) == 6
+    code = replace(PLAIN, code=("custom/net.py",))
+    for digest, pointer in (
+        ("a", "/accepted_digests"),
+        ("e", "/accepted_digests/1"),
+        ("c", "/blocked_digests/1"),
+    ):
+        decision = ask(replace(code, digest=digest * 64), policy=policy, users=(ROOT,))
+        assert pointer in [step.policy.pointer for step in decision.steps if step.policy]
+
+
+def test_a_class_path_that_is_nearly_allowed_is_told_so():
+    policy = SitePolicy(allowed_path_prefixes=("torch.optim.SGD",))
+    named = replace(PLAIN, class_paths=(("torch.optim.SGF", WHERE), ("os.system", WHERE)))
+    adds = "A site adds it to allowed_path_prefixes; or use a registered name."
+    assert [step.hint for step in ask(named, policy=policy).refusals] == [
+        f"Did you mean 'torch.optim.SGD'? {adds}",
+        adds,
     ]
 
 

@@ -56,10 +56,30 @@ def signed(listing=DATA_ONLY, keys=(ADA,), payload_type=MMAR_TYPE, **more):
     return sign(payload_type, dump_manifest(manifest(listing, **more)), keys).to_json()
 
 
+#: The rules that give each reason.
+RULES = {
+    "DIGEST_REVOKED": {"digest"},
+    "SIGNATURE_MISSING": {"present"},
+    "FORMAT": {"format"},
+    "TYPE": {"format"},
+    "SIGNER_REVOKED": {"signer"},
+    "SIGNER_NOT_TRUSTED": {"signer"},
+    "REVOCATIONS_STALE": {"revocations"},
+    "THRESHOLD": {"threshold"},
+    "WRONG_PROJECT": {"project"},
+    "WRONG_AUDIENCE": {"audience"},
+    "SIGNATURE_EXPIRED": {"expiry"},
+    "VERSION_ROLLBACK": {"version"},
+    "MANIFEST_MISMATCH": {"files", "name"},
+}
+
+
 def reasons(data, context=SITE, listing=DATA_ONLY):
     report = check_signatures(listing, data, context)
     refusals = [step for step in report.steps if not step.accepted]
     assert all(step.rule.startswith("signature.") for step in report.steps)
+    for step in refusals:
+        assert step.rule.removeprefix("signature.") in RULES[step.reason]
     assert all(step.hint for step in refusals), "a refusal says what would change it"
     assert report.accepted is not bool(refusals)
     return [step.reason for step in refusals]
@@ -157,6 +177,28 @@ def test_a_revoked_key_signs_nothing():
     assert reasons(signed(WITH_CODE, (ADA, BOB)), replace(TWO, revocations=revoked), WITH_CODE) == [
         "THRESHOLD"
     ]
+
+
+def test_one_revoked_key_among_those_that_are_claimed_is_told():
+    trust = replace(TRUST, release_keys=TRUST.release_keys[1:])
+    revoked = replace(FRESH, key_ids=(key_id(ADA.public_key()),))
+    context = replace(SITE, trust_root=trust, revocations=revoked)
+
+    for keys in ((ADA,), (ADA, STRANGER), (STRANGER, ADA)):
+        assert reasons(signed(keys=keys), context) == ["SIGNER_REVOKED"]
+    assert reasons(signed(keys=(STRANGER,)), context) == ["SIGNER_NOT_TRUSTED"]
+
+
+def test_a_key_is_named_by_sixteen_letters():
+    known, claimed = key_id(ADA.public_key()), key_id(STRANGER.public_key())
+    report = check_signatures(DATA_ONLY, signed(), SITE)
+    (signer,) = [step for step in report.steps if step.rule == "signature.signer"]
+    assert signer.message == f"Signed by ada@x.org ({known[:16]})."
+    revoked = replace(SITE, revocations=replace(FRESH, key_ids=(known,)))
+    message = refusal(signed(), revoked).message
+    assert message == f"Only revoked keys signed it: ada@x.org ({known[:16]})."
+    message = refusal(signed(keys=(STRANGER,))).message
+    assert message.endswith(f"it claims the keys '{claimed[:16]}'.")
 
 
 def test_code_needs_as_many_signatures_as_the_site_says():
