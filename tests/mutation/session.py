@@ -88,7 +88,7 @@ def _users_of(mutant: Mutant) -> list[str]:
 def _imports(path: Path, mutant: Mutant) -> bool:
     """Return True for a file that imports the mutant's module, or is it."""
     package, _, last = f"mmar_runner.{mutant.module}".rpartition(".")
-    way = rf"from {package}\.{last} import|import {package}\.{last}|from {package} import .*\b{last}\b"
+    way = rf"from {package}(?:\.{last} import| import .*\b{last}\b)|import {package}\.{last}\b"
     return path == mutant.path or bool(re.search(way, _text(path)))
 
 
