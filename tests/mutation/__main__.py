@@ -42,6 +42,10 @@ TESTS = {
 }
 
 
+#: How a mutant ends that asks for an assertion, or for an explanation.
+NOT_NOTICED = frozenset({"survived", "no tests", "broken"})
+
+
 class Trial:
     """Tries mutants one after the other and writes a line about each.
 
@@ -123,6 +127,18 @@ def chosen(names: Sequence[str]) -> list[Mutant]:
     return [mutant for path in paths for mutant in mutants_of(path)]
 
 
+def not_noticed(mutants: Sequence[Mutant], file: Path) -> list[Mutant]:
+    """Return the mutants that no test noticed when they were tried before.
+
+    Args:
+        mutants: All there are now.
+        file: What ``--out`` wrote then.
+    """
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    left = {(ln["module"], ln["text"], ln["change"]) for ln in lines if ln["ending"] in NOT_NOTICED}
+    return [mutant for mutant in mutants if (mutant.module, mutant.text, mutant.change) in left]
+
+
 def table(lines: Sequence[dict[str, Any]]) -> str:
     """Return how many mutants of each module ended how, as a table of Markdown."""
     endings = ("killed", "timeout", "survived", "no tests", "explained", "broken")
@@ -141,6 +157,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=["federation"], help="rooms or modules")
     parser.add_argument("--sample", type=int, help="try so many of them")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
+    parser.add_argument("--again", type=Path, help="only those that were not noticed in this file")
     parser.add_argument("--tests", nargs="*", help="use these tests, not all of the room")
     parser.add_argument("--out", type=Path, default=Path("mutants.jsonl"))
     asked = parser.parse_args()
@@ -149,6 +166,8 @@ def main() -> int:
         os.execv(sys.executable, [sys.executable, "-m", "tests.mutation", *sys.argv[1:]])  # noqa: S606
     be_the_same_every_time()
     mutants = chosen(asked.names)
+    if asked.again is not None:
+        mutants = not_noticed(mutants, asked.again)
     count = len(mutants)
     if asked.sample is not None and asked.sample < count:
         picked = random.Random(asked.seed).sample(range(count), asked.sample)
@@ -161,11 +180,11 @@ def main() -> int:
     Trial(mutants, asked.out).run(tests)
     lines = [json.loads(line) for line in asked.out.read_text().splitlines()]
     for line in lines:
-        if line["ending"] in {"survived", "no tests", "broken"}:
+        if line["ending"] in NOT_NOTICED:
             say("{ending}: {module}:{line}: {text}\n    {change}".format(**line))
     sys.stdout.write(table(lines) + "\n")
     say(f"{time.monotonic() - begun:.0f} s, {os.times().children_user:.0f} s of computing")
-    return int(any(line["ending"] in {"survived", "no tests", "broken"} for line in lines))
+    return int(any(line["ending"] in NOT_NOTICED for line in lines))
 
 
 if __name__ == "__main__":

@@ -324,6 +324,31 @@ def test_each_kind_of_difference_has_its_own_place_and_mend():
     assert begun == ["Restore", "Put", "Remove"]
 
 
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (5, "z0, z1, z2, z3, z4."),
+        (6, "z0, z1, z2, z3, z4 and 1 more."),
+        (8, "z0, z1, z2, z3, z4 and 3 more."),
+    ],
+)
+def test_of_many_files_the_first_five_are_named(count, named):
+    more = [ListedFile(f"z{n}", 0, "d" * 64, FileKind.DATA) for n in range(count)]
+    step = refusal(signed(), listing=FileListing("job", (CONFIG, MODEL, *more)))
+    assert step.message == f"Not signed: {named}"
+    unsigned = FileListing("job", (CONFIG, MODEL))
+    step = refusal(signed(FileListing("job", (CONFIG, MODEL, *more))), listing=unsigned)
+    assert step.message == f"Signed, and missing: {named}"
+
+
+def test_a_digest_that_is_not_that_of_the_signed_files_is_refused():
+    other = replace(manifest(), digest="9" * 64)
+    step = refusal(sign(MMAR_TYPE, dump_manifest(other), [ADA]).to_json())
+    assert (step.rule, step.reason) == ("signature.files", "MANIFEST_MISMATCH")
+    assert step.message == "The signed digest is not that of the signed files."
+    assert step.subject == Place("signature.json")
+
+
 def test_what_could_not_be_listed_fits_no_signature():
     step = refusal(signed(), listing=replace(DATA_ONLY, unlisted=("x: a link that leaves",)))
 
