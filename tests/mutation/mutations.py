@@ -150,6 +150,8 @@ def _is_for_type_checkers(statement: ast.stmt) -> bool:
     match statement:
         case ast.If(ast.Name("TYPE_CHECKING")) | ast.AnnAssign(annotation=ast.Name("TypeAlias")):
             return True
+        case ast.Assign(value=ast.Subscript(ast.Name("Literal"))):
+            return True
         case ast.Expr(ast.Constant()):  # a docstring, or three dots
             return True
     return False

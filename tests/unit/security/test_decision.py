@@ -18,6 +18,7 @@ def _decision(*steps):
     ("place", "text"),
     [
         (Place("policy.json"), "policy.json"),
+        (Place("policy.json", 3), "policy.json:3:0"),
         (Place("policy.json", 3, 7), "policy.json:3:7"),
         (Place("policy.json", 3, 7, "/rules/0"), "policy.json:3:7 /rules/0"),
         (Place("policy.json", pointer="/rules"), "policy.json /rules"),

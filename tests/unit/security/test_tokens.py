@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens are good for one certificate, one session, one run and a short time."""
 
+import hmac
 import secrets
 from base64 import urlsafe_b64encode
 
@@ -105,6 +106,14 @@ def test_a_token_of_any_length_is_known_again_up_to_the_longest() -> None:
         assert MINT.read(token, fingerprint="fp-1", now=1_001.0).client == client
     assert refusal(token) == "TOKEN_INVALID"
     assert len(token) == 1025
+
+
+def test_a_token_from_before_runs_had_a_history_has_none() -> None:
+    claims = urlsafe_b64encode(b'["site-1","ab",3,"fp-1",1900.0]').decode().rstrip("=")
+    mac = hmac.digest(SECRET, f"v1.{claims}".encode(), "sha256")
+    token = f"v1.{claims}.{urlsafe_b64encode(mac).decode().rstrip('=')}"
+    read = MINT.read(token, fingerprint="fp-1", now=1_001.0)
+    assert (read.client, read.run_number, read.history) == ("site-1", 3, "")
 
 
 def test_a_short_secret_is_refused() -> None:
