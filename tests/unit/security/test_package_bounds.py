@@ -68,6 +68,14 @@ def test_the_bounds_of_all_files(tmp_path, files, taken):
     assert caught.value.reason == "TOO_LARGE"
 
 
+def test_folders_are_made_with_and_without_files(tmp_path):
+    archive = _archive(tmp_path / "package", ("empty/", 0), ("a/b/c", 1), ("a/b/d", 2), ("e/", 0))
+    unpack(archive, tmp_path / "to")
+    found = {path.relative_to(tmp_path / "to").as_posix() for path in (tmp_path / "to").rglob("*")}
+    assert found == {"empty", "a", "a/b", "a/b/c", "a/b/d", "e"}
+    assert (tmp_path / "to" / "empty").is_dir()
+
+
 def test_no_package_is_made_that_nobody_would_take(tmp_path):
     folder = tmp_path / "job"
     folder.mkdir()

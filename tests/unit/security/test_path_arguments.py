@@ -98,6 +98,8 @@ def test_ordinary_text_stays_inside(text):
         ("/data/.. /etc", False),
         ("/data\u200b", False),
         ("a/../b", True),
+        ("X~/b", True),
+        ("/Xdata/b", False),
         ("~/..", False),
     ],
 )
