@@ -18,9 +18,10 @@ PROTOS := $(wildcard $(PROTO)/*.proto)
 TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 
 # What pytest is told besides pyproject.toml, such as PYTEST="-n 2 -m 'not slow'".
-PYTEST ?= -n 2
+# A worker gets neighbouring tests: what a file's tests share is made once, not by each worker.
+PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help venv demo demo-insecure test simulate-faults faults lint format types imports protos bench bench-trust soak mutants check wheels clean
+.PHONY: help venv demo demo-insecure test simulate-faults faults fuzz lint format types imports protos bench bench-trust soak mutants check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -72,7 +73,10 @@ protos: $(STAMP) ## Generate the protocol's modules again; fail if they differed
 	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(PROTOS)
 	git diff --stat --exit-code -- $(PROTO)
 
-bench: $(STAMP) ## Measure the program against its floor: one JSON object a line
+# What is measured, such as BENCH="--write", BENCH="--quick" or BENCH="--case 100MB-2".
+BENCH ?=
+
+bench: $(STAMP) ## Measure all that has a bound (25 minutes); BENCH="--write" keeps the table
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
 
 bench-trust: $(STAMP) ## Measure what signing and verifying an MMAR cost beside plain hashing
@@ -92,6 +96,14 @@ MUTANTS ?= federation
 
 mutants: $(STAMP) ## Put faults into rooms or modules and see which no test notices (minutes)
 	@$(BIN)/python -m tests.mutation $(MUTANTS)
+
+# How long `make fuzz` searches for inputs that break a reader, all targets together.
+SECONDS ?= 3600
+
+fuzz: $(STAMP) ## Search for inputs that break a reader, such as SECONDS=3600 (Linux, atheris)
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+		--no-build-isolation --constraint constraints.txt --editable '.[fuzz]'
+	nice -n 19 $(BIN)/python -m tests.fuzz.search --seconds $(SECONDS)
 
 check: lint types imports protos test ## Everything that CI checks
 

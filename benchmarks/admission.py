@@ -10,10 +10,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission.admitting import admit
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.cli.kits import open_kit
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar.admission import admit
 from mmar_runner.security.identity import Role
 from mmar_runner.security.packages.mmar_store import MmarStore
 
@@ -29,7 +29,7 @@ def main(mmar: Path, kit: Path, store: Path) -> int:
     admission = admit(
         mmar,
         load_plugins().registry,
-        site_rules(open_kit(kit, Role.CLIENT)),
+        rules_of(open_kit(kit, Role.CLIENT)),
         MmarStore(store),
         origin="delivered",
         now=datetime.now(UTC),

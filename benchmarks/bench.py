@@ -37,13 +37,15 @@ from typing import Any, Final
 
 import ours
 import page
-from cases import CASES, WITH_KITS, disk_bytes
+from cases import CASES, ONE_OR_OTHER, WITH_KITS, disk_bytes
 from musts import JUDGED
 from plan import Plan
 from processes import ProcessFailedError
 from tls import TlsFolder
 
 _QUICK: Final = ("10KB-2", "10KB-8", "100MB-2", "simulate-8", "validate-cold", "idle-server")
+#: Letters of an error: what processes said may be all their logs.
+_LONGEST_ERROR: Final = 2000
 #: What a case raises when a process of it ends, hangs or says what nobody expected.
 _FAILURES: Final = (
     ProcessFailedError,
@@ -66,7 +68,7 @@ def main() -> None:
     if (need := disk_bytes(names)) > (free := shutil.disk_usage(ours.ROOT).free):
         parser.error(f"{need / 1e9:.0f} GB of disk are needed and {free / 1e9:.0f} GB are free")
     if arguments.write:
-        page.check()
+        _check_page(parser)
     began, about = time.monotonic(), page.machine()
     rounds = arguments.rounds or (5 if arguments.quick else None)
     repeats = arguments.repeats or (1 if arguments.quick else None)
@@ -75,6 +77,13 @@ def main() -> None:
         print(json.dumps({"case": "machine", **about}), flush=True)
         figures = {name: _measure(name, plan) for name in names}
     sys.exit(_judge(figures, arguments, about, time.monotonic() - began))
+
+
+def _check_page(parser: argparse.ArgumentParser) -> None:
+    try:
+        page.check()
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +113,8 @@ def _measure(name: str, plan: Plan) -> dict[str, Any]:
     try:
         figures: dict[str, Any] = _rounded(CASES[name](plan))
     except _FAILURES as error:  # half an hour of other figures is not lost for it
-        figures = {"error": f"{type(error).__name__}: {error}"}
+        said = f"{type(error).__name__}: {error}"
+        figures = {"tls": plan.tls and name in ONE_OR_OTHER, "error": said[:_LONGEST_ERROR]}
     took = {"took_s": round(time.monotonic() - began, 1)}
     print(json.dumps({"case": name, **figures, **took}), flush=True)
     return figures

@@ -84,23 +84,24 @@ def section(figures: Figures, options: Sequence[str], about: dict[str, Any], sec
     )
 
 
-def write(text: str, page: Path = PAGE) -> None:
+def write(text: str, page: Path | None = None) -> None:
     """Put a text between the markers of the page.
 
     Raises:
         ValueError: The page does not have each marker once, in their order.
     """
+    page = page or PAGE
     before, after = _around(page)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
-def check(page: Path = PAGE) -> None:
+def check(page: Path | None = None) -> None:
     """Raise now what `write` would raise after the measuring.
 
     Raises:
         ValueError: The page does not have each marker once, in their order.
     """
-    _around(page)
+    _around(page or PAGE)
 
 
 def _around(page: Path) -> tuple[str, str]:

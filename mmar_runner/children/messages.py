@@ -37,7 +37,7 @@ def decode(line: bytes) -> dict[str, Any]:
     """
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         text = f"the child's control socket carried {line[:80]!r}, which is not a message"
         raise ChildDiedError(text) from error
     if not isinstance(message, dict):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.children.results import checked_metrics
 from mmar_runner.children.role import Method, Role
-from mmar_runner.children.trainer_role import checked_metrics
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.model_persistor import ModelPersistor

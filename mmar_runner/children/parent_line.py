@@ -11,14 +11,15 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.children.answers import MOST_STEPS
 from mmar_runner.children.messages import decode, encode
+from mmar_runner.errors import ChildDiedError
 
 if TYPE_CHECKING:
     from io import BufferedRWPair
 
 #: The least time between two steps that are passed on, in seconds.
 STEP_SECONDS: Final = 0.25
-_MOST: Final = (1 << 63) - 1
 
 
 class ParentLine:
@@ -50,6 +51,9 @@ class ParentLine:
         if not line:
             return None
         request = decode(line)
+        if not isinstance(request.get("id"), int):
+            msg = f"the control socket carried {line[:80]!r}, which is no request"
+            raise ChildDiedError(msg)
         with self._lock:
             self._answering, self._next_step = request["id"], 0.0
         return request
@@ -76,7 +80,7 @@ class ParentLine:
         Raises:
             TypeError: One of them is no whole number.
         """
-        step = [min(max(operator.index(number), 0), _MOST) for number in (done, total)]
+        step = [min(max(operator.index(number), 0), MOST_STEPS) for number in (done, total)]
         # What a data loader forks has this very object, and no business with the parent.
         if os.getpid() != self._process or time.monotonic() < self._next_step:
             return

@@ -10,7 +10,8 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.children.messages import decode, encode
+from mmar_runner.children.answers import Reply, Step, out_of_step, read_answer
+from mmar_runner.children.messages import LINE_LIMIT, encode
 from mmar_runner.children.starting import StartedProcess, start_process
 from mmar_runner.children.step_watch import StepWatch
 from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskStalledError, TaskTimeoutError
@@ -45,6 +46,7 @@ class ChildProcess:
         self._unanswered = 0
         self._next_id = 0
         self._death: ChildDiedError | None = None
+        self._nonsense: ChildDiedError | None = None
         self._listener = asyncio.create_task(self._listen())
         self._reaper = asyncio.create_task(self._reap())
 
@@ -140,9 +142,16 @@ class ChildProcess:
         return self._next_id, reply
 
     async def _listen(self) -> None:
-        with suppress(OSError, ValueError, ChildDiedError):
-            while line := await self._reader.readline():
-                self._answer(decode(line))
+        try:
+            with suppress(OSError):
+                while line := await self._reader.readline():
+                    self._hear(line)
+        except ChildDiedError as error:
+            self._nonsense = error
+        except ValueError:
+            self._nonsense = ChildDiedError(f"the child wrote more than {LINE_LIMIT} bytes at once")
+        if self._nonsense is not None:
+            self._kill_group()  # its user code has written there, and may write more
         await self._ended()
 
     async def _reap(self) -> None:
@@ -155,21 +164,31 @@ class ChildProcess:
         await asyncio.wait({self._listener}, timeout=END_SECONDS)
         self._reader.feed_eof()
 
-    def _answer(self, message: Mapping[str, Any]) -> None:
-        if (step := message.get("step")) is not None:
-            self._tells_steps = True
-            if (watch := self._watches.get(message["id"])) is not None:
-                watch.saw(*step)
-            return
+    def _hear(self, line: bytes) -> None:
+        """Take one line of the child.
+
+        Raises:
+            ChildDiedError: It is no answer to anything that was asked.
+        """
+        match read_answer(line):
+            case Step(number, done, total):
+                self._tells_steps = True
+                if (watch := self._watches.get(number)) is not None:
+                    watch.saw(done, total)
+            case Reply() as answer if answer.id in self._replies:
+                self._answer(answer)
+            case _:
+                out_of_step(line)
+
+    def _answer(self, answer: Reply) -> None:
         self._unanswered -= 1
-        reply = self._replies.pop(message["id"])
+        reply = self._replies.pop(answer.id)
         if reply.done():  # the caller gave up waiting
             return
-        error = message.get("error")
-        if error is None:
-            reply.set_result(message["result"])
+        if answer.error is None:
+            reply.set_result(answer.result)
         else:
-            reply.set_exception(TaskFailedError(error.pop("message"), **error))
+            reply.set_exception(answer.error)
 
     async def _ended(self) -> None:
         try:
@@ -181,7 +200,8 @@ class ChildProcess:
         self._kill_group()  # what it started and left behind
         self._lifeline.close()
         self._writer.close()
-        self._death = ChildDiedError(describe_exit(code), hint=f"its log is {self._log}")
+        why = describe_exit(code) if self._nonsense is None else self._nonsense.message
+        self._death = ChildDiedError(why, hint=f"its log is {self._log}")
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(self._death)

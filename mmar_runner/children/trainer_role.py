@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.children.results import checked_metrics, checked_result
 from mmar_runner.children.role import Method, Role
 from mmar_runner.errors import TaskFailedError
-from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
+from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainTask
 
 if TYPE_CHECKING:
     from mmar_runner.children.building import Workshop
@@ -93,43 +92,3 @@ class TrainerRole(Role):
         if client not in self._trainers:
             raise TaskFailedError(f"no trainer is set up here for client {client!r}")
         return self._trainers[client]
-
-
-def checked_result(result: object) -> dict[str, Any]:
-    """Return a trainer's result as JSON.
-
-    Raises:
-        TaskFailedError: It is no `TrainResult`, ``num_samples`` is not positive and
-            finite, or a metric is not a finite number.
-    """
-    if not isinstance(result, TrainResult):
-        message = f"train returned a {type(result).__name__}, not a TrainResult"
-        raise TaskFailedError(message)
-    samples = _number("num_samples", result.num_samples)
-    if samples <= 0:
-        raise TaskFailedError(f"num_samples is {samples:g}; it must be positive")
-    return {
-        "num_samples": samples,
-        "metrics": checked_metrics("metric", result.metrics),
-        "validation": checked_metrics("validation metric", result.validation),
-        "kind": str(UpdateKind(result.kind)),
-    }
-
-
-def checked_metrics(what: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics as finite floats.
-
-    Raises:
-        TaskFailedError: One is not a finite number; the message names it.
-    """
-    return {str(name): _number(f"{what} {name!r}", value) for name, value in metrics.items()}
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TaskFailedError(f"{name} is {value!r}, which is not a number") from error
-    if not math.isfinite(number):
-        raise TaskFailedError(f"{name} is {number}, which is not finite")
-    return number

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.cli.addresses import is_loopback, require_address, require_loopback
+from mmar_runner.cli.output import say
 from mmar_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ def open_kit(folder: Path, role: Role) -> StartupKit:
     from mmar_runner.security.kits.kit import load_kit  # noqa: PLC0415
 
     return load_kit(folder, role, now=datetime.now(UTC))
+
+
+def say_lost_policy(kit: StartupKit) -> None:
+    """Say on stderr that a kit's owner has lost its policy: nobody would see that otherwise."""
+    from mmar_runner.admission.rules import lost_policy  # noqa: PLC0415 - as above
+
+    if (path := lost_policy(kit)) is not None:
+        lost = "the defaults hold (no code, no class paths), and no block or filter of a lost one"
+        say(f"warning: there is no {path}: {lost}", err=True)
 
 
 def require_kit_or_insecure(kit: Path | None, *, insecure: bool) -> None:

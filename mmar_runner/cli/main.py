@@ -158,23 +158,26 @@ def _foreseen(error: MmarRunnerError, invocation: Invocation) -> int:
         import traceback  # noqa: PLC0415
 
         say(*"".join(traceback.format_exception(error)).split("\n"), err=True)
-    if isinstance(error, TrustError) and _echo_rules(error) and not invocation.json:
-        return error.exit_code
-    echo_error(error, invocation)
+    if isinstance(error, TrustError):
+        _untrusted(error, invocation)
+    else:
+        echo_error(error, invocation)
     return error.exit_code
 
 
-def _echo_rules(error: TrustError) -> bool:
-    """Write every refusal to standard error if rules of a policy refused something."""
+def _untrusted(error: TrustError, invocation: Invocation) -> None:
+    """Write an error, and if it is the word of rules, what every rule said."""
     # Deferred: few errors are the answers of rules.
-    from mmar_runner.cli.decision_view import echo_refusals  # noqa: PLC0415
+    from mmar_runner.cli.decision_view import echo_refusals, steps_json  # noqa: PLC0415
     from mmar_runner.security.decision import RulesRefusedError  # noqa: PLC0415
 
     cause = error.__cause__
     if not isinstance(cause, RulesRefusedError):
-        return False
-    echo_refusals(cause.decision)
-    return True
+        echo_error(error, invocation)
+    elif invocation.json:
+        echo_error(error, invocation, steps=steps_json(cause.decision))
+    else:
+        echo_refusals(cause.decision)
 
 
 def _unforeseen(error: Exception, invocation: Invocation) -> int:

@@ -67,7 +67,7 @@ stall_timeout_option = click.option(
 plugins_dir_option = click.option(
     "--plugins-dir",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A folder of one-file plugins.",
+    help="Also load the one-file plugins (*.py) of this folder.",
 )
 
 

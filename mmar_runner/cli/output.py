@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmar_runner.documents.words import printable
-from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner.errors import (
+    MmarRunnerError,
+    RunFailedError,
+    RunStoppedError,
+    TaskFailedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,11 +73,19 @@ def harmless_json(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
-def echo_error(error: MmarRunnerError, invocation: Invocation) -> None:
-    """Write an error the way the invocation asks for: a sentence and a mend, or JSON."""
+def echo_error(
+    error: MmarRunnerError, invocation: Invocation, *, steps: list[dict[str, Any]] | None = None
+) -> None:
+    """Write an error the way the invocation asks for: a sentence and a mend, or JSON.
+
+    Args:
+        error: The error.
+        invocation: How the program was called.
+        steps: What every rule said, if the error is the word of rules; for JSON.
+    """
     if invocation.json:
         body = {"reason": error.reason, "message": error.message, "hint": error.hint}
-        echo_json({"error": body})
+        echo_json({"error": body if steps is None else {**body, "steps": steps}})
         return
     echo_sentence(error.reason, error.message)
     if error.hint:
@@ -89,6 +102,13 @@ def echo_sentence(reason: str, message: str) -> None:
 def echo_hint(hint: str) -> None:
     """Write the mend to standard error."""
     click.echo(f"{_styled('hint:', 'cyan')} {_folded(hint)}", err=True)
+
+
+def run_exit_code(status: str) -> int:
+    """Return with which code a command ends whose run ended with a status."""
+    if status == "stopped":
+        return RunStoppedError.exit_code
+    return 0 if status == "finished" else RunFailedError.exit_code
 
 
 def _folded(message: str) -> str:

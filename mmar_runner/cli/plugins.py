@@ -11,23 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import Invocation, echo_json, json_option, say
 from mmar_runner.cli.tables import table, wrapped
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import X_COMPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mmar_runner.hooks.doctor import Problem
-
-_plugins_dir = click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Also load the one-file plugins (*.py) of this folder.",
-)
 
 
 @click.group("plugins")
@@ -43,7 +39,7 @@ def command() -> None:
 @click.option(
     "--kind", type=click.Choice([str(k) for k in ComponentKind]), help="Only of this kind."
 )
-@_plugins_dir
+@plugins_dir_option
 @json_option
 def list_components(kind: str | None, plugins_dir: Path | None, as_json: bool) -> None:
     """List every registered component; nothing is imported for it."""
@@ -62,7 +58,7 @@ def list_components(kind: str | None, plugins_dir: Path | None, as_json: bool) -
 
 @command.command("show")
 @click.argument("name")
-@_plugins_dir
+@plugins_dir_option
 @json_option
 def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
     """Show what NAME (a name, an alias or a class path) is and which arguments it takes."""
@@ -75,7 +71,7 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
 
 
 @command.command("doctor")
-@_plugins_dir
+@plugins_dir_option
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, plugins_dir: Path | None, as_json: bool) -> None:
@@ -177,9 +173,9 @@ def _arguments(schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    if "x-component" in schema:
+    if X_COMPONENT in schema:
         many = "list of " if schema.get("type") == "array" else ""
-        return f"{many}{schema['x-component']}"
+        return f"{many}{schema[X_COMPONENT]}"
     if "enum" in schema:
         return " | ".join(json.dumps(value) for value in schema["enum"])
     names = schema.get("type", "any")

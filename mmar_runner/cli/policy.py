@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.decision_view import decision_lines, steps_json
-from mmar_runner.cli.options import mmar_argument, required_kit_option
+from mmar_runner.cli.options import mmar_argument, required_kit_option, set_option
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.admission import SiteRules
-    from mmar_runner.mmar.examination import Examination, Question
+    from mmar_runner.admission.examination import Examination, Question
+    from mmar_runner.admission.rules import SiteRules
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
@@ -54,13 +54,7 @@ def command() -> None:
     is_flag=True,
     help="Explain it as if it came over the network, also at the kit's own site.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
+@set_option
 @json_option
 @click.pass_context
 def explain_decision(
@@ -72,7 +66,7 @@ def explain_decision(
     action: str,
     policy_file: Path | None,
     delivered: bool,
-    settings: tuple[str, ...],
+    pairs: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Say which rules accept or refuse an MMAR at a site, and what would change it.
@@ -84,12 +78,12 @@ def explain_decision(
 
     # Modules and the kit are loaded while other threads hash, which takes as long.
     with listed_ahead(mmar) as ahead:
+        from mmar_runner.admission.examination import examine  # noqa: PLC0415
         from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
         from mmar_runner.hooks import load_plugins  # noqa: PLC0415
-        from mmar_runner.mmar.examination import examine  # noqa: PLC0415
 
         question = _question(_kit(kit_folder), action, site, user, policy_file)
-        question = replace(question, settings=parse_settings(settings))
+        question = replace(question, settings=parse_settings(pairs))
         if delivered:
             question = replace(question, context=replace(question.context, origin="delivered"))
         listing = None if ahead is None else ahead.result
@@ -115,14 +109,16 @@ def _kit(folder: Path) -> StartupKit:
 def _question(
     kit: StartupKit, action: str, site: str | None, user: str | None, policy_file: Path | None
 ) -> Question:
-    from mmar_runner.cli.admitted import site_rules  # noqa: PLC0415 - as above
-    from mmar_runner.mmar.examination import Question  # noqa: PLC0415
+    from mmar_runner.admission.examination import Question  # noqa: PLC0415
+    from mmar_runner.admission.rules import rules_of  # noqa: PLC0415 - as above
+    from mmar_runner.cli.kits import say_lost_policy  # noqa: PLC0415
     from mmar_runner.security.identity import Role  # noqa: PLC0415
     from mmar_runner.security.policy.authorization import SERVER_SITE  # noqa: PLC0415
     from mmar_runner.security.policy.judgement import Policies  # noqa: PLC0415
     from mmar_runner.security.policy.site_policy import SitePolicy, load_policy  # noqa: PLC0415
 
-    rules = site_rules(kit)
+    say_lost_policy(kit)
+    rules = rules_of(kit)
     is_admin = kit.identity.role is Role.ADMIN
     asked = site or (SERVER_SITE if is_admin else rules.site)
     own = not is_admin and asked == rules.site

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,14 +23,14 @@ from mmar_runner.cli.options import (
     stall_timeout_option,
     task_timeout_option,
 )
-from mmar_runner.cli.output import echo_hint, json_option, say
+from mmar_runner.cli.output import echo_hint, echo_json, json_option, run_exit_code, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, say_idle_settings
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
-from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
+from mmar_runner.errors import UsageError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.storage.memory import settle_memory
 
@@ -44,11 +43,6 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
 
-_EXIT_CODES: Final = {
-    "finished": 0,
-    "failed": RunFailedError.exit_code,
-    "stopped": RunStoppedError.exit_code,
-}
 #: The mend if another process writes this client's audit log.
 _RUNNING: Final = (
     "is this client running already? Stop it, or add --instance K for a further client of the site"
@@ -141,10 +135,10 @@ def command(
         with naming_who_runs(log, _RUNNING):
             outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
-        say(json.dumps(_as_json(client, outcome)))
+        echo_json(_as_json(client, outcome))
     if outcome.status == "stopped":
         echo_hint("the same command goes on where it was")
-    context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
+    context.exit(run_exit_code(outcome.status))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from mmar_runner.cli.options import (
     set_option,
     workspace_option,
 )
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_hint, echo_json, json_option, run_exit_code
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
@@ -98,12 +98,13 @@ def command(
         folder = _workspace(workspace, spec.name)
     else:
         # Deferred: whoever speaks plain text needs no cryptography.
-        from mmar_runner.cli.trusted_server import open_trust  # noqa: PLC0415
+        from mmar_runner.admission.local import LocalMmar  # noqa: PLC0415
+        from mmar_runner.cli.trusted_server import open_trust  # noqa: PLC0415 - as above
 
         folder = _workspace(workspace, mmar.resolve().name)
         running = "is this server running already? Stop it, or give this one a --workspace"
         with naming_who_runs(folder / "audit.jsonl", running):
-            spec, trust = open_trust(kit, mmar, plugins, folder, settings=variables)
+            spec, trust = open_trust(kit, LocalMmar(mmar, folder, variables), plugins)
         address = listen_address(trust.kit, listen)
     settings = ServerSettings(
         spec=spec,
@@ -121,7 +122,13 @@ def command(
     settle_memory()
     with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
         outcome = asyncio.run(_serve(settings, plugins, observer))
-    _conclude(outcome, as_json=as_json, new_run=new_run)
+    if as_json:
+        # One document, of a run that failed too: it says why itself.
+        echo_json(outcome.summary)
+        if outcome.status == "stopped":
+            echo_hint(f"{same_command(new_run=new_run)} resumes it")
+        context.exit(run_exit_code(outcome.status))
+    _conclude(outcome, new_run=new_run)
 
 
 async def _serve(
@@ -132,9 +139,7 @@ async def _serve(
     return await run_server(settings, plugins, observer, stop)
 
 
-def _conclude(outcome: RunOutcome, *, as_json: bool, new_run: bool) -> None:
-    if as_json:
-        echo_json(outcome.summary)
+def _conclude(outcome: RunOutcome, *, new_run: bool) -> None:
     summary = outcome.run_folder / "summary.json"
     if outcome.status == "failed":
         msg = f"the run failed: {outcome.reason}"

@@ -13,7 +13,7 @@ import click
 from mmar_runner.cli.kits import open_kit
 from mmar_runner.cli.options import mmar_argument, required_kit_option
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, some_of
 from mmar_runner.errors import MmarError, UsageError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import is_hidden, open_folder
@@ -147,9 +147,8 @@ def _sentences(mmar: Path, signed: Signed) -> list[str]:
 def _stray_sentences(stray: list[str]) -> list[str]:
     if not stray:
         return []
-    more = f" and {len(stray) - _SHOWN} more" if len(stray) > _SHOWN else ""
-    names = f"{', '.join(stray[:_SHOWN])}{more}"
-    return [f"  note      hidden or left-over files are part of what is signed: {names}"]
+    note = "hidden or left-over files are part of what is signed"
+    return [f"  note      {note}: {some_of(stray, _SHOWN)}"]
 
 
 def _stray(files: Iterable[ListedFile]) -> list[str]:

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,11 +19,11 @@ from mmar_runner.cli.options import (
     task_timeout_option,
     workspace_option,
 )
-from mmar_runner.cli.output import json_option, say
+from mmar_runner.cli.output import echo_json, json_option, run_exit_code, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import checked, parse_settings
-from mmar_runner.errors import MmarUnreadableError, RunFailedError, RunStoppedError
+from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.simulation.run import SimulationOutcome, simulate
 from mmar_runner.simulation.settings import SimulationSettings, check_settings
@@ -37,12 +36,6 @@ if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
-
-_EXIT_CODES: Final = {
-    "finished": 0,
-    "failed": RunFailedError.exit_code,
-    "stopped": RunStoppedError.exit_code,
-}
 
 
 @click.command("simulate")
@@ -118,7 +111,7 @@ def command(
     with make_observer("simulate", context.obj, mmar=mmar.name, quiet=as_json) as observer:
         outcome = asyncio.run(_simulate(settings, specs, plugins, observer))
     _conclude(outcome, as_json=as_json)
-    context.exit(_EXIT_CODES.get(outcome.status, RunFailedError.exit_code))
+    context.exit(run_exit_code(outcome.status))
 
 
 def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, MmarSpec]:
@@ -147,7 +140,7 @@ async def _simulate(
 
 def _conclude(outcome: SimulationOutcome, *, as_json: bool) -> None:
     if as_json:
-        say(json.dumps(outcome.summary))
+        echo_json(outcome.summary)
         return
     say(f"summary: {outcome.run_folder / 'summary.json'}")
     if outcome.reason and outcome.status != "finished":

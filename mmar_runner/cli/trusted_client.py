@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmar_runner.admission.audit_line import MmarLine
+from mmar_runner.admission.local import LocalMmar, admitted
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.cli.addresses import require_address
-from mmar_runner.cli.admitted import admitted, site_rules
-from mmar_runner.cli.kits import open_kit
+from mmar_runner.cli.kits import open_kit, say_lost_policy
+from mmar_runner.cli.validated import require_valid
 from mmar_runner.client.package import Delivery, fetch_mmar
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.trust import ClientTrust
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mmar_runner.admission.admitting import Admission
+    from mmar_runner.admission.rules import SiteRules
     from mmar_runner.cli.client_site import ClientSite
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.mmar.admission import Admission, SiteRules
     from mmar_runner.security.kits.kit import StartupKit
 
 
@@ -83,13 +87,12 @@ class TrustedClient:
             TrustError: A rule refuses it.
         """
         workspace = site.workspace(self.job(site), self.name)
+        say_lost_policy(self.kit)
         return admitted(
-            mmar,
-            site.plugins,
+            LocalMmar(mmar, workspace, site.variables, self.name),
+            site.plugins.registry,
             self.kit,
-            workspace,
-            settings=site.variables,
-            client_name=self.name,
+            lambda found: require_valid(mmar, found.validation),
         )
 
     @contextmanager
@@ -123,11 +126,9 @@ class TrustedClient:
             UsageError: A policy cannot be read, or is wrong.
             RunStoppedError: ``stop`` was set.
         """
-        try:
-            rules = site_rules(self.kit)
-        except MmarRunnerError as error:  # nothing runs without rules: that is a refusal too
-            trust.record("mmar.run", "refused", error.reason, message=error.message)
-            raise
+        say_lost_policy(self.kit)
+        with MmarLine(trust, "run", self.kit).written_on_refusal(MmarRunnerError):
+            rules = rules_of(self.kit)  # nothing runs without rules
         workspace = site.workspace(self.job(site), self.name)
         delivery = Delivery(
             trust,

@@ -1,46 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server with a start-up kit: what it may run, and for whom."""
+"""A server with a start-up kit: says what it may run, and for whom."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mmar_runner.cli.admitted import admitted, record_sites
-from mmar_runner.cli.kits import open_kit
+from mmar_runner.admission.audit_line import OwnLog
+from mmar_runner.admission.deployment import deployed, record_sites, require_sites
+from mmar_runner.admission.local import LocalMmar, admitted
+from mmar_runner.cli.kits import open_kit, say_lost_policy
 from mmar_runner.cli.output import say
-from mmar_runner.errors import MmarUnreadableError, NotAuthorizedError
-from mmar_runner.mmar.admission import decide_for_sites
-from mmar_runner.mmar.variables import ANY_CLIENT
+from mmar_runner.cli.validated import require_valid
+from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.security.identity import Role
 from mmar_runner.server.trust import ServerTrust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from mmar_runner.admission.deployment import Deployment
     from mmar_runner.hooks import LoadedPlugins
-    from mmar_runner.mmar.spec import MmarSpec, ServerSpec
-    from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.security.policy.site_policy import SitePolicy
 
 
 def open_trust(
-    kit_folder: Path,
-    mmar: Path,
-    plugins: LoadedPlugins,
-    workspace: Path,
-    *,
-    settings: Mapping[str, Any],
+    kit_folder: Path, mmar: LocalMmar, plugins: LoadedPlugins
 ) -> tuple[MmarSpec, ServerTrust]:
     """Return what a server may run under its kit, and for which sites.
 
     Args:
         kit_folder: The server's start-up kit.
-        mmar: The MMAR's folder.
+        mmar: What it is asked to run.
         plugins: The plugins in force.
-        workspace: Where the copy that runs is kept.
-        settings: The ``--set`` values.
 
     Raises:
         MmarError: The MMAR cannot be read, or has findings of severity error.
@@ -48,22 +40,22 @@ def open_trust(
             may run it.
     """
     kit = open_kit(kit_folder, Role.SERVER)
-    admission, rules = admitted(mmar, plugins, kit, workspace, settings=settings)
+    say_lost_policy(kit)
+    admission, rules = admitted(
+        mmar, plugins.registry, kit, lambda found: require_valid(mmar.folder, found.validation)
+    )
     _say_what_is_idle(rules.policy)
-    spec = admission.validation.spec_for(ANY_CLIENT)
-    if spec is None or spec.server is None:
-        msg = f"{mmar} cannot be read as an MMAR with a server"
-        raise MmarUnreadableError(msg)
-    server = _within(spec.server, kit)
-    decisions = decide_for_sites(admission, rules.authorization)
-    trust = ServerTrust(kit, decisions, rules.policy.allowed_path_prefixes)
+    deployment = deployed(admission, rules.authorization, kit)
+    _say_who_and_how_many(deployment)
+    log = OwnLog(mmar.workspace / "audit.jsonl", kit)
     try:
-        _require_sites(trust, server.min_num_clients)
+        require_sites(deployment)
     except NotAuthorizedError as error:
-        record_sites(workspace, kit, admission, decisions, reason=error.reason)
+        record_sites(log, admission, deployment, reason=error.reason)
         raise
-    record_sites(workspace, kit, admission, decisions)
-    return replace(spec, server=server), trust
+    record_sites(log, admission, deployment)
+    trust = ServerTrust(kit, deployment.decisions, rules.policy.allowed_path_prefixes)
+    return deployment.spec, trust
 
 
 def _say_what_is_idle(policy: SitePolicy) -> None:
@@ -78,35 +70,8 @@ def _say_what_is_idle(policy: SitePolicy) -> None:
             say(f"{where}: {key} does nothing at a server; sites have their own", err=True)
 
 
-def _within(server: ServerSpec, kit: StartupKit) -> ServerSpec:
-    """Return the MMAR's server within what the project provisioned: no fewer, no more clients."""
-    provisioned = kit.config["servers"][0]
-    least = max(server.min_num_clients, provisioned.get("min_num_clients", 0))
-    most = min(server.max_num_clients, provisioned.get("max_num_clients", server.max_num_clients))
-    for name, mmar, kits in (
-        ("min_num_clients", server.min_num_clients, least),
-        ("max_num_clients", server.max_num_clients, most),
-    ):
-        if mmar != kits:
-            say(f"{name} is {kits}: the kit's, not the MMAR's {mmar}", err=True)
-    if least > most:
-        msg = f"the kit allows at most {most} clients, and at least {least} are needed"
-        raise NotAuthorizedError(msg, reason="TOO_FEW_SITES")
-    return replace(server, min_num_clients=least, max_num_clients=most)
-
-
-def _require_sites(trust: ServerTrust, min_num_clients: int) -> None:
-    """Say which sites may not run the MMAR; refuse if the others are too few."""
-    for site, decision in trust.decisions.items():
-        if not decision.accepted:
-            say(f"{site} will not take part: {decision.refusals[0].message}", err=True)
-    admitted_sites = trust.admitted_sites
-    if len(admitted_sites) < min_num_clients:
-        msg = (
-            f"{len(admitted_sites)} of {len(trust.decisions)} sites may run this MMAR, "
-            f"and min_num_clients is {min_num_clients}"
-        )
-        hint = "`mmar-runner policy explain MMAR --kit KIT --site SITE` names the rules"
-        if len(admitted_sites) == len(trust.decisions):  # no rule is in the way
-            hint = "ask for fewer (min_num_clients), or have further sites provisioned"
-        raise NotAuthorizedError(msg, hint=hint, reason="TOO_FEW_SITES")
+def _say_who_and_how_many(deployment: Deployment) -> None:
+    for name, mmar, kits in deployment.changed:
+        say(f"{name} is {kits}: the kit's, not the MMAR's {mmar}", err=True)
+    for site, message in deployment.refusals.items():
+        say(f"{site} will not take part: {message}", err=True)

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner import __version__
+from mmar_runner.cli.options import plugins_dir_option, set_option
 from mmar_runner.cli.output import Invocation, echo_error, harmless_json
+from mmar_runner.cli.validated import parse_settings
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.report import Report, unreadable
+from mmar_runner.mmar.reports.report import Report, unreadable
 from mmar_runner.mmar.validation import validate
-from mmar_runner.mmar.variables import parse_setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmar_runner.mmar.sources import Side
+    from mmar_runner.mmar.sources.configuration import Side
 
 _FINDINGS: Final = 1
 _UNREADABLE: Final = 2
@@ -44,13 +45,7 @@ _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
     type=click.Path(path_type=Path, dir_okay=False),
     help="Judge by this site policy (site_policy.json).",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
+@set_option
 @click.option(
     "--format",
     "output",
@@ -61,18 +56,14 @@ _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Also load the one-file plugins (*.py) of this folder.",
-)
+@plugins_dir_option
 @click.pass_context
 def command(
     ctx: click.Context,
     mmars: tuple[Path, ...],
     side: Side,
     policy: Path | None,
-    settings: tuple[str, ...],
+    pairs: tuple[str, ...],
     output: str,
     as_json: bool,
     strict: bool,
@@ -83,7 +74,7 @@ def command(
     Exit code 0 if there is no error, 1 if there is (with --strict, or a warning), 2 if a
     folder cannot be read.
     """
-    values = dict(parse_setting(setting) for setting in settings)
+    values = parse_settings(pairs)
     catalog = load_plugins(plugins_dir=plugins_dir).registry
     output = "json" if as_json else output
     reports, unread = [], False
@@ -111,18 +102,18 @@ def _exit_code(reports: Sequence[Report], *, strict: bool) -> int:
 def _render(reports: Sequence[Report], output: str) -> str:
     # Each is imported here because a call needs one of them.
     if output == "json":
-        from mmar_runner.mmar.report_json import render_json  # noqa: PLC0415
+        from mmar_runner.mmar.reports.as_json import render_json  # noqa: PLC0415
 
         return harmless_json(render_json(reports))
     if output == "sarif":
-        from mmar_runner.mmar.report_sarif import render_sarif  # noqa: PLC0415
+        from mmar_runner.mmar.reports.sarif import render_sarif  # noqa: PLC0415
 
         return render_sarif(reports, version=__version__)
     if output == "github":
-        from mmar_runner.mmar.report_github import render_github  # noqa: PLC0415
+        from mmar_runner.mmar.reports.github import render_github  # noqa: PLC0415
 
         return render_github(reports)
-    from mmar_runner.mmar.report_text import render_text  # noqa: PLC0415
+    from mmar_runner.mmar.reports.text import render_text  # noqa: PLC0415
 
     return render_text(reports, _paint)
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.cli.logging import apply_log_levels
 from mmar_runner.cli.output import say
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
+from mmar_runner.mmar.sources.variables import ANY_CLIENT, parse_setting
 from mmar_runner.mmar.validation import validate
-from mmar_runner.mmar.variables import ANY_CLIENT, parse_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mmar_runner.hooks import LoadedPlugins
-    from mmar_runner.mmar.sources import Side
+    from mmar_runner.mmar.sources.configuration import Side
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.mmar.validation import Validation
 
@@ -89,8 +90,7 @@ def require_valid(folder: Path, validation: Validation) -> None:
         if finding.hint:
             say(f"    hint: {finding.hint}", err=True)
     if errors:
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        msg = f"{folder} has {count}; nothing was started"
+        msg = f"{folder} has {counted(len(errors), 'error')}; nothing was started"
         raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
     say_idle_settings(validation)
     if validation.spec is not None:

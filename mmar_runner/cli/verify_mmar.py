@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission.examination import examine
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.cli.decision_view import decision_lines, steps_json
-from mmar_runner.cli.kits import open_kit
-from mmar_runner.cli.options import mmar_argument, required_kit_option
+from mmar_runner.cli.kits import open_kit, say_lost_policy
+from mmar_runner.cli.options import (
+    mmar_argument,
+    plugins_dir_option,
+    required_kit_option,
+    set_option,
+)
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.validated import parse_settings
+from mmar_runner.documents.words import counted
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar.examination import examine
 from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
-    from mmar_runner.mmar.examination import Examination
+    from mmar_runner.admission.examination import Examination
 
 
 @click.command("verify-mmar")
@@ -32,18 +38,8 @@ if TYPE_CHECKING:
     help="Judge it as if it came over the network: a digest that the site accepted then "
     "does not replace a signature.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Give a variable of the MMAR a value; repeatable.",
-)
-@click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Also load the one-file plugins (*.py) of this folder.",
-)
+@set_option
+@plugins_dir_option
 @json_option
 @click.pass_context
 def command(
@@ -51,7 +47,7 @@ def command(
     mmar: Path,
     kit_folder: Path,
     delivered: bool,
-    settings: tuple[str, ...],
+    pairs: tuple[str, ...],
     plugins_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -60,10 +56,12 @@ def command(
     Exit code 0 if the site accepts it, 1 if it does not, 2 if the folder cannot be read.
     """
     role = Role.SERVER if (kit_folder / "fed_server.json").exists() else Role.CLIENT
-    question = site_rules(open_kit(kit_folder, role)).question(
+    kit = open_kit(kit_folder, role)
+    say_lost_policy(kit)
+    question = rules_of(kit).question(
         "delivered" if delivered else "local",
         datetime.now(UTC),
-        settings=parse_settings(settings),
+        settings=parse_settings(pairs),
     )
     found = examine(mmar, load_plugins(plugins_dir=plugins_dir).registry, question)
     if as_json:
@@ -78,7 +76,8 @@ def _sentences(mmar: Path, found: Examination) -> list[str]:
     lines = [f"{found.decision.site} {verdict} {mmar}", *decision_lines(found.decision)]
     errors = found.validation.report.errors
     if errors:
-        lines.append(f"  and it has errors: {len(errors)}; the first: {errors[0].message}")
+        count = counted(len(errors), "error")
+        lines.append(f"  and it has {count}; the first: {errors[0].message}")
         lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
     return lines
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mmar_runner.client.model_file import IncomingModel
 from mmar_runner.client.pace import Pace
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import DigestError, ProtocolError, StorageError, UnreachableError
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from mmar_runner.client.registration import Connection
+    from mmar_runner.client.connection import Connection
     from mmar_runner.client.workspace import RunFiles
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.codec import Chunk, ModelItem

@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.admission.admitting import admit
+from mmar_runner.admission.audit_line import MmarLine
 from mmar_runner.client.package_download import PackageDownload, discovery
 from mmar_runner.client.package_file import IncomingPackage
-from mmar_runner.client.threads import in_thread
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import (
     CertificateError,
     DigestError,
@@ -32,22 +34,24 @@ from mmar_runner.errors import (
     WireError,
 )
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.mmar.admission import admit
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.packages.packing import DEFAULT_LIMITS, unpack
 from mmar_runner.security.policy.mends import with_command
 from mmar_runner.storage.atomic import translated
+from mmar_runner.waiting.races import unless
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import DeclineRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from mmar_runner.admission.admitting import Admission
+    from mmar_runner.admission.rules import SiteRules
     from mmar_runner.client.package_file import Announced
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.mmar.admission import Admission, SiteRules
 
 #: How long the server may take to hear that the site declines, in seconds.
 _DECLINE_SECONDS: Final = 5.0
@@ -99,18 +103,11 @@ async def fetch_mmar(
         StorageError: The package or the copy cannot be kept.
     """
     courier = _Courier(delivery, observer)
-    fetching = asyncio.ensure_future(courier.fetch(catalog))
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if fetching.done():
-            return fetching.result()
+    fetched = await unless(courier.fetch(catalog), stop.wait())
+    if fetched.cancelled():
         msg = "the client was asked to stop while it fetched the MMAR"
         raise RunStoppedError(msg, hint="the same command goes on where it was")
-    finally:
-        for task in (fetching, stopping):
-            task.cancel()
-        await asyncio.wait({fetching, stopping})
+    return fetched.result()
 
 
 class _Courier:
@@ -119,6 +116,7 @@ class _Courier:
     def __init__(self, delivery: Delivery, observer: Observer) -> None:
         self._delivery = delivery
         self._observer = observer
+        self._line = MmarLine(delivery.trust, "run", delivery.trust.kit)
         self._folder = delivery.workspace / "packages"
         self._download = PackageDownload(
             delivery.trust, observer, connect_timeout=delivery.connect_timeout
@@ -142,19 +140,17 @@ class _Courier:
             raise
         finally:
             package.close()
-        self._record("accepted", "", digest=admission.digest, signers=", ".join(admission.signers))
+        self._line.accepted()
         return admission
 
     async def _refuse(self, package: IncomingPackage, error: MmarRunnerError) -> None:
         """Write a refusal down, tell the server, and delete what it sent."""
-        digest = "" if package.announced is None else package.announced.digest
-        self._record("refused", error.reason, digest=digest, message=error.message)
+        if package.announced is not None:
+            self._line.digest = package.announced.digest
+        self._line.refused(error.reason, error.message)
         await in_thread(package.remove)
-        if digest:
-            await self._decline(digest, error)
-
-    def _record(self, decision: Literal["accepted", "refused"], reason: str, **facts: str) -> None:
-        self._delivery.trust.record("mmar.run", decision, reason, **facts)
+        if package.announced is not None:
+            await self._decline(package.announced.digest, error)
 
     def _admitted(
         self, package: Path, announced: Announced, catalog: ComponentCatalog
@@ -174,6 +170,7 @@ class _Courier:
                 settings=delivery.variables,
                 client_name=delivery.client_name,
             )
+        self._line.of(admission)
         with_command(admission.decision, delivery.trust.kit.folder).require()
         _require_valid(admission)
         return admission
@@ -210,9 +207,8 @@ def _require_valid(admission: Admission) -> None:
     errors = admission.validation.report.errors
     if errors:
         first = errors[0]
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         msg = (
-            f"{admission.root.name} has {count}: "
+            f"{admission.root.name} has {counted(len(errors), 'error')}: "
             f"{first.file}:{first.line}:{first.column}: {first.code}: {first.message}"
         )
         raise MmarInvalidError(msg, hint=first.hint)

@@ -161,7 +161,7 @@ class IncomingPackage:
         try:
             with self._state.open("rb") as file:
                 kept = Announced(**json.loads(file.read(_STATE_BYTES)))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
         texts = (kept.name, kept.digest, kept.sha256)
         sound = all(isinstance(text, str) for text in texts) and type(kept.total_bytes) is int

@@ -1,55 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The session's connection: registered, and registered again when that is needed.
-
-Every call to the server goes through `Connection.call`, so that there is one place
-that knows what to do when nobody answers (try again, ever more slowly), when the server
-no longer takes the token (register again under the same session key), and when the
-certificate is too old (call with the renewed one, if there is one).
-"""
+"""A client's registration: asked for, taken in, and asked for again under the same key."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner import __version__
-from mmar_runner.client.backoff import Backoff
-from mmar_runner.client.line import Line
-from mmar_runner.client.outage import Outage
-from mmar_runner.client.threads import in_thread
-from mmar_runner.errors import (
-    AuditError,
-    DiskFullError,
-    MmarRunnerError,
-    RefusedError,
-    RunError,
-    UnreachableError,
-)
+from mmar_runner.errors import RefusedError, RunError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.wire.messages import QuitRequest, RegisterReply, RegisterRequest
+from mmar_runner.waiting.threads import in_thread
+from mmar_runner.wire.messages import RegisterReply, RegisterRequest
 
 if TYPE_CHECKING:
+    from mmar_runner.client.line import Line
+    from mmar_runner.client.retries import Retries
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.wire.stub import FederationStub
 
-_T = TypeVar("_T")
-
-#: How long one attempt to register, and the farewell, may take, in seconds.
+#: How long one attempt to register may take, in seconds.
 REGISTER_SECONDS: Final = 10.0
-#: What gRPC says where the server shows another certificate than before: a renewed one.
-_ANOTHER_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
-QUIT_SECONDS: Final = 2.0
-#: How long after bytes of a transfer a small call that nobody answered says nothing, in seconds.
-MOVING_SECONDS: Final = 15.0
-
-
-def may_pass(error: DiskFullError | AuditError) -> bool:
-    """Whether something could not be written that can be, once there is space on the disk."""
-    return isinstance(error, DiskFullError) or error.reason == "AUDIT_WRITE"
 
 
 class RunReplacedError(RunError):
@@ -58,37 +29,49 @@ class RunReplacedError(RunError):
     default_reason = "RUN_REPLACED"
 
 
-class Connection:
-    """A registered client's calls.
+class Registration:
+    """What this client is at a server.
 
     Args:
         settings: Whom to call, as whom.
         session_key: By which the server knows this client again.
-        observer: Sees when nobody answers, and when the client is registered.
+        observer: Sees when the client is registered.
+        line: To the server.
+        retries: What is done when nobody answers.
 
-    Raises:
-        CertificateError: TLS_FILES, certificate and key cannot be used.
+    Attributes:
+        bound_to: The certificate that the token is good with, PEM; empty without TLS.
     """
 
-    def __init__(self, settings: SessionSettings, session_key: bytes, observer: Observer) -> None:
+    def __init__(
+        self,
+        settings: SessionSettings,
+        session_key: bytes,
+        observer: Observer,
+        line: Line,
+        retries: Retries,
+    ) -> None:
         self._settings = settings
         self._key = session_key
         self._observer = observer
-        judge = None if settings.trust is None else settings.trust.judge_server
-        self._line = Line(settings.target, settings.tls, judge)
-        self._outage = Outage(settings.target, observer)
-        self._registration: RegisterReply | None = None
-        self._bound_to = b""
+        self._line = line
+        self._retries = retries
+        self._reply: RegisterReply | None = None
         self._registering = asyncio.Lock()
-        self._moved = float("-inf")
+        self.bound_to = b""
 
     @property
-    def registration(self) -> RegisterReply:
-        """What the server told at registration; only after `register`."""
-        if self._registration is None:
+    def is_in(self) -> bool:
+        """Whether the server has let this client in."""
+        return self._reply is not None
+
+    @property
+    def reply(self) -> RegisterReply:
+        """What the server told; only after `register`."""
+        if self._reply is None:
             msg = "not registered yet"
             raise ValueError(msg)
-        return self._registration
+        return self._reply
 
     async def register(self) -> RegisterReply:
         """Join the run, however long it takes until somebody answers.
@@ -96,61 +79,29 @@ class Connection:
         Raises:
             RefusedError: The server does not want this client.
             CertificateError: TLS does not come about, and waiting will not mend it.
-            UnreachableError: Nobody answered within the time given by the settings.
+            TimeoutError: Nobody answered within the time given by the settings.
         """
         self._observer.observe(Observation(Topic.CONNECTING, {"target": self._settings.target}))
-        try:
-            async with asyncio.timeout(self._settings.connect_timeout):
-                reply = await self._retried(self._register_once)
-        except TimeoutError as error:
-            raise self._outage.error() from error
+        async with asyncio.timeout(self._settings.connect_timeout):
+            reply = await self._retries.until_it_passes(self._register_once)
         return self._accept(reply)
 
-    async def call(self, operation: Callable[[FederationStub, str], Awaitable[_T]]) -> _T:
-        """Carry out an operation, over again after every failure that may pass.
-
-        Args:
-            operation: Gets the stub and the token in force; safe to repeat.
+    async def register_again(self, stale_token: str) -> None:
+        """Register under the same session key, unless another call has done it meanwhile.
 
         Raises:
-            RefusedError: The server refused it for good.
-            RunReplacedError: The server has meanwhile opened another run.
-            CertificateError: CERT_EXPIRED, ours has expired and was not renewed.
-            WireError: The server answered something that cannot be understood.
+            RunReplacedError: It is another run, or the run has gone back.
+            RefusedError: The server does not want this client any more.
         """
-        return await self._retried(lambda: self._authorized(operation))
-
-    async def try_once(
-        self, operation: Callable[[FederationStub, str], Awaitable[_T]]
-    ) -> _T | None:
-        """Carry out an operation once; None if nobody answered, which is shown.
-
-        Raises:
-            RefusedError: The server refused it for good.
-            CertificateError: CERT_EXPIRED, ours has expired and was not renewed.
-        """
-        stub = self._line.stub
-        try:
-            result = await self._authorized(operation)
-        except UnreachableError as error:
-            quiet = asyncio.get_running_loop().time() - self._moved
-            if self._line.stub is stub and quiet > MOVING_SECONDS:
-                await self._look_closer(error)
-            return None
-        self._outage.end()
-        return result
-
-    def moved(self) -> None:
-        """See that bytes of a transfer came, or arrived over there: somebody is there.
-
-        On a slow line a small call may wait for long behind them.
-        """
-        self._moved = asyncio.get_running_loop().time()
-
-    async def follow_files(self) -> None:
-        """Take up a renewed certificate, if there is one."""
-        if await self._line.follow() and self._settings.trust is not None:
-            self._settings.trust.record("Certificate", "noted", renewed=True)
+        async with self._registering:
+            if self.reply.token != stale_token:
+                return  # another call has done it
+            before = self.reply
+            reply = self._accept(await self._retries.until_it_passes(self._register_once))
+        # A server whose workspace was deleted counts runs from the beginning: another epoch.
+        if (reply.run_number, reply.epoch) != (before.run_number, before.epoch):
+            msg = f"run {before.run_number} is over, or has gone back a round: walk it anew"
+            raise RunReplacedError(msg)
 
     async def take_revocations(self, data: bytes) -> None:
         """Take a list of revocations that the server handed on, if it counts.
@@ -164,65 +115,6 @@ class Connection:
         if self._settings.trust is not None:
             await in_thread(self._settings.trust.offer, data, self._settings.spec.digest)
             await self._line.judge_again()
-
-    def use_token(self, token: str, instead_of: str) -> None:
-        """Use a token that the server gave in place of one that will soon be too old."""
-        if self.registration.token == instead_of:
-            self.registration.token = token
-
-    async def quit(self, comment: str) -> None:
-        """Say farewell, if anybody listens."""
-        if self._registration is None:
-            return
-        request = QuitRequest(token=self._registration.token, comment=comment)
-        try:
-            await self._line.stub.quit(request, timeout=QUIT_SECONDS)
-        except (UnreachableError, RefusedError):
-            return  # the lease will end by itself
-
-    async def close(self) -> None:
-        """Close the channel; running calls are given up."""
-        await self._line.close()
-
-    async def _authorized(self, operation: Callable[[FederationStub, str], Awaitable[_T]]) -> _T:
-        backoff: Backoff | None = None
-        while True:
-            stub, token = self._line.stub, self.registration.token
-            if self._line.certificate != self._bound_to:
-                # A token is one certificate's: a renewed one would be refused with it.
-                await self._register_again(token)
-                continue
-            try:
-                return await operation(stub, token)
-            except RefusedError as error:
-                await self._react(error, stub, token)
-            if backoff is not None:  # once is usual; a server that never has enough is not
-                await asyncio.sleep(backoff.next_delay())
-            backoff = backoff or Backoff(random.random)
-
-    async def _react(self, error: RefusedError, stub: FederationStub, token: str) -> None:
-        """Do what a refusal calls for before the same call is made again, or raise it."""
-        match reaction_to(error.reason):
-            case Reaction.REGISTER:
-                await self._register_again(token)
-            case Reaction.RENEW:
-                await self.follow_files()
-                # Half of a renewal may lie there: the other half is waited for.
-                if self._line.stub is stub and not self._line.is_torn:
-                    raise error
-            case _:
-                raise error
-
-    async def _register_again(self, stale_token: str) -> None:
-        async with self._registering:
-            if self.registration.token != stale_token:
-                return  # another call has done it
-            before = self.registration
-            reply = self._accept(await self._retried(self._register_once))
-        # A server whose workspace was deleted counts runs from the beginning: another epoch.
-        if (reply.run_number, reply.epoch) != (before.run_number, before.epoch):
-            msg = f"run {before.run_number} is over, or has gone back a round: walk it anew"
-            raise RunReplacedError(msg)
 
     async def _register_once(self) -> RegisterReply:
         request = RegisterRequest(
@@ -240,13 +132,13 @@ class Connection:
         try:
             reply = await stub.register(request, timeout=REGISTER_SECONDS)
         except RefusedError as error:
-            if reaction_to(error.reason) is Reaction.REGISTER:
+            if reaction_to(error.reason) is not Reaction.RENEW:
                 raise
-            await self._react(error, stub, "")
+            await self._retries.renew(error, stub)
             raise UnreachableError(error.message) from error  # again, over the new line
         if reply.revocations:
             await self.take_revocations(reply.revocations)
-        self._bound_to = certificate
+        self.bound_to = certificate
         return reply
 
     def _accept(self, reply: RegisterReply) -> RegisterReply:
@@ -261,7 +153,7 @@ class Connection:
                 run_number=reply.run_number,
                 mmar_digest=digest,
             )
-        self._registration = reply
+        self._reply, self._retries.begun = reply, True
         facts = {
             "client": self._settings.name,
             "run_number": reply.run_number,
@@ -269,46 +161,3 @@ class Connection:
         }
         self._observer.observe(Observation(Topic.REGISTERED, facts))
         return reply
-
-    async def _retried(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        backoff = Backoff(random.random)
-        while True:
-            stub = self._line.stub
-            try:
-                result = await attempt()
-            except UnreachableError as error:
-                if self._line.stub is stub:
-                    await self._look_closer(error)
-            except RefusedError as error:
-                if reaction_to(error.reason) is not Reaction.RETRY:
-                    raise
-                self._say_again(error)
-            except (DiskFullError, AuditError) as error:
-                if not may_pass(error):
-                    raise
-                self._say_again(error)
-            else:
-                self._outage.end()
-                return result
-            await self._line.pause(backoff.next_delay())
-
-    def _say_again(self, error: MmarRunnerError) -> None:
-        facts = {"message": f"{error.message}; trying again"}
-        self._observer.observe(Observation(Topic.WAITING, facts))
-
-    async def _look_closer(self, error: UnreachableError) -> None:
-        """Find out why nobody answers, and tell.
-
-        Raises:
-            CertificateError: Trying again will not mend it.
-        """
-        await self.follow_files()
-        if self._outage.is_due or _ANOTHER_CERTIFICATE in error.message:
-            trouble = await self._line.trouble()
-            # Once in a run, only what cannot be the server's own passing trouble ends it.
-            begun = self._registration is not None
-            if trouble is not None and (trouble.ours or not (begun or trouble.is_passing)):
-                raise trouble.error
-            if trouble is not None:
-                error = UnreachableError(trouble.error.message, hint=trouble.error.hint)
-        self._outage.begin(error)

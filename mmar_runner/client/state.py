@@ -47,7 +47,7 @@ class StateFolders:
         try:
             named = json.loads(self._pointer.read_bytes())
             self._current, self._update_id = int(named["slot"] == 1), str(named["update_id"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             self._current, self._update_id = 0, ""  # nothing was acknowledged with a state
             if not isinstance(error, FileNotFoundError):
                 _log.warning("%s is damaged: what the trainer kept is not used", self._pointer)

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.children.results import read_result
 from mmar_runner.client.values import values_of
 from mmar_runner.errors import MmarRunnerError
-from mmar_runner.interfaces.aggregator import UpdateKind
-from mmar_runner.interfaces.client_trainer import TrainResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.children.spec import ChildSpec
-    from mmar_runner.interfaces.client_trainer import TrainTask
+    from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
 
 
 class Trainer(Protocol):
@@ -132,13 +131,12 @@ def task_params(task: TrainTask) -> dict[str, Any]:
 
 
 def train_result(answer: Mapping[str, Any]) -> TrainResult:
-    """Return a child's answer as the value it stands for."""
-    return TrainResult(
-        num_samples=answer["num_samples"],
-        metrics=answer["metrics"],
-        validation=answer["validation"],
-        kind=UpdateKind(answer["kind"]),
-    )
+    """Return a child's answer as the value it stands for.
+
+    Raises:
+        TaskFailedError: It stands for none.
+    """
+    return read_result(answer)
 
 
 def _has_died(child: asyncio.Task[ChildProcess]) -> bool:

@@ -9,12 +9,12 @@ with its position and then read as it was meant, so that one slip hides nothing 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from math import isinf
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mmar_runner.documents.json_source import JsonSource, Problem
 from mmar_runner.documents.json_slips import (
     LEFT_OUT,
     LITERAL_SLIPS,
@@ -25,6 +25,7 @@ from mmar_runner.documents.json_slips import (
     strange_space,
     strange_spaces,
 )
+from mmar_runner.documents.json_source import JsonSource, Problem
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 from mmar_runner.documents.words import did_you_mean, printable
 
@@ -58,6 +59,14 @@ def read_json(text: str, limits: ReadingLimits = DEFAULT_LIMITS) -> JsonSource:
     except _Stop:
         reader.source.reliable = False
     return reader.source
+
+
+def _paths(path: JsonPath, value: Any) -> Iterator[JsonPath]:
+    """Yield the path of a value and of everything in it."""
+    yield path
+    if isinstance(value, dict | list):
+        for part, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _paths((*path, part), child)
 
 
 class _Reader:
@@ -129,7 +138,7 @@ class _Reader:
                 return
 
     def _passed_over(self, char: str) -> bool:
-        """Pass over one thing that stands for nothing, and report it; return False if there is none."""
+        """Pass over one thing that stands for nothing, and report it; False if there is none."""
         if char in {"/", "#"}:
             return self._comment()
         if char == "." and self._text.startswith(LEFT_OUT, self._at):
@@ -190,7 +199,7 @@ class _Reader:
             self._colon(key)
             member = (*path, key)
             if key in members:
-                self._forget(member, key, key_at, members[key])
+                self._forget(member, members[key], key_at)
             self.source.keys[member] = key_at
             if self._peek() in {"}", "]", ",", ";"}:
                 self._without_value(key, key_at, member)
@@ -279,16 +288,17 @@ class _Reader:
         found = self.source.problems[before:]
         return found[-1].offset if found else len(self._text)
 
-    def _forget(self, member: JsonPath, key: str, at: int, value: Any) -> None:
+    def _forget(self, member: JsonPath, held: Any, at: int) -> None:
         """Report a key that stands twice and drop what the first one held."""
         first, _ = self.source.position(self.source.keys[member])
-        message = f"The key {key!r} stands twice in one object; the last one counts."
+        message = f"The key {member[-1]!r} stands twice in one object; the last one counts."
         hint = f"Remove one of them; the first is in line {first}."
         self._slip(message, hint, at=at, code="MMAR111", path=member)
-        self.source.overridden[member] = value
-        for offsets in (self.source.keys, self.source.values):
-            for path in [p for p in offsets if p[: len(member)] == member]:
-                del offsets[path]
+        self.source.overridden[member] = held
+        # What it held is walked through, not all that was read: a file may do this often.
+        for path in _paths(member, held):
+            self.source.keys.pop(path, None)
+            self.source.values.pop(path, None)
 
     def _string(self, path: JsonPath) -> str:
         start = self._at

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Final
+from re._constants import MAXREPEAT  # type: ignore[import-not-found]
+from re._parser import SubPattern, parse  # type: ignore[import-not-found]
+from typing import Any, Final
 
 #: An escape, a set of characters, or the end.
 _TOKEN: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
@@ -37,3 +39,63 @@ def require_expression(text: str) -> None:
         raise ValueError("it is nested too deeply") from error
     except (re.error, OverflowError) as error:
         raise ValueError(str(error)) from error
+
+
+def may_explode(text: str) -> bool:
+    """Return True if an expression repeats a group whose end can be told in many ways.
+
+    That is a group, repeated without a bound, whose only part is itself repeated so, or one
+    of whose alternatives begins as another does: ``(a+)+``, ``(a|a)*``. What is no expression
+    explodes not.
+    """
+    if "(" not in text or not any(mark in text for mark in "*+{"):
+        return False
+    try:
+        return _explodes(parse(text))
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
+def _explodes(pattern: Any) -> bool:
+    for operation, argument in pattern:
+        name = str(operation)
+        if name in {"MAX_REPEAT", "MIN_REPEAT"}:
+            _, most, inner = argument
+            if most == MAXREPEAT and _is_loose(inner):
+                return True
+        if any(_explodes(part) for part in _inner(argument)):
+            return True
+    return False
+
+
+def _is_loose(pattern: Any) -> bool:
+    """Return True for a pattern that is nothing but a repetition, or has like alternatives."""
+    items = list(pattern)
+    while len(items) == 1 and str(items[0][0]) == "SUBPATTERN":
+        items = list(items[0][1][-1])
+    needed = [item for item in items if not _may_be_left_out(item)]
+    if len(items) > 1 and len(needed) == 1:
+        items = needed  # what stands beside it may be nothing
+    if len(items) != 1:
+        return False
+    name, argument = str(items[0][0]), items[0][1]
+    if name in {"MAX_REPEAT", "MIN_REPEAT"}:
+        return bool(argument[1] == MAXREPEAT)
+    if name == "BRANCH":
+        branches = [list(branch) for branch in argument[1]]
+        firsts = [str(branch[0]) for branch in branches if branch]
+        return len(set(firsts)) < len(firsts) or any(_is_loose(b) for b in branches)
+    return False
+
+
+def _may_be_left_out(item: Any) -> bool:
+    return str(item[0]) in {"MAX_REPEAT", "MIN_REPEAT"} and item[1][0] == 0
+
+
+def _inner(argument: Any) -> list[Any]:
+    """Return the patterns within the argument of an operation."""
+    if isinstance(argument, SubPattern):
+        return [argument]
+    if isinstance(argument, tuple | list):
+        return [found for part in argument for found in _inner(part)]
+    return []

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.quick_schema import surely_valid, unknown_keys
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
 
 _SHOWN = 60
+#: Faults of one document that are told: to find and to explain them takes its time.
+MOST_FAULTS = 1000
+_MEND_FIRST = "Mend these first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +46,20 @@ class Fault:
 
 
 def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
-    """Return everything in which a value does not fit a schema (2020-12)."""
+    """Return everything in which a value does not fit a schema (2020-12).
+
+    After `MOST_FAULTS` the rest is not looked at, and a last fault says so.
+    """
     if surely_valid(schema, value, schema):
         return []
     # Deferred: a valid document does not need it.
     from mmar_runner.documents.full_schema import errors  # noqa: PLC0415
 
-    found = _merged([fault for error in errors(schema, value) for fault in _translate(error)])
+    every = (fault for error in errors(schema, value) for fault in _translate(error))
+    found = _merged(list(islice(every, MOST_FAULTS)))
+    if len(found) == MOST_FAULTS:
+        found.append(Fault("value", (), "There may be more wrong here than is told.", _MEND_FIRST))
     return sorted(found, key=lambda f: [str(part) for part in f.path])
-
-
-def schema_is_sound(schema: Mapping[str, Any]) -> bool:
-    """Return True if a schema is itself valid JSON Schema (2020-12)."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import
-
-    return bool(Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema))
 
 
 def show(value: Any) -> str:
@@ -72,12 +75,27 @@ def _translate(error: ValidationError) -> Iterator[Fault]:
         yield from _missing(path, error)
     elif keyword in {"additionalProperties", "unevaluatedProperties"} and expected is False:
         yield from _unknown(path, error)
+    elif keyword == "type" and _is_no_variable(error):
+        yield _unknown_part(path, error)
     elif keyword == "type":
         yield Fault("type", path, *_wrong_type(expected, value))
     elif keyword in {"anyOf", "oneOf"} and error.context:
         yield from _branch(error)
     else:
         yield Fault("value", path, *_wrong_value(str(keyword), expected, value, error))
+
+
+def _is_no_variable(error: ValidationError) -> bool:
+    """Return True for an object or list among variables: a misspelt part, and no wrong value."""
+    known = isinstance(error.schema, Mapping) and "x-known" in error.schema
+    return known and isinstance(error.instance, dict | list)
+
+
+def _unknown_part(path: JsonPath, error: ValidationError) -> Fault:
+    schema: Any = error.schema
+    key, known = str(path[-1]), schema["x-known"]
+    hint = did_you_mean(key, known) or f"Known here: {', '.join(known)}, and variables."
+    return Fault("unknown", path, f"'{key}' is unknown here.", hint, key, at_key=True)
 
 
 def _missing(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
@@ -95,7 +113,7 @@ def _missing(path: JsonPath, error: ValidationError) -> Iterator[Fault]:
 def _merged(found: list[Fault]) -> list[Fault]:
     """Make one fault of a missing key and the unknown key that was meant to be it."""
     merged = list(found)
-    for missing in found:
+    for missing in (fault for fault in found if fault.kind == "required"):
         unknown = {
             str(f.member): f
             for f in merged
@@ -210,7 +228,8 @@ def _branch(error: ValidationError) -> Iterator[Fault]:
         return
     said = error.schema.get("x-alternatives") if isinstance(error.schema, Mapping) else None
     if isinstance(said, Mapping):  # the schema has words for it, and a place
-        place = (*path, said["at"]) if said["at"] in error.instance else path
+        instance: Any = error.instance
+        place = (*path, said["at"]) if said["at"] in instance else path
         yield Fault("value", place, said["message"], said["hint"])
         return
     message = f"{show(error.instance)} fits none of the alternatives."

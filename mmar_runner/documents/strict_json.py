@@ -55,7 +55,11 @@ def parse_checked(data: bytes, schema: str, *, limit: int) -> Any:
         ValueError: As `parse_strict`, or the first way in which it does not fit.
     """
     value = parse_strict(data, limit=limit)
-    for fault in faults(load_schema(schema), value):
+    try:
+        found = faults(load_schema(schema), value)
+    except RecursionError as error:  # judging goes deeper than reading
+        raise ValueError("is nested too deeply") from error
+    for fault in found:
         place = f"at {pointer_text(fault.path)}" if fault.path else "as a whole"
         raise ValueError(f"is not as it must be {place}: {fault.message}")
     return value

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher, get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mmar_runner.documents.json_source import JsonPath
 
 #: How much less alike than the nearest word another suggestion may be.
 _AS_NEAR = 0.1
+#: Known words that are compared: each costs some 20 microseconds, and a stranger may name many.
+_MOST_KNOWN = 500
 
 
 def pointer_text(path: JsonPath) -> str:
@@ -22,7 +25,7 @@ def pointer_text(path: JsonPath) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return a hint that names the nearest known words, or None if none is near."""
-    lowered = {name.lower(): name for name in known}
+    lowered = {name.lower(): name for name in islice(known, _MOST_KNOWN)}
     near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
     if not near:
         return None
@@ -46,6 +49,17 @@ def printable(text: str) -> str:
 def counted(number: float, noun: str) -> str:
     """Return ``1 client`` or ``3 clients``."""
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """Return the first of some names: ``north, south and 3 more``; empty if there is none.
+
+    Args:
+        names: All of them, in order.
+        most: How many are named.
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def same_command(*, new_run: bool) -> str:

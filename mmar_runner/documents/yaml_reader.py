@@ -26,6 +26,7 @@ _WORDS: Final = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
@@ -76,8 +77,10 @@ class _Loader(
 
 
 def _compose(source: JsonSource) -> yaml.Node | None:
+    loader = None
     try:
-        return _Loader(source).get_single_node()
+        loader = _Loader(source)
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = str(error.problem or error.context or "it is not YAML")
@@ -88,6 +91,9 @@ def _compose(source: JsonSource) -> yaml.Node | None:
         _stop(source, "A character stands here that YAML does not allow.", int(error.position))
     except RecursionError:
         _stop(source, "The file is nested too deeply.", 0)
+    except (ValueError, OverflowError) as error:  # of an escape, or a directive's number
+        at = loader.index if loader else 0
+        _stop(source, f"This is not YAML: a number is beyond what there is: {error}.", at)
     return None
 
 
@@ -111,7 +117,7 @@ class _Reader:
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(n, (*path, i), depth + 1) for i, n in enumerate(node.value)]
-        return _scalar(node, self._limits)
+        return _scalar(node, _text(self._source, node), self._limits)
 
     def _mapping(self, node: yaml.MappingNode, path: JsonPath, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -120,7 +126,7 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 _slip(self._source, "A key must be text.", at)
                 continue
-            key = str(key_node.value)
+            key = _text(self._source, key_node)
             if key in found:
                 _slip(
                     self._source, f"The key '{key}' stands here twice.", at, "Remove one of them."
@@ -133,8 +139,16 @@ class _Reader:
         _stop(self._source, message, node.start_mark.index)
 
 
-def _scalar(node: Any, limits: ReadingLimits) -> Any:
+def _text(source: JsonSource, node: Any) -> str:
+    """Return the text of a scalar; only an escape can write what is no character."""
     text = str(node.value)
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    _slip(source, "The text holds half of a surrogate pair.", node.start_mark.index)
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _scalar(node: Any, text: str, limits: ReadingLimits) -> Any:
     if node.style:  # quoted, or a block: text, whatever it looks like
         return text
     if text in _WORDS:

@@ -16,33 +16,21 @@ acknowledged that a closing round leaves out.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mmar_runner.federation import actions, events
-from mmar_runner.federation.round_book import RoundBook
+from mmar_runner.federation.opening import Opening
 from mmar_runner.federation.sites import NO_SITES, Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
+    from mmar_runner.federation.opening import Workflow
     from mmar_runner.federation.plan import RunPlan
+    from mmar_runner.federation.round_book import RoundBook
 
 #: A run waits for clients to open a round, for updates to close it, or for its aggregate.
 Phase: TypeAlias = Literal["clients", "updates", "aggregation", "over"]
-
-
-class Workflow(Protocol):
-    """The policy that says who works; see ``interfaces.workflow.Workflow``."""
-
-    def participants(
-        self, active: Sequence[str], *, round_number: int, seed: int, per_round: int | None
-    ) -> Sequence[str]:
-        """Return the clients that work in a round."""
-        ...
-
-    def admits_late(self, *, per_round: int | None) -> bool:
-        """Return True if a client that joins during a round works in it."""
-        ...
 
 
 class RoundMachine:
@@ -76,13 +64,10 @@ class RoundMachine:
         failures: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._plan = plan
-        self._workflow = workflow
-        self._sites = sites
+        self._opening = Opening(
+            plan, workflow, sites, accepted=accepted, participants=participants, failures=failures
+        )
         self._next_round = plan.start_round if first_round is None else first_round
-        self._accepted_before = frozenset(accepted)
-        self._participants_before = frozenset(participants)
-        self._failures_before = dict(failures)
-        self._first = True
         self._active: set[str] = set(active)
         self._open: RoundBook | None = None
         self._timer: float | None = None
@@ -138,7 +123,7 @@ class RoundMachine:
             return ""
         book = self._open
         if book is None:
-            there = f"{len(self._active)} of {self._needed_to_open()} clients are there"
+            there = f"{len(self._active)} of {self._opening.needed} clients are there"
             return f"round {self._next_round}: {there}"
         if book.closed:
             return f"round {self._next_round}: aggregating {len(book.accepted)} updates"
@@ -178,8 +163,8 @@ class RoundMachine:
             return []
         if book.enough_at is not None:
             book.late.add(client)
-        late = self._workflow.admits_late(per_round=self._plan.clients_per_round)
-        return [self._invite(book, client)] if client in book.invited or late else []
+        works = client in book.invited or self._opening.admits_late
+        return [self._invite(book, client)] if works else []
 
     def _left(self, client: str) -> None:
         self._active.discard(client)
@@ -232,47 +217,18 @@ class RoundMachine:
             return [] if self._open.closed else self._advance_open(self._open, now)
         if 0 <= self._plan.num_rounds <= self._next_round:
             return [self._finish("finished", "")]
-        if not self._participants_before and (
-            len(self._active | self._accepted_before) < self._needed_to_open()
-        ):
-            return []
-        return self._open_round(now)
+        return self._open_round(now) if self._opening.is_due(self._active) else []
 
     def _open_round(self, now: float) -> list[actions.Action]:
-        invited = (self._resumed() or self._chosen()) | self._accepted_before
-        quorum = max(1, min(self._plan.min_num_clients, len(invited)))
-        book = RoundBook(now, quorum, set(invited), sites=self._sites)
-        for client in self._accepted_before:
-            book.accept(client, now)
-        self._open, self._first = book, False
-        # Of those who have answered, too: an update that is withdrawn has its client asked again.
-        failed_before = sorted(invited & self._failures_before.keys())
-        book.attempts = {client: self._failures_before[client] + 1 for client in failed_before}
-        again = [client for client in failed_before if client in book.unanswered()]
-        self._accepted_before = self._participants_before = frozenset()
-        self._failures_before = {}
+        book = self._open = self._opening.book(self._next_round, self._active, now)
+        again = [client for client in book.attempts if client in book.unanswered()]
         opening: list[actions.Action] = [
-            actions.OpenRound(self._next_round, tuple(sorted(invited))),
+            actions.OpenRound(self._next_round, tuple(sorted(book.invited))),
             *(self._invite(book, client) for client in again),
         ]
         if self._plan.round_deadline is not None:
             opening += self._set_timer(now + self._plan.round_deadline)
         return [*opening, *self._advance_open(book, now)]
-
-    def _resumed(self) -> frozenset[str]:
-        before = self._participants_before
-        if before and self._workflow.admits_late(per_round=self._plan.clients_per_round):
-            return before | self._active
-        return before
-
-    def _chosen(self) -> frozenset[str]:
-        chosen = self._workflow.participants(
-            sorted(self._active),
-            round_number=self._next_round,
-            seed=self._plan.seed,
-            per_round=self._plan.clients_per_round,
-        )
-        return frozenset(chosen)
 
     def _advance_open(self, book: RoundBook, now: float) -> list[actions.Action]:
         closes_at = book.closes_at(self._plan.wait_after_min_clients, self._plan.round_deadline)
@@ -286,12 +242,10 @@ class RoundMachine:
 
     def _replacements(self, book: RoundBook) -> list[actions.Action]:
         """Invite others if those who may still answer are too few."""
-        missing, spare = book.missing(self._active), sorted(book.spare(self._active))
+        missing, spare = book.missing(self._active), book.spare(self._active)
         if missing <= 0 or not spare:
             return []
-        chosen = self._workflow.participants(
-            spare, round_number=self._next_round, seed=self._plan.seed, per_round=missing
-        )
+        chosen = self._opening.choose(self._next_round, spare, missing)
         return [self._invite(book, client) for client in chosen]
 
     def _give_up(self, book: RoundBook) -> actions.FinishRun:
@@ -307,10 +261,6 @@ class RoundMachine:
             return []
         self._timer = at
         return [actions.SetTimer(at)]
-
-    def _needed_to_open(self) -> int:
-        least, expected = self._plan.min_num_clients, self._plan.expected_clients
-        return max(least, expected) if self._first and expected is not None else least
 
     def _finish(self, status: actions.Status, reason: str) -> actions.FinishRun:
         self._ended = True

@@ -7,6 +7,7 @@ came from, so that a finding always points at the file as its author wrote it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Document:
         unresolved: Paths (in the file) of strings that hold an undefined variable.
         substituted: Names of variables, by path (in the file) of strings that were
             nothing else.
+        defined_at: In words where variables were defined that other files define.
         site_parts: What strings (by path in the file) were put together from, if a
             setting of the site is among it.
     """
@@ -49,6 +51,7 @@ class Document:
     moves: dict[JsonPath, JsonPath] = field(default_factory=dict)
     unresolved: set[JsonPath] = field(default_factory=set)
     substituted: dict[JsonPath, str] = field(default_factory=dict)
+    defined_at: Mapping[str, str] = field(default_factory=dict)
     site_parts: dict[JsonPath, tuple[TextPart, ...]] = field(default_factory=dict)
 
     def origin(self, path: JsonPath) -> JsonPath:
@@ -68,12 +71,19 @@ class Document:
         """Return True if the value at a present path holds an undefined variable."""
         return self.origin(path) in self.unresolved
 
+    def variable_at(self, path: JsonPath) -> str | None:
+        """Return the variable of another file that the value at a present path is, or None."""
+        name = self.substituted.get(self.origin(path))
+        return name if name in self.defined_at else None
+
     def explain(self, path: JsonPath, hint: str | None) -> str | None:
         """Return a hint, with the variable that the value at a present path came from."""
         name = self.substituted.get(self.origin(path))
         if name is None:
             return hint
-        source = f"The value comes from the variable {{{name}}}."
+        place = self.defined_at.get(name)
+        where = f" ({place})" if place else ""
+        source = f"The value comes from the variable {{{name}}}{where}."
         return f"{source} {hint}" if hint else source
 
     def get(self, path: JsonPath, default: Any = None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mmar_runner.documents.words import pointer_text
 from mmar_runner.mmar.codes import CODES, Severity
@@ -14,6 +14,10 @@ from mmar_runner.mmar.mends import MENDS
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
+
+
+#: What makes two findings the same one.
+_Key: TypeAlias = tuple[str, str, int, int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,12 @@ class Findings:
     """Collects findings; the same one is kept once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[object, ...], Finding] = {}
+        self._found: dict[_Key, Finding] = {}
+        # By file and pointer: a hostile file has so many that nobody may look through all.
+        self._at: dict[str, dict[str, list[_Key]]] = {}
+        #: Where a cause was found first, and which places follow from that one.
+        self._first: dict[tuple[str, ...], tuple[str, str, str]] = {}
+        self._follows: dict[tuple[str, str, str], tuple[str, str, str]] = {}
 
     def add(
         self,
@@ -70,7 +79,10 @@ class Findings:
         finding = Finding(code, kind, file, line, column, pointer, message, mend)
         # A value has one wrong type, whoever says so first.
         said = "" if code == "MMAR402" else message
-        self._found.setdefault((code, file, line, column, pointer, said), finding)
+        key = (code, file, line, column, pointer, said)
+        if key not in self._found:
+            self._found[key] = finding
+            self._at.setdefault(file, {}).setdefault(pointer, []).append(key)
 
     def at(
         self,
@@ -82,8 +94,12 @@ class Findings:
         hint: str | None = None,
         key: bool = False,
         severity: Severity | None = None,
+        cause: tuple[str, ...] | None = None,
     ) -> None:
         """Add a finding about a place in a document, unless its value is in doubt.
+
+        What follows from a key that stands twice makes an error of that finding and is no
+        other one; of what has the same cause only the first is kept.
 
         Args:
             document: The document, whose ``path`` may be that after an upgrade.
@@ -93,9 +109,18 @@ class Findings:
             hint: The mend.
             key: Point at the member's key, not at its value.
             severity: In place of the code's own.
+            cause: What it comes from, such as a variable that stands in many places.
         """
         origin = document.origin(path)
         if document.in_doubt(origin):
+            return
+        if origin in document.source.overridden:
+            if (severity or CODES[code].severity) is Severity.ERROR:
+                self.raise_severity(document, path, "MMAR111")
+            return
+        place = (code, document.file, pointer_text(origin))
+        if cause is not None and self._first.setdefault((code, *cause), place) != place:
+            self._follows[place] = self._first[(code, *cause)]
             return
         self.add(
             code,
@@ -109,9 +134,10 @@ class Findings:
 
     def raise_severity(self, document: Document, path: JsonPath, code: str) -> None:
         """Make what was found at a place an error."""
-        pointer = pointer_text(document.origin(path))
-        for key, finding in self._found.items():
-            if (finding.code, finding.file, finding.pointer) == (code, document.file, pointer):
+        place = (code, document.file, pointer_text(document.origin(path)))
+        _, file, pointer = self._follows.get(place, place)
+        for key in self._at.get(file, {}).get(pointer, ()):
+            if (finding := self._found[key]).code == code:
                 self._found[key] = replace(finding, severity=Severity.ERROR)
 
     def with_code(self, code: str) -> list[Finding]:
@@ -121,16 +147,34 @@ class Findings:
     def remove(self, findings: Iterable[Finding]) -> None:
         """Take findings back that another one explains."""
         gone = set(findings)
-        self._found = {k: f for k, f in self._found.items() if f not in gone}
+        left = {key: finding for key, finding in self._found.items() if finding not in gone}
+        self._found, self._at = left, {}
+        for key, finding in left.items():
+            self._at.setdefault(finding.file, {}).setdefault(finding.pointer, []).append(key)
 
     def mentions(self, file: str) -> bool:
         """Return True if there is a finding about a file."""
-        return any(finding.file == file for finding in self._found.values())
+        return file in self._at
+
+    def has_faults(self) -> bool:
+        """Return True if something was found that is more than a note."""
+        return any(finding.severity is not Severity.NOTE for finding in self._found.values())
+
+    def faulty(self, file: str) -> bool:
+        """Return True if something is wrong in a file."""
+        return any(f.file == file and f.severity is Severity.ERROR for f in self._found.values())
+
+    def has_within(self, document: Document, path: JsonPath) -> bool:
+        """Return True if something was found at a place already, or in what it holds."""
+        place = pointer_text(document.origin(path))
+        return any(
+            finding.file == document.file and f"{finding.pointer}/".startswith(f"{place}/")
+            for finding in self._found.values()
+        )
 
     def has_at(self, document: Document, path: JsonPath) -> bool:
         """Return True if something was found at a place already."""
-        place = (document.file, pointer_text(document.origin(path)))
-        return any((finding.file, finding.pointer) == place for finding in self._found.values())
+        return pointer_text(document.origin(path)) in self._at.get(document.file, {})
 
     def result(self, *, strict: bool) -> Sequence[Finding]:
         """Return all findings in order; ``strict`` makes old-archive warnings errors."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.packages.names import Names, name_problem
@@ -112,12 +113,26 @@ def open_folder(
     except (OSError, RuntimeError) as error:
         raise MmarUnreadableError(f"{str(folder)!r} cannot be read: {error}") from error
     if not has_config:
-        hint = "Name the folder that holds config/config_fed_server.json."
         message = f"{str(folder)!r} is not an MMAR: it has no folder config/."
-        raise MmarUnreadableError(message, hint=hint)
+        raise MmarUnreadableError(message, hint=_without_config(root))
     result = MmarFolder(root, limits=limits)
     _Survey(result, findings).run()
     return result
+
+
+def _without_config(root: Path) -> str:
+    """Return what to do about a folder that has no ``config/``."""
+    entries = sorted(root.iterdir())
+    for entry in entries:
+        if entry.name == "config":
+            return "config is a file: it must be the folder of the configuration files."
+        if entry.is_dir() and (entry / "config").is_dir():
+            return f"Name the folder {entry.name} in it, which has one."
+    if any(entry.name.startswith("config_fed_") for entry in entries):
+        return "Move the configuration files into a folder named config."
+    near = did_you_mean("config", [entry.name for entry in entries if entry.is_dir()])
+    mend = "Name the folder that holds config/config_fed_server.json."
+    return mend if near is None else f"{near} Rename that folder to config."
 
 
 class _Survey:

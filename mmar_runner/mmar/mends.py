@@ -18,6 +18,7 @@ MENDS = MappingProxyType(
         "MMAR106": "Keep results and version control outside the MMAR.",
         "MMAR107": "Rename the file or the folder.",
         "MMAR108": "Mend its permissions.",
+        "MMAR109": "Rename it.",
         "MMAR110": "The hint says what to write.",
         "MMAR111": "Remove one of them.",
         "MMAR112": "Write a finite number.",
@@ -25,6 +26,7 @@ MENDS = MappingProxyType(
         "MMAR114": "Save it as UTF-8.",
         "MMAR115": "Flatten the file.",
         "MMAR116": "Keep it outside the MMAR and refer to it by a variable.",
+        "MMAR117": "Sign the MMAR again with `mmar-runner sign-mmar`, or remove the file.",
         "MMAR201": "Write an MMAR: `mmar-runner init mmar`.",
         "MMAR202": "Write 1.",
         "MMAR203": "Write both in the form of generation 4.",
@@ -36,11 +38,22 @@ MENDS = MappingProxyType(
         "MMAR303": "The hint has the nearest names.",
         "MMAR304": "Write a value; the trainer knows its own parts.",
         "MMAR305": "Give it to the command of the side that uses it; `simulate` is both.",
-        "MMAR401": "Add or correct the key; `mmar-runner schema config_fed_server` prints what is required.",
+        "MMAR306": "Remove it, or use it.",
+        "MMAR401": (
+            "Add or correct the key; `mmar-runner schema config_fed_server` prints what is "
+            "required."
+        ),
         "MMAR402": "Write a value of that type; numbers and true/false have no quotes.",
         "MMAR403": "The message names the limit.",
-        "MMAR404": "Correct or remove it. Keys that begin with `_`, `#`, `//` or `comment` are comments.",
-        "MMAR501": "Correct the name, or install the plugin; `mmar-runner plugins list` shows what is there, `mmar-runner plugins doctor` what is broken.",
+        "MMAR404": (
+            "Correct or remove it. Keys that begin with `_`, `#`, `//` or `comment` are comments."
+        ),
+        "MMAR405": "Write it without a repetition within a repetition.",
+        "MMAR406": "Remove one of them.",
+        "MMAR501": (
+            "Correct the name, or install the plugin; `mmar-runner plugins list` shows what "
+            "is there, `mmar-runner plugins doctor` what is broken."
+        ),
         "MMAR502": "Move it to the key of its kind.",
         "MMAR503": "Use a registered name, or install a plugin that allows the path.",
         "MMAR504": "Name the component; `{}` means none.",
@@ -58,6 +71,9 @@ MENDS = MappingProxyType(
         "MMAR516": "Declare one.",
         "MMAR517": "Correct the reference, or label the component.",
         "MMAR518": "Uninstall one, or name those to load in `MMAR_RUNNER_PLUGINS`.",
+        "MMAR519": "Mend the syntax at this place.",
+        "MMAR520": "Install the package, or remove the import.",
+        "MMAR521": "Derive the class from the interface and define the methods that it lacks.",
         "MMAR601": "Write the server's name in the client file.",
         "MMAR602": "Lower the minimum or raise the maximum.",
         "MMAR603": "Raise `num_rounds`; a negative one never stops.",
@@ -82,8 +98,19 @@ MENDS = MappingProxyType(
         "MMAR622": "Move code to `custom/`; remove what does not belong to the job.",
         "MMAR623": "Declare the same model on both sides.",
         "MMAR624": "Declare the filter on the client's side, or remove it.",
-        "MMAR625": "Install the component as a plugin on the server, or put it into a folder given with `--plugins-dir`.",
+        "MMAR625": (
+            "Install the component as a plugin on the server, or put it into a folder given "
+            "with `--plugins-dir`."
+        ),
         "MMAR626": "Move the handler to `config_fed_server.json`, or remove it.",
+        "MMAR627": "Lower it, or remove it.",
+        "MMAR628": "Name one of the metrics that are measured, or add it to the metrics.",
+        "MMAR629": "Keep one of them.",
+        "MMAR630": "The hint has the number.",
+        "MMAR631": "Name a file that the server or the model_persistor can read.",
+        "MMAR632": "Give one of them another log_label, or remove it.",
+        "MMAR633": "Nothing needs to be done; the run goes without it.",
+        "MMAR634": "Write that smaller is better.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
         "MMAR702": "Have the code installed as a plugin.",
         "MMAR703": "Have it reviewed; the site adds the digest.",
@@ -91,6 +118,9 @@ MENDS = MappingProxyType(
         "MMAR705": "Refer to the site's list by a variable.",
         "MMAR706": "Name a file of the MMAR; or the site lists the folder, or sets the variable.",
         "MMAR707": "The site removes the digest from `blocked_digests`.",
-        "MMAR708": "Correct the argument in the policy; `mmar-runner plugins show` lists those that it takes.",
+        "MMAR708": (
+            "Correct the argument in the policy; `mmar-runner plugins show` lists those that "
+            "it takes."
+        ),
     }
 )

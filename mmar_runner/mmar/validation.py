@@ -8,35 +8,40 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.mmar import build, sources
-from mmar_runner.mmar.byoc import ByocModules
-from mmar_runner.mmar.checks_available import check_available
-from mmar_runner.mmar.checks_files import check_files
-from mmar_runner.mmar.checks_filters import check_filters
-from mmar_runner.mmar.checks_models import check_models
-from mmar_runner.mmar.checks_parts import check_parts
-from mmar_runner.mmar.checks_policy import check_policy
-from mmar_runner.mmar.checks_rounds import check_rounds
-from mmar_runner.mmar.checks_train import check_train
+from mmar_runner.mmar.checks.available import check_available
+from mmar_runner.mmar.checks.case import Look
+from mmar_runner.mmar.checks.expressions import check_expressions
+from mmar_runner.mmar.checks.facts import gather_facts
+from mmar_runner.mmar.checks.files import check_files
+from mmar_runner.mmar.checks.filters import check_filters
+from mmar_runner.mmar.checks.fit import check_fit
+from mmar_runner.mmar.checks.logging_config import read_levels
+from mmar_runner.mmar.checks.metrics import check_metrics
+from mmar_runner.mmar.checks.models import check_models
+from mmar_runner.mmar.checks.parts import check_parts
+from mmar_runner.mmar.checks.policy import check_policy
+from mmar_runner.mmar.checks.rounds import check_rounds
+from mmar_runner.mmar.checks.signature import check_signature
+from mmar_runner.mmar.checks.train import check_train
+from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.components import Resolver
-from mmar_runner.mmar.facts import gather_facts
+from mmar_runner.mmar.components import build
+from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.mmar.logging_config import read_levels
-from mmar_runner.mmar.look import Look
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.mmar.report import Report
+from mmar_runner.mmar.reports.report import Report
+from mmar_runner.mmar.sources import configuration as sources
+from mmar_runner.mmar.sources.substitution import handed_over
+from mmar_runner.mmar.sources.variables import ANY_CLIENT
 from mmar_runner.mmar.spec import MmarSpec
-from mmar_runner.mmar.substitution import handed_over
-from mmar_runner.mmar.variables import ANY_CLIENT
 from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.site_policy import load_policy
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.folder import MmarFolder
-    from mmar_runner.mmar.sources import Side, Sources
+    from mmar_runner.mmar.sources.configuration import Side, Sources
     from mmar_runner.mmar.spec import Generation
     from mmar_runner.security.listing import FileListing
     from mmar_runner.security.policy.site_policy import SitePolicy
@@ -154,6 +159,7 @@ class _Check:
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
         self.byoc.report(self.findings)
+        check_signature(self.folder, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
         look = self._look(client_name, self.findings)
         self.generation = look.files.generation
@@ -165,7 +171,10 @@ class _Check:
             check_available(look)
             check_filters(look)
             check_train(look)
+            check_fit(look)
             check_models(look)
+            check_metrics(look)
+            check_expressions(look)
         self.custom_datalist = check_files(look)
         self.facts = gather_facts(look, self.digest)
         if policy is not None:

@@ -5,25 +5,25 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner import __version__
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.audit.log import held_open
-from mmar_runner.server import losses
 from mmar_runner.server.assembly import assemble
-from mmar_runner.server.components import ServerComponents
+from mmar_runner.server.components.building import ServerComponents
 from mmar_runner.server.ending import Hurry, unless_stopped
 from mmar_runner.server.file_limit import raise_file_limit
+from mmar_runner.server.gate.guard import make_guard
 from mmar_runner.server.goodbye import Goodbye
-from mmar_runner.server.guard import make_guard
-from mmar_runner.server.limit import WaitLimit
 from mmar_runner.server.opening import open_run
-from mmar_runner.server.progress import ProgressTeller
+from mmar_runner.server.records import losses
+from mmar_runner.server.records.workspace import Workspace
 from mmar_runner.server.settling import Settling
-from mmar_runner.server.status import StatusFile
+from mmar_runner.server.status.limit import WaitLimit
+from mmar_runner.server.status.progress import ProgressTeller
+from mmar_runner.server.status.status import StatusFile
 from mmar_runner.server.trimming import trimming
-from mmar_runner.server.workspace import Workspace
 from mmar_runner.storage.durability import Durability
 from mmar_runner.wire.binding import bind, require_free
 from mmar_runner.wire.server import build_server
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.settling import RunOutcome
+
+#: After how long it is said that a component has not returned at the run's end, in seconds.
+_SAID_AFTER_SECONDS: Final = 1.0
 
 
 async def run_server(
@@ -122,6 +125,7 @@ class _Run:
             self._status.hurry()  # whoever is killed during goodbyes has ended all the same
             if outcome.status != "stopped":
                 await self._say_goodbye()
+            await self._let_components_return()
         return outcome
 
     async def _say_goodbye(self) -> None:
@@ -136,6 +140,19 @@ class _Run:
         if await goodbye.say():
             await goodbye.record()
 
+    async def _let_components_return(self) -> None:
+        """Wait for handlers, hooks and processors; for whom is shown while it lasts, and told."""
+        loop = asyncio.get_running_loop()
+        telling = loop.call_later(_SAID_AFTER_SECONDS, self._tell_who_has_not_returned)
+        try:
+            await self._parts.close_components()
+        finally:
+            telling.cancel()
+
+    def _tell_who_has_not_returned(self) -> None:
+        if unreturned := self._parts.board.unreturned():
+            self._status.observe(Observation(Topic.WAITING, {"message": unreturned}))
+
     async def _run_or_conclude(self, stack: AsyncExitStack) -> RunOutcome:
         """Run the rounds; of a run that is over, take back its end."""
         parts = self._parts
@@ -143,7 +160,7 @@ class _Run:
             parts.conclude()
             self._outcome = self._settling.conclude()
             self._status.begin(self._facts)
-            self._settling.tell(self._outcome, parts.opened.state.wall_seconds)
+            self._settling.tell(self._outcome, parts.opened.start.wall_seconds)
             return self._outcome
         parts.begin()
         self._status.begin(self._facts)
@@ -153,17 +170,13 @@ class _Run:
 
     def _facts(self) -> dict[str, Any]:
         """Return what ``status.json`` says."""
-        facts, outcome = self._parts.board.facts(), self._outcome
-        self._progress.tell(facts["clients"])
+        board, outcome = self._parts.board, self._outcome
         if outcome is None:
-            return facts
-        return facts | {
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "waiting_for": "",
-            "since": None,
-            "missing": [],
-        }
+            facts = board.facts()
+        else:
+            facts = board.ended_facts(outcome.status, outcome.reason)
+        self._progress.tell(facts["clients"])
+        return facts
 
     async def _stop_when_asked(self) -> None:
         await self._stop.wait()
@@ -183,7 +196,7 @@ class _Run:
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
             "before": opened.before,
-            "ended": opened.state.status if opened.ended else "",
+            "ended": opened.start.status if opened.ended else "",
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

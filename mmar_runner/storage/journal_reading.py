@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SELECT = "SELECT seq, time, kind, data FROM events WHERE seq > ? ORDER BY seq"
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_MEND = "put the right file back, or begin another run with --new-run"
 _PRIMARY_CODE = 0xFF  # the lower byte of SQLite's extended result codes
 
 
@@ -51,7 +52,18 @@ def read_events(path: Path, *, after: int = 0) -> list[JournalEvent]:
     """
     with _reading(path) as connection:
         rows = connection.execute(SELECT, (after,)).fetchall()
-    return [JournalEvent(seq, time, kind, json.loads(data)) for seq, time, kind, data in rows]
+    return [_event(path, *row) for row in rows]
+
+
+def _event(path: Path, seq: Any, time: Any, kind: Any, data: Any) -> JournalEvent:
+    """Return the event in a row: SQLite keeps no column to its type."""
+    try:
+        facts = json.loads(data)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise JournalError(f"{path}: event {seq} holds no JSON: {error}", hint=_MEND) from error
+    if not (isinstance(facts, dict) and isinstance(time, float) and isinstance(kind, str)):
+        raise JournalError(f"{path}: event {seq} is no record of this program", hint=_MEND)
+    return JournalEvent(seq, time, kind, facts)
 
 
 def read_blob(path: Path, seq: int) -> bytes:
@@ -73,8 +85,8 @@ def journal_error(error: sqlite3.Error, path: Path) -> StorageError:
     # Growing the log's index fails in its own way, for the same reason.
     if code & _PRIMARY_CODE == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return DiskFullError(f"{path}: {error}", hint="free space on that disk")
-    hint = "put the right file back, or begin another run with --new-run"
-    return JournalError(f"{path}: {error}", hint=hint if code & _PRIMARY_CODE in _DAMAGED else None)
+    damaged = code & _PRIMARY_CODE in _DAMAGED
+    return JournalError(f"{path}: {error}", hint=_MEND if damaged else None)
 
 
 @contextmanager

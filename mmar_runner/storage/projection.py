@@ -88,6 +88,6 @@ class Projection:
 def _sequence(line: bytes) -> int | None:
     try:
         seq = json.loads(line)["seq"]
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return None
     return seq if isinstance(seq, int) else None

@@ -8,35 +8,22 @@ and the audit log are looked at too.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmar_runner.testing.processes import RunningServer
+from tests.attacks import arena as arenas
+from tests.attacks import attacker as attackers
+from tests.attacks import evidence as evidences
+from tests.attacks import forging
+from tests.attacks import meter as meters
 
 QUICK = ("--durability", "process")
 
-
-def _sibling(name: str) -> Any:
-    """Import a file that lies beside this one: tests are no packages."""
-    label = f"attacks_{name}"
-    if label not in sys.modules:
-        path = Path(__file__).with_name(f"{name}.py")
-        spec = importlib.util.spec_from_file_location(label, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[label] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[label]
-
-
-forging, attackers, arenas = map(_sibling, ("forging", "attacker", "arena"))
-evidences, meters = map(_sibling, ("evidence", "meter"))
 
 #: Clients at once: one of each site, and a few instances, so that these can reach the bound.
 MOST_CLIENTS = len(forging.SITES) + 6
@@ -103,9 +90,7 @@ def attacked(
         "MODEL_MB": model_mb,
     }
     plain = kit is None
-    with RunningServer(mmar, folder / "calm", *QUICK, variables=variables, kit=kit) as server:
-        calm = make(server, mmar, variables, plain=plain)
-        calm.finish(folder / "calm-clients")
+    calm = calm_hashes(make, folder, mmar, kit, variables)
     with RunningServer(mmar, folder / "ws", *QUICK, variables=variables, kit=kit) as server:
         arena = make(server, mmar, variables, plain=plain)
         if warm:  # what a server needs to take one update is not an attack's doing
@@ -113,32 +98,53 @@ def attacked(
             arena.measure()
         yield arena
         arena.finish(folder / "clients")
-    assert arena.hashes() == calm.hashes()
+    assert arena.hashes() == calm
+
+
+#: The models of runs that nobody attacked, by what was run: the same seed gives the same ones.
+_CALM: dict[tuple[Any, ...], list[str]] = {}
+
+
+def calm_hashes(
+    make: Callable[..., Any], folder: Path, mmar: Path, kit: Path | None, variables: dict[str, Any]
+) -> list[str]:
+    """Return the models of a run that nobody attacks; it is run once a session."""
+    key = (mmar, kit, *sorted(variables.items()))
+    if key not in _CALM:
+        options = {"variables": variables, "kit": kit}
+        with RunningServer(mmar, folder / "calm", *QUICK, **options) as server:
+            calm = make(server, mmar, variables, plain=kit is None)
+            calm.finish(folder / "calm-clients")
+        _CALM[key] = calm.hashes()
+    return _CALM[key]
 
 
 @pytest.fixture(scope="session")
-def attacked_server() -> Any:
-    """For modules that need an arena of their own kind."""
-    return attacked
+def attacked_server(
+    tmp_path_factory: pytest.TempPathFactory, arena_of: Callable[..., Any], project: Any
+) -> Callable[..., AbstractContextManager[Any]]:
+    """Make an arena of another kind, to be held open by a module that needs one."""
+
+    def make(
+        name: str, mmar: Path, *, kit: Path | None = None, model_mb: float = 0.01
+    ) -> AbstractContextManager[Any]:
+        folder = tmp_path_factory.mktemp(name)
+        return attacked(arena_of, folder, mmar, kit or project.kits.server, model_mb)
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def large(
-    tmp_path_factory: pytest.TempPathFactory, arena_of: Any, mmar: Path, project: Any
-) -> Iterator[Any]:
+def large(attacked_server: Any, mmar: Path) -> Iterator[Any]:
     """An arena whose model of 5 MB travels in chunks."""
-    folder = tmp_path_factory.mktemp("large")
-    with attacked(arena_of, folder, mmar, project.kits.server, 5) as arena:
+    with attacked_server("large", mmar, model_mb=5) as arena:
         yield arena
 
 
 @pytest.fixture(scope="module")
-def small(
-    tmp_path_factory: pytest.TempPathFactory, arena_of: Any, mmar: Path, project: Any
-) -> Iterator[Any]:
+def small(attacked_server: Any, mmar: Path) -> Iterator[Any]:
     """An arena whose model travels inside one message."""
-    folder = tmp_path_factory.mktemp("small")
-    with attacked(arena_of, folder, mmar, project.kits.server) as arena:
+    with attacked_server("small", mmar) as arena:
         yield arena
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import math
 import pickle
 import struct
@@ -16,94 +14,16 @@ import pytest
 
 from mmar_runner.wire.limits import CHUNK_BYTES
 from mmar_runner.wire.messages import UpdateCommit, UpdateReady
-
-_SPEC = importlib.util.spec_from_file_location(
-    "hostile", Path(__file__).parents[1] / "assets" / "hostile_safetensors" / "generate.py"
+from tests.assets.hostile_safetensors import generate as hostile
+from tests.attacks.spoiling import (
+    SPOILED,
+    ending_with,
+    opened,
+    reordered,
+    reshaped,
+    retyped,
+    tensors,
 )
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_HOSTILE = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_HOSTILE)
-
-
-def opened(model: bytes) -> tuple[dict[str, Any], bytes]:
-    (length,) = struct.unpack("<Q", model[:8])
-    return json.loads(model[8 : 8 + length]), model[8 + length :]
-
-
-def closed(header: dict[str, Any], data: bytes) -> bytes:
-    raw = json.dumps(header).encode()
-    raw += b" " * (-len(raw) % 8)
-    return struct.pack("<Q", len(raw)) + raw + data
-
-
-def tensors(header: dict[str, Any]) -> list[str]:
-    return [name for name in header if name != "__metadata__"]
-
-
-def without_a_tensor(model: bytes) -> bytes:
-    header, data = opened(model)
-    last = tensors(header)[-1]
-    return closed(
-        {k: v for k, v in header.items() if k != last}, data[: header[last]["data_offsets"][0]]
-    )
-
-
-def with_one_more(model: bytes) -> bytes:
-    header, data = opened(model)
-    extra = {"dtype": "F32", "shape": [1], "data_offsets": [len(data), len(data) + 4]}
-    return closed({**header, "zz_extra": extra}, data + bytes(4))
-
-
-def renamed(model: bytes) -> bytes:
-    header, data = opened(model)
-    last = tensors(header)[-1]
-    return closed({(k + "x" if k == last else k): v for k, v in header.items()}, data)
-
-
-def reshaped(model: bytes) -> bytes:
-    header, data = opened(model)
-    last = tensors(header)[-1]
-    header[last]["shape"] = [1, *header[last]["shape"]]
-    return closed(header, data)
-
-
-def retyped(model: bytes) -> bytes:
-    header, data = opened(model)
-    header[tensors(header)[-1]]["dtype"] = "I32"
-    return closed(header, data)
-
-
-def reordered(model: bytes) -> bytes:
-    """The same tensors, the last one first: allowed, since names tell them apart."""
-    header, data = opened(model)
-    *names, last = tensors(header)
-    cut = header[last]["data_offsets"][0]
-    moved: dict[str, Any] = {last: {**header[last], "data_offsets": [0, len(data) - cut]}}
-    for name in names:
-        begin, end = header[name]["data_offsets"]
-        offsets = [begin + len(data) - cut, end + len(data) - cut]
-        moved[name] = {**header[name], "data_offsets": offsets}
-    return closed(moved, data[cut:] + data[:cut])
-
-
-def ending_with(value: float) -> Any:
-    return lambda model: model[:-4] + struct.pack("<f", value)
-
-
-SPOILED = {
-    "missing": (without_a_tensor, {"SCHEMA", "FORMAT"}),
-    "extra": (with_one_more, {"SCHEMA"}),
-    "renamed": (renamed, {"SCHEMA"}),
-    "shape": (reshaped, {"SCHEMA"}),
-    "dtype": (retyped, {"SCHEMA"}),
-    "nan_at_the_end": (ending_with(math.nan), {"NON_FINITE"}),
-    "inf_at_the_end": (ending_with(math.inf), {"NON_FINITE"}),
-    "minus_inf_at_the_end": (ending_with(-math.inf), {"NON_FINITE"}),
-    "pickle": (pickle.dumps, {"FORMAT"}),  # only written, never read
-    "zip": (lambda m: b"PK\x03\x04" + m[4:], {"FORMAT"}),
-    "zeros": (lambda m: bytes(len(m)), {"FORMAT"}),
-}
 
 
 @pytest.mark.parametrize("name", SPOILED)
@@ -114,7 +34,7 @@ def test_b04_b05_b09_a_spoiled_update_is_refused(large: Any, small: Any, name: s
 
 
 def test_b08_every_hostile_file_is_refused(small: Any) -> None:
-    for name, data in _HOSTILE.hostile_files().items():
+    for name, data in hostile.hostile_files().items():
         short = data[: 60 << 10]
         reason = small.refusal(
             lambda a, data=short: a.submit_inline(data) if data else a.submit(data)
@@ -320,16 +240,9 @@ def test_b04_b05_a_refusal_names_the_tensor_what_was_expected_and_what_came(larg
 
 
 @pytest.fixture(scope="module")
-def huge(
-    tmp_path_factory: pytest.TempPathFactory,
-    arena_of: Any,
-    attacked_server: Any,
-    mmar: Any,
-    project: Any,
-) -> Iterator[Any]:
+def huge(attacked_server: Any, mmar: Path) -> Iterator[Any]:
     """An arena whose model has ten million values."""
-    folder = tmp_path_factory.mktemp("huge")
-    with attacked_server(arena_of, folder, mmar, project.kits.server, 40) as arena:
+    with attacked_server("huge", mmar, model_mb=40) as arena:
         yield arena
 
 

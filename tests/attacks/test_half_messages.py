@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +12,7 @@ import pytest
 from mmar_runner.errors import RefusedError
 from mmar_runner.wire.limits import MAX_REQUEST_BYTES, MAX_STREAMS_PER_CONNECTION
 from mmar_runner.wire.messages import UpdatePart
-
-_SPEC = importlib.util.spec_from_file_location(
-    "raw_http2", Path(__file__).with_name("raw_http2.py")
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-raw = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(raw)
+from tests.attacks import raw_http2 as raw
 
 SERVICE = "/mmar_runner.v1.FederatedTraining"
 CONNECTIONS = 6

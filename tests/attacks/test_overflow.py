@@ -29,16 +29,9 @@ def wide(project: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def overflowing(
-    tmp_path_factory: pytest.TempPathFactory,
-    wide: Path,
-    project: Any,
-    arena_of: Any,
-    attacked_server: Any,
-) -> Iterator[Any]:
+def overflowing(attacked_server: Any, wide: Path) -> Iterator[Any]:
     """An arena whose server runs it."""
-    folder = tmp_path_factory.mktemp("overflowing")
-    with attacked_server(arena_of, folder, wide, project.kits.server) as arena:
+    with attacked_server("overflowing", wide) as arena:
         yield arena
     # Only now has the round been closed, without what the test did.
     (refused,) = arena.server.summary()["rounds"][0]["rejected"]

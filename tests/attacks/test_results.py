@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.results import RESULTS_PER_ROUND
+from mmar_runner.server.components.results import RESULTS_PER_ROUND
 from mmar_runner.wire.messages import ResultRequest
 from mmar_runner.wire.stub import FederationStub
 
@@ -22,14 +22,11 @@ HONEST = {"round": 0, "train": {"loss": 0.5}, "validation": {"accuracy": 0.75}}
 
 
 @pytest.fixture(scope="module")
-def measured(
-    tmp_path_factory: pytest.TempPathFactory, project: Any, arena_of: Any, attacked_server: Any
-) -> Iterator[Any]:
+def measured(attacked_server: Any, project: Any) -> Iterator[Any]:
     """An arena whose server writes down what clients measure."""
     processors = [{"name": "MetricsProcessor"}]
     mmar = Path(project.mmar(name="measured", result_processors=processors))
-    folder = tmp_path_factory.mktemp("measured")
-    with attacked_server(arena_of, folder, mmar, project.kits.server) as arena:
+    with attacked_server("measured", mmar) as arena:
         yield arena
     assert "Traceback" not in arena.server.stderr
 

@@ -21,16 +21,9 @@ def capping(project: Any, forge: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def capped(
-    tmp_path_factory: pytest.TempPathFactory,
-    capping: Path,
-    project: Any,
-    arena_of: Any,
-    attacked_server: Any,
-) -> Iterator[Any]:
+def capped(attacked_server: Any, capping: Path) -> Iterator[Any]:
     """An arena whose server runs it."""
-    folder = tmp_path_factory.mktemp("capped")
-    with attacked_server(arena_of, folder, capping, project.kits.server) as arena:
+    with attacked_server("capped", capping) as arena:
         yield arena
 
 

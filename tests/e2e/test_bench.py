@@ -20,8 +20,11 @@ def bench(*arguments):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {entry.pop("case"): entry for entry in map(json.loads, done.stdout.splitlines())}
+    # A slow machine may miss a bound: that is said, and no failure of the benchmark.
+    assert done.returncode == ("missed: " in done.stderr), done.stdout + done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert not [line for line in lines if "error" in line]
+    return {line.pop("case"): line for line in lines}
 
 
 def test_floor_and_program_stand_side_by_side():
@@ -61,6 +64,46 @@ def test_an_idle_server_rests():
     case = bench("--case", "idle-server")["idle-server"]
     assert case["core_share"] < 0.2
     assert case["rss_mib"]["server"] < 200
+
+
+@pytest.mark.parametrize(("bound", "code", "word"), [(1, 0, "yes"), (0.4, 1, "**no**")])
+def test_a_missed_bound_is_the_end_of_it(tmp_path, bound, code, word):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- written by make bench: begin -->\n")
+    with page.open("a") as more:
+        more.write("<!-- written by make bench: end -->\nafter\n")
+    program = (
+        "import pathlib, sys, cases, musts, page\n"
+        f"page.MUSTS = (musts.Must('rest', ('idle-server',), 'f', {bound}, None, 's'),)\n"
+        "cases.CASES['idle-server'] = lambda plan: {'f': 0.5}\n"
+        "page.PAGE = pathlib.Path(sys.argv.pop(1))\n"
+        "import bench; bench.main()\n"
+    )
+    command = [sys.executable, "-c", program, str(page), "--write", "--case", "idle-server"]
+    done = subprocess.run(command, cwd=BENCH.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    row = f"| rest | `idle-server` | 0.50 s | ≤ {bound} s | {word} | - |\n"
+    assert row in done.stdout
+    assert ("missed: rest" in done.stderr) == code
+    assert row in page.read_text()
+
+
+def test_a_case_that_fails_does_not_lose_the_others():
+    program = (
+        "import cases\n"
+        "def fails(plan): raise AssertionError('no round')\n"
+        "cases.CASES['idle-server'] = fails\n"
+        "cases.CASES['validate-cold'] = lambda plan: {'ours_s': 0.1}\n"
+        "import bench; bench.main()\n"
+    )
+    command = [sys.executable, "-c", program, "--case", "idle-server", "--case", "validate-cold"]
+    done = subprocess.run(command, cwd=BENCH.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert lines[1]["error"] == "AssertionError: no round"
+    assert lines[1]["tls"] is False
+    assert lines[2]["ours_s"] == 0.1
+    assert "| 0.10 s |" in done.stdout
 
 
 def test_heartbeats_do_not_wait_for_bulk():

@@ -3,21 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-
-import pytest
 
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 def test_a_wait_for_clients_is_stopped_named_and_resumed(tmp_path: Path, stack: ExitStack) -> None:

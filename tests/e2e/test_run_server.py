@@ -74,6 +74,17 @@ def test_a_server_that_is_ended_in_the_middle_goes_on_where_it_was(
     assert len(accepted) == len(set(accepted)) == 2 * ROUNDS
 
 
+def test_with_json_a_run_that_did_not_finish_is_one_document_too(tmp_path: Path) -> None:
+    with RunningServer(ECHO, tmp_path / "ws", "--json", variables=VARIABLES) as server:
+        server.address()
+        server.terminate()
+        assert server.wait() == 3
+    summary = json.loads(server.stdout)  # it refuses a second one
+    assert summary["status"] == "stopped"
+    assert "asked to stop" in summary["reason"]
+    assert "the same command resumes it" in server.stderr
+
+
 def test_an_unfinished_run_of_another_mmar_is_not_touched(tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     with RunningServer(ECHO, workspace, variables=VARIABLES) as server:

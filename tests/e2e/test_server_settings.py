@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import ExitStack
 
 import pytest
 
@@ -29,12 +28,6 @@ class Held(EchoTrainer):
     def train(self, task):
         assert self.released.wait(_PATIENCE)
         return super().train(task)
-
-
-@pytest.fixture
-def stack():
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ import pytest
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningProgram, RunningServer
-
-
-@pytest.fixture
-def stack():
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 
-from tests.faults.weather import PORTION, Pair, Weather
+from tests.faults.weather import Pair, Weather
 
 _T = TypeVar("_T")
 
@@ -37,6 +37,8 @@ class Proxy:
         self._server = (host, int(port))
         self._host = host
         self._weather = weather or Weather()
+        # What waits before the line is part of it: a short line has little there.
+        self._limit = self._weather.slice
         self._pairs: dict[int, Pair] = {}
         self._count = 0
         self._refusing = False
@@ -45,7 +47,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        listening = asyncio.start_server(self._connected, "127.0.0.1", 0, limit=PORTION)
+        listening = asyncio.start_server(self._connected, "127.0.0.1", 0, limit=self._limit)
         self._listener = self._wait(listening)
         return self
 
@@ -119,7 +121,7 @@ class Proxy:
         try:
             if self._refusing:
                 raise ConnectionRefusedError
-            down, up = await asyncio.open_connection(*self._server, limit=PORTION)
+            down, up = await asyncio.open_connection(*self._server, limit=self._limit)
         except OSError:
             writer.transport.abort()
             return
@@ -148,12 +150,10 @@ class Proxy:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_PORTIONS_UNDER_WAY)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._give_out(pair, under_way, sink, is_reply=is_reply))
-            while data := await source.read(PORTION):
-                for start in range(0, len(data), pair.weather.slice):
-                    part = data[start : start + pair.weather.slice]
-                    if pair.weather.rate:
-                        await asyncio.sleep(len(part) / pair.weather.rate)
-                    await under_way.put((self._loop.time() + pair.weather.delay, part))
+            while part := await source.read(pair.weather.slice):
+                if rate := pair.weather.rate_of(is_reply=is_reply):
+                    await asyncio.sleep(len(part) / rate)
+                await under_way.put((self._loop.time() + pair.weather.delay, part))
             await under_way.put((0, b""))
 
     async def _give_out(

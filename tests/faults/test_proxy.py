@@ -131,3 +131,9 @@ def test_rate_delay_and_slices_take_their_time(echo: str) -> None:
             got += len(line.recv(2000))
         # 2000 bytes at 10 kB/s take 0.2 s, and the line is 20 ms long each way.
         assert time.monotonic() - begun >= 0.2 + 2 * 0.02
+
+
+def test_requests_may_be_slower_than_replies() -> None:
+    weather = Weather(rate=2_000, rate_up=1_000)
+    assert [weather.rate_of(is_reply=is_reply) for is_reply in (True, False)] == [2_000, 1_000]
+    assert Weather(rate=2_000).rate_of(is_reply=False) == 2_000

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,22 +13,14 @@ from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningServer
 from mmar_runner.wire import channel, server
 from mmar_runner.wire.limits import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS
+from tests.faults.proxy import Proxy
+from tests.faults.weather import Weather
 
 #: ``MMAR_FAULT_LINE=32000,4`` tries a line of so many bytes a second and a model of so many MB.
 RATE, MODEL_MB = map(float, os.environ.get("MMAR_FAULT_LINE", "128000,1").split(","))
 DELAY = 0.3
-
-
-def _slow_line() -> Any:
-    """Import what lies beside this file: tests are no packages."""
-    spec = importlib.util.spec_from_file_location(
-        "faults_slow_line", Path(__file__).with_name("slow_line.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SlowLine
+#: Bytes that the line takes at once: little waits before it.
+PORTION = 4096
 
 
 @pytest.mark.slow
@@ -44,7 +34,7 @@ def test_a_slow_line_costs_time_and_nothing_else(tmp_path: Path) -> None:
     with RunningServer(mmar, tmp_path / "ws", variables=values) as server:
         address, clients = server.address(), tmp_path / "clients"
         with (
-            _slow_line()(address, rate=RATE, delay=DELAY) as line,
+            Proxy(address, Weather(rate=RATE, delay=DELAY, slice=PORTION)) as line,
             RunningClient(mmar, line.address, "site-1", clients, variables=values) as slow,
             RunningClient(mmar, address, "site-2", clients, variables=values),
         ):

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import pytest
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningClient, RunningProgram, RunningServer, free_port
+from tests.faults.proxy import Proxy
+from tests.faults.weather import Weather
 
 LIMIT = 10.0
 STOPPED = 3
@@ -88,12 +89,6 @@ def plugins(tmp_path: Path) -> tuple[str, str]:
     folder.mkdir()
     (folder / "slow.py").write_text(PLUGIN)
     return ("--plugins-dir", str(folder))
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 def until(holds: Callable[[], object], program: RunningProgram) -> None:
@@ -234,8 +229,8 @@ def test_a_client_in_the_middle_of_an_upload_over_a_slow_line(
         .write(tmp_path)
     )
     server = stack.enter_context(RunningServer(mmar, tmp_path / "ws"))
-    slow = stack.enter_context(slow_line(server.address(), bytes_per_second=512 << 10))
-    client = stack.enter_context(RunningClient(mmar, slow, "site-1", tmp_path / "c"))
+    line = stack.enter_context(Proxy(server.address(), Weather(rate_up=512 << 10, slice=16 << 10)))
+    client = stack.enter_context(RunningClient(mmar, line.address, "site-1", tmp_path / "c"))
     updates = tmp_path / "ws" / "run_1" / "updates"
     until(lambda: any(part.stat().st_size for part in updates.glob("*/*.part")), client)
     assert stopped_in_time(client) < LIMIT
@@ -253,32 +248,3 @@ def test_before_the_run_has_begun(
     server = stack.enter_context(RunningServer(mmar, tmp_path / "ws"))
     until(lambda: any((tmp_path / "ws").glob("run_1/models/*")), server)
     assert stopped_in_time(server) < LIMIT / 2
-
-
-@contextmanager
-def slow_line(target: str, *, bytes_per_second: int) -> Iterator[str]:
-    """Yield an address behind which ``target`` is, over a line that is slow upwards."""
-    host, _, port = target.rpartition(":")
-    piece = bytes_per_second // 20
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def pump(source: socket.socket, sink: socket.socket, pause: float) -> None:
-            rest = threading.Event()
-            with suppress(OSError):
-                while data := source.recv(piece):
-                    sink.sendall(data)
-                    rest.wait(pause)
-            for end in (source, sink):
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-
-        def accept() -> None:
-            with suppress(OSError):
-                while True:
-                    near, _ = listener.accept()
-                    far = socket.create_connection((host, int(port)))
-                    for ends in ((near, far, 1 / 20), (far, near, 0.0)):
-                        threading.Thread(target=pump, args=ends, daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"

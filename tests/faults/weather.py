@@ -20,7 +20,8 @@ class Weather:
     Attributes:
         delay: Seconds from one side to the other, each way.
         rate: Bytes a second, each way; 0 for as many as come.
-        slice: Bytes that are passed on at once, at most.
+        rate_up: Bytes a second of requests, if they are slower than replies; 0 for ``rate``.
+        slice: Bytes that are taken, and passed on, at once, at most.
         held: Nothing is passed on, either way, and nobody is told: a partition. What
             waits arrives once it is over.
         swallows_replies: Requests pass; what comes down is thrown away.
@@ -30,11 +31,16 @@ class Weather:
 
     delay: float = 0.0
     rate: float = 0.0
+    rate_up: float = 0.0
     slice: int = PORTION
     held: bool = False
     swallows_replies: bool = False
     swallows_requests: bool = False
     drops_after: int = -1
+
+    def rate_of(self, *, is_reply: bool) -> float:
+        """Return the bytes a second of one way; 0 for as many as come."""
+        return self.rate if is_reply else self.rate_up or self.rate
 
 
 @dataclass(slots=True, eq=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.server.replay import replay
+from mmar_runner.server.records.replay import replay
 from tests.simulated_world.training import Made, encoded, expected_model, initial_model
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ SQLite writes by itself, where no test can step in between; so this stands in fo
 the production journal has tests of its own. Appends are committed together after a while,
 in order; only then their futures resolve. What dies with its process is an end of what was
 not committed: any beginning of it may have been. A disk without space refuses a commit as a
-whole.
+whole; in a run, what follows an append that was refused is refused, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
-from mmar_runner.server.record import Kind
+from mmar_runner.server.records.record import Kind
 from mmar_runner.storage.atomic import sync_folder, translated
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal_reading import JournalEvent
@@ -57,6 +57,7 @@ def _nobody(_error: StorageError | None) -> None:
 class _Work:
     apply: Callable[[], int]
     done: Future[int]
+    is_append: bool
 
 
 class _Recorded(Future[int]):
@@ -100,7 +101,8 @@ class SimulatedJournal:
         self._waiting: list[_Work] = []
         self._closed = False
         self._tell: Callable[[StorageError | None], None] = _nobody
-        self._waits = self._told = False
+        self._waits = self._told = self._in_a_run = False
+        self._refusal: DiskFullError | None = None
         process.at_death.append(self._died)
 
     def append(
@@ -120,7 +122,7 @@ class SimulatedJournal:
             return seq
 
         self._world.action(f"append {kind}")
-        future = self._put(apply)
+        future = self._put(apply, is_append=True)
         self._world.action(f"append {kind}, done")
         return future
 
@@ -133,11 +135,11 @@ class SimulatedJournal:
                 del self._records.blobs[seq]
             return len(old)
 
-        return self._put(apply)
+        return self._put(apply, is_append=False)
 
     def wait_for_space(self, tell: Callable[[StorageError | None], None]) -> None:
         """Keep what a full disk refuses, from now on, and try until it can be written."""
-        self._tell, self._waits = tell, True
+        self._tell, self._waits, self._in_a_run = tell, True, True
 
     def hurry(self) -> None:
         """Wait no longer: what cannot be written is refused."""
@@ -159,7 +161,7 @@ class SimulatedJournal:
         self._commit()
         self._closed = True
 
-    def _put(self, apply: Callable[[], int]) -> Future[int]:
+    def _put(self, apply: Callable[[], int], *, is_append: bool) -> Future[int]:
         if self._closed:
             raise JournalError(f"{self.path} is closed")
         future = _Recorded(self._commit)
@@ -167,14 +169,14 @@ class SimulatedJournal:
         if not self._waiting:
             pause = self._world.rng.uniform(0, self._world.weather.journal)
             self._loop.call_later(pause, self._commit)
-        self._waiting.append(_Work(apply, future))
+        self._waiting.append(_Work(apply, future, is_append))
         return future
 
     def _commit(self) -> None:
         if not self._waiting or self._closed:
             return
-        if self._process.disk.full:
-            self._refuse(DiskFullError(f"{self.path}: no space is left"))
+        if self._refusal is not None or self._process.disk.full:
+            self._refuse(self._refusal or DiskFullError(f"{self.path}: no space is left"))
             return
         self._world.action("commit")
         batch, self._waiting = self._waiting, []
@@ -187,13 +189,16 @@ class SimulatedJournal:
         self._say(None)
 
     def _refuse(self, error: DiskFullError) -> None:
-        if self._waits:
+        if self._waits and self._refusal is None:
             self._say(error)
             self._loop.call_later(_AGAIN, self._commit)
             return
         batch, self._waiting = self._waiting, []
+        if self._in_a_run and any(work.is_append for work in batch):
+            self._refusal = error  # nothing is on record that follows what is not
         for work in batch:
             work.done.set_exception(error)
+        self._say(None)
 
     def _say(self, error: StorageError | None) -> None:
         if (error is not None) != self._told:
@@ -202,7 +207,8 @@ class SimulatedJournal:
 
     def _died(self) -> None:
         """Commit a beginning of what waits: the thread that commits may have been on its way."""
-        for work in self._waiting[: self._world.rng.randint(0, len(self._waiting))]:
+        taken = self._waiting if self._refusal is None else []
+        for work in taken[: self._world.rng.randint(0, len(taken))]:
             work.apply()
         self._waiting = []
         self._closed = True

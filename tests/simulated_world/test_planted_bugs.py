@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from mmar_runner.federation.round_machine import RoundMachine
-from mmar_runner.server import closing, reception
-from mmar_runner.server.ledger import Ledger
-from mmar_runner.server.models import ModelStore
+from mmar_runner.server.calls import reception
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.rounds import closing, round_aggregation
+from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.storage import tensor_files
 from mmar_runner.storage.spool_file import SpoolFile
 from tests.simulated_world import invariants
@@ -100,7 +101,7 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
 
     async def and_delete(self: closing.RoundCloser, current: Any, work: Any) -> Any:
         closed = await close(self, current, work)
-        if not isinstance(closed, closing.Withdrawn):
+        if not isinstance(closed, round_aggregation.Withdrawn):
             self.spool.delete_round(current.number)
         return closed
 
@@ -129,7 +130,7 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
         ),
         (
             _record_a_model_whose_name_is_not_on_the_disk,
-            invariants.it_has_ended_or_says_what_it_waits_for,
+            invariants.rounds_strictly_increase,
         ),
         (
             _delete_updates_before_their_result_is_on_record,

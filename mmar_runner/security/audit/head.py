@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from mmar_runner.storage.bounded import read_bounded
 MAX_BATCH: Final = 64
 #: The head is overwritten in place; one length lets no rest of an older one stay.
 _HEAD_BYTES: Final = 160
+_MOST: Final = (1 << 63) - 1
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def read_head(path: Path) -> Head:
         data = read_bounded(head, _HEAD_BYTES)
         value = json.loads(data)
         found = Head(Link(int(value["count"]), str(value["hash"])), int(value["size"]))
-        if encoded_head(found) == data:
+        if encoded_head(found) == data and _is_possible(found):
             return found
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         msg = f"{head}: the head of the audit log is missing or damaged"
@@ -65,3 +68,9 @@ def encoded_head(head: Head) -> bytes:
     """Return the bytes of a head: always as many."""
     text = json.dumps({"count": head.end.count, "hash": head.end.hash, "size": head.size})
     return text.ljust(_HEAD_BYTES - 1).encode() + b"\n"
+
+
+def _is_possible(head: Head) -> bool:
+    """Return True for numbers that a file can have, and what can be a hash."""
+    numbers = 0 <= head.end.count <= _MOST and 0 <= head.size <= _MOST
+    return numbers and _HASH.fullmatch(head.end.hash) is not None

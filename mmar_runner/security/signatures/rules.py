@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.documents.words import some_of
 from mmar_runner.security.decision import Place
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.signatures.manifest import EVERYBODY, differences
@@ -132,9 +133,7 @@ def _all_signed(count: int) -> str:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    shown = (name if name.isprintable() else ascii(name) for name in names[:_SHOWN])
-    return ", ".join(shown) + more
+    return some_of([name if name.isprintable() else ascii(name) for name in names], _SHOWN)
 
 
 def date(time: datetime) -> str:

@@ -14,27 +14,8 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
+from tests.distributions import install_site_filters
 
-PLUGIN = """
-from mmar_runner.hooks import hookimpl
-from mmar_runner.interfaces.filter import Filter
-
-@hookimpl
-def mmar_register_components(registry):
-    schema = {"properties": {"tensor": {"type": "string"}}}
-    registry.add(kind="filter", name="Blank", target=":Blank", args_schema=schema)
-    registry.add(kind="filter", name="Mark", target=":Mark", args_schema=schema)
-
-class Blank(Filter):
-    def __init__(self, tensor):
-        self._tensor = tensor
-    def apply(self, name, tensor):
-        return tensor * 0 if name == self._tensor else tensor
-
-class Mark(Blank):
-    def apply(self, name, tensor):
-        return tensor * 0 + 1234.5678 if name == self._tensor else tensor
-"""
 TENSOR = "array_0003"
 MARK = struct.pack("<f", 1234.5678) * 4
 BLANK = {"name": "Blank", "args": {"tensor": TENSOR}}
@@ -44,13 +25,8 @@ MARKING = {"name": "Mark", "args": {"tensor": TENSOR}}
 @pytest.fixture(autouse=True)
 def _installed(tmp_path, monkeypatch):
     """Install the filters at the server and at the sites, as a distribution."""
-    folder = tmp_path / "site-packages"
-    info = folder / "site_filters-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "site_filters_that_mark.py").write_text(PLUGIN)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: site-filters\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mmar_runner]\nsite = site_filters_that_mark\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    install_site_filters(tmp_path / "site-packages")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-packages"))
 
 
 def marked_at_the_server(hospital, size_mb: float) -> list[str]:

@@ -16,6 +16,7 @@ from mmar_runner.client.filtering import FilterChain
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.filter import FilterContext
+from tests.distributions import install
 
 PLUGIN = """
 from mmar_runner.hooks import hookimpl
@@ -50,11 +51,7 @@ OWN = {"name": "BlankAll", "args": {}}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install the site's filter, and lay the MMAR's code beside."""
     packages = tmp_path / "site-packages"
-    info = packages / "blank_all-1.0.dist-info"
-    info.mkdir(parents=True)
-    (packages / "blank_all_filter.py").write_text(PLUGIN)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: blank-all\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mmar_runner]\nsite = blank_all_filter\n")
+    install(packages, "blank_all_filter", PLUGIN, name="blank-all")
     monkeypatch.setenv("PYTHONPATH", str(packages))
     (tmp_path / "custom").mkdir()
     (tmp_path / "custom" / "evil.py").write_text(EVIL)

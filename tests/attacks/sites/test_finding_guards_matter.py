@@ -12,10 +12,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission import admitting
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.errors import MmarError
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar import admission, byoc, checks_files, facts, manifest, site_text
+from mmar_runner.mmar import manifest
+from mmar_runner.mmar.checks import facts
+from mmar_runner.mmar.checks import files as checks_files
+from mmar_runner.mmar.code import byoc
+from mmar_runner.mmar.sources.configuration import site_text
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.listing import FileKind
@@ -36,7 +41,7 @@ def catalog():
 @pytest.fixture
 def rules(hospital):
     """Return what site-1 judges by."""
-    return site_rules(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
+    return rules_of(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def reasons(hospital, catalog):
 
     def judged(root, by):
         store = MmarStore(hospital.folder / "store")
-        found = admission.admit(root, catalog, by, store, origin="delivered", now=NOW)
+        found = admitting.admit(root, catalog, by, store, origin="delivered", now=NOW)
         return {step.reason for step in found.decision.refusals}
 
     return judged
@@ -129,12 +134,12 @@ def test_d10_a_link_in_a_folder(hospital, rules, reasons, monkeypatch):
         reasons(mmar, rules)
     assert caught.value.reason == "UNSAFE_ENTRY"
 
-    honest = admission.open_folder
+    honest = admitting.open_folder
 
     def blind(*arguments):
         folder = honest(*arguments)
         folder.unlisted.clear()
         return folder
 
-    monkeypatch.setattr(admission, "open_folder", blind)
+    monkeypatch.setattr(admitting, "open_folder", blind)
     assert reasons(mmar, rules) == set()

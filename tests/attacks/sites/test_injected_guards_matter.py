@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission import admitting
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.errors import KitError, PackageError, SignatureError
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar import admission
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits import kit as kits
 from mmar_runner.security.kits.kit import load_kit
@@ -51,12 +51,12 @@ class Desk:
     @property
     def rules(self):
         kit = load_kit(self._hospital.kit("site-1"), Role.CLIENT, now=NOW)
-        return site_rules(kit)
+        return rules_of(kit)
 
     def reasons(self, root: Path, rules=None, *, now=NOW) -> list[str]:
         """Return why a folder may not run; nothing if it may."""
         terms = {"origin": "delivered", "now": now}
-        found = admission.admit(root, self._catalog, rules or self.rules, self._store, **terms)
+        found = admitting.admit(root, self._catalog, rules or self.rules, self._store, **terms)
         assert found.decision.accepted is not bool(found.decision.refusals)
         return [step.reason for step in found.decision.refusals]
 
@@ -118,7 +118,7 @@ def test_the_trust_root(hospital, other_project, desk):
     other_project.sign(mmar)
     assert "SIGNER_NOT_TRUSTED" in desk.reasons(mmar)
 
-    theirs = site_rules(load_kit(other_project.kit("site-1"), Role.CLIENT, now=NOW))
+    theirs = rules_of(load_kit(other_project.kit("site-1"), Role.CLIENT, now=NOW))
     assert desk.reasons(mmar, replace(desk.rules, trust_root=theirs.trust_root)) == []
 
 

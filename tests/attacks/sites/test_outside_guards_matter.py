@@ -20,12 +20,11 @@ from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages import tar as tars
 from mmar_runner.security.packages import zip as zips
 from mmar_runner.security.packages.packing import unpack
-from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
-from mmar_runner.wire.gate import OpenGate
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest
-from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer
+from tests.open_gate import OpenGate
+from tests.served import served
 
 NOW = datetime.now(UTC)
 
@@ -94,13 +93,10 @@ async def stolen(hospital):
     """A server with the key and the certificate of the real one."""
     own = load_kit(hospital.server, Role.SERVER, now=NOW)
     thief, files = Thief(), TlsFiles(own.cert_file, own.key_file, own.root_file)
-    running = build_server(thief, OpenGate())
-    address = bind(running, "127.0.0.1:0", credentials=server_credentials(files))
-    await running.start()
-    thief.target = f"localhost:{address.rpartition(':')[2]}"
-    thief.serial = own.certificate.serial
-    yield thief
-    await running.stop(0)
+    async with served(thief, OpenGate(), credentials=server_credentials(files)) as address:
+        thief.target = f"localhost:{address.rpartition(':')[2]}"
+        thief.serial = own.certificate.serial
+        yield thief
 
 
 async def test_e08_the_judgement_of_a_server(hospital, stolen):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.cli.admitted import site_rules
+from mmar_runner.admission import admitting, examination
+from mmar_runner.admission.rules import rules_of
 from mmar_runner.errors import PackageError
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar import admission, examination
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages import mmar_store
@@ -41,10 +41,10 @@ def admit(hospital, catalog):
     """Admit a delivered folder at site-1, and say whether it may run."""
 
     def call(root: Path):
-        rules = site_rules(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
+        rules = rules_of(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
         store = MmarStore(hospital.folder / "store")
         terms = {"origin": "delivered", "now": NOW}
-        return admission.admit(root, catalog, rules, store, **terms).decision
+        return admitting.admit(root, catalog, rules, store, **terms).decision
 
     return call
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmar_runner.children.trainer_role import checked_result
+from mmar_runner.children.results import checked_result
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainResult

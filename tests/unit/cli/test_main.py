@@ -13,6 +13,8 @@ from mmar_runner.cli import main as program
 from mmar_runner.cli.lazy import LazyCommand
 from mmar_runner.cli.output import Invocation, json_option
 from mmar_runner.errors import RefusedError, RunStoppedError, TaskFailedError, UsageError
+from mmar_runner.security.decision import Decision
+from mmar_runner.security.steps import accepts, refuses
 
 
 def call(monkeypatch, function, *arguments):
@@ -81,6 +83,33 @@ def test_json_errors_are_json_on_standard_output(monkeypatch, capsys):
 def test_wrong_usage_after_json_is_json_too(monkeypatch, capsys):
     assert call(monkeypatch, raising(UsageError("x")), "probe", "--json", "--nonsense") == 2
     assert json.loads(capsys.readouterr().out)["error"]["reason"] == "USAGE"
+
+
+def refused_by_two_rules():
+    steps = (
+        accepts("signature.present", "It is signed."),
+        refuses("policy.code", "CODE_NOT_ALLOWED", "The site allows no code."),
+        refuses("policy.filters", "FILTER_MISSING", "A filter is missing.", hint="add it"),
+    )
+    Decision("run", "site-1", (), "0" * 64, steps).require()
+
+
+def test_with_json_the_answers_of_rules_are_part_of_the_one_document(monkeypatch, capsys):
+    assert call(monkeypatch, refused_by_two_rules, "probe", "--json") == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    error = json.loads(out)["error"]
+    assert error["reason"] == "CODE_NOT_ALLOWED"
+    assert [step["accepted"] for step in error["steps"]] == [True, False, False]
+    assert error["steps"][2]["hint"] == "add it"
+
+
+def test_the_refusals_of_rules_are_sentences_without_json(monkeypatch, capsys):
+    assert call(monkeypatch, refused_by_two_rules) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error [CODE_NOT_ALLOWED]: The site allows no code." in err
+    assert "error [FILTER_MISSING]: A filter is missing.\nhint: add it" in err
 
 
 def test_every_error_on_the_screen_has_the_id_of_its_reason(monkeypatch, capsys):

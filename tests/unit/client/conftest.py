@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult
 from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, Generation, MmarSpec
 from mmar_runner.testing.recorder import Recorder
-from mmar_runner.wire.binding import bind
 from mmar_runner.wire.messages import (
     HeartbeatReply,
     ModelHeader,
@@ -32,8 +30,8 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
-from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer
+from tests.served import served
 
 CHUNK = 1 << 20
 
@@ -291,17 +289,7 @@ def sockets():
 def serving(server, sockets):
     """Serve at an address; the server is gone at the block's end."""
 
-    @asynccontextmanager
-    async def serve():
-        running = build_server(server)
-        address = bind(running, f"unix:{sockets}/server")
-        await running.start()
-        try:
-            yield address
-        finally:
-            await running.stop(0)
-
-    return serve
+    return lambda: served(server, at=f"unix:{sockets}/server")
 
 
 @pytest.fixture

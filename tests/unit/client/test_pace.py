@@ -13,16 +13,17 @@ from mmar_runner.client import downloads, pace
 from mmar_runner.client.model_file import IncomingModel
 from mmar_runner.errors import UnreachableError
 from mmar_runner.wire.messages import ModelHeader
+from tests.jumping_time import in_jumping_time
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "PACE_SECONDS", 0.3)
+    monkeypatch.setattr(pace, "PACE_SECONDS", 30)
 
 
 async def sent(count: int, size: int) -> AsyncIterator[bytes]:
     for _ in range(count):
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(5)
         yield bytes(size)
 
 
@@ -31,6 +32,7 @@ def incoming(folder: Path, total: int) -> IncomingModel:
     return IncomingModel(folder / "model", header)
 
 
+@in_jumping_time
 async def test_a_model_that_drips_is_given_up_and_what_came_is_kept(tmp_path: Path) -> None:
     model = incoming(tmp_path, 1000)
     with pytest.raises(UnreachableError) as caught:
@@ -41,6 +43,7 @@ async def test_a_model_that_drips_is_given_up_and_what_came_is_kept(tmp_path: Pa
     assert 0 < model.offset < 20
 
 
+@in_jumping_time
 async def test_a_model_that_comes_takes_as_long_as_it_needs(tmp_path: Path) -> None:
     count = 12  # twice as long as a drip would be listened to
     model = incoming(tmp_path, count * pace.LEAST_BYTES)
@@ -49,6 +52,7 @@ async def test_a_model_that_comes_takes_as_long_as_it_needs(tmp_path: Path) -> N
     assert model.offset == model.total_bytes
 
 
+@in_jumping_time
 async def test_the_time_that_the_client_needs_itself_is_not_the_servers() -> None:
     async def at_once() -> AsyncIterator[bytes]:
         for _ in range(3):
@@ -57,5 +61,5 @@ async def test_the_time_that_the_client_needs_itself_is_not_the_servers() -> Non
     items, held = at_once(), pace.Pace("it")
     for _ in range(3):
         assert await held.next(items) == b"x"
-        await asyncio.sleep(0.2)  # such as a disk that is slow
+        await asyncio.sleep(60)  # such as a disk that is slow
     assert await held.next(items) is None

@@ -20,29 +20,9 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult
 from mmar_runner.mmar.spec import ComponentSpec
 from mmar_runner.security.policy.site_policy import SitePolicy
-from mmar_runner.wire.binding import bind
-from mmar_runner.wire.server import build_server
+from tests.distributions import SITE_FILTERS, install_site_filters
+from tests.served import served
 
-_PLUGIN = """
-from mmar_runner.hooks import hookimpl
-from mmar_runner.interfaces.filter import Filter
-
-@hookimpl
-def mmar_register_components(registry):
-    registry.add(kind="filter", name="Blank", target=":Blank",
-                 args_schema={"properties": {"tensor": {"type": "string"}}})
-    registry.add(kind="filter", name="Increment", target=":Increment")
-
-class Blank(Filter):
-    def __init__(self, tensor):
-        self._tensor = tensor
-    def apply(self, name, tensor):
-        return tensor * 0 if name == self._tensor else tensor
-
-class Increment(Filter):
-    def apply(self, name, tensor):
-        return tensor + 1
-"""
 BLANK = {"name": "Blank", "args": {"tensor": "private"}}
 INCREMENT = {"name": "Increment", "args": {}}
 SECRET = np.frombuffer(b"what no server may ever see, ever" * 4000, dtype=np.uint8)
@@ -51,13 +31,8 @@ SECRET = np.frombuffer(b"what no server may ever see, ever" * 4000, dtype=np.uin
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Install the filters for children, as a distribution."""
-    folder = tmp_path / "site-packages"
-    info = folder / "site_filters-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "site_filters_under_test.py").write_text(_PLUGIN)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: site-filters\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mmar_runner]\nsite = site_filters_under_test\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    install_site_filters(tmp_path / "site-packages")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-packages"))
     monkeypatch.delenv("MMAR_RUNNER_PLUGINS", raising=False)
 
 
@@ -143,15 +118,11 @@ def run(server, settings, plugins, recorder, installed):
         )
         model = {"private": SECRET * 0 + 3, "shared": np.full(3, 7, dtype=np.uint8)}
         server.models = [(0, save(model))]
-        running = build_server(server)
-        address = bind(running, "127.0.0.1:0")
-        await running.start()
-        async with recorded(address) as (proxy, sent):
+        async with served(server) as address, recorded(address) as (proxy, sent):
             changed = replace(settings, spec=replace(settings.spec, client=client), target=proxy)
             changed = changed.under(SitePolicy(mandatory_filters=site))
             trained = trainers or SecretTrainers()
             await run_session(changed, plugins, recorder, asyncio.Event(), children=trained)
-        await running.stop(0)
         return bytes(sent)
 
     return once
@@ -211,7 +182,7 @@ async def test_a_filter_of_the_plugins_folder_ends_the_session_before_anybody_is
 ):
     from mmar_runner.hooks import load_plugins
 
-    (tmp_path / "blank.py").write_text(_PLUGIN)
+    (tmp_path / "blank.py").write_text(SITE_FILTERS.read_text())
     named = replace(settings, site_filters={"outbound": (BLANK,)})
     trainer = replace(named.client.client_trainer, declaration={"name": "EchoTrainer", "args": {}})
     spec = replace(named.spec, client=replace(named.client, client_trainer=trainer))

@@ -49,6 +49,13 @@ def test_columns_count_characters_not_bytes():
         ('{"a": 1} // one', {"a": 1}, (1, 10)),
         ('{\n# one\n"a": 1}', {"a": 1}, (2, 1)),
         ('{"a": /* one */ 1}', {"a": 1}, (1, 7)),
+        ('{"a": 1 /* one */}', {"a": 1}, (1, 9)),
+        ('{"a": }', {"a": None}, (1, 2)),
+        ('{"a": , "b": 1}', {"a": None, "b": 1}, (1, 2)),
+        ('{"a": 1; "b": 2}', {"a": 1, "b": 2}, (1, 8)),
+        ('{"a": 1, ...}', {"a": 1}, (1, 10)),
+        ('{"a":\u00a01}', {"a": 1}, (1, 6)),
+        ("{\u201ca\u201d: 1}", {"a": 1}, (1, 2)),
         ('["C:\\data"]', ["C:\\data"], (1, 5)),
         ('["a\tb"]', ["a\tb"], (1, 4)),
     ],
@@ -67,7 +74,10 @@ def test_a_slip_is_reported_and_read_as_it_was_meant(text, value, place):
         ("", "MMAR110", (1, 1)),
         ("{", "MMAR110", (1, 2)),
         ('{"a": [1, 2}', "MMAR110", (1, 12)),
-        ('{"a": }', "MMAR110", (1, 7)),
+        ('{"a": [1, "b": 2}', "MMAR110", (1, 7)),
+        ("  \n", "MMAR110", (1, 1)),
+        ('{\n<<<<<<< HEAD\n"a": 1\n=======\n"a": 2\n>>>>>>> b\n}', "MMAR110", (2, 1)),
+        ('{"a": 1 /* one', "MMAR110", (1, 9)),
         ('{"a"}', "MMAR110", (1, 5)),
         ('["abc\n"]', "MMAR110", (1, 2)),
         ("[1] 2", "MMAR110", (1, 5)),
@@ -113,6 +123,22 @@ def test_of_a_key_that_stands_twice_the_last_counts():
     assert "line 1" in source.problems[0].hint
     assert source.locate(("a", "y")) == (2, 13)
     assert ("a", "x") not in source.values
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [("012", "12"), ("0x1F", "31"), ("+3", "3"), (".5", "0.5"), ("5.", "5.0"), ("1_000", "1000")],
+)
+def test_a_number_of_another_language_has_its_mend(written, right):
+    (problem,) = read_json(f'{{"a": {written}}}').problems
+
+    assert problem.hint == f"Write {right}."
+
+
+def test_what_a_key_held_first_is_kept():
+    source = read_json('{"a": {"b": 1}, "a": {}}')
+
+    assert source.overridden == {("a",): {"b": 1}}
 
 
 def test_all_slips_are_reported_at_once_but_not_for_ever():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from mmar_runner.federation.sites import Sites
 from mmar_runner.federation.weights import MAX_SAMPLES, sample_cap
 
 
@@ -26,3 +27,9 @@ from mmar_runner.federation.weights import MAX_SAMPLES, sample_cap
 )
 def test_the_most_that_a_client_may_claim(rule: object, client: str, most: float) -> None:
     assert sample_cap(rule, client) == most
+
+
+def test_a_site_whose_name_looks_like_an_instance_has_its_own_cap() -> None:
+    both = frozenset({"ward", "ward_2"})
+    assert sample_cap({"ward": 200}, "ward_2", Sites(both, both)) == MAX_SAMPLES
+    assert sample_cap({"ward": 200}, "ward_3", Sites(both, both)) == 200

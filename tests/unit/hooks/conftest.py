@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from mmar_runner.hooks import load_plugins
+from tests.distributions import install
 
 _UNIQUE = count()
 
@@ -22,15 +23,9 @@ class Site:
     def install(self, distribution, source, *, entry=None, version="1.0"):
         """Install a distribution with one plugin; return its module's name."""
         module = f"{distribution.replace('-', '_')}_{next(_UNIQUE)}"
-        (self.folder / f"{module}.py").write_text(textwrap.dedent(source))
-        info = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-        )
-        (info / "entry_points.txt").write_text(
-            f"[mmar_runner]\n{entry or distribution} = {module}\n"
-        )
+        entry = entry or distribution
+        source = textwrap.dedent(source)
+        install(self.folder, module, source, name=distribution, entry=entry, version=version)
         self.distributions.append(distribution)
         return module
 

@@ -95,6 +95,22 @@ class TestNesting:
         assert [t.name for t in args["transforms"]] == ["Flip"]
         assert args["losses"] == []
 
+    def test_what_is_empty_is_off_too(self, catalog):
+        """The validator takes {} for none, and a trainer's parts are built from the raw file."""
+        declared = {
+            "name": "Trainer",
+            "args": {
+                "model": {},
+                "transforms": [{}, {"name": "Flip"}, {"disabled": True}, {}, {"name": "Flip"}],
+                "losses": [{}],
+                "deep": {"inner": {}, "kept": {}},
+                "plain": {},
+            },
+        }
+        args = build_component(catalog, "client_trainer", declared)
+        assert [t.name for t in args.pop("transforms")] == ["Flip", "Flip"]
+        assert args == {"losses": [], "deep": {"kept": {}}, "plain": {}}
+
     def test_null_stays_null(self, catalog):
         declared = {"name": "Trainer", "args": {"model": None, "transforms": None}}
         assert build_component(catalog, "client_trainer", declared) == declared["args"]

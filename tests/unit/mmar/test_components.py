@@ -101,12 +101,17 @@ def test_broken_plugins_are_named_where_something_is_missing(mmar):
 
 
 def test_own_code_is_found_by_its_file_and_never_imported(mmar):
-    mmar.write("custom/mean.py", "raise SystemExit('imported')\nclass Mean:\n    pass\n")
+    source = "raise SystemExit('imported')\nfrom bases import Base\nclass Mean(Base): ...\n"
+    mmar.write("custom/mean.py", source)
+    mmar.write("custom/bases.py", "class Base: ...\n")
     mmar.client["client_trainer"] = {"path": "mean.Mean", "args": {"anything": 1}}
 
     checked = mmar.check()
 
-    assert [(f.code, f.file) for f in checked.report.findings] == [("MMAR614", "custom/mean.py")]
+    assert [(f.code, f.file) for f in checked.report.findings] == [
+        ("MMAR614", "custom/bases.py"),
+        ("MMAR614", "custom/mean.py"),
+    ]
     trainer = checked.spec.client.client_trainer
     assert trainer.byoc
     assert trainer.declaration == {"path": "mean.Mean", "args": {"anything": 1}}
@@ -142,14 +147,15 @@ def test_the_server_runs_no_code_of_the_mmar(mmar, declared, pointer):
         ("mean.Maen", "MMAR509", "'Mean'"),
         ("package.inner.Thing", None, None),
         ("package.Top", None, None),
+        ("package.Number", "MMAR509", "Top"),
         ("package.outer.Thing", "MMAR508", "package.inner"),
         ("../mean.Mean", "MMAR503", "module.Class"),
     ],
 )
 def test_paths_into_custom(mmar, path, code, hint):
     mmar.write("custom/mean.py", "class Mean: ...\n")
-    mmar.write("custom/package/__init__.py", "Top = 1\n")
-    mmar.write("custom/package/inner.py", "class Thing: ...\n")
+    mmar.write("custom/package/__init__.py", "from .inner import Thing as Top\nNumber = 1\n")
+    mmar.write("custom/package/inner.py", "import mean\nclass Thing(mean.Mean): ...\n")
     mmar.client["client_trainer"] = {"path": path}
 
     found = [f for f in mmar.findings() if f.severity != "note"]

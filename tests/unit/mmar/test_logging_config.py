@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from mmar_runner.mmar.checks.logging_config import LOG_CONFIG, read_levels
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.mmar.logging_config import LOG_CONFIG, read_levels
 
 GOOD = """
 [loggers]

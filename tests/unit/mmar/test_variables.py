@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mmar_runner.errors import UsageError
-from mmar_runner.mmar.variables import client_variables, parse_setting
+from mmar_runner.mmar.sources.variables import circles, client_variables, parse_setting
 
 
 @pytest.mark.parametrize(
@@ -183,3 +183,22 @@ def test_what_is_not_there_may_take_any_setting(mmar):
     mmar.client = None
 
     assert mmar.findings(settings={"EPOCHS": 5}, side="server") == ()
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"A": "{A}"}, [["A"]]),
+        ({"A": "{B}", "B": "x{A}y"}, [["A", "B"]]),
+        ({"C": "{A}", "A": "{B}", "B": "{A}"}, [["A", "B"]]),
+        ({"A": "{B}", "B": "{A}", "X": "{Y}", "Y": "{X}"}, [["A", "B"], ["X", "Y"]]),
+        ({"A": "{B} {C}", "B": "{D}", "C": "{D}", "D": 1}, []),
+        ({"A": "{NOBODY}", "B": None}, []),
+    ],
+)
+def test_each_circle_is_found_once(variables, found):
+    assert circles(variables, ()) == found
+
+
+def test_a_setting_breaks_a_circle():
+    assert circles({"A": "{B}", "B": "{A}"}, {"B"}) == []

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from mmar_runner.mmar.checks_train import places
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
-from mmar_runner.mmar.checks_train import places
 
 TRAIN, VALIDATION = "config/config_train.json", "config/config_validation.json"
 OWN = {"path": "mean.Mean"}
@@ -130,3 +130,9 @@ def test_every_component_that_a_server_would_not_run_is_told(mmar):
         ("MMAR624", "config/config_fed_server.json", "/inbound_filters/2"),
         ("MMAR626", "config/config_fed_client.json", "/handlers/1"),
     ]
+
+
+def test_a_trainer_that_is_switched_off_is_missed(mmar):
+    mmar.client["client_trainer"]["disabled"] = True
+    finding = mmar.only()
+    assert (finding.code, finding.pointer) == ("MMAR516", "/client_trainer")

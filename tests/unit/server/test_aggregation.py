@@ -11,9 +11,9 @@ import pytest
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator, UpdateKind
-from mmar_runner.server import update_blocks, walk
-from mmar_runner.server.aggregation import aggregate
-from mmar_runner.server.update_blocks import Update
+from mmar_runner.server.rounds import update_blocks, walk
+from mmar_runner.server.rounds.aggregation import aggregate
+from mmar_runner.server.rounds.update_blocks import Update
 from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
 

@@ -20,9 +20,9 @@ from mmar_runner.security.pki.revocation import (
     RevocationMemory,
     sign_revocations,
 )
-from mmar_runner.server.certificate_gate import ROLE_OF_METHOD, CertificateGate
-from mmar_runner.server.pace import Paces
-from mmar_runner.server.revocations import Revocations
+from mmar_runner.server.gate.certificate_gate import ROLE_OF_METHOD, CertificateGate
+from mmar_runner.server.gate.pace import Paces
+from mmar_runner.server.gate.revocations import Revocations
 from mmar_runner.wire.gate import Caller, Peer
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError, RunFailedError, StorageError
-from mmar_runner.server.best import Scored
-from mmar_runner.server.closing import Best, ClosedRound, RoundCloser
-from mmar_runner.server.models import ModelFile
-from mmar_runner.server.open_round import OpenRound
-from mmar_runner.server.record import Kind
-from mmar_runner.server.space import DiskWait
-from mmar_runner.server.workspace import RunFolder
-from mmar_runner.storage.durability import Durability
+from mmar_runner.server.records.model_file import ModelFile
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.server.rounds.best import Scored
+from mmar_runner.server.rounds.closing import Best, ClosedRound, RoundCloser
+from mmar_runner.server.rounds.open_round import OpenRound
+from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.journal import Journal, read_events
 from mmar_runner.testing.federation import Federation
 
@@ -33,7 +33,7 @@ def model(number: int) -> ModelFile:
 
 def closer_of(parts: dict[str, Any]) -> RoundCloser:
     """Return a closer of which only some parts are needed."""
-    rest = {f.name: None for f in fields(RoundCloser) if f.name not in {"given_up", "forgetting"}}
+    rest = {f.name: None for f in fields(RoundCloser) if f.name != "forgetting"}
     return RoundCloser(**{**rest, **parts})
 
 
@@ -83,15 +83,20 @@ class Leaving:
 
 def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Path) -> None:
     """With the loop's thread it would have ended the process, as if the run had finished."""
-    parts: dict[str, Any] = {
-        "aggregator": Leaving(),
-        "folder": RunFolder(tmp_path, 1),
-        "models": SimpleNamespace(spare=lambda: None),
-        "settings": SimpleNamespace(durability=Durability.PROCESS),
-    }
-    closer = closer_of(parts)
+    nobody: Any = None
+    leaving: Any = Leaving()
+    models: Any = SimpleNamespace(spare=lambda: None)
+    aggregation = RoundAggregation(
+        aggregator=leaving,
+        folder=RunFolder(tmp_path, 1),
+        journal=nobody,
+        spool=nobody,
+        models=models,
+        excluded=(),
+        durable=False,
+    )
     with pytest.raises(RunFailedError, match="the aggregator Leaving failed: SystemExit: 0"):
-        closer._aggregate(OpenRound(0, model(0), 0.0), [])
+        aggregation.combine(OpenRound(0, model(0), 0.0), [])
 
 
 def test_a_passing_error_of_the_disk_stops_the_run_and_ends_nothing(
@@ -99,15 +104,15 @@ def test_a_passing_error_of_the_disk_stops_the_run_and_ends_nothing(
 ) -> None:
     """A run that had failed would be followed by the next, and its clients sent away."""
     refused: list[int] = []
-    aggregate = RoundCloser._aggregate
+    combine = RoundAggregation.combine
 
-    def refuse_once(closer: RoundCloser, current: OpenRound, accepted: list[Any]) -> Any:
+    def refuse_once(of: RoundAggregation, current: OpenRound, accepted: list[Any]) -> Any:
         if current.number == 1 and not refused:
             refused.append(1)
             raise StorageError("round_0002.safetensors: Input/output error")
-        return aggregate(closer, current, accepted)
+        return combine(of, current, accepted)
 
-    monkeypatch.setattr(RoundCloser, "_aggregate", refuse_once)
+    monkeypatch.setattr(RoundAggregation, "combine", refuse_once)
     variables = {"NUM_ROUNDS": 3, "MODEL_MB": 0.01, "MIN_NUM_CLIENTS": 1}
     with Federation(ECHO, workspace=tmp_path, clients=1, variables=variables) as federation:
         federation.serve()

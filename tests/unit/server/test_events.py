@@ -11,10 +11,10 @@ import pytest
 from mmar_runner.errors import ComponentFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
-from mmar_runner.server import events as server_events
-from mmar_runner.server.best import BestModel
-from mmar_runner.server.events import EventDispatcher
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.telling.events import EventDispatcher
 
 
 class Raising(Handler):
@@ -94,12 +94,12 @@ class Blocking(Handler):
 async def test_a_handler_that_never_returns_is_left_behind_once_nobody_wants_to_wait(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_events, "_LAST_SECONDS", 0.05)
+    monkeypatch.setattr(component_thread, "_LAST_SECONDS", 0.05)
     blocking = Blocking()
     events = EventDispatcher([blocking], load_plugins(), RunFolder(tmp_path, 1))
     events.emit(EventType.ROUND_STARTED, 0)
     await asyncio.to_thread(blocking.called.wait)
-    assert events.telling == "the handler Blocking at ROUND_STARTED"
+    assert events.doing == "the handler Blocking at ROUND_STARTED"
     closing = asyncio.create_task(events.close())
     assert not (await asyncio.wait({closing}, timeout=0.1))[0], "it waits as long as it may"
     events.give_up()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.server.limit import WaitLimit
+from mmar_runner.server.status.limit import WaitLimit
+from tests.jumping_time import in_jumping_time
 
 
 class Run:
@@ -28,22 +29,25 @@ class Run:
         self.limit = WaitLimit(max_wait, *parts, disk=disk, board=board, stop=stop)
 
 
+@in_jumping_time
 async def test_a_run_that_gets_nowhere_is_stopped_with_what_it_waits_for() -> None:
-    run = Run(0.1)
+    run = Run(30)
     run.limit.begin()
-    reason = await asyncio.wait_for(run.stopped, 10)
+    reason = await asyncio.wait_for(run.stopped, 60)
     assert reason == (
-        "no progress for 0.1 s (max_wait) while waiting for round 0: nobody, since noon"
+        "no progress for 30 s (max_wait) while waiting for round 0: nobody, since noon"
     )
 
 
+@in_jumping_time
 async def test_since_when_is_said_once() -> None:
-    run = Run(0.1)
+    run = Run(30)
     run.board.waits_since = lambda: ("round 0: 0 of 1 updates; missing a, left since noon", "noon")
     run.limit.begin()
-    assert (await asyncio.wait_for(run.stopped, 10)).endswith("missing a, left since noon")
+    assert (await asyncio.wait_for(run.stopped, 60)).endswith("missing a, left since noon")
 
 
+@in_jumping_time
 async def test_without_a_limit_nobody_looks() -> None:
     run = Run(None)
     run.limit.begin()
@@ -52,10 +56,11 @@ async def test_without_a_limit_nobody_looks() -> None:
 
 
 @pytest.mark.parametrize("what", ["aggregating", "bytes", "rounds"])
+@in_jumping_time
 async def test_whoever_gets_on_is_let_alone(what: str) -> None:
-    run, loop = Run(0.4), asyncio.get_running_loop()
+    run, loop = Run(40), asyncio.get_running_loop()
     run.limit.begin()
-    end = loop.time() + 1.0
+    end = loop.time() + 100
     while loop.time() < end:
         match what:
             case "aggregating":
@@ -64,13 +69,14 @@ async def test_whoever_gets_on_is_let_alone(what: str) -> None:
                 run.members.seen += 1
             case "rounds":
                 run.coordinator.next_round += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
     assert not run.stopped.done()
     run.limit.close()
 
 
+@in_jumping_time
 async def test_an_aggregate_for_which_there_is_no_space_is_a_wait() -> None:
-    run = Run(0.1)
+    run = Run(30)
     run.coordinator.phase, run.disk.waits = "aggregation", "DISK_FULL"
     run.limit.begin()
-    await asyncio.wait_for(run.stopped, 10)
+    await asyncio.wait_for(run.stopped, 60)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server import models
-from mmar_runner.server.models import ModelStore
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.records import model_file
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.records.workspace import RunFolder
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_a_model_is_read_once_for_its_digest_however_often_it_is_asked_for(
         reads.append(path.name)
         return sha256(path.read_bytes()).hexdigest()
 
-    monkeypatch.setattr(models, "sha256_file", counted)
+    monkeypatch.setattr(model_file, "sha256_file", counted)
     assert {store.by_id("best").sha256 for _ in range(5)} == {sha256(b"one").hexdigest()}
     assert reads == ["best.safetensors"]
 

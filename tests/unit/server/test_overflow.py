@@ -13,9 +13,9 @@ import pytest
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
-from mmar_runner.server.aggregation import aggregate
-from mmar_runner.server.overflow import find_overflowing
-from mmar_runner.server.update_blocks import Update
+from mmar_runner.server.rounds.aggregation import aggregate
+from mmar_runner.server.rounds.overflow import find_overflowing
+from mmar_runner.server.rounds.update_blocks import Update
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner_fedavg.fedavg import FedAvg
 

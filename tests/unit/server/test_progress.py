@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.status.status import StatusFile
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
 
@@ -36,28 +37,38 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     return noted
 
 
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once the steps of `Walker` stand in ``status.json``, where everybody can see them."""
+    there, write = threading.Event(), StatusFile._write
+
+    def writing(status: StatusFile, facts: Any) -> None:
+        write(status, facts)
+        if {"done": 3, "total": 7, "unit": "steps"} in [
+            one["progress"] for one in json.loads(status._path.read_text())["clients"]
+        ]:
+            there.set()
+
+    monkeypatch.setattr(StatusFile, "_write", writing)
+    return there
+
+
 class Walker(ClientTrainer):
     """Tells of a step, and goes on once everybody can see it."""
 
-    def __init__(self, status: Path) -> None:
-        self._status = status
+    def __init__(self, told: threading.Event) -> None:
+        self._told = told
 
     def train(self, task: TrainTask) -> TrainResult:
         task.progress(3, 7)
-        deadline = time.monotonic() + 20
-        while not self._is_seen() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        seen = self._told.wait(20)
         task.update.write_bytes(task.model.read_bytes())
-        return TrainResult(1, metrics={"seen": float(self._is_seen())})
-
-    def _is_seen(self) -> bool:
-        if not self._status.exists():
-            return False
-        told = {"done": 3, "total": 7, "unit": "steps"}
-        return told in [one["progress"] for one in json.loads(self._status.read_text())["clients"]]
+        return TrainResult(1, metrics={"seen": float(seen)})
 
 
-def test_steps_travel_with_the_next_heartbeat(tmp_path: Path, seen: Seen) -> None:
+def test_steps_travel_with_the_next_heartbeat(
+    tmp_path: Path, seen: Seen, told: threading.Event
+) -> None:
     mmar = MmarBuilder().server(heart_beat_timeout=1, num_rounds=1).write(tmp_path)
     values = {"MIN_NUM_CLIENTS": 1}
     with Federation(
@@ -65,7 +76,7 @@ def test_steps_travel_with_the_next_heartbeat(tmp_path: Path, seen: Seen) -> Non
         workspace=tmp_path / "ws",
         clients=1,
         variables=values,
-        trainers=lambda _: Walker(tmp_path / "ws" / "run_1" / "status.json"),
+        trainers=lambda _: Walker(told),
     ) as federation:
         assert federation.run().status == "finished"
         shown = [one.data for one in federation.server.all(Topic.CLIENT_STATE)]

@@ -13,8 +13,8 @@ import pytest
 
 from mmar_runner.errors import ComponentFailedError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext, ResultProcessor
-from mmar_runner.server.results import RESULTS_PER_ROUND, ResultDesk
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.components.results import RESULTS_PER_ROUND, ResultDesk
+from mmar_runner.server.records.workspace import RunFolder
 
 
 class Notes(ResultProcessor):
@@ -23,6 +23,7 @@ class Notes(ResultProcessor):
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.rounds: list[int | None] = []
+        self.called = threading.Event()
         self.go_on = threading.Event()
 
     def get_topics(self) -> Sequence[str]:
@@ -31,6 +32,7 @@ class Notes(ResultProcessor):
     def process(
         self, topic: str, result: Mapping[str, Any], context: ResultContext
     ) -> Mapping[str, Any]:
+        self.called.set()
         self.go_on.wait(20)
         self.seen.append(context.client)
         self.rounds.append(context.newest_round)
@@ -137,3 +139,19 @@ async def test_a_processor_that_exits_ends_neither_the_server_nor_the_closing_of
     await desk.close()
     assert closing.seen == ["closed"]
     assert "the result processor Failing could not be closed: 5" in caplog.text
+
+
+async def test_a_result_that_comes_after_the_end_is_refused(desk: Desk) -> None:
+    await desk.desk.close()
+    with pytest.raises(RefusedError) as error:
+        await desk.send("site-1")
+    assert error.value.reason == "RUN_OVER"
+
+
+async def test_a_processor_that_does_not_return_is_named(desk: Desk) -> None:
+    sending = asyncio.create_task(desk.send("site-1"))
+    await asyncio.to_thread(desk.notes.called.wait, 20)
+    assert desk.desk.doing == "the result processor Notes at a result of 'notes'"
+    desk.notes.go_on.set()
+    await sending
+    assert desk.desk.doing == ""

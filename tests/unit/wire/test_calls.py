@@ -41,6 +41,8 @@ from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer, UpdateStream
 from mmar_runner.wire.status import STATUS_OF_REASON
 from mmar_runner.wire.stub import FederationStub
+from tests.open_gate import OpenGate
+from tests.served import served
 
 if TYPE_CHECKING:
     from mmar_runner.wire.codec import ModelItem
@@ -96,15 +98,12 @@ class Servicer(FederationServicer):
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[Servicer, FederationStub, str]]:
     servicer = Servicer()
-    server = build_server(servicer)
-    address = bind(server, "127.0.0.1:0")
-    await server.start()
-    channel = open_channel(address)
-    try:
-        yield servicer, FederationStub(channel, address), address
-    finally:
-        await channel.close()
-        await server.stop(0)
+    async with served(servicer) as address:
+        channel = open_channel(address)
+        try:
+            yield servicer, FederationStub(channel, address), address
+        finally:
+            await channel.close()
 
 
 def test_a_refusal_keeps_its_reason_and_hint() -> None:
@@ -216,7 +215,7 @@ def test_a_refused_update_says_why_to_whoever_reads() -> None:
 def test_two_servers_cannot_share_a_port() -> None:
     async def scenario() -> None:
         async with serving() as (servicer, _stub, address):
-            second = build_server(servicer)
+            second = build_server(servicer, OpenGate())
             told = ("", 0, "")
             # An exception kept by pytest would keep the server beyond its event loop,
             # which gRPC does not survive.

@@ -15,7 +15,6 @@ from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
-from mmar_runner.wire.binding import bind
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import TlsFiles, channel_credentials, server_credentials
 from mmar_runner.wire.gate import Caller, Gate, Peer
@@ -30,9 +29,9 @@ from mmar_runner.wire.messages import (
     ResultReply,
     UpdateBegin,
 )
-from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer
 from mmar_runner.wire.stub import FederationStub
+from tests.served import served
 
 DAY = timedelta(days=1)
 
@@ -99,15 +98,13 @@ async def serving(
     credentials: Any = None, tls: TlsFiles | None = None
 ) -> AsyncIterator[tuple[Holding, WatchedGate, FederationStub]]:
     servicer, gate = Holding(), WatchedGate()
-    server = build_server(servicer, gate)
-    address = bind(server, "127.0.0.1:0", credentials=credentials)
-    await server.start()
-    channel = open_channel(address, credentials=None if tls is None else channel_credentials(tls))
-    try:
-        yield servicer, gate, FederationStub(channel, address)
-    finally:
-        await channel.close()
-        await server.stop(0)
+    async with served(servicer, gate, credentials=credentials) as address:
+        known = None if tls is None else channel_credentials(tls)
+        channel = open_channel(address, credentials=known)
+        try:
+            yield servicer, gate, FederationStub(channel, address)
+        finally:
+            await channel.close()
 
 
 def tls_files(folder: Path, issuer: Issuer, identity: Identity) -> TlsFiles:

@@ -73,5 +73,9 @@ def mmar_register_components(registry: Registrar) -> None:
         args_schema=_ARGS_SCHEMA,
         aliases=_ALIASES,
         summary="Weighted mean of the updates, by samples and declared weights.",
-        extras={"memory": "O(block)", "foldable": True},
+        extras={
+            "memory": "O(block)",
+            "foldable": True,
+            "expects": {"argument": "expected_data_kind"},
+        },
     )

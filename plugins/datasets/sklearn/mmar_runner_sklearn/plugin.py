@@ -23,6 +23,7 @@ _SITE_ARGS: Final[dict[str, Any]] = {
         "description": "Into how many shards the data is cut.",
         "type": "integer",
         "minimum": 1,
+        "maximum": 1_000_000,
         "default": 1,
     },
     "pooled": {
@@ -40,7 +41,7 @@ _SITE_ARGS: Final[dict[str, Any]] = {
         "description": "The share of the data that is held out.",
         "type": "number",
         "exclusiveMinimum": 0,
-        "exclusiveMaximum": 1,
+        "maximum": 0.9,
         "default": 0.3,
     },
 }
@@ -98,6 +99,7 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_sklearn.breast_cancer:BreastCancerDataset",
         args_schema=BREAST_CANCER_ARGS,
         summary="Wisconsin breast cancer: 569 cases, 30 features, 2 classes, as hospitals.",
+        extras={"yields": {"shape": [30], "classes": 2}},
     )
     registry.add(
         kind="dataset",
@@ -105,4 +107,5 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_sklearn.digits:DigitsDataset",
         args_schema=DIGITS_ARGS,
         summary="Handwritten digits: 1,797 images of 8 x 8, 10 classes, for any number of sites.",
+        extras={"yields": {"shape": [1, 8, 8], "classes": 10}},
     )

@@ -14,18 +14,22 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
         "constant": {
             "description": "What is added to every element of floating-point tensors.",
             "type": "number",
+            "minimum": -1e30,
+            "maximum": 1e30,
             "default": 1.0,
         },
         "num_samples": {
             "description": "How many samples are reported; the weight of the update.",
             "type": "number",
             "exclusiveMinimum": 0,
+            "maximum": 1e15,
             "default": 1,
         },
         "noise": {
             "description": "Standard deviation of noise that is added, drawn from the seed.",
             "type": "number",
             "minimum": 0,
+            "maximum": 1e30,
             "default": 0.0,
         },
         "seconds": {
@@ -95,7 +99,11 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_echo.trainer:EchoTrainer",
         args_schema=TRAINER_ARGS,
         summary="Returns the received model plus a constant; no data; fails on request.",
-        extras={"memory": "O(block)"},
+        extras={
+            "memory": "O(block)",
+            "produces": ["weights"],
+            "measures": {"always": {"val_first_value": ""}},
+        },
     )
     registry.add(
         kind="model_persistor",
@@ -103,5 +111,5 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_echo.persistor:EchoModelPersistor",
         args_schema=PERSISTOR_ARGS,
         summary="Makes a model of a given size out of float32 arrays.",
-        extras={"memory": "O(block)"},
+        extras={"memory": "O(block)", "reads_checkpoints": [], "makes_own_model": True},
     )

@@ -12,7 +12,12 @@ BOOL: Final[dict[str, Any]] = {"type": "boolean"}
 INT: Final[dict[str, Any]] = {"type": "integer"}
 #: Bounds that no honest job meets: they end a hostile one before it takes all memory.
 COUNT: Final[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": 1 << 24}
-COUNTS: Final[dict[str, Any]] = {"type": "array", "items": COUNT, "maxItems": 1024}
+COUNTS: Final[dict[str, Any]] = {
+    "type": "array",
+    "items": COUNT,
+    "minItems": 1,
+    "maxItems": 1024,
+}
 WIDTH: Final[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": 1 << 16}
 WIDTHS: Final[dict[str, Any]] = {"type": "array", "items": WIDTH, "maxItems": 256}
 NUMBER: Final[dict[str, Any]] = {"type": "number"}

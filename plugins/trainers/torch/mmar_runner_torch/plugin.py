@@ -7,6 +7,7 @@ from typing import Any
 
 from mmar_runner.hooks import hookimpl
 from mmar_runner_torch import schemas
+from mmar_runner_torch.parts_facts import FITS, TOGETHER, UNFIT
 from mmar_runner_torch.parts_table import PARTS, PREFIXES
 
 
@@ -19,7 +20,7 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_torch.trainer:TorchTrainer",
         args_schema=schemas.TRAINER_ARGS,
         summary="Trains the PyTorch model that config_train.json declares.",
-        extras=schemas.CONFIG_EXTRAS,
+        extras=schemas.TRAINER_EXTRAS,
     )
     registry.add(
         kind="model_persistor",
@@ -34,7 +35,7 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_torch.validator:TorchModelValidator",
         args_schema=schemas.VALIDATOR_ARGS,
         summary="Measures a PyTorch model with the metrics of the validation configuration.",
-        extras=schemas.VALIDATION_EXTRAS,
+        extras=schemas.CONFIG_EXTRAS,
     )
     for kind, name, target, properties, required, summary in PARTS:
         schema = {
@@ -42,12 +43,21 @@ def mmar_register_components(registry: Any) -> None:
             "properties": properties,
             "required": required,
             "additionalProperties": False,
+            **TOGETHER.get(name, {}),
         }
-        registry.add(kind=kind, name=name, target=target, args_schema=schema, summary=summary)
+        registry.add(
+            kind=kind,
+            name=name,
+            target=target,
+            args_schema=schema,
+            summary=summary,
+            extras=FITS.get(name, {}),
+        )
     for kind, prefix in PREFIXES:
         registry.add(
             kind=kind,
             name=prefix,
             path_prefix=True,
             summary=f"Any class under {prefix[:-1]}, named by its path.",
+            extras={"unfit": UNFIT.get(kind, {})},
         )

@@ -19,12 +19,14 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
             "description": "Passes over the site's data in a round.",
             "type": "integer",
             "minimum": 1,
+            "maximum": 1_000_000,
             "default": 1,
         },
         "steps_aggregation": {
             "description": "Optimizer steps in a round; if positive, it goes before local_epochs.",
             "type": "integer",
             "minimum": 0,
+            "maximum": 2**31 - 1,
             "default": 0,
         },
         "send": {
@@ -41,7 +43,7 @@ PERSISTOR_ARGS: Final[dict[str, Any]] = {
     "additionalProperties": False,
     "required": ["model"],
     "properties": {
-        "model": {"description": "The network.", "x-component": "model"},
+        "model": {"description": "The network.", "type": "object", "x-component": "model"},
         "exclude_vars": {
             "description": "Regular expression of tensor names that are not shared: the federation "
             "never sees them, and every site keeps its own.",
@@ -61,7 +63,6 @@ VALIDATOR_ARGS: Final[dict[str, Any]] = {
 
 _COMPONENT: Final[dict[str, Any]] = {
     "type": "object",
-    "anyOf": [{"required": ["name"]}, {"required": ["path"]}],
     "properties": {
         "name": {"type": "string"},
         "path": {"type": "string"},
@@ -77,6 +78,11 @@ _METRIC: Final[dict[str, Any]] = {
         "log_label": {
             "description": "The name it is reported under, in place of val_NAME.",
             "type": "string",
+            "minLength": 1,
+        },
+        "is_key_metric": {
+            "description": "Known from older archives; the server's handler names the metric.",
+            "type": "boolean",
         },
     },
 }
@@ -93,7 +99,7 @@ _DATALOADER: Final[dict[str, Any]] = {
                 "batch_size": {"type": "integer", "minimum": 1},
                 "shuffle": {"type": "boolean"},
                 "drop_last": {"type": "boolean"},
-                "num_workers": {"type": "integer", "minimum": 0},
+                "num_workers": {"type": "integer", "minimum": 0, "maximum": 64},
                 "pin_memory": {"type": "boolean"},
             },
         },
@@ -109,6 +115,11 @@ _VALIDATE: Final[dict[str, Any]] = {
         "dataloader": _DATALOADER,
         "metrics": {"type": "array", "items": _METRIC},
     },
+}
+
+_SWITCH: Final[dict[str, Any]] = {
+    "description": "Of older archives, without effect here.",
+    "type": "boolean",
 }
 
 #: What `TorchTrainer` reads of config_train.json; other keys are variables.
@@ -130,6 +141,18 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             },
         },
         "validate": _VALIDATE,
+        "determinism": {"type": "object"},
+        "epochs": {
+            "description": "Of older archives, without effect here: local_epochs counts.",
+            "type": "integer",
+            "minimum": 1,
+        },
+        **dict.fromkeys(("multi_gpu", "amp", "use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
+    },
+    "patternProperties": {"^(_|//|#|comment)": {}},
+    "additionalProperties": {
+        "type": ["string", "number", "boolean", "null"],
+        "x-known": ["train", "validate", "determinism"],
     },
 }
 
@@ -138,6 +161,11 @@ VALIDATION_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["validate"],
     "properties": {"validate": _VALIDATE},
+    "patternProperties": {"^(_|//|#|comment)": {}},
+    "additionalProperties": {
+        "type": ["string", "number", "boolean", "null"],
+        "x-known": ["validate"],
+    },
 }
 
 #: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.
@@ -152,14 +180,18 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
         "/validate/metrics/*": "metric",
     },
     "train_schema": TRAIN_SCHEMA,
-}
-
-#: The same for what measures with config_validation.json.
-VALIDATION_EXTRAS: Final[dict[str, Any]] = {
-    **CONFIG_EXTRAS,
     "validation_parts": {
         "/validate/dataset": "dataset",
         "/validate/metrics/*": "metric",
     },
     "validation_schema": VALIDATION_SCHEMA,
+    "measures": {
+        "parts": "/validate/metrics/*",
+        "prefix": "val_",
+        "label": "log_label",
+        "always": {"val_loss": "/train/loss"},
+    },
 }
+
+#: What the trainer states besides: which kind of update it sends is an argument.
+TRAINER_EXTRAS: Final[dict[str, Any]] = {**CONFIG_EXTRAS, "produces": {"argument": "send"}}

@@ -9,26 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-PLUGIN = """
-from mmar_runner.hooks import hookimpl
-from mmar_runner.interfaces.filter import Filter
+from tests.distributions import install_site_filters
 
-@hookimpl
-def mmar_register_components(registry):
-    registry.add(kind="filter", name="Blank", target=":Blank",
-                 args_schema={"properties": {"tensor": {"type": "string"}}})
-    registry.add(kind="filter", name="Increment", target=":Increment")
-
-class Blank(Filter):
-    def __init__(self, tensor):
-        self._tensor = tensor
-    def apply(self, name, tensor):
-        return tensor * 0 if name == self._tensor else tensor
-
-class Increment(Filter):
-    def apply(self, name, tensor):
-        return tensor + 1
-"""
 SECRET = "layer/secret"
 BLANK = {"name": "Blank", "args": {"tensor": SECRET}}
 TRICKS = {
@@ -42,13 +24,8 @@ TRICKS = {
 @pytest.fixture(autouse=True)
 def _installed(tmp_path, monkeypatch):
     """Install the filters at the site, as a distribution."""
-    folder = tmp_path / "site-packages"
-    info = folder / "site_filters-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "site_filters_under_attack.py").write_text(PLUGIN)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: site-filters\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mmar_runner]\nsite = site_filters_under_attack\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    install_site_filters(tmp_path / "site-packages")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-packages"))
 
 
 def update(delivered):

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parts state of themselves, so that what cannot work is known before it runs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_NESTEROV: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"properties": {"nesterov": {"const": False}}},
+        {
+            "required": ["momentum"],
+            "properties": {"momentum": {"exclusiveMinimum": 0}, "dampening": {"maximum": 0}},
+        },
+    ],
+    "x-alternatives": {
+        "at": "nesterov",
+        "message": "nesterov needs momentum above 0, and no dampening.",
+        "hint": "Give momentum, remove dampening, or write false.",
+    },
+}
+
+#: Rules on several arguments of a part, by its name: further keywords of the schema.
+TOGETHER: Final[dict[str, dict[str, Any]]] = {"SGD": _NESTEROV}
+
+_CLASSES: Final = {"labels": "classes"}
+_VALUES: Final = {"labels": "values"}
+
+#: Facts by which network, loss and data are compared: arguments that hold the lengths of an
+#: input's dimensions (None for any length), the argument that holds an output's length, and
+#: what a loss compares outputs with.
+FITS: Final[dict[str, dict[str, Any]]] = {
+    "MLP": {"takes": ["in_features"], "gives": "out_features"},
+    "SmallConvNet": {"takes": ["in_channels", None, None], "gives": "num_classes"},
+    "CrossEntropyLoss": _CLASSES,
+    "NLLLoss": _CLASSES,
+    "BCEWithLogitsLoss": _VALUES,
+    "MSELoss": _VALUES,
+    "L1Loss": _VALUES,
+    "SmoothL1Loss": _VALUES,
+}
+
+#: Classes of an allowed package that the training loop cannot use, and why.
+UNFIT: Final[dict[str, dict[str, str]]] = {
+    "optimizer": {
+        "torch.optim.LBFGS": "it needs a closure, which the training loop does not give",
+        "torch.optim.SparseAdam": "it takes sparse gradients only",
+        "torch.optim.Optimizer": "it is the base class of optimizers",
+    },
+    "model": {"torch.nn.Module": "it is the base class of networks"},
+    "lr_scheduler": {
+        "torch.optim.lr_scheduler.ReduceLROnPlateau": "it needs a metric with every step",
+        "torch.optim.lr_scheduler.LRScheduler": "it is the base class of schedules",
+    },
+}

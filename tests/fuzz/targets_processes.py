@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets: what child processes write to their parent, and what clients send as results."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from mmar_runner.children.parent_line import ParentLine
+from mmar_runner.children.process import ChildProcess
+from mmar_runner.children.starting import StartedProcess
+from mmar_runner.client.training import train_result
+from mmar_runner.client.workspace import PendingUpdate, RunFiles
+from mmar_runner.server.components.results import ResultDesk
+from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.wire.messages import UpdateBegin
+from mmar_runner_metrics.processor import MetricsProcessor
+from tests.fuzz.target import FindingError, Target, scratch
+from tests.fuzz.targets_documents import JSON
+
+_ANSWER_SECONDS: Final = 30.0
+
+
+class _NoProcess:
+    """Stands for a process that has ended; its number is one that no process has."""
+
+    pid = 1 << 30
+    returncode = 0
+
+    async def wait(self) -> int:
+        """Return at once."""
+        return self.returncode
+
+
+async def _asked(data: bytes) -> dict[str, Any]:
+    """Ask a child that answers with any bytes; the answer, or why there is none, comes soon."""
+    ours, theirs = socket.socketpair()
+    lifeline, other = socket.socketpair()
+    with theirs, other:
+        theirs.setblocking(False)
+        # What does not fit into the socket at once is not needed: inputs are small.
+        theirs.send(data[: 64 << 10])
+        theirs.shutdown(socket.SHUT_WR)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        started = StartedProcess(_NoProcess(), reader, writer, lifeline)  # type: ignore[arg-type]
+        child = ChildProcess(started, Path("log"))
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await child.request("train", {}, told=_steps)
+        except TimeoutError as error:
+            raise FindingError("the parent waits for ever") from error
+        finally:
+            await child.kill()
+
+
+def _steps(done: int, total: int) -> None:
+    """Hear of a step, as whoever shows progress does."""
+    if not 0 <= done < 1 << 63 or not 0 <= total < 1 << 63:
+        raise FindingError(f"steps that nobody can send on: {done} of {total}")
+
+
+def _child(data: bytes) -> None:
+    """A trainer's child answers; what it says becomes an update that is kept and sent."""
+    result = train_result(_run(_asked(data)))
+    with scratch() as folder:
+        files = RunFiles(folder, 1)
+        facts = ("b", "u", "update.safetensors", 8, result.num_samples, str(result.kind), 1.0, "d")
+        update = PendingUpdate(1, 0, *facts, dict(result.metrics), dict(result.validation))
+        files.keep_pending(update)
+        (folder / update.file).write_bytes(bytes(8))
+        if files.pending(mmar_digest="d") != update:
+            raise FindingError("what was kept of the update is another one")
+    begin = UpdateBegin(num_samples=result.num_samples, kind=str(result.kind))
+    begin.metrics.update(result.metrics)
+    begin.validation.update(result.validation)
+    begin.SerializeToString()
+
+
+def _run(asked: Coroutine[Any, Any, Any]) -> Any:
+    unseen: list[dict[str, Any]] = []
+
+    async def watched() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unseen.append(what))
+        return await asked
+
+    try:
+        return asyncio.run(watched())
+    finally:
+        if unseen:
+            raise FindingError(f"a task that failed unseen: {unseen[0]}")
+
+
+def _parent(data: bytes) -> None:
+    """A child reads requests of its parent."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        theirs.send(data[: 64 << 10])
+        theirs.shutdown(socket.SHUT_WR)
+        with ours.makefile("rwb") as lines:
+            line = ParentLine(lines, ours.fileno())
+            while line.next_request() is not None:
+                line.step(1, 2)
+
+
+def _result(data: bytes) -> None:
+    """A client's result of the topic ``metrics``, and the same again."""
+    with scratch() as folder:
+        for name in ("logs", "models"):
+            (folder / name).mkdir()
+        desk = ResultDesk(
+            [MetricsProcessor(tensorboard=False)], RunFolder(folder, 1), newest_round=lambda: 5
+        )
+
+        async def send() -> None:
+            try:
+                for _ in range(2):
+                    reply = await desk.process("site-1", "site-1", "metrics", data)
+                    json.loads(reply, parse_constant=_no_constant)
+            finally:
+                await desk.close()
+
+        _run(send())
+
+
+def _no_constant(word: str) -> None:
+    raise FindingError(f"a reply that is no JSON: {word}")
+
+
+TARGETS: Final = (
+    Target(
+        "child",
+        _child,
+        "what a child writes to its parent",
+        (b'{"id":1,"result":{', b'{"id":1,"step":[', b'{"id":1,"error":{', b'"hint":', *JSON),
+    ),
+    Target("parent", _parent, "what a parent writes to its child", (b'{"id":1,', *JSON)),
+    Target("result", _result, "results of clients", (b'"round":', b'"train":{', *JSON)),
+)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authorization and the policy that a kit begins with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mmar_runner.errors import UsageError
+from mmar_runner.security.policy import document as document_module
+from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.site_policy import load_policy
+from mmar_runner.security.provisioning import authority as authority_module
+from mmar_runner.security.provisioning.calls import renew
+from tests.unit.security.provisioning.world import LEAD, NOW, OWN
+
+
+def test_an_authorization_is_made_of_the_project(world):
+    world.edit(
+        "email: " + LEAD,
+        f"email: {OWN}, roles: [site_it, lead_it]}}\n  - "
+        f"{{org: north, email: n@example.org}}\n  - {{org: university, email: {LEAD}",
+    )
+    world.make()
+    made = load_authorization(world.kit("site-1").authorization)
+
+    assert {name: (user.org, user.roles) for name, user in made.users.items()} == {
+        LEAD: ("university", ("super",)),
+        OWN: ("university", ("site_it", "lead_it")),
+        "n@example.org": ("north", ("lead_researcher",)),
+    }
+    assert made.sites == {"server": "university", "site-1": "north", "site-2": "south"}
+    assert made.groups_at("site-2") == ("strict", "general")
+    assert made.groups["strict"].rules == {"allow_byoc": False, "allow_custom_datalist": False}
+
+
+def test_a_given_authorization_goes_into_every_kit_and_stays(world, tmp_path):
+    world.make()
+    value = json.loads((world.out / "site-1" / "authorization.json").read_bytes())
+    del value["sites"]["site-2"]
+    given = tmp_path / "mine.json"
+    given.write_text(json.dumps(value))
+    done = world.make(authorization=given)
+    world.make()
+
+    for name in ("localhost", "site-1", LEAD):
+        assert world.kit(name).authorization.read_bytes() == given.read_bytes()
+    assert any("does not name site-2" in note for note in done.notes)
+
+
+def test_the_authorization_that_was_checked_is_the_one_that_is_given(world, tmp_path, monkeypatch):
+    """Somebody may replace the file between a look at it and a second one."""
+    world.make()
+    given = tmp_path / "mine.json"
+    checked = (world.out / "site-1" / "authorization.json").read_text() + "\n"
+    given.write_text(checked)
+    read = document_module.read_json
+
+    def replaced(text):
+        given.write_text('{"version": "1.0"}')
+        return read(text)
+
+    monkeypatch.setattr(document_module, "read_json", replaced)
+    world.make(authorization=given)
+
+    assert world.kit("site-1").authorization.read_text() == checked
+
+
+def test_who_is_named_twice_gets_no_certificate_that_is_forgotten(world, monkeypatch):
+    """It could not be revoked."""
+    world.make()
+    issue, issued = authority_module.issue, []
+
+    def told(*arguments):
+        issued.append(issue(*arguments))
+        return issued[-1]
+
+    monkeypatch.setattr(authority_module, "issue", told)
+    renew(world.file, world.out, ("site-1", "site-1"), now=NOW)
+
+    state = json.loads((world.out / "authority" / "state.json").read_bytes())
+    (entry,) = (entry for entry in state["known"] if entry["name"] == "site-1")
+    kept = {certificate["pem"] for certificate in entry["certificates"]}
+    assert {pem.decode() for pem in issued} <= kept
+    assert len(issued) == 1
+
+
+def test_a_given_authorization_with_faults_changes_nothing(world, tmp_path):
+    world.make()
+    before = world.files()
+    given = tmp_path / "mine.json"
+    given.write_text('{"version": "1.0"}')
+
+    with pytest.raises(UsageError, match=r"mine\.json"):
+        world.make(authorization=given)
+    assert world.files() == before
+
+
+def test_a_site_begins_with_a_policy_that_allows_nothing(world):
+    world.make()
+    for name in ("localhost", "site-1"):
+        policy = load_policy(world.kit(name).policy)
+
+        assert policy.byoc == "refuse"
+        assert not policy.allows_path("torch.nn.Linear")
+        assert policy.signatures["mmar"] == 1
+        assert not policy.allow_custom_datalist
