@@ -92,7 +92,6 @@ def validate(
     side: Side = "all",
     settings: Mapping[str, Any] | None = None,
     policy: Path | None = None,
-    strict: bool = False,
     client_name: str = ANY_CLIENT,
     listing: Callable[[], FileListing] | None = None,
 ) -> Validation:
@@ -104,7 +103,6 @@ def validate(
         side: Which side's components must be there.
         settings: The ``--set`` values.
         policy: A site policy to judge it by.
-        strict: Treat it as if its server file said ``"strict": true``.
         client_name: The client whose variables are put in.
         listing: Gives the folder's listing, if it was hashed before.
 
@@ -115,13 +113,12 @@ def validate(
     rules = load_policy(policy) if policy is not None else None
     check = _Check(folder, catalog, side, dict(settings or {}), listing)
     spec = check.run(client_name, rules)
-    findings = check.findings.result(strict=strict or check.says_strict)
+    findings = check.findings.result(strict=check.says_strict)
     valid = not any(finding.severity is Severity.ERROR for finding in findings)
     report = Report(
         mmar=str(folder),
         generation=check.generation,
         valid=valid,
-        deployable=valid,
         byoc=check.byoc.present,
         custom_datalist=check.custom_datalist,
         digest=check.digest,

@@ -37,7 +37,6 @@ from mmar_runner.server.status.board import Board
 from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.server.telling.space import DiskWait
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -74,7 +73,7 @@ def assemble(
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    spool = Spool(folder.updates, durable=settings.durability is Durability.FULL)
+    spool = Spool(folder.updates, durable=settings.durable)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
     closer = RoundCloser(
@@ -124,7 +123,7 @@ def assemble(
         members,
         spool,
         opened.schema,
-        durability=settings.durability,
+        durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
         sites=sites,
@@ -175,7 +174,7 @@ def _aggregation(
         spool=spool,
         models=opened.models,
         excluded=opened.excluded,
-        durable=settings.durability is Durability.FULL,
+        durable=settings.durable,
     )
 
 
@@ -260,7 +259,7 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
         digest=spec.digest,
         rounds=lambda: replay(journal.events()).rounds,
         lost=start.lost,
-        durable=settings.durability is Durability.FULL,
+        durable=settings.durable,
     )
     if start.best is not None:
         summary.set_best(start.best[0])

@@ -21,7 +21,6 @@ from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.records.replay import apply_event, replay
 from mmar_runner.server.records.run_state import RunStart, RunState
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.model_schema import ModelSchema
 
@@ -187,7 +186,7 @@ async def _resumed(
 async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun:
     """Prepare a run; it has begun once all of it is on the disk and that is on record."""
     find_checkpoint(settings)  # a wrong path leaves no run behind
-    folder.create(settings.spec.root, durable=settings.durability is Durability.FULL)
+    folder.create(settings.spec.root, durable=settings.durable)
     await make_initial_model(settings, folder)
     models = _models(settings, folder)
     start = settings.server.start_round
@@ -217,7 +216,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
 
 
 def _models(settings: ServerSettings, folder: RunFolder) -> ModelStore:
-    durable = settings.durability is Durability.FULL
+    durable = settings.durable
     return ModelStore(folder, keep=settings.keep_models, durable=durable)
 
 

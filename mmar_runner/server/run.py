@@ -24,7 +24,6 @@ from mmar_runner.server.status.limit import WaitLimit
 from mmar_runner.server.status.progress import ProgressTeller
 from mmar_runner.server.status.status import StatusFile
 from mmar_runner.server.trimming import trimming
-from mmar_runner.storage.durability import Durability
 from mmar_runner.wire.binding import bind, require_free
 from mmar_runner.wire.server import build_server
 
@@ -53,7 +52,7 @@ async def run_server(
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
-    workspace = Workspace(settings.workspace, durable=settings.durability is Durability.FULL)
+    workspace = Workspace(settings.workspace, durable=settings.durable)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
         require_free(settings.listen)  # a refused start leaves no run behind

@@ -22,6 +22,7 @@ from mmar_runner.mmar.sources.configuration import (
     VALIDATION,
     VALIDATION_CKPT,
 )
+from mmar_runner.mmar.sources.configuration.keys import COMMENT
 from mmar_runner.mmar.sources.variables import VARIABLE
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _DATA_LIST_FILE = re.compile(
 )
 #: A folder before a name, as in ``{MMAR_ROOT}/resources/list.json``.
 _ROOT = re.compile(r"\{\w+\}/+")
-_COMMENT = ("_", "//", "#", "comment")
 _KNOWN = frozenset({CLIENT, ENVIRONMENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT})
 #: So many undefined variables have one cause if environment.json is not there.
 _MANY = 3
@@ -194,7 +194,7 @@ def _strings(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:
         yield path, value
     elif isinstance(value, dict):
         for key, child in value.items():
-            if not key.startswith(_COMMENT):
+            if not key.startswith(COMMENT):
                 yield from _strings(child, (*path, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import decode_source
 from typing import Final
 
+_ENDLESS_NAME: Final = re.compile(r"\b(?:\w++\s*+\.\s*+){300}")
 _BLOCKS: Final = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
 
@@ -69,7 +71,7 @@ def parse_module(source: bytes) -> ModuleSource:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the source, which is not ours
         try:
-            tree = ast.parse(decode_source(source))
+            tree = ast.parse(_decoded(source))
         except (RecursionError, MemoryError) as error:
             raise ValueError("it is nested too deeply") from error
     reader = _Reader()
@@ -93,6 +95,23 @@ def parse_module(source: bytes) -> ModuleSource:
         imports,
         "__getattr__" in reader.names or "globals" in reader.calls,
     )
+
+
+def _decoded(source: bytes) -> str:
+    """Return the text of a module.
+
+    Raises:
+        SyntaxError: It is not in the encoding that it says, or that is none of text.
+        ValueError: A name in it has parts without an end: to parse it takes as long as their
+            number, squared.
+    """
+    try:
+        text = decode_source(source)
+    except LookupError as error:
+        raise SyntaxError(str(error)) from error
+    if _ENDLESS_NAME.search(text):
+        raise ValueError("a name in it has hundreds of parts")
+    return text
 
 
 class _Reader:

@@ -139,7 +139,6 @@ def server_spec(document: Document, parts: Parts) -> ServerSpec | None:
         outbound_filters=parts.many("outbound_filters"),
         handlers=parts.many("handlers"),
         result_processors=parts.many("result_processors"),
-        strict=document.value.get("strict") is True,
     )
 
 
@@ -153,7 +152,6 @@ def client_spec(document: Document, parts: Parts, task_name: str) -> ClientSpec 
         client_trainer=trainer,
         inbound_filters=parts.many("inbound_filters"),
         outbound_filters=parts.many("outbound_filters"),
-        handlers=parts.many("handlers"),
         cross_validate=takes_part(document),
         model_validator=parts.one(*_CROSS_SITE, "model_validator"),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import TRAINER_PARTS
+from mmar_runner.mmar.sources.configuration.keys import COMMENT, KEYS, PART_KEYS
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -15,13 +16,7 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
 
-_KEYS = ("name", "path", "args", "disabled")
 _RENAMED = frozenset({"path2", "name2", "args2", "regular_name", "regular_path", "change_args"})
-#: What trainers' parts carry beside their declaration; the trainer knows them.
-_PART_KEYS = frozenset(
-    {"ref", "rank", "log_label", "is_key_metric", "apply", "search", "data_list_file_path"}
-    | {"data_file_base_dir", "data_list_key"}
-)
 
 
 def is_switched_off(document: Document, path: JsonPath, findings: Findings) -> bool:
@@ -42,9 +37,9 @@ def is_switched_off(document: Document, path: JsonPath, findings: Findings) -> b
 def check_keys(document: Document, path: JsonPath, kind: ComponentKind, findings: Findings) -> None:
     """Say which keys of a declaration mean nothing."""
     declaration = document.get(path)
-    extra = _PART_KEYS if kind in TRAINER_PARTS else frozenset()
+    extra = PART_KEYS if kind in TRAINER_PARTS else frozenset()
     for key in declaration:
-        if key in _KEYS or key in extra or key.startswith(("_", "//", "#", "comment")):
+        if key in KEYS or key in extra or key.startswith(COMMENT):
             continue
         where = (*path, key)
         if key in _RENAMED:
@@ -52,7 +47,7 @@ def check_keys(document: Document, path: JsonPath, kind: ComponentKind, findings
             hint = 'Remove it; "disabled": true switches a component off.'
             findings.at(document, where, "MMAR506", message, hint=hint, key=True)
         else:
-            hint = did_you_mean(key, _KEYS) or "A component has name or path, args, disabled."
+            hint = did_you_mean(key, KEYS) or "A component has name or path, args, disabled."
             message = f"A component has no key '{key}'."
             findings.at(document, where, "MMAR507", message, hint=hint, key=True)
     if "name" in declaration and "path" in declaration:

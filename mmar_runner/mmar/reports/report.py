@@ -22,7 +22,6 @@ class Report:
         mmar: The folder, as it was given.
         generation: What its configuration is like; None if it is another system's.
         valid: True if no finding is an error.
-        deployable: True if it is valid, and the given policy accepts it.
         byoc: Whether it brings code.
         custom_datalist: Whether it brings its own data list.
         digest: sha256 over its manifest; None if it cannot be read.
@@ -32,11 +31,18 @@ class Report:
     mmar: str
     generation: Generation | None = None
     valid: bool = False
-    deployable: bool = False
     byoc: bool = False
     custom_datalist: bool = False
     digest: str | None = None
     findings: tuple[Finding, ...] = field(default_factory=tuple)
+
+    @property
+    def deployable(self) -> bool:
+        """True if it is valid, every component is installed, and the given policy accepts it.
+
+        What is not installed, and what the policy refuses, are errors like any other.
+        """
+        return self.valid
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-#: How the keys of comments begin.
-COMMENT: Final = ("_", "//", "#", "comment")
-_DECLARATION: Final = frozenset(
-    {"name", "path", "args", "disabled", "ref", "rank", "log_label", "is_key_metric"}
-    | {"apply", "search", "data_list_file_path", "data_file_base_dir", "data_list_key"}
-)
+from mmar_runner.mmar.sources.configuration.keys import COMMENT, KEYS, PART_KEYS
+
+_DECLARATION: Final = PART_KEYS.union(KEYS)
 _KEPT: Final = ("name", "ref", "disabled")
 
 

@@ -30,7 +30,6 @@ from mmar_runner.server.calls.streaming import ChunkReceiver
 from mmar_runner.server.calls.turns import Turns
 from mmar_runner.server.calls.windows import SharedWindow
 from mmar_runner.server.wording import plain
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool_file import SpoolFile
 from mmar_runner.waiting.races import unless
 from mmar_runner.waiting.threads import DiskThreads
@@ -81,7 +80,7 @@ class Reception:
         members: Knows whose token it is.
         spool: Where large updates go.
         schema: The tensors every update must have.
-        durability: Whether files are forced to disk before the receipt.
+        durable: Whether files are forced to disk before the receipt.
         run_number: The run that updates must name.
         sample_rule: What an update may claim at most (see `sample_cap`).
         sites: Of the federation.
@@ -94,7 +93,7 @@ class Reception:
         spool: Spool,
         schema: ModelSchema,
         *,
-        durability: Durability,
+        durable: bool,
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
         sites: Sites = NO_SITES,
@@ -103,7 +102,7 @@ class Reception:
         self._members = members
         self._spool = spool
         self._schema = schema
-        self._durable = durability is Durability.FULL
+        self._durable = durable
         self._run_number = run_number
         self._sample_rule = sample_rule
         self._sites = sites

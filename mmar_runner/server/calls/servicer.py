@@ -13,10 +13,10 @@ from mmar_runner.wire.servicer import FederationServicer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from mmar_runner.security.pki.followed import Revocations
     from mmar_runner.server.calls.downloads import Downloads
     from mmar_runner.server.calls.reception import Reception
     from mmar_runner.server.components.results import ResultDesk
-    from mmar_runner.server.gate.revocations import Revocations
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.rounds.assignments import Assignments
     from mmar_runner.wire.codec import SentModelItem

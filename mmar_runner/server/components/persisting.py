@@ -10,7 +10,6 @@ from mmar_runner.errors import RunFailedError, StorageError
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.server.components.component_child import child_spec
 from mmar_runner.storage.atomic import publish, sync_file, sync_folder
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.safetensors_format import read_header
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
             settings, folder, "initial_model", {"destination": str(partial), "seed": seed}
         )
     read_header(partial)
-    durable = settings.durability is Durability.FULL
+    durable = settings.durable
     if durable:
         sync_file(partial)  # whoever wrote it
     publish(partial, destination, durable=durable)
@@ -64,7 +63,7 @@ async def export_model(settings: ServerSettings, folder: RunFolder, model: Path)
     )
     file: str | None = answer.get("file")
     exported = None if file is None else folder.models / file
-    if exported is not None and exported.is_file() and settings.durability is Durability.FULL:
+    if exported is not None and exported.is_file() and settings.durable:
         sync_file(exported)
         sync_folder(exported.parent)
     return file
@@ -87,7 +86,6 @@ def find_checkpoint(settings: ServerSettings) -> Path | None:
 
 def _copy(source: Path, destination: Path) -> None:
     try:
-        destination.write_bytes(b"")
         with source.open("rb") as reader, destination.open("wb") as writer:
             while chunk := reader.read(1 << 20):
                 writer.write(chunk)

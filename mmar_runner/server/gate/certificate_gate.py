@@ -19,7 +19,7 @@ from mmar_runner.wire.gate import Peer
 if TYPE_CHECKING:
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.identity import PeerCertificate
-    from mmar_runner.server.gate.revocations import Revocations
+    from mmar_runner.security.pki.followed import Revocations
     from mmar_runner.wire.gate import Caller
 
 #: Which role may make a call; what is not named here, nobody may.

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import grpc
 
     from mmar_runner.security.audit.log import AuditLog
+    from mmar_runner.security.pki.followed import Revocations
     from mmar_runner.server.gate.names import NameRule
-    from mmar_runner.server.gate.revocations import Revocations
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.trust import ServerTrust
     from mmar_runner.wire.gate import Gate
@@ -54,8 +54,8 @@ def make_guard(settings: ServerSettings, audit: AuditLog) -> Guard:
 
 def _certified(trust: ServerTrust, audit: AuditLog) -> Guard:
     # Imported late: a server on loopback needs no cryptography.
+    from mmar_runner.security.pki.followed import Revocations  # noqa: PLC0415
     from mmar_runner.server.gate.certificate_gate import CertificateGate  # noqa: PLC0415
-    from mmar_runner.server.gate.revocations import Revocations  # noqa: PLC0415
     from mmar_runner.wire.credentials import TlsFiles, server_credentials  # noqa: PLC0415
 
     kit = trust.kit

@@ -16,16 +16,13 @@ import numpy as np
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
-from mmar_runner.server.rounds.walk import walked
 from mmar_runner.storage.dtypes import numpy_dtype
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Collection, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
-    from mmar_runner.server.rounds.update_blocks import Block, Update
+    from mmar_runner.server.rounds.update_blocks import Block
+    from mmar_runner.server.rounds.walk import Combination
     from mmar_runner.storage.header import TensorInfo
 
 
@@ -38,25 +35,14 @@ class _Fit:
     tensor: str = ""
 
 
-def find_overflowing(
-    aggregator: TensorwiseAggregator,
-    base: Path,
-    updates: Sequence[Update],
-    excluded: Collection[str] = (),
-    *,
-    given_up: threading.Event | None = None,
-) -> dict[str, str]:
+def find_overflowing(combination: Combination) -> dict[str, str]:
     """Return whose updates are to be left out so that the aggregate is finite, and why.
 
     The answer depends on the updates alone. Those that do not fit by themselves are
     named at once, and those that are left have to be aggregated to see whether it helped.
 
     Args:
-        aggregator: The rule.
-        base: The model that the updates were made from.
-        updates: In the order of client names; their aggregate is not finite.
-        excluded: See `aggregate`.
-        given_up: See `aggregate`.
+        combination: Updates, rule and base, whose aggregate is not finite.
 
     Returns:
         A sentence by client; nothing if the rule itself is to blame.
@@ -64,24 +50,19 @@ def find_overflowing(
     Raises:
         RunStoppedError: It was given up.
     """
-    fits = _fits(aggregator, base, updates, excluded, given_up)
+    fits = _fits(combination)
     alone = {
         fit.client: f"the update is more than the aggregate of {fit.tensor!r} can hold"
         for fit in fits
         if fit.tensor
     }
-    return alone or _largest(aggregator, base, updates, excluded, fits, given_up=given_up)
+    return alone or _largest(combination, fits)
 
 
-def _fits(
-    aggregator: TensorwiseAggregator,
-    base: Path,
-    updates: Sequence[Update],
-    excluded: Collection[str],
-    given_up: threading.Event | None,
-) -> list[_Fit]:
+def _fits(combination: Combination) -> list[_Fit]:
+    updates = combination.updates
     fits = [_Fit(update.contribution.client) for update in updates]
-    with walked(aggregator, base, updates, excluded, given_up) as walk, Opened(updates) as files:
+    with combination.walk() as walk, Opened(updates) as files:
         for info in filter(_holds_fractions, walk.included()):
             for start, count in blocks(info, FOLD_ELEMENTS):
                 walk.require_wanted()
@@ -113,34 +94,20 @@ def _look(fit: _Fit, tensor: str, block: Block, weight: float, *, base: Block | 
         fit.tensor = tensor
 
 
-def _largest(
-    aggregator: TensorwiseAggregator,
-    base: Path,
-    updates: Sequence[Update],
-    excluded: Collection[str],
-    fits: Sequence[_Fit],
-    *,
-    given_up: threading.Event | None,
-) -> dict[str, str]:
+def _largest(combination: Combination, fits: Sequence[_Fit]) -> dict[str, str]:
     order = [fit.client for fit in sorted(fits, key=lambda fit: (-fit.largest, fit.client))]
-    for number in range(1, len(updates) - aggregator.min_updates + 1):
+    most = len(combination.updates) - combination.aggregator.min_updates
+    for number in range(1, most + 1):
         left_out = order[:number]
-        rest = [u for u in updates if u.contribution.client not in left_out]
-        if _is_finite(aggregator, base, rest, excluded, given_up):
+        if _is_finite(combination.without(left_out)):
             return dict.fromkeys(left_out, "the update and the others add up to infinity")
     return {}
 
 
-def _is_finite(
-    aggregator: TensorwiseAggregator,
-    base: Path,
-    updates: Sequence[Update],
-    excluded: Collection[str],
-    given_up: threading.Event | None,
-) -> bool:
+def _is_finite(combination: Combination) -> bool:
     try:
-        with walked(aggregator, base, updates, excluded, given_up) as walk:
-            if aggregator.needs_measure:
+        with combination.walk() as walk:
+            if combination.aggregator.needs_measure:
                 walk.measure()
             for _ in walk.results():
                 pass

@@ -14,6 +14,7 @@ from mmar_runner.server.records.models import lost_error
 from mmar_runner.server.rounds.aggregation import aggregate
 from mmar_runner.server.rounds.overflow import find_overflowing
 from mmar_runner.server.rounds.update_blocks import Update
+from mmar_runner.server.rounds.walk import Combination
 from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader
 
@@ -81,26 +82,21 @@ class RoundAggregation:
             StorageError: Something cannot be read or written, or the round's model is damaged.
         """
         destination = self.folder.model(current.number + 1)
-        base = current.model.path
         self._require_sound(current)
-        updates = [Update(u.contribution, partial(self._open, current, u)) for u in accepted]
+        combination = Combination(
+            self.aggregator,
+            current.model.path,
+            [Update(u.contribution, partial(self._open, current, u)) for u in accepted],
+            self.excluded,
+            self.given_up,
+        )
         try:
-            sha256, weights = aggregate(
-                self.aggregator,
-                base,
-                updates,
-                destination,
-                durable=self.durable,
-                spare=self.models.spare(),
-                excluded=self.excluded,
-                given_up=self.given_up,
-            )
+            spare = self.models.spare()
+            sha256, weights = aggregate(combination, destination, durable=self.durable, spare=spare)
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason:
                 raise
-            found = find_overflowing(
-                self.aggregator, base, updates, self.excluded, given_up=self.given_up
-            )
+            found = find_overflowing(combination)
             if not found:
                 raise
             return Withdrawn(error.reason, found)

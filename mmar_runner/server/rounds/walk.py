@@ -9,6 +9,7 @@ treats them alike.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -34,24 +35,43 @@ if TYPE_CHECKING:
 _BLOCK_BUDGET: Final = 64 << 20
 
 
-@contextmanager
-def walked(
-    aggregator: TensorwiseAggregator,
-    base: Path,
-    updates: Sequence[Update],
-    excluded: Collection[str],
-    given_up: threading.Event | None = None,
-) -> Iterator[Walk]:
-    """Yield the walk of one aggregation, in which numbers may overflow without a word.
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What is to be combined, and how; nothing of it is open yet.
 
-    Raises:
-        RunFailedError: The rule gave weights that are not usable.
-        RunStoppedError: It was given up.
+    Attributes:
+        aggregator: The rule.
+        base: The model that the updates were made from.
+        updates: In the order of client names.
+        excluded: Names of tensors that keep the base's values, as those that the rule
+            itself excludes do.
+        given_up: Once it is set nobody wants the result any more: it is looked at before
+            every block.
     """
-    weights = _weights(aggregator, updates)
-    # What is infinite in the end is refused; numpy's warnings would name no tensor.
-    with TensorReader(base) as model, np.errstate(over="ignore", invalid="ignore"):
-        yield Walk(aggregator, model, updates, weights, excluded, given_up=given_up)
+
+    aggregator: TensorwiseAggregator
+    base: Path
+    updates: Sequence[Update]
+    excluded: Collection[str] = ()
+    given_up: threading.Event | None = None
+
+    def without(self, clients: Collection[str]) -> Combination:
+        """Return the same without the updates of some clients."""
+        rest = [u for u in self.updates if u.contribution.client not in clients]
+        return replace(self, updates=rest)
+
+    @contextmanager
+    def walk(self) -> Iterator[Walk]:
+        """Yield the walk of it, in which numbers may overflow without a word.
+
+        Raises:
+            RunFailedError: The rule gave weights that are not usable.
+            RunStoppedError: It was given up.
+        """
+        weights = _weights(self.aggregator, self.updates)
+        # What is infinite in the end is refused; numpy's warnings would name no tensor.
+        with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
+            yield Walk(self, model, weights)
 
 
 def _weights(
@@ -68,31 +88,21 @@ class Walk:
     """One aggregation: base, updates and rule, walked block by block.
 
     Args:
-        aggregator: The rule.
+        combination: What is combined.
         model: The base, open.
-        updates: In the order of client names.
         weights: Of the updates.
-        excluded: See `aggregate`.
-        given_up: See `aggregate`; it is looked at before every block.
     """
 
     def __init__(
-        self,
-        aggregator: TensorwiseAggregator,
-        model: TensorReader,
-        updates: Sequence[Update],
-        weights: npt.NDArray[np.float64],
-        excluded: Collection[str],
-        *,
-        given_up: threading.Event | None = None,
+        self, combination: Combination, model: TensorReader, weights: npt.NDArray[np.float64]
     ) -> None:
-        self._given_up = given_up
-        self._rule = aggregator
-        self._excluded = excluded
+        self._given_up = combination.given_up
+        self._rule = combination.aggregator
+        self._excluded = combination.excluded
         self.model = model
-        self._updates = updates
+        self._updates = combination.updates
         self.weights = weights
-        kinds = {u.contribution.kind for u in updates}
+        kinds = {u.contribution.kind for u in combination.updates}
         self._mixed = len(kinds) > 1
         self._difference = UpdateKind.WEIGHT_DIFF in kinds
 

@@ -27,7 +27,6 @@ from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.storage import update_check
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import parse_header
 from mmar_runner.storage.update_check import check_update
@@ -108,7 +107,7 @@ class Run:
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)
         members.arrived = ignore
         schema = ModelSchema.from_header(parse_header(data, file_size=len(data)))
-        terms: Any = {"durability": Durability.PROCESS, "run_number": 1, "spool": None}
+        terms: Any = {"durable": False, "run_number": 1, "spool": None}
         terms["sample_rule"] = {"site-1": 100.0}
         self._reception = receiver(self.answers, members, schema=schema, **terms)
 

@@ -12,6 +12,7 @@ from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.followed import Revocations
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key
 from mmar_runner.security.pki.revocation import (
@@ -22,7 +23,6 @@ from mmar_runner.security.pki.revocation import (
 )
 from mmar_runner.server.gate.certificate_gate import ROLE_OF_METHOD, CertificateGate
 from mmar_runner.server.gate.pace import Paces
-from mmar_runner.server.gate.revocations import Revocations
 from mmar_runner.wire.gate import Caller, Peer
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -11,7 +11,6 @@ import pytest
 from mmar_runner.errors import RefusedError
 from mmar_runner.server.calls.reception import Reception, _Sender
 from mmar_runner.server.rounds.open_round import OpenRound
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.spool import Spool
 
 
@@ -27,7 +26,7 @@ class _SlowReception(Reception):
             nobody,
             Spool(tmp_path / "updates"),
             schema,
-            durability=Durability.PROCESS,
+            durable=False,
             run_number=1,
         )
         self.let_go = asyncio.Event()

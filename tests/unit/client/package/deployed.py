@@ -26,10 +26,10 @@ from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import StartupKit, load_kit
+from mmar_runner.security.pki.followed import Revocations
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
 from mmar_runner.server.calls.windows import download_window
 from mmar_runner.server.gate.certificate_gate import CertificateGate
-from mmar_runner.server.gate.revocations import Revocations
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits
 from mmar_runner.testing.recorder import Recorder
