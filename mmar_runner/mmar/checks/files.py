@@ -22,7 +22,7 @@ from mmar_runner.mmar.sources.configuration import (
     VALIDATION,
     VALIDATION_CKPT,
 )
-from mmar_runner.mmar.sources.configuration.keys import COMMENT
+from mmar_runner.mmar.sources.keys import COMMENT
 from mmar_runner.mmar.sources.variables import VARIABLE
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from mmar_runner.mmar.sources.configuration import (
     VALIDATION,
     VALIDATION_CKPT,
 )
-from mmar_runner.mmar.sources.configuration.keys import COMMENT
+from mmar_runner.mmar.sources.keys import COMMENT
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.checks.case import Look

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import TRAINER_PARTS
-from mmar_runner.mmar.sources.configuration.keys import COMMENT, KEYS, PART_KEYS
+from mmar_runner.mmar.sources.keys import COMMENT, KEYS, PART_KEYS
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath

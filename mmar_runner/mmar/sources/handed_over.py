@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mmar_runner.mmar.sources.configuration.keys import COMMENT, KEYS, PART_KEYS
+from mmar_runner.mmar.sources.keys import COMMENT, KEYS, PART_KEYS
 
 _DECLARATION: Final = PART_KEYS.union(KEYS)
 _KEPT: Final = ("name", "ref", "disabled")

@@ -11,7 +11,7 @@ from mmar_runner.documents.json_source import JsonSource
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.document import Document, TextPart
 from mmar_runner.mmar.finding import Findings
-from mmar_runner.mmar.sources.configuration.keys import COMMENT
+from mmar_runner.mmar.sources.keys import COMMENT
 from mmar_runner.mmar.sources.site_text import mmar_leaves
 from mmar_runner.mmar.sources.variables import RUNNER_VARIABLES, VARIABLE, is_scalar
 
