@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mmar_runner.mmar.upgrade import upgrade_client, upgrade_server
+from mmar_runner.mmar.sources.upgrade import upgrade_client, upgrade_server
 
 from mmar_runner.documents.json_reader import read_json
 from mmar_runner.mmar.document import Document

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from mmar_runner.mmar.checks_train import places
+from mmar_runner.mmar.checks.train import places
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
 
