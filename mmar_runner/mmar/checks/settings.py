@@ -37,7 +37,7 @@ def check_settings(look: Look) -> None:
     variables = look.files.variables
     known = {*variables.used, *variables.globals, *variables.environment, *RUNNER_VARIABLES}
     if look.side == "all":
-        for name in sorted(variables.settings.keys() - known):
+        for name in variables.settings.keys() - known:
             _unused(look, name, known)
         return
     other = look.files.parsed.get(_OTHERS[look.side])
@@ -45,7 +45,7 @@ def check_settings(look: Look) -> None:
         return  # what is not there may take any of them
     own = (SERVER if look.side == "server" else CLIENT, *_BOTH)
     here, there = _takes(look, *own), _takes(look, other.file)
-    for name in sorted(variables.settings.keys() - here):
+    for name in variables.settings.keys() - here:
         if name in there:
             who, mend = _MENDS[look.side]
             message = f"The setting {name} is used only by {who}."

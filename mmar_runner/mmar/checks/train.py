@@ -94,7 +94,7 @@ def _missing(look: Look, reader: ComponentDescription) -> None:
 def places(value: Any, pattern: str) -> list[JsonPath]:
     """Return every path in ``value`` that a JSON pointer pattern with ``*`` names."""
     found: list[tuple[JsonPath, Any]] = [((), value)]
-    for step in pattern.strip("/").split("/"):
+    for step in pattern.removeprefix("/").split("/"):
         found = [
             ((*path, part), child)
             for path, parent in found

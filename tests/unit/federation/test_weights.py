@@ -20,6 +20,8 @@ from mmar_runner.federation.weights import MAX_SAMPLES, sample_cap
         ({"site-1": 200}, "site-1_2", 200),
         ({"site-1": 200, "site-1_2": 50}, "site-1_2", 50),
         ({"site-1": 200}, "site-1_two", MAX_SAMPLES),
+        ({"site_north": 200}, "site_north_2", 200),
+        ({"site_north": 200}, "site_2", MAX_SAMPLES),
         ({"site-1": 200}, "site-11", MAX_SAMPLES),
     ],
 )

@@ -253,6 +253,14 @@ def test_a_defect_is_found_alone_and_in_its_place(mmar, defect):
         assert defect.line_of in line
 
 
+def test_a_path_that_a_variable_brought_hides_none_that_is_written(mmar):
+    mmar.environment["ELSEWHERE"] = "/data/../other"
+    mmar.train["train"]["paths"] = ["{ELSEWHERE}", "../../outside"]
+    assert [(f.code, f.pointer) for f in mmar.findings() if f.code == "MMAR610"] == [
+        ("MMAR610", "/train/paths/1")
+    ]
+
+
 def test_the_good_mmar_has_no_finding(mmar):
     checked = mmar.check()
 

@@ -44,6 +44,13 @@ def test_missing_files_are_named_with_where_they_lie(mmar):
     assert "Move config_fed_server.json to config/" in found[1].hint
 
 
+def test_a_misspelt_file_elsewhere_is_no_hint(mmar):
+    mmar.save()
+    (mmar.root / SERVER).rename(mmar.root / "docs_config_fed_servers.json")
+    (finding,) = [f for f in mmar.check(saved=True).report.findings if f.code == "MMAR102"]
+    assert "docs_" not in finding.hint
+
+
 def test_one_side_does_not_need_the_other_sides_file(mmar):
     mmar.save()
     (mmar.root / SERVER).unlink()

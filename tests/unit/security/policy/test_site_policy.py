@@ -66,6 +66,35 @@ def test_every_key_is_read_with_its_place(path):
     assert str(made.place("byoc")) == f"{path}:1:1"  # it is not there
 
 
+def test_every_key_means_what_its_name_says(path):
+    value = {
+        "version": 1,
+        "allowed_path_prefixes": ["torch.nn.", "monai.losses.DiceLoss"],
+        "byoc": "digest",
+        "accepted_digests": [ONE],
+        "blocked_digests": [TWO],
+        "signatures": {"mmar": 3, "byoc": 2},
+        "data_folders": ["/data", "/scans"],
+        "mandatory_filters": {"inbound": [{"name": "Clip"}]},
+        "allow_custom_datalist": True,
+        "clients": ["site-1", "site-2"],
+        "trainer": {"threads": 2},
+    }
+    path.write_text(json.dumps(value))
+    assert load_policy(path) == SitePolicy(
+        allowed_path_prefixes=("torch.nn.", "monai.losses.DiceLoss"),
+        byoc="digest",
+        accepted_digests=(ONE,),
+        blocked_digests=(TWO,),
+        signatures={"mmar": 3, "byoc": 2},
+        data_folders=("/data", "/scans"),
+        mandatory_filters={"inbound": ({"name": "Clip", "args": {}},)},
+        allow_custom_datalist=True,
+        clients=("site-1", "site-2"),
+        trainer={"threads": 2},
+    )
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -139,6 +168,8 @@ def test_accepting_keeps_everything_else_and_the_mode(path):
         *("byoc", "version", "clients", "trainer", "accepted_digests")
     ]
     assert "ö" in path.read_text()
+    written = json.dumps(json.loads(path.read_text()), indent=2, ensure_ascii=False)
+    assert path.read_text() == f"{written}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert load_policy(path).accepted_digests == (ONE,)
     assert record_digest(path, ONE, "accept").changed == ()
