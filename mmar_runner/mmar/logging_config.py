@@ -18,9 +18,7 @@ LOG_CONFIG = "resources/log.config"
 _SECTION = re.compile(r"\[([^\]]+)\]\s*")
 _BETWEEN = re.compile(r"[=:]")
 # Each repetition keeps what it took (++): whatever stands there is judged in one pass.
-_PLAIN_ARGS = re.compile(
-    r"\(\s*+(?:[\w.]++|'[^']*+'|\"[^\"]*+\")?+\s*+(?:,\s*+[\w.'\"]*+\s*+)*+\)"
-)
+_PLAIN_ARGS = re.compile(r"\(\s*+(?:[\w.]++|'[^']*+'|\"[^\"]*+\")?+\s*+(?:,\s*+[\w.'\"]*+\s*+)*+\)")
 _LEVELS = frozenset({"DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "NOTSET"})
 
 

@@ -39,8 +39,10 @@ _SHA: Final = "ab" * 32
 def documents() -> Mapping[str, dict[str, bytes]]:
     """Texts that people write."""
     client = (ROOT / "mmars/breast_cancer/config/config_fed_client.json").read_bytes()
-    policy = b'{"byoc": "digest", "accepted_digests": ["%s"], "clients": ["site-1"]}' % _SHA.encode()
-    slips = b"{'a': True, // note\n \"b\": [1, 2.5e3, ], c: nan, \"b\": \"\\ud800\"}"
+    policy = (
+        b'{"byoc": "digest", "accepted_digests": ["%s"], "clients": ["site-1"]}' % _SHA.encode()
+    )
+    slips = b'{\'a\': True, // note\n "b": [1, 2.5e3, ], c: nan, "b": "\\ud800"}'
     project = (
         b"name: demo\nserver:\n  cn: localhost\n  org: org-a\nfl_clients:\n"
         b"  - {client_name: site-1, org: org-b}\nadmin_clients:\n  - email: lead@example.org\n"
@@ -49,7 +51,10 @@ def documents() -> Mapping[str, dict[str, bytes]]:
     return {
         "json": {"client": client, "policy": policy, "slips": slips},
         "strict_json": {"policy": policy, "escapes": b'{"a": "\\u00e9\\ud83d\\ude00"}'},
-        "yaml": {"project": project, "all": b'a: &x [1, "\\x41\\u263a", 2.5]\nb: *x\nc: |\n  text\n'},
+        "yaml": {
+            "project": project,
+            "all": b'a: &x [1, "\\x41\\u263a", 2.5]\nb: *x\nc: |\n  text\n',
+        },
         "data_list": {
             "json": b'{"training": [{"image": "a/1.nii.gz", "label": 1}]}',
             "csv": b"image,label\na/1.nii.gz,0\n",

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from tests.fuzz.target import Target
 
 #: Tokens that mean something to every reader.
-_EVERYWHERE: Final = (b"", b"\x00", b"\xff" * 8, b"\n", b"-1", b"9" * 30, b"\xed\xa0\x80", b" " * 50)
+_EVERYWHERE: Final = (
+    b"",
+    b"\x00",
+    b"\xff" * 8,
+    b"\n",
+    b"-1",
+    b"9" * 30,
+    b"\xed\xa0\x80",
+    b" " * 50,
+)
 _MOST_REPEATS: Final = 3000
 _LONGEST: Final = 200_000
 _Change = Callable[[bytes], bytes]

@@ -95,7 +95,9 @@ def _states() -> dict[str, dict[str, bytes]]:
     summary = {"status": "finished", "reason": None, "rounds": [{"round": 2}]}
     pending = PendingUpdate(1, 0, "b", "u", "update.safetensors", 8, 1.0, "weights", 1.0, "d")
     announced = {"name": "demo", "digest": _SHA, "sha256": _SHA, "total_bytes": 4}
-    part = json.dumps({"update_id": "u", "total_bytes": 10})[:-1] + ', "offset":                7}\n'
+    part = (
+        json.dumps({"update_id": "u", "total_bytes": 10})[:-1] + ', "offset":                7}\n'
+    )
     return {
         "status_file": {"status": _json(status), "summary": _json(summary)},
         "endpoint": {"endpoint": _json({"listen": "127.0.0.1:1", "admin": None, "pid": 1})},

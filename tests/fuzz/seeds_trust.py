@@ -114,7 +114,9 @@ def _files() -> dict[str, dict[str, bytes]]:
     root = TrustRoot(PROJECT, certificate_fingerprint(root_pem()), (release,))
     token = TokenMint(bytes(32), lifetime=60).issue("site-1", "s", 1, "", now=NOW.timestamp())
     sample = HERE.parent / "assets/policies/authorization.json"
-    policy = b'{"version": 1, "byoc": "digest", "accepted_digests": ["%b"], "data_folders": ["/data"],'
+    policy = (
+        b'{"version": 1, "byoc": "digest", "accepted_digests": ["%b"], "data_folders": ["/data"],'
+    )
     policy += b'"mandatory_filters": {"outbound": ["Noise", {"name": "Clip", "args": {"c": 1}}]}}'
     return {
         "trust": {"trust": trust_root.dump(root)},

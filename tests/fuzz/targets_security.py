@@ -36,7 +36,15 @@ _SECRET: Final = bytes(32)
 _LIMITS: Final = PackageLimits(1 << 20, 1 << 20, 1 << 20, entries=64)
 _PEM: Final = (
     *(b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n", b"-----BEGIN "),
-    *(b"\x30\x82", b"\x06\x03\x55\x1d\x11", b"\x86", b"\x0c", b"\x02\x01\x00", b"\x17\x0d", b"\xa3"),
+    *(
+        b"\x30\x82",
+        b"\x06\x03\x55\x1d\x11",
+        b"\x86",
+        b"\x0c",
+        b"\x02\x01\x00",
+        b"\x17\x0d",
+        b"\xa3",
+    ),
 )
 
 
@@ -146,7 +154,9 @@ TARGETS: Final = (
     Target("authority", _authority, "state.json of an authority", JSON),
     Target("authorization", _in_file("a.json", load_authorization), "authorization.json", JSON),
     Target("site_policy", _in_file("p.json", load_policy), "site_policy.json", JSON),
-    Target("project", _in_file("project.yml", load_project), "project.yml", (b"- ", b": ", b"\n  ")),
+    Target(
+        "project", _in_file("project.yml", load_project), "project.yml", (b"- ", b": ", b"\n  ")
+    ),
     Target("versions", _in_file("versions.json", _versions), "the memory of versions", JSON),
     Target("token", _token, "tokens of sessions", (b"v1.", b".", b"=", b"WyJ")),
     Target(
@@ -154,7 +164,14 @@ TARGETS: Final = (
         _in_file("package", _archive),
         "packages of MMARs",
         (
-            *(b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"ustar\x00"),
+            *(
+                b"PK\x03\x04",
+                b"PK\x01\x02",
+                b"PK\x05\x06",
+                b"PK\x06\x06",
+                b"PK\x06\x07",
+                b"ustar\x00",
+            ),
             *(b"\x1f\x8b\x08\x00", b"../", b"/etc/x", b"a\\b", b"\x01\x00\x10\x00", b"up\x09\x00"),
             *(b"22 path=../x\n", b"\x80" + b"\xff" * 11, b"PK\x07\x08", b"\xff\xff\xff\xff"),
         ),

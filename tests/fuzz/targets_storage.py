@@ -16,11 +16,20 @@ from mmar_runner.storage.update_check import UpdateCheck, check_update
 from tests.fuzz.target import FindingError, Target, scratch
 
 TENSORS: Final = (("w", "F32", (2, 3)), ("b", "BF16", (3,)), ("n", "I64", ()))
-SCHEMA: Final = ModelSchema(MappingProxyType({name: (kind, shape) for name, kind, shape in TENSORS}))
+SCHEMA: Final = ModelSchema(
+    MappingProxyType({name: (kind, shape) for name, kind, shape in TENSORS})
+)
 HEADER: Final = (
     *(b'"dtype":"F32"', b'"shape":[', b'"data_offsets":[0,', b'"__metadata__":{', b"F64", b"BF16"),
     *(b"F8_E4M3", b"I64", b"BOOL", b"{", b"}", b"[", b"]", b",", b"0", b"-1", b"1e3", b"NaN"),
-    *(b"9223372036854775807", b"18446744073709551616", b"9" * 5000, b'"w"', b"\\ud800", b"\x00" * 8),
+    *(
+        b"9223372036854775807",
+        b"18446744073709551616",
+        b"9" * 5000,
+        b'"w"',
+        b"\\ud800",
+        b"\x00" * 8,
+    ),
 )
 
 
