@@ -21,7 +21,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # A worker gets neighbouring tests: what a file's tests share is made once, not by each worker.
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help venv demo demo-insecure test simulate-faults faults fuzz lint format types imports protos bench bench-trust soak check wheels clean
+.PHONY: help venv demo demo-insecure test simulate-faults faults fuzz lint format types imports protos bench bench-trust soak mutants check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -90,6 +90,12 @@ FAULTS ?=
 
 faults: $(STAMP) ## Hurt real processes, 10 seeds a case; writes docs/reference/faults.md
 	$(BIN)/python -m tests.faults.scorecard $(FAULTS)
+
+# Whose mutants are tried, such as MUTANTS="security/policy --sample 100".
+MUTANTS ?= federation
+
+mutants: $(STAMP) ## Put faults into rooms or modules and see which no test notices (minutes)
+	@$(BIN)/python -m tests.mutation $(MUTANTS)
 
 # How long `make fuzz` searches for inputs that break a reader, all targets together.
 SECONDS ?= 3600

@@ -37,7 +37,7 @@ from typing import Any, Final
 
 import ours
 import page
-from cases import CASES, WITH_KITS, disk_bytes
+from cases import CASES, ONE_OR_OTHER, WITH_KITS, disk_bytes
 from musts import JUDGED
 from plan import Plan
 from processes import ProcessFailedError
@@ -113,7 +113,8 @@ def _measure(name: str, plan: Plan) -> dict[str, Any]:
     try:
         figures: dict[str, Any] = _rounded(CASES[name](plan))
     except _FAILURES as error:  # half an hour of other figures is not lost for it
-        figures = {"error": f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]}
+        said = f"{type(error).__name__}: {error}"
+        figures = {"tls": plan.tls and name in ONE_OR_OTHER, "error": said[:_LONGEST_ERROR]}
     took = {"took_s": round(time.monotonic() - began, 1)}
     print(json.dumps({"case": name, **figures, **took}), flush=True)
     return figures

@@ -138,6 +138,8 @@ WITH_KITS: Final = [
     for name, case in CASES.items()
     if isinstance(case, Federation | TlsCost | DurabilityCost) or case is restart_8
 ]
+#: Those of them that run in plain text or under TLS, not in turns.
+ONE_OR_OTHER: Final = [name for name in WITH_KITS if not isinstance(CASES[name], TlsCost)]
 
 
 def disk_bytes(names: list[str]) -> int:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TRAIN_SECONDS: Final = 0.2
 _MODEL_MB: Final = 0.01
 _ROUNDS_BETWEEN: Final = 3
+#: Until the sessions are there and some rounds are over, on however busy a machine.
+_SECONDS: Final = 300.0
 
 
 def measure(
@@ -70,13 +72,14 @@ def measure(
             join(f"site-{number}")
         seconds = []
         for kill in range(1, kills + 1):
-            server.wait_for(Topic.ROUND_FINISHED, round=kill * _ROUNDS_BETWEEN - 1)
+            finished = kill * _ROUNDS_BETWEEN - 1
+            server.wait_for(Topic.ROUND_FINISHED, timeout=_SECONDS, round=finished)
             server.kill()
             threading.Event().wait(away)
             server = serve()
             server.address()
             seconds.append(_seconds_to_next_round(server))
-        server.wait(timeout=120)
+        server.wait(timeout=_SECONDS)
         if server.summary()["status"] != "finished":
             raise RuntimeError(json.dumps(server.summary()))
     return {

@@ -68,6 +68,11 @@ class MmarRunnerError(Exception):
         self.hint = hint
         self.reason = reason or self.default_reason
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same succeeds later, once there is space on this machine's disk."""
+        return False
+
 
 class UsageError(MmarRunnerError):
     """A command was called wrongly."""
@@ -166,6 +171,11 @@ class DiskFullError(StorageError):
 
     default_reason = "DISK_FULL"
 
+    @property
+    def may_pass(self) -> bool:
+        """It does."""
+        return True
+
 
 class JournalError(StorageError):
     """The journal cannot be opened, read or written."""
@@ -213,6 +223,11 @@ class AuditError(TrustError):
     """The audit log was altered, or cannot be written."""
 
     default_reason = "AUDIT"
+
+    @property
+    def may_pass(self) -> bool:
+        """A log that cannot be written now may be written later; an altered one stays so."""
+        return self.reason == "AUDIT_WRITE"
 
 
 class TaskError(MmarRunnerError):

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from mmar_runner.wire.binding import bind
+from mmar_runner.wire.gate import Gate
 from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer
+from tests.open_gate import OpenGate
 
 
 class Nobody(FederationServicer):
@@ -26,7 +28,12 @@ class Nobody(FederationServicer):
 
 @asynccontextmanager
 async def served(
-    servicer: Any, *gate: Any, at: str = "127.0.0.1:0", credentials: Any = None, **options: Any
+    servicer: Any,
+    gate: Gate | None = None,
+    *,
+    at: str = "127.0.0.1:0",
+    credentials: Any = None,
+    **options: Any,
 ) -> AsyncIterator[str]:
     """Serve until the block's end; yield the address.
 
@@ -37,7 +44,7 @@ async def served(
         credentials: For TLS; without any, plain text.
         options: As for `build_server`.
     """
-    server = build_server(servicer, *gate, **options)
+    server = build_server(servicer, gate or OpenGate(), **options)
     address = bind(server, at, credentials=credentials)
     await server.start()
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import MmarUnreadableError, NotAuthorizedError
-from mmar_runner.mmar.variables import ANY_CLIENT
+from mmar_runner.mmar.sources.variables import ANY_CLIENT
 from mmar_runner.security.policy.authorization import SERVER_SITE
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.signatures.rules import audience

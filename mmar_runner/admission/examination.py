@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.mmar.checks.site_filters import filter_faults
 from mmar_runner.mmar.manifest import read_signature
-from mmar_runner.mmar.site_filters import filter_faults
+from mmar_runner.mmar.sources.variables import ANY_CLIENT
 from mmar_runner.mmar.validation import validate
-from mmar_runner.mmar.variables import ANY_CLIENT
 from mmar_runner.security.policy.authorization import SERVER_SITE
 from mmar_runner.security.policy.judgement import MmarRequest, judge
 from mmar_runner.security.signatures.check import SignatureReport, check_signatures
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.interfaces.catalog import ComponentCatalog
-    from mmar_runner.mmar.sources import Side
+    from mmar_runner.mmar.sources.configuration import Side
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
     from mmar_runner.security.listing import FileListing

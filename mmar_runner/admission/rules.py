@@ -53,31 +53,40 @@ class SiteRules:
         origin: Origin,
         now: datetime,
         *,
+        site: str | None = None,
+        own: bool = True,
+        policy: SitePolicy | None = None,
         settings: Mapping[str, Any] | None = None,
         client_name: str | None = None,
     ) -> Question:
-        """Return what the site asks before an MMAR runs, or is deployed, here.
+        """Return what a site asks before an MMAR runs, or is deployed, there.
 
         Args:
             origin: ``local`` or ``delivered``.
             now: The present time, with a time zone.
+            site: Where; None for here.
+            own: False for somebody else's site: what this one asks for and remembers, such
+                as two signatures, says nothing of another.
+            policy: The site's policy, if it is another than the one known here.
             settings: The ``--set`` values.
             client_name: As which client it would run; None for the site's own name.
         """
-        is_server = self.site == SERVER_SITE
+        where = site or self.site
+        known = policy or (self.policy if own else None)
+        is_server = where == SERVER_SITE
         context = SignatureContext(
-            site=None if is_server else self.site,
+            site=None if is_server else where,
             trust_root=self.trust_root,
             revocations=self.revocations,
-            policy=self.policy,
+            policy=known or SitePolicy(),
             now=now,
             origin=origin,
-            versions=self.versions.known(),
+            versions=self.versions.known() if own else {},
         )
         return Question(
             action="upload" if is_server else "run",
-            site=self.site,
-            policies=Policies(self.authorization, self.policy),
+            site=where,
+            policies=Policies(self.authorization, known),
             context=context,
             settings=settings or {},
             client_name=client_name,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Log messages: where they go, how they look, and which levels an MMAR may ask for.
 
-An MMAR's ``resources/log.config`` is data (``mmar/logging_config.py`` reads it): the
+An MMAR's ``resources/log.config`` is data (``mmar/checks/logging_config.py`` reads it): the
 standard library would execute expressions that stand in it; here only the names of
 levels are taken.
 """

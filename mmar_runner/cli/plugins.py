@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import Invocation, echo_json, json_option, say
 from mmar_runner.cli.tables import table, wrapped
@@ -18,6 +19,7 @@ from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import X_COMPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from mmar_runner.hooks.doctor import Problem
 
 
-@click.group("plugins")
+@click.group("plugins", cls=Group)
 def command() -> None:
     """List, show and diagnose installed components.
 
@@ -172,9 +174,9 @@ def _arguments(schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    if "x-component" in schema:
+    if X_COMPONENT in schema:
         many = "list of " if schema.get("type") == "array" else ""
-        return f"{many}{schema['x-component']}"
+        return f"{many}{schema[X_COMPONENT]}"
     if "enum" in schema:
         return " | ".join(json.dumps(value) for value in schema["enum"])
     names = schema.get("type", "any")

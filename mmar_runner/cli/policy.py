@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.decision_view import decision_lines, steps_json
+from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import mmar_argument, required_kit_option, set_option
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmar_runner.admission.examination import Examination, Question
-    from mmar_runner.admission.rules import SiteRules
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _POLICY_FILE: Final = "site_policy.json"
 
 
-@click.group("policy")
+@click.group("policy", cls=Group)
 def command() -> None:
     """Explain which rule decides about an MMAR; accept or block one at a site."""
 
@@ -82,10 +84,14 @@ def explain_decision(
         from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
         from mmar_runner.hooks import load_plugins  # noqa: PLC0415
 
-        question = _question(_kit(kit_folder), action, site, user, policy_file)
-        question = replace(question, settings=parse_settings(pairs))
-        if delivered:
-            question = replace(question, context=replace(question.context, origin="delivered"))
+        kit, settings = _kit(kit_folder), parse_settings(pairs)
+        question = replace(
+            _question(kit, site, policy_file, delivered=delivered, settings=settings),
+            action=action,
+            users=None if user is None else (user,),
+            # Only `run` needs the signatures at once.
+            must_be_signed=action == "run",
+        )
         listing = None if ahead is None else ahead.result
         found = examine(mmar, load_plugins().registry, question, listing)
     decision = found.decision
@@ -99,59 +105,40 @@ def explain_decision(
 def _kit(folder: Path) -> StartupKit:
     from mmar_runner.cli.kits import open_kit  # noqa: PLC0415 - needs cryptography
     from mmar_runner.security.identity import Role  # noqa: PLC0415
+    from mmar_runner.security.kits.roles import role_of  # noqa: PLC0415
 
-    for name, role in (("fed_server.json", Role.SERVER), ("release.pub", Role.ADMIN)):
-        if (folder / name).exists():
-            return open_kit(folder, role)
-    return open_kit(folder, Role.CLIENT)
+    return open_kit(folder, role_of(folder) or Role.CLIENT)
 
 
 def _question(
-    kit: StartupKit, action: str, site: str | None, user: str | None, policy_file: Path | None
+    kit: StartupKit,
+    site: str | None,
+    policy_file: Path | None,
+    *,
+    delivered: bool,
+    settings: Mapping[str, Any],
 ) -> Question:
-    from mmar_runner.admission.examination import Question  # noqa: PLC0415
+    """Return what a site asks, or what is asked in its place as far as it is known here."""
     from mmar_runner.admission.rules import rules_of  # noqa: PLC0415 - as above
     from mmar_runner.cli.kits import say_lost_policy  # noqa: PLC0415
     from mmar_runner.security.identity import Role  # noqa: PLC0415
     from mmar_runner.security.policy.authorization import SERVER_SITE  # noqa: PLC0415
-    from mmar_runner.security.policy.judgement import Policies  # noqa: PLC0415
-    from mmar_runner.security.policy.site_policy import SitePolicy, load_policy  # noqa: PLC0415
+    from mmar_runner.security.policy.site_policy import load_policy  # noqa: PLC0415
 
     say_lost_policy(kit)
     rules = rules_of(kit)
     is_admin = kit.identity.role is Role.ADMIN
     asked = site or (SERVER_SITE if is_admin else rules.site)
     own = not is_admin and asked == rules.site
-    policy = rules.policy if own else None
-    if policy_file is not None:
-        policy = load_policy(policy_file)
-    # What one site asks for, such as two signatures, says nothing of another.
-    rules = replace(rules, policy=policy or SitePolicy())
-    return Question(
-        action=action,
+    question = rules.question(
+        "local" if own and not delivered else "delivered",
+        datetime.now(UTC),
         site=asked,
-        policies=Policies(rules.authorization, policy),
-        context=_signature_context(rules, asked, own=own),
-        users=None if user is None else (user,),
-        asker=kit.identity.name if is_admin else None,
-        # Only `run` needs the signatures at once.
-        must_be_signed=action == "run",
+        own=own,
+        policy=None if policy_file is None else load_policy(policy_file),
+        settings=settings,
     )
-
-
-def _signature_context(rules: SiteRules, site: str, *, own: bool) -> Any:
-    from mmar_runner.security.policy.authorization import SERVER_SITE  # noqa: PLC0415 - as above
-    from mmar_runner.security.signatures.context import SignatureContext  # noqa: PLC0415
-
-    return SignatureContext(
-        site=None if site == SERVER_SITE else site,
-        trust_root=rules.trust_root,
-        revocations=rules.revocations,
-        policy=rules.policy,
-        now=datetime.now(UTC),
-        origin="local" if own else "delivered",
-        versions=rules.versions.known() if own else {},
-    )
+    return replace(question, asker=kit.identity.name if is_admin else None)
 
 
 def _sentences(found: Examination, mmar: Path, policies: Policies) -> list[str]:
@@ -218,10 +205,11 @@ def block(digest: str, kit_folder: Path, as_json: bool) -> None:
 
 
 def _record(digest: str, kit_folder: Path, verdict: Verdict, *, as_json: bool) -> None:
+    from mmar_runner.security.identity import Role  # noqa: PLC0415
+    from mmar_runner.security.kits.roles import role_of  # noqa: PLC0415
     from mmar_runner.security.policy.edit import record_digest  # noqa: PLC0415 - as above
 
-    of_site = any((kit_folder / f"fed_{side}.json").exists() for side in ("server", "client"))
-    if not of_site:
+    if role_of(kit_folder) not in {Role.SERVER, Role.CLIENT}:
         msg = f"{kit_folder} is not the start-up kit of a site"
         raise UsageError(msg, hint="only a site, or the server, has a policy of its own")
     change = record_digest(kit_folder / _POLICY_FILE, digest, verdict)

@@ -117,7 +117,6 @@ def command(
         variables=variables,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
         trust=trust,
-        allowed_path_prefixes=None if trust is None else trust.allowed_path_prefixes,
     )
     settle_memory()
     with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:

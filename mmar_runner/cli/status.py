@@ -11,12 +11,12 @@ import click
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.wording import human_progress, human_seconds, round_of
 from mmar_runner.errors import UsageError
-from mmar_runner.server.status_reading import read_status
+from mmar_runner.server.status.status_reading import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mmar_runner.server.status_reading import WorkspaceStatus
+    from mmar_runner.server.status.status_reading import WorkspaceStatus
 
 #: Clients that are shown to people; a program gets them all.
 _SHOWN: Final = 40

@@ -16,13 +16,13 @@ from mmar_runner.cli.validated import parse_settings
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.report import Report, unreadable
+from mmar_runner.mmar.reports.report import Report, unreadable
 from mmar_runner.mmar.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmar_runner.mmar.sources import Side
+    from mmar_runner.mmar.sources.configuration import Side
 
 _FINDINGS: Final = 1
 _UNREADABLE: Final = 2
@@ -102,18 +102,18 @@ def _exit_code(reports: Sequence[Report], *, strict: bool) -> int:
 def _render(reports: Sequence[Report], output: str) -> str:
     # Each is imported here because a call needs one of them.
     if output == "json":
-        from mmar_runner.mmar.report_json import render_json  # noqa: PLC0415
+        from mmar_runner.mmar.reports.as_json import render_json  # noqa: PLC0415
 
         return harmless_json(render_json(reports))
     if output == "sarif":
-        from mmar_runner.mmar.report_sarif import render_sarif  # noqa: PLC0415
+        from mmar_runner.mmar.reports.sarif import render_sarif  # noqa: PLC0415
 
         return render_sarif(reports, version=__version__)
     if output == "github":
-        from mmar_runner.mmar.report_github import render_github  # noqa: PLC0415
+        from mmar_runner.mmar.reports.github import render_github  # noqa: PLC0415
 
         return render_github(reports)
-    from mmar_runner.mmar.report_text import render_text  # noqa: PLC0415
+    from mmar_runner.mmar.reports.text import render_text  # noqa: PLC0415
 
     return render_text(reports, _paint)
 

@@ -24,6 +24,7 @@ from mmar_runner.cli.validated import parse_settings
 from mmar_runner.documents.words import counted
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Role
+from mmar_runner.security.kits.roles import role_of
 
 if TYPE_CHECKING:
     from mmar_runner.admission.examination import Examination
@@ -55,8 +56,8 @@ def command(
 
     Exit code 0 if the site accepts it, 1 if it does not, 2 if the folder cannot be read.
     """
-    role = Role.SERVER if (kit_folder / "fed_server.json").exists() else Role.CLIENT
-    kit = open_kit(kit_folder, role)
+    role = role_of(kit_folder)
+    kit = open_kit(kit_folder, Role.SERVER if role is Role.SERVER else Role.CLIENT)
     say_lost_policy(kit)
     question = rules_of(kit).question(
         "delivered" if delivered else "local",

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mmar_runner.client.model_file import IncomingModel
 from mmar_runner.client.pace import Pace
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import DigestError, ProtocolError, StorageError, UnreachableError
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
 
 if TYPE_CHECKING:

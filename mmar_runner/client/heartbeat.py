@@ -11,10 +11,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from mmar_runner.client.retries import may_pass
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import AuditError, DiskFullError, RefusedError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Heartbeat:
                 await self._connection.follow_files()
                 reply = await self._try_beat()
             except (DiskFullError, AuditError) as error:
-                if not may_pass(error):
+                if not error.may_pass:
                     raise
                 _log.warning("%s; it is tried again with the next heartbeat", error.message)
                 continue

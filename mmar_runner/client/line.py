@@ -17,9 +17,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.look import Trouble, look_at_server, require_name
-from mmar_runner.client.races import end
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import UnreachableError
+from mmar_runner.waiting.races import end
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.channel import Connectivity, open_channel
 from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.stub import FederationStub

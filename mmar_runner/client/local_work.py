@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.client.components import filter_spec, site_filter_spec, trainer_spec
 from mmar_runner.client.filtering import FilterChain
-from mmar_runner.client.threads import in_thread
 from mmar_runner.client.workspace import PendingUpdate
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.filter import FilterContext
 from mmar_runner.storage.atomic import translated
+from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
     from pathlib import Path

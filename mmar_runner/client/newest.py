@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mmar_runner.client.downloads import ReceivedModel, RunEnded
-from mmar_runner.client.races import end
+from mmar_runner.waiting.races import end
 
 if TYPE_CHECKING:
     from pathlib import Path

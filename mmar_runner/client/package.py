@@ -20,7 +20,6 @@ from mmar_runner.admission.admitting import admit
 from mmar_runner.admission.audit_line import MmarLine
 from mmar_runner.client.package_download import PackageDownload, discovery
 from mmar_runner.client.package_file import IncomingPackage
-from mmar_runner.client.threads import in_thread
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import (
     CertificateError,
@@ -39,6 +38,8 @@ from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.packages.packing import DEFAULT_LIMITS, unpack
 from mmar_runner.security.policy.mends import with_command
 from mmar_runner.storage.atomic import translated
+from mmar_runner.waiting.races import unless
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import DeclineRequest
 
 if TYPE_CHECKING:
@@ -102,18 +103,11 @@ async def fetch_mmar(
         StorageError: The package or the copy cannot be kept.
     """
     courier = _Courier(delivery, observer)
-    fetching = asyncio.ensure_future(courier.fetch(catalog))
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if fetching.done():
-            return fetching.result()
+    fetched = await unless(courier.fetch(catalog), stop.wait())
+    if fetched.cancelled():
         msg = "the client was asked to stop while it fetched the MMAR"
         raise RunStoppedError(msg, hint="the same command goes on where it was")
-    finally:
-        for task in (fetching, stopping):
-            task.cancel()
-        await asyncio.wait({fetching, stopping})
+    return fetched.result()
 
 
 class _Courier:
@@ -210,7 +204,8 @@ class _Courier:
 
 
 def _require_valid(admission: Admission) -> None:
-    errors = admission.validation.report.errors
+    validation = admission.validation
+    errors = (*validation.report.errors, *validation.unfilled)
     if errors:
         first = errors[0]
         msg = (

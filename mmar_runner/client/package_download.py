@@ -14,10 +14,10 @@ from mmar_runner.client.backoff import Backoff
 from mmar_runner.client.line import Line
 from mmar_runner.client.outage import Outage
 from mmar_runner.client.pace import Pace
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import DigestError, ProtocolError, RefusedError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import GetPackageRequest, PackageHeader
 from mmar_runner.wire.stub import DiscoveryStub
 

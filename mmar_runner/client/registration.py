@@ -7,10 +7,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner import __version__
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import RefusedError, RunError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest
 
 if TYPE_CHECKING:

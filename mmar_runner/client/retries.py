@@ -32,11 +32,6 @@ _T = TypeVar("_T")
 _ANOTHER_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 
 
-def may_pass(error: DiskFullError | AuditError) -> bool:
-    """Whether something could not be written that can be, once there is space on the disk."""
-    return isinstance(error, DiskFullError) or error.reason == "AUDIT_WRITE"
-
-
 class Retries:
     """Tries again over one line.
 
@@ -81,7 +76,7 @@ class Retries:
                     raise
                 self._say_again(error)
             except (DiskFullError, AuditError) as error:
-                if not may_pass(error):
+                if not error.may_pass:
                     raise
                 self._say_again(error)
             else:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.downloads import ModelDownloads, RunEnded, UnkeptModel
 from mmar_runner.client.newest import NewestTask
-from mmar_runner.client.races import end
 from mmar_runner.client.submission import Submission
 from mmar_runner.errors import DiskFullError, StorageError, TaskError
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.races import unless
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
@@ -101,17 +101,13 @@ class ClientRounds:
 
     async def _unless_over(self, task: RoundTask, newest: NewestTask) -> None:
         """Do a task, but stop if the run ends meanwhile."""
-        doing = asyncio.create_task(self._do(task))
-        over = asyncio.create_task(newest.over())
-        try:
-            await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
-            if not doing.done():
-                await asyncio.wait({doing}, timeout=_FAREWELL_SECONDS if self._submitting else 0)
-                if not doing.done():
-                    return
-            await doing
-        finally:
-            await end(doing, over)
+        done = await unless(
+            self._do(task),
+            newest.over(),
+            grace=lambda: _FAREWELL_SECONDS if self._submitting else 0.0,
+        )
+        if not done.cancelled():
+            done.result()
 
     async def _do(self, task: RoundTask) -> None:
         if isinstance(task, UnkeptModel):

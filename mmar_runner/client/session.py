@@ -17,7 +17,6 @@ from mmar_runner.client.connection import Connection
 from mmar_runner.client.downloads import RunEnded
 from mmar_runner.client.heartbeat import Heartbeat
 from mmar_runner.client.local_work import LocalWork
-from mmar_runner.client.races import first_of, uninterrupted
 from mmar_runner.client.registration import RunReplacedError
 from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.client.training import OwnChildren
@@ -30,6 +29,7 @@ from mmar_runner.errors import (
     SignatureError,
 )
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.races import first_of, uninterrupted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.races import aside
-from mmar_runner.client.threads import in_thread
 from mmar_runner.client.uploads import UpdateUploads
 from mmar_runner.errors import RefusedError, StorageError
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.waiting.races import aside
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import ResultReply, ResultRequest
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.threads import in_thread
 from mmar_runner.client.under_way import UnderWay
 from mmar_runner.client.update_file import OutgoingUpdate
 from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError, WireError
 from mmar_runner.federation.client_machine import MAX_SENDS, Reaction, reaction_to
+from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import (
     TaskFailure,
     UpdateBegin,

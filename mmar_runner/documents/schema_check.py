@@ -62,13 +62,6 @@ def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
     return sorted(found, key=lambda f: [str(part) for part in f.path])
 
 
-def schema_is_sound(schema: Mapping[str, Any]) -> bool:
-    """Return True if a schema is itself valid JSON Schema (2020-12)."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import
-
-    return bool(Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema))
-
-
 def show(value: Any) -> str:
     """Return a value as short JSON."""
     text = json.dumps(value, ensure_ascii=False, default=str)

@@ -64,8 +64,8 @@ class Opening:
     @property
     def needed(self) -> int:
         """How many clients must be there."""
-        expected = self._plan.expected_clients if self._first else None
-        return max(self._plan.min_num_clients, expected or 0)
+        least, expected = self._plan.min_num_clients, self._plan.expected_clients
+        return max(least, expected) if self._first and expected is not None else least
 
     @property
     def admits_late(self) -> bool:

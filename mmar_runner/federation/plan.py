@@ -34,7 +34,3 @@ class RunPlan:
     seed: int = 0
     task_attempts: int = 2
     expected_clients: int | None = None
-
-    def is_last(self, round_number: int) -> bool:
-        """Return True if no round comes after this one."""
-        return 0 <= self.num_rounds <= round_number + 1

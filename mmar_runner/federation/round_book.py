@@ -51,7 +51,7 @@ class RoundBook:
 
     def withdraw(self, reasons: Mapping[str, str]) -> None:
         """Take updates that cannot be aggregated out again: their clients have failed."""
-        for client in sorted(self.accepted & reasons.keys()):
+        for client in self.accepted & reasons.keys():
             self.accepted.discard(client)
             self.failed[client] = reasons[client]
             self.attempts.setdefault(client, 1)

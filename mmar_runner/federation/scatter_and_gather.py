@@ -23,7 +23,7 @@ class ScatterAndGather:
         The sample depends on the names alone: each client gets a number from the
         seed, the round and its name, and the smallest numbers win.
         """
-        if per_round is None or per_round >= len(active):
+        if per_round is None:
             return tuple(sorted(active))
         ranked = sorted(active, key=lambda name: derive_seed(seed, "sample", round_number, name))
         return tuple(sorted(ranked[:per_round]))

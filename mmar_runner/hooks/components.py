@@ -12,13 +12,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError, NotAuthorizedError
 from mmar_runner.hooks.byoc import has_module
 from mmar_runner.hooks.importing import check_spelling, import_custom, import_target
-from mmar_runner.hooks.registrar import X_COMPONENT
+from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import is_off, nested_places, value_at, with_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +59,7 @@ class ComponentBlueprint:
         except (ComponentBuildError, NotAuthorizedError):
             raise  # A part of it, which says more than its owner could.
         except Exception as error:
-            message = f"{self.kind} {self.name!r} cannot be built: {type(error).__name__}: {error}"
+            message = f"{self.kind} {self.name!r} cannot be built: {told(error)}"
             raise ComponentBuildError(message, hint=self.hint) from error
 
 
@@ -94,7 +96,8 @@ def blueprint(
     if description is not None:
         if description.path_prefix:
             check_spelling(kind, name, allowed)
-        nested = _Nesting(catalog, custom_dir, allowed).arguments(description.args_schema, args)
+        inside = partial(blueprint, catalog, custom_dir=custom_dir, allowed=allowed)
+        nested = _with_blueprints(description.args_schema, args, inside)
         hint = f"`mmar-runner plugins show {name}` shows its arguments"
         return ComponentBlueprint(kind, name, nested, _importer(description, allowed), hint)
     if path and not (custom_dir and has_module(custom_dir, name.rpartition(".")[0])):
@@ -104,6 +107,20 @@ def blueprint(
         hint = f"compare the declared arguments with the constructor in {folder}"
         return ComponentBlueprint(kind, name, args, lambda: import_custom(kind, folder, name), hint)
     raise _not_found(catalog, kind, name)
+
+
+def _with_blueprints(
+    schema: Mapping[str, Any],
+    args: Mapping[str, Any],
+    inside: Callable[[ComponentKind, Mapping[str, Any]], Blueprint],
+) -> dict[str, Any]:
+    """Return arguments with blueprints for nested declarations, and without those that are off."""
+    places = [(place, kind, value_at(args, place)) for place, kind in nested_places(schema, args)]
+    off = [place for place, _, declared in places if is_off(declared)]
+    made = {
+        place: inside(kind, declared) for place, kind, declared in places if not is_off(declared)
+    }
+    return with_parts(args, made, off)
 
 
 def build_component(
@@ -132,55 +149,6 @@ def build_component(
             hint=f"derive the class from {expected_type.__module__}.{expected_type.__name__}",
         )
     return component
-
-
-class _Nesting:
-    """Replaces nested declarations by blueprints, following the arguments' schema."""
-
-    def __init__(
-        self,
-        catalog: ComponentCatalog,
-        custom_dir: Path | None,
-        allowed: Sequence[str] | None,
-    ) -> None:
-        self._catalog = catalog
-        self._custom_dir = custom_dir
-        self._allowed = allowed
-
-    def arguments(self, schema: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
-        properties = schema.get("properties", {})
-        other = schema.get("additionalProperties")
-        nested = {}
-        for key, item in value.items():
-            part = properties.get(key, other)
-            if not (_is_component(part) and _is_disabled(item)):
-                nested[key] = self._value(part, item)
-        return nested
-
-    def _value(self, schema: Any, value: Any) -> Any:
-        if not isinstance(schema, Mapping):
-            return value
-        if isinstance(value, list):
-            # "x-component" may stand on the array or on its items.
-            inner = schema if X_COMPONENT in schema else schema.get("items")
-            kept = [v for v in value if not (_is_component(inner) and _is_disabled(v))]
-            return [self._value(inner, v) for v in kept]
-        if not isinstance(value, Mapping):
-            return value
-        if X_COMPONENT in schema:
-            kind = schema[X_COMPONENT]
-            return blueprint(
-                self._catalog, kind, value, custom_dir=self._custom_dir, allowed=self._allowed
-            )
-        return self.arguments(schema, value)
-
-
-def _is_component(schema: Any) -> bool:
-    return isinstance(schema, Mapping) and X_COMPONENT in schema
-
-
-def _is_disabled(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.get("disabled") is True
 
 
 def _importer(

@@ -14,14 +14,12 @@ from typing import Any, Final
 
 from mmar_runner.errors import PluginLoadError
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import X_COMPONENT
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _DOTTED: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _PREFIX: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*\.)+")
 _TARGET: Final = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?:[A-Za-z_]\w*")
-
-#: Key of a schema property whose value is a nested component declaration.
-X_COMPONENT: Final = "x-component"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ class ComponentDescription:
             ``topics`` (a result processor answers them), ``sends_topics`` (results are
             sent for them), ``expects`` and ``produces`` (kinds of update, of an
             aggregator and a trainer), ``undone_by`` and ``undoes`` (names of filters
-            that pair), ``selects_best_model`` (at most one handler does).
+            that pair), ``selects_best_model`` (at most one handler does). Further facts,
+            which only make checks possible, stand in docs/reference/plugins.md.
     """
 
     kind: ComponentKind

@@ -71,6 +71,11 @@ class Document:
         """Return True if the value at a present path holds an undefined variable."""
         return self.origin(path) in self.unresolved
 
+    def variable_at(self, path: JsonPath) -> str | None:
+        """Return the variable of another file that the value at a present path is, or None."""
+        name = self.substituted.get(self.origin(path))
+        return name if name in self.defined_at else None
+
     def explain(self, path: JsonPath, hint: str | None) -> str | None:
         """Return a hint, with the variable that the value at a present path came from."""
         name = self.substituted.get(self.origin(path))

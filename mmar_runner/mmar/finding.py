@@ -57,6 +57,9 @@ class Findings:
         self._found: dict[_Key, Finding] = {}
         # By file and pointer: a hostile file has so many that nobody may look through all.
         self._at: dict[str, dict[str, list[_Key]]] = {}
+        #: Where a cause was found first, and which places follow from that one.
+        self._first: dict[tuple[str, ...], tuple[str, str, str]] = {}
+        self._follows: dict[tuple[str, str, str], tuple[str, str, str]] = {}
 
     def add(
         self,
@@ -91,8 +94,12 @@ class Findings:
         hint: str | None = None,
         key: bool = False,
         severity: Severity | None = None,
+        cause: tuple[str, ...] | None = None,
     ) -> None:
         """Add a finding about a place in a document, unless its value is in doubt.
+
+        What follows from a key that stands twice makes an error of that finding and is no
+        other one; of what has the same cause only the first is kept.
 
         Args:
             document: The document, whose ``path`` may be that after an upgrade.
@@ -102,9 +109,18 @@ class Findings:
             hint: The mend.
             key: Point at the member's key, not at its value.
             severity: In place of the code's own.
+            cause: What it comes from, such as a variable that stands in many places.
         """
         origin = document.origin(path)
         if document.in_doubt(origin):
+            return
+        if origin in document.source.overridden:
+            if (severity or CODES[code].severity) is Severity.ERROR:
+                self.raise_severity(document, path, "MMAR111")
+            return
+        place = (code, document.file, pointer_text(origin))
+        if cause is not None and self._first.setdefault((code, *cause), place) != place:
+            self._follows[place] = self._first[(code, *cause)]
             return
         self.add(
             code,
@@ -118,8 +134,9 @@ class Findings:
 
     def raise_severity(self, document: Document, path: JsonPath, code: str) -> None:
         """Make what was found at a place an error."""
-        pointer = pointer_text(document.origin(path))
-        for key in self._at.get(document.file, {}).get(pointer, ()):
+        place = (code, document.file, pointer_text(document.origin(path)))
+        _, file, pointer = self._follows.get(place, place)
+        for key in self._at.get(file, {}).get(pointer, ()):
             if (finding := self._found[key]).code == code:
                 self._found[key] = replace(finding, severity=Severity.ERROR)
 
@@ -146,6 +163,14 @@ class Findings:
     def faulty(self, file: str) -> bool:
         """Return True if something is wrong in a file."""
         return any(f.file == file and f.severity is Severity.ERROR for f in self._found.values())
+
+    def has_within(self, document: Document, path: JsonPath) -> bool:
+        """Return True if something was found at a place already, or in what it holds."""
+        place = pointer_text(document.origin(path))
+        return any(
+            finding.file == document.file and f"{finding.pointer}/".startswith(f"{place}/")
+            for finding in self._found.values()
+        )
 
     def has_at(self, document: Document, path: JsonPath) -> bool:
         """Return True if something was found at a place already."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import MmarUnreadableError, SignatureError
-from mmar_runner.mmar.byoc import kind_of
+from mmar_runner.mmar.code.byoc import kind_of
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.security.listing import SIGNATURE_FILE, FileListing, ListedFile

@@ -19,7 +19,7 @@ MENDS = MappingProxyType(
         "MMAR107": "Rename the file or the folder.",
         "MMAR108": "Mend its permissions.",
         "MMAR109": "Rename it.",
-        "MMAR110": "The hint says what to write.",
+        "MMAR110": "Write JSON at this place.",
         "MMAR111": "Remove one of them.",
         "MMAR112": "Write a finite number.",
         "MMAR113": "Save it as UTF-8 without byte-order mark.",
@@ -35,7 +35,7 @@ MENDS = MappingProxyType(
         "MMAR212": "Nothing needs to be done; it can be removed.",
         "MMAR301": "Define it in `config/environment.json`, or give `--set NAME=VALUE`.",
         "MMAR302": "Give one of them a value.",
-        "MMAR303": "The hint has the nearest names.",
+        "MMAR303": "Compare its name with the variables in `config/`, or leave it out.",
         "MMAR304": "Write a value; the trainer knows its own parts.",
         "MMAR305": "Give it to the command of the side that uses it; `simulate` is both.",
         "MMAR306": "Remove it, or use it.",
@@ -49,6 +49,7 @@ MENDS = MappingProxyType(
             "Correct or remove it. Keys that begin with `_`, `#`, `//` or `comment` are comments."
         ),
         "MMAR405": "Write it without a repetition within a repetition.",
+        "MMAR406": "Remove one of them.",
         "MMAR501": (
             "Correct the name, or install the plugin; `mmar-runner plugins list` shows what "
             "is there, `mmar-runner plugins doctor` what is broken."
@@ -63,7 +64,7 @@ MENDS = MappingProxyType(
         "MMAR509": "Correct the name. The file is read as text and never imported.",
         "MMAR510": "Rename it.",
         "MMAR511": "Add it; `mmar-runner plugins show NAME` lists the arguments.",
-        "MMAR512": "The hint has the nearest names.",
+        "MMAR512": "Remove it; `mmar-runner plugins show NAME` lists the arguments.",
         "MMAR513": "Write a value of that type.",
         "MMAR514": "The message names the limit.",
         "MMAR515": "Nothing needs to be done.",
@@ -109,6 +110,7 @@ MENDS = MappingProxyType(
         "MMAR631": "Name a file that the server or the model_persistor can read.",
         "MMAR632": "Give one of them another log_label, or remove it.",
         "MMAR633": "Nothing needs to be done; the run goes without it.",
+        "MMAR634": "Write that smaller is better.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
         "MMAR702": "Have the code installed as a plugin.",
         "MMAR703": "Have it reviewed; the site adds the digest.",

@@ -80,7 +80,6 @@ class ServerSpec:
         outbound_filters: Applied to the global model.
         handlers: See the events of the run.
         result_processors: Answer the topics that clients send.
-        strict: Old-archive warnings were errors.
     """
 
     task_name: str
@@ -105,7 +104,6 @@ class ServerSpec:
     outbound_filters: tuple[ComponentSpec, ...] = ()
     handlers: tuple[ComponentSpec, ...] = ()
     result_processors: tuple[ComponentSpec, ...] = ()
-    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,6 @@ class ClientSpec:
         client_trainer: Trains on the site's data.
         inbound_filters: Applied to the global model when it arrives.
         outbound_filters: Applied to the update before it leaves.
-        handlers: See the events of the session.
         cross_validate: Whether this client takes part in cross-site validation.
         model_validator: Validates foreign models, or None.
     """
@@ -126,7 +123,6 @@ class ClientSpec:
     client_trainer: ComponentSpec
     inbound_filters: tuple[ComponentSpec, ...] = ()
     outbound_filters: tuple[ComponentSpec, ...] = ()
-    handlers: tuple[ComponentSpec, ...] = ()
     cross_validate: bool = False
     model_validator: ComponentSpec | None = None
 

@@ -8,39 +8,41 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.mmar import build, sources
-from mmar_runner.mmar.byoc import ByocModules
-from mmar_runner.mmar.checks_available import check_available
-from mmar_runner.mmar.checks_expressions import check_expressions
-from mmar_runner.mmar.checks_files import check_files
-from mmar_runner.mmar.checks_filters import check_filters
-from mmar_runner.mmar.checks_fit import check_fit
-from mmar_runner.mmar.checks_metrics import check_metrics
-from mmar_runner.mmar.checks_models import check_models
-from mmar_runner.mmar.checks_parts import check_parts
-from mmar_runner.mmar.checks_policy import check_policy
-from mmar_runner.mmar.checks_rounds import check_rounds
-from mmar_runner.mmar.checks_signature import check_signature
-from mmar_runner.mmar.checks_train import check_train
+from mmar_runner.mmar.checks.available import check_available
+from mmar_runner.mmar.checks.case import Look
+from mmar_runner.mmar.checks.expressions import check_expressions
+from mmar_runner.mmar.checks.facts import gather_facts
+from mmar_runner.mmar.checks.files import check_files
+from mmar_runner.mmar.checks.filters import check_filters
+from mmar_runner.mmar.checks.fit import check_fit
+from mmar_runner.mmar.checks.logging_config import read_levels
+from mmar_runner.mmar.checks.metrics import check_metrics
+from mmar_runner.mmar.checks.models import check_models
+from mmar_runner.mmar.checks.parts import check_parts
+from mmar_runner.mmar.checks.policy import check_policy
+from mmar_runner.mmar.checks.rounds import check_rounds
+from mmar_runner.mmar.checks.signature import check_signature
+from mmar_runner.mmar.checks.train import check_train
+from mmar_runner.mmar.checks.unfilled import unfilled
+from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.components import Resolver
-from mmar_runner.mmar.facts import gather_facts
-from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.components import build
+from mmar_runner.mmar.components.resolving import Resolver
+from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.mmar.logging_config import read_levels
-from mmar_runner.mmar.look import Look
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.mmar.report import Report
+from mmar_runner.mmar.reports.report import Report
+from mmar_runner.mmar.sources import configuration as sources
+from mmar_runner.mmar.sources.substitution import handed_over
+from mmar_runner.mmar.sources.variables import ANY_CLIENT
 from mmar_runner.mmar.spec import MmarSpec
-from mmar_runner.mmar.substitution import handed_over
-from mmar_runner.mmar.variables import ANY_CLIENT
 from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.site_policy import load_policy
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.folder import MmarFolder
-    from mmar_runner.mmar.sources import Side, Sources
+    from mmar_runner.mmar.sources.configuration import Side, Sources
     from mmar_runner.mmar.spec import Generation
     from mmar_runner.security.listing import FileListing
     from mmar_runner.security.policy.site_policy import SitePolicy
@@ -64,6 +66,11 @@ class Validation:
     def facts(self) -> MmarFacts:
         """What a policy must know of the MMAR, as far as the asked side uses it."""
         return self._check.facts
+
+    @property
+    def unfilled(self) -> tuple[Finding, ...]:
+        """What keeps the asked side from running, though the MMAR is sound: see `unfilled`."""
+        return self._check.unfilled
 
     @property
     def listing(self) -> FileListing:
@@ -91,7 +98,6 @@ def validate(
     side: Side = "all",
     settings: Mapping[str, Any] | None = None,
     policy: Path | None = None,
-    strict: bool = False,
     client_name: str = ANY_CLIENT,
     listing: Callable[[], FileListing] | None = None,
 ) -> Validation:
@@ -103,7 +109,6 @@ def validate(
         side: Which side's components must be there.
         settings: The ``--set`` values.
         policy: A site policy to judge it by.
-        strict: Treat it as if its server file said ``"strict": true``.
         client_name: The client whose variables are put in.
         listing: Gives the folder's listing, if it was hashed before.
 
@@ -114,13 +119,12 @@ def validate(
     rules = load_policy(policy) if policy is not None else None
     check = _Check(folder, catalog, side, dict(settings or {}), listing)
     spec = check.run(client_name, rules)
-    findings = check.findings.result(strict=strict or check.says_strict)
+    findings = check.findings.result(strict=check.says_strict)
     valid = not any(finding.severity is Severity.ERROR for finding in findings)
     report = Report(
         mmar=str(folder),
         generation=check.generation,
         valid=valid,
-        deployable=valid,
         byoc=check.byoc.present,
         custom_datalist=check.custom_datalist,
         digest=check.digest,
@@ -144,6 +148,7 @@ class _Check:
         self.generation: Generation | None = None
         self.says_strict = False
         self.custom_datalist = False
+        self.unfilled: tuple[Finding, ...] = ()
         self._side = side
         self._catalog = catalog
         self._settings = settings
@@ -175,6 +180,7 @@ class _Check:
             check_metrics(look)
             check_expressions(look)
         self.custom_datalist = check_files(look)
+        self.unfilled = unfilled(look)
         self.facts = gather_facts(look, self.digest)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)

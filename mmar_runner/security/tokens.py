@@ -167,7 +167,7 @@ def _decode(text: str) -> bytes:
     try:
         data = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except binascii.Error as error:
-        raise ValueError(text[:20]) from error
+        raise ValueError("not base64url") from error
     if _encode(data) != text:
-        raise ValueError(text[:20])
+        raise ValueError("not written as it is here")
     return data

@@ -13,38 +13,39 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
-from mmar_runner.server.assignments import Assignments
-from mmar_runner.server.best import BestModel
-from mmar_runner.server.board import Board
-from mmar_runner.server.closing import RoundCloser
-from mmar_runner.server.coordinator import Coordinator
-from mmar_runner.server.downloads import Downloads
-from mmar_runner.server.events import EventDispatcher
-from mmar_runner.server.members import Members
-from mmar_runner.server.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.downloads import Downloads
+from mmar_runner.server.calls.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.reception import Reception
+from mmar_runner.server.calls.servicer import Servicer
+from mmar_runner.server.calls.soundness import Soundness
+from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.components.results import ResultDesk
+from mmar_runner.server.components.validator import ServerValidator
+from mmar_runner.server.members.members import Members
+from mmar_runner.server.members.refusals import LateRefusals
+from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
-from mmar_runner.server.reception import Reception
-from mmar_runner.server.refusals import LateRefusals
-from mmar_runner.server.registry import ClientRegistry
-from mmar_runner.server.replay import replay
-from mmar_runner.server.reporter import Reporter
-from mmar_runner.server.results import ResultDesk
-from mmar_runner.server.round_aggregation import RoundAggregation
-from mmar_runner.server.servicer import Servicer
-from mmar_runner.server.soundness import Soundness
-from mmar_runner.server.space import DiskWait
-from mmar_runner.server.summary import Summary
-from mmar_runner.server.validator import ServerValidator
-from mmar_runner.server.watch import Watch
-from mmar_runner.storage.durability import Durability
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.summary import Summary
+from mmar_runner.server.rounds.assignments import Assignments
+from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.rounds.closing import RoundCloser
+from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+from mmar_runner.server.status.board import Board
+from mmar_runner.server.telling.events import EventDispatcher
+from mmar_runner.server.telling.reporter import Reporter
+from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.components import ServerComponents
-    from mmar_runner.server.guard import Guard
+    from mmar_runner.server.calls.windows import SharedWindow
+    from mmar_runner.server.components.building import ServerComponents
+    from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.settings import ServerSettings
 
@@ -65,33 +66,23 @@ def assemble(
 ) -> RunParts:
     """Make the parts of a run and introduce them to each other."""
     server, folder, journal = settings.server, opened.folder, opened.journal
-    started_at = asyncio.get_running_loop().time() - opened.state.wall_seconds
+    started_at = asyncio.get_running_loop().time() - opened.start.wall_seconds
     summary = _summary(settings, opened)
     dispatcher = EventDispatcher(components.handlers, plugins, folder)
     sites = NO_SITES if settings.trust is None else settings.trust.sites
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
-    durable = settings.durability is Durability.FULL
-    spool = Spool(folder.updates, durable=durable)
+    spool = Spool(folder.updates, durable=settings.durable)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
-    aggregation = RoundAggregation(
-        aggregator=components.aggregator,
-        folder=folder,
-        journal=journal,
-        spool=spool,
-        models=opened.models,
-        excluded=opened.excluded,
-        durable=durable,
-    )
     closer = RoundCloser(
         settings=settings,
-        aggregation=aggregation,
+        aggregation=_aggregation(settings, components, opened, spool),
         journal=journal,
         spool=spool,
         models=opened.models,
-        best=BestModel(components.selector, start_round=server.start_round, best=opened.state.best),
+        best=BestModel(components.selector, start_round=server.start_round, best=opened.start.best),
         summary=summary,
         dispatcher=dispatcher,
         observer=observer,
@@ -109,31 +100,33 @@ def assemble(
         journal=journal,
         closer=closer,
         reporter=reporter,
-        last_round=opened.state.last_round,
+        last_round=opened.start.last_round,
         note_refusal=LateRefusals(guard.audit, registry, sites).record_refusal,
         disk=disk,
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
-    reporter.expect(sorted(sites.admitted), members.present)
+    reporter.expect(sites, members.present)
     board = Board(
         coordinator,
         members,
         disk,
         (dispatcher, results),
-        sites=sorted(sites.admitted),
+        sites=sites,
         run_number=folder.number,
         num_rounds=server.num_rounds,
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
-    downloads = Downloads(assignments, members, opened.models, soundness)
+    window = download_window()
+    downloads = Downloads(assignments, members, opened.models, soundness, window=window)
     reception = Reception(
         coordinator.answers,
         members,
         spool,
         opened.schema,
-        durability=settings.durability,
+        durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
+        sites=sites,
     )
     servicer = Servicer(
         _welcome(settings, opened),
@@ -167,7 +160,21 @@ def assemble(
             digest=settings.spec.digest,
             end=coordinator.fail,
         ),
-        _packages(settings, opened, observer, guard, reporter),
+        _packages(settings, opened, observer, guard, reporter, window=window),
+    )
+
+
+def _aggregation(
+    settings: ServerSettings, components: ServerComponents, opened: OpenedRun, spool: Spool
+) -> RoundAggregation:
+    return RoundAggregation(
+        aggregator=components.aggregator,
+        folder=opened.folder,
+        journal=opened.journal,
+        spool=spool,
+        models=opened.models,
+        excluded=opened.excluded,
+        durable=settings.durable,
     )
 
 
@@ -177,6 +184,8 @@ def _packages(
     observer: Observer,
     guard: Guard,
     reporter: Reporter,
+    *,
+    window: SharedWindow,
 ) -> PackageDesk | None:
     """Return who gives the MMAR to clients; only those with certificates can be given it."""
     if settings.trust is None:
@@ -188,7 +197,7 @@ def _packages(
         settings.trust.decisions,
         max(settings.server.min_num_clients, settings.expected_clients or 0),
     )
-    return PackageDesk(deployment, observer, guard.audit, reporter.declined)
+    return PackageDesk(deployment, observer, guard.audit, reporter.declined, window=window)
 
 
 def _members(
@@ -210,14 +219,14 @@ def _members(
         guard=guard,
         task_name=settings.server.task_name,
         run_number=opened.folder.number,
-        epoch=opened.state.epoch,
+        epoch=opened.start.epoch,
     )
 
 
 def _machine(
     settings: ServerSettings, components: ServerComponents, opened: OpenedRun, sites: Sites
 ) -> RoundMachine:
-    server, state = settings.server, opened.state
+    server, start = settings.server, opened.start
     plan = RunPlan(
         start_round=server.start_round,
         num_rounds=server.num_rounds,
@@ -226,38 +235,38 @@ def _machine(
         wait_after_min_clients=server.wait_after_min_clients,
         clients_per_round=server.clients_per_round,
         round_deadline=server.round_deadline,
-        seed=state.seed,
+        seed=start.seed,
         expected_clients=settings.expected_clients,
     )
     return RoundMachine(
         plan,
         components.workflow,
         sites=sites,
-        first_round=state.round,
-        accepted=state.accepted.keys(),
-        active=state.clients.keys(),
-        participants=state.participants,
-        failures=Counter(entry["client"] for entry in state.rejected),
+        first_round=start.round,
+        accepted=start.accepted.keys(),
+        active=start.clients.keys(),
+        participants=start.participants,
+        failures=Counter(entry["client"] for entry in start.rejected),
     )
 
 
 def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
-    state, spec = opened.state, settings.spec
+    start, spec = opened.start, settings.spec
     journal = opened.journal
     summary = Summary(
         opened.folder,
         name=spec.name,
         digest=spec.digest,
         rounds=lambda: replay(journal.events()).rounds,
-        lost=state.lost,
-        durable=settings.durability is Durability.FULL,
+        lost=start.lost,
+        durable=settings.durable,
     )
-    if state.best is not None:
-        summary.set_best(state.best[0])
+    if start.best is not None:
+        summary.set_best(start.best[0])
     if opened.ended:
         return summary
     try:
-        summary.write("running", "", wall_seconds=state.wall_seconds)
+        summary.write("running", "", wall_seconds=start.wall_seconds)
     except DiskFullError as error:  # the one that is there says nothing wrong of what was done
         _log.warning("the summary is not written anew: %s", error.message)
     return summary
@@ -273,10 +282,10 @@ def _validator(settings: ServerSettings, opened: OpenedRun) -> ServerValidator |
 def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
     return RegisterReply(
         run_number=opened.folder.number,
-        seed=opened.state.seed,
+        seed=opened.start.seed,
         num_rounds=settings.server.num_rounds,
         start_round=settings.server.start_round,
         server_mmar_digest=settings.spec.digest,
-        epoch=opened.state.epoch,
-        run_id=opened.state.run_id,
+        epoch=opened.start.epoch,
+        run_id=opened.start.run_id,
     )

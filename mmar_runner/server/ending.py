@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmar_runner.errors import RunStoppedError
+from mmar_runner.waiting.races import unless
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -45,16 +46,8 @@ async def unless_stopped(
     Raises:
         RunStoppedError: It was left undone.
     """
-    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            await asyncio.wait({doing}, timeout=grace)
-    finally:
-        stopping.cancel()
-        doing.cancel()
-        await asyncio.wait({doing, stopping})
-    if doing.cancelled():
+    done = await unless(work, stop.wait(), grace=lambda: grace)
+    if done.cancelled():
         msg = "the server was asked to stop"
         raise RunStoppedError(msg, hint="the same command goes on")
-    return doing.result()
+    return done.result()

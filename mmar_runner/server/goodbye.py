@@ -12,11 +12,11 @@ from mmar_runner.documents.words import counted
 from mmar_runner.errors import RunStoppedError, StorageError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.ending import unless_stopped
-from mmar_runner.server.record import Kind
+from mmar_runner.server.records.record import Kind
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.downloads import Downloads
+    from mmar_runner.server.calls.downloads import Downloads
     from mmar_runner.server.ending import Hurry
     from mmar_runner.storage.journal import Journal
 

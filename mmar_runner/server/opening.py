@@ -12,25 +12,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import DiskFullError, UsageError
-from mmar_runner.server.checkpoints import Checkpoints, new_epoch
-from mmar_runner.server.exclusion import excluded_names
-from mmar_runner.server.identity import identity_of, require_same
-from mmar_runner.server.model_file import ModelFile
-from mmar_runner.server.models import ModelStore
-from mmar_runner.server.persisting import find_checkpoint, make_initial_model
-from mmar_runner.server.record import Kind
-from mmar_runner.server.replay import apply_event, replay
-from mmar_runner.server.run_state import RunState
-from mmar_runner.storage.durability import Durability
+from mmar_runner.server.components.exclusion import excluded_names
+from mmar_runner.server.components.persisting import find_checkpoint, make_initial_model
+from mmar_runner.server.records.checkpoints import Checkpoints, new_epoch
+from mmar_runner.server.records.identity import identity_of, require_same
+from mmar_runner.server.records.model_file import ModelFile
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.replay import apply_event, replay
+from mmar_runner.server.records.run_state import RunStart, RunState
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.model_schema import ModelSchema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmar_runner.server.record import LostModel
+    from mmar_runner.server.records.record import LostModel
+    from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
-    from mmar_runner.server.workspace import RunFolder, Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class OpenedRun:
     Attributes:
         folder: Where its files lie.
         journal: Open.
-        state: What the journal adds up to.
+        start: How it stands now; nothing brings that up to date.
         model: The model of the round to go on with.
         schema: The tensors of every model and update.
         models: The run's models.
@@ -60,7 +59,7 @@ class OpenedRun:
 
     folder: RunFolder
     journal: Journal
-    state: RunState
+    start: RunStart
     model: ModelFile
     schema: ModelSchema
     models: ModelStore
@@ -73,7 +72,7 @@ class OpenedRun:
     @property
     def ended(self) -> bool:
         """Whether the run is over: its end is served, and nothing of it is looked at."""
-        return not self.state.resumable
+        return not self.start.resumable
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,8 @@ def _ended(
     """Return a run that is over: no model of it is needed, so none is looked for."""
     model = ModelFile(folder.model(state.round), state.model_sha256, 0, None)
     models, schema = _models(settings, folder), ModelSchema({})
-    return OpenedRun(folder, journal, state, model, schema, models, frozenset(), resumed=True)
+    start = RunStart.of(state)
+    return OpenedRun(folder, journal, start, model, schema, models, frozenset(), resumed=True)
 
 
 async def _resumed(
@@ -174,9 +174,11 @@ async def _resumed(
     best = await asyncio.to_thread(checkpoints.best)
     updates = await asyncio.to_thread(checkpoints.updates)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
-    journal.append(Kind.RUN_RESUMED, {"round": state.round})
-    state.status = "running"
-    opened = OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=True)
+    resumed = {"round": state.round}
+    journal.append(Kind.RUN_RESUMED, resumed)
+    apply_event(state, Kind.RUN_RESUMED, resumed, 0)  # its number is nobody's business
+    start = RunStart.of(state)
+    opened = OpenedRun(folder, journal, start, model, schema, models, excluded, resumed=True)
     models_lost = tuple(one for one in (lost, best) if one is not None)
     return replace(opened, lost=models_lost, lost_updates=tuple(updates))
 
@@ -184,7 +186,7 @@ async def _resumed(
 async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun:
     """Prepare a run; it has begun once all of it is on the disk and that is on record."""
     find_checkpoint(settings)  # a wrong path leaves no run behind
-    folder.create(settings.spec.root, durable=settings.durability is Durability.FULL)
+    folder.create(settings.spec.root, durable=settings.durable)
     await make_initial_model(settings, folder)
     models = _models(settings, folder)
     start = settings.server.start_round
@@ -209,11 +211,12 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
         journal.close()
         raise
     apply_event(state, Kind.RUN_STARTED, record, number)
-    return OpenedRun(folder, journal, state, model, schema, models, excluded, resumed=False)
+    first = RunStart.of(state)
+    return OpenedRun(folder, journal, first, model, schema, models, excluded, resumed=False)
 
 
 def _models(settings: ServerSettings, folder: RunFolder) -> ModelStore:
-    durable = settings.durability is Durability.FULL
+    durable = settings.durable
     return ModelStore(folder, keep=settings.keep_models, durable=durable)
 
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mmar_runner.server.board import Board
-    from mmar_runner.server.coordinator import Coordinator
-    from mmar_runner.server.downloads import Downloads
-    from mmar_runner.server.events import EventDispatcher
-    from mmar_runner.server.guard import Guard
-    from mmar_runner.server.members import Members
+    from mmar_runner.server.calls.downloads import Downloads
+    from mmar_runner.server.calls.packages import PackageDesk
+    from mmar_runner.server.calls.reception import Reception
+    from mmar_runner.server.calls.servicer import Servicer
+    from mmar_runner.server.components.results import ResultDesk
+    from mmar_runner.server.components.validator import ServerValidator
+    from mmar_runner.server.gate.guard import Guard
+    from mmar_runner.server.members.members import Members
+    from mmar_runner.server.members.watch import Watch
     from mmar_runner.server.opening import OpenedRun
-    from mmar_runner.server.packages import PackageDesk
-    from mmar_runner.server.reception import Reception
-    from mmar_runner.server.results import ResultDesk
-    from mmar_runner.server.servicer import Servicer
-    from mmar_runner.server.space import DiskWait
-    from mmar_runner.server.summary import Summary
-    from mmar_runner.server.validator import ServerValidator
-    from mmar_runner.server.watch import Watch
+    from mmar_runner.server.records.summary import Summary
+    from mmar_runner.server.rounds.coordinator import Coordinator
+    from mmar_runner.server.status.board import Board
+    from mmar_runner.server.telling.events import EventDispatcher
+    from mmar_runner.server.telling.space import DiskWait
     from mmar_runner.storage.spool import Spool
 
 
@@ -50,22 +50,20 @@ class RunParts:
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
-        state = self.opened.state
-        self.spool.keep_only([state.round])
-        self.coordinator.restore(state.accepted.values(), state.rejected)
-        self.members.restore(state.clients.values())
-        state.rounds.clear()  # a run may have thousands; the summary reads them when it is written
+        start = self.opened.start
+        self.spool.keep_only([start.round])
+        self.coordinator.restore(start.accepted.values(), start.rejected)
+        self.members.restore(start.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
         self.coordinator.begin()
 
     def conclude(self) -> None:
         """Take back that an earlier process ended the run, and who may not know of it."""
-        state = self.opened.state
+        start = self.opened.start
         self.spool.keep_only([])
-        self.coordinator.conclude(state.status, state.reason)
-        self.members.restore(state.clients.values())
-        state.rounds.clear()
+        self.coordinator.conclude(start.status, start.reason)
+        self.members.restore(start.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
 

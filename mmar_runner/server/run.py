@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner import __version__
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.audit.log import held_open
-from mmar_runner.server import losses
 from mmar_runner.server.assembly import assemble
-from mmar_runner.server.components import ServerComponents
+from mmar_runner.server.components.building import ServerComponents
 from mmar_runner.server.ending import Hurry, unless_stopped
 from mmar_runner.server.file_limit import raise_file_limit
+from mmar_runner.server.gate.guard import make_guard
 from mmar_runner.server.goodbye import Goodbye
-from mmar_runner.server.guard import make_guard
-from mmar_runner.server.limit import WaitLimit
 from mmar_runner.server.opening import open_run
-from mmar_runner.server.progress import ProgressTeller
+from mmar_runner.server.records import losses
+from mmar_runner.server.records.workspace import Workspace
 from mmar_runner.server.settling import Settling
-from mmar_runner.server.status import StatusFile
+from mmar_runner.server.status.limit import WaitLimit
+from mmar_runner.server.status.progress import ProgressTeller
+from mmar_runner.server.status.status import StatusFile
 from mmar_runner.server.trimming import trimming
-from mmar_runner.server.workspace import Workspace
-from mmar_runner.storage.durability import Durability
 from mmar_runner.wire.binding import bind, require_free
 from mmar_runner.wire.server import build_server
 
@@ -53,7 +52,7 @@ async def run_server(
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
-    workspace = Workspace(settings.workspace, durable=settings.durability is Durability.FULL)
+    workspace = Workspace(settings.workspace, durable=settings.durable)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     with workspace.locked():
         require_free(settings.listen)  # a refused start leaves no run behind
@@ -160,7 +159,7 @@ class _Run:
             parts.conclude()
             self._outcome = self._settling.conclude()
             self._status.begin(self._facts)
-            self._settling.tell(self._outcome, parts.opened.state.wall_seconds)
+            self._settling.tell(self._outcome, parts.opened.start.wall_seconds)
             return self._outcome
         parts.begin()
         self._status.begin(self._facts)
@@ -196,7 +195,7 @@ class _Run:
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
             "before": opened.before,
-            "ended": opened.state.status if opened.ended else "",
+            "ended": opened.start.status if opened.ended else "",
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

@@ -34,8 +34,6 @@ class ServerSettings:
         trust: Identity and rules of a start-up kit; None speaks plain text, which is
             allowed on loopback only.
         token_seconds: How long a session's token is good for.
-        allowed_path_prefixes: Class paths that the policy allows in the server's
-            children; None without a policy.
     """
 
     spec: MmarSpec
@@ -50,7 +48,6 @@ class ServerSettings:
     plugins_dir: Path | None = None
     trust: ServerTrust | None = None
     token_seconds: float = 900.0
-    allowed_path_prefixes: tuple[str, ...] | None = None
 
     @property
     def server(self) -> ServerSpec:
@@ -59,6 +56,16 @@ class ServerSettings:
             msg = f"{self.spec.name} was validated without its server part"
             raise ValueError(msg)
         return self.spec.server
+
+    @property
+    def durable(self) -> bool:
+        """Whether receipts wait for the disk."""
+        return self.durability is Durability.FULL
+
+    @property
+    def allowed_path_prefixes(self) -> tuple[str, ...] | None:
+        """Class paths that the policy allows in the server's children; None without a policy."""
+        return None if self.trust is None else self.trust.allowed_path_prefixes
 
     @property
     def run_seed(self) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import UsageError
 from mmar_runner.storage.durability import Durability
@@ -93,18 +93,29 @@ def check_settings(settings: SimulationSettings) -> None:
         raise UsageError("--rounds is a count and cannot be negative")
 
 
+#: The highest number that a round may have, as on the wire.
+_LAST_ROUND: Final = 2**31 - 1
+
+
 def simulated(spec: MmarSpec, settings: SimulationSettings) -> MmarSpec:
     """Return an MMAR whose server waits for the simulated clients.
 
     Args:
         spec: The validated MMAR; its server part is there.
         settings: The numbers of clients and rounds.
+
+    Raises:
+        UsageError: The rounds would have higher numbers than rounds can have.
     """
     server = spec.server
     if server is None:
         msg = f"{spec.name} was validated without its server part"
         raise ValueError(msg)
     rounds = settings.rounds
+    if rounds is not None and server.start_round + rounds > _LAST_ROUND:
+        most = _LAST_ROUND - server.start_round
+        msg = f"the run begins with round {server.start_round}, so --rounds is at most {most}"
+        raise UsageError(msg, hint="lower --rounds, or start_round of the MMAR")
     changed = replace(
         server,
         min_num_clients=settings.clients_per_round or settings.clients,

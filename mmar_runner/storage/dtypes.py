@@ -27,8 +27,6 @@ _DTYPES: MappingProxyType[str, np.dtype[Any]] = MappingProxyType(
         "BOOL": np.dtype(np.bool_),
     }
 )
-_NAMES = MappingProxyType({dtype: name for name, dtype in _DTYPES.items()})
-
 #: Every accepted dtype, by its name in a safetensors header.
 DTYPE_NAMES = tuple(_DTYPES)
 
@@ -44,15 +42,3 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     except KeyError:
         known = ", ".join(_DTYPES)
         raise FormatError(f"dtype {dtype!r} is not accepted; known are {known}") from None
-
-
-def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return the safetensors name of a numpy dtype.
-
-    Raises:
-        FormatError: The profile has no such element type.
-    """
-    try:
-        return _NAMES[dtype]
-    except KeyError:
-        raise FormatError(f"numpy dtype {dtype} has no counterpart in the profile") from None

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmar_runner.client.threads import in_thread
 from mmar_runner.errors import MmarRunnerError, TaskFailedError
 from mmar_runner.hooks.components import blueprint
 from mmar_runner.interfaces.client_trainer import TrainerContext
+from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildSpec

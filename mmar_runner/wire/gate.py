@@ -161,17 +161,6 @@ class Gate(ABC):
             del self._running[live.peer.fingerprint]
 
 
-class OpenGate(Gate):
-    """Lets everybody in: plain text on loopback, where names are believed."""
-
-    def admit(self, method: str, caller: Caller) -> Peer:  # noqa: ARG002 - all are equal
-        """Let a caller in."""
-        return Peer(caller.address)
-
-    def refused(self, method: str, caller: Caller, error: MmarRunnerError) -> None:
-        """Do nothing."""
-
-
 def caller_of(context: GrpcContext) -> Caller:
     """Return what gRPC says of whoever calls."""
     chain = context.auth_context().get("x509_pem_cert", ())

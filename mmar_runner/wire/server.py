@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import grpc.aio
 
 from mmar_runner.wire import limits
-from mmar_runner.wire.gate import Gate, OpenGate
 from mmar_runner.wire.handlers import Handlers
 
 if TYPE_CHECKING:
+    from mmar_runner.wire.gate import Gate
     from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
 
 _SERVER_OPTIONS: Final = (
@@ -37,7 +37,7 @@ _SERVER_OPTIONS: Final = (
 
 def build_server(
     servicer: FederationServicer,
-    gate: Gate | None = None,
+    gate: Gate,
     *,
     discovery: DiscoveryServicer | None = None,
     max_connections: int | None = None,
@@ -46,7 +46,7 @@ def build_server(
 
     Args:
         servicer: Answers the calls.
-        gate: Decides who may call; None lets everybody in.
+        gate: Decides who may call.
         discovery: Answers clients that have no MMAR yet; None has none to give.
         max_connections: More are closed as they come, strangers' among them, so that they
             cannot use up the files of this process; None takes what comes.
@@ -55,7 +55,7 @@ def build_server(
     if max_connections is not None:
         options.append(("grpc.max_allowed_incoming_connections", max_connections))
     server = grpc.aio.server(options=options)
-    handlers = Handlers(servicer, gate or OpenGate())
+    handlers = Handlers(servicer, gate)
     server.add_generic_rpc_handlers(handlers.generic())
     if discovery is not None:
         server.add_generic_rpc_handlers([handlers.of_discovery(discovery)])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmar_runner.security.audit.reading import read_audit
-from mmar_runner.server.certificate_gate import ROLE_OF_METHOD
+from mmar_runner.server.gate.certificate_gate import ROLE_OF_METHOD
 
 #: Who is refused is written down at once; a line may be under way for so long.
 AUDIT_SECONDS = 5.0

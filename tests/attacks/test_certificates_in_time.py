@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.names import MAX_INSTANCES
+from mmar_runner.server.gate.names import MAX_INSTANCES
 from mmar_runner.testing.processes import RunningServer
 from mmar_runner.wire.messages import QuitRequest
 

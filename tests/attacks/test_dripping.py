@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server import streaming
-from mmar_runner.server.disk import DiskThreads
-from mmar_runner.server.windows import SharedWindow
+from mmar_runner.server.calls import streaming
+from mmar_runner.server.calls.windows import SharedWindow
+from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.messages import UpdateCommit
 
 

@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 from mmar_runner.errors import RefusedError, UnreachableError, WireError
-from mmar_runner.server.attempts import MOST_SPOILED
-from mmar_runner.server.certificate_gate import CALLS_AT_ONCE, CALLS_PER_SECOND, RUNNING_CALLS
+from mmar_runner.server.calls.attempts import MOST_SPOILED
+from mmar_runner.server.gate.certificate_gate import CALLS_AT_ONCE, CALLS_PER_SECOND, RUNNING_CALLS
 from mmar_runner.wire.channel import open_channel
 from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.limits import CONNECTION_IDLE_MS, HANDSHAKE_TIMEOUT_MS

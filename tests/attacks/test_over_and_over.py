@@ -15,8 +15,8 @@ import pytest
 
 from mmar_runner.errors import RefusedError, UnreachableError
 from mmar_runner.security.audit.repeats import ORDINARY_LINES
-from mmar_runner.server.paced_stream import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND
-from mmar_runner.server.registry import COMINGS_AT_ONCE
+from mmar_runner.server.calls.paced_stream import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND
+from mmar_runner.server.members.registry import COMINGS_AT_ONCE
 from mmar_runner.testing.processes import RunningServer
 from mmar_runner.wire.messages import (
     DeclineRequest,

@@ -23,10 +23,15 @@ def filled(model: bytes, value: float, layout: str = "<f8") -> bytes:
 
 
 @pytest.fixture(scope="module")
-def overflowing(attacked_server: Any, project: Any) -> Iterator[Any]:
-    """An arena whose model has numbers of eight bytes."""
-    mmar = Path(project.mmar(name="wide", checkpoint=save({"a": np.ones(100)})))
-    with attacked_server("overflowing", mmar) as arena:
+def wide(project: Any) -> Path:
+    """A signed MMAR whose model has numbers of eight bytes."""
+    return Path(project.mmar(name="wide", checkpoint=save({"a": np.ones(100)})))
+
+
+@pytest.fixture(scope="module")
+def overflowing(attacked_server: Any, wide: Path) -> Iterator[Any]:
+    """An arena whose server runs it."""
+    with attacked_server("overflowing", wide) as arena:
         yield arena
     # Only now has the round been closed, without what the test did.
     (refused,) = arena.server.summary()["rounds"][0]["rejected"]

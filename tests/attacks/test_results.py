@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.results import RESULTS_PER_ROUND
+from mmar_runner.server.components.results import RESULTS_PER_ROUND
 from mmar_runner.wire.messages import ResultRequest
 from mmar_runner.wire.stub import FederationStub
 

@@ -13,7 +13,7 @@ import pytest
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import CODES, Severity
-from mmar_runner.mmar.report import unreadable
+from mmar_runner.mmar.reports.report import unreadable
 from mmar_runner.mmar.validation import validate
 
 HERE = Path(__file__).parent

@@ -101,6 +101,7 @@ def test_a_case_that_fails_does_not_lose_the_others():
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert lines[1]["error"] == "AssertionError: no round"
+    assert lines[1]["tls"] is False
     assert lines[2]["ours_s"] == 0.1
     assert "| 0.10 s |" in done.stdout
 

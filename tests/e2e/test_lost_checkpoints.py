@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.server.closing import RoundCloser
-from mmar_runner.server.replay import replay
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.storage.journal import read_events
 from mmar_runner.storage.tensor_files import sha256_file
 from mmar_runner.testing.builders import MmarBuilder

@@ -69,14 +69,14 @@ def _is_chunk(_call: Any, item: Any) -> bool:
 
 #: What a server passes in every run whose models are larger than one message.
 SERVER = (
-    Failpoint("server.run.made", f"{_SERVER}.workspace:RunFolder.create", "after"),
+    Failpoint("server.run.made", f"{_SERVER}.records.workspace:RunFolder.create", "after"),
     Failpoint("server.initial.made", f"{_SERVER}.opening:make_initial_model", "after"),
     Failpoint("server.journal.before_open", f"{_SERVER}.opening:Journal", "before"),
     Failpoint("server.journal.after_open", f"{_SERVER}.opening:Journal", "after"),
     Failpoint("server.run.opened", f"{_SERVER}.run:open_run", "after"),
-    Failpoint("server.client.registered", f"{_SERVER}.members:Members.register", "after"),
-    Failpoint("server.round.opened", f"{_SERVER}.coordinator:Coordinator._open", "after"),
-    Failpoint("server.model.sending", f"{_SERVER}.downloads:Downloads._model", "after"),
+    Failpoint("server.client.registered", f"{_SERVER}.members.members:Members.register", "after"),
+    Failpoint("server.round.opened", f"{_SERVER}.rounds.coordinator:Coordinator._open", "after"),
+    Failpoint("server.model.sending", f"{_SERVER}.calls.downloads:Downloads._model", "after"),
     Failpoint("server.upload.begun", f"{_STORAGE}.spool:Spool.open", "after"),
     Failpoint("server.upload.chunk_write", f"{_STORAGE}.spool_file:write_all", "before"),
     Failpoint("server.upload.chunk_written", f"{_SPOOL_FILE}.write_many", "after"),
@@ -91,15 +91,19 @@ SERVER = (
     ),
     Failpoint("server.journal.before_projection", f"{_STORAGE}.journal:Projection.write", "before"),
     Failpoint("server.journal.after_projection", f"{_STORAGE}.journal:Projection.write", "after"),
-    Failpoint("server.journal.after_commit", f"{_SERVER}.ledger:Ledger.until_recorded", "after"),
+    Failpoint(
+        "server.journal.after_commit", f"{_SERVER}.rounds.ledger:Ledger.until_recorded", "after"
+    ),
     Failpoint(
         "server.receipt.sent",
-        f"{_SERVER}.paced_stream:PacedStream.write",
+        f"{_SERVER}.calls.paced_stream:PacedStream.write",
         "after",
         _sent("UpdateReceipt"),
     ),
-    Failpoint("server.aggregate.begun", f"{_SERVER}.round_aggregation:aggregate", "before"),
-    Failpoint("server.checkpoint.before_write", f"{_SERVER}.aggregation:TensorWriter", "before"),
+    Failpoint("server.aggregate.begun", f"{_SERVER}.rounds.round_aggregation:aggregate", "before"),
+    Failpoint(
+        "server.checkpoint.before_write", f"{_SERVER}.rounds.aggregation:TensorWriter", "before"
+    ),
     Failpoint("server.checkpoint.write", f"{_STORAGE}.hashing_writer:write_all", "before"),
     Failpoint("server.aggregate.middle", f"{_STORAGE}.tensor_files:TensorWriter.write", "after"),
     Failpoint(
@@ -113,42 +117,57 @@ SERVER = (
         "after",
         _of("round_closed"),
     ),
-    Failpoint("server.round.after_commit", f"{_SERVER}.closing:RoundCloser._delete", "before"),
+    Failpoint(
+        "server.round.after_commit", f"{_SERVER}.rounds.closing:RoundCloser._delete", "before"
+    ),
     Failpoint("server.updates.before_delete", f"{_STORAGE}.spool:Spool.delete_round", "before"),
     Failpoint("server.updates.after_delete", f"{_STORAGE}.spool:Spool.delete_round", "after"),
     Failpoint(
-        "server.models.before_delete", f"{_SERVER}.models:ModelStore.discard_older", "before"
+        "server.models.before_delete",
+        f"{_SERVER}.records.models:ModelStore.discard_older",
+        "before",
     ),
-    Failpoint("server.round.forgotten", f"{_SERVER}.closing:RoundCloser._delete", "after"),
+    Failpoint("server.round.forgotten", f"{_SERVER}.rounds.closing:RoundCloser._delete", "after"),
     Failpoint(
         "server.best.before_publish",
-        f"{_SERVER}.models:ModelStore.publish",
+        f"{_SERVER}.records.models:ModelStore.publish",
         "before",
         _named("best"),
     ),
     Failpoint(
-        "server.best.after_publish", f"{_SERVER}.models:ModelStore.publish", "after", _named("best")
+        "server.best.after_publish",
+        f"{_SERVER}.records.models:ModelStore.publish",
+        "after",
+        _named("best"),
     ),
     Failpoint(
         "server.final.before_publish",
-        f"{_SERVER}.models:ModelStore.publish",
+        f"{_SERVER}.records.models:ModelStore.publish",
         "before",
         _named("final"),
     ),
     Failpoint(
         "server.final.after_publish",
-        f"{_SERVER}.models:ModelStore.publish",
+        f"{_SERVER}.records.models:ModelStore.publish",
         "after",
         _named("final"),
     ),
     Failpoint(
-        "server.summary.before_write", f"{_SERVER}.summary:Summary.write", "before", _at_its_end
+        "server.summary.before_write",
+        f"{_SERVER}.records.summary:Summary.write",
+        "before",
+        _at_its_end,
     ),
     Failpoint(
-        "server.summary.after_write", f"{_SERVER}.summary:Summary.write", "after", _at_its_end
+        "server.summary.after_write",
+        f"{_SERVER}.records.summary:Summary.write",
+        "after",
+        _at_its_end,
     ),
-    Failpoint("server.end.recorded", f"{_SERVER}.coordinator:Coordinator.announce", "before"),
-    Failpoint("server.end.told", f"{_SERVER}.coordinator:Coordinator.announce", "after"),
+    Failpoint(
+        "server.end.recorded", f"{_SERVER}.rounds.coordinator:Coordinator.announce", "before"
+    ),
+    Failpoint("server.end.told", f"{_SERVER}.rounds.coordinator:Coordinator.announce", "after"),
 )
 
 #: What a client passes.

@@ -84,7 +84,7 @@ def test_a_deed_is_done_at_its_passing_and_no_other(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_out_of_date_is_noticed(tmp_path: Path) -> None:
-    point = Failpoint("server.gone", "mmar_runner.server.models:ModelStore.gone", "before")
+    point = Failpoint("server.gone", "mmar_runner.server.records.models:ModelStore.gone", "before")
     with pytest.raises(AttributeError):
         install([point], Passings([], tmp_path / "log"))
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mmar_runner.client.workspace import PendingUpdate
 from mmar_runner.security.audit.log import AuditLog
-from mmar_runner.server.record import AcceptedUpdate
+from mmar_runner.server.records.record import AcceptedUpdate
 from mmar_runner.storage.journal import Journal
 from tests.fuzz.folders import as_bytes
 from tests.fuzz.target import HERE

@@ -16,9 +16,9 @@ from mmar_runner.client.state import StateFolders
 from mmar_runner.client.workspace import RunFiles
 from mmar_runner.security.audit.file import AuditFile
 from mmar_runner.security.audit.reading import read_audit, verify_audit
-from mmar_runner.server.replay import replay
-from mmar_runner.server.status_on_record import read_recorded
-from mmar_runner.server.status_reading import read_status
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.status.status_on_record import read_recorded
+from mmar_runner.server.status.status_reading import read_status
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.journal_reading import read_events
 from mmar_runner.storage.projection import Projection

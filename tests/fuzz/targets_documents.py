@@ -11,8 +11,8 @@ from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.documents.strict_json import parse_checked, parse_strict
 from mmar_runner.documents.words import pointer_text
 from mmar_runner.documents.yaml_reader import read_yaml
-from mmar_runner.mmar.data_lists import lists_samples
-from mmar_runner.mmar.variables import parse_setting
+from mmar_runner.mmar.checks.data_lists import lists_samples
+from mmar_runner.mmar.sources.variables import parse_setting
 from tests.fuzz.target import FindingError, Target
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.starting import StartedProcess
 from mmar_runner.client.training import train_result
 from mmar_runner.client.workspace import PendingUpdate, RunFiles
-from mmar_runner.server.results import ResultDesk
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.components.results import ResultDesk
+from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.wire.messages import UpdateBegin
 from mmar_runner_metrics.processor import MetricsProcessor
 from tests.fuzz.target import FindingError, Target, scratch

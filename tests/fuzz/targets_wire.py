@@ -10,9 +10,9 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from mmar_runner.client.package_file import IncomingPackage
-from mmar_runner.server.announcement import accepted, check_announcement, check_inline
-from mmar_runner.server.record import AcceptedUpdate
-from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.calls.announcement import accepted, check_announcement, check_inline
+from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.records.record import AcceptedUpdate
 from mmar_runner.server.wording import plain
 from mmar_runner.wire import codec, methods
 from mmar_runner.wire.messages import HeartbeatRequest, PackageHeader, RegisterRequest, UpdateBegin

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mmar_runner.errors import FormatError, NonFiniteError, SchemaMismatchError
-from mmar_runner.storage.dtypes import DTYPE_NAMES, dtype_name, numpy_dtype
+from mmar_runner.storage.dtypes import DTYPE_NAMES, numpy_dtype
 from mmar_runner.storage.finite import FiniteScanner
 from mmar_runner.storage.safetensors_format import ModelSchema, encode_header, parse_header
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
@@ -25,6 +25,7 @@ from mmar_runner.storage.update_check import UpdateCheck
 
 _NAMES = st.from_regex(r"[A-Za-z0-9_.\-/]{1,40}", fullmatch=True)
 _METADATA = st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=5)
+_NAME_OF = {numpy_dtype(name): name for name in DTYPE_NAMES}
 _SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
 
 
@@ -43,7 +44,7 @@ _MODELS = st.dictionaries(_NAMES, _arrays(), max_size=6)
 
 
 def _specs(model: dict[str, npt.NDArray[Any]]) -> list[tuple[str, str, tuple[int, ...]]]:
-    return [(name, dtype_name(array.dtype), array.shape) for name, array in model.items()]
+    return [(name, _NAME_OF[array.dtype], array.shape) for name, array in model.items()]
 
 
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
@@ -87,7 +88,7 @@ def test_what_we_write_the_library_reads_and_so_do_we(
         for name, array in model.items():
             entry = read.pop(name)
             assert (entry["dtype"], tuple(entry["shape"]), bytes(entry["data"])) == (
-                dtype_name(array.dtype),
+                _NAME_OF[array.dtype],
                 array.shape,
                 array.tobytes(),
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.server.replay import replay
+from mmar_runner.server.records.replay import replay
 from tests.simulated_world.training import Made, encoded, expected_model, initial_model
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def check(federation: Federation) -> None:
     it_has_ended_or_says_what_it_waits_for(federation)
     equal_accepted_sets_give_equal_models(federation)
     files_say_what_the_journal_says(federation)
+    who_lives_knows_what_the_journal_adds_up_to(federation)
     nothing_is_trained_in_vain(federation)
 
 
@@ -117,6 +118,12 @@ def files_say_what_the_journal_says(federation: Federation) -> None:
     if best is not None:
         found = _digest(folder / "models" / "best.safetensors")
         assert found == models[best[0]], "best.safetensors is not the best round's model"
+
+
+def who_lives_knows_what_the_journal_adds_up_to(federation: Federation) -> None:
+    """After every event the server knew what another one would that is started just then."""
+    differences = federation.world.differences
+    assert not differences, f"{len(differences)} differences; first {differences[0]}"
 
 
 def nothing_is_trained_in_vain(federation: Federation) -> None:

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
-from mmar_runner.server.record import Kind
+from mmar_runner.server.records.record import Kind
 from mmar_runner.storage.atomic import sync_folder, translated
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.journal_reading import JournalEvent
+from tests.simulated_world.live import Mirror
 
 if TYPE_CHECKING:
     from tests.simulated_world.world import World
@@ -103,6 +104,7 @@ class SimulatedJournal:
         self._tell: Callable[[StorageError | None], None] = _nobody
         self._waits = self._told = self._in_a_run = False
         self._refusal: DiskFullError | None = None
+        self.mirror = Mirror(self._records.events, self._differs)
         process.at_death.append(self._died)
 
     def append(
@@ -123,6 +125,8 @@ class SimulatedJournal:
 
         self._world.action(f"append {kind}")
         future = self._put(apply, is_append=True)
+        self.mirror.append(kind, kept)
+        self._loop.call_soon(self.mirror.compare)
         self._world.action(f"append {kind}, done")
         return future
 
@@ -199,6 +203,10 @@ class SimulatedJournal:
         for work in batch:
             work.done.set_exception(error)
         self._say(None)
+
+    def _differs(self, difference: str) -> None:
+        if self._process.alive:
+            self._world.differences.append(f"at {self._world.now:.3f} s {difference}")
 
     def _say(self, error: StorageError | None) -> None:
         if (error is not None) != self._told:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from mmar_runner.wire.gate import OpenGate
 from mmar_runner.wire.handlers import Handlers
 from tests.simulated_world.network import Connection, Network
 
@@ -28,11 +27,11 @@ class SimulatedServer:
         gate: Decides who may call.
     """
 
-    def __init__(self, network: Network, servicer: Any, gate: Any = None, **_: Any) -> None:
+    def __init__(self, network: Network, servicer: Any, gate: Any, **_: Any) -> None:
         process = network.world.current
         assert process is not None
         self.network, self.process = network, process
-        self._handlers = Handlers(servicer, gate or OpenGate()).generic()
+        self._handlers = Handlers(servicer, gate).generic()
         self.running: dict[ServedCall, None] = {}
         self.stopped = False
 

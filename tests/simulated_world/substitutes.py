@@ -27,19 +27,13 @@ from unittest.mock import patch
 from mmar_runner.client import line, update_file
 from mmar_runner.client import workspace as client_workspace
 from mmar_runner.security.audit import log
-from mmar_runner.server import (
-    announcement,
-    component_thread,
-    downloads,
-    model_file,
-    opening,
-    run,
-    servicer,
-    streaming,
-    summary,
-)
-from mmar_runner.server.board import Board
-from mmar_runner.server.space import DiskWait
+from mmar_runner.server import opening, run
+from mmar_runner.server.calls import announcement, servicer, streaming, windows
+from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.parts import RunParts
+from mmar_runner.server.records import model_file, summary
+from mmar_runner.server.status.board import Board
+from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.wire import faults
 from tests.simulated_world.channel import SimulatedChannel
 from tests.simulated_world.journal import SimulatedJournal
@@ -124,16 +118,29 @@ def _replacements(
         "post",
         lambda _self, work: asyncio.get_running_loop().call_soon(work),
     )
+    yield run, "assemble", _mirrored(run.assemble)
     yield faults.Faults, "tell", lambda _self, method, error: _note(world, method, error)
     yield threading.Thread, "start", _no_thread
     yield summary, "peak_rss_bytes", lambda: 0
     if not inline:
         for module in (announcement, model_file, servicer):
             yield module, "INLINE_BYTES", 0
-        for module in (update_file, downloads, streaming):
+        for module in (update_file, streaming, windows):
             yield module, "CHUNK_BYTES", _CHUNK
-        yield downloads, "DOWNLOAD_BYTES", _WINDOW
-        yield downloads, "LEAST_CHUNK_BYTES", _CHUNK // 2
+        yield windows, "DOWNLOAD_BYTES", _WINDOW
+        yield windows, "LEAST_CHUNK_BYTES", _CHUNK // 2
+
+
+def _mirrored(assemble: Callable[..., RunParts]) -> Callable[..., RunParts]:
+    """Have a run's journal know whose it is, so that it can compare."""
+
+    def assembled(*args: Any, **named: Any) -> RunParts:
+        parts = assemble(*args, **named)
+        journal: Any = parts.opened.journal
+        journal.mirror.parts = parts
+        return parts
+
+    return assembled
 
 
 def _unraisable(hook: Callable[[Any], object]) -> Callable[[Any], None]:

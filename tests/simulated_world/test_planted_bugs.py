@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from mmar_runner.federation.round_machine import RoundMachine
-from mmar_runner.server import closing, reception, round_aggregation
-from mmar_runner.server.ledger import Ledger
-from mmar_runner.server.models import ModelStore
+from mmar_runner.server.calls import reception
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.rounds import closing, round_aggregation
+from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.storage import tensor_files
 from mmar_runner.storage.spool_file import SpoolFile
 from tests.simulated_world import invariants
@@ -107,6 +108,19 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
     patch.setattr(closing.RoundCloser, "close", and_delete)
 
 
+def _remember_a_refusal_otherwise_than_on_record(patch: pytest.MonkeyPatch) -> None:
+    reject = Ledger.reject
+
+    def shorter(
+        self: Ledger, current: Any, kind: Any, client: str, reason: str, message: str
+    ) -> Any:
+        recorded = reject(self, current, kind, client, reason, message)
+        current.rejected[-1]["reason"] = reason
+        return recorded
+
+    patch.setattr(Ledger, "reject", shorter)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
@@ -129,7 +143,11 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
         ),
         (
             _record_a_model_whose_name_is_not_on_the_disk,
-            invariants.it_has_ended_or_says_what_it_waits_for,
+            invariants.rounds_strictly_increase,
+        ),
+        (
+            _remember_a_refusal_otherwise_than_on_record,
+            invariants.who_lives_knows_what_the_journal_adds_up_to,
         ),
         (
             _delete_updates_before_their_result_is_on_record,

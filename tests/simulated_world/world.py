@@ -41,6 +41,8 @@ class World:
         now: Seconds since the world began.
         current: The process that runs; None for the world itself.
         history: What happened, for people; the same seed gives the same.
+        defects: What no process should have raised.
+        differences: What a living server knew, and its journal did not add up to.
     """
 
     def __init__(self, seed: int) -> None:
@@ -52,6 +54,7 @@ class World:
         self.processes: list[Process] = []
         self.history: list[tuple[float, str, str]] = []
         self.defects: list[str] = []
+        self.differences: list[str] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 

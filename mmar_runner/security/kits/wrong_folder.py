@@ -10,6 +10,7 @@ from mmar_runner.errors import KitError, StorageError
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.files import KIT_FILES, REQUEST_FILE, SIGNATURE_FILE
 from mmar_runner.security.kits.mends import mend
+from mmar_runner.security.kits.roles import MARKS
 from mmar_runner.storage.atomic import translated
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ _COMMANDS: Final = {
     Role.SERVER: "run-server",
     Role.CLIENT: "run-client",
     Role.ADMIN: "sign-mmar",
-}
-#: Which file of a kit nobody has but the role.
-_MARKS: Final = {
-    Role.SERVER: "fed_server.json",
-    Role.CLIENT: "fed_client.json",
-    Role.ADMIN: "release.pub",
 }
 _AUTHORITY_KEY: Final = "root.key"
 _SHOWN: Final = 3
@@ -98,7 +93,7 @@ def _unanswered(folder: Path) -> KitError:
 
 def _no_kit(folder: Path, role: Role) -> KitError:
     files = KIT_FILES[role]
-    what = f"is no start-up kit: there is no {files.key}, {files.certificate} or {_MARKS[role]}"
+    what = f"is no start-up kit: there is no {files.key}, {files.certificate} or {MARKS[role]}"
     made = "name the folder with these files that whoever provisions the project gave you"
     return _none(folder, what, _meant(folder.parent, role) or made)
 
@@ -130,4 +125,4 @@ def _kits_in(folder: Path, role: Role) -> list[Path]:
 
 
 def _is_kit_of(folder: Path, role: Role) -> bool:
-    return (folder / _MARKS[role]).is_file() and (folder / SIGNATURE_FILE).is_file()
+    return (folder / MARKS[role]).is_file() and (folder / SIGNATURE_FILE).is_file()

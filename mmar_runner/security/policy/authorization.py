@@ -138,12 +138,11 @@ class _Question:
                 return accepts(rule, message, policy=answer.place)
         message = f"{self._who()} is not authorized to {self._verb(rights)}: "
         message += "; ".join(answer.why for answer in answers) + "."
-        place = next((answer.place for answer in answers if answer.place), None)
         hint = (
             f"A group of {self._org} ({', '.join(self._groups)}) would have to give "
             f"{self._roles()} the right {' or '.join(self._useful(rights))}."
         )
-        return refuses(rule, "NOT_AUTHORIZED", message, policy=place, hint=hint)
+        return refuses(rule, "NOT_AUTHORIZED", message, policy=answers[0].place, hint=hint)
 
     def _of_right(self, right: str) -> _Answer:
         definition = self._authorization.rights[right]
@@ -151,8 +150,8 @@ class _Question:
             place = _place(self._authorization, "users", self._name, "roles")
             return _Answer(1, f"the role '{SUPER}' has every right", place)
         if definition.own_org and self._user.org != self._org:
-            place = _place(self._authorization, "users", self._name, "org")
-            return _Answer(0, f"{right} holds only at sites of {self._user.org}", place)
+            # Never the first of the rights that are asked for, whose place is shown.
+            return _Answer(0, f"{right} holds only at sites of {self._user.org}", None)
         said = [
             (given[right], group, role, ("groups", group, "role_rights", role, right))
             for group in self._groups

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from mmar_runner.errors import NotAuthorizedError, UsageError
+from mmar_runner.errors import NotAuthorizedError, StorageError, UsageError
 from mmar_runner.security.policy.site_policy import load_policy
+from mmar_runner.storage.followed import FollowedFile
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_Stamp: TypeAlias = tuple[int, int, int, int]
-
-_log = logging.getLogger(__name__)
 
 
 class FollowedPolicy:
@@ -29,9 +25,14 @@ class FollowedPolicy:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp: _Stamp | None = None
+        self._file = FollowedFile(
+            # A file that could not be opened is no wrong policy, though it is told as one.
+            path,
+            "the site's policy",
+            optional=True,
+            passing=(StorageError, UsageError),
+        )
         self._blocked: tuple[str, ...] = ()
-        self._warned = ""
 
     def require_unblocked(self, digest: str) -> None:
         """Look at the file again if it changed, and refuse an MMAR that it blocks. Blocks.
@@ -39,29 +40,10 @@ class FollowedPolicy:
         Raises:
             NotAuthorizedError: DIGEST_BLOCKED.
         """
-        self._refresh()
+        policy = self._file.changed(load_policy)
+        if policy is not None:
+            self._blocked = policy.blocked_digests
         if digest in self._blocked:
             msg = f"the site blocks the MMAR with the digest {digest}"
             hint = f"it stands in blocked_digests of {self._path}"
             raise NotAuthorizedError(msg, reason="DIGEST_BLOCKED", hint=hint)
-
-    def _refresh(self) -> None:
-        try:
-            found = self._path.stat()
-            stamp = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
-            if stamp == self._stamp:
-                return
-            self._blocked = load_policy(self._path).blocked_digests
-        except FileNotFoundError as error:
-            if self._stamp is not None:  # it was there: somebody took it away
-                self._warn(str(error))
-        except (OSError, UsageError) as error:
-            self._warn(str(error))
-        else:
-            self._stamp, self._warned = stamp, ""
-
-    def _warn(self, message: str) -> None:
-        """Say once why what was blocked before stays in force."""
-        if message != self._warned:
-            self._warned = message
-            _log.warning("the site's policy stays as it was: %s", message)

@@ -9,7 +9,7 @@ from typing import Any
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.revocation import RevocationList
-from mmar_runner.server.certificate_gate import CertificateGate
+from mmar_runner.server.gate.certificate_gate import CertificateGate
 from mmar_runner.wire.gate import Caller, Peer
 
 NOW = datetime.now(UTC)

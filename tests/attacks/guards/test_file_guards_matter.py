@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmar_runner.errors import DigestError, FormatError
-from mmar_runner.server import announcement
+from mmar_runner.server.calls import announcement
 from mmar_runner.storage import spool as spools
 from mmar_runner.storage import update_check
 from mmar_runner.storage.header import Header, TensorInfo, spans_of

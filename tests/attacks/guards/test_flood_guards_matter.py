@@ -14,15 +14,15 @@ import pytest
 from mmar_runner.errors import ProtocolError, RefusedError
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.revocation import RevocationList
-from mmar_runner.server import streaming
-from mmar_runner.server.attempts import MOST_SPOILED, Attempts
-from mmar_runner.server.certificate_gate import RUNNING_OF_METHOD, CertificateGate
-from mmar_runner.server.disk import DiskThreads
-from mmar_runner.server.paced_stream import MESSAGES_AT_ONCE, PacedStream, message_paces
-from mmar_runner.server.reception import BULK_UPLOADS, BULK_UPLOADS_OF_ONE
-from mmar_runner.server.streaming import ChunkReceiver
-from mmar_runner.server.turns import Turns
-from mmar_runner.server.windows import SharedWindow
+from mmar_runner.server.calls import streaming
+from mmar_runner.server.calls.attempts import MOST_SPOILED, Attempts
+from mmar_runner.server.calls.paced_stream import MESSAGES_AT_ONCE, PacedStream, message_paces
+from mmar_runner.server.calls.reception import BULK_UPLOADS, BULK_UPLOADS_OF_ONE
+from mmar_runner.server.calls.streaming import ChunkReceiver
+from mmar_runner.server.calls.turns import Turns
+from mmar_runner.server.calls.windows import SharedWindow
+from mmar_runner.server.gate.certificate_gate import RUNNING_OF_METHOD, CertificateGate
+from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import UpdateCommit
 

@@ -17,11 +17,12 @@ from mmar_runner.security.decision import Decision
 from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.steps import refuses
 from mmar_runner.security.tokens import TokenClaims, TokenMint
-from mmar_runner.server.certificate_gate import CALLS_AT_ONCE, CertificateGate
-from mmar_runner.server.names import MAX_INSTANCES, BelievedNames, CertifiedNames
-from mmar_runner.server.registry import ClientRegistry
-from mmar_runner.wire.gate import OpenGate, Peer
+from mmar_runner.server.gate.certificate_gate import CALLS_AT_ONCE, CertificateGate
+from mmar_runner.server.gate.names import MAX_INSTANCES, BelievedNames, CertifiedNames
+from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.wire.gate import Peer
 from tests.attacks.guards.guarded import NOW, Listed, caller, gate, peer
+from tests.open_gate import OpenGate
 
 
 class UnboundMint(TokenMint):

@@ -16,8 +16,8 @@ from mmar_runner.security.audit import reading as audit_reading
 from mmar_runner.security.audit.line import Link
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.audit.reading import read_audit, verify_audit
-from mmar_runner.server.certificate_gate import CertificateGate
-from mmar_runner.server.names import BelievedNames
+from mmar_runner.server.gate.certificate_gate import CertificateGate
+from mmar_runner.server.gate.names import BelievedNames
 from mmar_runner.wire.gate import Peer
 from tests.attacks.guards.guarded import Listed, caller, gate
 from tests.served import Nobody, served
@@ -104,8 +104,8 @@ async def test_a04_a_log_that_cannot_be_written_keeps_no_revoked_site_here() -> 
     """The watch goes on looking, whatever becomes of what it writes down."""
     from types import SimpleNamespace
 
-    from mmar_runner.server.guard import Guard
-    from mmar_runner.server.watch import Watch
+    from mmar_runner.server.gate.guard import Guard
+    from mmar_runner.server.members.watch import Watch
 
     class Full:
         def record(self, *_: Any, **__: Any) -> None:

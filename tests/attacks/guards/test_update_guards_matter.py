@@ -19,15 +19,14 @@ from safetensors.numpy import save, save_file
 
 from mmar_runner.errors import NonFiniteError, RefusedError, SchemaMismatchError
 from mmar_runner.federation.weights import MAX_SAMPLES
-from mmar_runner.server import reception
-from mmar_runner.server.announcement import accepted
-from mmar_runner.server.assignments import Assignments
-from mmar_runner.server.coordinator import Coordinator
-from mmar_runner.server.ledger import Ledger
-from mmar_runner.server.open_round import OpenRound
-from mmar_runner.server.reception import Reception
+from mmar_runner.server.calls import reception
+from mmar_runner.server.calls.announcement import accepted
+from mmar_runner.server.calls.reception import Reception
+from mmar_runner.server.rounds.assignments import Assignments
+from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.ledger import Ledger
+from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.storage import update_check
-from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import parse_header
 from mmar_runner.storage.update_check import check_update
@@ -108,7 +107,7 @@ class Run:
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)
         members.arrived = ignore
         schema = ModelSchema.from_header(parse_header(data, file_size=len(data)))
-        terms: Any = {"durability": Durability.PROCESS, "run_number": 1, "spool": None}
+        terms: Any = {"durable": False, "run_number": 1, "spool": None}
         terms["sample_rule"] = {"site-1": 100.0}
         self._reception = receiver(self.answers, members, schema=schema, **terms)
 

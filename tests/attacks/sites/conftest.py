@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,11 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.security.audit.reading import read_audit
-from mmar_runner.security.identity import Role
-from mmar_runner.security.kits.kit import load_kit
-from mmar_runner.security.pki.keys import load_release_key
-from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
+from mmar_runner.security.signatures.signing import Signer
 from mmar_runner.security.signatures.version_memory import VersionMemory
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningProgram
+from tests import signed_mmars
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"
 LEAD, SECOND = "lead@uni.org", "second@clinic.org"
@@ -181,18 +178,12 @@ class Hospital:
         path.write_text(f"import pathlib; pathlib.Path({str(self.canary)!r}).touch()\n")
 
     def signer(self, who: str = LEAD) -> Signer:
-        kit = load_kit(self.kit(who), Role.ADMIN, now=datetime.now(UTC))
-        key = load_release_key(kit.release_key_file)
-        return Signer(key, kit.trust_root, kit.revocation_memory().current)
+        return signed_mmars.signer_of(self.kit(who))
 
     def sign(self, root: Path, who: str = LEAD, *, add: bool = False, **terms: Any) -> bytes:
         """Sign an MMAR as `sign-mmar` does, and return the envelope."""
-        listing = list_files(open_folder(root, Findings()))
-        path = root / "signature.json"
-        present = path.read_bytes() if add else None
-        made = sign_listing(listing, present, self.signer(who), Terms(**terms), now=_now())
-        path.write_bytes(made.envelope.to_json())
-        return path.read_bytes()
+        signed_mmars.sign(root, self.signer(who), add=add, **terms)
+        return (root / "signature.json").read_bytes()
 
     def digest(self, root: Path) -> str:
         return list_files(open_folder(root, Findings())).digest
@@ -285,10 +276,6 @@ class Hospital:
 
 
 RUN = "mmar.run"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,11 @@ from mmar_runner.admission import admitting
 from mmar_runner.admission.rules import rules_of
 from mmar_runner.errors import MmarError
 from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar import byoc, checks_files, facts, manifest, site_text
+from mmar_runner.mmar import manifest
+from mmar_runner.mmar.checks import facts
+from mmar_runner.mmar.checks import files as checks_files
+from mmar_runner.mmar.code import byoc
+from mmar_runner.mmar.sources.configuration import site_text
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.listing import FileKind

@@ -21,9 +21,9 @@ from mmar_runner.security.packages import tar as tars
 from mmar_runner.security.packages import zip as zips
 from mmar_runner.security.packages.packing import unpack
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
-from mmar_runner.wire.gate import OpenGate
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest
 from mmar_runner.wire.servicer import FederationServicer
+from tests.open_gate import OpenGate
 from tests.served import served
 
 NOW = datetime.now(UTC)

@@ -22,13 +22,13 @@ from mmar_runner.mmar.manifest import list_files
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.packages.mmar_store import MmarStore
-from mmar_runner.security.pki.keys import load_release_key
 from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.signatures.context import SeenVersion
-from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
 from mmar_runner.security.signatures.version_memory import VersionMemory
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits, make_kits
+from tests.signed_mmars import sign as sign_mmar
+from tests.signed_mmars import signer_of
 
 LEAD = "lead@example.org"
 
@@ -59,15 +59,7 @@ def rules(kits: Kits, tmp_path: Path) -> SiteRules:
 
 
 def sign(root: Path, kits: Kits, version: int = 1, **more: Any) -> Path:
-    kit = load_kit(kits.admin(LEAD), Role.ADMIN, now=datetime.now(UTC))
-    assert kit.release_key_file is not None
-    key = load_release_key(kit.release_key_file)
-    signer = Signer(key, kit.trust_root, kit.revocation_memory().current)
-    listing = list_files(open_folder(root, Findings()))
-    terms = Terms(version=version, **more)
-    signed = sign_listing(listing, None, signer, terms, now=datetime.now(UTC))
-    (root / "signature.json").write_bytes(signed.envelope.to_json())
-    return root
+    return sign_mmar(root, signer_of(kits.admin(LEAD)), version=version, **more)
 
 
 def admitted(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmar_runner.documents.full_schema import errors
-from mmar_runner.documents.patterns import found_in
+from mmar_runner.documents.patterns import found_in, may_explode
 from mmar_runner.documents.quick_schema import surely_valid
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema, schema_names
@@ -100,3 +100,23 @@ def test_a_wrong_pattern_says_what_was_meant():
     (fault,) = faults(schema, "data")
 
     assert fault.hint == "Expected: An absolute folder."
+
+
+@pytest.mark.parametrize(
+    ("text", "explodes"),
+    [
+        ("(a+)+$", True),
+        ("((a+))*b", True),
+        ("(x*)*", True),
+        (r"(\w+\s?)*:", True),
+        ("(a+|b)*c", True),
+        (r"(layer\d+\.)*weight", False),
+        ("(foo|bar)+", False),
+        ("a+b*c{2,}", False),
+        ("(a{1,3}){2}", False),
+        ("(", False),  # it is none at all
+        ("head", False),
+    ],
+)
+def test_expressions_that_may_take_for_ever_are_known(text, explodes):
+    assert may_explode(text) is explodes

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmar_runner.federation.client_machine import Reaction, reaction_to
+from mmar_runner.federation.client_machine import MAX_SENDS, Reaction, reaction_to
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,14 @@ from mmar_runner.federation.client_machine import Reaction, reaction_to
         ("ROLE", Reaction.GIVE_UP),
         ("NAME_MISMATCH", Reaction.GIVE_UP),
         ("RATE_LIMITED", Reaction.RETRY),
+        ("OVERLOADED", Reaction.RETRY),
+        ("TOO_MANY_CALLS", Reaction.RETRY),
+        ("TOO_MANY_UPLOADS", Reaction.RETRY),
+        ("TOO_SLOW", Reaction.RETRY),
+        ("STORAGE", Reaction.RETRY),
         ("DISK_FULL", Reaction.RETRY),
         ("AUDIT_WRITE", Reaction.RETRY),
+        ("AUDIT_OVERLOADED", Reaction.RETRY),
         ("SERVER_STOPPING", Reaction.RETRY),
         ("DIGEST", Reaction.RESEND),
         ("RUN_OVER", Reaction.LISTEN),
@@ -33,3 +39,7 @@ from mmar_runner.federation.client_machine import Reaction, reaction_to
 )
 def test_reactions(reason, reaction):
     assert reaction_to(reason) is reaction
+
+
+def test_what_was_damaged_is_sent_three_times_in_all_as_the_page_of_errors_says():
+    assert MAX_SENDS == 3

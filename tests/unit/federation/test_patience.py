@@ -8,6 +8,7 @@ from mmar_runner.federation.patience import Patience
 
 def test_a_wait_without_progress_is_over_after_that_time() -> None:
     patience = Patience(10, now=100)
+    assert patience.since == 100
     looks = [patience.is_over("same", now, waits=True) for now in (101, 105, 110.9, 111, 112)]
     assert looks == [False, False, False, True, True]
     assert patience.since == 101

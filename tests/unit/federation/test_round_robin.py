@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmar_runner.federation.actions import CloseRound, OpenRound
-from mmar_runner.federation.events import Aggregated, ClientJoined, Tick, UpdateAccepted
+from mmar_runner.federation.actions import CloseRound, Invite, OpenRound
+from mmar_runner.federation.events import Aggregated, ClientJoined, ClientLeft, Tick, UpdateAccepted
 from mmar_runner.federation.round_machine import RoundMachine
 from tests.unit.federation.machines import _feed, _plan
 
@@ -29,3 +29,10 @@ def test_another_workflow_decides_who_works() -> None:
     assert _feed(machine, ClientJoined("c")) == []
     assert _feed(machine, UpdateAccepted("a", 0)) == [CloseRound(0, ("a",))]
     assert _feed(machine, Aggregated(0)) == [OpenRound(1, ("b",))]
+
+
+def test_another_workflow_chooses_among_stand_ins_in_order() -> None:
+    active = tuple("abcdefgh")
+    machine = RoundMachine(_plan(), _RoundRobin(), active=active)
+    assert _feed(machine, Tick()) == [OpenRound(0, ("a",))]
+    assert _feed(machine, ClientLeft("a", "lease")) == [Invite(0, "b", 1)]

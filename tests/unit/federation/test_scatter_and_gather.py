@@ -28,7 +28,7 @@ def test_it_is_a_workflow_by_its_methods() -> None:
 
 def test_without_a_number_everybody_works_and_latecomers_too() -> None:
     workflow = ScatterAndGather()
-    everyone = workflow.participants(_SITES, round_number=0, seed=0, per_round=None)
+    everyone = workflow.participants(_SITES[::-1], round_number=0, seed=0, per_round=None)
     assert list(everyone) == sorted(_SITES)
     assert workflow.admits_late(per_round=None)
     assert not workflow.admits_late(per_round=4)
@@ -72,3 +72,7 @@ def test_seeds_are_known_small_enough_and_of_their_parts() -> None:
 
 def test_a_seed_does_not_change_between_versions() -> None:
     assert derive_seed(42, "site-1", 0) == 6_098_959_909_860_213_385
+
+
+def test_a_sample_does_not_change_between_versions() -> None:
+    assert _sample(_SITES) == ["site-0", "site-3", "site-6", "site-7"]

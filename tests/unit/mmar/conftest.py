@@ -194,6 +194,14 @@ class Mmar:
         return found[0]
 
 
+@pytest.fixture(autouse=True)
+def only_the_catalog_knows(monkeypatch):
+    """The classes of these tests are nobody's, whatever is installed."""
+    monkeypatch.setattr("mmar_runner.mmar.components.resolving.lacks", lambda _dotted: False)
+    monkeypatch.setattr("mmar_runner.mmar.components.resolving.is_module", lambda _dotted: False)
+    monkeypatch.setattr("mmar_runner.mmar.components.resolving.definition", lambda _dotted: None)
+
+
 @pytest.fixture
 def mmar(tmp_path):
     return Mmar(tmp_path / "job")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.mmar.codes import CODES
+from mmar_runner.mmar.mends import MENDS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "findings.md").read_text(encoding="utf-8")
@@ -31,13 +32,19 @@ def test_a_section_has_title_severity_cause_example_and_mend(code):
     assert re.fullmatch(r"- Example: .+\n- Mend: .+", rest)
 
 
+def test_the_page_and_the_table_of_mends_say_the_same():
+    mends = {code: re.search(r"- Mend: (.+)", text)[1] for code, text in SECTIONS.items()}
+
+    assert mends == dict(MENDS)
+
+
 def test_every_code_is_used_and_no_other():
     rooms = [ROOT / "mmar_runner" / room for room in ("mmar", "documents")]
     used = {
         code
         for room in rooms
-        for path in room.glob("*.py")
-        if path.name != "codes.py"
+        for path in room.rglob("*.py")
+        if path.name not in {"codes.py", "mends.py"}
         for code in re.findall(r"MMAR\d{3}", path.read_text(encoding="utf-8"))
     }
 

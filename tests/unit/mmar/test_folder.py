@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading folders that somebody else wrote."""
+"""A folder is read once, safely, and what is wrong with it is named."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ from mmar_runner.documents.limits import ReadingLimits
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.security.packages.packing import PackageLimits, pack
+from tests.unit.mmar.found import codes
 
 SERVER = "config/config_fed_server.json"
-LONG = "/".join(["x" * 200] * 6)
-
-
-def codes(findings):
-    return [(f.code, f.file) for f in findings]
 
 
 def test_no_folder_a_file_and_a_folder_without_config_are_unreadable(tmp_path, mmar):
@@ -47,6 +42,13 @@ def test_missing_files_are_named_with_where_they_lie(mmar):
     ]
     assert "config_fed_clients.json" in found[0].hint
     assert "Move config_fed_server.json to config/" in found[1].hint
+
+
+def test_a_misspelt_file_elsewhere_is_no_hint(mmar):
+    mmar.save()
+    (mmar.root / SERVER).rename(mmar.root / "docs_config_fed_servers.json")
+    (finding,) = [f for f in mmar.check(saved=True).report.findings if f.code == "MMAR102"]
+    assert "docs_" not in finding.hint
 
 
 def test_one_side_does_not_need_the_other_sides_file(mmar):
@@ -204,159 +206,3 @@ def test_a_value_that_cannot_be_read_has_no_second_finding(mmar):
         ("MMAR112", "/servers/0/num_rounds")
     ]
     assert checked.spec.server is None
-
-
-def test_models_are_data_and_part_of_the_digest(mmar):
-    digests = {mmar.check().report.digest}
-    for content in (b"\x00" * 100, b"\x00" * 99 + b"\x01"):
-        mmar.write("models/model.pt", content)
-        digests.add(mmar.check().report.digest)
-    mmar.write("models/model.ckpt.data-00000-of-00002", b"x")
-    mmar.write("models/checkpoint", b"x")
-    report = mmar.check().report
-
-    assert len({*digests, report.digest}) == 4
-    assert report.findings == ()
-    assert not report.byoc
-
-
-def test_code_among_models_or_in_hidden_folders_is_code(mmar):
-    mmar.write("models/evil.py", "raise SystemExit")
-    mmar.write(".git/config", "x")
-    mmar.write(".git/hooks/post-checkout", "x")
-    mmar.write("resources/.run", "x")
-
-    report = mmar.check().report
-
-    assert report.byoc
-    assert codes(report.findings) == [
-        ("MMAR622", ".git"),
-        ("MMAR622", "models/evil.py"),
-        ("MMAR622", "resources/.run"),
-    ]
-
-
-def test_what_tools_leave_behind_is_data_and_still_part_of_the_digest(mmar):
-    before = mmar.check().report.digest
-    for name in (".gitignore", "docs/.gitkeep", ".gitattributes", "config/.DS_Store"):
-        mmar.write(name, "x")
-
-    report = mmar.check().report
-
-    assert report.findings == ()
-    assert not report.byoc
-    assert report.digest != before
-
-
-def test_only_the_signature_in_the_root_is_no_part_of_the_digest(mmar):
-    before = mmar.check().report.digest
-    mmar.write("signature.json", "{}")
-    signed = mmar.check()
-    mmar.write("docs/signature.json", "{}")
-    deeper = mmar.check().report
-
-    assert signed.report.digest == before
-    assert [f.path for f in signed.listing.files] == sorted(
-        f"config/{name}.json"
-        for name in ("config_fed_client", "config_fed_server", "config_train", "environment")
-    )
-    assert deeper.digest != before
-
-
-def test_a_folder_or_a_link_with_the_signatures_name_is_nothing_special(mmar):
-    mmar.write("signature.json/custom.py", "raise SystemExit")
-    folder = mmar.check()
-    (mmar.root / "signature.json/custom.py").unlink()
-    (mmar.root / "signature.json").rmdir()
-    (mmar.root / "signature.json").symlink_to("config/environment.json")
-    link = mmar.check()
-
-    assert folder.report.byoc
-    assert "signature.json" in {file.path for file in link.listing.files}
-
-
-def test_large_models_are_counted_as_files_only(mmar):
-    mmar.save()
-    mmar.write("models/model.pt", "x" * 4000)
-    limits = ReadingLimits(file_bytes=3000, total_bytes=3000)
-    findings = Findings()
-
-    folder = open_folder(mmar.root, findings, limits)
-    few = open_folder(mmar.root, findings, ReadingLimits(files=4))
-
-    assert folder.contents["models/model.pt"] == 4000
-    assert folder.unlisted == []
-    assert few.unlisted == ["The folder holds more than 4 files."]
-
-
-@pytest.mark.parametrize(
-    ("names", "refused"),
-    [
-        (["docs/cafe\u0301.md"], "docs/cafe\u0301.md"),
-        (["docs/Readme.md", "docs/readme.md"], "docs/readme.md"),
-        (["docs/a.md", "Docs/b.md"], "docs"),
-        (["docs/stra\xdfe.md", "docs/strasse.md"], "docs/stra\xdfe.md"),
-        (["docs/1.txt", "docs/\u2460.txt"], "docs/\u2460.txt"),
-        (["a/b.txt", "a\uff0fb.txt"], "a\uff0fb.txt"),
-        (["c:x.txt"], "c:x.txt"),
-        ([LONG], LONG),
-    ],
-    ids=[
-        *("decomposed", "case", "case_of_folders", "folded"),
-        *("compatible form", "slash of another kind", "drive", "too long"),
-    ],
-)
-def test_names_that_do_not_mean_the_same_everywhere_are_refused(mmar, names, refused):
-    for name in names:
-        mmar.write(name, "x")
-
-    checked = mmar.check()
-
-    assert codes(checked.report.findings) == [("MMAR107", refused)]
-    assert checked.listing.unlisted[0].startswith(f"{refused}: ")
-
-
-def test_a_folder_whose_own_name_cannot_be_delivered_is_refused(mmar, tmp_path):
-    mmar.save()
-    mmar.root = mmar.root.rename(tmp_path / "cafe\u0301")
-
-    found = mmar.check(saved=True).report.findings
-
-    assert codes(found) == [("MMAR107", "")]
-
-
-def test_what_validates_can_be_packed_however_many_folders_it_has(mmar, tmp_path):
-    for index in range(20):
-        mmar.write(f"docs/{index}/a/b/x.txt", "x")
-
-    assert mmar.check().report.valid
-
-    pack(mmar.root, tmp_path / "package.zip", PackageLimits(entries=24))
-
-
-def test_composed_names_and_equal_names_in_different_folders_are_fine(mmar):
-    mmar.write("docs/caf\xe9.md", "x")
-    mmar.write("resources/CAF\xc9.md", "x")
-
-    assert mmar.check().report.findings == ()
-
-
-def test_many_bytes_are_hashed_to_the_same_digest_as_few(mmar, monkeypatch):
-    for index in range(20):
-        mmar.write(f"resources/{index}.txt", str(index) * 1000)
-    one_thread = mmar.check().listing
-    monkeypatch.setattr("mmar_runner.mmar.manifest._WORTH_THREADS", 0)
-
-    assert mmar.check().listing == one_thread
-
-
-def test_the_digest_tells_every_change(mmar):
-    digests = {mmar.check().report.digest}
-    mmar.write("docs/readme.md", "one")
-    digests.add(mmar.check().report.digest)
-    mmar.write("docs/readme.md", "two")
-    digests.add(mmar.check().report.digest)
-    (mmar.root / "docs/readme.md").rename(mmar.root / "docs/other.md")
-    digests.add(mmar.check().report.digest)
-
-    assert len(digests) == 4

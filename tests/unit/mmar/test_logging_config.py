@@ -7,9 +7,9 @@ import time
 
 import pytest
 
+from mmar_runner.mmar.checks.logging_config import LOG_CONFIG, read_levels
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
-from mmar_runner.mmar.logging_config import LOG_CONFIG, read_levels
 
 GOOD = """
 [loggers]

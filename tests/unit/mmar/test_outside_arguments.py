@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mmar_runner.mmar.handed_over import without_idle_parts
+from mmar_runner.mmar.sources.handed_over import without_idle_parts
 
 SECRET = "/etc/passwd"
 PLACE = "config_train.json#/train/optimizer/args/cache"

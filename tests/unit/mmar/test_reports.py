@@ -11,11 +11,11 @@ from jsonschema import Draft202012Validator
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.mmar.codes import CODES, Severity
 from mmar_runner.mmar.finding import Finding
-from mmar_runner.mmar.report import Report
-from mmar_runner.mmar.report_github import render_github
-from mmar_runner.mmar.report_json import render_json
-from mmar_runner.mmar.report_sarif import render_sarif
-from mmar_runner.mmar.report_text import render_text
+from mmar_runner.mmar.reports.as_json import render_json
+from mmar_runner.mmar.reports.github import render_github
+from mmar_runner.mmar.reports.report import Report
+from mmar_runner.mmar.reports.sarif import render_sarif
+from mmar_runner.mmar.reports.text import render_text
 from mmar_runner.mmar.spec import Generation
 
 ERROR = Finding(

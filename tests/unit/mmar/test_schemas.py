@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema, schema_names
 from mmar_runner.errors import UsageError
-from mmar_runner.mmar.build import DEFAULTS
+from mmar_runner.mmar.components.build import DEFAULTS
 from mmar_runner.mmar.spec import ClientSpec, ServerSpec
 from mmar_runner.security.policy.site_policy import SitePolicy
 

@@ -8,7 +8,7 @@ import pytest
 from mmar_runner.hooks.registrar import Origin, Registrar
 from mmar_runner.hooks.registry import ComponentRegistry
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.site_filters import filter_faults
+from mmar_runner.mmar.checks.site_filters import filter_faults
 from mmar_runner.security.policy.site_policy import SitePolicy
 
 KEEP = {

@@ -134,6 +134,8 @@ def test_a_weight_for_nobody_is_told(mmar, policy):
         "/aggregator/args/aggregation_weights/siet-2",
     )
     assert "'site-2'" in finding.hint
+    line = (mmar.root / finding.file).read_text().splitlines()[finding.line - 1]
+    assert line[finding.column - 1 :].startswith('"siet-2"')
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,12 @@ def test_the_specification_has_everything_that_is_declared(mmar):
     assert (server.round_deadline, server.max_wait, server.validate_every) == (60.0, 3600.0, 2)
     assert server.max_num_samples == {"site-1": 500}
     assert (server.exclude_vars, server.checkpoint) == ("head", "models/start.safetensors")
-    assert server.strict
     assert server.model_validator.name == "Judge"
     assert server.aggregator.pointer == "/aggregator"
+    assert server.model_persistor.pointer == "/model_persistor"
+    assert [part.pointer for part in server.handlers] == ["/handlers/0"]
+    assert [part.pointer for part in server.result_processors] == ["/result_processors/0"]
+    assert [part.pointer for part in client.outbound_filters] == ["/client/outbound_filters/0"]
     assert client.task_name == "task"
     assert client.client_trainer.args == {"local_epochs": 1}
 

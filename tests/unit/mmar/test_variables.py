@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mmar_runner.errors import UsageError
-from mmar_runner.mmar.variables import client_variables, parse_setting
+from mmar_runner.mmar.sources.variables import circles, client_variables, parse_setting
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,35 @@ def test_an_undefined_number_is_an_error_an_undefined_text_a_warning(mmar):
     }
 
 
+def test_an_undefined_variable_keeps_its_side_from_running(mmar):
+    mmar.train |= {"a": "{nowhere}", "b": "epoch {epoch}", "c": ["{NOWHERE}/{CLIENT_NAME}.csv"]}
+
+    def unfilled(side, **settings):
+        validation = mmar.check(side=side, settings=settings)
+        assert validation.report.valid
+        return [(found.file, found.pointer) for found in validation.unfilled]
+
+    train = "config/config_train.json"
+    assert unfilled("client") == [(train, "/a"), (train, "/c/0")]
+    assert unfilled("all") == unfilled("client")
+    assert unfilled("server") == []
+    assert unfilled("client", NOWHERE="/data", nowhere="/data") == []
+
+
+def test_an_undefined_number_is_told_once(mmar):
+    mmar.task["num_rounds"] = "{ROUNDS}"
+
+    validation = mmar.check()
+    assert [found.code for found in validation.report.errors] == ["MMAR301"]
+    assert validation.unfilled == ()
+
+
+def test_what_is_switched_off_keeps_nobody_from_running(mmar):
+    mmar.train["handlers"] = [{"name": "Loader", "disabled": True, "args": {"path": "{NOWHERE}"}}]
+
+    assert mmar.check(side="client").unfilled == ()
+
+
 def test_what_is_switched_off_needs_no_variables(mmar):
     mmar.train |= {
         "off": True,
@@ -142,7 +171,8 @@ def test_a_setting_that_nothing_uses_is_a_slip(mmar):
     mmar.environment |= {"NUM_ROUNDS": 3}
     mmar.task["num_rounds"] = "{NUM_ROUNDS}"
 
-    finding = mmar.only(settings={"NUM_ROUND": 5, "SITE_INDEX": 1})
+    own = {"SITE_INDEX": 1, "NUM_SITES": 3, "CLIENT_NAME": "x"}  # the runner may use these
+    finding = mmar.only(settings={"NUM_ROUND": 5, **own})
 
     assert finding.code == "MMAR303"
     assert "'NUM_ROUNDS'" in finding.hint
@@ -182,3 +212,22 @@ def test_what_is_not_there_may_take_any_setting(mmar):
     mmar.client = None
 
     assert mmar.findings(settings={"EPOCHS": 5}, side="server") == ()
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"A": "{A}"}, [["A"]]),
+        ({"A": "{B}", "B": "x{A}y"}, [["A", "B"]]),
+        ({"C": "{A}", "A": "{B}", "B": "{A}"}, [["A", "B"]]),
+        ({"A": "{B}", "B": "{A}", "X": "{Y}", "Y": "{X}"}, [["A", "B"], ["X", "Y"]]),
+        ({"A": "{B} {C}", "B": "{D}", "C": "{D}", "D": 1}, []),
+        ({"A": "{NOBODY}", "B": None}, []),
+    ],
+)
+def test_each_circle_is_found_once(variables, found):
+    assert circles(variables, ()) == found
+
+
+def test_a_setting_breaks_a_circle():
+    assert circles({"A": "{B}", "B": "{A}"}, {"B"}) == []

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer, load_digits
 
 from mmar_runner_sklearn.breast_cancer import BreastCancerDataset
 from mmar_runner_sklearn.digits import DigitsDataset
 from mmar_runner_sklearn.plugin import BREAST_CANCER_ARGS, DIGITS_ARGS
+from mmar_runner_sklearn.tables import read_table
 
 BOTH = pytest.mark.parametrize("dataset", [BreastCancerDataset, DigitsDataset])
 
@@ -126,3 +130,28 @@ def test_hospitals_may_train_on_all_there_is():
     many = BreastCancerDataset("train", 1, 3, pooled=True, train_cases=None)
     assert len(few) <= 120
     assert len(many) > 300
+
+
+@pytest.mark.parametrize(
+    ("table", "load"),
+    [
+        (read_table("breast_cancer.csv", head=1), load_breast_cancer),
+        (read_table("digits.csv.gz"), load_digits),
+    ],
+    ids=["breast_cancer", "digits"],
+)
+def test_tables_are_those_that_scikit_learn_reads(table, load):
+    for ours, theirs in zip(table, load(return_X_y=True), strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_neither_data_nor_metrics_import_scikit_learn():
+    program = (
+        "import sys, mmar_runner_torch.metrics\n"
+        "from mmar_runner_sklearn.breast_cancer import BreastCancerDataset\n"
+        "from mmar_runner_sklearn.digits import DigitsDataset\n"
+        "BreastCancerDataset(), DigitsDataset()\n"
+        "sys.exit('sklearn' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

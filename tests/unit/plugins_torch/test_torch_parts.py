@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from mmar_runner.documents.schema_check import faults
@@ -46,6 +47,25 @@ def test_auc_ranks_and_knows_when_it_is_not_defined():
     three = torch.eye(3).repeat(2, 1)
     assert measured(AUC(), three, torch.arange(3).repeat(2)) == 1.0
     assert measured(AUC(), one, torch.ones(4)) is None
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_auc_is_the_one_of_scikit_learn(classes, levels):
+    chance = torch.Generator().manual_seed(classes * levels)
+    labels = torch.cat([torch.arange(classes), torch.randint(classes, (90,), generator=chance)])
+    scores = torch.randint(levels, (len(labels), classes), generator=chance).double()
+    if classes == 2:
+        expected = roc_auc_score(labels, scores[:, 0])
+        assert measured(AUC(), scores[:, 0], labels) == pytest.approx(expected, abs=1e-12)
+    else:
+        expected = roc_auc_score(labels, scores.softmax(dim=1), multi_class="ovr")
+        assert measured(AUC(), scores, labels) == pytest.approx(expected, abs=1e-12)
+
+
+def test_auc_of_outputs_that_are_no_numbers_is_refused():
+    with pytest.raises(ValueError, match="not all finite"):
+        measured(AUC(), torch.tensor([0.1, float("nan")]), torch.tensor([0.0, 1.0]))
 
 
 def test_a_metric_forgets_on_reset():

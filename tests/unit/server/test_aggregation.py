@@ -11,13 +11,15 @@ import pytest
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator, UpdateKind
-from mmar_runner.server import update_blocks, walk
-from mmar_runner.server.aggregation import aggregate
-from mmar_runner.server.update_blocks import Update
+from mmar_runner.server.rounds import update_blocks, walk
+from mmar_runner.server.rounds.aggregation import aggregate
+from mmar_runner.server.rounds.update_blocks import Update
+from mmar_runner.server.rounds.walk import Combination
 from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 DTYPES = {
@@ -28,6 +30,19 @@ DTYPES = {
     "U8": np.dtype(np.uint8),
     "BOOL": np.dtype(np.bool_),
 }
+
+
+def combined(
+    rule: TensorwiseAggregator,
+    base: Path,
+    updates: list[Update],
+    destination: Path,
+    *,
+    durable: bool = False,
+    excluded: Collection[str] = (),
+) -> tuple[str, list[float]]:
+    combination = Combination(rule, base, updates, excluded)
+    return aggregate(combination, destination, durable=durable)
 
 
 class Mean(TensorwiseAggregator):
@@ -87,7 +102,7 @@ def test_weighted_mean(tmp_path: Path, rule: type[Mean], dtype: str) -> None:
     one = write(tmp_path / "a", {"w": (dtype, [1, 2, 4])})
     two = write(tmp_path / "b", {"w": (dtype, [5, 2, 0])})
     updates = [update(one, "a", 1), update(two, "b", 3)]
-    digest, weights = aggregate(rule(), base, updates, tmp_path / "out", durable=True)
+    digest, weights = combined(rule(), base, updates, tmp_path / "out", durable=True)
     assert read(tmp_path / "out")["w"].astype(float).tolist() == [4, 2, 1]
     assert weights == [1, 3]
     assert digest == sha256_file(tmp_path / "out")
@@ -97,7 +112,7 @@ def test_integers_round_to_even_and_booleans_vote(tmp_path: Path) -> None:
     base = write(tmp_path / "base", {"n": ("I64", [0, 0]), "u": ("U8", [0]), "b": ("BOOL", [0, 0])})
     one = write(tmp_path / "a", {"n": ("I64", [1, 2]), "u": ("U8", [255]), "b": ("BOOL", [1, 1])})
     two = write(tmp_path / "b", {"n": ("I64", [2, 3]), "u": ("U8", [254]), "b": ("BOOL", [0, 1])})
-    aggregate(
+    combined(
         Mean(), base, [update(one, "a", 1), update(two, "b", 1)], tmp_path / "out", durable=False
     )
     result = read(tmp_path / "out")
@@ -114,20 +129,20 @@ def test_differences_are_added_to_the_base_and_kinds_may_mix(
     difference = write(tmp_path / "d", {"w": ("F32", [2, 4])})
     weights = write(tmp_path / "w", {"w": ("F32", [14, 20])})
     only = [update(difference, "d", 1, UpdateKind.WEIGHT_DIFF)]
-    aggregate(rule(), base, only, tmp_path / "out", durable=False)
+    combined(rule(), base, only, tmp_path / "out")
     assert read(tmp_path / "out")["w"].tolist() == [12, 24]
     both = [*only, update(weights, "w", 1)]
-    aggregate(rule(), base, both, tmp_path / "out", durable=False)
+    combined(rule(), base, both, tmp_path / "out")
     assert read(tmp_path / "out")["w"].tolist() == [13, 22]
 
 
 def test_excluded_tensors_keep_the_global_value(tmp_path: Path) -> None:
     base = write(tmp_path / "base", {"a": ("F32", [1]), "b": ("F32", [2])})
     other = write(tmp_path / "u", {"b": ("F32", [7]), "a": ("F32", [7])})
-    aggregate(Mean("b"), base, [update(other, "c", 1)], tmp_path / "out", durable=False)
+    combined(Mean("b"), base, [update(other, "c", 1)], tmp_path / "out")
     assert {k: v.tolist() for k, v in read(tmp_path / "out").items()} == {"a": [7], "b": [2]}
     sent = [update(other, "c", 1)]
-    aggregate(Mean(), base, sent, tmp_path / "out", durable=False, excluded={"a"})
+    combined(Mean(), base, sent, tmp_path / "out", excluded={"a"})
     assert {k: v.tolist() for k, v in read(tmp_path / "out").items()} == {"a": [1], "b": [7]}
 
 
@@ -141,12 +156,12 @@ def test_block_size_and_open_files_do_not_matter(
         update(write(tmp_path / f"u{i}", {"w": ("F32", generator.normal(size=50))}), f"c{i}", i + 1)
         for i in range(5)
     ]
-    expected, _ = aggregate(FoldingMean(), base, updates, tmp_path / "expected", durable=False)
+    expected, _ = combined(FoldingMean(), base, updates, tmp_path / "expected")
     monkeypatch.setattr(walk, "FOLD_ELEMENTS", elements)
     monkeypatch.setattr(walk, "_BLOCK_BUDGET", elements * 5 * 4)
     monkeypatch.setattr(update_blocks, "_OPEN_FILES", 2)
     for rule in (Mean(), FoldingMean()):
-        digest, _ = aggregate(rule, base, updates, tmp_path / "out", durable=False)
+        digest, _ = combined(rule, base, updates, tmp_path / "out")
         assert digest == expected
 
 
@@ -156,7 +171,7 @@ def test_a_first_pass_sees_every_element_once(tmp_path: Path) -> None:
 
     base = write(tmp_path / "base", {"a": ("F32", [1, 2]), "b": ("F32", [3])})
     rule = Measuring()
-    aggregate(rule, base, [update(base, "c", 1)], tmp_path / "out", durable=False)
+    combined(rule, base, [update(base, "c", 1)], tmp_path / "out")
     assert rule.measured == 3
 
 
@@ -165,8 +180,8 @@ def test_updates_in_memory_are_read_like_files(tmp_path: Path) -> None:
     one = write(tmp_path / "a", {"w": ("F32", [1, 2]), "s": ("F32", 3)})
     data = one.read_bytes()
     inline = Update(Contribution("a", 1), lambda: TensorBytes(data))
-    first, _ = aggregate(Mean(), base, [inline], tmp_path / "out", durable=False)
-    second, _ = aggregate(Mean(), base, [update(one, "a", 1)], tmp_path / "out2", durable=False)
+    first, _ = combined(Mean(), base, [inline], tmp_path / "out")
+    second, _ = combined(Mean(), base, [update(one, "a", 1)], tmp_path / "out2")
     assert first == second
 
 
@@ -191,5 +206,5 @@ def test_a_rule_that_misbehaves_fails_the_round_and_leaves_no_model(
 ) -> None:
     base = write(tmp_path / "base", {"w": ("F32", [1, 2])})
     with pytest.raises(RunFailedError):
-        aggregate(rule(), base, [update(base, "c", 1)], tmp_path / "out", durable=False)
+        combined(rule(), base, [update(base, "c", 1)], tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ import pytest
 
 from mmar_runner.errors import DigestError, MmarRunnerError, NonFiniteError, SchemaMismatchError
 from mmar_runner.federation.weights import MAX_SAMPLES
-from mmar_runner.server.announcement import accepted, check_announcement, check_inline
+from mmar_runner.server.calls.announcement import accepted, check_announcement, check_inline
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.wire.limits import INLINE_BYTES
 from mmar_runner.wire.messages import UpdateBegin

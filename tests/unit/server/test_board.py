@@ -12,9 +12,10 @@ from mmar_runner.federation.events import ClientJoined, ClientLeft, StopRequeste
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
-from mmar_runner.server.board import Board
-from mmar_runner.server.registry import Client, ClientRegistry
-from mmar_runner.server.space import DiskWait
+from mmar_runner.federation.sites import Sites
+from mmar_runner.server.members.registry import Client, ClientRegistry
+from mmar_runner.server.status.board import Board
+from mmar_runner.server.telling.space import DiskWait
 
 NOON = 1795867200.5
 TIME = "2026-11-28T12:00:00Z"
@@ -23,7 +24,7 @@ TIME = "2026-11-28T12:00:00Z"
 class Scene:
     """A machine and a registry behind the faces that a board looks at."""
 
-    def __init__(self, *, sites: tuple[str, ...] = ()) -> None:
+    def __init__(self, *sites: str) -> None:
         plan = RunPlan(start_round=0, num_rounds=9, min_num_clients=2, max_num_clients=9)
         self.machine = RoundMachine(plan, ScatterAndGather())
         self.registry = ClientRegistry(max_clients=9, lease_seconds=30)
@@ -44,7 +45,7 @@ class Scene:
             members,
             self.disk,
             components,
-            sites=sites,
+            sites=Sites(frozenset(sites), frozenset(sites)),
             run_number=3,
             num_rounds=9,
             clock=lambda: NOON + asyncio.get_running_loop().time() - self.now,
@@ -74,7 +75,7 @@ class Scene:
 
 
 async def test_sites_that_have_not_come_and_clients_that_have_left_are_named() -> None:
-    scene = Scene(sites=("north", "south"))
+    scene = Scene("north", "south")
     scene.joined("north")
     scene.joined("west")
     scene.machine = RoundMachine(
@@ -93,6 +94,19 @@ async def test_sites_that_have_not_come_and_clients_that_have_left_are_named() -
         ("west", "left"),
     ]
     assert (facts["run_number"], facts["num_rounds"], facts["status"]) == (3, 9, "running")
+
+
+async def test_a_site_whose_name_looks_like_an_instance_hides_no_other() -> None:
+    scene = Scene("ward", "ward_2", "west")
+    scene.joined("ward_2")
+    assert [one["name"] for one in scene.facts()["missing"]] == ["ward", "west"]
+    scene.joined("ward_7")  # an instance of ward
+    scene.machine = RoundMachine(
+        RunPlan(start_round=0, num_rounds=9, min_num_clients=3, max_num_clients=9),
+        ScatterAndGather(),
+        active=["ward_2", "ward_7"],
+    )
+    assert [one["name"] for one in scene.facts()["missing"]] == ["west"]
 
 
 async def test_an_open_round_says_what_each_of_those_who_are_missing_is_at() -> None:

@@ -12,6 +12,7 @@ from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import read_peer_certificate
+from mmar_runner.security.pki.followed import Revocations
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key
 from mmar_runner.security.pki.revocation import (
@@ -20,9 +21,8 @@ from mmar_runner.security.pki.revocation import (
     RevocationMemory,
     sign_revocations,
 )
-from mmar_runner.server.certificate_gate import ROLE_OF_METHOD, CertificateGate
-from mmar_runner.server.pace import Paces
-from mmar_runner.server.revocations import Revocations
+from mmar_runner.server.gate.certificate_gate import ROLE_OF_METHOD, CertificateGate
+from mmar_runner.server.gate.pace import Paces
 from mmar_runner.wire.gate import Caller, Peer
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

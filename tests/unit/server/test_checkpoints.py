@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from mmar_runner.errors import DigestError, StorageError
-from mmar_runner.server.checkpoints import Checkpoints
-from mmar_runner.server.models import ModelStore
-from mmar_runner.server.record import AcceptedUpdate, Kind
-from mmar_runner.server.replay import replay
-from mmar_runner.server.run_state import RunState
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.records.checkpoints import Checkpoints
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.records.record import AcceptedUpdate, Kind
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.run_state import RunState
+from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.spool import update_path
 from mmar_runner.storage.tensor_files import TensorWriter, sha256_file
@@ -230,7 +230,7 @@ def test_a_model_that_may_not_be_read_is_not_lost(
     def refused(path: Path) -> str:
         raise StorageError(f"{path}: Permission denied") from PermissionError()
 
-    monkeypatch.setattr("mmar_runner.server.models.sha256_file", refused)
+    monkeypatch.setattr("mmar_runner.server.records.model_file.sha256_file", refused)
     with pytest.raises(StorageError, match="may not be read"):
         run.resumed().current()
     assert run.state().lost == []

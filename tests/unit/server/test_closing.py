@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError, RunFailedError, StorageError
-from mmar_runner.server.best import Scored
-from mmar_runner.server.closing import Best, ClosedRound, RoundCloser
-from mmar_runner.server.model_file import ModelFile
-from mmar_runner.server.open_round import OpenRound
-from mmar_runner.server.record import Kind
-from mmar_runner.server.round_aggregation import RoundAggregation
-from mmar_runner.server.space import DiskWait
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.records.model_file import ModelFile
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.server.rounds.best import Scored
+from mmar_runner.server.rounds.closing import Best, ClosedRound, RoundCloser
+from mmar_runner.server.rounds.open_round import OpenRound
+from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.journal import Journal, read_events
 from mmar_runner.testing.federation import Federation
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from mmar_runner.errors import DiskFullError
-from mmar_runner.server.assignments import Assignments
-from mmar_runner.server.coordinator import Coordinator
-from mmar_runner.server.space import DiskWait
+from mmar_runner.server.rounds.assignments import Assignments
+from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.telling.space import DiskWait
 
 
 def _coordinator(disk: DiskWait) -> Coordinator:

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.replay import replay
+from mmar_runner.server.records.replay import replay
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.journal_reading import read_events
 

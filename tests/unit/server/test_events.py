@@ -11,10 +11,10 @@ import pytest
 from mmar_runner.errors import ComponentFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
-from mmar_runner.server import component_thread
-from mmar_runner.server.best import BestModel
-from mmar_runner.server.events import EventDispatcher
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.telling.events import EventDispatcher
 
 
 class Raising(Handler):

@@ -12,7 +12,7 @@ from mmar_runner.errors import RunFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.registry import ComponentRegistry
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.server.exclusion import excluded_names, expressions
+from mmar_runner.server.components.exclusion import excluded_names, expressions
 
 NAMES = ("body.weight", "head.weight", "head.bias", "x" * 256)
 #: What takes longer than the universe exists for a name of 256 letters.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import StorageError
-from mmar_runner.server.file_chunks import FIRST_CHUNK_BYTES, Stride, file_chunks
-from mmar_runner.server.windows import SharedWindow
+from mmar_runner.server.calls.file_chunks import FIRST_CHUNK_BYTES, Stride, file_chunks
+from mmar_runner.server.calls.windows import SharedWindow
 from mmar_runner.wire.limits import CHUNK_BYTES, LEAST_CHUNK_BYTES, LOOKAHEAD_BYTES
 
 MB = 1_000_000

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.server.limit import WaitLimit
+from mmar_runner.server.status.limit import WaitLimit
 from tests.jumping_time import in_jumping_time
 
 

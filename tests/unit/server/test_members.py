@@ -13,9 +13,9 @@ from mmar_runner.errors import AuditError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.security.tokens import TokenMint
-from mmar_runner.server.members import Members
-from mmar_runner.server.names import BelievedNames
-from mmar_runner.server.registry import ClientRegistry
+from mmar_runner.server.gate.names import BelievedNames
+from mmar_runner.server.members.members import Members
+from mmar_runner.server.members.registry import ClientRegistry
 from mmar_runner.testing.federation import Federation
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.channel import open_channel

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server import model_file
-from mmar_runner.server.models import ModelStore
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.records import model_file
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.records.workspace import RunFolder
 
 
 @pytest.fixture

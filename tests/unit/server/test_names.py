@@ -8,7 +8,7 @@ import pytest
 from mmar_runner.errors import MmarRunnerError, NotAuthorizedError
 from mmar_runner.security.decision import Decision, Step
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
-from mmar_runner.server.names import MAX_INSTANCES, BelievedNames, CertifiedNames
+from mmar_runner.server.gate.names import MAX_INSTANCES, BelievedNames, CertifiedNames
 from mmar_runner.wire.gate import Peer
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

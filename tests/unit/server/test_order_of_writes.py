@@ -165,7 +165,7 @@ def test_no_record_speaks_of_what_is_not_on_the_disk(
         spool.append(path.name)
         accept(self, current, update, data)
 
-    from mmar_runner.server.ledger import Ledger
+    from mmar_runner.server.rounds.ledger import Ledger
 
     accept = Ledger.accept
     monkeypatch.setattr(Ledger, "accept", accepted)

@@ -13,9 +13,10 @@ import pytest
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
-from mmar_runner.server.aggregation import aggregate
-from mmar_runner.server.overflow import find_overflowing
-from mmar_runner.server.update_blocks import Update
+from mmar_runner.server.rounds.aggregation import aggregate
+from mmar_runner.server.rounds.overflow import find_overflowing
+from mmar_runner.server.rounds.update_blocks import Update
+from mmar_runner.server.rounds.walk import Combination
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner_fedavg.fedavg import FedAvg
 
@@ -56,14 +57,15 @@ class Round:
         with pytest.raises(RunFailedError) as error:
             self.aggregate(rule, self.updates)
         assert error.value.reason == "NON_FINITE"
-        found = find_overflowing(rule, self.base, self.updates)
+        found = find_overflowing(Combination(rule, self.base, self.updates))
         rest = [u for u in self.updates if u.contribution.client not in found]
         if found and rest:
             self.aggregate(rule, rest)
         return found
 
     def aggregate(self, rule: Any, updates: list[Update]) -> None:
-        aggregate(rule, self.base, updates, self.folder / "out", durable=False)
+        combination = Combination(rule, self.base, updates)
+        aggregate(combination, self.folder / "out", durable=False)
 
 
 def test_an_update_that_overflows_with_its_weight_is_named(tmp_path: Path) -> None:

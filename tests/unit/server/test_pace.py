@@ -9,9 +9,9 @@ import pytest
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
-from mmar_runner.server import pace
-from mmar_runner.server.pace import Paces
-from mmar_runner.server.paced_stream import MESSAGES_AT_ONCE, PacedStream, message_paces
+from mmar_runner.server.calls.paced_stream import MESSAGES_AT_ONCE, PacedStream, message_paces
+from mmar_runner.server.gate import pace
+from mmar_runner.server.gate.pace import Paces
 from mmar_runner.wire.codec import ReplyItem, UpdateItem
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.limits import CHUNK_BYTES

@@ -12,7 +12,8 @@ from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
-from mmar_runner.server.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.windows import download_window
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import DeclineRequest, GetPackageRequest
@@ -47,7 +48,7 @@ async def test_a_site_that_declines_for_the_sixth_time_still_declines(
 ) -> None:
     told, seen = Told(), Recorder()
     with AuditLog(tmp_path / "audit.jsonl") as audit:
-        desk = PackageDesk(deployment, seen, audit, told)
+        desk = PackageDesk(deployment, seen, audit, told, window=download_window())
         for _ in range(8):
             async for _item in desk.get_package(GetPackageRequest(), SITE):
                 pass

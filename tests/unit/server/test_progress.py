@@ -12,8 +12,8 @@ import pytest
 
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.server.registry import ClientRegistry
-from mmar_runner.server.status import StatusFile
+from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.status.status import StatusFile
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
 

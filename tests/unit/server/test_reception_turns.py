@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.open_round import OpenRound
-from mmar_runner.server.reception import Reception, _Sender
-from mmar_runner.storage.durability import Durability
+from mmar_runner.server.calls.reception import Reception, _Sender
+from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.storage.spool import Spool
 
 
@@ -27,7 +26,7 @@ class _SlowReception(Reception):
             nobody,
             Spool(tmp_path / "updates"),
             schema,
-            durability=Durability.PROCESS,
+            durable=False,
             run_number=1,
         )
         self.let_go = asyncio.Event()
@@ -58,11 +57,12 @@ async def test_an_attempt_whose_call_is_cancelled_twice_does_not_keep_the_next_o
     first.cancel()  # its connection broke,
     await asyncio.sleep(0)
     first.cancel()  # and its certificate was revoked, or the server stops
+    second = asyncio.create_task(reception._exclusively(sender, stream))
+    await asyncio.sleep(0)
+    assert reception.attempts.empty()  # two never write to one file
+    reception.let_go.set()
     with pytest.raises(asyncio.CancelledError):
         await first
-    reception.let_go.set()
-
-    second = asyncio.create_task(reception._exclusively(sender, stream))
     async with asyncio.timeout(10):
         await reception.attempts.get()
     current.closed.set()

@@ -5,8 +5,8 @@ import pytest
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.sites import Sites
-from mmar_runner.server import registry as registry_module
-from mmar_runner.server.registry import COMINGS_AT_ONCE, COMINGS_PER_SECOND, ClientRegistry
+from mmar_runner.server.members import registry as registry_module
+from mmar_runner.server.members.registry import COMINGS_AT_ONCE, COMINGS_PER_SECOND, ClientRegistry
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.record import AcceptedUpdate, Kind
-from mmar_runner.server.replay import replay
-from mmar_runner.server.run_state import RunState
+from mmar_runner.server.records.record import AcceptedUpdate, Kind
+from mmar_runner.server.records.replay import apply_event, replay
+from mmar_runner.server.records.run_state import RunStart, RunState
 from mmar_runner.storage.journal import JournalEvent
 
 STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}
@@ -40,6 +40,21 @@ def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
 def test_a_journal_of_a_later_version_is_refused_with_a_sentence() -> None:
     with pytest.raises(JournalError, match="'model_blessed', which this version does not know"):
         replay([JournalEvent(1, 0.0, "model_blessed", {})])
+
+
+def test_why_a_run_was_stopped_is_not_why_it_goes_on() -> None:
+    stopped = (Kind.RUN_ENDED, {"status": "stopped", "reason": "asked to", "wall_seconds": 2.0})
+    state = replayed(stopped, (Kind.RUN_RESUMED, {"round": 0}))
+    assert (state.status, state.reason, state.wall_seconds) == ("running", "", 2.0)
+
+
+def test_how_a_run_stands_at_its_start_changes_with_nothing_that_happens_later() -> None:
+    state = replayed(accepted("site-1"))
+    start = RunStart.of(state)
+    kind, data = accepted("site-2")
+    apply_event(state, kind, data, 9)
+    assert (list(start.accepted), dict(start.last_round)) == (["site-1"], {"site-1": 0})
+    assert start.resumable
 
 
 def test_an_end_is_untold_until_it_is_settled() -> None:

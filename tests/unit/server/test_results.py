@@ -13,8 +13,8 @@ import pytest
 
 from mmar_runner.errors import ComponentFailedError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext, ResultProcessor
-from mmar_runner.server.results import RESULTS_PER_ROUND, ResultDesk
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.components.results import RESULTS_PER_ROUND, ResultDesk
+from mmar_runner.server.records.workspace import RunFolder
 
 
 class Notes(ResultProcessor):

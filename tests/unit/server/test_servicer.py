@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.servicer import Servicer
+from mmar_runner.server.calls.servicer import Servicer
 from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest, RunEnd
 

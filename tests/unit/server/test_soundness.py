@@ -12,12 +12,12 @@ import pytest
 
 from mmar_runner.errors import StorageError
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.server.assignments import Assignments
-from mmar_runner.server.model_file import ModelFile
-from mmar_runner.server.models import ModelStore
-from mmar_runner.server.open_round import OpenRound
-from mmar_runner.server.soundness import Soundness
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.calls.soundness import Soundness
+from mmar_runner.server.records.model_file import ModelFile
+from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.server.rounds.assignments import Assignments
+from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.testing.federation import Federation
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"

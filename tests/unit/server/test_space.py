@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from mmar_runner.errors import AuditError, DiskFullError, StorageError
-from mmar_runner.server.space import DiskWait
+from mmar_runner.server.telling.space import DiskWait
 
 SINCE = "2026-11-28T05:14:03Z"
 

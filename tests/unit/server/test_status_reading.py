@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import StorageError, UsageError
-from mmar_runner.server.record import Kind
-from mmar_runner.server.status_reading import read_status
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.server.status.status_reading import read_status
 from mmar_runner.server.wording import utc
-from mmar_runner.server.workspace import RunFolder
 from mmar_runner.storage.journal import Journal
 
 STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}
@@ -45,7 +45,7 @@ def serve(run: RunFolder, *, age: float) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    monkeypatch.setattr("mmar_runner.server.status_reading._serves", lambda _: True)
+    monkeypatch.setattr("mmar_runner.server.status.status_reading._serves", lambda _: True)
     folder = RunFolder(tmp_path / "run_1", 1)
     folder.path.mkdir()
     return folder

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.server.attempts import MOST_COPIES, MOST_SPOILED, Attempts
-from mmar_runner.server.turns import Turns
+from mmar_runner.server.calls.attempts import MOST_COPIES, MOST_SPOILED, Attempts
+from mmar_runner.server.calls.turns import Turns
 
 
 class Crowd:

@@ -13,11 +13,11 @@ import pytest
 
 from mmar_runner.errors import AuditError, CertificateError
 from mmar_runner.security.identity import Identity, PeerCertificate, Role
-from mmar_runner.server.guard import Guard
-from mmar_runner.server.members import Members
-from mmar_runner.server.names import BelievedNames
-from mmar_runner.server.registry import ClientRegistry
-from mmar_runner.server.watch import Watch
+from mmar_runner.server.gate.guard import Guard
+from mmar_runner.server.gate.names import BelievedNames
+from mmar_runner.server.members.members import Members
+from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.members.watch import Watch
 from mmar_runner.wire.gate import Peer
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ import stat
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
-from mmar_runner.server.workspace import RunFolder
+from mmar_runner.server.records.workspace import RunFolder
 
 
 def test_the_copy_of_an_mmar_has_its_digest_and_is_read_only(tmp_path):

@@ -47,6 +47,11 @@ def test_rounds_are_a_count(spec):
     assert simulated(spec, settings(rounds=5)).server.num_rounds == 7
 
 
+def test_more_rounds_than_there_are_numbers_are_refused(spec):
+    with pytest.raises(UsageError, match="at most 2147483645"):
+        simulated(spec, settings(rounds=2**31 - 2))
+
+
 def test_names_and_variables_are_those_of_separate_processes():
     made = settings(clients_per_round=3, variables={"NUM_SITES": 9, "X": "y"})
 

@@ -11,15 +11,16 @@ import numpy.typing as npt
 import pytest
 
 from mmar_runner.errors import FormatError, NonFiniteError
-from mmar_runner.storage.dtypes import dtype_name, numpy_dtype
+from mmar_runner.storage.dtypes import DTYPE_NAMES, numpy_dtype
 from mmar_runner.storage.finite import FiniteScanner
 from mmar_runner.storage.safetensors_format import encode_header, parse_header
 
+NAME_OF = {numpy_dtype(name): name for name in DTYPE_NAMES}
 FLOATS = ["F64", "F32", "F16", "BF16", "F8_E5M2", "F8_E4M3"]
 
 
 def _scan(arrays: dict[str, npt.NDArray[Any]], *, portion: int = 1 << 20) -> None:
-    tensors = [(name, dtype_name(array.dtype), array.shape) for name, array in arrays.items()]
+    tensors = [(name, NAME_OF[array.dtype], array.shape) for name, array in arrays.items()]
     data = b"".join(array.tobytes() for array in arrays.values())
     raw = encode_header(tensors)
     scanner = FiniteScanner(parse_header(raw, file_size=len(raw) + len(data)))

@@ -41,6 +41,7 @@ from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import FederationServicer, UpdateStream
 from mmar_runner.wire.status import STATUS_OF_REASON
 from mmar_runner.wire.stub import FederationStub
+from tests.open_gate import OpenGate
 from tests.served import served
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def test_a_refused_update_says_why_to_whoever_reads() -> None:
 def test_two_servers_cannot_share_a_port() -> None:
     async def scenario() -> None:
         async with serving() as (servicer, _stub, address):
-            second = build_server(servicer)
+            second = build_server(servicer, OpenGate())
             told = ("", 0, "")
             # An exception kept by pytest would keep the server beyond its event loop,
             # which gRPC does not survive.

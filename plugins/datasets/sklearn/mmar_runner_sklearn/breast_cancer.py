@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_breast_cancer
 
 from mmar_runner_sklearn.shards import skewed_shards, stocks
 from mmar_runner_sklearn.site_dataset import SMALLEST_SHARD, SiteDataset, chosen
+from mmar_runner_sklearn.tables import read_table
 
 
 class BreastCancerDataset(SiteDataset):
@@ -68,7 +68,7 @@ class BreastCancerDataset(SiteDataset):
 
 @lru_cache(maxsize=1)
 def _cases() -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    x, benign = load_breast_cancer(return_X_y=True)
+    x, benign = read_table("breast_cancer.csv", head=1)
     return (x - x.mean(axis=0)) / x.std(axis=0), 1 - benign
 
 

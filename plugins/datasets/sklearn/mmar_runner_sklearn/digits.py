@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_digits
 
 from mmar_runner_sklearn.shards import Indices, dirichlet_shards, stocks
 from mmar_runner_sklearn.site_dataset import SMALLEST_SHARD, SiteDataset, chosen
+from mmar_runner_sklearn.tables import read_table
 
 
 class DigitsDataset(SiteDataset):
@@ -51,7 +51,7 @@ class DigitsDataset(SiteDataset):
 
 @lru_cache(maxsize=1)
 def _images() -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    x, y = load_digits(return_X_y=True)
+    x, y = read_table("digits.csv.gz")
     return np.float32(x / 16).reshape(-1, 1, 8, 8), y
 
 

@@ -23,6 +23,7 @@ _SITE_ARGS: Final[dict[str, Any]] = {
         "description": "Into how many shards the data is cut.",
         "type": "integer",
         "minimum": 1,
+        "maximum": 1_000_000,
         "default": 1,
     },
     "pooled": {
@@ -40,7 +41,7 @@ _SITE_ARGS: Final[dict[str, Any]] = {
         "description": "The share of the data that is held out.",
         "type": "number",
         "exclusiveMinimum": 0,
-        "exclusiveMaximum": 1,
+        "maximum": 0.9,
         "default": 0.3,
     },
 }

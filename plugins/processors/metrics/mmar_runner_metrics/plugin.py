@@ -73,5 +73,9 @@ def mmar_register_components(registry: Registrar) -> None:
         args_schema=_SELECTOR_ARGS,
         aliases=_SELECTOR_ALIASES,
         summary="Chooses the best global model by one validation metric.",
-        extras={"selects_best_model": True, "reads_metric": "metric"},
+        extras={
+            "selects_best_model": True,
+            "reads_metric": "metric",
+            "larger_is_better": "higher_is_better",
+        },
     )

@@ -19,12 +19,14 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
             "description": "Passes over the site's data in a round.",
             "type": "integer",
             "minimum": 1,
+            "maximum": 1_000_000,
             "default": 1,
         },
         "steps_aggregation": {
             "description": "Optimizer steps in a round; if positive, it goes before local_epochs.",
             "type": "integer",
             "minimum": 0,
+            "maximum": 2**31 - 1,
             "default": 0,
         },
         "send": {
@@ -97,7 +99,7 @@ _DATALOADER: Final[dict[str, Any]] = {
                 "batch_size": {"type": "integer", "minimum": 1},
                 "shuffle": {"type": "boolean"},
                 "drop_last": {"type": "boolean"},
-                "num_workers": {"type": "integer", "minimum": 0},
+                "num_workers": {"type": "integer", "minimum": 0, "maximum": 64},
                 "pin_memory": {"type": "boolean"},
             },
         },
@@ -159,6 +161,11 @@ VALIDATION_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["validate"],
     "properties": {"validate": _VALIDATE},
+    "patternProperties": {"^(_|//|#|comment)": {}},
+    "additionalProperties": {
+        "type": ["string", "number", "boolean", "null"],
+        "x-known": ["validate"],
+    },
 }
 
 #: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.

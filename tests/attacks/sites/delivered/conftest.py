@@ -32,6 +32,7 @@ from mmar_runner.wire.messages import (
 )
 from mmar_runner.wire.server import build_server
 from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
+from tests.open_gate import OpenGate
 
 CHUNK = 1 << 20
 MODEL = save({"layer/weight": np.zeros(64, np.float32), "layer/secret": np.ones(64, np.float32)})
@@ -170,7 +171,7 @@ class CompromisedServer:
 
     async def _serve(self) -> None:
         services = _Services(self.lies)
-        server = build_server(services, discovery=services)
+        server = build_server(services, OpenGate(), discovery=services)
         bound = bind(server, "127.0.0.1:0", credentials=server_credentials(self._tls))
         await server.start()
         self.address = f"localhost:{bound.rpartition(':')[2]}"

@@ -26,17 +26,17 @@ from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import StartupKit, load_kit
-from mmar_runner.security.pki.keys import load_release_key
-from mmar_runner.security.signatures.signing import Signer, Terms, sign_listing
-from mmar_runner.server.certificate_gate import CertificateGate
-from mmar_runner.server.packages import Deployment, PackageDesk
-from mmar_runner.server.revocations import Revocations
+from mmar_runner.security.pki.followed import Revocations
+from mmar_runner.server.calls.packages import Deployment, PackageDesk
+from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.gate.certificate_gate import CertificateGate
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.servicer import DiscoveryServicer
 from tests.served import Nobody, served
+from tests.signed_mmars import sign, signer_of
 
 MIB = 1 << 20
 LEAD = "lead@example.org"
@@ -50,15 +50,7 @@ def signed(folder: Path, kits: Kits, *, mmar: MmarBuilder | None = None, **terms
     """Write an MMAR and have the project's lead sign it."""
     big = ("models/start.safetensors", os.urandom(3 * MIB + 17))
     root = (mmar or MmarBuilder("job")).file(*big).write(folder)
-    kit = kit_of(kits.admin(LEAD), Role.ADMIN)
-    assert kit.release_key_file is not None
-    signer = Signer(
-        load_release_key(kit.release_key_file), kit.trust_root, kit.revocation_memory().current
-    )
-    listing = list_files(open_folder(root, Findings()))
-    made = sign_listing(listing, None, signer, Terms(**terms), now=datetime.now(UTC))
-    (root / "signature.json").write_bytes(made.envelope.to_json())
-    return root
+    return sign(root, signer_of(kits.admin(LEAD)), **terms)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -136,7 +128,7 @@ async def deployed(
     tls = TlsFiles(kit.cert_file, kit.key_file, kit.root_file)
     with AuditLog(tmp_path / "server" / "audit.jsonl") as audit:
         seen = Recorder()
-        desk = PackageDesk(deployment, seen, audit)
+        desk = PackageDesk(deployment, seen, audit, window=download_window())
         revocations = Revocations(kit.revocations, kit.revocation_memory())
         gate = CertificateGate(kit.identity.project, revocations, audit)
         servicer = Interrupted(desk)

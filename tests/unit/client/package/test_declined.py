@@ -18,7 +18,7 @@ from mmar_runner.security.decision import Decision
 from mmar_runner.security.kits.kit import StartupKit
 from mmar_runner.security.packages.packing import PackedFile
 from mmar_runner.security.steps import refuses
-from mmar_runner.server import packages
+from mmar_runner.server.calls import packages
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import free_port

@@ -11,7 +11,8 @@ from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
 from mmar_runner.wire.credentials import TlsFiles
-from mmar_runner.wire.gate import OpenGate, Peer
+from mmar_runner.wire.gate import Peer
+from tests.open_gate import OpenGate
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

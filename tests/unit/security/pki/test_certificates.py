@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mmar_runner.errors import CertificateError
@@ -215,3 +216,44 @@ def test_a_certificate_speaks_for_its_key(issuer):
     key = new_tls_key()
 
     assert key_id(certificate_key(issued(issuer, key=key))) == key_id(key.public_key())
+
+
+def self_signed(key):
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, NOW, NOW + DAY)
+    signed_by = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(key, signed_by).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("key", "used"),
+    [
+        (new_tls_key(), True),
+        (ed25519.Ed25519PrivateKey.generate(), True),
+        (ec.generate_private_key(ec.SECP384R1()), False),
+        (rsa.generate_private_key(65537, 2048), False),
+    ],
+    ids=["P-256", "Ed25519", "P-384", "RSA"],
+)
+def test_keys_of_two_kinds_are_used(key, used):
+    if used:
+        assert key_id(certificate_key(self_signed(key))) == key_id(key.public_key())
+    else:
+        assert reason(certificate_key, self_signed(key)) == "CERT_INVALID"
+
+
+def test_a_certificate_signs_and_the_root_issues_and_neither_does_more(issuer):
+    bits = dict.fromkeys(
+        ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+        False,
+    )
+    bits |= dict.fromkeys(("key_agreement", "key_cert_sign", "crl_sign"), False)
+    for pem, may in (
+        (issued(issuer), {"digital_signature": True}),
+        (issuer.certificate, {"key_cert_sign": True, "crl_sign": True}),
+    ):
+        usage = extension(pem, x509.KeyUsage)
+        assert {bit: getattr(usage.value, bit) for bit in bits} == {**bits, **may}
+        assert usage.critical
+        assert extension(pem, x509.BasicConstraints).critical
+    assert not extension(issued(issuer), x509.ExtendedKeyUsage).critical

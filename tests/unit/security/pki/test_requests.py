@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mmar_runner.errors import CertificateError
 from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.pki import requests
 from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.issuing import subject
 from mmar_runner.security.pki.keys import new_release_key, new_tls_key
@@ -69,8 +70,9 @@ def test_what_is_no_request_is_refused(pem):
 def test_the_number_of_keys_must_fit_the_role():
     site, lead = make_request(SITE, new_tls_key()), make_request(LEAD, new_tls_key())
 
-    assert "sends 1 key" in refused(site + site)
-    assert "sends 2 keys" in refused(lead)
+    assert refused(site + site).endswith("who has the role client sends 1 key")
+    two = "who has the role admin sends 2 keys, the second Ed25519"
+    assert refused(lead).endswith(two)
     assert "sends 2 keys" in refused(lead + lead)
     assert "two participants" in refused(site + make_request(LEAD, new_tls_key()))
 
@@ -94,3 +96,10 @@ def test_a_request_names_one_participant():
 
 def test_another_curve_is_refused():
     assert "P-256" in refused(asking(ec.generate_private_key(ec.SECP384R1()), SITE.uri))
+
+
+def test_a_request_of_many_letters_is_not_read():
+    request = make_request(SITE, new_tls_key())
+    assert read_request(b" " * (requests._MAX_BYTES - len(request)) + request).identity == SITE
+    longer = b" " * (requests._MAX_BYTES - len(request) + 1) + request
+    assert "it is too long" in refused(longer)

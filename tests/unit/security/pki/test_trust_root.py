@@ -43,6 +43,9 @@ def refusal(data):
 
 def test_what_was_written_is_read_again(trust_root):
     assert load(dump(trust_root)) == trust_root
+    text = dump(trust_root).decode()
+    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+    assert "Örg" in text
     assert [key_id(k.load()) for k in trust_root.release_keys] == [
         k.id for k in trust_root.release_keys
     ]

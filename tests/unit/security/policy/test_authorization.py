@@ -127,6 +127,12 @@ def test_one_group_that_says_yes_is_enough():
     assert not may(project(rights=[{"deploy_all": False}, {}], rules=[{}, {}]))
 
 
+def test_one_group_that_lets_code_in_is_enough():
+    for rules in ([{"allow_byoc": False}, {"allow_byoc": True}], [{"allow_byoc": True}, {}]):
+        assert may(project(rules=rules, rights=[{}, {}]), "byoc")
+    assert not may(project(rules=[{"allow_byoc": False}, {}], rights=[{}, {}]), "byoc")
+
+
 def test_an_explicit_no_beats_the_default():
     assert may(project(), "upload")
     assert not may(project(rights=[{"upload_mmar": False}]), "upload")

@@ -65,6 +65,9 @@ def test_a_file_defines_a_right_anew_key_by_key(load, value):
     assert made.rights["train_self"].own_org  # nobody took that away
     assert made.rights["deploy_all"].kind == "int"
     assert made.rules["allow_byoc"].default is True
+    assert made.rights["deploy_all"].default == 0
+    assert type(made.rights["deploy_all"].default) is int
+    assert made.rights["train_all"].default is False
 
 
 BROKEN = {
@@ -112,6 +115,55 @@ def test_what_is_not_defined_is_refused_with_its_place(load, value, path, new, s
 def test_what_must_be_there_is_missed(load, value, key):
     del value[key]
     assert f"'{key}'" in refusal(load, value).message
+
+
+UNDEFINED = {
+    ("rights",): ({"deploy_al": {}}, "122:3", "right 'deploy_al'", "Did you mean 'deploy_all'?"),
+    ("rules",): (
+        {"fly": {}}, "122:3", "rule 'fly'", "Known: allow_byoc, allow_custom_datalist."),
+    ("sites", "south-1"): ("xyz", "118:14", "org 'xyz'", "Known: north, south, hub, vault."),
+    ("groups", "open", "rules", "x"): (
+        True, "16:5", "rule 'x'", "Known: allow_byoc, allow_custom_datalist."),
+    ("groups", "usual", "role_rights", "laed"): (
+        {}, "49:5", "role 'laed'", "Did you mean 'lead'?"),
+    ("groups", "usual", "role_rights", "lead", "trian_all"): (
+        True, "36:6", "right 'trian_all'", "Did you mean 'train_all'?"),
+    ("users", "res@south.org", "org"): (
+        "xyz", "84:11", "org 'xyz'", "Known: north, south, hub, vault."),
+    ("users", "res@south.org", "roles", 0): (
+        "xyz", "86:5", "role 'xyz'", "Known: super, lead, researcher, it, keeper."),
+    ("orgs", "north", 1): ("xyz", "99:4", "group 'xyz'", "Known: open, closed, usual, vault."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", UNDEFINED, ids=str)
+def test_what_is_not_defined_is_said_in_a_sentence_with_its_place(load, value, path):
+    new, place, what, hint = UNDEFINED[path]
+    target = value
+    for part in path[:-1]:
+        target = target[part]
+    target[path[-1]] = new
+    error = refusal(load, value)
+    pointer = "/".join(map(str, path)) + ("/" + next(iter(new)) if len(path) == 1 else "")
+    told = error.message.rpartition("authorization.json:")[2]
+    assert told == f"{place} /{pointer}: The {what} is not defined."
+    assert error.hint == hint
+
+
+def test_every_fault_has_its_line_and_where_nothing_is_known_none_is_named(load, value):
+    value["roles"] = {}
+    value["users"] = {"a": {"org": "north", "roles": ["lead"]}}
+    value["groups"] = {"usual": {"rules": {"allow_byoc": 3}, "role_rights": {}}}
+    value["orgs"] = {"north": ["usual"]}
+    value["sites"] = {"server": "north"}
+    error = refusal(load, value)
+    first, *faults = [line.replace("authorization.json", "|") for line in error.message.split("\n")]
+    assert first.endswith("| has 2 faults:")
+    assert [line.partition("|:")[2] for line in faults] == [
+        "7:19 /groups/usual/rules/allow_byoc: 'allow_byoc' must be true or false.",
+        "16:5 /users/a/roles/0: The role 'lead' is not defined. Known: none.",
+    ]
+    assert error.hint == "`mmar-runner schema authorization` prints what it may hold."
 
 
 def test_the_server_is_a_site(load, value):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.judgement import MmarRequest, Policies, judge
 from mmar_runner.security.policy.mmar_facts import MmarFacts
 from mmar_runner.security.policy.own_filters import FilterFault
-from mmar_runner.security.policy.site_policy import SitePolicy
+from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
 from mmar_runner.security.steps import accepts, refuses
 
 PROJECT = load_authorization(Path(__file__).parents[3] / "assets/policies/authorization.json")
@@ -189,6 +190,54 @@ def test_where_something_is_wrong_with_the_sites_own_filters_nothing_is_accepted
     ]
 
 
+def test_every_rule_of_a_site_says_where_it_is_written(tmp_path):
+    path = tmp_path / "site_policy.json"
+    value = {
+        "version": 1,
+        "blocked_digests": ["b" * 64, "c" * 64],
+        "accepted_digests": ["d" * 64, "e" * 64],
+        "byoc": "digest",
+        "allow_custom_datalist": False,
+        "allowed_path_prefixes": ["torch.nn."],
+        "data_folders": ["/data"],
+        "mandatory_filters": {"inbound": ["Clip"]},
+    }
+    path.write_text(json.dumps(value))
+    policy = load_policy(path)
+    for facts in (
+        PLAIN,
+        replace(
+            PLAIN,
+            datalists=(WHERE,),
+            class_paths=(("os.system", WHERE),),
+            path_arguments=(("/etc", WHERE),),
+        ),
+    ):
+        steps = [s for s in ask(facts, policy=policy).steps if s.rule.startswith("site_policy.")]
+        assert [s.policy.pointer.split("/")[1] for s in steps] == [
+            s.rule.removeprefix("site_policy.") for s in steps
+        ]
+        assert len(steps) == 6
+    code = replace(PLAIN, code=("custom/net.py",))
+    for digest, pointer in (
+        ("a", "/accepted_digests"),
+        ("e", "/accepted_digests/1"),
+        ("c", "/blocked_digests/1"),
+    ):
+        decision = ask(replace(code, digest=digest * 64), policy=policy, users=(ROOT,))
+        assert pointer in [step.policy.pointer for step in decision.steps if step.policy]
+
+
+def test_a_class_path_that_is_nearly_allowed_is_told_so():
+    policy = SitePolicy(allowed_path_prefixes=("torch.optim.SGD",))
+    named = replace(PLAIN, class_paths=(("torch.optim.SGF", WHERE), ("os.system", WHERE)))
+    adds = "A site adds it to allowed_path_prefixes; or use a registered name."
+    assert [step.hint for step in ask(named, policy=policy).refusals] == [
+        f"Did you mean 'torch.optim.SGD'? {adds}",
+        adds,
+    ]
+
+
 def test_of_several_signers_so_many_need_the_right_as_the_site_asks_for():
     two = SitePolicy(signatures={"mmar": 2, "byoc": 2})
 
@@ -196,6 +245,33 @@ def test_of_several_signers_so_many_need_the_right_as_the_site_asks_for():
     assert reasons(ask(users=(LEAD, RESEARCHER), policy=two)) == ["NOT_AUTHORIZED"]
     assert ask(users=(LEAD, ROOT, RESEARCHER), policy=two).accepted
     assert reasons(ask(users=(LEAD, RESEARCHER), signed=())) == ["NOT_AUTHORIZED"]
+
+
+def test_whoever_may_only_train_has_not_the_right_to_run():
+    both = ask(users=(LEAD, RESEARCHER), action="run", site="south-1")
+    assert both.accepted
+    spare = both.steps[3]
+    assert (spare.rule, spare.reason) == ("authorization.user", "")
+    assert spare.message.startswith(f"The signature of {RESEARCHER} does not count: {RESEARCHER} (")
+    two = SitePolicy(signatures={"mmar": 2, "byoc": 2})
+    assert reasons(ask(users=(LEAD, RESEARCHER), action="run", site="south-1", policy=two)) == [
+        "NOT_AUTHORIZED"
+    ]
+
+
+def test_the_first_answer_about_a_sites_own_folder_is_under_its_rule():
+    policy = SitePolicy(accepted_digests=(DIGEST,))
+    first = ask(users=(), policy=policy, origin="local", signed=()).steps[0]
+    assert (first.rule, first.accepted) == ("authorization.user", True)
+    (refusal,) = ask(users=(), signed=()).refusals
+    assert refusal.rule == "authorization.user"
+    assert refusal.hint.startswith("An administrator signs it")
+
+
+def test_a_direction_without_a_filter_of_the_sites_is_not_told():
+    policy = SitePolicy(mandatory_filters={"outbound": (), "inbound": ({"name": "Clip"},)})
+    told = [s.message for s in ask(policy=policy).steps if s.rule.endswith("mandatory_filters")]
+    assert told == ["After an MMAR's own inbound filters the site runs Clip."]
 
 
 def test_to_run_needs_a_right_to_deploy_and_one_to_train():

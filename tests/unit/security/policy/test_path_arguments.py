@@ -9,6 +9,14 @@ import pytest
 
 from mmar_runner.security.policy.path_arguments import allowed_argument, leaves_folder, stripped
 
+
+def nested(text, times):
+    """Return a text as a list in JSON, and that as a text in a list, so many times."""
+    for _ in range(times):
+        text = json.dumps([text])
+    return text
+
+
 OUTSIDE = {
     "variable inside": "x/$HOME/y",
     "braces inside": "x/${HOME}/y",
@@ -44,6 +52,11 @@ OUTSIDE = {
     "JSON with escapes": '["\\u002fetc"]',
     "JSON key": json.dumps({"~/x": 1}),
     "JSON in JSON": json.dumps([json.dumps(["/etc"])]),
+    "JSON with an escaped slash": '["\\/etc"]',
+    "JSON object with an escaped slash": '{"a": "\\/etc"}',
+    "JSON text with an escaped slash": '"\\/etc"',
+    "JSON nested too deep": nested("x", 9),
+    "harmless, but encoded too often": "a%" + "25" * 8 + "41",
     "JSON text": '"\\u002fetc"',
     "source": "\\x2fetc",
     "octal": "\\057etc",
@@ -61,6 +74,7 @@ def test_a_text_that_somebody_may_take_for_a_place_outside_is_one(text):
     [
         *("a/.../b", "image/label", "32,64,64", "%Y-%m", "2024/01/02", "a and / or b", "x: y"),
         *("layer[0]/w", '{"a": 1}', "[1, 2]", "(conv|head)/.*", "mean_dice", "1/2", "{NAME}/x"),
+        *(nested("x", 8), "a%" + "25" * 7 + "41"),
         *("50%", "a%2Fb", "%05d.png", "100%25", "loss %2f", "a%20b/c%2525"),
     ],
 )
@@ -84,6 +98,8 @@ def test_ordinary_text_stays_inside(text):
         ("/data/.. /etc", False),
         ("/data\u200b", False),
         ("a/../b", True),
+        ("X~/b", True),
+        ("/Xdata/b", False),
         ("~/..", False),
     ],
 )

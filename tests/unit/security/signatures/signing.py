@@ -49,10 +49,30 @@ def signed(listing=DATA_ONLY, keys=(ADA,), payload_type=MMAR_TYPE, **more):
     return sign(payload_type, dump_manifest(manifest(listing, **more)), keys).to_json()
 
 
+#: The rules that give each reason.
+RULES = {
+    "DIGEST_REVOKED": {"digest"},
+    "SIGNATURE_MISSING": {"present"},
+    "FORMAT": {"format"},
+    "TYPE": {"format"},
+    "SIGNER_REVOKED": {"signer"},
+    "SIGNER_NOT_TRUSTED": {"signer"},
+    "REVOCATIONS_STALE": {"revocations"},
+    "THRESHOLD": {"threshold"},
+    "WRONG_PROJECT": {"project"},
+    "WRONG_AUDIENCE": {"audience"},
+    "SIGNATURE_EXPIRED": {"expiry"},
+    "VERSION_ROLLBACK": {"version"},
+    "MANIFEST_MISMATCH": {"files", "name"},
+}
+
+
 def reasons(data, context=SITE, listing=DATA_ONLY):
     report = check_signatures(listing, data, context)
     refusals = [step for step in report.steps if not step.accepted]
     assert all(step.rule.startswith("signature.") for step in report.steps)
+    for step in refusals:
+        assert step.rule.removeprefix("signature.") in RULES[step.reason]
     assert all(step.hint for step in refusals), "a refusal says what would change it"
     assert report.accepted is not bool(refusals)
     return [step.reason for step in refusals]

@@ -45,6 +45,12 @@ def test_a_manifest_is_read_as_it_was_written():
     assert written.byoc
 
 
+def test_it_is_written_without_blanks_and_in_plain_letters():
+    text = dump_manifest(manifest()).decode()
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    assert "custom/é.py" in text
+
+
 def test_it_is_meant_for_those_it_names_or_for_everybody():
     assert manifest().meant_for("anybody")
     named = manifest(audience=("site-1",))

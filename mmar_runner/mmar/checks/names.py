@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files and variables whose name was probably meant to be another one, or that nobody uses."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.documents.schema_store import load_schema
+from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.checks.logging_config import LOG_CONFIG
+from mmar_runner.mmar.checks.settings import known_names
+from mmar_runner.mmar.sources.configuration import (
+    CLIENT,
+    ENVIRONMENT,
+    SERVER,
+    TRAIN,
+    VALIDATION,
+    VALIDATION_CKPT,
+)
+from mmar_runner.mmar.sources.keys import COMMENT
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.document import Document
+
+#: How alike a name must be for a slip.
+_NEAR: Final = 0.88
+_FILES: Final = (SERVER, CLIENT, TRAIN, VALIDATION, ENVIRONMENT, LOG_CONFIG)
+#: Other files of archives, which nobody here reads.
+_OTHERS: Final = frozenset(
+    {VALIDATION_CKPT, "config/config_finetune.json", "config/config_inference.json"}
+)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: The runner's own, which nothing overrides.
+_CLIENT_NAME: Final = "CLIENT_NAME"
+#: Variables of archives that their own programs read.
+_OF_ARCHIVES: Final = re.compile(
+    r"CLARA_\w+|MMAR_\w+|\w+_DATALIST_KEY|(IN|OUT)PUT_CHANNELS|PRETRAIN\w*"
+)
+
+
+def check_names(look: Look) -> None:
+    """Report names of files and variables that look like slips."""
+    _files(look)
+    environment = look.files.parsed.get(ENVIRONMENT)
+    if environment is not None:
+        _variables(look, environment)
+
+
+def _files(look: Look) -> None:
+    for file in look.folder.files:
+        if file in _FILES or file in _OTHERS or file.split("/")[0] not in {"config", "resources"}:
+            continue
+        lower = {known.lower(): known for known in _FILES if known not in look.folder.files}
+        near = get_close_matches(file.lower(), lower, n=1, cutoff=_NEAR)
+        if near and not look.findings.mentions(lower[near[0]]) and not look.findings.mentions(file):
+            meant = lower[near[0]]
+            message = f"Nobody reads this file, and there is no {meant}."
+            look.findings.add("MMAR109", message, file=file, hint=f"Rename it to {meant}.")
+
+
+def _variables(look: Look, environment: Document) -> None:
+    known = load_schema("environment").get("properties", {})
+    used = known_names(look)
+    # A file that is not there may use any of them.
+    partial = not {SERVER, CLIENT} <= look.files.parsed.keys()
+    quiet = partial or look.byoc.present or look.findings.has_faults()
+    for name in environment.value:
+        if name.startswith(COMMENT):
+            continue
+        message = hint = None
+        if name == _CLIENT_NAME:
+            message = f"'{name}' is the runner's own: what stands here is not taken."
+            hint = "Remove it."
+        elif not _NAME.fullmatch(name):
+            message = f"{name!r} cannot be the name of a variable."
+            hint = "Write letters, digits and _, no digit first."
+        if message is not None:
+            look.findings.at(environment, (name,), "MMAR404", message, hint=hint, key=True)
+        elif not (quiet or name in known or name in used or _OF_ARCHIVES.fullmatch(name)):
+            message = f"No file uses the variable {name}."
+            hint = did_you_mean(name, used - environment.value.keys()) or "Remove it, or use it."
+            look.findings.at(environment, (name,), "MMAR306", message, hint=hint, key=True)

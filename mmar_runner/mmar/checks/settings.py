@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a ``--set`` reach anybody? One that nobody takes, or only the other side, is a slip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.sources.configuration import (
+    CLIENT,
+    ENVIRONMENT,
+    SERVER,
+    TRAIN,
+    VALIDATION,
+    VALIDATION_CKPT,
+)
+from mmar_runner.mmar.sources.variables import RUNNER_VARIABLES, VARIABLE
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.document import Document
+
+#: Files that components of both sides are handed; their own scalars are variables too.
+_BOTH: Final = (TRAIN, VALIDATION, VALIDATION_CKPT)
+_OTHERS: Final = {"server": CLIENT, "client": SERVER}
+_MENDS: Final = {
+    "server": ("clients", "give it to run-client too"),
+    "client": ("the server", "give it to run-server too"),
+}
+#: What the runner makes of variables: it reads the second where the first is not defined.
+_STANDS_IN: Final = {"NUM_SITES": ("MIN_NUM_CLIENTS",)}
+
+
+def check_settings(look: Look) -> None:
+    """Report each setting that no file takes, or none of this side."""
+    variables = look.files.variables
+    known = {*variables.used, *variables.globals, *variables.environment, *RUNNER_VARIABLES}
+    if look.side == "all":
+        for name in variables.settings.keys() - known:
+            _unused(look, name, known)
+        return
+    other = look.files.parsed.get(_OTHERS[look.side])
+    if other is None:
+        return  # what is not there may take any of them
+    own = (SERVER if look.side == "server" else CLIENT, *_BOTH)
+    here, there = _takes(look, *own), _takes(look, other.file)
+    for name in variables.settings.keys() - here:
+        if name in there:
+            who, mend = _MENDS[look.side]
+            message = f"The setting {name} is used only by {who}."
+            look.findings.add("MMAR305", message, hint=f"It does nothing here: {mend}.")
+        elif name not in known:
+            _unused(look, name, known)
+
+
+def known_names(look: Look) -> set[str]:
+    """Return every variable that a file uses, that the runner reads, or that files override."""
+    variables = look.files.variables
+    scope = {**variables.environment, **variables.settings}
+    found = {*variables.globals, *RUNNER_VARIABLES, "MIN_NUM_CLIENTS"}
+    for document in look.files.parsed.values():
+        if document.file != ENVIRONMENT:
+            found |= _names(document)
+    return _closed(found, scope)
+
+
+def _unused(look: Look, name: str, known: set[str]) -> None:
+    message = f"No file uses the setting {name}."
+    look.findings.add("MMAR303", message, hint=did_you_mean(name, known))
+
+
+def _takes(look: Look, *files: str) -> set[str]:
+    """Return the variables that stand in files, and those in the values of these."""
+    found: set[str] = set()
+    for file in files:
+        document = look.files.parsed.get(file)
+        if document is None:
+            continue
+        if file in _BOTH:
+            found |= document.value.keys()
+        scope = {**document.value, **look.files.variables.common()}
+        found |= _closed(_names(document), scope)
+    return found
+
+
+def _names(document: Document) -> set[str]:
+    return {name for text in _texts(document.value) for name in VARIABLE.findall(text)}
+
+
+def _closed(names: set[str], scope: dict[str, Any]) -> set[str]:
+    left, done = list(names), set[str]()
+    while left:
+        name = left.pop()
+        if name not in done:
+            done.add(name)
+            value = scope.get(name)
+            left += VARIABLE.findall(value) if isinstance(value, str) else ()
+            left += _STANDS_IN.get(name, ())
+    return done
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for child in value.values():
+            yield from _texts(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _texts(child)

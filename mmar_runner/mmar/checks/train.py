@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do the workflow files fit the components that will read them?
+
+What a trainer (or a model persistor) expects in ``config_train.json`` is stated by its
+plugin in ``extras``: ``train_schema``, a JSON Schema, and ``train_parts``, component
+kinds by JSON pointer pattern, such as ``{"/train/metrics/*": "metric"}``; for
+``config_validation.json`` likewise, in ``validation_schema`` and ``validation_parts``.
+The files of a trainer that is not installed are checked by the general schemas only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.documents.words import did_you_mean
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.interfaces.nested import is_off
+from mmar_runner.mmar.sources.configuration import TRAIN, VALIDATION, check_shape
+
+if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.interfaces.catalog import ComponentDescription
+    from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.document import Document
+
+
+def check_train(look: Look) -> None:
+    """Check training and validation files."""
+    for part in (*look.server_parts.every(), *look.client_parts.every()):
+        if part.description is not None:
+            _check_for(look, part.description)
+    _references(look)
+
+
+def _check_for(look: Look, reader: ComponentDescription) -> None:
+    if look.files.train is not None:
+        _check_file(look, look.files.train, reader, "train")
+    elif {"train_schema", "train_parts"} & reader.extras.keys():
+        _missing(look, reader)
+    if look.files.validation is not None:
+        _check_file(look, look.files.validation, reader, "validation")
+    elif reader.kind is ComponentKind.MODEL_VALIDATOR:
+        _missing_section(look, reader)
+
+
+def _check_file(look: Look, document: Document, reader: ComponentDescription, what: str) -> None:
+    schema = reader.extras.get(f"{what}_schema")
+    if schema:
+        check_shape(document, schema, look.findings)
+    for pattern, kind in reader.extras.get(f"{what}_parts", {}).items():
+        for path in places(document.value, pattern):
+            look.resolver.resolve(document, path, ComponentKind(kind))
+            if is_off(document.get(path)) and _required(schema, path):
+                _switched_off(look, document, path, reader)
+
+
+def _switched_off(
+    look: Look, document: Document, path: JsonPath, reader: ComponentDescription
+) -> None:
+    if not isinstance(document.get(path), dict):
+        return  # whose type is wrong, which was said
+    message = f"'{path[-1]}' is empty or switched off, and '{reader.name}' needs it."
+    look.findings.at(document, path, "MMAR516", message, hint="Declare it.")
+
+
+def _required(schema: Any, path: JsonPath) -> bool:
+    """Return True if a schema requires the last key of a path."""
+    for part in path[:-1]:
+        schema = (schema or {}).get("properties", {}).get(part)
+    return path[-1] in (schema or {}).get("required", ())
+
+
+def _missing_section(look: Look, reader: ComponentDescription) -> None:
+    """A validator without a file of its own reads the section of the training file."""
+    train = look.files.train
+    required = reader.extras.get("validation_schema", {}).get("required", ())
+    if train is None or VALIDATION in look.folder.files:
+        return
+    for key in required:
+        if key not in train.value:
+            message = f"'{reader.name}' needs '{key}', and there is no {VALIDATION}."
+            hint = f"Add {VALIDATION}, or '{key}' to {TRAIN}."
+            look.findings.at(train, (), "MMAR609", message, hint=hint)
+
+
+def _missing(look: Look, reader: ComponentDescription) -> None:
+    if TRAIN in look.folder.files or look.findings.mentions(TRAIN):
+        return  # it is there and could not be read, which was said
+    message = f"'{reader.name}' needs {TRAIN}, which is missing."
+    look.findings.add("MMAR609", message, file=TRAIN, hint="Add the file.")
+
+
+def places(value: Any, pattern: str) -> list[JsonPath]:
+    """Return every path in ``value`` that a JSON pointer pattern with ``*`` names."""
+    found: list[tuple[JsonPath, Any]] = [((), value)]
+    for step in pattern.removeprefix("/").split("/"):
+        found = [
+            ((*path, part), child)
+            for path, parent in found
+            for part, child in _children(parent)
+            if step in {"*", str(part)}
+        ]
+    return [path for path, _ in found]
+
+
+def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, Mapping):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from enumerate(value)
+
+
+def _references(look: Look) -> None:
+    """Check every ``{"ref": "Name"}`` against the names and ``Name#Alias`` labels."""
+    documents = [d for d in (look.files.train, look.files.validation) if d is not None]
+    labels: set[str] = set()
+    for document in documents:
+        for _, item in _objects(document.value, ()):
+            labels.update(_labels(item))
+    for document in documents:
+        for path, item in _objects(document.value, ()):
+            reference = item.get("ref")
+            if isinstance(reference, str) and "name" not in item and "path" not in item:
+                _reference(look, document, (*path, "ref"), reference, labels)
+
+
+def _labels(item: Mapping[str, Any]) -> set[str]:
+    name = item.get("name")
+    if not isinstance(name, str):
+        return set()
+    base, _, alias = name.partition("#")
+    return {name, base, alias} - {""}
+
+
+def _reference(look: Look, document: Document, path: JsonPath, name: str, labels: set[str]) -> None:
+    if name in labels or document.is_unresolved(path):
+        return
+    if look.findings.has_at(document, path[:-1]):
+        return  # no reference may stand there at all, which was said
+    hint = did_you_mean(name, labels)
+    message = f"Nothing is named or labelled '{name}'."
+    look.findings.at(document, path, "MMAR517", message, hint=hint)
+
+
+def _objects(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, Mapping[str, Any]]]:
+    """Yield every object of a value, with its path."""
+    if isinstance(value, dict):
+        yield path, value
+    for part, child in _children(value):
+        yield from _objects(child, (*path, part))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python modules in ``custom/``: what their source says, and what is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.mmar.code.installed_names import is_installed
+from mmar_runner.mmar.codes import Severity
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.code.module_source import ModuleSource
+    from mmar_runner.mmar.finding import Findings
+    from mmar_runner.mmar.folder import MmarFolder
+
+CUSTOM: Final = "custom/"
+
+
+class OwnSources:
+    """The modules of one MMAR, parsed when somebody first asks, and never imported."""
+
+    def __init__(self, folder: MmarFolder) -> None:
+        self._folder = folder
+        own = (file for file in folder.files if file.startswith(CUSTOM) and file.endswith(".py"))
+        #: The files, relative to ``custom/``.
+        self.files = sorted(file[len(CUSTOM) :] for file in own)
+        self._parsed: dict[str, ModuleSource] | None = None
+        self._faults: dict[str, tuple[str, int, int]] = {}
+
+    def file(self, slashed: str) -> str | None:
+        """Return the file of a module whose parts are parted by slashes, or None."""
+        for candidate in (f"{slashed}.py", f"{slashed}/__init__.py"):
+            if candidate in self.files:
+                return candidate
+        return None
+
+    def top_names(self) -> set[str]:
+        """Return the names of the modules and packages directly in ``custom/``."""
+        return {file.split("/")[0].removesuffix(".py") for file in self.files}
+
+    def get(self, file: str | None) -> ModuleSource | None:
+        """Return what a file says; None if it cannot be read, or is none of these."""
+        return self._sources().get(file or "")
+
+    def report(self, findings: Findings) -> None:
+        """Say which modules are not Python, and which import what is not there."""
+        for file, source in self._sources().items():
+            for package, line in source.imports.items():
+                if not self._has(package):
+                    message = f"'{package}' is neither in custom/ nor installed here."
+                    place = (line, 1)
+                    findings.add("MMAR520", message, file=CUSTOM + file, position=place)
+            for message, line in self._lacking(file, source):
+                findings.add(
+                    "MMAR520",
+                    message,
+                    file=CUSTOM + file,
+                    position=(line, 1),
+                    hint="Define it there, or correct the import.",
+                    severity=Severity.ERROR,
+                )
+        for file, (message, line, column) in self._faults.items():
+            said = f"This is not Python: {message.rstrip('.?')}."
+            place = (line, max(column, 1))
+            findings.add("MMAR519", said, file=CUSTOM + file, position=place)
+
+    def _sources(self) -> dict[str, ModuleSource]:
+        if self._parsed is None:
+            self._parsed = {file: found for file in self.files if (found := self._parse(file))}
+        return self._parsed
+
+    def _parse(self, file: str) -> ModuleSource | None:
+        # Deferred: few MMARs bring any.
+        from mmar_runner.mmar.code.module_source import parse_module  # noqa: PLC0415
+
+        try:
+            data = self._folder.read_bytes(CUSTOM + file, self._folder.limits.text_bytes)
+        except (OSError, ValueError):
+            return None  # it may not be read, which is said, or is larger than is looked into
+        try:
+            return parse_module(data)
+        except SyntaxError as error:
+            self._faults[file] = (error.msg, error.lineno or 1, error.offset or 1)
+        except ValueError as error:
+            self._faults[file] = (str(error), 1, 1)
+        return None
+
+    def _has(self, package: str) -> bool:
+        known = package in self.top_names() or package in sys.stdlib_module_names
+        return known or is_installed(package)
+
+    def _lacking(self, file: str, source: ModuleSource) -> Iterator[tuple[str, int]]:
+        """Yield a sentence and a line for what is imported from ``custom/`` and not there."""
+        for name, line in source.lines.items():
+            module, there = source.origins[name]
+            missing = self._missing(file, module, there)
+            if missing is not None:
+                yield missing, line
+
+    def _missing(self, file: str, module: str, name: str) -> str | None:
+        dots = len(module) - len(module.lstrip("."))
+        folder = file.split("/")[:-dots] if dots else []
+        parts = [*folder, *filter(None, module.lstrip(".").split("."))]
+        slashed = "/".join(parts)
+        other = self.file(slashed)
+        if other is None:
+            plain_folder = any(known.startswith(f"{slashed}/") for known in self.files)
+            outside = not dots or not parts or plain_folder
+            return None if outside else f"There is no custom/{slashed}.py."
+        source = self.get(other)
+        if source is None or source.all_of or source.makes_names or name in source.names:
+            return None
+        return None if self.file(f"{slashed}/{name}") else f"custom/{other} has no '{name}'."

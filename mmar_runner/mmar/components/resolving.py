@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resolving component declarations, at any depth, without importing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.documents.schema_check import show
+from mmar_runner.documents.words import did_you_mean, pointer_text
+from mmar_runner.errors import PluginConflictError
+from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
+from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
+from mmar_runner.mmar import aliases
+from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
+from mmar_runner.mmar.components.arguments import arguments_fit
+from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
+from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
+from mmar_runner.mmar.spec import ComponentSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.code.byoc import ByocModules
+    from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.finding import Findings
+
+
+def with_article(kind: ComponentKind) -> str:
+    """Return a kind in words: 'an aggregator'."""
+    words = kind.value.replace("_", " ")
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A declaration that was found out.
+
+    Attributes:
+        spec: What to build; None if it cannot be.
+        description: What the catalog says of it; None for BYOC.
+    """
+
+    spec: ComponentSpec | None = None
+    description: ComponentDescription | None = None
+
+
+NOTHING = Resolved()
+
+
+class Resolver:
+    """Resolves the declarations of one MMAR."""
+
+    def __init__(self, catalog: ComponentCatalog, byoc: ByocModules, findings: Findings) -> None:
+        self._catalog = catalog
+        self._byoc = byoc
+        self._findings = findings
+        #: Every class path that is named by ``path``, without the MMAR's own code and
+        #: older names of registered components; installed or not.
+        self.paths: list[tuple[Document, JsonPath, str]] = []
+
+    def resolve(self, document: Document, path: JsonPath, kind: ComponentKind) -> Resolved:
+        """Resolve the declaration at a place; what is wrong with it becomes findings.
+
+        Nothing is found, and nothing said, where there is no object, where it is empty,
+        and where it is switched off.
+        """
+        declaration = document.get(path)
+        if not isinstance(declaration, dict) or not declaration:
+            return NOTHING
+        if is_switched_off(document, path, self._findings):
+            return NOTHING
+        if not has_identity(document, path, self._findings):
+            return NOTHING
+        check_keys(document, path, kind, self._findings)
+        args = declaration.get("args", {})
+        if not isinstance(args, dict):
+            self._findings.at(document, (*path, "args"), "MMAR402", "'args' must be an object.")
+            return NOTHING
+        if "path" in declaration:
+            return self._by_path(document, path, kind, args)
+        return self._by_name(document, path, kind, args)
+
+    def properties(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
+        """Return the argument schemas of a component by argument; empty if unknown."""
+        found = self._catalog.find(kind, name)
+        known: Mapping[str, Any] = found.args_schema.get("properties", {}) if found else {}
+        return known
+
+    def knows(self, dotted: str) -> bool:
+        """Return True if a text is a name, or an older name, of a registered component."""
+        return bool(self._catalog.kinds_of(dotted))
+
+    # -- by name ---------------------------------------------------------------------
+
+    def _by_name(
+        self, document: Document, path: JsonPath, kind: ComponentKind, args: dict[str, Any]
+    ) -> Resolved:
+        where = (*path, "name")
+        name = str(document.get(where))
+        label, _, _ = name.partition("#")
+        try:
+            found = self._catalog.find(kind, label if kind is ComponentKind.TRANSFORM else name)
+        except PluginConflictError as error:
+            self._conflict(document, where, error)
+            return NOTHING
+        if found is None:
+            self._not_installed(document, where, kind, name)
+            return NOTHING
+        if found.path_prefix:
+            message = f"'{name}' is a class path, not a name."
+            hint = 'Give it as "path".'
+            self._findings.at(document, where, "MMAR501", message, hint=hint)
+            return NOTHING
+        if found.name not in {name, label}:
+            message = f"'{name}' is an older name of '{found.name}'."
+            self._findings.at(document, where, "MMAR515", message)
+        return self._described(document, path, found, args, {"name": found.name})
+
+    def _not_installed(
+        self, document: Document, where: JsonPath, kind: ComponentKind, name: str
+    ) -> None:
+        others = [k for k in self._catalog.kinds_of(name) if k is not kind]
+        if others:
+            is_a = " and ".join(with_article(k) for k in others)
+            message = f"'{name}' is {is_a}, not {with_article(kind)}."
+            hint = self._available(kind)
+            self._findings.at(document, where, "MMAR502", message, hint=hint)
+            return
+        message = f"No installed plugin offers {with_article(kind)} named '{name}'."
+        self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
+
+    def _conflict(self, document: Document, where: JsonPath, error: PluginConflictError) -> None:
+        message = f"{_capital(error.message)}."
+        self._findings.at(document, where, "MMAR518", message, hint=_capital(error.hint))
+
+    def _hint(self, kind: ComponentKind, name: str) -> str:
+        if name in aliases.OLDER_NAMES:
+            return f"An older component: {aliases.OLDER_NAMES[name]}."
+        broken = self._catalog.broken()
+        note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
+        note += " (`mmar-runner plugins doctor` says why)." if broken else ""
+        return (did_you_mean(name, self._catalog.names(kind)) or self._available(kind)) + note
+
+    def _available(self, kind: ComponentKind) -> str:
+        names = self._catalog.names(kind)
+        words = kind.value.replace("_", " ")
+        several = f"{words}es" if words.endswith("s") else f"{words}s"
+        return f"Installed {several}: {', '.join(names)}." if names else f"No {words} is installed."
+
+    # -- by path ---------------------------------------------------------------------
+
+    def _by_path(
+        self, document: Document, path: JsonPath, kind: ComponentKind, args: dict[str, Any]
+    ) -> Resolved:
+        where = (*path, "path")
+        dotted = str(document.get(where))
+        try:
+            found = self._catalog.find(kind, dotted)
+        except PluginConflictError as error:
+            self._conflict(document, where, error)
+            return NOTHING
+        if found is not None:
+            known = {"path": dotted} if found.path_prefix else {"name": found.name}
+            if not found.path_prefix and found.name != dotted:
+                message = f"'{dotted}' is an older name of '{found.name}'."
+                self._findings.at(document, where, "MMAR515", message)
+            if found.path_prefix:
+                self.paths.append((document, where, dotted))
+                if self._not_there(document, where, found, dotted):
+                    return NOTHING
+                registered = self._registered(kind, dotted)
+                if registered is None and not self._constructed(document, path, kind, dotted):
+                    return NOTHING
+                found = registered or found
+            return self._described(document, path, found, args, known)
+        problem = self._byoc.problem(dotted)
+        if problem is None:
+            return self._own_code(document, path, kind, dotted, args)
+        self.paths.append((document, where, dotted))
+        code, message, hint = problem
+        others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
+        if others:
+            is_a = " and ".join(with_article(k) for k in others)
+            code, message = "MMAR502", f"'{dotted}' is {is_a}, not {with_article(kind)}."
+        last = dotted.rpartition(".")[2]
+        hint = hint or self._hint(kind, last)
+        self._findings.at(document, where, code, message, hint=hint)
+        return NOTHING
+
+    def _not_there(
+        self, document: Document, where: JsonPath, found: ComponentDescription, dotted: str
+    ) -> bool:
+        """Return True, and say so, if an allowed package has no such class, or none that fits."""
+        module, _, name = dotted.rpartition(".")
+        unfit = found.extras.get("unfit", {}).get(dotted)
+        if unfit:
+            message = f"'{dotted}' cannot be used here: {unfit}."
+            hint = self._available(found.kind)
+            self._findings.at(document, where, "MMAR503", message, hint=hint)
+            return True
+        if not lacks(dotted):
+            return False
+        hint = did_you_mean(name, names_in(module)) or self._available(found.kind)
+        message = f"The installed {module} has no '{name}'."
+        self._findings.at(document, where, "MMAR503", message, hint=hint)
+        return True
+
+    def _constructed(
+        self, document: Document, path: JsonPath, kind: ComponentKind, dotted: str
+    ) -> bool:
+        """Compare the arguments of an installed class with its source; False for a function."""
+        source = definition(dotted)
+        if source == "function" or (source is None and is_module(dotted)):
+            message = f"'{dotted}' is a {source or 'module'}, and a class is needed."
+            hint = self._available(kind)
+            self._findings.at(document, (*path, "path"), "MMAR503", message, hint=hint)
+            return False
+        if source is not None:
+            check_arguments(document, path, kind, source, self._findings)
+        return True
+
+    def _registered(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
+        """Return what says more of a class than its prefix: a component that is this class."""
+        for name in self._catalog.names(kind):
+            found = self._catalog.find(kind, name)
+            if found is not None and found.target.replace(":", ".") == dotted:
+                return found
+        return None
+
+    def _own_code(
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        dotted: str,
+        args: dict[str, Any],
+    ) -> Resolved:
+        declaration = {"path": dotted, "args": args}
+        pointer = _pointer(document, path)
+        check_own_class(document, path, kind, self._byoc.source(dotted), self._findings)
+        spec = ComponentSpec(kind, declaration, dotted, args, document.file, pointer, byoc=True)
+        return Resolved(spec)
+
+    # -- arguments -------------------------------------------------------------------
+
+    def _described(
+        self,
+        document: Document,
+        path: JsonPath,
+        found: ComponentDescription,
+        args: dict[str, Any],
+        identity: Mapping[str, str],
+    ) -> Resolved:
+        sound = arguments_fit(document, path, found, self._findings)
+        canonical = self._nested(document, (*path, "args"), found.args_schema, args)
+        if canonical is None or not sound:
+            return Resolved(None, found)
+        name = identity.get("path", found.name)
+        declaration = {**identity, "args": canonical}
+        pointer = _pointer(document, path)
+        spec = ComponentSpec(found.kind, declaration, name, canonical, document.file, pointer)
+        return Resolved(spec, found)
+
+    def _nested(
+        self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the arguments with canonical inner declarations; None if one is wrong."""
+        parts, off = {}, []
+        sound = self._declared(document, path, schema, args)
+        for place, kind in nested_places(schema, args):
+            inner = self.resolve(document, (*path, *place), kind)
+            if inner.spec is not None:
+                parts[place] = dict(inner.spec.declaration)
+            elif is_off(document.get((*path, *place))):
+                off.append(place)
+                sound &= not self._missed(document, (*path, *place), schema, place)
+            else:
+                sound = False
+        return with_parts(args, parts, off) if sound else None
+
+    def _declared(
+        self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
+    ) -> bool:
+        """Return False, and say so, if a component's place holds anything but declarations."""
+        sound = True
+        for place, kind, value in misplaced(schema, args):
+            where = (*path, *place)
+            if not self._findings.has_at(document, where):
+                message = f"'{place[-1]}' must declare {with_article(kind)}, found {show(value)}."
+                hint = 'Write {"name": ..., "args": {...}}.'
+                self._findings.at(document, where, "MMAR513", message, hint=hint)
+            sound = False
+        return sound
+
+    def _missed(
+        self, document: Document, where: JsonPath, schema: Mapping[str, Any], place: JsonPath
+    ) -> bool:
+        """Return True, and say so, if what is switched off cannot be done without."""
+        if len(place) != 1 or place[0] not in schema.get("required", ()):
+            return False
+        message = f"'{place[0]}' is required but is empty or switched off."
+        self._findings.at(document, where, "MMAR516", message, hint="Declare it.")
+        return True
+
+
+def _pointer(document: Document, path: JsonPath) -> str:
+    return pointer_text(document.origin(path))
+
+
+def _capital(text: str | None) -> str | None:
+    return None if text is None else f"{text[:1].upper()}{text[1:]}"

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client may say of its update, and what is kept of that. Pure."""
+
+from __future__ import annotations
+
+import math
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import (
+    DigestError,
+    FormatError,
+    NonFiniteError,
+    ProtocolError,
+    RefusedError,
+    SchemaMismatchError,
+)
+from mmar_runner.federation.metrics import METRICS_RULE, are_metric_names
+from mmar_runner.federation.weights import MAX_SAMPLES
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.server.records.record import AcceptedUpdate
+from mmar_runner.storage.update_check import check_update
+from mmar_runner.wire.limits import INLINE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.storage.model_schema import ModelSchema
+    from mmar_runner.wire.messages import UpdateBegin
+
+#: What says that the update itself is bad, whoever sends it and however often.
+UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError)
+#: The reasons that say so; others mean that it came too late, or damaged.
+UNUSABLE_REASONS: Final = frozenset(
+    {
+        *(error.default_reason for error in UNUSABLE),
+        *("WEIGHT", "KIND", "METRICS", "TOO_LARGE"),
+    }
+)
+#: Letters of the name that a client gives an update, and of its kind that are shown.
+_MAX_UPDATE_ID: Final = 128
+_SHOWN_KIND: Final = 64
+#: The longest training that is believed, in seconds: a hundred years.
+_MAX_SECONDS: Final = 3.2e9
+
+
+def check_announcement(begin: UpdateBegin, schema: ModelSchema, cap: float) -> None:
+    """Check everything that a client says before its bytes come.
+
+    Args:
+        begin: What it says.
+        schema: The tensors its update must have.
+        cap: The most samples that it may claim.
+
+    Raises:
+        RefusedError: WEIGHT, KIND, METRICS or TOO_LARGE.
+        ProtocolError: The update's id is too long.
+    """
+    _check_samples(begin.num_samples, cap)
+    if len(begin.update_id) > _MAX_UPDATE_ID:
+        msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
+        raise ProtocolError(msg)
+    _check_kind(begin.kind)
+    for metrics in (begin.metrics, begin.validation):
+        _check_metrics(metrics)
+    _check_size(begin, schema)
+
+
+def check_inline(begin: UpdateBegin, schema: ModelSchema) -> None:
+    """Check the bytes that travel with what is said of them.
+
+    Raises:
+        DigestError: They are others than announced.
+        FormatError: They are no sound safetensors file.
+        SchemaMismatchError: The tensors are not the model's.
+        NonFiniteError: A value is NaN or infinite.
+    """
+    data = begin.inline
+    if len(data) != begin.total_bytes or sha256(data).hexdigest() != begin.sha256:
+        msg = "the update's bytes do not have the announced length and sha256"
+        raise DigestError(msg)
+    check_update(data, schema)
+
+
+def accepted(
+    client: str, begin: UpdateBegin, digest: str, *, seconds_upload: float, inline: bool
+) -> AcceptedUpdate:
+    """Return what is recorded of an update that counts.
+
+    Args:
+        client: Whose it is.
+        begin: What was said of it, checked.
+        digest: The sha256 of its bytes, hex.
+        seconds_upload: How long it took to come.
+        inline: Whether it came with what was said of it.
+    """
+    return AcceptedUpdate(
+        client=client,
+        round=begin.round,
+        sha256=digest,
+        bytes=begin.total_bytes,
+        num_samples=begin.num_samples,
+        kind=begin.kind,
+        metrics=_finite(begin.metrics),
+        validation=_finite(begin.validation),
+        seconds_train=_seconds(begin.seconds_train),
+        seconds_upload=seconds_upload,
+        inline=inline,
+    )
+
+
+def _check_samples(samples: float, cap: float) -> None:
+    if not math.isfinite(samples) or not 0 < samples <= cap:
+        msg = f"num_samples is {samples:g}; it must be positive and at most {cap:g}"
+        hint = "the MMAR's max_num_samples says what a client may claim"
+        raise RefusedError(msg, reason="WEIGHT", hint=None if cap == MAX_SAMPLES else hint)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in set(UpdateKind):
+        kinds = " or ".join(sorted(known.value for known in UpdateKind))
+        msg = f"an update is of kind {kinds}, not {kind[:_SHOWN_KIND]!r}"
+        raise RefusedError(msg, reason="KIND")
+
+
+def _check_metrics(metrics: Mapping[str, float]) -> None:
+    if not are_metric_names(metrics):
+        raise RefusedError(f"these are no metrics: {METRICS_RULE}", reason="METRICS")
+
+
+def _check_size(begin: UpdateBegin, schema: ModelSchema) -> None:
+    if len(begin.inline) > INLINE_BYTES:
+        msg = f"an update of more than {INLINE_BYTES} bytes is sent in chunks"
+        raise RefusedError(msg, reason="TOO_LARGE")
+    limit = schema.data_bytes + schema.header_limit
+    if begin.total_bytes > limit:
+        msg = f"an update of {begin.total_bytes} bytes; this model's have at most {limit}"
+        raise RefusedError(msg, reason="TOO_LARGE")
+
+
+def _seconds(seconds: float) -> float:
+    """Return a duration that can be counted with; what no clock can say becomes 0."""
+    return seconds if 0 <= seconds <= _MAX_SECONDS else 0.0
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Keep what is finite: a metric may be undefined at a site, a mean may not."""
+    return {name: float(metrics[name]) for name in sorted(metrics) if math.isfinite(metrics[name])}

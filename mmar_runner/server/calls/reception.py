@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receives updates: checks them while they stream in, and gives one receipt.
+
+An update of a few kilobytes travels inside its first message and lives in the
+journal; a larger one is spooled to a file, hashed and checked for finite values in
+worker threads while the next chunks arrive. The receipt follows durability.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import DigestError, DiskFullError, ProtocolError, RefusedError
+from mmar_runner.federation.sites import NO_SITES
+from mmar_runner.federation.weights import sample_cap
+from mmar_runner.server.calls.announcement import (
+    UNUSABLE,
+    UNUSABLE_REASONS,
+    accepted,
+    check_announcement,
+    check_inline,
+)
+from mmar_runner.server.calls.attempts import TOO_MANY_ATTEMPTS, Attempts
+from mmar_runner.server.calls.paced_stream import PacedStream, message_paces
+from mmar_runner.server.calls.streaming import ChunkReceiver
+from mmar_runner.server.calls.turns import Turns
+from mmar_runner.server.calls.windows import SharedWindow
+from mmar_runner.server.wording import plain
+from mmar_runner.storage.spool_file import SpoolFile
+from mmar_runner.waiting.races import unless
+from mmar_runner.waiting.threads import DiskThreads
+from mmar_runner.wire.limits import UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
+from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.federation.sites import Sites
+    from mmar_runner.server.members.members import Members
+    from mmar_runner.server.members.registry import Client
+    from mmar_runner.server.rounds.answers import Answers
+    from mmar_runner.storage.model_schema import ModelSchema
+    from mmar_runner.storage.spool import Spool
+    from mmar_runner.wire.gate import Peer
+    from mmar_runner.wire.servicer import UpdateStream
+
+#: Uploads that may stream at once, and those of one certificate; the others wait their turn.
+BULK_UPLOADS: Final = 64
+BULK_UPLOADS_OF_ONE: Final = 16
+#: Threads that write, hash and check.
+_DISK_THREADS: Final = 4
+#: Letters of a client's reason and explanation that are kept.
+_MAX_REASON: Final = 64
+_MAX_MESSAGE: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Who sends, what it announced, and since when."""
+
+    session: Client
+    begin: UpdateBegin
+    began: float
+
+    @property
+    def client(self) -> str:
+        """The client's name."""
+        return self.session.name
+
+
+class Reception:
+    """Takes updates in for one run.
+
+    Args:
+        answers: Counts what was accepted.
+        members: Knows whose token it is.
+        spool: Where large updates go.
+        schema: The tensors every update must have.
+        durable: Whether files are forced to disk before the receipt.
+        run_number: The run that updates must name.
+        sample_rule: What an update may claim at most (see `sample_cap`).
+        sites: Of the federation.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        members: Members,
+        spool: Spool,
+        schema: ModelSchema,
+        *,
+        durable: bool,
+        run_number: int,
+        sample_rule: float | Mapping[str, float] | None = None,
+        sites: Sites = NO_SITES,
+    ) -> None:
+        self._answers = answers
+        self._members = members
+        self._spool = spool
+        self._schema = schema
+        self._durable = durable
+        self._run_number = run_number
+        self._sample_rule = sample_rule
+        self._sites = sites
+        self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
+        self._attempts = Attempts(schema.data_bytes + schema.header_limit)
+        self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
+        self._disk = DiskThreads(_DISK_THREADS, name="spool")
+        self._receiving: dict[str, asyncio.Task[bool]] = {}
+        self._paces = message_paces()
+
+    async def submit(self, stream: UpdateStream, peer: Peer) -> None:
+        """Answer one SubmitUpdate: update after update, until the client says no more.
+
+        Raises:
+            RefusedError: Why nothing was counted.
+            StorageError: Why the update is not usable, or cannot be stored.
+        """
+        stream = PacedStream(stream, self._paces, peer)
+        while (first := await stream.read()) is not None:
+            match first:
+                case UpdateBegin() as begin:
+                    session = self._members.authenticate(begin.token, peer)
+                    now = asyncio.get_running_loop().time()
+                    await self._take(_Sender(session, begin, now), stream)
+                case TaskFailure() as failure:
+                    await self._note_failure(failure, peer)
+                    await stream.write(UpdateReceipt(round=failure.round))
+                case _:
+                    msg = "an update begins with Begin or TaskFailure"
+                    raise ProtocolError(msg)
+
+    async def close(self) -> None:
+        """Wait for the disk."""
+        await self._disk.close()
+
+    async def _note_failure(self, failure: TaskFailure, peer: Peer) -> None:
+        client = self._members.authenticate(failure.token, peer).name
+        self._check_run(failure.run_number)
+        reason = plain(failure.reason, _MAX_REASON)
+        message = plain(failure.message, _MAX_MESSAGE)
+        await self._answers.fail(
+            client, failure.round, failure.attempt, reason=reason, message=message
+        )
+
+    async def _take(self, sender: _Sender, stream: UpdateStream) -> None:
+        begin = sender.begin
+        self._check_run(begin.run_number)
+        duplicate = self._answers.ledger.already_counted(sender.client, begin.round)
+        if not duplicate:
+            self._check_invited(sender)
+            try:
+                cap = sample_cap(self._sample_rule, sender.client, self._sites)
+                check_announcement(begin, self._schema, cap)
+                if begin.inline:
+                    duplicate = not self._accept_inline(sender)
+                else:
+                    duplicate = not await self._exclusively(sender, stream)
+            except DiskFullError as error:
+                self._answers.lack_space(error)
+                raise
+            except (*UNUSABLE, RefusedError) as error:
+                if error.reason in UNUSABLE_REASONS or error.reason == TOO_MANY_ATTEMPTS:
+                    self._answers.refuse(sender.client, begin.round, begin.update_id, error)
+                raise
+        # The same bytes may come twice at once; no receipt precedes the record.
+        await self._answers.ledger.until_recorded(sender.client)
+        await stream.write(UpdateReceipt(duplicate=duplicate, round=begin.round))
+
+    def _check_run(self, run_number: int) -> None:
+        if run_number != self._run_number:
+            msg = f"this is run {self._run_number}, not run {run_number}"
+            raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
+
+    def _check_invited(self, sender: _Sender) -> None:
+        begin = sender.begin
+        current = self._answers.require_round(begin.round)
+        if (refusal := current.refused.get(begin.update_id)) is not None:
+            raise copy(refusal)
+        if sender.client not in current.invited:
+            msg = f"{sender.client} is not asked for an update in round {begin.round}"
+            raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
+        if begin.base_sha256 != current.model.sha256:
+            msg = f"the update was not made from the model of round {begin.round}"
+            raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the current model")
+
+    # Small updates
+
+    def _accept_inline(self, sender: _Sender) -> bool:
+        check_inline(sender.begin, self._schema)
+        return self._accept(sender, sender.begin.sha256, sender.begin.inline)
+
+    # Large updates
+
+    async def _exclusively(self, sender: _Sender, stream: UpdateStream) -> bool:
+        """Receive a large update; a newer attempt of the same client, or the round's end, ends it.
+
+        Returns:
+            False if another attempt was counted meanwhile.
+        """
+        current = self._answers.require_round(sender.begin.round)
+        self._attempts.check(sender.client, current.number)
+        # Several may have waited for the same older one: each looks again.
+        while (older := self._receiving.get(sender.client)) is not None:
+            older.cancel()
+            await asyncio.wait({older})
+        mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
+        mine.add_done_callback(partial(self._received, sender.client))
+        # Whoever is cancelled here was given up by its client, or by the server.
+        await unless(mine, current.closed.wait())
+        if mine.cancelled():
+            # Answered, since a call that only ends in here would stay open out there.
+            self._answers.require_round(sender.begin.round)
+            msg = f"a newer attempt of {sender.client} has taken over"
+            raise RefusedError(msg, reason="TOO_MANY_UPLOADS")
+        return mine.result()
+
+    def _received(self, client: str, attempt: asyncio.Task[bool]) -> None:
+        if self._receiving.get(client) is attempt:
+            del self._receiving[client]
+
+    async def _in_turn(self, sender: _Sender, stream: UpdateStream) -> bool:
+        async with self._turns.turn(sender.session.fingerprint or sender.client):
+            if self._answers.ledger.already_counted(sender.client, sender.begin.round):
+                return False
+            self._check_invited(sender)
+            return await self._spooled(sender, stream)
+
+    async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
+        begin = sender.begin
+        file = await self._disk.run(
+            self._spool.open,
+            begin.round,
+            sender.client,
+            begin.update_id,
+            begin.total_bytes,
+            self._schema,
+            undo=SpoolFile.close,
+        )
+        before, spoiled = file.offset, False
+        try:
+            receiver = ChunkReceiver(
+                stream,
+                file,
+                self._disk,
+                window=self._window,
+                progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
+            )
+            digest = await receiver.receive()
+            self._answers.require_round(begin.round)
+            await self._disk.run(file.commit, digest, self._durable)
+        except (*UNUSABLE, DigestError):
+            spoiled = True
+            await self._disk.run(file.discard)
+            raise
+        finally:
+            received = file.offset - before
+            self._attempts.count(sender.client, begin.round, received, spoiled=spoiled)
+            file.close()
+        return self._accept(sender, digest, None)
+
+    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> bool:
+        """Count an update; return False if another of its client and round was counted."""
+        self._members.require_session(sender.session)
+        seconds = asyncio.get_running_loop().time() - sender.began
+        update = accepted(
+            sender.client, sender.begin, digest, seconds_upload=seconds, inline=data is not None
+        )
+        self._members.arrived(sender.client)
+        return self._answers.accept(update, data)

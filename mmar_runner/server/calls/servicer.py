@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers the calls of clients by handing each to the part that knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.wire.limits import INLINE_BYTES
+from mmar_runner.wire.messages import HeartbeatReply, QuitReply, RegisterReply, ResultReply
+from mmar_runner.wire.servicer import FederationServicer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mmar_runner.security.pki.followed import Revocations
+    from mmar_runner.server.calls.downloads import Downloads
+    from mmar_runner.server.calls.reception import Reception
+    from mmar_runner.server.components.results import ResultDesk
+    from mmar_runner.server.members.members import Members
+    from mmar_runner.server.rounds.assignments import Assignments
+    from mmar_runner.wire.codec import SentModelItem
+    from mmar_runner.wire.gate import Peer
+    from mmar_runner.wire.messages import (
+        GetModelRequest,
+        HeartbeatRequest,
+        QuitRequest,
+        RegisterRequest,
+        ResultRequest,
+    )
+    from mmar_runner.wire.servicer import UpdateStream
+
+
+class Servicer(FederationServicer):
+    """One run's answers.
+
+    Args:
+        welcome: What every client is told at Register; its token is added.
+        assignments: Know the open round, and the run's end.
+        members: Knows the clients.
+        downloads: Sends models.
+        reception: Takes updates.
+        results: Has results processed.
+        revocations: What is revoked, if the project has certificates.
+    """
+
+    def __init__(
+        self,
+        welcome: RegisterReply,
+        *,
+        assignments: Assignments,
+        members: Members,
+        downloads: Downloads,
+        reception: Reception,
+        results: ResultDesk,
+        revocations: Revocations | None = None,
+    ) -> None:
+        self._welcome = welcome
+        self._assignments = assignments
+        self._members = members
+        self._downloads = downloads
+        self._reception = reception
+        self._results = results
+        self._revocations = revocations
+
+    async def register(self, request: RegisterRequest, peer: Peer) -> RegisterReply:
+        """Join the run; one that was killed as it ended is let in again, to hear how."""
+        ended = self._assignments.outcome()
+        if ended is not None and request.client_name not in self._members.present():
+            why = f": {ended.reason}" if ended.reason else ""
+            raise RefusedError(f"the run has {ended.status}{why}", reason="RUN_OVER")
+        reply = RegisterReply()
+        reply.CopyFrom(self._welcome)
+        reply.token = self._members.register(request, peer)
+        reply.token_seconds = self._members.token_seconds
+        reply.lease_seconds = self._members.lease_seconds
+        reply.result_topics.extend(self._results.topics)
+        reply.inline_bytes = INLINE_BYTES
+        reply.current_round = self._assignments.round_number()
+        reply.revocations = self._newer_revocations(request.revocations_version)
+        return reply
+
+    async def quit(self, request: QuitRequest, peer: Peer) -> QuitReply:
+        """Leave the run."""
+        self._members.quit(request.token, request.comment, peer)
+        self._downloads.client_left()
+        return QuitReply()
+
+    async def heartbeat(self, request: HeartbeatRequest, peer: Peer) -> HeartbeatReply:
+        """Renew a lease."""
+        token = self._members.heard(
+            request.token,
+            request.state,
+            peer,
+            steps=(request.step, request.steps),
+            round_number=request.round,
+        )
+        return HeartbeatReply(
+            token=token,
+            revocations=self._newer_revocations(request.revocations_version),
+            lease_seconds=self._members.lease_seconds,
+            current_round=self._assignments.round_number(),
+        )
+
+    def get_model(self, request: GetModelRequest, peer: Peer) -> AsyncIterator[SentModelItem]:
+        """Send a model when there is one to give."""
+        return self._downloads.get_model(request, peer)
+
+    async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
+        """Receive one update."""
+        await self._reception.submit(stream, peer)
+
+    async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
+        """Process a result."""
+        client = self._members.authenticate(request.token, peer)
+        site = peer.fingerprint or client.name
+        reply = await self._results.process(client.name, site, request.topic, request.result)
+        return ResultReply(reply=reply)
+
+    def _newer_revocations(self, version: int) -> bytes:
+        if self._revocations is None or self._revocations.current.version <= version:
+            return b""
+        return self._revocations.signed

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the components that live in the server process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import RunFailedError
+from mmar_runner.federation.scatter_and_gather import ScatterAndGather
+from mmar_runner.hooks.components import build_component
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+from mmar_runner.interfaces.handler import BestModelSelector, Handler
+from mmar_runner.interfaces.result_processor import ResultProcessor
+from mmar_runner.interfaces.workflow import Workflow
+from mmar_runner.server.components.exclusion import expressions
+from mmar_runner.server.components.results import by_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.mmar.spec import ComponentSpec, ServerSpec
+
+
+class ServerComponents:
+    """The components that one MMAR declares for the server process.
+
+    ``versions`` holds the distributions they come from: they are part of what a run is.
+    ``expressions`` holds what the aggregator may look for in the names of tensors.
+
+    Args:
+        server: What the MMAR declares.
+        catalog: What is installed.
+        allowed: The class paths that the policy allows, as prefixes; None without one.
+
+    Raises:
+        PluginError: One of them cannot be built, or two result processors claim one topic.
+        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them.
+        RunFailedError: One of them is code of the MMAR's own, or two select the best model.
+    """
+
+    def __init__(
+        self,
+        server: ServerSpec,
+        catalog: ComponentCatalog,
+        *,
+        allowed: Sequence[str] | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._allowed = allowed
+        self.versions: dict[str, str] = {}
+        self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
+        declared = server.aggregator
+        self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
+        self.workflow: Any = ScatterAndGather()
+        if server.workflow is not None:
+            self.workflow = self._build(server.workflow, Workflow)
+        self.handlers: list[Handler] = [self._build(h, Handler) for h in server.handlers]
+        self.processors: list[ResultProcessor] = [
+            self._build(p, ResultProcessor) for p in server.result_processors
+        ]
+        by_topic(self.processors)  # two that claim one topic leave no run behind
+        self.selector = _only_selector(self.handlers)
+        if server.inbound_filters or server.outbound_filters:
+            msg = "filters on the server's side are not available in this version"
+            hint = "declare them on the client's side, where they protect what leaves a site"
+            raise RunFailedError(msg, hint=hint, reason="NOT_AVAILABLE")
+
+    def _build(self, spec: ComponentSpec, expected: type[Any]) -> Any:
+        if spec.byoc:
+            msg = f"{spec.name} is code that came in the MMAR, and the server runs none of it"
+            hint = "install it as a plugin on the server"
+            raise RunFailedError(msg, hint=hint, reason="BYOC")
+        found = self._catalog.find(spec.kind, spec.name)
+        if found is not None:
+            self.versions[found.distribution] = found.version
+        return build_component(
+            self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
+        )
+
+
+def _only_selector(handlers: list[Handler]) -> BestModelSelector | None:
+    selectors = [handler for handler in handlers if isinstance(handler, BestModelSelector)]
+    if len(selectors) > 1:
+        names = ", ".join(type(selector).__name__ for selector in selectors)
+        msg = f"more than one handler selects the best model: {names}"
+        raise RunFailedError(msg, hint="declare only one of them", reason="CONFLICT")
+    return selectors[0] if selectors else None

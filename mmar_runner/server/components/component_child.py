@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a child process of the server is told about the component that it is to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmar_runner.children.spec import ChildSpec
+
+if TYPE_CHECKING:
+    from mmar_runner.children.spec import Role
+    from mmar_runner.mmar.spec import ComponentSpec
+    from mmar_runner.server.records.workspace import RunFolder
+    from mmar_runner.server.settings import ServerSettings
+
+
+def child_spec(
+    settings: ServerSettings, folder: RunFolder, role: Role, component: ComponentSpec
+) -> ChildSpec:
+    """Return what a child needs to build a component of a run, and where it works."""
+    spec = settings.spec
+    return ChildSpec(
+        role=role,
+        component=component.declaration,
+        context={
+            "client_name": "server",
+            "mmar": str(folder.mmar),
+            "workspace": str(folder.path),
+            "train_config": dict(spec.train_config),
+            "validation_config": dict(spec.validation_config),
+            "variables": dict(spec.variables),
+        },
+        custom_dir=None,
+        plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
+        allowed_path_prefixes=settings.allowed_path_prefixes,
+    )

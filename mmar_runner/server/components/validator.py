@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Global models validated on the server's own data: in a child, since it needs a framework."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.children.process import ChildProcess
+from mmar_runner.server.components.component_child import child_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmar_runner.mmar.spec import ComponentSpec
+    from mmar_runner.server.records.workspace import RunFolder
+    from mmar_runner.server.settings import ServerSettings
+
+#: How long a validator that has nothing to do may take to end, in seconds.
+_CLOSE_SECONDS: Final = 2.0
+
+
+class ServerValidator:
+    """Validates global models on the server's own data, in a child that is kept."""
+
+    def __init__(self, settings: ServerSettings, folder: RunFolder, spec: ComponentSpec) -> None:
+        self._spec = child_spec(settings, folder, "model_validator", spec)
+        self._log = folder.logs / "model_validator.log"
+        self._child: ChildProcess | None = None
+
+    async def validate(self, model: Path) -> dict[str, float]:
+        """Return the metrics of a model file."""
+        if self._child is None or not self._child.alive:
+            self._child = await ChildProcess.start(self._spec, log=self._log)
+        answer = await self._child.request("validate", {"model": str(model)})
+        return dict(answer["metrics"])
+
+    async def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            await self._child.close(grace=_CLOSE_SECONDS)

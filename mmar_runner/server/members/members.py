@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry in time: leases end, and comings and goings reach the coordinator."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import AuditError, RefusedError
+from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.server.members.attendance import Attendance
+from mmar_runner.server.members.registry import Client
+from mmar_runner.server.members.session_tokens import SessionTokens
+from mmar_runner.server.wording import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.security.tokens import TokenClaims, TokenMint
+    from mmar_runner.server.gate.guard import Guard
+    from mmar_runner.server.members.registry import ClientRegistry
+    from mmar_runner.server.records.run_state import RecordedClient
+    from mmar_runner.server.rounds.coordinator import Coordinator
+    from mmar_runner.storage.journal import Journal
+    from mmar_runner.wire.gate import Peer
+    from mmar_runner.wire.messages import RegisterRequest
+
+_log = logging.getLogger(__name__)
+
+#: Letters of what a client says of itself that are kept.
+_MAX_DIGEST: Final = 128
+_MAX_COMMENT: Final = 200
+#: What a client may say that it does, by number; and what of that is a round's work.
+_STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
+_AT_WORK: Final = frozenset({"training", "validating"})
+
+
+class Members:
+    """Who is in the run, now.
+
+    Args:
+        registry: Names, keys and leases.
+        coordinator: Hears who came and who went.
+        journal: Remembers who is in, across restarts.
+        observer: Whoever watches.
+        mint: Issues tokens.
+        guard: Says who may have which name, and writes down who came and went.
+        task_name: The federated task that clients must name.
+        run_number: The run that tokens are good for.
+        epoch: What the run has done so far, likewise: see `RunState`.
+    """
+
+    def __init__(
+        self,
+        registry: ClientRegistry,
+        coordinator: Coordinator,
+        journal: Journal,
+        observer: Observer,
+        *,
+        mint: TokenMint,
+        guard: Guard,
+        task_name: str,
+        run_number: int,
+        epoch: str = "",
+    ) -> None:
+        self._registry = registry
+        self._tokens = SessionTokens(mint, run_number=run_number, epoch=epoch)
+        self._names = guard.names
+        self._attendance = Attendance(journal, guard.audit)
+        self._coordinator = coordinator
+        self._observer = observer
+        self._task_name = task_name
+        self._loop = asyncio.get_running_loop()
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._progress = 0
+
+    @property
+    def token_seconds(self) -> float:
+        """How long a token is good for."""
+        return self._tokens.lifetime
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a silent client is believed to be alive."""
+        return self._registry.lease_seconds
+
+    def restore(self, recorded: Iterable[RecordedClient]) -> None:
+        """Take in who was there when the journal ended; their leases begin anew."""
+        deadline = self._loop.time() + self.lease_seconds
+        clients = [
+            Client(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint, c.host)
+            for c in recorded
+        ]
+        self._registry.restore(clients)
+        for name in self._registry.present():
+            self._coordinator.client_joined(name)
+
+    def register(self, request: RegisterRequest, peer: Peer) -> str:
+        """Let a client in and return its token.
+
+        Raises:
+            RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_MISMATCH, NAME_TAKEN,
+                TOO_MANY_INSTANCES, TOO_MANY_CLIENTS or RATE_LIMITED.
+            NotAuthorizedError: The client's site may not run this MMAR.
+            AuditError: It cannot be written down; whoever was not there has not come.
+        """
+        self._names.check(request.client_name, peer, self._registry.instances(peer.fingerprint))
+        if request.task_name != self._task_name:
+            named = request.task_name[:_MAX_COMMENT]
+            msg = f"this server runs the task {self._task_name!r}, not {named!r}"
+            hint = "servers[0].name must be the same in both federated configuration files"
+            raise RefusedError(msg, reason="TASK_MISMATCH", hint=hint)
+        now = self._loop.time()
+        before = self._registry.known(request.client_name)
+        client, joined = self._registry.register(
+            request.client_name,
+            request.session_key,
+            mmar_digest=plain(request.mmar_digest, _MAX_DIGEST),
+            fingerprint=peer.fingerprint,
+            host=peer.host,
+            now=now,
+        )
+        try:
+            self._attendance.note_registered(client, before, peer, joined=joined)
+        except AuditError:
+            if joined:  # or its next attempt would find it here, and no round would know of it
+                self._registry.remove(client.name, now=now)
+            raise
+        if joined or before is None or not client.is_as(before):
+            self._attendance.record_registered(client)
+        if joined:
+            self._progress += 1
+            self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
+            self._coordinator.client_joined(client.name)
+        return self._tokens.issue(client)
+
+    def authenticate(self, token: str, peer: Peer) -> Client:
+        """Return whose token it is and renew the lease.
+
+        Raises:
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
+        """
+        return self._client(self._tokens.read(token, peer))
+
+    def require_session(self, client: Client) -> None:
+        """Refuse whoever has left, or has made room for another session, since it came.
+
+        Raises:
+            RefusedError: TOKEN_INVALID.
+        """
+        self._registry.session(client.name, client.key_sha256, now=self._loop.time())
+
+    def progressed(self, name: str, done: int, total: int) -> None:
+        """Bytes of a client's transfer have come or gone: it is alive, and so far."""
+        self._progress += 1
+        self._registry.renew(name, now=self._loop.time())
+        self._registry.progress(name, done, total, "bytes")
+
+    def given(self, name: str, task: tuple[int, int]) -> None:
+        """A client has, or had last, the task of a round, in an attempt."""
+        self._registry.give(name, task)
+
+    def arrived(self, name: str) -> None:
+        """What a client was fetching or sending is there."""
+        self._registry.forget_progress(name)
+
+    def heard(
+        self,
+        token: str,
+        state: int,
+        peer: Peer,
+        *,
+        steps: tuple[int, int] = (0, 0),
+        round_number: int = -1,
+    ) -> str:
+        """A client says what it is doing.
+
+        Args:
+            token: Its own.
+            state: What it is doing.
+            peer: Who says so.
+            steps: How many steps of that are done, and of how many; both 0 if it says nothing.
+            round_number: For which round; -1 for none.
+
+        Returns:
+            A token to use from now on if it is time for a new one; else nothing.
+
+        Raises:
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
+        """
+        claims = self._tokens.read(token, peer)
+        client = self._client(claims)
+        said = _STATES.get(state, "unknown")
+        client.works_on = round_number if said in _AT_WORK else -1
+        if said != client.state:
+            client.state, client.since, client.progress = said, self._loop.time(), None
+            self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
+        if any(steps):
+            self._stepped(client, said, *steps)
+        return self._tokens.renewed(claims, client)
+
+    def quit(self, token: str, comment: str, peer: Peer) -> None:
+        """A client leaves of its own accord.
+
+        Raises:
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
+        """
+        client = self.authenticate(token, peer)
+        self._leave(client.name, plain(comment, _MAX_COMMENT) or "it quit")
+
+    def expel(self, fingerprint: str, reason: str) -> None:
+        """Let every client of a certificate go, because it is no longer trusted.
+
+        Raises:
+            AuditError: It cannot be written down; all of them are gone.
+        """
+        with ExitStack() as leaving:
+            for name in self._registry.instances(fingerprint):
+                leaving.callback(self._leave, name, reason)
+
+    def known(self, name: str) -> Client | None:
+        """Return a client that is there, or was; see `ClientRegistry.known`."""
+        return self._registry.known(name)
+
+    def marks(self) -> Hashable:
+        """Return what changes with every client that joins, and with every byte and step."""
+        clients = filter(None, map(self._registry.known, self._registry.present()))
+        steps = [(c.name, c.progress.get("done")) for c in clients if c.progress is not None]
+        return (self._progress, *steps)
+
+    def departed(self) -> list[Client]:
+        """Return who was there and has left."""
+        return self._registry.departed()
+
+    def present(self) -> list[str]:
+        """Return the names of the present clients, sorted."""
+        return self._registry.present()
+
+    def start_sweeping(self) -> None:
+        """Look for ended leases, several times a lease, until `close`."""
+        self._sweep_timer = self._loop.call_later(self.lease_seconds / 4, self._sweep)
+
+    def close(self) -> None:
+        """Stop looking for ended leases."""
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+
+    def _sweep(self) -> None:
+        why = f"nothing was heard of it for {self.lease_seconds:g} s"
+        try:
+            with ExitStack() as leaving:  # each of them, whatever becomes of another
+                for client in self._registry.expired(self._loop.time()):
+                    leaving.callback(self._leave, client.name, why)
+        except AuditError as error:  # nobody called who could be told
+            _log.error("who left cannot be written down: %s", error.message)
+        finally:
+            self.start_sweeping()
+
+    def _stepped(self, client: Client, state: str, step: int, steps: int) -> None:
+        """Note how far a client is, and tell it if it is further than it was."""
+        before = client.progress
+        self._registry.progress(client.name, step, steps, "steps")
+        if client.progress != before:
+            facts = {"client": client.name, "state": state, "step": step, "steps": steps}
+            self._observe(Topic.CLIENT_STATE, **facts)
+
+    def _client(self, claims: TokenClaims) -> Client:
+        return self._registry.session(claims.client, claims.session, now=self._loop.time())
+
+    def _leave(self, name: str, reason: str) -> None:
+        self._registry.remove(name, now=self._loop.time())
+        self._observe(Topic.CLIENT_LEFT, client=name, reason=reason, active=self._active())
+        self._coordinator.client_left(name, reason)
+        # Last: a log that cannot be written must not leave the round waiting for it.
+        self._attendance.note_left(name, reason)
+
+    def _active(self) -> int:
+        return len(self._registry.present())
+
+    def _observe(self, topic: Topic, **data: object) -> None:
+        self._observer.observe(Observation(topic, data))

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is in the federation: names, session keys and leases.
+
+Keys are kept as digests only, so that neither the journal nor a core dump holds one that
+could be used.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.federation.sites import NO_SITES, Sites
+from mmar_runner.server.gate.pace import Paces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+_MIN_KEY_BYTES: Final = 16
+#: How often the clients of one certificate may come, or be others than before: a second for
+#: long, and at once. Each time is a record in the journal, whose file never shrinks.
+COMINGS_PER_SECOND: Final = 0.2
+COMINGS_AT_ONCE: Final = 100.0
+#: Clients that have left of whom something is remembered.
+MAX_DEPARTED: Final = 1024
+
+
+@dataclass(slots=True)
+class Client:
+    """One registered client.
+
+    Attributes:
+        name: Its name.
+        key_sha256: Digest of its session key, hex.
+        deadline: When its lease ends, on the server's clock.
+        mmar_digest: The digest of the MMAR it runs.
+        fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
+        host: The address it came from, without the port.
+        state: What it last said it was doing.
+        progress: How far it is with that: ``{"done", "total", "unit"}``, where the unit is
+            ``bytes`` or ``steps``; None if unknown.
+        since: Since when it is in that state, on the server's clock.
+        heard: When something was last heard of it, on the server's clock; None if nothing
+            was since the server came up.
+        given: The round and the attempt of the task that it was given last.
+        works_on: The round that it said last that it works on; -1 for none.
+    """
+
+    name: str
+    key_sha256: str
+    deadline: float
+    mmar_digest: str = ""
+    fingerprint: str = ""
+    host: str = ""
+    state: str = "idle"
+    progress: dict[str, Any] | None = None
+    since: float = 0.0
+    heard: float | None = None
+    given: tuple[int, int] = (-1, 0)
+    works_on: int = -1
+
+    def is_as(self, other: Client) -> bool:
+        """Return True if the journal would say the same of both."""
+        mine = (self.name, self.key_sha256, self.mmar_digest, self.fingerprint, self.host)
+        its = (other.name, other.key_sha256, other.mmar_digest, other.fingerprint, other.host)
+        return mine == its
+
+
+class ClientRegistry:
+    """The clients of one run.
+
+    Args:
+        max_clients: How many may be present at once.
+        lease_seconds: How long a silent client is believed to be alive.
+        sites: Which site a client is of; a place is kept for each that is admitted.
+    """
+
+    def __init__(self, *, max_clients: int, lease_seconds: float, sites: Sites = NO_SITES) -> None:
+        self._sites = sites
+        self._max_clients = max_clients
+        self.lease_seconds = lease_seconds
+        self._clients: dict[str, Client] = {}
+        self._departed: dict[str, Client] = {}
+        self._comings = Paces(COMINGS_PER_SECOND, COMINGS_AT_ONCE)
+
+    def register(
+        self,
+        name: str,
+        session_key: bytes,
+        *,
+        now: float,
+        mmar_digest: str,
+        fingerprint: str = "",
+        host: str = "",
+    ) -> tuple[Client, bool]:
+        """Let a client in, or back in.
+
+        Returns:
+            The client, and whether it was not present before.
+
+        Raises:
+            RefusedError: NAME_INVALID, NAME_TAKEN, TOO_MANY_CLIENTS or RATE_LIMITED.
+        """
+        _check_name(name)
+        if len(session_key) < _MIN_KEY_BYTES:
+            msg = f"the session key has fewer than {_MIN_KEY_BYTES} bytes"
+            raise RefusedError(msg, reason="PROTOCOL")
+        key = sha256(session_key).hexdigest()
+        known = self._clients.get(name)
+        if known is not None and not hmac.compare_digest(known.key_sha256, key):
+            msg = f"the client name {name!r} is taken by a session that is alive"
+            hint = (
+                "choose another --name (with a start-up kit: --instance K), or wait until that "
+                "session has ended"
+            )
+            raise RefusedError(msg, reason="NAME_TAKEN", hint=hint)
+        if known is None:
+            self._check_place(name)
+        client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
+        if known is None or not known.is_as(client):
+            self._check_pace(client, now)
+        client.since, client.heard = now, now
+        if known is not None:
+            client.state, client.since, client.progress = known.state, known.since, known.progress
+            client.given, client.works_on = known.given, known.works_on
+        self._departed.pop(name, None)
+        self._clients[name] = client
+        return client, known is None
+
+    def restore(self, clients: Iterable[Client]) -> None:
+        """Take in clients that an earlier server process had registered."""
+        self._clients.update({client.name: client for client in clients})
+
+    def known(self, name: str) -> Client | None:
+        """Return who had a name last, present or not; None if nobody had, or long ago."""
+        return self._clients.get(name) or self._departed.get(name)
+
+    def session(self, name: str, key_sha256: str, *, now: float) -> Client:
+        """Return the client whose session it is, and renew its lease.
+
+        Raises:
+            RefusedError: TOKEN_INVALID; the client should register again.
+        """
+        client = self._clients.get(name)
+        if client is None or client.key_sha256 != key_sha256:
+            msg = "the session is not one of this run, or its lease has ended"
+            raise RefusedError(msg, reason="TOKEN_INVALID", hint="register again")
+        client.deadline, client.heard = now + self.lease_seconds, now
+        return client
+
+    def instances(self, fingerprint: str) -> list[str]:
+        """Return the names of the present clients of one certificate, sorted."""
+        return [name for name in self.present() if self._clients[name].fingerprint == fingerprint]
+
+    def renew(self, name: str, *, now: float) -> None:
+        """Renew the lease of a client; one that has left meanwhile stays away."""
+        if (client := self._clients.get(name)) is not None:
+            client.deadline, client.heard = now + self.lease_seconds, now
+
+    def progress(self, name: str, done: int, total: int, unit: Literal["bytes", "steps"]) -> None:
+        """Note how far a client is; of one that has left meanwhile nothing is noted."""
+        if (client := self._clients.get(name)) is not None:
+            client.progress = {"done": done, "total": total, "unit": unit}
+
+    def give(self, name: str, task: tuple[int, int]) -> None:
+        """Note the round and the attempt of a task that a client has, or had last."""
+        if (client := self._clients.get(name)) is not None:
+            client.given = task
+
+    def forget_progress(self, name: str) -> None:
+        """Note that a client has done what it was doing."""
+        if (client := self._clients.get(name)) is not None:
+            client.progress = None
+
+    def remove(self, name: str, *, now: float) -> None:
+        """Let a client go; its name is free for another session key."""
+        client = self._departed[name] = self._clients.pop(name)
+        client.state, client.since, client.progress = "left", now, None
+        if len(self._departed) > MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]
+
+    def expired(self, now: float) -> list[Client]:
+        """Return the present clients whose lease has ended."""
+        return [c for c in self._clients.values() if c.deadline < now]
+
+    def present(self) -> list[str]:
+        """Return the names of the present clients, sorted."""
+        return sorted(self._clients)
+
+    def departed(self) -> list[Client]:
+        """Return who was there and has left; of many, those who left last."""
+        return list(self._departed.values())
+
+    def _check_place(self, name: str) -> None:
+        if self._sites.has_place(name, self._clients, self._max_clients):
+            return
+        kept = self._max_clients - len(self._clients)
+        why = f"; the other {kept} places are kept for sites without a client" if kept > 0 else ""
+        msg = f"the federation is full: max_num_clients is {self._max_clients}{why}"
+        hint = "raise max_num_clients on the server, or join when a client has left"
+        raise RefusedError(msg, reason="TOO_MANY_CLIENTS", hint=hint)
+
+    def _check_pace(self, client: Client, now: float) -> None:
+        # Without certificates nobody can tell whose clients they are: loopback only.
+        if client.fingerprint and not self._comings.take(client.fingerprint, now):
+            msg = f"clients with the certificate of {client.name} come and go too often"
+            raise RefusedError(msg, reason="RATE_LIMITED", hint="try again a little later")
+
+
+def _check_name(name: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', a letter or digit first"
+        raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adds up the events of a journal: one small function for each kind of event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import JournalError
+from mmar_runner.server.records.record import AcceptedUpdate, Kind, LostModel
+from mmar_runner.server.records.run_state import RecordedClient, RoundInputs, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mmar_runner.storage.journal import JournalEvent
+
+
+def replay(events: Iterable[JournalEvent]) -> RunState:
+    """Add up the events of a journal.
+
+    Raises:
+        JournalError: The journal does not begin with a run, a later version wrote it, or an
+            event lacks what it must say.
+    """
+    state = RunState()
+    started = False
+    for event in events:
+        if event.kind not in _APPLY:
+            msg = f"the journal holds {event.kind!r}, which this version does not know"
+            hint = "go on with the version that wrote it, or start a new run with --new-run"
+            raise JournalError(msg, hint=hint)
+        started = started or event.kind == Kind.RUN_STARTED
+        _replayed(state, event)
+    if not started:
+        msg = "the journal holds no run"
+        raise JournalError(msg, hint="start a new run with --new-run")
+    return state
+
+
+def _replayed(state: RunState, event: JournalEvent) -> None:
+    try:
+        apply_event(state, Kind(event.kind), event.data, event.seq)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        msg = f"the journal's event {event.seq}, {event.kind}, cannot be understood: {error!r}"
+        hint = "put the right journal.db back, or begin another run with --new-run"
+        raise JournalError(msg, hint=hint) from error
+
+
+def apply_event(state: RunState, kind: Kind, data: Mapping[str, Any], seq: int) -> None:
+    """Add one event to a state."""
+    _APPLY[kind](state, data, seq)
+
+
+def _run_started(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    state.digest = data["digest"]
+    state.identity = data.get("identity", {})
+    state.epoch = state.run_id = data.get("epoch", "")
+    state.seed = data["seed"]
+    state.round = data["round"]
+    state.model_sha256 = state.initial_sha256 = data["model_sha256"]
+
+
+def _run_resumed(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
+    state.status, state.reason = "running", ""
+
+
+def _client_registered(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    client = RecordedClient(
+        data["client"],
+        data["key_sha256"],
+        data["mmar_digest"],
+        data.get("fingerprint", ""),
+        data.get("host", ""),
+    )
+    state.clients[client.name] = client
+
+
+def _client_left(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    state.clients.pop(data["client"], None)
+
+
+def _round_opened(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    state.participants = tuple(data["participants"])
+
+
+def _update_accepted(state: RunState, data: Mapping[str, Any], seq: int) -> None:
+    update = AcceptedUpdate(**data)
+    state.accepted[update.client] = (update, seq)
+    state.last_round[update.client] = update.round
+
+
+def _update_refused(state: RunState, data: Mapping[str, Any], seq: int) -> None:
+    # One that had been accepted was withdrawn: it could not be aggregated.
+    if state.accepted.pop(data["client"], None) is not None:
+        del state.last_round[data["client"]]
+    _rejected(state, data, seq)
+
+
+def _rejected(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    reason = f"{data['reason']}: {data['message']}"
+    state.rejected.append({"client": data["client"], "reason": reason})
+
+
+def _round_closed(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    state.rounds.append(dict(data["summary"]))
+    state.round = data["round"] + 1
+    state.model_sha256 = data["summary"]["model_sha256"]
+    state.wall_seconds = data["wall_seconds"]
+    if data.get("best") is not None:
+        _best_model(state, data["best"], _seq)
+    state.closed = RoundInputs(state.accepted, state.rejected, state.participants)
+    state.accepted, state.rejected, state.participants = {}, [], ()
+
+
+def _best_model(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    found = (data["round"], data["score"])
+    if state.best != found:
+        state.bests.append(found)
+
+
+def _best_model_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    while state.best is not None and state.best[0] != data["instead"]:
+        state.bests.pop()
+
+
+def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    """Go back one round: its result is no more, and what was made from that neither."""
+    lost = LostModel.from_json(data)
+    closed = state.closed or RoundInputs()
+    kept = {name: closed.accepted[name] for name in lost.kept}
+    still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
+    state.last_round = still | {name: update.round for name, (update, _) in kept.items()}
+    before = state.model_before
+    state.rounds.pop()
+    state.round, state.model_sha256 = lost.round - 1, before or ""
+    state.accepted, state.participants = kept, closed.participants
+    state.rejected = closed.rejected if kept else []
+    state.closed = None
+    state.epoch = data["epoch"]
+    state.lost.append(lost)
+
+
+def _run_ended(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+    state.status, state.reason = data["status"], data["reason"]
+    state.wall_seconds = data["wall_seconds"]
+
+
+def _run_settled(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
+    state.settled = True
+
+
+_APPLY = {
+    Kind.RUN_STARTED: _run_started,
+    Kind.RUN_RESUMED: _run_resumed,
+    Kind.CLIENT_REGISTERED: _client_registered,
+    Kind.CLIENT_LEFT: _client_left,
+    Kind.ROUND_OPENED: _round_opened,
+    Kind.UPDATE_ACCEPTED: _update_accepted,
+    Kind.UPDATE_REFUSED: _update_refused,
+    Kind.TASK_FAILED: _rejected,
+    Kind.ROUND_CLOSED: _round_closed,
+    Kind.BEST_MODEL: _best_model,
+    Kind.BEST_MODEL_LOST: _best_model_lost,
+    Kind.CHECKPOINT_LOST: _checkpoint_lost,
+    Kind.RUN_ENDED: _run_ended,
+    Kind.RUN_SETTLED: _run_settled,
+}

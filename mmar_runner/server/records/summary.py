@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds ``summary.json``: what a run did, round by round."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.storage.atomic import write_json_atomic
+from mmar_runner.storage.memory import peak_rss_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mmar_runner.server.records.record import AcceptedUpdate, LostModel
+    from mmar_runner.server.records.workspace import RunFolder
+
+
+def weighted_metrics(
+    updates: Sequence[AcceptedUpdate], *, validation_only: bool = False
+) -> dict[str, float]:
+    """Return the mean of every metric over the clients that report it.
+
+    Weights are numbers of samples. Clients are taken in the given order, so that the
+    same updates give the same numbers. A mean beyond all numbers is left out.
+    """
+    sums: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    for update in updates:
+        metrics = update.validation if validation_only else {**update.metrics, **update.validation}
+        for name, value in metrics.items():
+            sums[name] = sums.get(name, 0.0) + value * update.num_samples
+            weights[name] = weights.get(name, 0.0) + update.num_samples
+    means = {name: sums[name] / weights[name] for name in sums}
+    return {name: mean for name, mean in means.items() if math.isfinite(mean)}
+
+
+def round_summary(
+    number: int,
+    updates: Sequence[AcceptedUpdate],
+    weights: Sequence[float],
+    *,
+    seconds: float,
+    rejected: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, float],
+    model_sha256: str,
+) -> dict[str, Any]:
+    """Return one entry of ``rounds``."""
+    return {
+        "round": number,
+        "seconds": round(seconds, 6),
+        "contributions": [
+            {
+                "client": update.client,
+                "num_samples": update.num_samples,
+                "weight": weight,
+                "bytes": update.bytes,
+                "seconds_train": round(update.seconds_train, 6),
+                "seconds_upload": round(update.seconds_upload, 6),
+            }
+            for update, weight in zip(updates, weights, strict=True)
+        ],
+        "rejected": [dict(entry) for entry in rejected],
+        "metrics": dict(metrics),
+        "model_sha256": model_sha256,
+    }
+
+
+class Summary:
+    """The summary of one run, written when something ends.
+
+    Args:
+        folder: The run's folder.
+        name: The MMAR's name.
+        digest: Its digest.
+        rounds: Reads the entries of the closed rounds. They are not kept in memory: a run may
+            have any number of rounds and clients.
+        lost: Models that were lost: the run went back a round for each.
+        durable: Whether the summary of an ended run, which nothing makes again, is on the
+            disk before `write` returns.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        name: str,
+        digest: str,
+        rounds: Callable[[], list[dict[str, Any]]],
+        lost: Sequence[LostModel] = (),
+        durable: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._rounds = rounds
+        self._lost = lost
+        self._durable = durable
+        self._best_round: int | None = None
+        self._facts: dict[str, Any] = {
+            "run_number": folder.number,
+            "mmar": {"name": name, "digest": digest},
+        }
+
+    def set_best(self, round_number: int) -> None:
+        """Say which round's result is the best so far."""
+        self._best_round = round_number
+
+    def write(
+        self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
+    ) -> dict[str, Any]:
+        """Write ``summary.json`` and return what it says.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        summary = self.facts(status, reason, wall_seconds=wall_seconds, final=final)
+        write_json_atomic(self._folder.summary, summary, self._durable and status != "running")
+        return summary
+
+    def facts(
+        self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
+    ) -> dict[str, Any]:
+        """Return what ``summary.json`` would say."""
+        best = None if self._best_round is None else "models/best.safetensors"
+        return {
+            "status": status,
+            "reason": reason,
+            **self._facts,
+            "rounds": self._rounds(),
+            "models_lost": [lost.to_json() for lost in self._lost],
+            "final_model": final,
+            "best_round": self._best_round,
+            "best_model": best,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "wall_seconds": round(wall_seconds, 6),
+        }

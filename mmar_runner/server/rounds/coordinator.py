@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The single writer of a run: feeds the round machine and carries out what it says.
+
+Everything here runs on the event loop's thread, so no state needs a lock. What takes
+time (arithmetic, disk) is handed to worker threads, and its end comes back as an
+event. The order of journal records is the order of decisions; only receipts wait for
+them to be durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import MmarRunnerError, StorageError
+from mmar_runner.federation import actions, events
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.rounds.answers import Answers
+from mmar_runner.server.rounds.ledger import Ledger
+from mmar_runner.server.rounds.open_round import OpenRound
+from mmar_runner.server.rounds.round_aggregation import Withdrawn
+from mmar_runner.server.rounds.withdrawal import Withdrawal
+from mmar_runner.server.rounds.workbench import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mmar_runner.federation.round_machine import Phase, RoundMachine
+    from mmar_runner.server.records.model_file import ModelFile
+    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.rounds.assignments import Assignments
+    from mmar_runner.server.rounds.closing import RoundCloser
+    from mmar_runner.server.telling.reporter import Reporter
+    from mmar_runner.server.telling.space import DiskWait
+    from mmar_runner.storage.journal import Journal
+
+_log = logging.getLogger(__name__)
+
+
+class Coordinator:
+    """Runs the rounds of one run.
+
+    Args:
+        machine: Decides.
+        model: The model of the first round to open.
+        assignments: Where clients find what they are to do.
+        journal: Where decisions are recorded.
+        closer: Turns a round's updates into the next model.
+        reporter: Tells who wants to know.
+        last_round: For every client, the last round an update was accepted in.
+        note_refusal: Writes down whose update was withdrawn, the reason and a sentence.
+        disk: Knows what waits for space.
+
+    Attributes:
+        ended: Resolved with status and reason once the run is decided.
+        answers: Takes what clients answer.
+    """
+
+    def __init__(
+        self,
+        machine: RoundMachine,
+        model: ModelFile,
+        *,
+        assignments: Assignments,
+        journal: Journal,
+        closer: RoundCloser,
+        reporter: Reporter,
+        last_round: Mapping[str, int],
+        note_refusal: Callable[[str, str, str], None],
+        disk: DiskWait,
+    ) -> None:
+        self._machine = machine
+        self._model = model
+        self._assignments = assignments
+        self._closer = closer
+        self._reporter = reporter
+        self._loop = asyncio.get_running_loop()
+        self._restored = OpenRound(-1, model, 0.0)
+        self._workbench = Workbench(self.fail)
+        self._ledger = Ledger(journal, last_round, self.interrupt)
+        self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
+        self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
+        self.ended: asyncio.Future[tuple[str, str]] = self._loop.create_future()
+
+    # What the world tells
+
+    def restore(
+        self, accepted: Iterable[tuple[AcceptedUpdate, int]], rejected: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Take back what an earlier process accepted and refused in the first round."""
+        self._ledger.restore(self._restored, accepted)
+        self._restored.rejected.extend(map(dict, rejected))
+
+    def begin(self) -> None:
+        """Begin: a run without rounds to do ends here."""
+        self._tick()
+
+    def client_joined(self, name: str) -> None:
+        """A client is there that was not."""
+        self._handle(events.ClientJoined(name))
+
+    def client_left(self, name: str, reason: str) -> None:
+        """A client has gone, by itself or because its lease ended."""
+        self._ledger.record(Kind.CLIENT_LEFT, {"client": name, "reason": reason})
+        if self.round is not None:
+            self.round.invited.pop(name, None)
+        self.answers.need_no_space()
+        self._handle(events.ClientLeft(name, reason))
+
+    def stop(self, reason: str) -> None:
+        """Whoever runs the server wants it to stop; the run can be resumed."""
+        self._handle(events.StopRequested(reason))
+
+    def give_up(self) -> None:
+        """Leave what is under way: whatever is not on record, the resumed run does again."""
+        self._closer.give_up()
+        if self.ended.done() and self.ended.result()[0] == "finished":
+            return  # the last round's files are being settled, before its end is on record
+        self._workbench.give_up()
+
+    def fail(self, reason: str) -> None:
+        """The run cannot go on."""
+        self._finish("failed", reason)
+
+    def interrupt(self, error: BaseException) -> None:
+        """The disk refuses: what is recorded stays, and the run can be resumed."""
+        self._finish("stopped", str(error))
+
+    def conclude(self, status: str, reason: str) -> None:
+        """Take back how an earlier process ended the run: from now on clients are told."""
+        self._finish(status, reason)
+        self.announce()
+
+    def announce(self) -> None:
+        """The run's end is on record: from now on clients are told."""
+        self._assignments.announce(*self.ended.result())
+
+    # What the world asks
+
+    @property
+    def round(self) -> OpenRound | None:
+        """The round that is or was open last."""
+        return self._assignments.current
+
+    @property
+    def phase(self) -> Phase:
+        """What the run is at."""
+        return "over" if self.ended.done() else self._machine.phase
+
+    def missing(self) -> tuple[str, ...]:
+        """Return of whom the open round has no answer, there or not, sorted."""
+        return self._machine.missing()
+
+    def waiting_for(self, describe: Callable[[str], str] | None = None) -> str:
+        """Say what the run waits for; see `RoundMachine.waiting_for`."""
+        return self._machine.waiting_for(describe)
+
+    @property
+    def next_round(self) -> int:
+        """The round that is open, or that opens next: all before it have their result."""
+        return self._machine.round
+
+    async def close(self) -> None:
+        """Wait for work that is under way; nothing new is begun."""
+        await self._workbench.close()
+
+    # What the machine says
+
+    def _handle(self, event: events.Event) -> None:
+        if self.ended.done():
+            return
+        for action in self._machine.handle(event, self._loop.time()):
+            self._carry_out(action)
+        if not self.ended.done():
+            self._say_what_is_waited_for()
+
+    def _tick(self) -> None:
+        self._handle(events.Tick())
+
+    def _say_what_is_waited_for(self) -> None:
+        stalled = self._machine.stalled
+        if self.round is not None and not self.round.closing and not stalled:
+            self._reporter.goes_on()
+            return
+        # A round that is closing is the machine's until its models are added up.
+        closing = self.round is not None and self.round.number == self._machine.round
+        self._reporter.waiting(self._machine.waiting_for(), for_clients=stalled or not closing)
+
+    def _carry_out(self, action: actions.Action) -> None:
+        match action:
+            case actions.OpenRound(number, participants):
+                self._open(number, participants)
+            case actions.Invite(_, client, attempt):
+                self._assignments.invite(client, attempt)
+            case actions.CloseRound():
+                self._workbench.spawn(self._close())
+            case actions.SetTimer(at):
+                self._workbench.set_timer(at, self._tick)
+            case actions.FinishRun(status, reason):
+                self._finish(status, reason)
+
+    def _open(self, number: int, participants: Sequence[str]) -> None:
+        # Only the first round of a process has anything to take over.
+        restored, self._restored = self._restored, OpenRound(-1, self._model, 0.0)
+        failures = Counter(entry["client"] for entry in restored.rejected)
+        waiting = [client for client in participants if client not in restored.accepted]
+        opened = OpenRound(
+            number,
+            self._model,
+            self._loop.time(),
+            invited={client: 1 + failures[client] for client in waiting},
+            accepted=restored.accepted,
+            inline=restored.inline,
+            rejected=restored.rejected,
+        )
+        self._ledger.open_round()
+        facts = {"round": number, "participants": list(participants)}
+        self._ledger.record(Kind.ROUND_OPENED, {**facts, "model_sha256": self._model.sha256})
+        self._reporter.round_started(number, participants)
+        self._assignments.open(opened)
+
+    async def _close(self) -> None:
+        current = self.round
+        if current is None:
+            return
+        current.closed.set()
+        self.answers.need_no_space()
+        self._reporter.before_aggregation(current.number, sorted(current.accepted))
+        try:
+            closed = await self._closer.close(current, self._workbench.thread)
+        except StorageError as error:
+            # The disk, not the run, is to blame: what is on record is there when it is mended.
+            self.interrupt(error)
+            return
+        except MmarRunnerError as error:
+            _log.debug("round %d could not be closed", current.number, exc_info=True)
+            self.fail(f"round {current.number} could not be closed: {error.message}")
+            return
+        if isinstance(closed, Withdrawn):
+            await self._withdraw(current, closed)
+            return
+        self._model = closed.model
+        self._handle(events.Aggregated(current.number))
+        try:
+            await self._closer.forget(current, closed, self._workbench.thread)
+        except StorageError as error:
+            self.interrupt(error)
+
+    async def _withdraw(self, current: OpenRound, withdrawn: Withdrawn) -> None:
+        if self.ended.done():
+            return
+        try:
+            causes = await self._withdrawal.withdraw(current, withdrawn)
+        except StorageError:
+            return  # the ledger has told, and the run is interrupted
+        self._handle(events.UpdatesWithdrawn(current.number, causes))
+        self._withdrawal.note(withdrawn)
+
+    def _finish(self, status: str, reason: str) -> None:
+        if not self.ended.done():
+            self._reporter.close()
+            self.ended.set_result((status, reason))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the round that is open: who is asked, who answered, what was refused."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from mmar_runner.errors import MmarRunnerError
+    from mmar_runner.server.records.model_file import ModelFile
+    from mmar_runner.server.records.record import AcceptedUpdate
+
+
+@dataclass(slots=True)
+class OpenRound:
+    """One open round.
+
+    Attributes:
+        number: The round.
+        model: What clients receive.
+        opened_at: On the server's clock, in seconds.
+        invited: Clients that are asked and have not answered, and their attempt: 1, or
+            more if a task is given again.
+        accepted: Accepted updates by client; inline bytes or journal number beside it.
+        refused: The refusal of an update, by its update id, for those who send it again.
+        rejected: Entries of the summary.
+        closed: Set once no further update is taken.
+    """
+
+    number: int
+    model: ModelFile
+    opened_at: float
+    invited: dict[str, int] = field(default_factory=dict)
+    accepted: dict[str, AcceptedUpdate] = field(default_factory=dict)
+    inline: dict[str, InlineUpdate] = field(default_factory=dict)
+    refused: dict[str, MmarRunnerError] = field(default_factory=dict)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def closing(self) -> bool:
+        """Whether no further update is taken."""
+        return self.closed.is_set()
+
+    def reopen(self) -> None:
+        """Take updates again; what was waiting for the end of the round has had it."""
+        self.closed = asyncio.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class InlineUpdate:
+    """An update that lies in the journal.
+
+    Attributes:
+        recorded: Its journal number, once the record is durable.
+        data: Its bytes, as long as there is room to keep them at hand.
+    """
+
+    recorded: Future[int]
+    data: bytes | None

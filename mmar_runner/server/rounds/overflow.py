@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the updates without which an aggregate is finite.
+
+Every update is finite by itself; times its weight, on top of the base or together with
+others it may be more than a number can hold. Then the updates that do not fit alone are
+to blame; if each of them fits, the largest ones are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmar_runner.errors import RunFailedError
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
+from mmar_runner.storage.dtypes import numpy_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mmar_runner.server.rounds.update_blocks import Block
+    from mmar_runner.server.rounds.walk import Combination
+    from mmar_runner.storage.header import TensorInfo
+
+
+@dataclass(slots=True)
+class _Fit:
+    """How an update fits: its largest value times its weight, and the tensor that is too large."""
+
+    client: str
+    largest: float = 0.0
+    tensor: str = ""
+
+
+def find_overflowing(combination: Combination) -> dict[str, str]:
+    """Return whose updates are to be left out so that the aggregate is finite, and why.
+
+    The answer depends on the updates alone. Those that do not fit by themselves are
+    named at once, and those that are left have to be aggregated to see whether it helped.
+
+    Args:
+        combination: Updates, rule and base, whose aggregate is not finite.
+
+    Returns:
+        A sentence by client; nothing if the rule itself is to blame.
+
+    Raises:
+        RunStoppedError: It was given up.
+    """
+    fits = _fits(combination)
+    alone = {
+        fit.client: f"the update is more than the aggregate of {fit.tensor!r} can hold"
+        for fit in fits
+        if fit.tensor
+    }
+    return alone or _largest(combination, fits)
+
+
+def _fits(combination: Combination) -> list[_Fit]:
+    updates = combination.updates
+    fits = [_Fit(update.contribution.client) for update in updates]
+    with combination.walk() as walk, Opened(updates) as files:
+        for info in filter(_holds_fractions, walk.included()):
+            for start, count in blocks(info, FOLD_ELEMENTS):
+                walk.require_wanted()
+                base_block = walk.base(info, start, count).astype(np.float64)
+                block = np.empty(count, dtype=numpy_dtype(info.dtype))
+                for index, update in enumerate(updates):
+                    files.reader(index).read_into(info.name, start, block)
+                    _look(
+                        fits[index],
+                        info.name,
+                        block,
+                        walk.weights[index],
+                        base=(
+                            base_block
+                            if update.contribution.kind is UpdateKind.WEIGHT_DIFF
+                            else 0.0
+                        ),
+                    )
+    return fits
+
+
+def _look(fit: _Fit, tensor: str, block: Block, weight: float, *, base: Block | float) -> None:
+    """Note how a block fits, and whether the model's dtype holds it on top of the base."""
+    values = block.astype(np.float64)
+    largest = float(np.abs(values * weight).max(initial=0.0))
+    fit.largest = max(fit.largest, largest)
+    held = (values + base).astype(block.dtype)
+    if not fit.tensor and not (np.isfinite(largest) and np.isfinite(held).all()):
+        fit.tensor = tensor
+
+
+def _largest(combination: Combination, fits: Sequence[_Fit]) -> dict[str, str]:
+    order = [fit.client for fit in sorted(fits, key=lambda fit: (-fit.largest, fit.client))]
+    most = len(combination.updates) - combination.aggregator.min_updates
+    for number in range(1, most + 1):
+        left_out = order[:number]
+        if _is_finite(combination.without(left_out)):
+            return dict.fromkeys(left_out, "the update and the others add up to infinity")
+    return {}
+
+
+def _is_finite(combination: Combination) -> bool:
+    try:
+        with combination.walk() as walk:
+            if combination.aggregator.needs_measure:
+                walk.measure()
+            for _ in walk.results():
+                pass
+    except RunFailedError:
+        return False
+    return True
+
+
+def _holds_fractions(info: TensorInfo) -> bool:
+    dtype = numpy_dtype(info.dtype)
+    return dtype != np.bool_ and not np.issubdtype(dtype, np.integer)

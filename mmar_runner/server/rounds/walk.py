@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The walk of one aggregation: every block of every tensor, shown to the rule, in order.
+
+The aggregator sees one block of one tensor of all updates at a time; adding differences to
+the base, rounding integers and majorities of booleans are done here, so that every rule
+treats them alike.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from mmar_runner.errors import RunFailedError, RunStoppedError
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
+from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.tensor_files import TensorReader
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.server.rounds.update_blocks import Block, Update
+    from mmar_runner.storage.header import TensorInfo
+
+#: Bytes of all updates' blocks together.
+_BLOCK_BUDGET: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What is to be combined, and how; nothing of it is open yet.
+
+    Attributes:
+        aggregator: The rule.
+        base: The model that the updates were made from.
+        updates: In the order of client names.
+        excluded: Names of tensors that keep the base's values, as those that the rule
+            itself excludes do.
+        given_up: Once it is set nobody wants the result any more: it is looked at before
+            every block.
+    """
+
+    aggregator: TensorwiseAggregator
+    base: Path
+    updates: Sequence[Update]
+    excluded: Collection[str] = ()
+    given_up: threading.Event | None = None
+
+    def without(self, clients: Collection[str]) -> Combination:
+        """Return the same without the updates of some clients."""
+        rest = [u for u in self.updates if u.contribution.client not in clients]
+        return replace(self, updates=rest)
+
+    @contextmanager
+    def walk(self) -> Iterator[Walk]:
+        """Yield the walk of it, in which numbers may overflow without a word.
+
+        Raises:
+            RunFailedError: The rule gave weights that are not usable.
+            RunStoppedError: It was given up.
+        """
+        weights = _weights(self.aggregator, self.updates)
+        # What is infinite in the end is refused; numpy's warnings would name no tensor.
+        with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
+            yield Walk(self, model, weights)
+
+
+def _weights(
+    aggregator: TensorwiseAggregator, updates: Sequence[Update]
+) -> npt.NDArray[np.float64]:
+    weights = np.asarray(aggregator.weigh([u.contribution for u in updates]), dtype=np.float64)
+    if weights.shape != (len(updates),) or not np.isfinite(weights).all() or (weights < 0).any():
+        msg = f"the aggregator gave weights that are not usable: {weights.tolist()}"
+        raise RunFailedError(msg, reason="AGGREGATOR")
+    return weights
+
+
+class Walk:
+    """One aggregation: base, updates and rule, walked block by block.
+
+    Args:
+        combination: What is combined.
+        model: The base, open.
+        weights: Of the updates.
+    """
+
+    def __init__(
+        self, combination: Combination, model: TensorReader, weights: npt.NDArray[np.float64]
+    ) -> None:
+        self._given_up = combination.given_up
+        self._rule = combination.aggregator
+        self._excluded = combination.excluded
+        self.model = model
+        self._updates = combination.updates
+        self.weights = weights
+        kinds = {u.contribution.kind for u in combination.updates}
+        self._mixed = len(kinds) > 1
+        self._difference = UpdateKind.WEIGHT_DIFF in kinds
+
+    def measure(self) -> None:
+        """Show every block to the rule's first pass."""
+        with Opened(self._updates) as files:
+            for info in self.included():
+                for start, count in blocks(info, self._elements(info)):
+                    self.require_wanted()
+                    stacked = self._stacked(files, info, start, count)
+                    self._rule.measure(info.name, stacked, self.weights)
+
+    def results(self) -> Iterator[tuple[str, Block]]:
+        """Yield the next model's blocks, in the file's order and dtype."""
+        with Opened(self._updates) as files:
+            for info in self.model.header.tensors.values():
+                excluded = self._excludes(info.name)
+                elements = FOLD_ELEMENTS if excluded else self._elements(info)
+                for start, count in blocks(info, elements):
+                    self.require_wanted()
+                    if excluded:
+                        yield info.name, self.base(info, start, count)
+                    else:
+                        yield info.name, self._combined(files, info, start, count)
+
+    def require_wanted(self) -> None:
+        """Leave, if nobody wants the result any more.
+
+        Raises:
+            RunStoppedError: It was given up.
+        """
+        if self._given_up is not None and self._given_up.is_set():
+            msg = "the aggregation was given up; the resumed run does it again"
+            raise RunStoppedError(msg)
+
+    def included(self) -> Iterator[TensorInfo]:
+        """Yield the tensors that are combined."""
+        for info in self.model.header.tensors.values():
+            if not self._excludes(info.name):
+                yield info
+
+    def _excludes(self, name: str) -> bool:
+        return name in self._excluded or self._rule.excludes(name)
+
+    def _elements(self, info: TensorInfo) -> int:
+        if self._folds:
+            return FOLD_ELEMENTS
+        itemsize = 8 if self._mixed else info.itemsize
+        return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
+
+    @property
+    def _folds(self) -> bool:
+        return self._rule.foldable and not self._mixed
+
+    def _combined(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
+        if self._folds:
+            combined = self._folded(files, info, start, count)
+        else:
+            stacked = self._stacked(files, info, start, count)
+            stacked.flags.writeable = False
+            combined = self._rule.combine(info.name, stacked, self.weights)
+        if combined.shape != (count,):
+            msg = f"the aggregator gave {combined.shape} for a block of {count} of {info.name!r}"
+            raise RunFailedError(msg, reason="AGGREGATOR")
+        if self._difference:
+            combined = self.base(info, start, count).astype(np.float64) + combined
+        return _cast(combined, info)
+
+    def _folded(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
+        accumulator = np.zeros(count, dtype=np.float64)
+        buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
+        for index, weight in enumerate(self.weights):
+            files.reader(index).read_into(info.name, start, buffer)
+            self._rule.fold(accumulator, info.name, buffer, float(weight))
+        return self._rule.finish(accumulator, info.name, self.weights)
+
+    def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
+        stacked = np.empty((len(self._updates), count), dtype=numpy_dtype(info.dtype))
+        for index in range(len(self._updates)):
+            files.reader(index).read_into(info.name, start, stacked[index])
+        return self._as_differences(stacked, info, start, count) if self._mixed else stacked
+
+    def _as_differences(self, stacked: Block, info: TensorInfo, start: int, count: int) -> Block:
+        """Bring updates of both kinds to differences, in float64."""
+        base = self.base(info, start, count).astype(np.float64)
+        differences = stacked.astype(np.float64)
+        for index, update in enumerate(self._updates):
+            if update.contribution.kind is UpdateKind.WEIGHTS:
+                differences[index] -= base
+        return differences
+
+    def base(self, info: TensorInfo, start: int, count: int) -> Block:
+        """Return a block of the model that the updates were made from."""
+        block = np.empty(count, dtype=numpy_dtype(info.dtype))
+        self.model.read_into(info.name, start, block)
+        return block
+
+
+def _cast(block: Block, info: TensorInfo) -> Block:
+    dtype = numpy_dtype(info.dtype)
+    if dtype == np.bool_:
+        return np.asarray(block > 0.5, dtype=np.bool_)  # noqa: PLR2004 - a majority
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(block), limits.min, limits.max).astype(dtype)
+    cast = block.astype(dtype, copy=False)
+    if not np.isfinite(cast).all():
+        msg = f"the aggregated tensor {info.name!r} is not finite in {info.dtype}"
+        raise RunFailedError(msg, reason="NON_FINITE")
+    return cast

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the journal says of a run that no server has: how it stands, and at which round.
+
+``status.json`` is written now and then, so that of a server that was killed it may be behind;
+the journal never is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import JournalError
+from mmar_runner.server.records.replay import replay
+from mmar_runner.storage.journal_reading import read_events
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_recorded(journal: Path) -> dict[str, Any]:
+    """Return ``status``, ``reason`` and ``round`` of a run, as ``status.json`` names them.
+
+    Raises:
+        JournalError: There is no journal, no run in it, or nothing that can be read.
+        DiskFullError: SQLite finds no room for what it needs to read it.
+    """
+    try:
+        state = replay(read_events(journal))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        msg = f"{journal} holds an event that cannot be understood: {error!r}"
+        raise JournalError(msg) from error
+    return {"status": state.status, "reason": state.reason, "round": state.round}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metric that chooses the best model is one that somebody measures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+MEASURES = {
+    "parts": "/train/metrics/*",
+    "prefix": "val_",
+    "label": "log_label",
+    "always": {"val_loss": "/train/loss", "val_time": ""},
+}
+
+
+@pytest.fixture
+def measuring(mmar):
+    """An MMAR whose trainer and validator say what they measure."""
+    components = []
+    for found in mmar.catalog._components:
+        extras = dict(found.extras)
+        schema = found.args_schema
+        if found.name in {"Trainer", "Judge"}:
+            extras["measures"] = MEASURES
+        if found.name == "Best":
+            extras["reads_metric"] = "metric"
+            schema = {"type": "object", "properties": {"metric": {"type": "string"}}}
+        components.append(replace(found, extras=extras, args_schema=schema))
+    mmar.catalog = type(mmar.catalog)(tuple(components))
+    return mmar
+
+
+def wants(mmar, metric):
+    mmar.server["handlers"] = [{"name": "Best", "args": {"metric": metric}}]
+    return [(f.code, f.pointer, f.hint) for f in mmar.findings()]
+
+
+@pytest.mark.parametrize("metric", ["val_auc", "val_time"])
+def test_what_is_measured_is_accepted(measuring, metric):
+    assert wants(measuring, metric) == []
+
+
+def test_what_is_measured_is_named(measuring):
+    hint = "What is measured: val_auc, val_time."
+
+    assert wants(measuring, "dice") == [("MMAR628", "/handlers/0/args/metric", hint)]
+
+
+def test_a_label_is_the_name_of_a_metric(measuring):
+    measuring.train["train"]["metrics"][0]["log_label"] = "auroc"
+
+    assert wants(measuring, "auroc") == []
+    assert [code for code, *_ in wants(measuring, "val_auc")] == ["MMAR628"]
+
+
+def test_what_is_switched_off_measures_nothing(measuring):
+    measuring.train["train"]["metrics"][0]["disabled"] = True
+
+    assert [code for code, *_ in wants(measuring, "val_auc")] == ["MMAR628"]
+
+
+def test_a_loss_is_measured_where_one_is_declared(measuring):
+    assert [code for code, *_ in wants(measuring, "val_loss")] == ["MMAR628"]
+    measuring.train["train"]["loss"] = {"name": "L"}
+
+    assert wants(measuring, "val_loss") == []
+
+
+def test_nothing_is_said_where_it_is_not_known_what_is_measured(mmar):
+    assert wants(mmar, "anything") == [
+        ("MMAR512", "/handlers/0/args/metric", "Known here: nothing.")
+    ]
+
+
+def test_two_metrics_of_one_name_are_found(measuring):
+    measuring.train["train"]["metrics"].append({"name": "AUC"})
+
+    assert [(f.code, f.pointer) for f in measuring.findings()] == [("MMAR632", "/train/metrics/1")]

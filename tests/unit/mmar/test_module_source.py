@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Python source says is read, and nothing of it is run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.mmar.code import installed_names
+from mmar_runner.mmar.code.module_source import parse_module
+
+
+def parsed(text):
+    return parse_module(textwrap.dedent(text).encode())
+
+
+def test_names_are_found_wherever_the_top_level_binds_them():
+    source = parsed(
+        """
+        import os.path
+        from a.b import c as d
+        if os:
+            X = 1
+        else:
+            def f(): ...
+        try:
+            from e import *
+        except ImportError:
+            class Other: ...
+        (y, z) = 1, 2
+        """
+    )
+
+    assert source.names == {"os", "d", "X", "f", "Other", "y", "z"}
+    assert source.values == {"X"}
+    assert source.functions == {"f"}
+    assert source.all_of == ("e",)
+    assert source.origins == {"d": ("a.b", "c")}
+    assert source.imports == {"os": 2, "a": 3}  # what stands in a block may be left out
+
+
+def test_a_class_says_its_bases_methods_and_arguments():
+    source = parsed(
+        """
+        class A(pkg.Base):
+            def __init__(self, x, y=1, *, z, w=2): ...
+            def run(self): ...
+            alias = run
+        class B:
+            def __init__(self, **more): ...
+        class C: ...
+        """
+    ).classes
+
+    assert source["A"].bases == ("pkg.Base",)
+    assert source["A"].methods == {"__init__", "run", "alias"}
+    assert (source["A"].required, source["A"].accepted) == (("x", "z"), {"x", "y", "z", "w"})
+    assert (source["B"].required, source["B"].accepted) == ((), None)
+    assert (source["C"].required, source["C"].accepted) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "source", [b"def f(:\n", b"# \xe9\nx = 1\n", b"x = 1\0", b"(" * 5000 + b")" * 5000]
+)
+def test_what_is_not_python_is_refused(source):
+    with pytest.raises((SyntaxError, ValueError)):
+        parse_module(source)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package that would end the process if somebody imported it."""
+    root = tmp_path / "hospital_networks"
+    (root / "inner").mkdir(parents=True)
+    stop = "raise SystemExit('imported')\n"
+    (root / "__init__.py").write_text(f"{stop}from .nets import *\nfrom .inner import Deep as D\n")
+    (root / "nets.py").write_text(f"{stop}class Net:\n    def __init__(self, width): ...\n")
+    (root / "inner" / "__init__.py").write_text(
+        f"{stop}from ..nets import Net\nclass Deep(Net): ...\ndef make(): ...\n"
+    )
+    (root / "dynamic.py").write_text(f"{stop}def __getattr__(name): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for function in (installed_names._names, installed_names._source, installed_names._defined):
+        function.cache_clear()
+    return root.name
+
+
+@pytest.mark.parametrize(
+    ("path", "lacks"),
+    [
+        ("Net", False),
+        ("D", False),
+        ("Nett", True),
+        ("inner.Deep", False),
+        ("inner.Net", False),
+        ("inner.Nothing", True),
+        ("nets", False),  # a module
+        ("nowhere.Net", False),  # a module that is not known at all
+        ("dynamic.Whatever", False),  # it makes its names when asked
+    ],
+)
+def test_an_installed_package_is_looked_through_without_importing_it(package, path, lacks):
+    assert installed_names.lacks(f"{package}.{path}") is lacks
+
+
+def test_a_class_is_found_where_it_is_defined_with_the_constructor_it_inherits(package):
+    assert installed_names.definition(f"{package}.Net").required == ("width",)
+    assert installed_names.definition(f"{package}.D").required == ("width",)
+    assert installed_names.definition(f"{package}.inner.make") == "function"
+    assert installed_names.definition(f"{package}.inner.Nothing") is None
+    assert installed_names.names_in(f"{package}.nets") == ["Net"]
+
+
+def test_a_package_that_is_not_installed_lacks_nothing():
+    assert not installed_names.lacks("no_such_package.Net")
+    assert not installed_names.is_installed("no_such_package")
+    assert installed_names.is_installed("json")
+
+
+def test_naming_a_class_of_torch_does_not_import_torch():
+    folder = Path(__file__).parents[2] / "broken_mmars" / "class_that_is_not_there"
+    code = (
+        "import sys; from pathlib import Path;"
+        "from mmar_runner.hooks import load_plugins; from mmar_runner.mmar.validation import *;"
+        f"found = validate(Path({str(folder)!r}), load_plugins().registry).report.findings;"
+        "print([f.code for f in found], {'torch', 'numpy'} & sys.modules.keys())"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip() == "['MMAR503'] set()"
