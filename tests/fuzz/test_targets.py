@@ -77,6 +77,12 @@ def test_what_was_found_stays_mended(target: Target, path) -> None:
     target(path.read_bytes())
 
 
+def test_the_page_names_every_target() -> None:
+    page = (FINDINGS.parents[2] / "docs/reference/fuzzing.md").read_text()
+
+    assert [name for name in TARGETS if f"| `{name}` |" not in page] == []
+
+
 def test_every_kept_file_is_of_a_target() -> None:
     kept = {folder.name for above in (SEEDS, FINDINGS) for folder in above.iterdir()}
 

@@ -21,7 +21,7 @@ def _journal(folder, column, value):
     with Journal(path) as journal:
         journal.append("run_started", _STARTED).result()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE events SET {column} = ?", (value,))
+        connection.execute(f"UPDATE events SET {column} = ?", (value,))  # noqa: S608 - our own
     return path
 
 
