@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from mmar_runner.mmar.sources.upgrade import upgrade_client, upgrade_server
 
 from mmar_runner.documents.json_reader import read_json
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.sources.upgrade import upgrade_client, upgrade_server
 
 OLDER = Path(__file__).parents[2] / "assets" / "mmars" / "older" / "config"
 

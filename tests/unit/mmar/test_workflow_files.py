@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from mmar_runner.mmar.checks.train import places
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.mmar.checks.train import places
 
 TRAIN, VALIDATION = "config/config_train.json", "config/config_validation.json"
 OWN = {"path": "mean.Mean"}
