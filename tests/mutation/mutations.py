@@ -2,8 +2,8 @@
 """Small faults put into a module's syntax tree, one at a time.
 
 Left alone, because no test should hold them: annotations, decorators, docstrings, what only
-type checkers read, and sentences. A text is a sentence if it has a blank in it or is part of
-an f-string; what is left are ids, keys and names.
+type checkers read, sentences, and bounds in bytes that are written as a product. A text is a
+sentence if it has a blank in it or is part of an f-string; what is left are ids, keys and names.
 """
 
 from __future__ import annotations
@@ -165,6 +165,8 @@ def _head(statement: ast.stmt) -> list[ast.AST]:
 
 
 def _gather(node: ast.AST, found: list[ast.AST]) -> None:
+    if _is_size(node):
+        return
     found.append(node)
     if isinstance(node, ast.JoinedStr):
         children = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
@@ -258,6 +260,14 @@ def _values(value: object) -> Iterator[object]:
 def _is_plain(test: ast.expr) -> bool:
     """Return True for a condition that no other change turns round."""
     return not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant)
+
+
+def _is_size(node: ast.AST) -> bool:
+    """Return True for a bound in bytes, such as ``64 * 1024`` or ``1 << 20``."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult | ast.LShift):
+        return False
+    sides = (node.left, node.right)
+    return all(isinstance(side, ast.Constant) or _is_size(side) for side in sides)
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -161,11 +161,28 @@ def try_in_functions(
     return forks.SURVIVED
 
 
+class _Only:
+    """The plugin that runs these tests alone, in this order."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._place = {name: place for place, name in enumerate(names)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave the others out."""
+        chosen = [item for item in items if item.nodeid in self._place]
+        items[:] = sorted(chosen, key=lambda item: self._place[item.nodeid])
+
+
 def try_in_module(mutant: Mutant, names: Sequence[str]) -> int:
     """Try a mutant in this process, which is a forked one without the package."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     put_in.IntoModule(mutant, ROOT).put_in()
-    status = pytest.main([*OPTIONS, "-x", *names])
+    files = dict.fromkeys(name.partition("::")[0] for name in names)
+    status = pytest.main([*OPTIONS, "-x", *files], plugins=[_Only(names)])
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return forks.BROKEN
+    # Else a test has failed, or its module, or what pytest reads first, cannot be imported.
     return forks.SURVIVED if status == pytest.ExitCode.OK else forks.KILLED
 
 

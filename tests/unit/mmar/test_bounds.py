@@ -42,7 +42,7 @@ def test_numbers_that_just_fit(mmar, settings, codes):
             {"min_num_clients": 9},
             "/servers/0/min_num_clients",
             "min_num_clients (9) is above max_num_clients (8).",
-            "No round could ever close.",
+            "Lower the minimum or raise the maximum: no round could ever close.",
         ),
         (
             {"start_round": 3},

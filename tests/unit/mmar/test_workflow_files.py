@@ -72,7 +72,7 @@ def test_the_validation_file_is_read_by_whom_it_concerns(mmar):
         validation_parts={"/metrics/*": "metric"},
     )
     mmar.server["model_validator"] = {"name": "Judge"}
-    assert _told(mmar) == []  # there is no such file, and none is needed
+    assert _told(mmar) == [("MMAR609", TRAIN, "")]  # no file of its own, no section in this one
     mmar.write(VALIDATION, "{}")
     assert _told(mmar) == [("MMAR401", VALIDATION, "")]
     mmar.write(VALIDATION, '{"metrics": [{"name": "AUC"}, {"name": "AUK"}]}')

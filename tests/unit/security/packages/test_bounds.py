@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
 
 import pytest
@@ -30,6 +31,7 @@ def test_the_bounds_of_a_name(name, problem):
 
 
 def test_the_bound_of_a_whole_name():
+    assert (MAX_NAME_BYTES, MAX_PART_BYTES) == (1024, 255)
     part = "n" * (MAX_PART_BYTES - 1)
     name = f"{part}/" * 4 + "nnnn"
     assert len(name) == MAX_NAME_BYTES
@@ -87,3 +89,16 @@ def test_no_package_is_made_that_nobody_would_take(tmp_path):
         pack(folder, tmp_path / "package")
     assert caught.value.reason == "UNSAFE_PATH"
     assert {path.name for path in tmp_path.iterdir()} == {"job"}
+
+
+def test_every_entry_of_a_package_has_one_time_and_one_mode(tmp_path):
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (folder / "a.json").write_text("{}")
+    (folder / "a.json").chmod(0o600)
+    pack(folder, tmp_path / "package")
+    with zipfile.ZipFile(tmp_path / "package") as archive:
+        (info,) = archive.infolist()
+    assert info.date_time == (1980, 1, 1, 0, 0, 0)
+    assert stat.S_ISREG(info.external_attr >> 16)
+    assert stat.S_IMODE(info.external_attr >> 16) == 0o644

@@ -281,6 +281,11 @@ def test_to_run_needs_a_right_to_deploy_and_one_to_train():
     ]
 
 
+def test_those_who_ask_are_named_once_and_in_order():
+    names = [f"{letter}@x.org" for letter in "fbdacegh"]
+    assert ask(users=(*names, *names)).users == tuple(sorted(names))
+
+
 def test_an_unknown_site_is_said_once():
     code = replace(PLAIN, code=("custom/a.py",))
     assert reasons(ask(code, site="west", policy=None)) == ["SITE_UNKNOWN"]
