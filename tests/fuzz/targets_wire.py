@@ -10,6 +10,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from mmar_runner.client.package_file import IncomingPackage
+from mmar_runner.errors import RefusedError
 from mmar_runner.server.calls.announcement import accepted, check_announcement, check_inline
 from mmar_runner.server.members.registry import ClientRegistry
 from mmar_runner.server.records.record import AcceptedUpdate
@@ -49,7 +50,7 @@ def _requests(data: bytes) -> None:
     registry = ClientRegistry(max_clients=3, lease_seconds=60)
     for time, message in enumerate(data.split(_NEXT)[:8]):
         for method in _UNARY:
-            with suppress(DecodeError):  # gRPC answers it, before anything of ours is called
+            with suppress(DecodeError, RefusedError):  # the one by gRPC, the other by us
                 request = method.decode_request(message)
                 repr(request)
                 if isinstance(request, RegisterRequest):
