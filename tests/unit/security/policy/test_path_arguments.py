@@ -109,3 +109,9 @@ def test_a_folder_of_the_site_frees_nothing_but_plain_paths_in_it(text, allowed)
 
 def test_what_cannot_be_seen_is_stripped_at_both_ends():
     assert stripped("\ufeff \u2028a b\u200b\n") == "a b"
+
+
+def test_a_folder_is_that_folder_and_no_shorter_name():
+    assert allowed_argument("/dataX/b", ["/dataX/"])
+    assert not allowed_argument("/data/b", ["/dataX"])
+    assert not allowed_argument("/dataXY", ["/dataX"])
