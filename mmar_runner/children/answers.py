@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from mmar_runner.children.messages import decode
 from mmar_runner.errors import ChildDiedError, TaskFailedError
@@ -67,17 +67,13 @@ def read_answer(line: bytes) -> Step | Reply:
             return Reply(number, {}, _error(fields, line))
         case {"id": int(number), "result": dict(result)}:
             return Reply(number, result)
-    out_of_step(line)
+    raise no_answer(line)
 
 
-def out_of_step(line: bytes) -> NoReturn:
-    """Say that a child wrote what it never should.
-
-    Raises:
-        ChildDiedError: Always.
-    """
+def no_answer(line: bytes) -> ChildDiedError:
+    """Return the error for a line that a child never should write."""
     text = f"the child's control socket carried {line[:80]!r}, which is no answer; it was ended"
-    raise ChildDiedError(text)
+    return ChildDiedError(text)
 
 
 def _error(fields: Mapping[str, Any], line: bytes) -> TaskFailedError:
@@ -86,7 +82,7 @@ def _error(fields: Mapping[str, Any], line: bytes) -> TaskFailedError:
     )
     texts = isinstance(message, str) and isinstance(details, str)
     if not (texts and (hint is None or isinstance(hint, str)) and _is_reason(reason)):
-        out_of_step(line)
+        raise no_answer(line)
     return TaskFailedError(
         _whole(message),
         hint=None if hint is None else _whole(hint),

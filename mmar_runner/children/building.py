@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.errors import DiskFullError, MmarRunnerError, TaskFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint, build_component
+from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.storage.atomic import NO_SPACE
 
@@ -91,7 +92,7 @@ def component_errors(doing: str) -> Iterator[None]:
             error.message, hint=error.hint, reason=error.reason, details=traceback.format_exc()
         ) from error
     except Exception as error:
-        message = f"{doing} raised {type(error).__name__}: {error}".rstrip(": ")
+        message = f"{doing} raised {told(error)}"
         hint = "the child's memory limit is too low" if isinstance(error, MemoryError) else None
         reason = DiskFullError.default_reason if _is_full(error) else None
         raise TaskFailedError(

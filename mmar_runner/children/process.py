@@ -10,7 +10,7 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.children.answers import Reply, Step, out_of_step, read_answer
+from mmar_runner.children.answers import Reply, Step, no_answer, read_answer
 from mmar_runner.children.messages import LINE_LIMIT, encode
 from mmar_runner.children.starting import StartedProcess, start_process
 from mmar_runner.children.step_watch import StepWatch
@@ -178,7 +178,7 @@ class ChildProcess:
             case Reply() as answer if answer.id in self._replies:
                 self._answer(answer)
             case _:
-                out_of_step(line)
+                raise no_answer(line)
 
     def _answer(self, answer: Reply) -> None:
         self._unanswered -= 1

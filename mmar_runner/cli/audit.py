@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from mmar_runner.cli.groups import Group
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.documents.words import counted
 from mmar_runner.security.audit.reading import read_audit, verify_audit
@@ -20,7 +21,7 @@ _file = click.argument(
 _NOBODY: Final = "-"
 
 
-@click.group("audit")
+@click.group("audit", cls=Group)
 def command() -> None:
     """Verify and show the audit logs of servers and sites."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from mmar_runner.cli.groups import Group
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.templates import write_template
 from mmar_runner.errors import UsageError
@@ -22,7 +23,7 @@ _NAME: Final = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _folder = click.argument("folder", metavar="NAME", type=click.Path(path_type=Path))
 
 
-@click.group("init")
+@click.group("init", cls=Group)
 def command() -> None:
     """Begin a new MMAR or plugin from a template."""
 
@@ -57,7 +58,7 @@ def plugin(folder: Path, as_json: bool) -> None:
     _report(
         folder,
         files,
-        [f"pip install -e {folder}", "mmar-runner plugins doctor", f"pytest {folder}"],
+        [f"pip install -e '{folder}[test]'", "mmar-runner plugins doctor", f"pytest {folder}"],
         as_json=as_json,
     )
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmar_runner.cli.groups import Group
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,7 +28,7 @@ class LazyCommand:
     summary: str
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are named here and imported when they are called.
 
     Args:

@@ -144,6 +144,10 @@ def _run(arguments: list[str], invocation: Invocation) -> int:
 
 
 def _usage(error: click.ClickException, invocation: Invocation) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # A group without a command: the error is the group's help, and that is the answer.
+        say(*error.format_message().split("\n"), err=True)
+        return error.exit_code
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None and not invocation.json:
         say(*context.get_usage().split("\n"), err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import Invocation, echo_json, json_option, say
 from mmar_runner.cli.tables import table, wrapped
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mmar_runner.hooks.doctor import Problem
 
 
-@click.group("plugins")
+@click.group("plugins", cls=Group)
 def command() -> None:
     """List, show and diagnose installed components.
 

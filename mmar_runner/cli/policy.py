@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.decision_view import decision_lines, steps_json
+from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import mmar_argument, required_kit_option, set_option
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.errors import UsageError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _POLICY_FILE: Final = "site_policy.json"
 
 
-@click.group("policy")
+@click.group("policy", cls=Group)
 def command() -> None:
     """Explain which rule decides about an MMAR; accept or block one at a site."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from mmar_runner.cli.groups import Group
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.tables import table
 
@@ -53,7 +54,7 @@ _days = click.option(
 )
 
 
-class _DefaultsToMake(click.Group):
+class _DefaultsToMake(Group):
     """Takes ``provision PROJECT.yml`` for ``provision make PROJECT.yml``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

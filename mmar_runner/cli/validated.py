@@ -9,6 +9,7 @@ from mmar_runner.cli.logging import apply_log_levels
 from mmar_runner.cli.output import say
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
+from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.sources.variables import ANY_CLIENT, parse_setting
 from mmar_runner.mmar.validation import validate
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Settings that nobody uses, or only the other side.
 _IDLE: Final = frozenset({"MMAR303", "MMAR305"})
+#: Warnings that are said before a run; an older archive may have a hundred.
+_MOST_WARNINGS: Final = 5
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
@@ -81,9 +84,10 @@ def require_valid(folder: Path, validation: Validation) -> None:
     """Say on stderr what is wrong with an MMAR, and set the log levels that it asks for.
 
     Raises:
-        MmarInvalidError: It has findings of severity error, which were printed.
+        MmarInvalidError: It has findings of severity error, or holds variables that nobody
+            defines here; they were printed.
     """
-    errors = validation.report.errors
+    errors = (*validation.report.errors, *validation.unfilled)
     for finding in errors:
         place = f"{finding.file}:{finding.line}:{finding.column}"
         say(f"{place}: {finding.code}: {finding.message}", err=True)
@@ -93,6 +97,7 @@ def require_valid(folder: Path, validation: Validation) -> None:
         msg = f"{folder} has {counted(len(errors), 'error')}; nothing was started"
         raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
     say_idle_settings(validation)
+    say_warnings(folder, validation)
     if validation.spec is not None:
         apply_log_levels(validation.spec.log_levels)
 
@@ -103,3 +108,20 @@ def say_idle_settings(validation: Validation) -> None:
         if finding.code in _IDLE:
             hint = f" {finding.hint}" if finding.hint else ""
             say(f"warning: --set: {finding.message}{hint}", err=True)
+
+
+def say_warnings(folder: Path, validation: Validation) -> None:
+    """Say on stderr what is doubtful about an MMAR that runs now: it may be why it fails later.
+
+    An undefined variable is left out: what of it keeps this side from running was an error.
+    """
+    said = {*_IDLE, "MMAR301"}
+    findings = validation.report.findings
+    doubts = [f for f in findings if f.severity is Severity.WARNING and f.code not in said]
+    for found in doubts[:_MOST_WARNINGS]:
+        hint = f" {found.hint}" if found.hint else ""
+        place = f"{found.file}:{found.line}:{found.column}"
+        say(f"warning: {place}: {found.code}: {found.message}{hint}", err=True)
+    if len(doubts) > _MOST_WARNINGS:
+        more = counted(len(doubts) - _MOST_WARNINGS, "further warning")
+        say(f"warning: {more}: mmar-runner validate-mmar {folder}", err=True)

@@ -204,7 +204,8 @@ class _Courier:
 
 
 def _require_valid(admission: Admission) -> None:
-    errors = admission.validation.report.errors
+    validation = admission.validation
+    errors = (*validation.report.errors, *validation.unfilled)
     if errors:
         first = errors[0]
         msg = (

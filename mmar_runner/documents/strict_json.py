@@ -69,9 +69,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) == len(pairs):
         return value
-    names = [name for name, _ in pairs]
-    twice = next(name for name in names if names.count(name) > 1)
-    raise ValueError(f"has the key {twice[:100]!r} twice")
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"has the key {name[:100]!r} twice")
+        seen.add(name)
+    return value
 
 
 def _no_constant(word: str) -> NoReturn:

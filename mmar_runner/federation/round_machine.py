@@ -249,7 +249,10 @@ class RoundMachine:
         return [self._invite(book, client) for client in chosen]
 
     def _give_up(self, book: RoundBook) -> actions.FinishRun:
-        causes = "; ".join(f"{name}: {why}" for name, why in sorted(book.failed.items()))
+        whose: dict[str, list[str]] = {}
+        for name, why in sorted(book.failed.items()):
+            whose.setdefault(why, []).append(name)
+        causes = "; ".join(f"{', '.join(names)}: {why}" for why, names in whose.items())
         return self._finish("failed", f"round {self._next_round} has {_have(book)}; {causes}")
 
     def _invite(self, book: RoundBook, client: str) -> actions.Invite:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError, NotAuthorizedError
 from mmar_runner.hooks.byoc import has_module
 from mmar_runner.hooks.importing import check_spelling, import_custom, import_target
+from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, nested_places, value_at, with_parts
 
@@ -58,7 +59,7 @@ class ComponentBlueprint:
         except (ComponentBuildError, NotAuthorizedError):
             raise  # A part of it, which says more than its owner could.
         except Exception as error:
-            message = f"{self.kind} {self.name!r} cannot be built: {type(error).__name__}: {error}"
+            message = f"{self.kind} {self.name!r} cannot be built: {told(error)}"
             raise ComponentBuildError(message, hint=self.hint) from error
 
 

@@ -23,11 +23,12 @@ from mmar_runner.mmar.checks.policy import check_policy
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.signature import check_signature
 from mmar_runner.mmar.checks.train import check_train
+from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import build
 from mmar_runner.mmar.components.resolving import Resolver
-from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.mmar.reports.report import Report
@@ -65,6 +66,11 @@ class Validation:
     def facts(self) -> MmarFacts:
         """What a policy must know of the MMAR, as far as the asked side uses it."""
         return self._check.facts
+
+    @property
+    def unfilled(self) -> tuple[Finding, ...]:
+        """What keeps the asked side from running, though the MMAR is sound: see `unfilled`."""
+        return self._check.unfilled
 
     @property
     def listing(self) -> FileListing:
@@ -142,6 +148,7 @@ class _Check:
         self.generation: Generation | None = None
         self.says_strict = False
         self.custom_datalist = False
+        self.unfilled: tuple[Finding, ...] = ()
         self._side = side
         self._catalog = catalog
         self._settings = settings
@@ -173,6 +180,7 @@ class _Check:
             check_metrics(look)
             check_expressions(look)
         self.custom_datalist = check_files(look)
+        self.unfilled = unfilled(look)
         self.facts = gather_facts(look, self.digest)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)

@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 PACKAGE = "mmar_runner"
+#: Where a path that the page names may begin.
+ROOTS = (ROOT, *(ROOT / PACKAGE / room for room in ("", "security", "server", "mmar")))
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,18 @@ def test_the_table_has_every_room_and_no_other(graph):
     } == rooms
 
 
+@pytest.mark.parametrize("room", ["server", "mmar", "security"])
+def test_the_table_of_a_divided_room_has_every_room_in_it(room):
+    table = PAGE.read_text().split(f"| room in `{room}/` | holds |")[1].split("\n\n")[0]
+    named = set(
+        re.findall(
+            r"`(\w+)/`", "\n".join(row.split("|")[1] for row in table.splitlines() if "|" in row)
+        )
+    )
+    folders = {path.parent.name for path in (ROOT / PACKAGE / room).glob("*/__init__.py")}
+    assert named == folders
+
+
 def paths():
     text = PAGE.read_text()
     named = set(re.findall(r"`([\w/]+(?:\.\w+|/))`", text))
@@ -75,6 +89,4 @@ def paths():
 
 @pytest.mark.parametrize("path", paths())
 def test_every_file_and_folder_that_is_named_is_there(path):
-    assert any(
-        (root / path).exists() for root in (ROOT, ROOT / PACKAGE, ROOT / PACKAGE / "security")
-    )
+    assert any((root / path).exists() for root in ROOTS)

@@ -7,7 +7,6 @@ are samples of the repository. They are kept, so that a search begins where the 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from hashlib import sha256
@@ -78,7 +77,7 @@ def messages() -> Mapping[str, dict[str, bytes]]:
     """Messages of the protocol."""
     update = tensors()["update"]["update"]
     begin = UpdateBegin(
-        token="v1.a.b",  # noqa: S106 - none
+        token="v1.a.b",
         run_number=1,
         round=2,
         base_sha256=_SHA,
@@ -104,7 +103,7 @@ def messages() -> Mapping[str, dict[str, bytes]]:
         "receipt": b"\x03" + codec.encode_reply(UpdateReceipt(duplicate=True, round=2)),
     }
     register = RegisterRequest(client_name="site-1", session_key=bytes(32), mmar_digest=_SHA)
-    beat = HeartbeatRequest(token="t", state=2, step=3)  # noqa: S106 - none
+    beat = HeartbeatRequest(token="t", state=2, step=3)
     return {
         "part": parts,
         "requests": {"both": b"\0NEXT\0".join(m.SerializeToString() for m in (register, beat))},

@@ -35,8 +35,13 @@ _EVENTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     (
         "checkpoint_lost",
         {
-            **{"round": 1, "file": "f", "reason": "missing", "expected": _SHA, "found": ""},
-            **{"kept": ["site-1"], "epoch": "e2"},
+            "round": 1,
+            "file": "f",
+            "reason": "missing",
+            "expected": _SHA,
+            "found": "",
+            "kept": ["site-1"],
+            "epoch": "e2",
         },
     ),
     ("run_ended", {"status": "finished", "reason": "", "wall_seconds": 2.0}),
@@ -88,8 +93,16 @@ def _journals() -> dict[str, dict[str, bytes]]:
 def _states() -> dict[str, dict[str, bytes]]:
     client = {"name": "site-1", "state": "training", "since": "s", "progress": None}
     status = {
-        **{"status": "running", "reason": "", "run_number": 1, "num_rounds": 3, "round": 0},
-        **{"waiting_for": "w", "since": "s", "missing": [], "pid": 1, "updated": "2026-11-28"},
+        "status": "running",
+        "reason": "",
+        "run_number": 1,
+        "num_rounds": 3,
+        "round": 0,
+        "waiting_for": "w",
+        "since": "s",
+        "missing": [],
+        "pid": 1,
+        "updated": "2026-11-28",
         "clients": [{**client, "last_heard": "s"}],
     }
     summary = {"status": "finished", "reason": None, "rounds": [{"round": 2}]}

@@ -100,5 +100,5 @@ def scratch() -> Iterator[Path]:
         folder = Path(outer, "folder")
         folder.mkdir()
         yield folder
-        if (beside := os.listdir(outer)) != ["folder"]:
+        if (beside := [path.name for path in Path(outer).iterdir()]) != ["folder"]:
             raise FindingError(f"a file outside its folder: {beside}")

@@ -29,7 +29,7 @@ from mmar_runner.client import workspace as client_workspace
 from mmar_runner.security.audit import log
 from mmar_runner.server import opening, run
 from mmar_runner.server.calls import announcement, servicer, streaming, windows
-from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.components import component_thread
 from mmar_runner.server.parts import RunParts
 from mmar_runner.server.records import model_file, summary
 from mmar_runner.server.status.board import Board

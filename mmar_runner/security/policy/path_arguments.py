@@ -121,8 +121,8 @@ def allowed_argument(text: str, data_folders: Iterable[str]) -> bool:
         text: The argument.
         data_folders: Absolute folders.
     """
-    if text != stripped(text) or not _only_climbs(text.lstrip("/")):
-        return False
+    if text != stripped(text) or "\\" in text or not _only_climbs(text.lstrip("/")):
+        return False  # a backslash is a name here, and a separator to a library
     plain = posixpath.normpath(text)
     if not posixpath.isabs(text):
         return plain != ".." and not plain.startswith("../")

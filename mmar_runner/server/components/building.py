@@ -13,6 +13,7 @@ from mmar_runner.interfaces.handler import BestModelSelector, Handler
 from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
 from mmar_runner.server.components.exclusion import expressions
+from mmar_runner.server.components.results import by_topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ class ServerComponents:
         allowed: The class paths that the policy allows, as prefixes; None without one.
 
     Raises:
-        PluginError: One of them cannot be built.
+        PluginError: One of them cannot be built, or two result processors claim one topic.
         NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them.
         RunFailedError: One of them is code of the MMAR's own, or two select the best model.
     """
@@ -58,6 +59,7 @@ class ServerComponents:
         self.processors: list[ResultProcessor] = [
             self._build(p, ResultProcessor) for p in server.result_processors
         ]
+        by_topic(self.processors)  # two that claim one topic leave no run behind
         self.selector = _only_selector(self.handlers)
         if server.inbound_filters or server.outbound_filters:
             msg = "filters on the server's side are not available in this version"

@@ -57,7 +57,7 @@ class ResultDesk:
         self._processors = processors
         self._folder = folder
         self._newest_round = newest_round
-        self._by_topic = _by_topic(processors)
+        self._by_topic = by_topic(processors)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._round = newest_round()
         self._taken: Counter[str] = Counter()
@@ -162,7 +162,12 @@ def _closed(processor: ResultProcessor) -> None:
         raise ComponentFailedError(msg) from error
 
 
-def _by_topic(processors: Sequence[ResultProcessor]) -> dict[str, ResultProcessor]:
+def by_topic(processors: Sequence[ResultProcessor]) -> dict[str, ResultProcessor]:
+    """Return which processor answers a topic.
+
+    Raises:
+        PluginConflictError: Two processors claim one topic.
+    """
     topics: dict[str, ResultProcessor] = {}
     for processor in processors:
         for topic in processor.get_topics():

@@ -20,7 +20,7 @@ from mmar_runner.mmar import manifest
 from mmar_runner.mmar.checks import facts
 from mmar_runner.mmar.checks import files as checks_files
 from mmar_runner.mmar.code import byoc
-from mmar_runner.mmar.sources.configuration import site_text
+from mmar_runner.mmar.sources import site_text
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.security.listing import FileKind

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.children.process import ChildProcess, describe_exit
+from mmar_runner.children.results import read_result
 from mmar_runner.children.spec import ChildSpec, child_environment
 from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
 
@@ -87,6 +88,44 @@ def test_a_dead_child_is_reported_with_its_end(tmp_path, mood, words):
     with pytest.raises(ChildDiedError, match=words) as caught:
         asyncio.run(outcome(tmp_path, mood))
     assert str(tmp_path / "log") in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "{}",
+        "[" * 2000,
+        '{"id": 99, "result": {}}',
+        '{"id": 2, "step": ["a", 1e999]}',
+        '{"id": 2, "error": {"message": 1}}',
+    ],
+)
+def test_a_child_that_writes_what_is_no_answer_is_ended_with_its_group(tmp_path, line):
+    """It waited for ever once: the listener had died of the line, and nobody of the child."""
+
+    async def scenario():
+        child = await ChildProcess.start(spec_of(tmp_path, "forge", line), log=tmp_path / "log")
+        with pytest.raises(ChildDiedError, match="control socket carried"):
+            await child.request("train", task(tmp_path))
+        with pytest.raises(ProcessLookupError):
+            os.killpg(child.pid, 0)
+        await child.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_forged_result_is_a_failed_task(tmp_path):
+    forged = '{"id": 2, "result": {"num_samples": 1e999, "metrics": {}, "validation": {}}}'
+
+    async def scenario():
+        child = await ChildProcess.start(spec_of(tmp_path, "forge", forged), log=tmp_path / "log")
+        answer = await child.request("train", task(tmp_path))
+        await child.close()
+        return read_result(answer)
+
+    with pytest.raises(TaskFailedError, match="kind None"):
+        asyncio.run(scenario())
 
 
 def test_a_component_that_cannot_be_built_is_named(tmp_path):

@@ -168,7 +168,35 @@ def test_a_command_of_a_later_version_says_so(monkeypatch, capsys, name):
 
 def test_an_unknown_command_is_wrong_usage(monkeypatch, capsys):
     assert call(monkeypatch, lambda: None, "run-sever") == 2
-    assert "No such command 'run-sever'" in capsys.readouterr().err
+    assert "No such command 'run-sever'. Did you mean 'run-server'?" in capsys.readouterr().err
+
+
+def test_an_unknown_command_that_is_near_none_is_wrong_usage_too(monkeypatch, capsys):
+    assert call(monkeypatch, lambda: None, "zzz") == 2
+    assert "error [USAGE]: No such command 'zzz'.\n" in capsys.readouterr().err
+
+
+def test_an_unknown_command_of_a_group_is_told_the_near_one(monkeypatch, capsys):
+    assert call(monkeypatch, lambda: None, "plugins", "docter") == 2
+    assert "No such command 'docter'. Did you mean 'doctor'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["init"], ["plugins"], ["provision"]], ids=str)
+def test_a_group_without_a_command_shows_its_help_and_nothing_else(capsys, words):
+    with pytest.raises(SystemExit, match="2"):
+        program.main(words)
+    shown = capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        program.main([*words, "--help"])
+    assert shown == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("group", ["", "audit", "init", "plugins", "policy", "provision"])
+def test_a_list_of_commands_cuts_no_sentence_off(monkeypatch, capsys, group):
+    assert call(monkeypatch, lambda: None, *group.split(), "--help") == 0
+    commands = capsys.readouterr().out.split("Commands:")[1]
+    assert commands.strip()
+    assert "..." not in commands
 
 
 def test_options_reach_commands_in_the_invocation(monkeypatch):

@@ -73,6 +73,10 @@ def test_every_key_and_value_has_its_place():
         ("a: *nothing", (1, 4), "undefined alias"),
         ("a: 1\n---\nb: 2", (2, 1), "another document"),
         ("a: \x07", (1, 4), "does not allow"),
+        ('a: "\\U00110000"', (1, 7), "beyond what there is"),
+        ('a: "\\UFFFFFFFF"', (1, 7), "beyond what there is"),
+        (f"%YAML {'9' * 5000}.1\n---\na: 1", (1, 7), "beyond what there is"),
+        ('a: "\\ud800"', (1, 4), "half of a surrogate pair"),
     ],
 )
 def test_what_is_no_plain_data_is_named_with_its_place(text, place, words):

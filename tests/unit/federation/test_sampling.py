@@ -106,6 +106,13 @@ class TestSites:
             FinishRun("failed", "round 0 has 0 of 2 updates; site-1: A; site-2: B")
         ]
 
+    def test_a_reason_that_several_have_is_told_once(self) -> None:
+        machine = _machine(2, task_attempts=1, resume=_sites("site-1", "site-2"))
+        _feed(machine, UpdateFailed("site-2", 0, "no file"))
+        assert _feed(machine, UpdateFailed("site-1", 0, "no file")) == [
+            FinishRun("failed", "round 0 has 0 of 2 updates; site-1, site-2: no file")
+        ]
+
     def test_sites_that_are_not_admitted_are_not_waited_for(self) -> None:
         sites = _sites("site-1", "site-2", known=["site-3"])
         machine = _machine(2, task_attempts=1, resume=sites)

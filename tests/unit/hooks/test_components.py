@@ -6,6 +6,7 @@ import pytest
 
 from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError, NotAuthorizedError
 from mmar_runner.hooks.components import ComponentBlueprint, blueprint, build_component
+from mmar_runner.hooks.raised import told
 from mmar_runner.hooks.registry import ComponentRegistry
 from mmar_runner.interfaces.catalog import ComponentKind
 
@@ -162,6 +163,26 @@ def test_failures_name_component_and_cause(catalog, declaration, message):
         build_component(catalog, "metric", declaration)
     assert message in caught.value.message
     assert repr(declaration["name"]) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file", "cases.csv"), True),
+        (FileNotFoundError(2, "No such file", "/data/cases.csv"), False),
+        (FileNotFoundError("no file at all"), False),
+        (FileNotFoundError(2, "No such file", b"cases.csv"), False),
+        (ValueError("cases.csv"), False),
+    ],
+    ids=repr,
+)
+def test_a_relative_path_that_leads_nowhere_is_told_where_it_begins(error, said):
+    assert told(error).startswith(f"{type(error).__name__}: {error}")
+    assert ("working folder" in told(error)) is said
+
+
+def test_an_exception_without_words_is_its_type():
+    assert told(KeyError()) == "KeyError"
 
 
 def test_a_part_that_fails_speaks_for_itself(catalog):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mmar_runner.mmar.checks.logging_config import LOG_CONFIG, read_levels
@@ -69,3 +71,16 @@ def test_the_validator_tells_it_too(mmar):
     mmar.write(LOG_CONFIG, "[logger_root]\nlevel=LOUD\n")
 
     assert mmar.only().code == "MMAR613"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["args=(" + ",  " * 40 + "x y", "a" + " " * 200_000 + "b", "args=(" + " " * 200_000 + "x y"],
+)
+def test_no_line_takes_longer_than_its_length(mmar, line):
+    begun = time.process_time()
+
+    found, _ = levels(mmar, f"[logger_root]\n{line}\nlevel=INFO\n")
+
+    assert found == {"": "INFO"}
+    assert time.process_time() - begun < 5

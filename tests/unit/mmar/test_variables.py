@@ -90,6 +90,35 @@ def test_an_undefined_number_is_an_error_an_undefined_text_a_warning(mmar):
     }
 
 
+def test_an_undefined_variable_keeps_its_side_from_running(mmar):
+    mmar.train |= {"a": "{nowhere}", "b": "epoch {epoch}", "c": ["{NOWHERE}/{CLIENT_NAME}.csv"]}
+
+    def unfilled(side, **settings):
+        validation = mmar.check(side=side, settings=settings)
+        assert validation.report.valid
+        return [(found.file, found.pointer) for found in validation.unfilled]
+
+    train = "config/config_train.json"
+    assert unfilled("client") == [(train, "/a"), (train, "/c/0")]
+    assert unfilled("all") == unfilled("client")
+    assert unfilled("server") == []
+    assert unfilled("client", NOWHERE="/data", nowhere="/data") == []
+
+
+def test_an_undefined_number_is_told_once(mmar):
+    mmar.task["num_rounds"] = "{ROUNDS}"
+
+    validation = mmar.check()
+    assert [found.code for found in validation.report.errors] == ["MMAR301"]
+    assert validation.unfilled == ()
+
+
+def test_what_is_switched_off_keeps_nobody_from_running(mmar):
+    mmar.train["handlers"] = [{"name": "Loader", "disabled": True, "args": {"path": "{NOWHERE}"}}]
+
+    assert mmar.check(side="client").unfilled == ()
+
+
 def test_what_is_switched_off_needs_no_variables(mmar):
     mmar.train |= {
         "off": True,

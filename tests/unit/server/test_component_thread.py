@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.components import component_thread
 from mmar_runner.server.components.component_thread import ComponentThread
 
 

@@ -11,7 +11,7 @@ import pytest
 from mmar_runner.errors import ComponentFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
-from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.components import component_thread
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.telling.events import EventDispatcher

@@ -13,7 +13,7 @@ import pytest
 
 from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.observer import Topic
-from mmar_runner.server.components.building import component_thread
+from mmar_runner.server.components import component_thread
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
 

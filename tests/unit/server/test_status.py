@@ -12,8 +12,9 @@ import pytest
 
 from mmar_runner.errors import DiskFullError
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.server.status import status
 from mmar_runner.server.status.progress import ProgressTeller
-from mmar_runner.server.status.status import StatusFile, status
+from mmar_runner.server.status.status import StatusFile
 from mmar_runner.testing.recorder import Recorder
 
 ROUND = Observation(Topic.ROUND_STARTED, {"round": 0})

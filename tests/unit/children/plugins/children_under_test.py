@@ -25,7 +25,7 @@ def mmar_register_components(registry):
         kind="client_trainer",
         name="Moody",
         target=":Moody",
-        args_schema={"properties": {"mood": text, "value": number}},
+        args_schema={"properties": {"mood": text, "value": {}}},
     )
     registry.add(kind="model_persistor", name="TextPersistor", target=":TextPersistor")
     registry.add(kind="model_validator", name="SizeValidator", target=":SizeValidator")
@@ -92,6 +92,11 @@ class Moody(ClientTrainer):
 
     def _words(self, task):
         task.progress("one", 2)
+
+    def _forge(self, task):
+        """Write to the parent past the runner, as code of an MMAR can, and live on."""
+        os.write(int(sys.argv[1]), str(self.value).encode() + b"\n")
+        self._hang(task)
 
     def _greedy(self, task):
         """Never let another Python thread run: native code that holds the lock."""

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmar_runner.documents.schema_store import load_schema
@@ -311,6 +311,7 @@ def test_ordinary_text_names_nothing_outside(text):
 
 
 @given(st.text(alphabet="ab./\\~$: \0", max_size=12), st.sampled_from([(), ("/a",)]))
+@example("\\/..", ())
 def test_what_is_allowed_lies_below_a_folder_of_the_site_or_inside(text, folders):
     if leaves_folder(text) and allowed_argument(text, folders):
         assert not text.startswith("/") or text.lstrip("/").startswith(("a", ".", "b"))

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page about one's own table, followed to the letter in an empty folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "how-to" / "train-on-your-own-table.md"
+FENCE = re.compile(r"^```(\w+)(?: write=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def run(script, folder):
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={**os.environ, "PATH": beside},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """Return the folder in which somebody followed the page, and what each script said."""
+    folder = tmp_path_factory.mktemp("reader")
+    said = {}
+    for language, path, text in FENCE.findall(PAGE.read_text()):
+        if path:
+            (folder / path).write_text(text)
+        elif language == "sh":
+            said[text] = run(text, folder)
+    return folder, said
+
+
+def test_the_page_works(followed):
+    folder, said = followed
+    summary = json.loads((folder / "workspace/study/run_1/summary.json").read_text())
+    assert summary["status"] == "finished"
+    checked = next(answer for script, answer in said.items() if "validate-mmar" in script)
+    assert "0 errors, 0 warnings" in checked
+
+
+def test_the_model_predicts_what_the_page_says(followed):
+    _, said = followed
+    right, total = re.fullmatch(r"(\d+) of (\d+) right\n", said["python predict.py\n"]).groups()
+    assert int(total) == 200
+    assert int(right) >= 160
+
+
+def test_there_is_a_line_for_each_round_and_site(followed):
+    _, said = followed
+    lines = said["grep val_auc workspace/study/run_1/metrics.csv\n"].splitlines()
+    assert {tuple(line.split(",")[1:3]) for line in lines} == {
+        (str(number), f"site-{site}") for number in range(5) for site in (1, 2, 3)
+    }
