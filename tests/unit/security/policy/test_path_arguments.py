@@ -25,6 +25,7 @@ OUTSIDE = {
     "zero width space": "\u200b/etc/passwd",
     "no-break space": "\u00a0/etc/passwd",
     "control character": "\x1f/etc/passwd",
+    "delete character": "\x7f/etc/passwd",
     "space after dots": "a/.. /x",
     "space before dots": "a/ ../x",
     "mark within dots": "a/.\u200b./x",
@@ -75,6 +76,7 @@ def test_a_text_that_somebody_may_take_for_a_place_outside_is_one(text):
         *("a/.../b", "image/label", "32,64,64", "%Y-%m", "2024/01/02", "a and / or b", "x: y"),
         *("layer[0]/w", '{"a": 1}', "[1, 2]", "(conv|head)/.*", "mean_dice", "1/2", "{NAME}/x"),
         *(nested("x", 8), "a%" + "25" * 7 + "41"),
+        *("üX../b", "X../b"),
         *("50%", "a%2Fb", "%05d.png", "100%25", "loss %2f", "a%20b/c%2525"),
     ],
 )
