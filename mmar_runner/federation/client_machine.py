@@ -7,7 +7,7 @@ written never makes a client knock for ever.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Final
 
 
@@ -15,17 +15,17 @@ class Reaction(StrEnum):
     """What to do after a refusal."""
 
     #: The same call may succeed a little later.
-    RETRY = "retry"
+    RETRY = auto()
     #: The server does not know the token: register again, then make the same call.
-    REGISTER = "register"
+    REGISTER = auto()
     #: The certificate is too old: if it was renewed on disk, call again with that one.
-    RENEW = "renew"
+    RENEW = auto()
     #: What was sent was damaged on its way: send it once more, from the beginning.
-    RESEND = "resend"
+    RESEND = auto()
     #: The run is over: the held stream says how it ended.
-    LISTEN = "listen"
+    LISTEN = auto()
     #: The answer will not change.
-    GIVE_UP = "give_up"
+    GIVE_UP = auto()
 
 
 _REACTIONS: Final = {

@@ -38,7 +38,7 @@ from tests.mutation.session import (
 TESTS = {
     "federation": ["tests/unit/federation", "tests/property/test_round_machine.py"],
     "security": ["tests/unit/security"],
-    "mmar": ["tests/unit/mmar"],
+    "mmar": ["tests/unit/mmar", "tests/broken_mmars"],
 }
 
 

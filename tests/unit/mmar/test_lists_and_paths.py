@@ -74,3 +74,8 @@ def test_a_training_file_with_samples_is_a_data_list_told_once(mmar):
         ("config/config_train.json", "")
     ]
     assert checked.report.custom_datalist
+
+
+def test_a_list_is_told_whatever_blanks_and_letters_its_key_has(mmar):
+    mmar.write("resources/labels.json", LIST.replace("training", " Training "))
+    assert _told(mmar, "MMAR615") == [("labels.json", "")]

@@ -139,6 +139,12 @@ def test_what_is_no_envelope_is_refused(data):
     assert refusal(dsse.read_envelope, data).reason == "FORMAT"
 
 
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ("{}", ","), ("[{", "}]")])
+def test_an_envelope_of_many_parts_is_not_parsed(opened, closed):
+    error = refusal(dsse.read_envelope, (opened * 65 + closed).encode())
+    assert "it holds too many parts" in error.message
+
+
 def test_unknown_members_and_too_many_signatures_are_refused():
     envelope = dsse.sign(TYPE, PAYLOAD, [ed25519_key()])
     many = json.loads(envelope.to_json())["signatures"] * 17

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,14 @@ def test_a_newer_list_counts_at_once_and_after_a_restart(memory, key):
     assert held.current == newer
     assert held.data == data
     assert memory().current == newer
+
+
+def test_a_newer_list_is_on_the_disk_before_it_counts(memory, key, monkeypatch):
+    held, synced = memory(), []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(sync(descriptor)))
+    assert held.offer(sign_revocations(replace(KEPT, version=4), key))
+    assert len(synced) >= 2  # the file and its name
 
 
 def test_the_same_list_again_is_no_news(memory, key):

@@ -247,6 +247,23 @@ def test_of_several_signers_so_many_need_the_right_as_the_site_asks_for():
     assert reasons(ask(users=(LEAD, RESEARCHER), signed=())) == ["NOT_AUTHORIZED"]
 
 
+def test_code_needs_as_many_signers_with_the_right_as_the_site_asks_for_code():
+    policy = SitePolicy(signatures={"mmar": 1, "byoc": 2}, byoc="allow")
+    code = replace(PLAIN, code=("custom/net.py",))
+    assert ask(users=(LEAD, RESEARCHER), policy=policy).accepted
+    assert reasons(ask(code, users=(LEAD, RESEARCHER), policy=policy)) == ["NOT_AUTHORIZED"]
+    assert ask(code, users=(LEAD, ROOT), policy=policy).accepted
+    few = SitePolicy(signatures={"mmar": 2, "byoc": 1}, byoc="allow")
+    assert ask(code, users=(LEAD, RESEARCHER), policy=few).accepted
+
+
+def test_a_digest_that_answers_for_a_folder_is_pointed_at(tmp_path):
+    path = tmp_path / "site_policy.json"
+    path.write_text(json.dumps({"version": 1, "accepted_digests": ["b" * 64, DIGEST]}))
+    first = ask(users=(), policy=load_policy(path), origin="local", signed=()).steps[0]
+    assert first.policy.pointer == "/accepted_digests/1"
+
+
 def test_whoever_may_only_train_has_not_the_right_to_run():
     both = ask(users=(LEAD, RESEARCHER), action="run", site="south-1")
     assert both.accepted

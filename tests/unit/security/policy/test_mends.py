@@ -32,6 +32,11 @@ def test_code_that_the_site_does_not_allow_can_be_accepted() -> None:
     assert COMMAND in hint
 
 
+def test_a_refusal_without_a_mend_gets_the_command_alone() -> None:
+    step = refuses("site_policy.byoc", "BYOC_NOT_ALLOWED", "No.")
+    assert hints(step) == [f"Once it has reviewed the code: {COMMAND}."]
+
+
 def test_what_no_site_can_accept_names_no_command() -> None:
     step = refuses("authorization.byoc", "BYOC_NOT_ALLOWED", "No.", hint="Ask the project.")
     assert hints(step, accepts("site_policy.byoc", "Yes.")) == ["Ask the project.", None]

@@ -25,6 +25,7 @@ OUTSIDE = {
     "zero width space": "\u200b/etc/passwd",
     "no-break space": "\u00a0/etc/passwd",
     "control character": "\x1f/etc/passwd",
+    "delete character": "\x7f/etc/passwd",
     "space after dots": "a/.. /x",
     "space before dots": "a/ ../x",
     "mark within dots": "a/.\u200b./x",
@@ -75,6 +76,7 @@ def test_a_text_that_somebody_may_take_for_a_place_outside_is_one(text):
         *("a/.../b", "image/label", "32,64,64", "%Y-%m", "2024/01/02", "a and / or b", "x: y"),
         *("layer[0]/w", '{"a": 1}', "[1, 2]", "(conv|head)/.*", "mean_dice", "1/2", "{NAME}/x"),
         *(nested("x", 8), "a%" + "25" * 7 + "41"),
+        *("üX../b", "X../b"),
         *("50%", "a%2Fb", "%05d.png", "100%25", "loss %2f", "a%20b/c%2525"),
     ],
 )
@@ -109,3 +111,9 @@ def test_a_folder_of_the_site_frees_nothing_but_plain_paths_in_it(text, allowed)
 
 def test_what_cannot_be_seen_is_stripped_at_both_ends():
     assert stripped("\ufeff \u2028a b\u200b\n") == "a b"
+
+
+def test_a_folder_is_that_folder_and_no_shorter_name():
+    assert allowed_argument("/dataX/b", ["/dataX/"])
+    assert not allowed_argument("/data/b", ["/dataX"])
+    assert not allowed_argument("/dataXY", ["/dataX"])

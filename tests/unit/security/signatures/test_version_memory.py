@@ -12,7 +12,7 @@ from mmar_runner.security.signatures.version_memory import VersionMemory
 
 
 def test_the_highest_version_is_kept_for_every_project_and_name(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "versions.json"
+    path = tmp_path / "kit" / "state" / "versions.json"
     memory = VersionMemory(path)
     assert memory.known() == {}
     memory.remember("demo", "spleen", SeenVersion(3, "a"))

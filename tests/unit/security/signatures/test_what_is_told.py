@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mmar_runner.security.decision import Place
 from mmar_runner.security.listing import FileKind, FileListing, ListedFile
 from mmar_runner.security.pki.envelope import key_id, sign
+from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.security.signatures.check import check_signatures
 from mmar_runner.security.signatures.manifest import MMAR_TYPE, dump_manifest
 from tests.unit.security.signatures.signing import (
@@ -73,3 +75,12 @@ def test_a_digest_that_is_not_that_of_the_signed_files_is_refused():
     assert (step.rule, step.reason) == ("signature.files", "MANIFEST_MISMATCH")
     assert step.message == "The signed digest is not that of the signed files."
     assert step.subject == Place("signature.json")
+
+
+def test_a_digest_that_the_site_accepted_is_pointed_at(tmp_path):
+    path = tmp_path / "site_policy.json"
+    digests = ["b" * 64, DATA_ONLY.digest]
+    path.write_text(json.dumps({"version": 1, "accepted_digests": digests}))
+    context = replace(SITE, policy=load_policy(path), origin="local")
+    (present,) = check_signatures(DATA_ONLY, None, context).steps[1:]
+    assert present.policy.pointer == "/accepted_digests/1"
