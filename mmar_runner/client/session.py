@@ -152,7 +152,9 @@ class _Session:
         try:
             digest = self._settings.work_digest
             ended = await first_of(rounds.walk(mmar_digest=digest), heartbeat.run())
-            await self._connection.quit(ended.reason or ended.status)
+            # The server said why; each of its clients need not say it again.
+            said = ended.status if ended.status == "finished" else f"the run has {ended.status}"
+            await self._connection.quit(said)
             return ended
         finally:
             await uninterrupted(work.close())
