@@ -125,7 +125,7 @@ CODES: dict[str, Code] = {
     "MMAR630": Code(_E, "The network does not fit the data"),
     "MMAR631": Code(_E, "A checkpoint cannot be read"),
     "MMAR632": Code(_W, "Two metrics have one label"),
-    "MMAR633": Code(_W, "Cross-site validation is not carried out"),
+    "MMAR633": Code(_N, "Cross-site validation is not carried out"),
     "MMAR634": Code(_W, "The largest loss is to be the best"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),
     "MMAR702": Code(_E, "The policy allows no code in MMARs"),

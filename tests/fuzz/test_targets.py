@@ -31,6 +31,10 @@ _A_MOMENT = settings(
 )
 
 
+# Some inputs are long; they are kept as files, and not read from a terminal.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
+
 @pytest.fixture(autouse=True)
 def _quiet():
     logging.disable()
