@@ -47,8 +47,8 @@ def say_what_is_next(folder: Path | None) -> None:
     Args:
         folder: Where the files were kept; None if they are removed.
     """
-    print("\nYou saw one server and three clients train one model, each a process of its own; only")
-    print("models went between them. The table says what that was good for.")
+    print("\nYou saw one server and three clients train one model, each a process of its own; no")
+    print("case left its hospital. The table says what that was good for.")
     if folder is None:
         print('The files are removed; to keep them: make demo DEMO="--workspace DIR"')
     else:
