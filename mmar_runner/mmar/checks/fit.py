@@ -54,6 +54,24 @@ def check_fit(look: Look) -> None:
             _measured_on(look, document, model, part)
 
 
+def fitted_arguments(look: Look) -> frozenset[str]:
+    """Return the arguments of the trained model whose values data and loss leave no choice in.
+
+    It is for a model in which nothing was found.
+    """
+    train, trainer = look.files.train, look.client_parts.singles.get(("client_trainer",))
+    if train is None or trainer is None or trainer.description is None:
+        return frozenset()
+    parts = list(_parts(look, train, trainer.description.extras.get("train_parts", {})))
+    model, loss, data = (_first(parts, kind) for kind in _COMPARED)
+    if model is None or data is None or _fact(data[1], "yields") is None:
+        return frozenset()
+    fitted = {*(_fact(model[1], "takes") or ())}
+    if loss is not None and _fact(loss[1], "labels") == "values":
+        fitted.add(_fact(model[1], "gives"))
+    return frozenset(fitted - {None})
+
+
 def _parts(look: Look, document: Document, kinds: Mapping[str, str]) -> Iterator[_Part]:
     """Yield what is declared in a workflow file and is of a kind that is compared."""
     for pattern, name in kinds.items():

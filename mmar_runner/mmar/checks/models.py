@@ -3,21 +3,30 @@
 
 The persistor makes the first model and the trainer loads it, so a difference shows at
 the first round at the latest. Defaults that are written out on one side only are no
-difference.
+difference; where both plugins state the tensors of their networks, those decide whether the
+difference is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.schema_check import show
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import nested_places
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.case import first_present
+from mmar_runner.mmar.checks.fit import fitted_arguments
+from mmar_runner.mmar.checks.tensors import shapes_of, trained_models, with_defaults
+from mmar_runner.mmar.codes import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.components.resolving import Resolved
+    from mmar_runner.mmar.document import Document
 
 _MODEL = ComponentKind.MODEL
 
@@ -35,21 +44,65 @@ def check_models(look: Look) -> None:
         _own_model(look, persistor, trainer)
         return
     made = _made_by(persistor)
-    if made is None or trainer.description is None:
+    if made is None:
         return
-    for pattern, kind in trainer.description.extras.get("train_parts", {}).items():
-        if kind != _MODEL:
-            continue
-        for path in places(train.value, pattern):
-            if look.findings.has_within(train, path):
-                continue  # what is wrong with it may be why they differ
-            trained = look.resolver.resolve(train, path, _MODEL).spec
-            if trained is not None and _identity(look, trained.declaration) != _identity(
-                look, made
-            ):
-                message = "This is not the model that the server's model_persistor makes."
-                hint = "Declare the same model with the same arguments on both sides."
-                look.findings.at(train, path, "MMAR623", message, hint=hint)
+    for path, declaration in trained_models(look, train):
+        if look.findings.has_within(train, path):
+            continue  # what is wrong with it may be why they differ
+        pair = _Pair(both[0], *made, train, path, declaration)
+        if with_defaults(look, pair.made) != with_defaults(look, pair.trained):
+            _differ(look, pair, severity=_severity(look, pair, persistor))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The model that the server makes, and the one that is trained, with their places."""
+
+    server: Document
+    made_at: JsonPath
+    made: Mapping[str, Any]
+    train: Document
+    trained_at: JsonPath
+    trained: Mapping[str, Any]
+
+
+def _severity(look: Look, pair: _Pair, persistor: Resolved) -> Severity | None:
+    """Return ERROR if the trainer certainly cannot load the server's model."""
+    checkpoint = pair.server.value.get("ckpt_preload_path")
+    if isinstance(checkpoint, str) and checkpoint.endswith(".safetensors"):
+        return None  # the run begins with that, whatever the server would make
+    extras = persistor.description.extras if persistor.description is not None else {}
+    if persistor.spec is not None and persistor.spec.args.get(extras.get("leaves_out", "")):
+        return None  # which of its tensors are shared is not known
+    made, trained = shapes_of(look, pair.made), shapes_of(look, pair.trained)
+    if made is None or trained is None:
+        return None
+    fits = all(trained.get(name) == shape for name, shape in made.items())
+    return None if fits else Severity.ERROR
+
+
+def _differ(look: Look, pair: _Pair, *, severity: Severity | None) -> None:
+    """Say in which argument the models differ, at the side that is wrong if that is known."""
+    (made, theirs), (trained, ours) = (with_defaults(look, one) for one in (pair.made, pair.trained))
+    names = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
+    if made != trained or len(names) != 1:
+        message = "This is not the model that the server's model_persistor makes."
+        hint = "Declare the same model with the same arguments on both sides."
+        path = pair.trained_at
+        look.findings.at(pair.train, path, "MMAR623", message, hint=hint, severity=severity)
+        return
+    here, other = (pair.train, pair.trained_at), (pair.server, pair.made_at)
+    value, wanted = ours.get(names[0]), theirs.get(names[0])
+    if names[0] in fitted_arguments(look):  # data and loss say that the trained one is right
+        here, other, value, wanted = other, here, wanted, value
+    document, at = here
+    message = f"'{names[0]}' is {show(value)} here and {show(wanted)} in {other[0].file}."
+    path = first_present(document, (*at, "args", names[0]), at)
+    hint = f"Declare the same model on both sides: write {show(wanted)}, or change the other file."
+    if names[0] in fitted_arguments(look):
+        hint = f"Declare the same model on both sides: write {show(wanted)}."
+    hint = document.explain(path, hint) or hint
+    look.findings.at(document, path, "MMAR623", message, hint=hint, severity=severity)
 
 
 def _own_model(look: Look, persistor: Resolved, trainer: Resolved) -> None:
@@ -68,8 +121,8 @@ def _name(part: Resolved) -> str:
     return part.description.name if part.description is not None else ""
 
 
-def _made_by(persistor: Resolved) -> Mapping[str, Any] | None:
-    """Return the declaration of the only model in a persistor's arguments, or None."""
+def _made_by(persistor: Resolved) -> tuple[JsonPath, Mapping[str, Any]] | None:
+    """Return place and declaration of the only model in a persistor's arguments, or None."""
     if persistor.spec is None or persistor.description is None:
         return None
     args = dict(persistor.spec.args)
@@ -82,14 +135,4 @@ def _made_by(persistor: Resolved) -> Mapping[str, Any] | None:
     for part in found[0]:
         value = value[part]
     declaration: Mapping[str, Any] = value
-    return declaration
-
-
-def _identity(look: Look, declaration: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return name and arguments of a model, with its defaults written out."""
-    name = str(declaration.get("path", declaration.get("name")))
-    args = dict(declaration.get("args", {}))
-    for key, schema in look.resolver.properties(_MODEL, name).items():
-        if isinstance(schema, Mapping) and "default" in schema:
-            args.setdefault(key, schema["default"])
-    return name, args
+    return ("model_persistor", "args", *found[0]), declaration

@@ -88,6 +88,11 @@ class Resolver:
         known: Mapping[str, Any] = found.args_schema.get("properties", {}) if found else {}
         return known
 
+    def facts(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
+        """Return what a component's plugin states of it; empty if it is not known."""
+        found = self._catalog.find(kind, name)
+        return found.extras if found is not None else {}
+
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""
         return bool(self._catalog.kinds_of(dotted))

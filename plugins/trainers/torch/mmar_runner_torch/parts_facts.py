@@ -28,10 +28,34 @@ _VALUES: Final = {"labels": "values"}
 
 #: Facts by which network, loss and data are compared: arguments that hold the lengths of an
 #: input's dimensions (None for any length), the argument that holds an output's length, and
-#: what a loss compares outputs with.
+#: what a loss compares outputs with; and by which networks are, their tensors' shapes.
 FITS: Final[dict[str, dict[str, Any]]] = {
-    "MLP": {"takes": ["in_features"], "gives": "out_features"},
-    "SmallConvNet": {"takes": ["in_channels", None, None], "gives": "num_classes"},
+    "MLP": {
+        "takes": ["in_features"],
+        "gives": "out_features",
+        # Between two layers stands a ReLU, and a dropout layer if there is any.
+        "layers": {
+            "lengths": ["in_features", "hidden", "out_features"],
+            "step": 2,
+            "wider": ["dropout"],
+        },
+    },
+    "SmallConvNet": {
+        "takes": ["in_channels", None, None],
+        "gives": "num_classes",
+        "tensors": {
+            "features.0.weight": ["width", "in_channels", 3, 3],
+            "features.0.bias": ["width"],
+            "features.1.weight": ["width"],
+            "features.1.bias": ["width"],
+            "features.4.weight": [[2, "width"], "width", 3, 3],
+            "features.4.bias": [[2, "width"]],
+            "features.5.weight": [[2, "width"]],
+            "features.5.bias": [[2, "width"]],
+            "classifier.weight": ["num_classes", [8, "width"]],
+            "classifier.bias": ["num_classes"],
+        },
+    },
     "CrossEntropyLoss": _CLASSES,
     "NLLLoss": _CLASSES,
     "BCEWithLogitsLoss": _VALUES,

@@ -28,6 +28,7 @@ def mmar_register_components(registry: Any) -> None:
         target="mmar_runner_torch.persistor:PTFileModelPersistor",
         args_schema=schemas.PERSISTOR_ARGS,
         summary="Makes the initial PyTorch model, reads .pt checkpoints, exports final_model.pt.",
+        extras={"leaves_out": "exclude_vars"},
     )
     registry.add(
         kind="model_validator",
