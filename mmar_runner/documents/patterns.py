@@ -11,6 +11,8 @@ from typing import Any, Final
 
 #: An escape, a set of characters, or the end.
 _TOKEN: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+#: How the parser writes ``^`` and ``$``, as the first and as the last item.
+_ANCHORS: Final = {0: "(AT, AT_BEGINNING)", -1: "(AT, AT_END)"}
 
 
 def found_in(pattern: str, text: str) -> bool:
@@ -54,6 +56,41 @@ def may_explode(text: str) -> bool:
         return _explodes(parse(text))
     except (re.error, RecursionError, OverflowError):
         return False
+
+
+def finds_everything(text: str) -> bool:
+    """Return True if an expression is certainly found in every text that is not empty.
+
+    That is one that may be nothing at all (``a*``), or nothing but any letters (``.+``), from
+    the beginning or to the end or both. What is no expression finds nothing.
+    """
+    try:
+        items = _plain(list(parse(text)))
+    except (re.error, RecursionError, OverflowError):
+        return False
+    if not items or all(_may_be_left_out(item) for item in items):
+        return True
+    begins, ends = (str(items[i]) == _ANCHORS[i] for i in (0, -1))
+    inner = _plain(items[begins : len(items) - ends])
+    if not inner or (len(inner) == 1 and str(inner[0][0]) == "ANY"):
+        return not (begins and ends)
+    return len(inner) == 1 and _is_any(inner[0])
+
+
+def _plain(items: list[Any]) -> list[Any]:
+    """Return the items within groups that stand alone."""
+    while len(items) == 1 and str(items[0][0]) == "SUBPATTERN":
+        items = list(items[0][1][-1])
+    return items
+
+
+def _is_any(item: Any) -> bool:
+    """Return True for any number of any letters."""
+    if str(item[0]) not in {"MAX_REPEAT", "MIN_REPEAT"}:
+        return False
+    least, most, inner = item[1]
+    inner = list(inner)
+    return least <= 1 and most == MAXREPEAT and len(inner) == 1 and str(inner[0][0]) == "ANY"
 
 
 def _explodes(pattern: Any) -> bool:

@@ -111,6 +111,18 @@ MENDS = MappingProxyType(
         "MMAR632": "Give one of them another log_label, or remove it.",
         "MMAR633": "Nothing needs to be done; the run goes without it.",
         "MMAR634": "Write that smaller is better.",
+        "MMAR640": "Name a checkpoint of this network, or declare the network it was made of.",
+        "MMAR641": "Name the tensors that are to stay as they are, or remove it.",
+        "MMAR642": "Declare data that is held out.",
+        "MMAR643": "Keep it with one of them.",
+        "MMAR644": "Nothing needs to be done; the file can be removed.",
+        "MMAR645": (
+            "Remove it from the MMAR, and replace the key if anybody was given it: keys belong "
+            "into start-up kits."
+        ),
+        "MMAR646": (
+            "Nothing needs to be done; a result_processor such as MetricsProcessor keeps them."
+        ),
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
         "MMAR702": "Have the code installed as a plugin.",
         "MMAR703": "Have it reviewed; the site adds the digest.",

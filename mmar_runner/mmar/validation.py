@@ -15,12 +15,14 @@ from mmar_runner.mmar.checks.facts import gather_facts
 from mmar_runner.mmar.checks.files import check_files
 from mmar_runner.mmar.checks.filters import check_filters
 from mmar_runner.mmar.checks.fit import check_fit
+from mmar_runner.mmar.checks.held_out import check_held_out
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.checks.metrics import check_metrics
 from mmar_runner.mmar.checks.models import check_models
 from mmar_runner.mmar.checks.parts import check_parts
 from mmar_runner.mmar.checks.policy import check_policy
 from mmar_runner.mmar.checks.rounds import check_rounds
+from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
 from mmar_runner.mmar.checks.train import check_train
 from mmar_runner.mmar.checks.unfilled import unfilled
@@ -163,6 +165,7 @@ class _Check:
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
         self.byoc.report(self.findings)
+        check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
         look = self._look(client_name, self.findings)
@@ -176,6 +179,7 @@ class _Check:
             check_filters(look)
             check_train(look)
             check_fit(look)
+            check_held_out(look)
             check_models(look)
             check_metrics(look)
             check_expressions(look)

@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Can the checkpoint that a run starts from be read? Told from its first bytes."""
+"""Can the checkpoint that a run starts from be read, and does the network that is trained take
+it? Told from its first bytes.
+"""
 
 from __future__ import annotations
 
+import os
 import posixpath
 import struct
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.interfaces.nested import is_off
+from mmar_runner.mmar.checks.tensors import shapes_of, trained_models, with_defaults
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.document import Document
@@ -23,6 +30,23 @@ _TORCH_SUFFIXES: Final = frozenset({".pt", ".pth"})
 _LENGTH: Final = struct.Struct("<Q")
 #: The most bytes of a header that are looked at.
 _HEADER: Final = 8 * 1024 * 1024
+#: How safetensors call the numbers of a network whose plugin states its tensors.
+_FLOAT: Final = "F32"
+#: Letters of a tensor's name that are repeated.
+_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """What a safetensors file begins with.
+
+    Attributes:
+        tensors: What it says of each tensor; empty if it is no safetensors file.
+        wanted: How many bytes the file must have; None if that is not known.
+    """
+
+    tensors: Mapping[str, Any]
+    wanted: int | None = None
 
 
 def check_checkpoint(look: Look, server: Document, name: str) -> None:
@@ -34,7 +58,7 @@ def check_checkpoint(look: Look, server: Document, name: str) -> None:
         name: The checkpoint, as ``ckpt_preload_path`` names it.
     """
     suffix = posixpath.splitext(name)[1]
-    fault = _nobody_reads(look, server, suffix) or _damaged(look, name, suffix)
+    fault = _nobody_reads(look, server, suffix) or _damaged(look, server, name, suffix)
     if fault is not None:
         message, hint = fault
         look.findings.at(server, _PATH, "MMAR631", message, hint=hint)
@@ -59,31 +83,90 @@ def _nobody_reads(look: Look, server: Document, suffix: str) -> tuple[str, str] 
     )
 
 
-def _damaged(look: Look, name: str, suffix: str) -> tuple[str, str] | None:
+def _damaged(look: Look, server: Document, name: str, suffix: str) -> tuple[str, str] | None:
     if posixpath.isabs(name) or not look.folder.inside(name):
         return None
     try:
         with look.folder.open(name) as stream:
             begin = stream.read(_LENGTH.size + _HEADER)
+            size = os.fstat(stream.fileno()).st_size
     except OSError:
         return None  # the listing says so
-    if suffix == _SAFETENSORS and not _is_header(begin):
-        message = f"{name} is no safetensors file, or holds no tensor."
-        return message, "Save the tensors again with safetensors."
     if suffix.lower() in _TORCH_SUFFIXES and not begin.startswith(_TORCH):
         return f"{name} is no file of torch.save.", "Save the state_dict again with torch.save."
+    return _unfit(look, server, name, begin, size) if suffix == _SAFETENSORS else None
+
+
+def _unfit(
+    look: Look, server: Document, name: str, data: bytes, size: int
+) -> tuple[str, str] | None:
+    """Return what is wrong with a safetensors file; say it if only its tensors do not fit."""
+    if len(data) > _LENGTH.size and _LENGTH.unpack(data[: _LENGTH.size])[0] > _HEADER:
+        return None  # whoever reads the file has a limit of its own
+    begin = _begin(data)
+    if not begin.tensors:
+        message = f"{name} is no safetensors file, or holds no tensor."
+        return message, "Save the tensors again with safetensors."
+    if begin.wanted is not None and begin.wanted != size:
+        what = "is cut off" if size < begin.wanted else "goes on after its last tensor"
+        message = f"{name} {what}: it has {size} bytes, and its tensors need {begin.wanted}."
+        return message, "Copy the whole file again, or save the tensors again with safetensors."
+    _compare(look, server, name, begin.tensors)
     return None
 
 
-def _is_header(begin: bytes) -> bool:
-    """Return True if a file begins as safetensors do, with the list of its tensors."""
-    if len(begin) <= _LENGTH.size:
-        return False
-    (length,) = _LENGTH.unpack(begin[: _LENGTH.size])
-    if length > _HEADER:
-        return True  # whoever reads the file has a limit of its own
+def _begin(data: bytes) -> _Begin:
+    """Read the list of its tensors with which a safetensors file begins."""
+    if len(data) <= _LENGTH.size:
+        return _Begin({})
+    (length,) = _LENGTH.unpack(data[: _LENGTH.size])
     try:
-        tensors = parse_strict(begin[_LENGTH.size :][:length], limit=_HEADER)
+        found = parse_strict(data[_LENGTH.size :][:length], limit=_HEADER)
     except ValueError:
-        return False
-    return isinstance(tensors, dict) and bool(tensors.keys() - {"__metadata__"})
+        return _Begin({})
+    if not isinstance(found, dict):
+        return _Begin({})
+    tensors = {name: stated for name, stated in found.items() if name != "__metadata__"}
+    ends = [_end(stated) for stated in tensors.values()]
+    known = [end for end in ends if end is not None]
+    whole = known and len(known) == len(ends)
+    return _Begin(tensors, _LENGTH.size + length + max(known) if whole else None)
+
+
+def _end(stated: Any) -> int | None:
+    """Return where a tensor's bytes end, counted from the end of the list; None if unknown."""
+    offsets = stated.get("data_offsets") if isinstance(stated, dict) else None
+    if isinstance(offsets, list) and len(offsets) == len(("begin", "end")):
+        return offsets[1] if type(offsets[1]) is int else None
+    return None
+
+
+def _compare(look: Look, server: Document, name: str, tensors: Mapping[str, Any]) -> None:
+    """Compare the tensors of a checkpoint with those of the networks that would load them."""
+    train = look.files.train
+    if train is None or look.both() is None:
+        return
+    for path, declaration in trained_models(look, train):
+        shapes = None if look.findings.has_within(train, path) else shapes_of(look, declaration)
+        if shapes is None:
+            continue
+        network = with_defaults(look, declaration)[0]
+        for tensor, stated in tensors.items():
+            message = _difference(tensor, stated, shapes, network, name)
+            if message is not None:
+                hint = "Name a checkpoint of this network, or declare the network it was made of."
+                look.findings.at(server, _PATH, "MMAR640", message, hint=hint)
+                return
+
+
+def _difference(
+    tensor: str, stated: Any, shapes: Mapping[str, tuple[int, ...]], network: str, name: str
+) -> str | None:
+    if not isinstance(stated, dict):
+        return None
+    found = f"{name} holds {tensor[:_SHOWN]!r} {stated.get('dtype')}{stated.get('shape')}"
+    if tensor not in shapes:
+        return f"{found}, which the '{network}' of config_train.json does not have."
+    if (stated.get("dtype"), stated.get("shape")) == (_FLOAT, list(shapes[tensor])):
+        return None
+    return f"{found}; in the '{network}' of config_train.json it is {_FLOAT}{[*shapes[tensor]]}."

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which regular expressions may take for ever?"""
+"""Which regular expressions may take for ever, and which leave nothing to be learned?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.documents.patterns import may_explode
+from mmar_runner.documents.patterns import finds_everything, may_explode
+from mmar_runner.mmar.components.build import excluded
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.components.build import Parts
     from mmar_runner.mmar.document import Document
 
+_EXCLUDES: Final = "exclude_vars"
+
 
 def check_expressions(look: Look) -> None:
-    """Warn of expressions that repeat what is itself repeated."""
+    """Warn of expressions that repeat what is itself repeated, or that exclude everything."""
     if look.server is not None:
         _check(look, look.server, ("exclude_vars",), look.server.value.get("exclude_vars"))
         _arguments(look, look.server, look.server_parts)
@@ -41,7 +44,13 @@ def _expressions(schema: Mapping[str, Any], args: Any) -> Iterator[tuple[JsonPat
 
 
 def _check(look: Look, document: Document, path: JsonPath, text: Any) -> None:
-    if isinstance(text, str) and may_explode(text):
+    if not isinstance(text, str):
+        return
+    if may_explode(text):
         message = f"{text!r} repeats what is itself repeated, and may take for ever."
         hint = "Write it without a repetition within a repetition, such as a+ for (a+)+."
         look.findings.at(document, path, "MMAR405", message, hint=document.explain(path, hint))
+    elif path[-1] == _EXCLUDES and (found := excluded(text)) and finds_everything(found):
+        message = f"{text!r} is found in the name of every tensor: nothing would be learned."
+        hint = "Name the tensors that are to stay as they are, or remove it."
+        look.findings.at(document, path, "MMAR641", message, hint=document.explain(path, hint))

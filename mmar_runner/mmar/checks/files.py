@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -117,6 +118,13 @@ def _checkpoint(look: Look) -> None:
         hint = did_you_mean(name, [f for f in look.folder.contents if f.startswith("models/")])
         hint = hint or "Add the file, most fittingly to models/, or correct the path."
         look.findings.at(server, path, "MMAR621", message, hint=hint)
+    elif posixpath.isabs(name) and not os.path.isfile(name):  # noqa: PTH113
+        # It is not opened; only the server's own machine has it, which this one need not be.
+        message = f"The checkpoint {name!r} is not a file of this machine, and not in the MMAR."
+        hint = "Put the file into models/ and name it there, or correct the path on the server."
+        hint = server.explain(path, hint) or hint
+        severity = Severity.WARNING
+        look.findings.at(server, path, "MMAR621", message, hint=hint, severity=severity)
     else:
         check_checkpoint(look, server, name)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.reading import read_text
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ def read_levels(folder: MmarFolder, findings: Findings) -> Mapping[str, str]:
 
     What cannot be used becomes findings; without the file the answer is empty.
     """
+    if (folder.root / LOG_CONFIG).is_dir():
+        message = f"{LOG_CONFIG} is a folder."
+        hint = "Put the file there in its place, or remove it."
+        findings.add("MMAR613", message, file=LOG_CONFIG, hint=hint)
     if LOG_CONFIG not in folder.files:
         return {}
     text = read_text(folder, LOG_CONFIG, findings, folder.limits.text_bytes)
@@ -40,6 +45,7 @@ class _Reading:
         self._findings = findings
         self._section = ""
         self._named: dict[str, int] = {}
+        self._used: dict[str, int] = {}
         self._options: dict[str, dict[str, str]] = {}
 
     def levels(self, text: str) -> Mapping[str, str]:
@@ -50,12 +56,21 @@ class _Reading:
             if f"logger_{key}" not in self._options:
                 hint = f"Add the section, or take {key!r} out of the keys."
                 self._warn(number, f"There is no section [logger_{key}].", hint)
+        self._handlers()
         result = {}
         for section, options in self._options.items():
             if section.startswith("logger_") and options.get("level") in _LEVELS:
                 name = options.get("qualname", section.removeprefix("logger_"))
                 result["" if section == "logger_root" else name] = options["level"]
         return result
+
+    def _handlers(self) -> None:
+        """Report handlers that loggers name and no section describes."""
+        for name, number in self._used.items():
+            if f"handler_{name}" not in self._options:
+                known = [s.removeprefix("handler_") for s in self._options if s[:8] == "handler_"]
+                hint = did_you_mean(name, known) or f"Add the section, or take {name!r} out."
+                self._warn(number, f"There is no section [handler_{name}].", hint)
 
     def _line(self, number: int, line: str) -> None:
         section, option = _SECTION.fullmatch(line), _option(line)
@@ -77,6 +92,9 @@ class _Reading:
         if (self._section, key) == ("loggers", "keys"):
             names = filter(None, (name.strip() for name in value.split(",")))
             self._named = dict.fromkeys(names, number)
+        if key == "handlers" and self._section.startswith("logger_"):
+            names = filter(None, (name.strip() for name in value.split(",")))
+            self._used.update({name: number for name in names if name not in self._used})
         if key == "level" and value not in _LEVELS:
             hint = f"One of {', '.join(sorted(_LEVELS))}."
             self._warn(number, f"{value!r} is no logging level.", hint)

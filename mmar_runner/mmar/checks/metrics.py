@@ -3,13 +3,13 @@
 
 Who measures states it in ``extras`` as ``measures``: ``parts``, a JSON pointer pattern of
 declared metrics; ``prefix``, which goes before a metric's name in small letters; ``label``,
-the key that renames it; ``always``, what is measured besides, with the pointer of what must
+the key that renames it; ``key``, the one that makes it the key metric; ``always``, what is measured besides, with the pointer of what must
 be declared for it. A handler states in ``reads_metric`` which argument names its metric.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.nested import is_off
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.components.resolving import Resolved
     from mmar_runner.mmar.document import Document
 
+#: The topic under which every client sends what it measured.
+_TOPIC: Final = "metrics"
+
 
 def check_metrics(look: Look) -> None:
     """Compare what is measured with what the handlers read, and labels with each other."""
@@ -32,6 +35,7 @@ def check_metrics(look: Look) -> None:
     training = look.files.train
     validation = look.files.validation or training
     _labels(look, trainer, training)
+    _kept(look, trainer, training)
     if look.files.validation is not None:
         _labels(look, validator or trainer, look.files.validation)
     if look.server is None or (look.client is None and not look.server.value.get("validate_every")):
@@ -85,6 +89,21 @@ def _declared(
             yield path, f"{facts.get('prefix', '')}{name.rpartition('.')[2].lower()}"
 
 
+def _kept(look: Look, trainer: Resolved | None, training: Document | None) -> None:
+    """Say what becomes of metrics that no result_processor of the server answers."""
+    both = look.both()
+    if both is None or not list(_declared(_facts(trainer) or {}, training)):
+        return
+    for processor in look.server_parts.lists.get(("result_processors",), ()):
+        known = processor.description.extras.get("topics") if processor.description else None
+        if known is None or _TOPIC in known:
+            return
+    path: JsonPath = ("result_processors",) if "result_processors" in both[0].value else ()
+    message = "Of the metrics only each round's averages are kept, in summary.json."
+    hint = "Nothing needs to be done; a result_processor such as MetricsProcessor keeps them all."
+    look.findings.at(both[0], path, "MMAR646", message, hint=hint)
+
+
 def _labels(look: Look, part: Resolved | None, document: Document | None) -> None:
     seen: set[str] = set()
     for path, name in _declared(_facts(part) or {}, document):
@@ -93,6 +112,20 @@ def _labels(look: Look, part: Resolved | None, document: Document | None) -> Non
             hint = 'Give it a "log_label" of its own, or remove it.'
             look.findings.at(document, path, "MMAR632", message, hint=hint)
         seen.add(name)
+    _key_metrics(look, part, document)
+
+
+def _key_metrics(look: Look, part: Resolved | None, document: Document | None) -> None:
+    """At most one metric of a list may be the key metric."""
+    facts = _facts(part) or {}
+    if document is None or "key" not in facts:
+        return
+    declared = [path for path, _ in _declared(facts, document)]
+    marked = [path for path in declared if document.get((*path, facts["key"])) is True]
+    for path in marked[1:]:
+        message = "A second metric is to be the key metric."
+        hint = f'Keep "{facts["key"]}" with one of them; the server\'s handler names what counts.'
+        look.findings.at(document, (*path, facts["key"]), "MMAR643", message, hint=hint)
 
 
 def _read(look: Look, server: Document, measured: list[str]) -> None:

@@ -83,7 +83,9 @@ def _severity(look: Look, pair: _Pair, persistor: Resolved) -> Severity | None:
 
 def _differ(look: Look, pair: _Pair, *, severity: Severity | None) -> None:
     """Say in which argument the models differ, at the side that is wrong if that is known."""
-    (made, theirs), (trained, ours) = (with_defaults(look, one) for one in (pair.made, pair.trained))
+    (made, theirs), (trained, ours) = (
+        with_defaults(look, one) for one in (pair.made, pair.trained)
+    )
     names = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
     if made != trained or len(names) != 1:
         message = "This is not the model that the server's model_persistor makes."

@@ -32,6 +32,11 @@ _FILES: Final = (SERVER, CLIENT, TRAIN, VALIDATION, ENVIRONMENT, LOG_CONFIG)
 _OTHERS: Final = frozenset(
     {VALIDATION_CKPT, "config/config_finetune.json", "config/config_inference.json"}
 )
+#: How programs name a copy: ``NAME (1).json``, ``NAME - Copy.json``, ``Copy of NAME.json``.
+_COPY: Final = re.compile(
+    r"config/(?:copy of )?(?P<name>[a-z_]+?)(?: ?\(\d{1,3}\)|[ _-]{0,3}copy(?: ?\(?\d{1,3}\)?)?)?\.json",
+    re.IGNORECASE,
+)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: The runner's own, which nothing overrides.
 _CLIENT_NAME: Final = "CLIENT_NAME"
@@ -44,6 +49,10 @@ _OF_ARCHIVES: Final = re.compile(
 def check_names(look: Look) -> None:
     """Report names of files and variables that look like slips."""
     _files(look)
+    _copies(look)
+    if {VALIDATION, VALIDATION_CKPT} <= look.folder.files.keys():
+        message = f"This file is not read: {VALIDATION} is."
+        look.findings.add("MMAR644", message, file=VALIDATION_CKPT)
     environment = look.files.parsed.get(ENVIRONMENT)
     if environment is not None:
         _variables(look, environment)
@@ -59,6 +68,19 @@ def _files(look: Look) -> None:
             meant = lower[near[0]]
             message = f"Nobody reads this file, and there is no {meant}."
             look.findings.add("MMAR109", message, file=file, hint=f"Rename it to {meant}.")
+
+
+def _copies(look: Look) -> None:
+    """Report what a browser or a file manager makes of a file that is there already."""
+    for file in look.folder.files:
+        found = _COPY.fullmatch(file)
+        if found is None:
+            continue
+        original = f"config/{found['name']}.json"
+        if original in look.folder.files and original in {*_FILES, *_OTHERS}:
+            message = f"Nobody reads this file: it looks like a copy of {original}."
+            hint = f"Remove it, or put it in the place of {original}."
+            look.findings.add("MMAR109", message, file=file, hint=hint)
 
 
 def _variables(look: Look, environment: Document) -> None:

@@ -25,12 +25,15 @@ class ClassSource:
         required: Arguments that its constructor needs, without ``self``; None if the class
             has no constructor of its own.
         accepted: Arguments that may be given by name; None for any.
+        plain: True if it has what its body defines and nothing else: neither bases, nor a
+            metaclass, nor a decorator.
     """
 
     bases: tuple[str, ...]
     methods: frozenset[str]
     required: tuple[str, ...] | None = None
     accepted: frozenset[str] | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,7 @@ def _packages(statement: ast.stmt) -> list[str]:
 
 def _class(statement: ast.ClassDef) -> ClassSource:
     bases = tuple(ast.unparse(base) for base in statement.bases)
+    plain = bases in {(), ("object",)} and not (statement.keywords or statement.decorator_list)
     reader = _Reader()
     for inner in _statements(statement.body):
         reader.take(inner)
@@ -191,7 +195,7 @@ def _class(statement: ast.ClassDef) -> ClassSource:
         (s for s in statement.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None
     )
     if constructor is None:
-        return ClassSource(bases, frozenset(reader.names))
+        return ClassSource(bases, frozenset(reader.names), plain=plain)
     given = constructor.args
     named = [*given.posonlyargs, *given.args][1:]
     needed = named[: len(named) - len(given.defaults)] if given.defaults else named
@@ -200,6 +204,5 @@ def _class(statement: ast.ClassDef) -> ClassSource:
         a.arg for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if d is None
     ]
     accepted = frozenset(a.arg for a in (*named, *given.kwonlyargs))
-    return ClassSource(
-        bases, frozenset(reader.names), tuple(required), None if given.kwarg else accepted
-    )
+    takes = None if given.kwarg else accepted
+    return ClassSource(bases, frozenset(reader.names), tuple(required), takes, plain)

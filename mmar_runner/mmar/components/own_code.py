@@ -25,6 +25,8 @@ _INTERFACES: Final = MappingProxyType(
         ComponentKind.MODEL_VALIDATOR: ("mmar_runner.interfaces.model_validator", "ModelValidator"),
     }
 )
+#: By one of these a data set gives what it holds.
+_GIVES_ITEMS: Final = frozenset({"__getitem__", "__iter__"})
 #: How many arguments a kind is built with before those that are declared.
 _GIVEN: Final = MappingProxyType({ComponentKind.OPTIMIZER: 1, ComponentKind.LR_SCHEDULER: 1})
 
@@ -58,6 +60,9 @@ def check_own_class(
 
 
 def _lack(kind: ComponentKind, source: ClassSource) -> tuple[str, str] | None:
+    if kind is ComponentKind.DATASET and source.plain and not source.methods & _GIVES_ITEMS:
+        message = "The class is no data set: it lacks __getitem__."
+        return message, "Define __getitem__(self, index), which gives one case, and __len__."
     if kind not in _INTERFACES:
         return None
     module, name = _INTERFACES[kind]

@@ -193,6 +193,7 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
         "parts": "/validate/metrics/*",
         "prefix": "val_",
         "label": "log_label",
+        "key": "is_key_metric",
         "always": {"val_loss": "/train/loss"},
     },
 }
