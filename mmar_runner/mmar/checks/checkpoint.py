@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Can the checkpoint that a run starts from be read, and does the network that is trained take
-it? Told from its first bytes.
-"""
+"""Can the checkpoint be read that a run starts from, and loaded? Told from its first bytes."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOG_CONFIG = "resources/log.config"
 
+_HANDLER = "handler_"
 _SECTION = re.compile(r"\[([^\]]+)\]\s*")
 _BETWEEN = re.compile(r"[=:]")
 # Each repetition keeps what it took (++): whatever stands there is judged in one pass.
@@ -65,10 +66,12 @@ class _Reading:
         return result
 
     def _handlers(self) -> None:
-        """Report handlers that loggers name and no section describes."""
+        """Report handlers that loggers name and no section describes, if any is described."""
+        if not any(section.startswith(_HANDLER) for section in self._options):
+            return
         for name, number in self._used.items():
-            if f"handler_{name}" not in self._options:
-                known = [s.removeprefix("handler_") for s in self._options if s[:8] == "handler_"]
+            if _HANDLER + name not in self._options:
+                known = [s.removeprefix(_HANDLER) for s in self._options if s.startswith(_HANDLER)]
                 hint = did_you_mean(name, known) or f"Add the section, or take {name!r} out."
                 self._warn(number, f"There is no section [handler_{name}].", hint)
 

@@ -83,26 +83,24 @@ def _severity(look: Look, pair: _Pair, persistor: Resolved) -> Severity | None:
 
 def _differ(look: Look, pair: _Pair, *, severity: Severity | None) -> None:
     """Say in which argument the models differ, at the side that is wrong if that is known."""
-    (made, theirs), (trained, ours) = (
-        with_defaults(look, one) for one in (pair.made, pair.trained)
-    )
-    names = [n for n in sorted(ours.keys() | theirs.keys()) if ours.get(n) != theirs.get(n)]
-    if made != trained or len(names) != 1:
+    made, theirs = with_defaults(look, pair.made)
+    trained, ours = with_defaults(look, pair.trained)
+    names = [n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n)]
+    if made != trained or len(names) != 1 or names[0] not in ours.keys() & theirs.keys():
         message = "This is not the model that the server's model_persistor makes."
         hint = "Declare the same model with the same arguments on both sides."
         path = pair.trained_at
         look.findings.at(pair.train, path, "MMAR623", message, hint=hint, severity=severity)
         return
-    here, other = (pair.train, pair.trained_at), (pair.server, pair.made_at)
-    value, wanted = ours.get(names[0]), theirs.get(names[0])
-    if names[0] in fitted_arguments(look):  # data and loss say that the trained one is right
-        here, other, value, wanted = other, here, wanted, value
-    document, at = here
-    message = f"'{names[0]}' is {show(value)} here and {show(wanted)} in {other[0].file}."
-    path = first_present(document, (*at, "args", names[0]), at)
-    hint = f"Declare the same model on both sides: write {show(wanted)}, or change the other file."
-    if names[0] in fitted_arguments(look):
-        hint = f"Declare the same model on both sides: write {show(wanted)}."
+    name = names[0]
+    fitted = name in fitted_arguments(look)  # data and loss say that the trained one is right
+    document, at = (pair.server, pair.made_at) if fitted else (pair.train, pair.trained_at)
+    other = pair.train if fitted else pair.server
+    value, wanted = (one[name] for one in ((theirs, ours) if fitted else (ours, theirs)))
+    message = f"'{name}' is {show(value)} here and {show(wanted)} in {other.file}."
+    also = "" if fitted else ", or change the other file"
+    hint = f"Declare the same model on both sides: write {show(wanted)}{also}."
+    path = first_present(document, (*at, "args", name), at)
     hint = document.explain(path, hint) or hint
     look.findings.at(document, path, "MMAR623", message, hint=hint, severity=severity)
 

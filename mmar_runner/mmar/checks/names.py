@@ -34,7 +34,8 @@ _OTHERS: Final = frozenset(
 )
 #: How programs name a copy: ``NAME (1).json``, ``NAME - Copy.json``, ``Copy of NAME.json``.
 _COPY: Final = re.compile(
-    r"config/(?:copy of )?(?P<name>[a-z_]+?)(?: ?\(\d{1,3}\)|[ _-]{0,3}copy(?: ?\(?\d{1,3}\)?)?)?\.json",
+    r"config/(?:copy of )?(?P<name>[a-z_]+?)"
+    r"(?: ?\(\d{1,3}\)|[ _-]{0,3}copy(?: ?\(?\d{1,3}\)?)?)?\.json",
     re.IGNORECASE,
 )
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -77,7 +78,8 @@ def _copies(look: Look) -> None:
         if found is None:
             continue
         original = f"config/{found['name']}.json"
-        if original in look.folder.files and original in {*_FILES, *_OTHERS}:
+        known = original in look.folder.files and original in {*_FILES, *_OTHERS}
+        if known and original != file:
             message = f"Nobody reads this file: it looks like a copy of {original}."
             hint = f"Remove it, or put it in the place of {original}."
             look.findings.add("MMAR109", message, file=file, hint=hint)

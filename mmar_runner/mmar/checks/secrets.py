@@ -23,6 +23,7 @@ _STORES: Final = frozenset({".p12", ".pfx", ".jks", ".keystore", ".ppk"})
 
 def check_secrets(folder: MmarFolder, findings: Findings) -> None:
     """Say which files hold a private key; nothing else is said of these, whatever they are."""
+    held = set()
     for file, size in folder.contents.items():
         store = posixpath.splitext(file)[1].lower() in _STORES
         if not store and not (size <= _BYTES and _holds_key(folder, file)):
@@ -30,8 +31,9 @@ def check_secrets(folder: MmarFolder, findings: Findings) -> None:
         what = "is a store of keys" if store else "holds a private key"
         message = f"The file {what}: every site that gets the MMAR gets it."
         hint = "Remove it, and replace the key if anybody was given it: keys belong into kits."
-        findings.remove(f for f in findings.with_code("MMAR622") if f.file == file)
         findings.add("MMAR645", message, file=file, hint=hint)
+        held.add(file)
+    findings.remove([f for f in findings.with_code("MMAR622") if f.file in held])
 
 
 def _holds_key(folder: MmarFolder, file: str) -> bool:

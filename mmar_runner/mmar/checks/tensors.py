@@ -69,8 +69,8 @@ def _of_layers(fact: Mapping[str, Any], args: Mapping[str, Any]) -> Shapes:
     lengths: list[int] = []
     for name in fact["lengths"]:
         value = args.get(name)
-        for one in value if isinstance(value, list) else [value]:
-            lengths.append(_length(one, args))
+        several = value if isinstance(value, list) else [value]
+        lengths += [_length(one, args) for one in several]
     if len(lengths) > _LAYERS:
         raise ValueError("too many layers")
     step = fact["step"] + sum(1 for name in fact.get("wider", ()) if args.get(name))

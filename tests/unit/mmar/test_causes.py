@@ -132,13 +132,16 @@ def test_a_foreign_job_has_no_finding_beside_that(mmar):
     assert [f.code for f in mmar.findings() if f.code != "MMAR301"] == ["MMAR201"]
 
 
-@pytest.mark.parametrize("change", [{"width": 5}, {"width": 4, "norm": "batch"}])
-def test_two_different_models_are_told(mmar, change):
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [({"width": 5}, "/args/width"), ({"width": 4, "norm": "batch"}, "")],
+)
+def test_two_different_models_are_told(mmar, change, place):
     mmar.train["train"]["model"]["args"] = change
 
     finding = mmar.only()
 
-    assert (finding.code, finding.pointer) == ("MMAR623", "/train/model")
+    assert (finding.code, finding.pointer) == ("MMAR623", f"/train/model{place}")
 
 
 def test_suggestions_are_near_ones_and_not_all():
