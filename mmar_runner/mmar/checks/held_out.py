@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
@@ -15,39 +16,63 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.document import Document
 
-    _Data = tuple[Document, JsonPath, Any]
 
 _DATASET = ComponentKind.DATASET
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """A place where a data set is declared, and its name and arguments; None if it is wrong."""
+
+    document: Document
+    path: JsonPath
+    declared: tuple[str, dict[str, Any]] | None
 
 
 def check_held_out(look: Look) -> None:
     """Compare the data set that is trained on with all that models are measured on.
 
-    The first data set of the training file is the one that is trained on. If it is like every
-    other one, it is the one that differs from what was meant.
+    The first data set that the trainer reads is the one that is trained on. If it is like each
+    of several others, it is the one that differs from what was meant.
     """
     trainer = look.client_parts.singles.get(("client_trainer",))
     train, validation = look.files.train, look.files.validation
     if train is None or trainer is None or trainer.description is None:
         return
     extras = trainer.description.extras
-    found = list(_data(look, train, extras.get("train_parts", {})))
-    trained, others = found[:1], found[1:]
+    patterns = _patterns(extras.get("train_parts", {}))
+    first = next(_data(look, train, patterns[:1]), None)
+    measured = list(_data(look, train, patterns[1:]))
     if validation is not None:
-        others += _data(look, validation, extras.get("validation_parts", {}))
-    same = [other for other in others if [other[2]] == [one[2] for one in trained]]
-    for document, path, _ in trained if same == others and len(same) > 1 else same:
-        where = "trained on" if path != trained[0][1] else "measured on"
-        message = f"This is the data set that models are {where}, with the same arguments."
-        look.findings.at(document, path, "MMAR642", message)
+        measured += _data(look, validation, _patterns(extras.get("validation_parts", {})))
+    if first is None or first.declared is None:
+        return  # what is wrong with it was said
+    same = [data for data in measured if data.declared == first.declared]
+    if len(same) > 1 and same == measured:
+        _say(look, first, "measured")
+        return
+    for data in same:
+        _say(look, data, "trained")
 
 
-def _data(look: Look, document: Document, kinds: Mapping[str, str]) -> Iterator[_Data]:
-    """Yield every declared data set, with its arguments and their defaults."""
-    for pattern, kind in kinds.items():
-        for path in places(document.value, pattern) if kind == _DATASET else ():
+def _say(look: Look, data: _Data, used: str) -> None:
+    message = f"This is the data set that models are {used} on, with the same arguments."
+    look.findings.at(data.document, data.path, "MMAR642", message)
+
+
+def _patterns(kinds: Mapping[str, str]) -> list[str]:
+    """Return where data sets stand, of all parts."""
+    return [pattern for pattern, kind in kinds.items() if kind == _DATASET]
+
+
+def _data(look: Look, document: Document, patterns: list[str]) -> Iterator[_Data]:
+    """Yield every place of a data set, with what is declared there and its defaults."""
+    for pattern in patterns:
+        for path in places(document.value, pattern):
             spec = look.resolver.resolve(document, path, _DATASET).spec
-            if spec is not None:
-                known = look.resolver.properties(_DATASET, spec.name)
-                defaults = {key: one["default"] for key, one in known.items() if "default" in one}
-                yield document, path, (spec.name, {**defaults, **spec.args})
+            if spec is None:
+                yield _Data(document, path, None)
+                continue
+            known = look.resolver.properties(_DATASET, spec.name)
+            defaults = {key: one["default"] for key, one in known.items() if "default" in one}
+            yield _Data(document, path, (spec.name, {**defaults, **spec.args}))

@@ -127,7 +127,8 @@ def test_naming_a_class_of_torch_does_not_import_torch():
         "import sys; from pathlib import Path;"
         "from mmar_runner.hooks import load_plugins; from mmar_runner.mmar.validation import *;"
         f"found = validate(Path({str(folder)!r}), load_plugins().registry).report.findings;"
-        "print([f.code for f in found if f.severity != 'note'], {'torch', 'numpy'} & sys.modules.keys())"
+        "print([f.code for f in found if f.severity != 'note'],"
+        "{'torch', 'numpy'} & sys.modules.keys())"
     )
 
     done = subprocess.run(
