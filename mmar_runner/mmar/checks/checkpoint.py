@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.documents.schema_check import show
 from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.checks.tensors import shapes_of, trained_models, with_defaults
@@ -28,6 +29,8 @@ _TORCH_SUFFIXES: Final = frozenset({".pt", ".pth"})
 _LENGTH: Final = struct.Struct("<Q")
 #: The most bytes of a header that are looked at.
 _HEADER: Final = 8 * 1024 * 1024
+#: Bytes beyond which a file says nothing true of itself.
+_FAR: Final = 2**63
 #: How safetensors call the numbers of a network whose plugin states its tensors.
 _FLOAT: Final = "F32"
 #: Letters of a tensor's name that are repeated.
@@ -135,7 +138,7 @@ def _end(stated: Any) -> int | None:
     """Return where a tensor's bytes end, counted from the end of the list; None if unknown."""
     offsets = stated.get("data_offsets") if isinstance(stated, dict) else None
     if isinstance(offsets, list) and len(offsets) == len(("begin", "end")):
-        return offsets[1] if type(offsets[1]) is int else None
+        return offsets[1] if type(offsets[1]) is int and 0 <= offsets[1] < _FAR else None
     return None
 
 
@@ -162,9 +165,10 @@ def _difference(
 ) -> str | None:
     if not isinstance(stated, dict):
         return None
-    found = f"{name} holds {tensor[:_SHOWN]!r} {stated.get('dtype')}{stated.get('shape')}"
+    kind, shape = stated.get("dtype"), stated.get("shape")
+    found = f"{name} holds {tensor[:_SHOWN]!r} {str(kind)[:_SHOWN]}{show(shape)}"
     if tensor not in shapes:
         return f"{found}, which the '{network}' of config_train.json does not have."
-    if (stated.get("dtype"), stated.get("shape")) == (_FLOAT, list(shapes[tensor])):
+    if (kind, shape) == (_FLOAT, list(shapes[tensor])):
         return None
     return f"{found}; in the '{network}' of config_train.json it is {_FLOAT}{[*shapes[tensor]]}."

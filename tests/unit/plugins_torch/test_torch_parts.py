@@ -16,12 +16,40 @@ from torch import nn
 
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.errors import FormatError, SchemaMismatchError, TaskFailedError
+from mmar_runner.hooks import load_plugins
+from mmar_runner.mmar.checks.case import Look
+from mmar_runner.mmar.checks.tensors import shapes_of
+from mmar_runner.mmar.components.resolving import Resolver
+from mmar_runner.mmar.finding import Findings
 from mmar_runner_torch.batches import matched, pair_of
 from mmar_runner_torch.files import read_state, write_state
 from mmar_runner_torch.metrics import AUC, Accuracy
 from mmar_runner_torch.models import MLP, SmallConvNet
 from mmar_runner_torch.parts_table import PARTS
 from mmar_runner_torch.persistor import PTFileModelPersistor
+
+
+@pytest.mark.parametrize(
+    ("network", "args"),
+    [
+        (MLP, {"in_features": 30, "out_features": 1}),
+        (MLP, {"in_features": 5, "out_features": 2, "hidden": [], "dropout": 0.5}),
+        (MLP, {"in_features": 5, "out_features": 2, "hidden": [7, 3], "dropout": 0.5}),
+        (MLP, {"in_features": 5, "out_features": 2, "hidden": [7, 3, 4]}),
+        (SmallConvNet, {}),
+        (SmallConvNet, {"in_channels": 3, "num_classes": 4, "width": 5}),
+    ],
+)
+def test_the_tensors_that_are_stated_of_a_network_are_those_that_it_has(network, args):
+    findings = Findings()
+    resolver = Resolver(load_plugins().registry, None, findings)
+    look = Look(None, None, None, resolver, "all", findings)
+    state = network(**args).state_dict()
+
+    stated = shapes_of(look, {"name": network.__name__, "args": args})
+
+    assert stated == {name: tuple(tensor.shape) for name, tensor in state.items()}
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
 
 
 def measured(metric, outputs, targets, batch=3):
