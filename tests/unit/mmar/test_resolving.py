@@ -54,9 +54,7 @@ def installed(monkeypatch):
 
 
 def said(mmar, *codes):
-    return [
-        (f.code, f.pointer, f.message, f.hint) for f in mmar.findings() if f.code in codes
-    ]
+    return [(f.code, f.pointer, f.message, f.hint) for f in mmar.findings() if f.code in codes]
 
 
 def test_a_component_of_another_kind_is_told_with_both(more):
@@ -83,9 +81,7 @@ def test_a_part_that_nobody_offers_is_told_with_those_there_are(more):
     ]
 
 
-@pytest.mark.parametrize(
-    ("path", "what"), [("json.dumps", "function"), ("json.decoder", "module")]
-)
+@pytest.mark.parametrize(("path", "what"), [("json.dumps", "function"), ("json.decoder", "module")])
 @pytest.mark.usefixtures("installed")
 def test_an_installed_name_that_is_no_class_is_told_what_it_is(more, path, what):
     more.train["train"]["optimizer"] = {"path": path}

@@ -228,7 +228,10 @@ def test_a_server_that_ends_every_connection_after_the_handshake_refuses_ours(ou
 def test_an_own_certificate_that_is_not_there_is_told(ours, tmp_path):
     client, missing = ours.participant(Role.CLIENT, "site-1"), tmp_path / "none.pem"
     trouble = ask(1, ours, client, cert_file=missing)
-    assert (trouble.reason, trouble.message) == ("TLS_FILES", f"{missing}: No such file or directory")
+    assert (trouble.reason, trouble.message) == (
+        "TLS_FILES",
+        f"{missing}: No such file or directory",
+    )
 
 
 @pytest.mark.parametrize("handshakes", [1, 9], ids=["gone-when-asked-again", "shown"])
