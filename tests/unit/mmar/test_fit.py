@@ -46,9 +46,7 @@ def told(mmar, *, loss="Classes", data="Pictures", width=4, outputs=3):
     return [(f.pointer, f.message, f.hint) for f in mmar.findings() if f.code == "MMAR630"]
 
 
-@pytest.mark.parametrize(
-    "fits", [{}, {"outputs": 4}, {"loss": "Values", "outputs": 1}], ids=lambda fits: str(fits)
-)
+@pytest.mark.parametrize("fits", [{}, {"outputs": 4}, {"loss": "Values", "outputs": 1}], ids=str)
 def test_what_fits_has_no_finding(fitted, fits):
     assert told(fitted, **fits) == []
 

@@ -26,7 +26,7 @@ def test_a_second_process_cannot_write_the_same_log(path):
     assert caught.value.reason == "AUDIT_LOCKED"
 
 
-def test_a_full_disk_makes_noise_and_loses_nothing(path, monkeypatch):
+def test_a_full_disk_makes_noise_and_loses_nothing(path, monkeypatch, caplog):
     write, full = os.write, True
 
     def half(descriptor, data):
@@ -45,6 +45,7 @@ def test_a_full_disk_makes_noise_and_loses_nothing(path, monkeypatch):
         assert caught.value.reason == "AUDIT_WRITE"
         with pytest.raises(AuditError):
             log.record("Register", who="client site-3")
+        assert caplog.text.count("No space left") == 1
         assert verify_audit(path).lines == 1
         full = False
         log.flush()
