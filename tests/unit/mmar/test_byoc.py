@@ -9,79 +9,19 @@ from mmar_runner.mmar.code.byoc import is_data, kind_of
 from mmar_runner.security.listing import FileKind
 
 SUFFIXES = [
-    "bmp",
-    "gif",
-    "jpeg",
-    "jpg",
-    "pdf",
-    "png",
-    "svg",
-    "tif",
-    "tiff",
-    "cfg",
-    "conf",
-    "config",
-    "ini",
-    "json",
-    "jsonl",
-    "toml",
-    "xml",
-    "yaml",
-    "yml",
-    "csv",
-    "html",
-    "log",
-    "md",
-    "parquet",
-    "rst",
-    "tsv",
-    "txt",
-    "ckpt",
-    "data",
-    "frozen",
-    "h5",
-    "hdf5",
-    "index",
-    "meta",
-    "onnx",
-    "pb",
-    "pt",
-    "gz",
-    "nii",
-    "npy",
-    "npz",
-    "safetensors",
-    "ts",
-    "zst",
-    "data-00000-of-00001",
+    *("bmp", "gif", "jpeg", "jpg", "pdf", "png", "svg", "tif", "tiff"),
+    *("cfg", "conf", "config", "ini", "json", "jsonl", "toml", "xml", "yaml", "yml"),
+    *("csv", "html", "log", "md", "parquet", "rst", "tsv", "txt"),
+    *("ckpt", "data", "frozen", "h5", "hdf5", "index", "meta", "onnx", "pb", "pt"),
+    *("gz", "nii", "npy", "npz", "safetensors", "ts", "zst", "data-00000-of-00001"),
 ]
 NAMES = [
-    "license",
-    "licence",
-    "notice",
-    "readme",
-    "changelog",
-    "authors",
-    "checkpoint",
-    ".gitignore",
-    ".gitkeep",
-    ".gitattributes",
-    ".ds_store",
+    *("license", "licence", "notice", "readme", "changelog", "authors", "checkpoint"),
+    *(".gitignore", ".gitkeep", ".gitattributes", ".ds_store"),
 ]
 CODE = [
-    "x.py",
-    "x.pyc",
-    "x.so",
-    "x.pth",
-    "x.sh",
-    "x.bat",
-    "x.exe",
-    "x.ipynb",
-    "x.pkl",
-    "x.data-",
-    "x.data-1-of-",
-    "program",
-    "Makefile",
+    *("x.py", "x.pyc", "x.so", "x.pth", "x.sh", "x.bat", "x.exe", "x.ipynb", "x.pkl"),
+    *("x.data-", "x.data-1-of-", "program", "Makefile"),
 ]
 
 
@@ -137,3 +77,12 @@ def test_what_a_module_takes_from_another_is_there(mmar, line, message):
     mmar.write("custom/own/__init__.py", f"\n{line}\n")
     found = [(f.file, f.line, f.message) for f in mmar.findings() if f.code == "MMAR520"]
     assert found == ([("custom/own/__init__.py", 2, message)] if message else [])
+
+
+@pytest.mark.parametrize(
+    "name", ["mmar_runner", "numpy", "torch", "grpc", "google", "pluggy", "jsonschema", "json"]
+)
+def test_no_module_has_the_name_of_one_that_is_needed(mmar, name):
+    mmar.write(f"custom/{name}.py", "")
+    found = [(f.code, f.file) for f in mmar.findings() if f.severity != "note"]
+    assert found == [("MMAR510", f"custom/{name}.py")]

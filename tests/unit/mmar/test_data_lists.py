@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data list that should lie in the MMAR and does not; paths that variables bring."""
+"""Files and data lists that should lie in the MMAR and do not; paths that variables bring."""
 
 from __future__ import annotations
 
@@ -44,3 +44,11 @@ def test_a_path_that_leaves_by_a_variable_is_told_where_the_variable_is_defined(
 
     found = [(f.file, f.pointer) for f in mmar.findings() if f.code == "MMAR610"]
     assert found == [("config/environment.json", "/ELSEWHERE")]
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_each_side_misses_its_own_file_alone(mmar, side):
+    mmar.server = mmar.client = None
+
+    found = [(f.code, f.file) for f in mmar.findings(side=side)]
+    assert found == [("MMAR102", f"config/config_fed_{side}.json")]
