@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from mmar_runner.client import session as client_session
-from mmar_runner.client.heartbeat import Heartbeat
+from mmar_runner.client.connection.heartbeat import Heartbeat
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.errors import RefusedError, UnreachableError
 from mmar_runner.hooks import load_plugins

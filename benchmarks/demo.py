@@ -21,7 +21,7 @@ from typing import Any
 
 from baselines import Comparison, Measured
 from demo_federation import HOSPITALS, MMAR, Demonstration
-from demo_table import as_json, show
+from demo_table import as_json, say_what_is_next, show
 
 
 def main() -> None:
@@ -47,9 +47,8 @@ def main() -> None:
         show(results, summary, seconds)
     if scratch is not None:  # after a failure it stays, with the logs that tell why
         shutil.rmtree(scratch)
-        if not options.json:
-            print("The files of the run are removed; --workspace FOLDER keeps them:")
-            print('make demo DEMO="--workspace FOLDER"')
+    if not options.json:
+        say_what_is_next(folder if scratch is None else None)
 
 
 def compare(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -38,6 +39,23 @@ def show(results: Sequence[Measured], summary: Mapping[str, Any], seconds: float
     rounds, wall = len(summary["rounds"]), summary["wall_seconds"]
     console.print(f"{rounds} rounds over gRPC in {wall:.1f} s; no hospital showed a case.")
     console.print(f"The whole demonstration took {seconds:.1f} s.")
+
+
+def say_what_is_next(folder: Path | None) -> None:
+    """Print what was seen, where the files are, and what to read next.
+
+    Args:
+        folder: Where the files were kept; None if they are removed.
+    """
+    print("\nYou saw one server and three clients train one model, each a process of its own; no")
+    print("case left its hospital. The table says what that was good for.")
+    if folder is None:
+        print('The files are removed; to keep them: make demo DEMO="--workspace DIR"')
+    else:
+        print(f"The models, the journal and summary.json are in {folder / 'server' / 'run_1'}.")
+    print("Next:")
+    print("  docs/tutorial/first-federation.md            the same by hand, step by step")
+    print("  docs/how-to/train-on-your-own-table.md       your own data in place of ours")
 
 
 def _row(one: Measured) -> tuple[str, str, str, str]:

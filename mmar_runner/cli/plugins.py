@@ -13,7 +13,7 @@ import click
 
 from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import plugins_dir_option
-from mmar_runner.cli.output import Invocation, echo_json, json_option, say
+from mmar_runner.cli.output import Invocation, echo_hint, echo_json, echo_sentence, json_option, say
 from mmar_runner.cli.tables import table, wrapped
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
@@ -42,19 +42,31 @@ def command() -> None:
 )
 @plugins_dir_option
 @json_option
-def list_components(kind: str | None, plugins_dir: Path | None, as_json: bool) -> None:
-    """List every registered component; nothing is imported for it."""
+@click.pass_context
+def list_components(
+    ctx: click.Context, kind: str | None, plugins_dir: Path | None, as_json: bool
+) -> None:
+    """List every registered component; nothing is imported for it.
+
+    Exit code 1 if MMAR_RUNNER_PLUGINS names what is not installed.
+    """
     plugins = load_plugins(plugins_dir=plugins_dir)
     chosen = [d for d in plugins.registry.descriptions() if kind in {None, str(d.kind)}]
+    # Other defects are whose they are; this one is in the words of whoever calls.
+    absent = [failure for failure in plugins.failures if failure.reason == "PLUGIN_ABSENT"]
     if as_json:
         echo_json(_listing(plugins, chosen))
-        return
+        ctx.exit(1 if absent else 0)
     rows = [(d.kind, d.name, _source(d), d.summary) for d in chosen]
     say(*table(("KIND", "NAME", "FROM", "SUMMARY"), rows).split("\n"))
-    wrong = len(plugins.failures) + len(plugins.registry.conflicts())
+    wrong = len(plugins.failures) + len(plugins.registry.conflicts()) - len(absent)
+    for failure in absent:
+        echo_sentence(failure.reason, failure.message)
+        echo_hint(failure.hint or "")
     if wrong:
         found = counted(wrong, "problem")
         say("", f"{found}: see `mmar-runner plugins doctor`", err=True)
+    ctx.exit(1 if absent else 0)
 
 
 @command.command("show")

@@ -59,9 +59,19 @@ class _DefaultsToMake(Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``make`` where the name of a subcommand would stand."""
-        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+        known = {*self.commands, *ctx.help_option_names}
+        if args and args[0] not in known and not self._is_slip(args[0]):
             args = ["make", *args]
         return super().parse_args(ctx, args)
+
+    def _is_slip(self, word: str) -> bool:
+        """Return True for what is no file, and nearly the name of a subcommand."""
+        if not word[:1].isalnum() or Path(word).exists():
+            return False
+        # Deferred: only slips need it.
+        from mmar_runner.documents.words import did_you_mean  # noqa: PLC0415
+
+        return did_you_mean(word, self.commands) is not None
 
 
 @click.group("provision", cls=_DefaultsToMake)

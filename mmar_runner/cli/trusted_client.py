@@ -13,7 +13,7 @@ from mmar_runner.admission.rules import rules_of
 from mmar_runner.cli.addresses import require_address
 from mmar_runner.cli.kits import open_kit, say_lost_policy
 from mmar_runner.cli.validated import require_valid
-from mmar_runner.client.package import Delivery, fetch_mmar
+from mmar_runner.client.delivery.fetching import Delivery, fetch_mmar
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import MmarRunnerError, MmarUnreadableError, UsageError

@@ -156,10 +156,14 @@ def best_model(data: Mapping[str, Any]) -> str:
 def no_answer(data: Mapping[str, Any]) -> str:
     """Return since when which server does not answer, and why."""
     target, since = str(data.get("target")), data.get("since_seconds") or 0
-    why = str(data.get("message")).removeprefix(f"no answer from {target}: ")
-    long = f"has not answered for {human_seconds(since)}" if since >= 1 else "does not answer"
+    message, silent = str(data.get("message")), f"no answer from {target}"
     hint = f" ({data['hint']})" if data.get("hint") else ""
-    return f"{target} {long}, trying again: {why}{hint}"
+    long = f" for {human_seconds(since)}" if since >= 1 else ""
+    if message.startswith(f"{target} "):  # it says itself what is wrong with the server
+        return f"{message}{long and ','}{long}; trying again{hint}"
+    why = "" if message == silent else f": {message.removeprefix(f'{silent}: ')}"
+    what = f"has not answered{long}" if long else "does not answer"
+    return f"{target} {what}, trying again{why}{hint}"
 
 
 def _refusal(data: Mapping[str, Any], what: str) -> str:

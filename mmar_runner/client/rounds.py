@@ -7,20 +7,20 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.downloads import ModelDownloads, RunEnded, UnkeptModel
-from mmar_runner.client.newest import NewestTask
-from mmar_runner.client.submission import Submission
+from mmar_runner.client.transfer.downloads import ModelDownloads, RunEnded, UnkeptModel
+from mmar_runner.client.transfer.newest import NewestTask
+from mmar_runner.client.transfer.submission import Submission
 from mmar_runner.errors import DiskFullError, StorageError, TaskError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import unless
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
-    from mmar_runner.client.connection import Connection
-    from mmar_runner.client.downloads import ReceivedModel, RoundTask
-    from mmar_runner.client.heartbeat import Heartbeat
-    from mmar_runner.client.local_work import LocalWork
-    from mmar_runner.client.workspace import PendingUpdate, RunFiles
+    from mmar_runner.client.connection.connection import Connection
+    from mmar_runner.client.connection.heartbeat import Heartbeat
+    from mmar_runner.client.files.workspace import PendingUpdate, RunFiles
+    from mmar_runner.client.transfer.downloads import ReceivedModel, RoundTask
+    from mmar_runner.client.work.local_work import LocalWork
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.observer import Observer
 

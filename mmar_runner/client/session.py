@@ -12,15 +12,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.components import check_components
-from mmar_runner.client.connection import Connection
-from mmar_runner.client.downloads import RunEnded
-from mmar_runner.client.heartbeat import Heartbeat
-from mmar_runner.client.local_work import LocalWork
-from mmar_runner.client.registration import RunReplacedError
+from mmar_runner.client.connection.connection import Connection
+from mmar_runner.client.connection.heartbeat import Heartbeat
+from mmar_runner.client.connection.registration import RunReplacedError
+from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.rounds import ClientRounds
-from mmar_runner.client.training import OwnChildren
-from mmar_runner.client.workspace import ClientWorkspace
+from mmar_runner.client.transfer.downloads import RunEnded
+from mmar_runner.client.work.component_specs import check_components
+from mmar_runner.client.work.local_work import LocalWork
+from mmar_runner.client.work.training import OwnChildren
 from mmar_runner.errors import (
     CertificateError,
     DiskFullError,
@@ -34,9 +34,9 @@ from mmar_runner.waiting.races import first_of, uninterrupted
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
-    from mmar_runner.client.training import TrainerHosts
-    from mmar_runner.client.workspace import RunFiles
+    from mmar_runner.client.work.training import TrainerHosts
     from mmar_runner.hooks.manager import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
 
@@ -152,7 +152,9 @@ class _Session:
         try:
             digest = self._settings.work_digest
             ended = await first_of(rounds.walk(mmar_digest=digest), heartbeat.run())
-            await self._connection.quit(ended.reason or ended.status)
+            # The server said why; each of its clients need not say it again.
+            said = ended.status if ended.status == "finished" else f"the run has {ended.status}"
+            await self._connection.quit(said)
             return ended
         finally:
             await uninterrupted(work.close())

@@ -78,7 +78,8 @@ def _translate(error: ValidationError) -> Iterator[Fault]:
     elif keyword == "type" and _is_no_variable(error):
         yield _unknown_part(path, error)
     elif keyword == "type":
-        yield Fault("type", path, *_wrong_type(expected, value))
+        message, hint = _wrong_type(expected, value)
+        yield Fault("type", path, message, _declaring(error.schema, value) or hint)
     elif keyword in {"anyOf", "oneOf"} and error.context:
         yield from _branch(error)
     else:
@@ -172,6 +173,26 @@ def _wrong_type(expected: Any, value: Any) -> tuple[str, str | None]:
     if isinstance(value, str) and "{" in value:
         return message, f"Write {wanted}; a variable is written {{NAME}}, with nothing beside it."
     return message, f"Write {wanted}."
+
+
+def declaration_of(name: str) -> str | None:
+    """Return the hint for a name that stands where an object with that name is wanted.
+
+    Args:
+        name: What was written; one with dots is a class path. None is answered to what no
+            name can be.
+    """
+    if not name.replace("_", "").replace(".", "").isalnum():
+        return None
+    return f'Write {{"{"path" if "." in name else "name"}": "{name}"}}.'
+
+
+def _declaring(schema: Any, value: Any) -> str | None:
+    """Return that hint if a schema is of an object that is known by its name."""
+    if not isinstance(value, str) or not isinstance(schema, Mapping):
+        return None
+    named = "x-component" in schema or {"name", "args"} <= schema.get("properties", {}).keys()
+    return declaration_of(value) if named and schema.get("type") == "object" else None
 
 
 def _is_literal(text: str, kinds: list[str]) -> bool:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mmar_runner.documents.words import did_you_mean
 from mmar_runner.errors import UsageError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -40,6 +41,8 @@ def load_schema(name: str) -> dict[str, Any]:
     """
     path = schema_folder() / f"{name}.json"
     if name not in schema_names():
-        raise UsageError(f"There is no schema {name!r}.", hint=", ".join(schema_names()))
+        known = schema_names()
+        hint = did_you_mean(name, known) or f"There are: {', '.join(known)}."
+        raise UsageError(f"There is no schema {name!r}.", hint=hint)
     schema: dict[str, Any] = json.loads(path.read_bytes())
     return schema

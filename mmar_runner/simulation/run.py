@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.client.components import check_components
 from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
+from mmar_runner.client.work.component_specs import check_components
 from mmar_runner.interfaces.observer import NullObserver
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool

@@ -104,6 +104,13 @@ _BROKEN_WRITE: Final = "Internal error from Core"
 #: gRPC names the address, which the sentence does too, several times before the cause.
 _NOT_CONNECTED: Final = re.compile(r".*Failed to connect to remote host: (.+)", re.DOTALL)
 
+#: What gRPC says of a port where something listens that does not speak HTTP/2.
+_ANOTHER_PROGRAM: Final = "Failed parsing HTTP/2"
+_NO_SERVER: Final = (
+    "is this the port of run-server, or another program's? A proxy before the server must pass "
+    "HTTP/2 on; to give up after a while: --connect-timeout SECONDS"
+)
+
 
 def status_of(error: MmarRunnerError) -> _Code:
     """Return the gRPC status that carries an error."""
@@ -146,6 +153,8 @@ def translate(error: AioRpcError, target: str) -> WireError:
         text = printable(hint.decode(errors="replace")) if isinstance(hint, bytes) else None
         return RefusedError(details, reason=printable(str(reason)), hint=text)
     if error.code() in _TRANSIENT or details == _BROKEN_WRITE:
+        if _ANOTHER_PROGRAM in details:
+            return UnreachableError(f"{target} answers, but is no gRPC server", hint=_NO_SERVER)
         found = _NOT_CONNECTED.fullmatch(details)
         return UnreachableError(f"no answer from {target}: {found[1] if found else details}")
     if error.code() is _Code.RESOURCE_EXHAUSTED:

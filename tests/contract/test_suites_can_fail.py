@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each contract suite passes a plain good component and fails for a known bad one."""
 
+import ast
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +40,10 @@ def failures(suite, *, only="test_", **fixtures):
                 test(suite(), **arguments, **given)
             except Skipped:
                 continue
-            except (AssertionError, ValueError, pytest.fail.Exception):
+            except AssertionError as error:
+                said = str(error)
+                failed.add(name if "expected " in said and ", got " in said else f"{name}: {said}")
+            except (ValueError, pytest.fail.Exception):
                 failed.add(name)
     return failed
 
@@ -213,6 +218,35 @@ class Blinds(Filter):
 )
 def test_a_bad_filter_is_caught(bad, test):
     assert test in failures(type("Suite", (FilterContract,), {"make": lambda _: bad()}))
+
+
+def test_a_broken_law_is_said_with_what_was_expected_and_what_came():
+    suite = type("Suite", (FilterContract,), {"make": lambda _: Widen()})
+    with pytest.raises(AssertionError) as caught:
+        suite().test_shape_and_dtype_stay((3, 4))
+    said = str(caught.value)
+    assert said.startswith("A filter keeps shape and element type of float32 of shape (3, 4)")
+    assert "expected float32 of shape (3, 4), got float64 of shape (3, 4) with [" in said
+
+
+def test_the_first_element_that_differs_is_named():
+    suite = type("Suite", (AggregatorContract,), {"make": lambda _: ByPosition()})
+    with pytest.raises(AssertionError) as caught:
+        suite().test_block_size_does_not_matter(np.float32, 7)
+    said = str(caught.value)
+    assert said.startswith("Blocks of 7 give, bit for bit, what the whole tensor gives: 4993 of ")
+    assert "the first at (7,): expected " in said
+
+
+def test_no_law_is_a_bare_assert():
+    folder = Path(inspect.getfile(FilterContract)).parent
+    bare = [
+        f"{file.name}:{node.lineno}"
+        for file in sorted(folder.glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Assert)
+    ]
+    assert bare == []
 
 
 class Size(ModelValidator):

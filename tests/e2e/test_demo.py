@@ -51,3 +51,8 @@ def test_it_says_every_command_that_it_runs(tmp_path):
     said = [line[1] for line in lines]
     assert said == ["provision", "sign-mmar", "run-server", *["run-client"] * 3]
     assert "the federation" in done.stdout
+    after = done.stdout.split("The whole demonstration took")[1]
+    assert f"are in {tmp_path}/server/run_1" in after
+    named = [Path(word) for word in after.split() if word.startswith("docs/")]
+    assert len(named) == 2
+    assert all((DEMO.parents[1] / page).is_file() for page in named)

@@ -112,6 +112,27 @@ def test_the_allow_list(folder, value, expected):
     assert answer["broken"] == []
 
 
+def test_a_name_on_the_allow_list_that_nothing_has_is_an_error(folder):
+    chosen = {"MMAR_RUNNER_PLUGINS": "fedavg,fedagv"}
+    listed = program("plugins", "list", cwd=folder, **chosen)
+    assert listed.returncode == 1
+    assert "FedAvg" in listed.stdout
+    assert "error [PLUGIN_ABSENT]: " in listed.stderr
+    assert "'fedagv', which is not installed" in listed.stderr
+    assert "take it from MMAR_RUNNER_PLUGINS" in listed.stderr
+    assert "doctor" not in listed.stderr
+    told = program("plugins", "list", "--json", cwd=folder, **chosen)
+    assert told.returncode == 1
+    assert [each["reason"] for each in json.loads(told.stdout)["broken"]] == ["PLUGIN_ABSENT"]
+
+
+def test_a_misspelt_schema_has_a_near_one(folder):
+    refused = program("schema", "config_fed_srver", cwd=folder)
+    assert refused.returncode == 2
+    assert "hint: Did you mean 'config_fed_server'?" in refused.stderr
+    assert "There are: " in program("schema", "qqqqq", cwd=folder).stderr
+
+
 class TestBroken:
     @pytest.fixture
     def plugins_dir(self, tmp_path):

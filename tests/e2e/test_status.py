@@ -96,7 +96,7 @@ def test_who_is_waited_for_is_told_with_since_when(scene: Scene) -> None:
     assert server.wait() == 0
     assert one.wait() == 0
     status = scene.status()
-    assert (status["status"], status["waiting_for"], status["round"]) == ("finished", "", 2)
+    assert (status["status"], status["waiting_for"], status["round"]) == ("finished", "", 1)
     assert scene.told() == "no server is running; run 1 has finished\n"
 
 

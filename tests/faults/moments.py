@@ -172,21 +172,32 @@ SERVER = (
 
 #: What a client passes.
 CLIENT = (
-    Failpoint("client.key.kept", f"{_CLIENT}.workspace:ClientWorkspace.session_key", "after"),
-    Failpoint("client.register.asked", f"{_CLIENT}.registration:RegisterRequest", "before"),
-    Failpoint("client.registered", f"{_CLIENT}.registration:Registration._accept", "after"),
-    Failpoint("client.run.made", f"{_CLIENT}.workspace:RunFiles.create", "after"),
-    Failpoint("client.model.begun", f"{_CLIENT}.downloads:IncomingModel", "after"),
-    Failpoint("client.model.write", f"{_CLIENT}.model_file:write_all", "before"),
+    Failpoint("client.key.kept", f"{_CLIENT}.files.workspace:ClientWorkspace.session_key", "after"),
     Failpoint(
-        "client.model.middle", f"{_CLIENT}.model_file:IncomingModel.write", "after", _in_the_middle
+        "client.register.asked", f"{_CLIENT}.connection.registration:RegisterRequest", "before"
     ),
-    Failpoint("client.model.complete", f"{_CLIENT}.model_file:IncomingModel.finish", "after"),
-    Failpoint("client.train.before", f"{_CLIENT}.training:OwnChild.train", "before"),
-    Failpoint("client.train.after", f"{_CLIENT}.training:OwnChild.train", "after"),
-    Failpoint("client.pending.before_keep", f"{_CLIENT}.workspace:RunFiles.keep_pending", "before"),
+    Failpoint(
+        "client.registered", f"{_CLIENT}.connection.registration:Registration._accept", "after"
+    ),
+    Failpoint("client.run.made", f"{_CLIENT}.files.workspace:RunFiles.create", "after"),
+    Failpoint("client.model.begun", f"{_CLIENT}.transfer.downloads:IncomingModel", "after"),
+    Failpoint("client.model.write", f"{_CLIENT}.transfer.model_file:write_all", "before"),
+    Failpoint(
+        "client.model.middle",
+        f"{_CLIENT}.transfer.model_file:IncomingModel.write",
+        "after",
+        _in_the_middle,
+    ),
+    Failpoint(
+        "client.model.complete", f"{_CLIENT}.transfer.model_file:IncomingModel.finish", "after"
+    ),
+    Failpoint("client.train.before", f"{_CLIENT}.work.training:OwnChild.train", "before"),
+    Failpoint("client.train.after", f"{_CLIENT}.work.training:OwnChild.train", "after"),
+    Failpoint(
+        "client.pending.before_keep", f"{_CLIENT}.files.workspace:RunFiles.keep_pending", "before"
+    ),
     Failpoint("client.disk.write", f"{_STORAGE}.atomic:_write_file", "before"),
-    Failpoint("client.pending.kept", f"{_CLIENT}.workspace:RunFiles.keep_pending", "after"),
+    Failpoint("client.pending.kept", f"{_CLIENT}.files.workspace:RunFiles.keep_pending", "after"),
     Failpoint(
         "client.upload.begun",
         _UPDATE_CALL_WRITE,
@@ -202,12 +213,16 @@ CLIENT = (
         "after",
         _sent("UpdateCommit"),
     ),
-    Failpoint("client.receipt.received", f"{_CLIENT}.uploads:_Upload.send", "after"),
-    Failpoint("client.state.before", f"{_CLIENT}.state:StateFolders.acknowledge", "before"),
-    Failpoint("client.state.acknowledged", f"{_CLIENT}.state:StateFolders.acknowledge", "after"),
-    Failpoint("client.pending.forgotten", f"{_CLIENT}.workspace:RunFiles.forget_pending", "after"),
-    Failpoint("client.quit.before", f"{_CLIENT}.connection:Connection.quit", "before"),
-    Failpoint("client.quit.after", f"{_CLIENT}.connection:Connection.quit", "after"),
+    Failpoint("client.receipt.received", f"{_CLIENT}.transfer.uploads:_Upload.send", "after"),
+    Failpoint("client.state.before", f"{_CLIENT}.files.state:StateFolders.acknowledge", "before"),
+    Failpoint(
+        "client.state.acknowledged", f"{_CLIENT}.files.state:StateFolders.acknowledge", "after"
+    ),
+    Failpoint(
+        "client.pending.forgotten", f"{_CLIENT}.files.workspace:RunFiles.forget_pending", "after"
+    ),
+    Failpoint("client.quit.before", f"{_CLIENT}.connection.connection:Connection.quit", "before"),
+    Failpoint("client.quit.after", f"{_CLIENT}.connection.connection:Connection.quit", "after"),
 )
 
 ALL = {point.name: point for point in (*SERVER, *CLIENT)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from mmar_runner.client.workspace import PendingUpdate
+from mmar_runner.client.files.workspace import PendingUpdate
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.server.records.record import AcceptedUpdate
 from mmar_runner.storage.journal import Journal

@@ -11,9 +11,9 @@ from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.cli import status as status_command
-from mmar_runner.client.package_file import IncomingPackage
-from mmar_runner.client.state import StateFolders
-from mmar_runner.client.workspace import RunFiles
+from mmar_runner.client.delivery.package_file import IncomingPackage
+from mmar_runner.client.files.state import StateFolders
+from mmar_runner.client.files.workspace import RunFiles
 from mmar_runner.security.audit.file import AuditFile
 from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.server.records.replay import replay

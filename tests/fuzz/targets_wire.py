@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from mmar_runner.client.package_file import IncomingPackage
+from mmar_runner.client.delivery.package_file import IncomingPackage
 from mmar_runner.errors import RefusedError
 from mmar_runner.server.calls.announcement import accepted, check_announcement, check_inline
 from mmar_runner.server.members.registry import ClientRegistry

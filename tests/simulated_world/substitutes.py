@@ -24,8 +24,9 @@ from types import TracebackType
 from typing import Any
 from unittest.mock import patch
 
-from mmar_runner.client import line, update_file
-from mmar_runner.client import workspace as client_workspace
+from mmar_runner.client.connection import line
+from mmar_runner.client.files import workspace as client_workspace
+from mmar_runner.client.transfer import update_file
 from mmar_runner.security.audit import log
 from mmar_runner.server import opening, run
 from mmar_runner.server.calls import announcement, servicer, streaming, windows

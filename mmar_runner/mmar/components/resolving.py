@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.documents.schema_check import show
+from mmar_runner.documents.schema_check import declaration_of, show
 from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
@@ -289,7 +289,8 @@ class Resolver:
             where = (*path, *place)
             if not self._findings.has_at(document, where):
                 message = f"'{place[-1]}' must declare {with_article(kind)}, found {show(value)}."
-                hint = 'Write {"name": ..., "args": {...}}.'
+                named = declaration_of(value) if isinstance(value, str) else None
+                hint = named or 'Write {"name": ..., "args": {...}}.'
                 self._findings.at(document, where, "MMAR513", message, hint=hint)
             sound = False
         return sound

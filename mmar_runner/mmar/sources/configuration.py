@@ -21,6 +21,7 @@ from mmar_runner.mmar.sources.variables import NUMBERS, Variables, circles, is_s
 from mmar_runner.mmar.spec import Generation
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.schema_check import Fault
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
 
@@ -121,7 +122,8 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
     rules = load_schema(schema) if isinstance(schema, str) else schema
     sound = True
     for fault in faults(rules, document.value):
-        if fault.kind != "unknown":
+        code = _code(fault)
+        if code != _FAULT_CODES["unknown"]:
             sound = False
         if document.is_unresolved(fault.path):
             findings.raise_severity(document, fault.path, "MMAR301")
@@ -134,7 +136,6 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
             hint = f"'{fault.member}' is an argument of client_trainer."
         if fault.kind == "unknown" and len(fault.path) == 1:
             hint = _of_other_file(document.file, str(fault.member)) or hint
-        code = _FAULT_CODES[fault.kind]
         where = _place(fault.path[:-1] if fault.at_key else fault.path)
         message = where + fault.message
         variable = None if fault.at_key else document.variable_at(fault.path)
@@ -148,6 +149,12 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
             cause=None if variable is None else (variable, fault.message),
         )
     return sound
+
+
+def _code(fault: Fault) -> str:
+    """Return the code of a fault; an argument that nobody takes makes whoever gets it fail."""
+    is_argument = fault.kind == "unknown" and fault.path[-2:-1] == ("args",)
+    return "MMAR512" if is_argument else _FAULT_CODES[fault.kind]
 
 
 def _of_other_file(file: str, key: str) -> str | None:

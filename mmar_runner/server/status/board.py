@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import some_of
+from mmar_runner.server.status.round_of import round_of
 from mmar_runner.server.telling.reminder import SHOWN
 from mmar_runner.server.wording import utc
 
@@ -109,6 +110,7 @@ class Board:
         """Return what ``status.json`` says of a run that has ended, while its server is there."""
         ended = {"status": status, "reason": reason, "waiting_for": "", "since": None}
         facts = self.facts() | ended | {"missing": []}
+        facts["round"] = round_of(status, facts["round"])
         unreturned, since = self._last_wait()
         return facts | (
             {"waiting_for": unreturned, "since": self._utc(since)} if unreturned else {}

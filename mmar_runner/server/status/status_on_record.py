@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
 from mmar_runner.server.records.replay import replay
+from mmar_runner.server.status.round_of import round_of
 from mmar_runner.storage.journal_reading import read_events
 
 if TYPE_CHECKING:
@@ -29,4 +30,5 @@ def read_recorded(journal: Path) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, IndexError) as error:
         msg = f"{journal} holds an event that cannot be understood: {error!r}"
         raise JournalError(msg) from error
-    return {"status": state.status, "reason": state.reason, "round": state.round}
+    number = round_of(state.status, state.round)
+    return {"status": state.status, "reason": state.reason, "round": number}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError, UsageError
 from mmar_runner.server.records.workspace import Workspace
+from mmar_runner.server.status.round_of import round_of
 from mmar_runner.server.status.status import REFRESH_SECONDS
 from mmar_runner.server.status.status_on_record import read_recorded
 from mmar_runner.storage.bounded import read_bounded
@@ -130,11 +131,12 @@ def _status(run: RunFolder) -> dict[str, Any]:
         return status
     summary = _read(run.summary) or {}
     rounds = summary.get("rounds") or [{}]
+    status = summary.get("status", "running")
     return {
         **blank,
-        "status": summary.get("status", "running"),
+        "status": status,
         "reason": summary.get("reason") or "",
-        "round": rounds[-1].get("round", -1) + 1,
+        "round": round_of(status, rounds[-1].get("round", -1) + 1),
     }
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from mmar_runner.testing.contracts.laws import hold, same
+
 if TYPE_CHECKING:
     from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 
@@ -21,7 +23,13 @@ class AdminCmdModuleContract(ABC):
         """At least one, each a word, none twice, and the same whenever asked."""
         module = self.make()
         commands = list(module.get_commands())
-        assert commands
-        assert all(c.split() == [c] for c in commands)
-        assert len(set(commands)) == len(commands)
-        assert list(module.get_commands()) == commands
+        law = "A command module names its commands"
+        hold(law, commands, expected="at least one", got=commands)
+        words = all(c.split() == [c] for c in commands)
+        hold(law, words, expected="one word each", got=commands)
+        hold(law, len(set(commands)) == len(commands), expected="none twice", got=commands)
+        same(
+            "A command module names the same commands whenever asked",
+            commands,
+            list(module.get_commands()),
+        )

@@ -22,6 +22,7 @@ from mmar_runner.testing.contracts.combining import (
     stored,
     weights_of,
 )
+from mmar_runner.testing.contracts.laws import hold, near, same, shown
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -50,9 +51,11 @@ class AggregatorContract(ABC):
     def test_takes_every_dtype(self, dtype: npt.DTypeLike) -> None:
         """A block of any element type gives one finite number per element."""
         result = combined(self.make(), self._drawn(dtype))
-        assert result.shape == (_ELEMENTS,)
-        assert result.dtype.kind in "fiub"
-        assert np.isfinite(result).all()
+        law = f"A block of {np.dtype(dtype).name} gives one finite number per element"
+        shape = result.shape == (_ELEMENTS,)
+        hold(law, shape, expected=f"the shape ({_ELEMENTS},)", got=result)
+        hold(law, result.dtype.kind in "fiub", expected="numbers", got=result)
+        hold(law, np.isfinite(result).all(), expected="no NaN and no infinity", got=result)
 
     @_every_dtype
     @pytest.mark.parametrize("block", [1, 7, 4096])
@@ -60,7 +63,8 @@ class AggregatorContract(ABC):
         """Bit for bit: an element's value does not depend on where a block begins."""
         updates = self._drawn(dtype)
         whole = combined(self.make(), updates)
-        assert combined(self.make(), updates, block=block).tobytes() == whole.tobytes()
+        law = f"Blocks of {block} give, bit for bit, what the whole tensor gives"
+        same(law, whole, combined(self.make(), updates, block=block))
 
     @_every_dtype
     @pytest.mark.parametrize("block", [7, _ELEMENTS])
@@ -70,15 +74,18 @@ class AggregatorContract(ABC):
             pytest.skip("the rule does not fold")
         updates = self._drawn(dtype)
         whole = combined(self.make(), updates)
-        assert folded(self.make(), updates, block=block).tobytes() == whole.tobytes()
+        law = "A rule that says it is foldable folds, bit for bit, to what it combines"
+        same(law, whole, folded(self.make(), updates, block=block))
 
     @_every_dtype
     def test_inputs_are_left_alone(self, dtype: npt.DTypeLike) -> None:
         """The blocks belong to the server; they arrive read-only and stay as they are."""
         updates = self._drawn(dtype)
-        before = updates.tensors.tobytes()
+        before = updates.tensors.copy()
         combined(self.make(), updates)
-        assert updates.tensors.tobytes() == before
+        same(
+            "The blocks that come in are the server's and stay as they are", before, updates.tensors
+        )
 
     def test_order_of_clients_does_not_matter(self) -> None:
         """Clients in another order, each with its weight, give the same result."""
@@ -87,7 +94,8 @@ class AggregatorContract(ABC):
         for shift in range(1, self.clients):
             order = [*range(shift, self.clients), *range(shift)][::-1]
             result = combined(self.make(), updates.reordered(order))
-            np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
+            law = "The order of the clients does not matter"
+            near(law, expected, result, rtol=1e-9, atol=1e-12)
 
     def test_scale_of_weights_does_not_matter(self) -> None:
         """Three times the samples everywhere change nothing."""
@@ -95,34 +103,40 @@ class AggregatorContract(ABC):
         scaled = [replace(c, num_samples=3 * c.num_samples) for c in updates.contributions]
         expected = combined(self.make(), updates)
         result = combined(self.make(), Updates(scaled, updates.tensors))
-        np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
+        law = "Three times the samples at every client change nothing"
+        near(law, expected, result, rtol=1e-9, atol=1e-12)
 
     @_every_dtype
     def test_unanimity(self, dtype: npt.DTypeLike) -> None:
         """If every client sends the same tensor, the result is that tensor."""
         updates = self._drawn(dtype)
-        same = frozen(np.repeat(updates.tensors[:1], self.clients, axis=0))
-        result = combined(self.make(), Updates(updates.contributions, same))
+        alike = frozen(np.repeat(updates.tensors[:1], self.clients, axis=0))
+        result = combined(self.make(), Updates(updates.contributions, alike))
         # Bit for bit, except that float64 has no room to hide a rounding.
         tolerance = 1e-14 if np.dtype(dtype) == np.float64 else 0.0
         actual = stored(result, dtype).astype(np.float64)
-        np.testing.assert_allclose(actual, same[0].astype(np.float64), rtol=tolerance, atol=0)
+        law = "If every client sends the same tensor, the result is that tensor"
+        near(law, alike[0].astype(np.float64), actual, rtol=tolerance)
 
     def test_same_input_same_bits(self) -> None:
         """Nothing random, and nothing kept from an earlier tensor."""
         updates, other = self._drawn(np.float32), self._drawn(np.float32, seed=1)
-        expected = combined(self.make(), updates).tobytes()
+        expected = combined(self.make(), updates)
         aggregator = self.make()
         if not aggregator.needs_measure:
             combined(aggregator, other)
-        assert combined(aggregator, updates).tobytes() == expected
+        law = "The same updates give the same bits, whatever was combined before"
+        same(law, expected, combined(aggregator, updates))
 
     def test_weights(self) -> None:
         """One finite weight >= 0 for each contribution, not all of them zero."""
         weights = weights_of(self.make(), self._drawn(np.float32))
-        assert weights.shape == (self.clients,)
-        assert all(math.isfinite(w) and w >= 0 for w in weights)
-        assert any(weights)
+        law = "`weigh` answers one weight for each contribution"
+        shape = weights.shape == (self.clients,)
+        hold(law, shape, expected=f"{self.clients} numbers", got=weights)
+        sound = all(math.isfinite(w) and w >= 0 for w in weights)
+        hold(law, sound, expected="finite numbers of at least 0", got=weights)
+        hold(law, any(weights), expected="one above 0", got=weights)
 
     def test_weights_belong_to_clients(self) -> None:
         """Contributions in another order have their weights in that order."""
@@ -130,7 +144,7 @@ class AggregatorContract(ABC):
         order = list(range(self.clients))[::-1]
         expected = weights_of(self.make(), updates)[order]
         actual = weights_of(self.make(), updates.reordered(order))
-        np.testing.assert_allclose(actual, expected, rtol=1e-12)
+        near("A weight belongs to its client, whatever the order", expected, actual, rtol=1e-12)
 
     def test_weighted_mean(self) -> None:
         """The mean worked out exactly, rounded once, if the rule is a weighted mean."""
@@ -140,16 +154,21 @@ class AggregatorContract(ABC):
         weights = weights_of(self.make(), updates)
         result = combined(self.make(), updates)
         exact = [_mean(updates.tensors[:, i], weights) for i in range(_ELEMENTS)]
-        np.testing.assert_allclose(result, exact, rtol=1e-12, atol=1e-12)
+        law = "A weighted mean is the one worked out exactly"
+        near(law, exact, result, rtol=1e-12, atol=1e-12)
 
     def test_excludes_answers(self) -> None:
         """`excludes` answers for any name, and always the same."""
         aggregator = self.make()
         for name in ("layer.weight", "bn.running_mean", "0"):
-            assert aggregator.excludes(name) is aggregator.excludes(name)
+            first, second = aggregator.excludes(name), aggregator.excludes(name)
+            law = f"`excludes({name!r})` is a yes or a no, and always the same"
+            hold(law, first is second, expected=shown(first), got=second)
 
     def _drawn(self, dtype: npt.DTypeLike, *, seed: int = 0) -> Updates:
-        assert self.clients >= self.make().min_updates, "raise `clients` of the suite"
+        least = self.make().min_updates
+        law = "The suite combines at least `min_updates` updates; raise its `clients`"
+        hold(law, self.clients >= least, expected=f"at least {least}", got=self.clients)
         return drawn(dtype, clients=self.clients, elements=_ELEMENTS, seed=seed)
 
 

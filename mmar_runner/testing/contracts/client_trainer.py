@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Final
 
 from mmar_runner.interfaces.client_trainer import (
     ClientTrainer,
@@ -13,7 +14,10 @@ from mmar_runner.interfaces.client_trainer import (
     TrainResult,
     TrainTask,
 )
-from mmar_runner.testing.contracts.files import assert_metrics, schema_of
+from mmar_runner.testing.contracts.files import assert_metrics, tensors_of
+from mmar_runner.testing.contracts.laws import hold, same
+
+_ALIKE: Final = "An update has the tensors of the model, with their shapes and element types"
 
 
 class ClientTrainerContract(ABC):
@@ -34,15 +38,18 @@ class ClientTrainerContract(ABC):
     def test_update_has_the_tensors_of_the_model(self, tmp_path: Path) -> None:
         """Every tensor with its shape and element type, and the model stays as it is."""
         task, _ = self._trained(tmp_path)
-        assert sorted(schema_of(task.update)) == sorted(schema_of(task.model))
+        same(_ALIKE, tensors_of(task.model), tensors_of(task.update))
         self.model(tmp_path / "again")
-        assert task.model.read_bytes() == (tmp_path / "again").read_bytes()
+        law = "The model file stays as it is, and the suite's `model` writes the same twice"
+        same(law, (tmp_path / "again").read_bytes(), task.model.read_bytes())
 
     def test_result(self, tmp_path: Path) -> None:
         """A positive number of samples, and metrics that are numbers."""
         _, result = self._trained(tmp_path)
-        assert math.isfinite(result.num_samples)
-        assert result.num_samples > 0
+        samples = result.num_samples
+        law = "A trainer says on how many samples it trained"
+        sound = math.isfinite(samples) and samples > 0
+        hold(law, sound, expected="a finite number above 0", got=samples)
         assert_metrics(result.metrics)
         assert_metrics(result.validation)
 
@@ -50,7 +57,8 @@ class ClientTrainerContract(ABC):
         """A task that is repeated gives the same update, bit for bit."""
         first, _ = self._trained(tmp_path / "first")
         second, _ = self._trained(tmp_path / "second")
-        assert first.update.read_bytes() == second.update.read_bytes()
+        law = "A task that is repeated with the same seed gives the same update, bit for bit"
+        same(law, first.update.read_bytes(), second.update.read_bytes())
 
     def test_a_second_round(self, tmp_path: Path) -> None:
         """The same trainer goes on with what it kept of the first round."""
@@ -60,7 +68,7 @@ class ClientTrainerContract(ABC):
         second = self._task(tmp_path, number=1, state=first.new_state)
         trainer.train(second)
         trainer.close()
-        assert sorted(schema_of(second.update)) == sorted(schema_of(second.model))
+        same(_ALIKE, tensors_of(second.model), tensors_of(second.update))
 
     def test_validate(self, tmp_path: Path) -> None:
         """Metrics of a model file are numbers, and the same when asked again."""
@@ -68,7 +76,8 @@ class ClientTrainerContract(ABC):
         task = self._task(tmp_path, number=0)
         metrics = trainer.validate(task.model)
         assert_metrics(metrics)
-        assert trainer.validate(task.model) == metrics
+        law = "A model that is measured again has the same metrics"
+        same(law, metrics, trainer.validate(task.model))
         trainer.close()
 
     def _trained(self, folder: Path) -> tuple[TrainTask, TrainResult]:

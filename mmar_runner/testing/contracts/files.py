@@ -6,8 +6,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmar_runner.storage.safetensors_format import ModelSchema, read_header
+from mmar_runner.testing.contracts.laws import hold
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -24,11 +26,17 @@ def schema_of(model: Path) -> ModelSchema:
     return ModelSchema.from_header(read_header(model))
 
 
-def assert_metrics(metrics: Mapping[str, float]) -> None:
+def tensors_of(model: Path) -> list[str]:
+    """Return the tensors of a safetensors file in words, sorted: name, type and shape."""
+    return sorted(f"{name}: {kind} {list(shape)}" for name, kind, shape in schema_of(model))
+
+
+def assert_metrics(metrics: Mapping[Any, Any]) -> None:
     """Assert that metrics are numbers by name."""
     for name, value in metrics.items():
-        assert isinstance(name, str)
-        assert name.isprintable(), f"{name!r} is no name for a metric"
-        assert not isinstance(value, bool), f"metric {name} is {value!r}"
-        assert isinstance(value, int | float), f"metric {name} is {value!r}, not a number"
-        assert not math.isnan(value), f"metric {name} is not a number"
+        named = isinstance(name, str) and name.isprintable()
+        hold("A metric has a name", named, expected="printable text", got=name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        law = f"The metric {name} is a number"
+        hold(law, number, expected="an int or a float", got=value)
+        hold(law, not math.isnan(value), expected="a number", got=value)

@@ -12,6 +12,7 @@ import pytest
 
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.filter import Filter, FilterContext
+from mmar_runner.testing.contracts.laws import hold, same, shown
 
 _CONTEXT: Final = FilterContext(
     client_name="site-1", round=3, kind=UpdateKind.WEIGHT_DIFF, seed=1234
@@ -38,26 +39,32 @@ class FilterContract(ABC):
         for dtype in self.dtypes:
             tensor = _tensor(shape, dtype)
             result = self._applied(tensor)
-            assert result.shape == shape
-            assert result.dtype == tensor.dtype
+            alike = result.shape == shape and result.dtype == tensor.dtype
+            law = "A filter keeps shape and element type"
+            expected = f"{tensor.dtype} of shape {shape}"
+            hold(f"{law} of {shown(tensor)}", alike, expected=expected, got=result)
 
     @pytest.mark.parametrize("shape", _SHAPES, ids=str)
     def test_finite_stays_finite(self, shape: tuple[int, ...]) -> None:
         """The server refuses an update that holds NaN or an infinity."""
         for dtype in self.dtypes:
-            assert np.isfinite(self._applied(_tensor(shape, dtype))).all()
+            tensor = _tensor(shape, dtype)
+            result = self._applied(tensor)
+            law = f"A filter makes only finite values of finite ones, as of {shown(tensor)}"
+            hold(law, np.isfinite(result).all(), expected="no NaN and no infinity", got=result)
 
     def test_input_is_left_alone(self) -> None:
         """The tensor that comes in may be shared."""
         tensor = _tensor((64,), np.float32)
-        before = tensor.tobytes()
+        before = tensor.copy()
         self._applied(tensor)
-        assert tensor.tobytes() == before
+        same("A filter leaves the tensor that comes in as it is", before, tensor)
 
     def test_same_seed_same_result(self) -> None:
         """A task that is repeated gives the same update, bit for bit."""
         tensor = _tensor((64,), np.float32)
-        assert self._applied(tensor).tobytes() == self._applied(tensor).tobytes()
+        first, second = self._applied(tensor), self._applied(tensor)
+        same("A filter gives the same bits for the same seed", first, second)
 
     def _applied(self, tensor: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         made = self.make()

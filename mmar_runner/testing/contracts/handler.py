@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
+from mmar_runner.testing.contracts.laws import hold, same
 
 _DATA: Final[Mapping[EventType, Mapping[str, Any]]] = {
     EventType.START_RUN: {},
@@ -70,6 +71,8 @@ class HandlerContract(ABC):
             pytest.skip("it selects no best model")
         for metrics in ({}, {"val_accuracy": 0.5, "val_loss": 2.0}):
             score = handler.score(metrics)
-            assert score is None or isinstance(score, float)
-            assert handler.score(metrics) == score
-        assert handler.score({}) is None
+            law = f"A selector scores {metrics}"
+            sound = score is None or isinstance(score, float)
+            hold(law, sound, expected="a float or None", got=score)
+            same(f"{law} alike whenever asked", score, handler.score(metrics))
+        same("A selector has no score for a round without metrics", None, handler.score({}))

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmar_runner.testing.contracts.files import contents, schema_of
+from mmar_runner.testing.contracts.files import contents, schema_of, tensors_of
+from mmar_runner.testing.contracts.laws import hold, same
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.model_persistor import ModelPersistor
@@ -24,21 +25,24 @@ class ModelPersistorContract(ABC):
         """It writes the destination, and nothing beside it."""
         destination = tmp_path / "initial.safetensors"
         self.make().initial_model(destination, seed=1)
-        assert list(contents(tmp_path)) == ["initial.safetensors"]
-        assert len(schema_of(destination)) > 0
+        law = "A persistor writes the destination, and nothing beside it"
+        same(law, ["initial.safetensors"], list(contents(tmp_path)))
+        law = "An initial model is a safetensors file with tensors"
+        hold(law, len(schema_of(destination)) > 0, expected="at least one", got="none")
 
     def test_same_seed_same_bytes(self, tmp_path: Path) -> None:
         """Two servers that are given one seed begin alike."""
         for name in ("one", "two"):
             self.make().initial_model(tmp_path / name, seed=1)
-        assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+        one, two = ((tmp_path / name).read_bytes() for name in ("one", "two"))
+        same("The same seed gives the same initial model, bit for bit", one, two)
 
     def test_every_seed_same_tensors(self, tmp_path: Path) -> None:
         """Names, shapes and element types belong to the network, not to the seed."""
         for seed in (1, 2**63 - 1):
             self.make().initial_model(tmp_path / str(seed), seed=seed)
-        first, second = (schema_of(tmp_path / str(seed)) for seed in (1, 2**63 - 1))
-        assert list(first) == list(second)
+        first, second = (tensors_of(tmp_path / str(seed)) for seed in (1, 2**63 - 1))
+        same("Names, shapes and element types do not depend on the seed", first, second)
 
     def test_export_writes_into_its_folder(self, tmp_path: Path) -> None:
         """An export is a file in the folder, or nothing; the model stays as it is."""
@@ -47,6 +51,7 @@ class ModelPersistorContract(ABC):
         self.make().initial_model(model, seed=1)
         before = model.read_bytes()
         exported = self.make().export(model, folder)
-        assert model.read_bytes() == before
+        same("An export leaves the model file as it is", before, model.read_bytes())
         files = sorted(p for p in folder.rglob("*") if p.is_file())
-        assert files == ([] if exported is None else [exported])
+        wanted = [] if exported is None else [exported]
+        same("An export is the one file that is named, or nothing", wanted, files)

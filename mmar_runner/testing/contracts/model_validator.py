@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmar_runner.testing.contracts.files import assert_metrics
+from mmar_runner.testing.contracts.laws import hold, same
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.client_trainer import TrainerContext
@@ -38,8 +39,9 @@ class ModelValidatorContract(ABC):
         validator = self.make()
         validator.setup(self.context(workspace))
         metrics = validator.validate(model)
-        assert metrics
+        hold("A validator measures something", metrics, expected="metrics", got=metrics)
         assert_metrics(metrics)
-        assert validator.validate(model) == metrics
-        assert model.read_bytes() == before
+        law = "A model that is measured again has the same metrics"
+        same(law, metrics, validator.validate(model))
+        same("A validator leaves the model file as it is", before, model.read_bytes())
         validator.close()

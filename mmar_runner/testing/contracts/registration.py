@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.hooks.doctor import diagnose
 from mmar_runner.interfaces.catalog import TRAINER_PARTS
+from mmar_runner.testing.contracts.laws import hold, same
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentDescription
@@ -40,17 +41,22 @@ class RegistrationContract(ABC):
     def test_loads(self) -> None:
         """The plugin loads, and registers something."""
         plugins = self._plugins()
-        assert not plugins.failures, [f.message for f in plugins.failures]
-        assert self._registered(plugins)
+        law = f"The plugins of {self.distribution} load"
+        same(law, [], [f.message for f in plugins.failures])
+        found = self._registered(plugins)
+        hold(law, found, expected="at least one component", got=found)
 
     def test_nothing_is_wrong(self) -> None:
         """What ``plugins doctor`` examines: schemas, imports, types and signatures."""
-        assert not [f"{p.subject}: {p.message}" for p in diagnose(self._plugins())]
+        problems = [f"{p.subject}: {p.message}" for p in diagnose(self._plugins())]
+        same("`plugins doctor` finds nothing wrong", [], problems)
 
     def test_summaries(self) -> None:
         """Every component has its line in ``plugins list``."""
         for description in self._registered(self._plugins()):
-            assert description.summary, f"{description.name} has no summary"
+            law = f"{description.name} has a summary, for `plugins list`"
+            summary = description.summary
+            hold(law, summary, expected="a sentence", got=summary)
 
     def test_arguments_are_described(self) -> None:
         """Every argument has its line in ``plugins show``.
@@ -61,19 +67,22 @@ class RegistrationContract(ABC):
             if description.kind in TRAINER_PARTS:
                 continue
             for name, schema in description.args_schema.get("properties", {}).items():
-                assert schema.get("description"), f"{description.name}.{name}: no description"
+                law = f"The argument {name} of {description.name} is described, for `plugins show`"
+                hold(law, schema.get("description"), expected="a description", got=schema)
 
     def test_schemas_are_json(self) -> None:
         """A schema is data that other programs can read."""
         for description in self._registered(self._plugins()):
             schema = dict(description.args_schema)
-            assert json.loads(json.dumps(schema)) == schema, description.name
+            law = f"The argument schema of {description.name} is JSON"
+            same(law, json.loads(json.dumps(schema)), schema)
 
     def test_registering_imports_nothing_heavy(self) -> None:
         """Listing and validating stay quick, whatever the components need."""
         command = [sys.executable, "-c", _WATCH, self.distribution, *HEAVY]
         watched = subprocess.run(command, check=True, capture_output=True, text=True)
-        assert json.loads(watched.stdout) == []
+        law = "Registering imports nothing heavy; import it where it is used"
+        same(law, [], json.loads(watched.stdout))
 
     def _plugins(self) -> LoadedPlugins:
         return load_plugins(allow=[self.distribution])

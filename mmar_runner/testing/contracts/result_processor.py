@@ -14,6 +14,7 @@ import pytest
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.result_processor import ResultContext, ResultProcessor
 from mmar_runner.testing.contracts.files import contents
+from mmar_runner.testing.contracts.laws import hold, same
 
 
 class ResultProcessorContract(ABC):
@@ -44,16 +45,21 @@ class ResultProcessorContract(ABC):
         """At least one, none twice, and the same whenever asked."""
         processor = self.make()
         topics = list(processor.get_topics())
-        assert topics
-        assert all(topic.strip() == topic != "" for topic in topics)
-        assert len(set(topics)) == len(topics)
-        assert list(processor.get_topics()) == topics
-        assert self.sample()[0] in topics
+        law = "A processor names its topics"
+        hold(law, topics, expected="at least one", got=topics)
+        words = all(topic.strip() == topic != "" for topic in topics)
+        hold(law, words, expected="text without blanks around it", got=topics)
+        hold(law, len(set(topics)) == len(topics), expected="none twice", got=topics)
+        same(f"{law} alike whenever asked", topics, list(processor.get_topics()))
+        sample = self.sample()[0]
+        law = "The suite's `sample` is of one of the topics"
+        hold(law, sample in topics, expected=f"one of {topics}", got=sample)
 
     def test_reply_is_json(self, context: ResultContext) -> None:
         """The reply is a JSON object."""
         reply = self.make().process(*self.sample(), context)
-        assert isinstance(reply, Mapping)
+        law = "A reply is a JSON object"
+        hold(law, isinstance(reply, Mapping), expected="a mapping", got=reply)
         json.dumps(dict(reply), allow_nan=False)
 
     def test_writes_below_the_run(self, context: ResultContext) -> None:
@@ -62,7 +68,8 @@ class ResultProcessorContract(ABC):
         processor.process(*self.sample(), context)
         processor.close()
         parent = context.run_folder.parent
-        assert all(name.startswith("run_1/") for name in contents(parent))
+        outside = [name for name in contents(parent) if not name.startswith("run_1/")]
+        same("A processor writes below the run's folder only", [], outside)
 
     def test_a_result_that_comes_twice_counts_once(self, context: ResultContext) -> None:
         """Not within a process, and not after a restart."""
@@ -71,18 +78,19 @@ class ResultProcessorContract(ABC):
         before = contents(context.run_folder)
         processor.process(*self.sample(), context)
         processor.close()
-        assert contents(context.run_folder) == before
+        law = "A result that comes twice counts once"
+        same(law, before, contents(context.run_folder))
         restarted = self.make()
         restarted.process(*self.sample(), context)
         restarted.close()
-        assert contents(context.run_folder) == before
+        same(f"{law}, after a restart too", before, contents(context.run_folder))
 
     def test_the_result_is_left_alone(self, context: ResultContext) -> None:
         """The result is the server's."""
         topic, result = self.sample()
         before = json.dumps(dict(result))
         self.make().process(topic, result, context)
-        assert json.dumps(dict(result)) == before
+        same("A processor leaves the result as it is", before, json.dumps(dict(result)))
 
     def test_malformed_results_are_refused(self, context: ResultContext) -> None:
         """A result of another form is refused in words, and leaves no trace."""
@@ -92,7 +100,8 @@ class ResultProcessorContract(ABC):
         for result in self.malformed:
             with pytest.raises(MmarRunnerError):
                 processor.process(self.sample()[0], result, context)
-        assert contents(context.run_folder) == before
+        law = "A result that is refused leaves no trace"
+        same(law, before, contents(context.run_folder))
 
     def test_close_without_results(self) -> None:
         """A run may end without any result."""

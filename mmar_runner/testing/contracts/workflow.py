@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mmar_runner.testing.contracts.laws import hold, same
+
 if TYPE_CHECKING:
     from mmar_runner.interfaces.workflow import Workflow
 
@@ -28,10 +30,14 @@ class WorkflowContract(ABC):
         active = _SITES[:count]
         for number in range(4):
             chosen = self._chosen(active, number, per_round)
-            assert set(chosen) <= set(active)
-            assert len(set(chosen)) == len(chosen)
-            assert per_round is None or len(chosen) <= per_round
-            assert bool(chosen) == bool(active)
+            law = f"A workflow chooses for round {number} among those who are there"
+            present = set(chosen) <= set(active)
+            hold(law, present, expected=f"some of {active}", got=chosen)
+            hold(law, len(set(chosen)) == len(chosen), expected="nobody twice", got=chosen)
+            few = per_round is None or len(chosen) <= per_round
+            hold(law, few, expected=f"at most {per_round}", got=chosen)
+            anybody = bool(chosen) == bool(active)
+            hold(law, anybody, expected="somebody, if anybody is there", got=chosen)
 
     @pytest.mark.parametrize("per_round", [None, 5])
     def test_same_arguments_same_answer(self, per_round: int | None) -> None:
@@ -42,12 +48,15 @@ class WorkflowContract(ABC):
             tuple(made.participants(_SITES, round_number=n, seed=7, per_round=per_round))
             for n in reversed(range(5))
         ]
-        assert forward == backward[::-1]
+        law = "The same round and seed give the same clients, whenever asked"
+        same(law, forward, backward[::-1])
 
     @pytest.mark.parametrize("per_round", [None, 5])
     def test_admits_late_answers(self, per_round: int | None) -> None:
         """Whether a late client works in the round is a yes or a no."""
-        assert isinstance(self.make().admits_late(per_round=per_round), bool)
+        answer = self.make().admits_late(per_round=per_round)
+        law = "Whether a late client works in the round is a yes or a no"
+        hold(law, isinstance(answer, bool), expected="True or False", got=answer)
 
     def _chosen(
         self, active: tuple[str, ...], number: int, per_round: int | None

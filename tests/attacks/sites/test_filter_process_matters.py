@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mmar_runner.children.spec import ChildSpec
-from mmar_runner.client.components import site_filter_spec
-from mmar_runner.client.filtering import FilterChain
 from mmar_runner.client.settings import SessionSettings
+from mmar_runner.client.work.component_specs import site_filter_spec
+from mmar_runner.client.work.filtering import FilterChain
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.filter import FilterContext
 from tests.distributions import install

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmar_runner.client.line import Line
+from mmar_runner.client.connection.line import Line
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import PackageError, UnreachableError
 from mmar_runner.security.identity import Role

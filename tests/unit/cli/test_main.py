@@ -181,6 +181,21 @@ def test_an_unknown_command_of_a_group_is_told_the_near_one(monkeypatch, capsys)
     assert "No such command 'docter'. Did you mean 'doctor'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["provision", "reqest"], "request"), (["init", "plugn", "x"], "plugin")],
+    ids=str,
+)
+def test_so_is_one_that_takes_a_file_and_one_that_makes_one(monkeypatch, capsys, words, meant):
+    assert call(monkeypatch, lambda: None, *words) == 2
+    assert f"No such command '{words[1]}'. Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def test_a_project_file_that_is_like_no_command_is_missed(monkeypatch, capsys):
+    assert call(monkeypatch, lambda: None, "provision", "lungs.yml", "--out", "kits") == 2
+    assert "File 'lungs.yml' does not exist" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [[], ["init"], ["plugins"], ["provision"]], ids=str)
 def test_a_group_without_a_command_shows_its_help_and_nothing_else(capsys, words):
     with pytest.raises(SystemExit, match="2"):

@@ -115,6 +115,27 @@ def test_a_session_that_waits_for_its_server_says_since_when_in_one_line():
     assert sentence(Observation(Topic.UNREACHABLE, hinted)).endswith(" (is the server running?)")
 
 
+@pytest.mark.parametrize(
+    ("message", "since", "said"),
+    [
+        ("no answer from host:1", 0.0, "host:1 does not answer, trying again"),
+        ("no answer from host:1", 9.0, "host:1 has not answered for 9.0 s, trying again"),
+        (
+            "host:1 answers, but is no gRPC server",
+            0.0,
+            "host:1 answers, but is no gRPC server; trying again",
+        ),
+        ("host:1 does not speak TLS", 9.0, "host:1 does not speak TLS, for 9.0 s; trying again"),
+        ("this machine cannot find it", 0.0, "host:1 does not answer, trying again: this machine"),
+    ],
+)
+def test_what_is_wrong_with_a_server_is_said_once(message, since, said):
+    facts = {"target": "host:1", "message": message, "since_seconds": since}
+    text = sentence(Observation(Topic.UNREACHABLE, facts))
+    assert text.startswith(said)
+    assert text.count("answer") <= 1
+
+
 def test_a_stopped_run_shows_nobody_at_work():
     ended = Observation(Topic.RUN_ENDED, {"status": "stopped", "reason": "asked to"})
     text = picture([*SESSION[:5], ended], role="client")

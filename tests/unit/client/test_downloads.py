@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from mmar_runner.client.downloads import ModelDownloads
+from mmar_runner.client.transfer.downloads import ModelDownloads
 from mmar_runner.wire.messages import ModelHeader
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.client import workspace as workspace_module
-from mmar_runner.client.backoff import Backoff
-from mmar_runner.client.model_file import IncomingModel
-from mmar_runner.client.state import StateFolders
-from mmar_runner.client.update_file import OutgoingUpdate
-from mmar_runner.client.workspace import ClientWorkspace, PendingUpdate
+from mmar_runner.client.connection.backoff import Backoff
+from mmar_runner.client.files import workspace as workspace_module
+from mmar_runner.client.files.state import StateFolders
+from mmar_runner.client.files.workspace import ClientWorkspace, PendingUpdate
+from mmar_runner.client.transfer.model_file import IncomingModel
+from mmar_runner.client.transfer.update_file import OutgoingUpdate
 from mmar_runner.errors import DigestError, ProtocolError, StorageError
 from mmar_runner.wire.messages import ModelHeader
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.client.downloads import ReceivedModel, RunEnded, UnkeptModel
-from mmar_runner.client.newest import NewestTask
+from mmar_runner.client.transfer.downloads import ReceivedModel, RunEnded, UnkeptModel
+from mmar_runner.client.transfer.newest import NewestTask
 from mmar_runner.errors import RefusedError, StorageError
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.client import downloads, pace
-from mmar_runner.client.model_file import IncomingModel
+from mmar_runner.client.connection import least_pace as pace
+from mmar_runner.client.transfer import downloads
+from mmar_runner.client.transfer.model_file import IncomingModel
 from mmar_runner.errors import UnreachableError
 from mmar_runner.wire.messages import ModelHeader
 from tests.jumping_time import in_jumping_time

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.client.connection import Connection
-from mmar_runner.client.registration import RunReplacedError
+from mmar_runner.client.connection.connection import Connection
+from mmar_runner.client.connection.registration import RunReplacedError
 from mmar_runner.errors import AuditError
 from mmar_runner.wire.messages import HeartbeatReply, HeartbeatRequest
 from mmar_runner.wire.stub import FederationStub

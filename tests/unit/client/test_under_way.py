@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from mmar_runner.client.under_way import LEAST_BYTES, MOST_BYTES, UnderWay
+from mmar_runner.client.transfer.under_way import LEAST_BYTES, MOST_BYTES, UnderWay
 from mmar_runner.wire.limits import LEAST_CHUNK_BYTES
 
 MB = 1_000_000

@@ -71,6 +71,7 @@ def test_a_run_whose_end_is_on_record_is_not_to_be_resumed(run: RunFolder) -> No
     write(run)
     status = read_status(run.path.parent)
     assert (status.run["status"], status.resumable) == ("finished", False)
+    assert status.run["round"] == 0  # its last: none opens next
 
 
 def test_why_a_run_was_stopped_is_forgotten_once_it_was_resumed(run: RunFolder) -> None:

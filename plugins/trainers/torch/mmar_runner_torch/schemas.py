@@ -87,6 +87,7 @@ _METRIC: Final[dict[str, Any]] = {
     },
 }
 
+#: What torch's DataLoader takes of what JSON can say; any other argument would end a task.
 _DATALOADER: Final[dict[str, Any]] = {
     "type": "object",
     "additionalProperties": False,
@@ -101,6 +102,9 @@ _DATALOADER: Final[dict[str, Any]] = {
                 "drop_last": {"type": "boolean"},
                 "num_workers": {"type": "integer", "minimum": 0, "maximum": 64},
                 "pin_memory": {"type": "boolean"},
+                "timeout": {"type": "number", "minimum": 0},
+                "prefetch_factor": {"type": ["integer", "null"], "minimum": 1},
+                "persistent_workers": {"type": "boolean"},
             },
         },
     },

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.admission.rules import rules_of
-from mmar_runner.client.package import Delivery, fetch_mmar
+from mmar_runner.client.delivery.fetching import Delivery, fetch_mmar
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.hooks import LoadedPlugins

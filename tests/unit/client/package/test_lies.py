@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.client.package_file import IncomingPackage
+from mmar_runner.client.delivery.package_file import IncomingPackage
 from mmar_runner.hooks import LoadedPlugins
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder

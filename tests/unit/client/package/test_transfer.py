@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.client import pace
+from mmar_runner.client.connection import least_pace as pace
 from mmar_runner.errors import RefusedError, RunStoppedError, UnreachableError
 from mmar_runner.hooks import LoadedPlugins
 from mmar_runner.interfaces.observer import Topic

@@ -48,6 +48,7 @@ async def test_a_run_that_failed_is_told(server, serving, session):
         outcome = await session()
 
     assert (outcome.status, outcome.reason) == ("failed", "site-2 raised")
+    assert server.quits == ["the run has failed"]  # why is the server's own word
 
 
 async def test_a_new_run_is_worked_for_from_its_beginning(server, serving, session, settings):

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from mmar_runner.client.uploads import UpdateUploads
+from mmar_runner.client.transfer.uploads import UpdateUploads
 from mmar_runner.errors import RefusedError, StorageError
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 from unittest.mock import Mock
 
-from mmar_runner.client import rounds, state, submission
+from mmar_runner.client import rounds
+from mmar_runner.client.files import state
+from mmar_runner.client.transfer import submission
 from mmar_runner.errors import DiskFullError, RefusedError, TaskFailedError
 from mmar_runner.interfaces.observer import Topic
 from tests.unit.client.session.bytes_of_models import model

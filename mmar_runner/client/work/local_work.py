@@ -12,9 +12,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from mmar_runner.client.components import filter_spec, site_filter_spec, trainer_spec
-from mmar_runner.client.filtering import FilterChain
-from mmar_runner.client.workspace import PendingUpdate
+from mmar_runner.client.files.workspace import PendingUpdate
+from mmar_runner.client.work.component_specs import filter_spec, site_filter_spec, trainer_spec
+from mmar_runner.client.work.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
@@ -25,10 +25,10 @@ from mmar_runner.waiting.threads import in_thread
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmar_runner.client.downloads import ReceivedModel
+    from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
-    from mmar_runner.client.training import TrainerHosts
-    from mmar_runner.client.workspace import RunFiles
+    from mmar_runner.client.transfer.downloads import ReceivedModel
+    from mmar_runner.client.work.training import TrainerHosts
     from mmar_runner.interfaces.client_trainer import Progress, TrainResult
     from mmar_runner.wire.messages import RegisterReply
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admission.admitting import admit
 from mmar_runner.admission.audit_line import MmarLine
-from mmar_runner.client.package_download import PackageDownload, discovery
-from mmar_runner.client.package_file import IncomingPackage
+from mmar_runner.client.delivery.package_download import PackageDownload, discovery
+from mmar_runner.client.delivery.package_file import IncomingPackage
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import (
     CertificateError,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.admission.admitting import Admission
     from mmar_runner.admission.rules import SiteRules
-    from mmar_runner.client.package_file import Announced
+    from mmar_runner.client.delivery.package_file import Announced
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.interfaces.observer import Observer

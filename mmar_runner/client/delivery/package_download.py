@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.backoff import Backoff
-from mmar_runner.client.line import Line
-from mmar_runner.client.outage import Outage
-from mmar_runner.client.pace import Pace
+from mmar_runner.client.connection.backoff import Backoff
+from mmar_runner.client.connection.least_pace import Pace
+from mmar_runner.client.connection.line import Line
+from mmar_runner.client.connection.outage import Outage
 from mmar_runner.errors import DigestError, ProtocolError, RefusedError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
@@ -22,7 +22,7 @@ from mmar_runner.wire.messages import GetPackageRequest, PackageHeader
 from mmar_runner.wire.stub import DiscoveryStub
 
 if TYPE_CHECKING:
-    from mmar_runner.client.package_file import Announced, IncomingPackage
+    from mmar_runner.client.delivery.package_file import Announced, IncomingPackage
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.interfaces.observer import Observer
 

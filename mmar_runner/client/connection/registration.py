@@ -14,8 +14,8 @@ from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest
 
 if TYPE_CHECKING:
-    from mmar_runner.client.line import Line
-    from mmar_runner.client.retries import Retries
+    from mmar_runner.client.connection.line import Line
+    from mmar_runner.client.connection.retries import Retries
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.interfaces.observer import Observer
 

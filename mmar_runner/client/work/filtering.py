@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.client.values import values_of
+from mmar_runner.client.files.values import values_of
 
 if TYPE_CHECKING:
     from pathlib import Path

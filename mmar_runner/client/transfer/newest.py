@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from mmar_runner.client.downloads import ReceivedModel, RunEnded
+from mmar_runner.client.transfer.downloads import ReceivedModel, RunEnded
 from mmar_runner.waiting.races import end
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmar_runner.client.downloads import ModelDownloads, NextTask
+    from mmar_runner.client.transfer.downloads import ModelDownloads, NextTask
 
 
 class NewestTask:

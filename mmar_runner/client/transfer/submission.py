@@ -9,7 +9,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.uploads import UpdateUploads
+from mmar_runner.client.transfer.uploads import UpdateUploads
 from mmar_runner.errors import RefusedError, StorageError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import aside
@@ -17,9 +17,9 @@ from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import ResultReply, ResultRequest
 
 if TYPE_CHECKING:
-    from mmar_runner.client.connection import Connection
-    from mmar_runner.client.downloads import RoundTask
-    from mmar_runner.client.workspace import PendingUpdate, RunFiles
+    from mmar_runner.client.connection.connection import Connection
+    from mmar_runner.client.files.workspace import PendingUpdate, RunFiles
+    from mmar_runner.client.transfer.downloads import RoundTask
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.messages import UpdateReceipt
     from mmar_runner.wire.stub import FederationStub

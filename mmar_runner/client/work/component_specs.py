@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mmar_runner.children.spec import Role
+    from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
-    from mmar_runner.client.workspace import RunFiles
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.spec import ComponentSpec
 

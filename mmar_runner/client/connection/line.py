@@ -16,7 +16,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.look import Trouble, look_at_server, require_name
+from mmar_runner.client.connection.tls_trouble import Trouble, look_at_server, require_name
 from mmar_runner.errors import UnreachableError
 from mmar_runner.waiting.races import end
 from mmar_runner.waiting.threads import in_thread

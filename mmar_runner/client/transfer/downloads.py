@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from mmar_runner.client.model_file import IncomingModel
-from mmar_runner.client.pace import Pace
+from mmar_runner.client.connection.least_pace import Pace
+from mmar_runner.client.transfer.model_file import IncomingModel
 from mmar_runner.errors import DigestError, ProtocolError, StorageError, UnreachableError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.threads import in_thread
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from mmar_runner.client.connection import Connection
-    from mmar_runner.client.workspace import RunFiles
+    from mmar_runner.client.connection.connection import Connection
+    from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.codec import Chunk, ModelItem
     from mmar_runner.wire.stub import FederationStub, ModelCall

@@ -12,11 +12,11 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from mmar_runner.client.backoff import Backoff
-from mmar_runner.client.line import Line
-from mmar_runner.client.outage import Outage
-from mmar_runner.client.registration import Registration
-from mmar_runner.client.retries import Retries
+from mmar_runner.client.connection.backoff import Backoff
+from mmar_runner.client.connection.line import Line
+from mmar_runner.client.connection.outage import Outage
+from mmar_runner.client.connection.registration import Registration
+from mmar_runner.client.connection.retries import Retries
 from mmar_runner.errors import RefusedError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.wire.messages import QuitRequest

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from mmar_runner.client.backoff import Backoff
+from mmar_runner.client.connection.backoff import Backoff
 from mmar_runner.errors import (
     AuditError,
     DiskFullError,
@@ -20,8 +20,8 @@ from mmar_runner.interfaces.observer import Observation, Topic
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from mmar_runner.client.line import Line
-    from mmar_runner.client.outage import Outage
+    from mmar_runner.client.connection.line import Line
+    from mmar_runner.client.connection.outage import Outage
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.stub import FederationStub

@@ -17,7 +17,7 @@ from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import ClientState, HeartbeatReply, HeartbeatRequest
 
 if TYPE_CHECKING:
-    from mmar_runner.client.connection import Connection
+    from mmar_runner.client.connection.connection import Connection
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.wire.stub import FederationStub
 

@@ -12,8 +12,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.under_way import UnderWay
-from mmar_runner.client.update_file import OutgoingUpdate
+from mmar_runner.client.transfer.under_way import UnderWay
+from mmar_runner.client.transfer.update_file import OutgoingUpdate
 from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError, WireError
 from mmar_runner.federation.client_machine import MAX_SENDS, Reaction, reaction_to
 from mmar_runner.waiting.threads import in_thread
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mmar_runner.client.connection import Connection
-    from mmar_runner.client.downloads import RoundTask
-    from mmar_runner.client.workspace import PendingUpdate
+    from mmar_runner.client.connection.connection import Connection
+    from mmar_runner.client.files.workspace import PendingUpdate
+    from mmar_runner.client.transfer.downloads import RoundTask
     from mmar_runner.wire.stub import FederationStub, UpdateCall
 
 _log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.client.state import StateFolders
-from mmar_runner.client.values import values_of
+from mmar_runner.client.files.state import StateFolders
+from mmar_runner.client.files.values import values_of
 from mmar_runner.errors import RefusedError, StorageError
 from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_new
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.results import read_result
-from mmar_runner.client.values import values_of
+from mmar_runner.client.files.values import values_of
 from mmar_runner.errors import MmarRunnerError
 
 if TYPE_CHECKING:
