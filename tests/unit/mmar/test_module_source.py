@@ -88,6 +88,7 @@ def package(tmp_path, monkeypatch):
     )
     (root / "dynamic.py").write_text(f"{stop}def __getattr__(name): ...\n")
     (root / "absolute.py").write_text(f"{stop}from {root.name}.nets import Net\n")
+    (root / "order.py").write_text("".join(f"{name} = _{name} = 1\n" for name in "hdbgacfe"))
     (root / "ring.py").write_text(f"{stop}class A(B): ...\nclass B(A): ...\n")
     (root / "m0.py").write_text(f"{stop}class Far:\n    def __init__(self, width): ...\n")
     for number in range(1, 8):
@@ -122,6 +123,7 @@ def test_a_class_is_found_where_it_is_defined_with_the_constructor_it_inherits(p
     assert installed_names.definition(f"{package}.inner.make") == "function"
     assert installed_names.definition(f"{package}.inner.Nothing") is None
     assert installed_names.names_in(f"{package}.nets") == ["Net"]
+    assert installed_names.names_in(f"{package}.order") == sorted("hdbgacfe")
 
 
 def test_a_class_is_followed_through_six_modules_and_no_ring(package):

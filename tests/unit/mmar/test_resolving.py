@@ -151,3 +151,18 @@ def test_filters_of_cross_site_validation_are_resolved(more, key):
     assert [found[:2] for found in said(more, "MMAR501")] == [
         ("MMAR501", f"/cross_site_validation/{key}/0/name")
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("class_pth", "path"), ("paht", "path"), ("nmae", "name")]
+)
+def test_a_misspelt_name_or_path_is_told_what_was_meant(more, key, meant):
+    more.server["aggregator"] = {key: "FedAvg"}
+    assert said(more, "MMAR504") == [
+        (
+            "MMAR504",
+            f"/aggregator/{key}",
+            "The component has neither 'name' nor 'path'.",
+            f"Did you mean '{meant}' by '{key}'?",
+        )
+    ]
