@@ -103,4 +103,4 @@ def test_another_model_is_found_wherever_the_trainer_names_it(mmar):
     mmar.train["train"]["model"]["args"]["width"] = 5
 
     found = mmar.only()
-    assert (found.code, found.pointer) == ("MMAR623", "/train/model")
+    assert (found.code, found.pointer) == ("MMAR623", "/train/model/args/width")
