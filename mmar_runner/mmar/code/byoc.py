@@ -116,7 +116,7 @@ class ByocModules:
         """Say once for a hidden folder what would be said of every file in it."""
         folders = file.split("/")[:-1]
         first = next((i for i, part in enumerate(folders) if part.startswith(".")), None)
-        what = "A hidden file" if first is None else "What lies in a hidden folder and"
+        what = "A hidden file that" if first is None else "What lies in a hidden folder and"
         shown = file if first is None else "/".join(folders[: first + 1])
         message = f"{what} is not known to be data counts as code."
         findings.add("MMAR622", message, file=shown, hint="Remove what is no part of the job.")
