@@ -198,7 +198,7 @@ def _declaring(schema: Any, value: Any) -> str | None:
 
 def _listing(schema: Any, value: Any) -> str | None:
     """Return the hint for the only item of a list that stands there without its list."""
-    if not isinstance(value, dict) or not isinstance(schema, Mapping):
+    if not isinstance(value, dict) or not value or not isinstance(schema, Mapping):
         return None
     items = schema.get("items", {})
     of_objects = isinstance(items, Mapping) and items.get("type", "object") == "object"

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -104,7 +105,7 @@ def prepare(
     environment, spoiled = _environment(parsed.get(ENVIRONMENT), settings, findings)
     _own_numbers(parsed.get(ENVIRONMENT), settings, findings)
     variables = Variables(environment, settings, client_name, spoiled=spoiled)
-    places = _places(parsed.get(ENVIRONMENT), environment.keys() - settings.keys())
+    places = _places(parsed.get(ENVIRONMENT), environment.keys(), settings)
     sources = Sources(None, variables, parsed)
     sources.server = _open(sources, SERVER, places, findings)
     sources.client = _open(sources, CLIENT, places, findings)
@@ -203,14 +204,18 @@ def _environment(
     return good, frozenset(document.value.keys() - good.keys())
 
 
-def _places(environment: Document | None, names: Iterable[str]) -> dict[str, str]:
+def _places(
+    environment: Document | None, defined: AbstractSet[str], settings: Mapping[str, Any]
+) -> dict[str, str]:
     """Return in words where the variables of environment.json stand."""
     if environment is None:
         return {}
+    given = _SITES in environment.value or _SITES in settings
+    names = defined - settings.keys()
     lines = {name: environment.source.locate((name,))[0] for name in names}
     places = {name: f"{ENVIRONMENT}, line {line}" for name, line in lines.items()}
-    if LEAST_CLIENTS in places and _SITES not in environment.value:
-        places.setdefault(_SITES, f"from {LEAST_CLIENTS}, {places[LEAST_CLIENTS]}")
+    if LEAST_CLIENTS in places and not given:
+        places[_SITES] = f"from {LEAST_CLIENTS}, {places[LEAST_CLIENTS]}"
     return places
 
 
