@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off, nested_places
+from mmar_runner.mmar.aliases import OLDER_NAMES
 from mmar_runner.mmar.checks.train import places
 from mmar_runner.mmar.components.build import takes_part
 
@@ -35,13 +36,16 @@ def check_available(look: Look) -> None:
 def _server_filters(look: Look, server: Document) -> None:
     named: dict[JsonPath, str] = {}
     for slot in ("inbound_filters", "outbound_filters"):
-        for path, _ in _placed(look.server_parts, slot):
+        for path, part in _placed(look.server_parts, slot):
             declared = server.get(path)
             if not isinstance(declared, dict) or is_off(declared):
                 continue
             name = declared.get("path", declared.get("name"))
-            if isinstance(name, str) and name:  # if it has none, that was said
-                named[path] = name
+            if not isinstance(name, str) or not name:
+                continue  # which was said
+            if part.description is None and name in OLDER_NAMES:
+                continue  # there is more to say of it, and was said
+            named[path] = name
     if not named:
         return
     look.findings.remove_errors_in(server, named)  # whatever else is wrong with them

@@ -233,3 +233,12 @@ def test_the_limit_of_variables_that_is_passed_is_named_with_their_place(mmar, d
     assert (finding.code, finding.pointer) == ("MMAR403", "/x/0")
     assert said in finding.message
     assert "config/environment.json, line 3" in finding.hint
+
+
+def test_of_an_older_filter_on_the_server_is_said_what_became_of_it(mmar):
+    mmar.server["inbound_filters"] = [{"name": "DataDeCompressor"}]
+
+    finding = mmar.only()
+
+    assert (finding.code, finding.pointer) == ("MMAR501", "/inbound_filters/0/name")
+    assert "leave the pair out" in finding.hint

@@ -154,3 +154,13 @@ def test_a_byte_that_is_not_utf8_is_found_in_its_place(source, place):
 
 def test_a_module_may_say_another_encoding():
     assert parse_module(b"# coding: latin-1\nA = '\xfc'\n").names == {"A"}
+
+
+def test_a_module_that_is_not_utf8_is_found_there_with_its_mend(mmar):
+    mmar.write("custom/mine.py", b"A = 1\n\n# M\xfcller\n")
+
+    finding = next(f for f in mmar.findings() if f.severity == "error")
+
+    assert (finding.code, finding.file) == ("MMAR519", "custom/mine.py")
+    assert (finding.line, finding.column) == (3, 4)
+    assert "UTF-8" in finding.hint
