@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from mmar_runner.documents.json_slips import LEFT_OUT, strange_space, strange_spaces
+from mmar_runner.documents.json_slips import LEFT_OUT, NUL, NUL_MEND, strange_space, strange_spaces
 from mmar_runner.documents.json_source import JsonSource, Problem
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class Cursor:
         if char == "." and self.text.startswith(LEFT_OUT, self.at):
             self.slip("'...' is not JSON.", "Write what was left out, or remove it.")
             self.at += len(LEFT_OUT)
+            return True
+        if char == NUL:
+            self.slip("This is a NUL byte.", NUL_MEND)
+            self.at += len(self.text[self.at :]) - len(self.text[self.at :].lstrip(NUL))
             return True
         name = strange_space(char)
         if name is not None:

@@ -165,9 +165,12 @@ class _Reader:
                 self._here.stop(
                     f"The key {printable(key)!r} has no value.", "Write ': ' and a value."
                 )
-            self._here.slip(
-                f"A colon is missing after the key {key!r}.", "Write ':' between the two."
-            )
+            if char == "=":
+                message = f"'=' stands behind the key {key!r}, where JSON has a colon."
+                self._here.slip(message, "Write ':' in place of '='.")
+            else:
+                message = f"A colon is missing after the key {key!r}."
+                self._here.slip(message, "Write ':' between the two.")
         if char in {":", "="}:
             self._here.at += 1
         self._here.skip()

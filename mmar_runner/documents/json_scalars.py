@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.json_slips import (
     LITERAL_SLIPS,
+    NUL,
+    NUL_MEND,
     TYPOGRAPHIC,
     TYPOGRAPHIC_STRING,
     number_hint,
@@ -53,6 +55,8 @@ def read_string(cursor: Cursor, path: JsonPath) -> str:
     if not text.isascii() and re.search(_SURROGATE, text):
         hint = "Write the character itself, or both halves."
         cursor.slip("The string holds half of a surrogate pair.", hint, at=start, path=path)
+        if cursor.source.values.get(path) == start:  # it is no key
+            cursor.source.doubtful.add(path)
         return re.sub(_SURROGATE, "\N{REPLACEMENT CHARACTER}", text)
     return str(text)
 
@@ -62,7 +66,8 @@ def _damaged_string(cursor: Cursor, error: JSONDecodeError, start: int, path: Js
     if closed is None:
         cursor.stop("The string is not closed in its line.", "Add '\"'.", at=start)
     if error.msg.startswith("Invalid control"):
-        hint = r"Write it as \t or \uXXXX."
+        is_nul = cursor.text[error.pos] == NUL
+        hint = NUL_MEND if is_nul else r"Write it as \t or \uXXXX."
         cursor.slip("The string holds a control character.", hint, at=error.pos)
     else:
         hint = r"Write \\ for a backslash."
@@ -138,6 +143,9 @@ def _bad_word(cursor: Cursor, word: str, path: JsonPath) -> bool | None:
         return LITERAL_SLIPS[word]
     if re.fullmatch(_NOT_FINITE, word):
         cursor.doubt(f"{word} is not a finite number.", "Write a number.", path, "MMAR112")
+    elif NUL in word:
+        message = "A NUL byte stands in this value."
+        cursor.doubt(message, NUL_MEND, path, at=cursor.at + word.index(NUL))
     elif word[0] in "+-.0123456789":
         cursor.doubt(f"{printable(word)} is not a JSON number.", number_hint(word), path)
     else:

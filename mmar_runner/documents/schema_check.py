@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.quick_schema import surely_valid, unknown_keys
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, strange_letter
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -79,7 +79,8 @@ def _translate(error: ValidationError) -> Iterator[Fault]:
         yield _unknown_part(path, error)
     elif keyword == "type":
         message, hint = _wrong_type(expected, value)
-        yield Fault("type", path, message, _declaring(error.schema, value) or hint)
+        meant = _declaring(error.schema, value) or _listing(error.schema, value)
+        yield Fault("type", path, message, meant or hint)
     elif keyword in {"anyOf", "oneOf"} and error.context:
         yield from _branch(error)
     else:
@@ -125,7 +126,7 @@ def _merged(found: list[Fault]) -> list[Fault]:
         if near:
             merged.remove(unknown[near[0]])
             message = f"'{missing.member}' is missing; here stands '{near[0]}'."
-            hint = f"Did you mean '{missing.member}'?"
+            hint = f"Did you mean '{missing.member}'?{strange_letter(near[0], missing.member)}"
             merged[merged.index(missing)] = replace(
                 missing,
                 path=(*missing.path, near[0]),
@@ -195,6 +196,15 @@ def _declaring(schema: Any, value: Any) -> str | None:
     return declaration_of(value) if named and schema.get("type") == "object" else None
 
 
+def _listing(schema: Any, value: Any) -> str | None:
+    """Return the hint for the only item of a list that stands there without its list."""
+    if not isinstance(value, dict) or not value or not isinstance(schema, Mapping):
+        return None
+    items = schema.get("items", {})
+    of_objects = isinstance(items, Mapping) and items.get("type", "object") == "object"
+    return "Put [ ] around it." if schema.get("type") == "array" and of_objects else None
+
+
 def _is_literal(text: str, kinds: list[str]) -> bool:
     if text in {"true", "false"}:
         return "boolean" in kinds
@@ -223,6 +233,8 @@ def _wrong_value(
     meant = error.schema.get("description") if isinstance(error.schema, Mapping) else None
     if keyword == "pattern" and meant:
         return f"{show(value)} is not of the form that is asked for.", f"Expected: {meant}"
+    if expected == 1 and keyword in _EMPTY:
+        return f"{show(value)} is empty.", _EMPTY[keyword]
     mend = _MENDS.get(keyword, "Write another value.")
     return f"{show(value)} {sentence.format(show(expected))}.", mend.format(show(expected))
 
@@ -281,6 +293,12 @@ _RULES = {
     "uniqueItems": "has an item twice",
     "minProperties": "has fewer than {} members",
     "maxProperties": "has more than {} members",
+}
+#: What to do about a value that is empty and must not be.
+_EMPTY = {
+    "minLength": "Write a text of at least 1 character.",
+    "minItems": "Write at least 1 item.",
+    "minProperties": "Write at least 1 member.",
 }
 _MENDS = {
     "const": "Write {}.",

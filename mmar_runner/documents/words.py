@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from difflib import SequenceMatcher, get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -32,7 +33,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     likeness = {n: SequenceMatcher(None, word.lower(), n).ratio() for n in near}
     least = max(likeness.values()) - _AS_NEAR
     names = [f"'{lowered[name]}'" for name in near if likeness[name] >= least]
-    return f"Did you mean {' or '.join(names)}?"
+    return f"Did you mean {' or '.join(names)}?{strange_letter(word, lowered[near[0]])}"
+
+
+def strange_letter(word: str, meant: str | None) -> str:
+    """Return a sentence, or nothing, about a letter that only looks like the one that was meant.
+
+    Such are letters of other scripts, and characters that nobody sees.
+    """
+    at = next((i for i, char in enumerate(word) if not char.isascii()), None)
+    if at is None or meant is None or not meant.isascii():
+        return ""
+    pairs = zip(word.lower(), meant.lower(), strict=False)
+    replaced = len(word) == len(meant) and all(a == b for a, b in pairs if a.isascii())
+    added = "".join(char for char in word if char.isascii()).lower() == meant.lower()
+    if not replaced and not added:
+        return ""
+    name = unicodedata.name(word[at], "")
+    shown = f"U+{ord(word[at]):04X}{f' ({name.lower()})' if name else ''}"
+    mend = "remove it" if added else f"write '{meant[at]}'"
+    return f" Character {at + 1} is {shown}: {mend}."
 
 
 def printable(text: str) -> str:

@@ -7,12 +7,17 @@ came from, so that a finding always points at the file as its author wrote it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath, JsonSource
+
+#: A variable in a text.
+VARIABLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Document:
         substituted: Names of variables, by path (in the file) of strings that were
             nothing else.
         defined_at: In words where variables were defined that other files define.
+        own: Names of variables that the file's own top level defines, and nothing stronger.
         site_parts: What strings (by path in the file) were put together from, if a
             setting of the site is among it.
     """
@@ -52,6 +58,7 @@ class Document:
     unresolved: set[JsonPath] = field(default_factory=set)
     substituted: dict[JsonPath, str] = field(default_factory=dict)
     defined_at: Mapping[str, str] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
     site_parts: dict[JsonPath, tuple[TextPart, ...]] = field(default_factory=dict)
 
     def origin(self, path: JsonPath) -> JsonPath:
@@ -72,19 +79,48 @@ class Document:
         return self.origin(path) in self.unresolved
 
     def variable_at(self, path: JsonPath) -> str | None:
-        """Return the variable of another file that the value at a present path is, or None."""
-        name = self.substituted.get(self.origin(path))
-        return name if name in self.defined_at else None
+        """Return what the value at a present path comes from, the same for every such place.
 
-    def explain(self, path: JsonPath, hint: str | None) -> str | None:
-        """Return a hint, with the variable that the value at a present path came from."""
+        That is a variable of another file or, with the file's name, one of its own; None if
+        it is neither.
+        """
+        name = self.substituted.get(self.origin(path))
+        if name in self.defined_at:
+            return name
+        return f"{self.file}:{name}" if name in self.own else None
+
+    def explain(self, path: JsonPath, hint: str | None, *, of_type: bool = False) -> str | None:
+        """Return a hint, with the variable that the value at a present path came from.
+
+        Args:
+            path: The place.
+            hint: How to mend the value, if it stands there itself.
+            of_type: The value has a wrong type, which is that of a text if something stands
+                beside a variable.
+        """
         name = self.substituted.get(self.origin(path))
         if name is None:
-            return hint
+            return (self._beside(path) if of_type else None) or hint
         place = self.defined_at.get(name)
+        if name in self.own:
+            place = f"{self.file}, line {self.source.locate((name,))[0]}"
         where = f" ({place})" if place else ""
         source = f"The value comes from the variable {{{name}}}{where}."
         return f"{source} {hint}" if hint else source
+
+    def _beside(self, path: JsonPath) -> str | None:
+        """Return a hint if more than a variable stands in the file at a present path."""
+        written: Any = self.source.value
+        for part in self.origin(path):
+            try:
+                written = written[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        found = VARIABLE.search(written) if isinstance(written, str) else None
+        if found is None or found[0] == written:
+            return None
+        shown = f'In the file stands "{written}"' if len(written) <= _SHOWN else "This is a text"
+        return f'{shown}: a variable is written "{found[0]}", with nothing beside it.'
 
     def get(self, path: JsonPath, default: Any = None) -> Any:
         """Return the present value at a path, or the default."""

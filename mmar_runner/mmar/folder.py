@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Findings
 
 _MODELS = "models/"
+#: Names that are taken first: of two that differ in case only, the other one is misnamed.
+_USUAL = frozenset(
+    {
+        *("config_fed_server.json", "config_fed_client.json", "config_train.json"),
+        *("config_validation.json", "config_validation_ckpt.json", "environment.json"),
+        *("log.config", "config", "resources", "custom", "docs", "models", "Readme.md"),
+    }
+)
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -183,7 +191,7 @@ class _Survey:
             return
         try:
             with os.scandir(folder) as scan:
-                entries = sorted(scan, key=lambda e: e.name)
+                entries = sorted(scan, key=lambda e: (e.name not in _USUAL, e.name))
         except OSError as error:
             message = f"The folder cannot be read: {error.strerror}."
             self._problem("MMAR108", message, file=prefix.rstrip("/"))

@@ -35,7 +35,6 @@ ELSEWHERE = {
     "MMAR605": "tests/unit/mmar/test_defects.py",  # needs filters, of which none is bundled
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",
-    "MMAR624": "tests/unit/mmar/test_defects.py",
     "MMAR701": "tests/unit/mmar/test_site_policy.py",
     "MMAR702": "tests/unit/mmar/test_site_policy.py",
     "MMAR703": "tests/unit/mmar/test_site_policy.py",
@@ -152,6 +151,14 @@ def _twins(config):
     (config / "notes.txt").write_text("")
 
 
+def _second_environment(config):
+    (config / "Environment.json").write_text("{}")
+
+
+def _swap_file(config):
+    (config / ".config_train.json.swp").write_bytes(b"b0VIM 9.0")
+
+
 def _backslash(config):
     (config / "old\\notes.txt").write_text("")
 
@@ -170,6 +177,8 @@ def _many_values(config):
         (_deep, "MMAR106"),
         (_twins, "MMAR107"),
         (_backslash, "MMAR107"),
+        (_second_environment, "MMAR107"),
+        (_swap_file, "MMAR622"),
         (_many_values, "MMAR116"),
     ],
 )

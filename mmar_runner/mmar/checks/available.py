@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.interfaces.nested import nested_places
+from mmar_runner.interfaces.nested import is_off, nested_places
+from mmar_runner.mmar.aliases import OLDER_NAMES
 from mmar_runner.mmar.checks.train import places
 from mmar_runner.mmar.components.build import takes_part
 
@@ -33,13 +34,25 @@ def check_available(look: Look) -> None:
 
 
 def _server_filters(look: Look, server: Document) -> None:
+    named: dict[JsonPath, str] = {}
     for slot in ("inbound_filters", "outbound_filters"):
         for path, part in _placed(look.server_parts, slot):
-            if part.spec is None:
-                continue  # it is switched off, or what is wrong with it was said
-            message = f"'{part.spec.name}': the server applies no filters in this version."
-            hint = "Declare it on the client's side, where it protects what leaves a site."
-            look.findings.at(server, path, "MMAR624", message, hint=hint)
+            declared = server.get(path)
+            if not isinstance(declared, dict) or is_off(declared):
+                continue
+            name = declared.get("path", declared.get("name"))
+            if not isinstance(name, str) or not name:
+                continue  # which was said
+            if part.description is None and name in OLDER_NAMES:
+                continue  # there is more to say of it, and was said
+            named[path] = name
+    if not named:
+        return
+    look.findings.remove_errors_in(server, named)  # whatever else is wrong with them
+    for path, name in named.items():
+        message = f"'{name}': the server applies no filters in this version."
+        hint = "Declare it on the client's side, where it protects what leaves a site."
+        look.findings.at(server, path, "MMAR624", message, hint=hint)
 
 
 def _server_code(look: Look, server: Document) -> None:

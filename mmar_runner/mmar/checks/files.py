@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.mmar.checks.checkpoint import check_checkpoint
 from mmar_runner.mmar.checks.data_lists import holds_samples, lists_samples, may_list
+from mmar_runner.mmar.checks.elsewhere import KNOWN, elsewhere
 from mmar_runner.mmar.checks.names import check_names
 from mmar_runner.mmar.checks.settings import check_settings
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.document import VARIABLE
 from mmar_runner.mmar.sources.configuration import (
     CLIENT,
     ENVIRONMENT,
     SERVER,
-    TRAIN,
-    VALIDATION,
-    VALIDATION_CKPT,
 )
 from mmar_runner.mmar.sources.keys import COMMENT
-from mmar_runner.mmar.sources.variables import VARIABLE
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
@@ -37,7 +35,6 @@ _DATA_LIST_FILE = re.compile(
 )
 #: A folder before a name, as in ``{MMAR_ROOT}/resources/list.json``.
 _ROOT = re.compile(r"\{\w+\}/+")
-_KNOWN = frozenset({CLIENT, ENVIRONMENT, SERVER, TRAIN, VALIDATION, VALIDATION_CKPT})
 #: So many undefined variables have one cause if environment.json is not there.
 _MANY = 3
 _CHECKPOINT = "ckpt_preload_path"
@@ -59,21 +56,8 @@ def _required(look: Look) -> None:
     for file, side in ((SERVER, "client"), (CLIENT, "server")):
         if look.side == side or file in look.folder.files or look.findings.mentions(file):
             continue
-        hint = _elsewhere(look, file) or "Add the file; `mmar-runner schema` shows what it holds."
+        hint = elsewhere(look, file) or "Add the file; `mmar-runner schema` shows what it holds."
         look.findings.add("MMAR102", f"{file} is missing.", file=file, hint=hint)
-
-
-def _elsewhere(look: Look, file: str) -> str | None:
-    """Return a hint if a file seems to lie in a wrong place or to have a misspelt name."""
-    name = file.rpartition("/")[2]
-    found = [f for f in look.folder.files if f.rpartition("/")[2] == name]
-    if found:
-        return f"Move {found[0]} to config/."
-    if (look.folder.root / file).is_dir():
-        return f"{file} is a folder; put the file there in its place."
-    strange = [f for f in look.folder.files if f.startswith("config/") and f not in _KNOWN]
-    near = did_you_mean(name, [f.rpartition("/")[2] for f in strange])
-    return f"{near} Rename it." if near else None
 
 
 def _every_document(look: Look) -> list[Document]:
@@ -143,7 +127,7 @@ def _environment(look: Look) -> None:
     look.findings.remove(undefined)
     severity = min((f.severity for f in undefined), key=list(Severity).index)
     message = f"{ENVIRONMENT} is missing, and nothing else defines {', '.join(names)}."
-    hint = _elsewhere(look, ENVIRONMENT) or "Add the file, or give the variables with --set."
+    hint = elsewhere(look, ENVIRONMENT) or "Add the file, or give the variables with --set."
     look.findings.add("MMAR102", message, file=ENVIRONMENT, hint=hint, severity=severity)
 
 
@@ -186,7 +170,7 @@ def _missing_list(look: Look, document: Document, path: JsonPath, file: str) -> 
 
 def _lists_data(look: Look, file: str) -> bool:
     """Return True for a data list by any other name, hidden or not."""
-    if not may_list(file) or file in _KNOWN:
+    if not may_list(file) or file in KNOWN:
         return False
     try:
         with look.folder.open(file) as stream:

@@ -20,6 +20,7 @@ from mmar_runner.mmar.sources.configuration import (
     VALIDATION_CKPT,
 )
 from mmar_runner.mmar.sources.keys import COMMENT
+from mmar_runner.mmar.sources.variables import misnamed, no_name
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.checks.case import Look
@@ -38,7 +39,6 @@ _COPY: Final = re.compile(
     r"(?: ?\(\d{1,3}\)|[ _-]{0,3}copy(?: ?\(?\d{1,3}\)?)?)?\.json",
     re.IGNORECASE,
 )
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: The runner's own, which nothing overrides.
 _CLIENT_NAME: Final = "CLIENT_NAME"
 #: Variables of archives that their own programs read.
@@ -91,6 +91,7 @@ def _variables(look: Look, environment: Document) -> None:
     # A file that is not there may use any of them.
     partial = not {SERVER, CLIENT} <= look.files.parsed.keys()
     quiet = partial or look.byoc.present or look.findings.has_faults()
+    told = {finding.hint for finding in look.findings.with_code("MMAR301")}
     for name in environment.value:
         if name.startswith(COMMENT):
             continue
@@ -98,7 +99,9 @@ def _variables(look: Look, environment: Document) -> None:
         if name == _CLIENT_NAME:
             message = f"'{name}' is the runner's own: what stands here is not taken."
             hint = "Remove it."
-        elif not _NAME.fullmatch(name):
+        elif no_name(name):
+            if misnamed(name) in told:
+                continue  # said where it is used
             message = f"{name!r} cannot be the name of a variable."
             hint = "Write letters, digits and _, no digit first."
         if message is not None:

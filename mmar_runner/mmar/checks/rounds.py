@@ -55,7 +55,10 @@ def _client_bounds(server: Document, findings: Findings) -> None:
     least, most = (whole(task_value(server, f"{m}_num_clients")) for m in ("min", "max"))
     if least is None or most is None or least < 1 or most < 1 or least <= most:
         return
-    where = first_present(server, (*TASK, "min_num_clients"), (*TASK, "max_num_clients"))
+    bounds = ((*TASK, "min_num_clients"), (*TASK, "max_num_clients"))
+    if any(findings.is_wrong_at(server, bound) for bound in bounds):
+        return  # it was said that no number of clients is so large
+    where = first_present(server, *bounds)
     message = f"min_num_clients ({least}) is above max_num_clients ({most})."
     findings.at(server, where, "MMAR602", message, hint=server.explain(where, _MEND))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.document import VARIABLE
 from mmar_runner.mmar.sources.configuration import (
     CLIENT,
     ENVIRONMENT,
@@ -15,7 +16,7 @@ from mmar_runner.mmar.sources.configuration import (
     VALIDATION,
     VALIDATION_CKPT,
 )
-from mmar_runner.mmar.sources.variables import RUNNER_VARIABLES, VARIABLE
+from mmar_runner.mmar.sources.variables import RUNNER_VARIABLES
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.checks.case import Look

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
+from mmar_runner.mmar.checks.elsewhere import elsewhere
 from mmar_runner.mmar.sources.configuration import TRAIN, VALIDATION, check_shape
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def _missing(look: Look, reader: ComponentDescription) -> None:
     if TRAIN in look.folder.files or look.findings.mentions(TRAIN):
         return  # it is there and could not be read, which was said
     message = f"'{reader.name}' needs {TRAIN}, which is missing."
-    look.findings.add("MMAR609", message, file=TRAIN, hint="Add the file.")
+    look.findings.add(
+        "MMAR609", message, file=TRAIN, hint=elsewhere(look, TRAIN) or "Add the file."
+    )
 
 
 def places(value: Any, pattern: str) -> list[JsonPath]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import pointer_text
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.document import VARIABLE
 from mmar_runner.mmar.sources.configuration import CLIENT, SERVER, TRAIN
-from mmar_runner.mmar.sources.variables import VARIABLE
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.checks.case import Look

@@ -116,12 +116,16 @@ class ByocModules:
         """Say once for a hidden folder what would be said of every file in it."""
         folders = file.split("/")[:-1]
         first = next((i for i, part in enumerate(folders) if part.startswith(".")), None)
-        what = "A hidden file" if first is None else "What lies in a hidden folder and"
+        what = "A hidden file that" if first is None else "What lies in a hidden folder and"
         shown = file if first is None else "/".join(folders[: first + 1])
         message = f"{what} is not known to be data counts as code."
         findings.add("MMAR622", message, file=shown, hint="Remove what is no part of the job.")
 
     def _no_module(self, dotted: str, package: list[str]) -> _Problem:
+        inner = "/".join(package[1:])
+        if f"{package[0]}/" == CUSTOM and inner and self._sources.file(inner):
+            message = f"'{dotted}': a class path begins in custom/, not with it."
+            return "MMAR508", message, f"Did you mean '{dotted.partition('.')[2]}'?"
         near = did_you_mean(".".join(package), self._names())
         installed = package[0] in _TAKEN or package[0] in sys.stdlib_module_names
         if near is not None or (len(package) == 1 and not installed):

@@ -15,6 +15,10 @@ _ENDLESS_NAME: Final = re.compile(r"\b(?:\w++\s*+\.\s*+){300}")
 _BLOCKS: Final = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 
 
+class NotInItsEncodingError(SyntaxError):
+    """A module holds a byte that is not in the encoding that it says, or in UTF-8."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassSource:
     """What the source says of a class.
@@ -104,7 +108,8 @@ def _decoded(source: bytes) -> str:
     """Return the text of a module.
 
     Raises:
-        SyntaxError: It is not in the encoding that it says, or that is none of text.
+        NotInItsEncodingError: It is not in the encoding that it says.
+        SyntaxError: That is none of text.
         ValueError: A name in it has parts without an end: to parse it takes as long as their
             number, squared.
     """
@@ -112,9 +117,27 @@ def _decoded(source: bytes) -> str:
         text = decode_source(source)
     except LookupError as error:
         raise SyntaxError(str(error)) from error
+    except (SyntaxError, UnicodeDecodeError):
+        _require_utf8(source)
+        raise
     if _ENDLESS_NAME.search(text):
         raise ValueError("a name in it has hundreds of parts")
     return text
+
+
+def _require_utf8(source: bytes) -> None:
+    """Say where a module that cannot be decoded is not UTF-8.
+
+    Raises:
+        NotInItsEncodingError: It is not.
+    """
+    try:
+        source.decode()
+    except UnicodeDecodeError as error:
+        before = source[: error.start].decode(errors="replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"the byte 0x{source[error.start]:02x} is not UTF-8"
+        raise NotInItsEncodingError(message, (None, line, column, None)) from error
 
 
 class _Reader:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.folder import MmarFolder
 
 CUSTOM: Final = "custom/"
+_ENCODING: Final = "Save it as UTF-8, or say its encoding in the first line."
 
 
 class OwnSources:
@@ -27,7 +28,7 @@ class OwnSources:
         #: The files, relative to ``custom/``.
         self.files = sorted(file[len(CUSTOM) :] for file in own)
         self._parsed: dict[str, ModuleSource] | None = None
-        self._faults: dict[str, tuple[str, int, int]] = {}
+        self._faults: dict[str, tuple[str, int, int, str | None]] = {}
 
     def file(self, slashed: str) -> str | None:
         """Return the file of a module whose parts are parted by slashes, or None."""
@@ -61,10 +62,10 @@ class OwnSources:
                     hint="Define it there, or correct the import.",
                     severity=Severity.ERROR,
                 )
-        for file, (message, line, column) in self._faults.items():
+        for file, (message, line, column, hint) in self._faults.items():
             said = f"This is not Python: {message.rstrip('.?')}."
             place = (line, max(column, 1))
-            findings.add("MMAR519", said, file=CUSTOM + file, position=place)
+            findings.add("MMAR519", said, file=CUSTOM + file, position=place, hint=hint)
 
     def _sources(self) -> dict[str, ModuleSource]:
         if self._parsed is None:
@@ -73,7 +74,10 @@ class OwnSources:
 
     def _parse(self, file: str) -> ModuleSource | None:
         # Deferred: few MMARs bring any.
-        from mmar_runner.mmar.code.module_source import parse_module  # noqa: PLC0415
+        from mmar_runner.mmar.code.module_source import (  # noqa: PLC0415
+            NotInItsEncodingError,
+            parse_module,
+        )
 
         try:
             data = self._folder.read_bytes(CUSTOM + file, self._folder.limits.text_bytes)
@@ -82,9 +86,10 @@ class OwnSources:
         try:
             return parse_module(data)
         except SyntaxError as error:
-            self._faults[file] = (error.msg, error.lineno or 1, error.offset or 1)
+            hint = _ENCODING if isinstance(error, NotInItsEncodingError) else None
+            self._faults[file] = (error.msg, error.lineno or 1, error.offset or 1, hint)
         except ValueError as error:
-            self._faults[file] = (str(error), 1, 1)
+            self._faults[file] = (str(error), 1, 1, None)
         return None
 
     def _has(self, package: str) -> bool:

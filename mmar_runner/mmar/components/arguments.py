@@ -56,7 +56,9 @@ def _say(
     lead = argument_sentence(found, fault)
     code = _CODES[fault.kind]
     # A key is wrong whatever its value came from.
-    hint = fault.hint if fault.at_key else document.explain(where, fault.hint)
+    of_type = fault.kind == "type"
+    told = document.explain(where, fault.hint, of_type=of_type)
+    hint = fault.hint if fault.at_key else told
     variable = None if fault.at_key else document.variable_at(where)
     cause = None if variable is None else (variable, fault.message)
     findings.at(document, where, code, lead, hint=hint, key=fault.at_key, cause=cause)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,14 @@ from mmar_runner.mmar.sources.generation import generation_of
 from mmar_runner.mmar.sources.handed_over import without_idle_parts
 from mmar_runner.mmar.sources.substitution import substitute
 from mmar_runner.mmar.sources.upgrade import upgrade_client, upgrade_server
-from mmar_runner.mmar.sources.variables import NUMBERS, Variables, circles, is_scalar, is_whole
+from mmar_runner.mmar.sources.variables import (
+    LEAST_CLIENTS,
+    NUMBERS,
+    Variables,
+    circles,
+    is_scalar,
+    is_whole,
+)
 from mmar_runner.mmar.spec import Generation
 
 if TYPE_CHECKING:
@@ -46,6 +54,7 @@ _OWN_KEYS = frozenset(
 )
 
 
+_SITES = "NUM_SITES"
 #: Keys of older client files that are arguments of the trainer now.
 _TRAINER_KEYS = frozenset({"local_epochs", "steps_aggregation"})
 
@@ -96,15 +105,13 @@ def prepare(
     environment, spoiled = _environment(parsed.get(ENVIRONMENT), settings, findings)
     _own_numbers(parsed.get(ENVIRONMENT), settings, findings)
     variables = Variables(environment, settings, client_name, spoiled=spoiled)
-    places = _places(parsed.get(ENVIRONMENT), environment.keys() - settings.keys())
+    places = _places(parsed.get(ENVIRONMENT), environment.keys(), settings)
     sources = Sources(None, variables, parsed)
-    sources.server = _open(sources, SERVER, findings)
-    sources.client = _open(sources, CLIENT, findings)
-    sources.train = _open(sources, TRAIN, findings, override=True)
+    sources.server = _open(sources, SERVER, places, findings)
+    sources.client = _open(sources, CLIENT, places, findings)
+    sources.train = _open(sources, TRAIN, places, findings, override=True)
     validation = VALIDATION if VALIDATION in parsed else VALIDATION_CKPT
-    sources.validation = _open(sources, validation, findings, override=True)
-    for opened in sources.documents():
-        opened.defined_at = places
+    sources.validation = _open(sources, validation, places, findings, override=True)
     _to_canonical_form(sources, findings)
     for document, name in (
         (sources.server, "config_fed_server"),
@@ -129,7 +136,9 @@ def check_shape(document: Document, schema: str | Mapping[str, Any], findings: F
             findings.raise_severity(document, fault.path, "MMAR301")
             continue
         # A key is wrong whatever its value came from.
-        hint = fault.hint if fault.at_key else document.explain(fault.path, fault.hint)
+        of_type = fault.kind == "type"
+        told = document.explain(fault.path, fault.hint, of_type=of_type)
+        hint = fault.hint if fault.at_key else told
         if fault.kind == "unknown" and fault.member in _OWN_KEYS and len(fault.path) > 1:
             hint = f"'{fault.member}' stands at the top level of the file."
         if fault.kind == "unknown" and fault.member in _TRAINER_KEYS and document.file == CLIENT:
@@ -195,12 +204,19 @@ def _environment(
     return good, frozenset(document.value.keys() - good.keys())
 
 
-def _places(environment: Document | None, names: Iterable[str]) -> dict[str, str]:
+def _places(
+    environment: Document | None, defined: AbstractSet[str], settings: Mapping[str, Any]
+) -> dict[str, str]:
     """Return in words where the variables of environment.json stand."""
     if environment is None:
         return {}
+    given = _SITES in environment.value or _SITES in settings
+    names = defined - settings.keys()
     lines = {name: environment.source.locate((name,))[0] for name in names}
-    return {name: f"{ENVIRONMENT}, line {line}" for name, line in lines.items()}
+    places = {name: f"{ENVIRONMENT}, line {line}" for name, line in lines.items()}
+    if LEAST_CLIENTS in places and not given:
+        places[_SITES] = f"from {LEAST_CLIENTS}, {places[LEAST_CLIENTS]}"
+    return places
 
 
 def _own_numbers(
@@ -217,13 +233,18 @@ def _own_numbers(
 
 
 def _open(
-    sources: Sources, file: str, findings: Findings, *, override: bool = False
+    sources: Sources,
+    file: str,
+    places: Mapping[str, str],
+    findings: Findings,
+    *,
+    override: bool = False,
 ) -> Document | None:
     """Return a working copy of a parsed file with its variables replaced."""
     original = sources.parsed.get(file)
     if original is None:
         return None
-    document = Document(file, original.source, deepcopy(original.value))
+    document = Document(file, original.source, deepcopy(original.value), defined_at=places)
     substitute(sources.variables, document, findings, override=override)
     document.value = without_idle_parts(document.value)
     return document

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.json_source import JsonSource
 from mmar_runner.documents.words import did_you_mean
-from mmar_runner.mmar.document import Document, TextPart
+from mmar_runner.mmar.document import VARIABLE, Document, TextPart
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.sources.keys import COMMENT
 from mmar_runner.mmar.sources.site_text import mmar_leaves
-from mmar_runner.mmar.sources.variables import RUNNER_VARIABLES, VARIABLE, is_scalar
+from mmar_runner.mmar.sources.variables import RUNNER_VARIABLES, is_scalar, misnamed, no_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def substitute(
 
 
 class _TooLong(Exception):  # noqa: N818 - it ends one text, it is no error of ours
-    """Variables make more of a text than anybody wants."""
+    """Variables make more of a text than anybody wants; the message says which limit it is."""
 
 
 class _Substitution:
@@ -89,9 +89,11 @@ class _Substitution:
         self._scope = {**own, **self._common}
         spoiled = {k for k in own if document.in_doubt((k,))} | variables.spoiled
         self._spoiled = spoiled - self._common.keys()
+        document.own = frozenset(own.keys() - self._common.keys())
         self._lookups = 0
         self._characters = 0
         self._meant: dict[str, str | None] = {}
+        self._misnamed: dict[str, str] | None = None
 
     def run(self, *, override: bool) -> None:
         """Replace everything; see `substitute`."""
@@ -141,9 +143,12 @@ class _Substitution:
         self._lookups = 0
         try:
             value = self._text(text, path, quiet=quiet)
-        except _TooLong:
-            message = "Variables make the text too long, or stand too often in each other."
-            self._findings.at(self._document, path, "MMAR403", message)
+        except _TooLong as error:
+            message, source = str(error), self._document.variable_at(path)
+            hint = self._document.explain(path, "Let variables hold fewer other variables.")
+            cause = None if source is None else (source, message)
+            at = self._findings.at
+            at(self._document, path, "MMAR403", message, hint=hint, cause=cause)
             self._document.source.doubtful.add(path)
             return ""
         doubted = path in self._document.source.doubtful
@@ -187,12 +192,14 @@ class _Substitution:
     def _lookup(self, name: str, path: JsonPath, *, quiet: bool, within: tuple[str, ...]) -> Any:
         self._lookups += 1
         if self._lookups > _MOST_LOOKUPS:  # those of undefined ones cost no less
-            raise _TooLong
+            raise _TooLong(f"The text needs variables more than {_MOST_LOOKUPS} times.")
         if name in within:
             if not quiet:
-                circle = " -> ".join((*within[within.index(name) :], name))
-                message = f"Variables refer to each other in a circle: {circle}."
-                self._findings.at(self._document, path, "MMAR302", message)
+                circle = within[within.index(name) :]
+                shown = " -> ".join((*circle, name))
+                message = f"Variables refer to each other in a circle: {shown}."
+                cause = (self._document.file, *sorted(circle))
+                self._findings.at(self._document, path, "MMAR302", message, cause=cause)
             self._document.source.doubtful.add(path)
             return f"{{{name}}}"
         if name in self._spoiled:
@@ -204,8 +211,10 @@ class _Substitution:
         self._variables.used.add(name)
         value = self._scope[name]
         self._characters += len(value) if isinstance(value, str) else 0
-        if self._characters > _MOST_CHARACTERS or len(within) > _DEEPEST:
-            raise _TooLong
+        if self._characters > _MOST_CHARACTERS:
+            raise _TooLong(f"Variables add more than {_MOST_CHARACTERS} characters to the file.")
+        if len(within) > _DEEPEST:
+            raise _TooLong(f"Variables stand more than {_DEEPEST} deep in each other.")
         if isinstance(value, str) and "{" in value:
             return self._text(value, path, quiet=quiet, within=(*within, name))
         return value
@@ -222,8 +231,15 @@ class _Substitution:
     def _near(self, name: str) -> str | None:
         """Return which variable was meant; a file with very many mistakes is told of some."""
         if name not in self._meant and len(self._meant) < _MOST_MEANT:
-            self._meant[name] = did_you_mean(name, self._scope)
+            self._meant[name] = self._spelled(name) or did_you_mean(name, self._scope)
         return self._meant.get(name)
+
+    def _spelled(self, name: str) -> str | None:
+        """Return the hint for a variable that is defined by what cannot be the name of one."""
+        if self._misnamed is None:
+            hints = (misnamed(other) for other in self._variables.environment if no_name(other))
+            self._misnamed = {hint.rpartition(": ")[2]: hint for hint in hints}
+        return self._misnamed.get(f"write {name!r} there.")
 
 
 def _as_text(value: Any) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mmar_runner.documents.json_reader import read_json
 from mmar_runner.errors import UsageError
+from mmar_runner.mmar.document import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 RUNNER_VARIABLES = ("CLIENT_NAME", "SITE_INDEX", "NUM_SITES")
 #: Those of them that environment.json and ``--set`` may give.
 NUMBERS = ("SITE_INDEX", "NUM_SITES")
+#: What stands for NUM_SITES where nothing defines that.
+LEAST_CLIENTS = "MIN_NUM_CLIENTS"
 #: The client whose view is checked when nobody in particular asks.
 ANY_CLIENT = "site-1"
 
-#: A variable in a text.
-VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SITE = re.compile(r"site-([1-9][0-9]*)")
 _DEFAULT_SITES = 2
@@ -57,27 +58,43 @@ def client_variables(name: str, variables: Mapping[str, Any]) -> dict[str, Scala
     Args:
         name: The client's name; ``site-K`` has the index K, any other name 1.
         variables: What environment.json and ``--set`` define; they may give
-            SITE_INDEX and NUM_SITES themselves, as whole numbers.
+            SITE_INDEX and NUM_SITES themselves, as whole numbers. A MIN_NUM_CLIENTS that
+            is no number of clients, which is said of it, stands for no NUM_SITES.
     """
     site = _SITE.fullmatch(name)
     return {
         "CLIENT_NAME": name,
         "SITE_INDEX": _whole(variables, "SITE_INDEX", default=int(site[1]) if site else 1),
-        "NUM_SITES": _whole(variables, "NUM_SITES", "MIN_NUM_CLIENTS", default=_DEFAULT_SITES),
+        "NUM_SITES": _whole(variables, "NUM_SITES", default=_least(variables)),
     }
 
 
-def _whole(variables: Mapping[str, Any], *names: str, default: int) -> int:
-    """Return the first of some variables that is a whole number, or the default."""
-    for name in names:
-        if is_whole(value := variables.get(name)):
-            return cast("int", value)
-    return default
+def _least(variables: Mapping[str, Any]) -> int:
+    """Return how many sites there are if nothing but the least number of clients says it."""
+    least = _whole(variables, LEAST_CLIENTS, default=_DEFAULT_SITES)
+    return least if least > 0 else _DEFAULT_SITES
+
+
+def _whole(variables: Mapping[str, Any], name: str, *, default: int) -> int:
+    """Return a variable that is a whole number, or the default."""
+    value = variables.get(name)
+    return cast("int", value) if is_whole(value) else default
 
 
 def is_whole(value: object) -> bool:
     """Return True for what one of `NUMBERS` may be."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def no_name(text: str) -> bool:
+    """Return True for what cannot be the name of a variable."""
+    return VARIABLE.fullmatch(f"{{{text}}}") is None
+
+
+def misnamed(text: str) -> str:
+    """Return the hint for a variable that environment.json defines by what is no name."""
+    meant = re.sub(r"\W+", "_", text, flags=re.ASCII)
+    return f"config/environment.json defines {text!r}: write {meant!r} there."
 
 
 def is_scalar(value: object) -> bool:

@@ -155,3 +155,25 @@ def test_half_a_surrogate_pair_is_refused():
 
 def test_deep_nesting_does_not_exhaust_the_stack():
     assert problems("[" * 100_000)[0][0] == "MMAR115"
+
+
+def test_half_a_surrogate_pair_is_no_value_that_anybody_goes_on_with():
+    assert read_json('{"a": "\\ud800", "b": "x"}').doubtful == {("a",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "column"), [('{"a": 12\0}', 9), ('{\0\0"a": 1}', 2), ('{"a": "x\0y"}', 9), ("{}\0", 3)]
+)
+def test_a_nul_byte_is_named_wherever_it_stands(text, column):
+    source = read_json(text)
+
+    (problem,) = source.problems
+    assert source.position(problem.offset) == (1, column)
+    assert "NUL" in problem.hint
+
+
+def test_an_equals_sign_is_read_as_the_colon_that_was_meant():
+    source = read_json('{"a" = 1}')
+
+    assert source.value == {"a": 1}
+    assert [p.hint for p in source.problems] == ["Write ':' in place of '='."]

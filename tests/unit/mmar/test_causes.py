@@ -160,3 +160,88 @@ def test_a_word_that_is_nearly_one_of_jsons_is_not_taken_for_text_alone(mmar):
 
     hint = "Did you mean 'true'? Write \"tru\" if it is text."
     assert [(f.code, f.hint) for f in findings] == [("MMAR110", hint)]
+
+
+def test_a_variable_of_its_own_file_is_one_cause_and_its_line_is_told(variable):
+    variable.train["width"] = -1
+    variable.train["train"]["model"]["args"]["width"] = "{width}"
+    variable.train["train"]["batch_size"] = 16
+
+    finding = next(f for f in variable.findings() if f.code == "MMAR514")
+
+    assert "{width} (config/config_train.json, line " in finding.hint
+
+
+def test_a_setting_is_not_told_as_the_files_own_variable(variable):
+    variable.train["width"] = 4
+    variable.train["train"]["model"]["args"]["width"] = "{width}"
+
+    finding = next(f for f in variable.findings(settings={"width": -1}) if f.code == "MMAR514")
+
+    assert "variable {width}. " in finding.hint
+
+
+def test_a_number_of_sites_tells_of_what_it_was_made(variable):
+    variable.environment["MIN_NUM_CLIENTS"] = 3
+    variable.train["train"]["model"]["args"]["norm"] = "{NUM_SITES}"
+
+    finding = next(f for f in variable.findings() if f.code == "MMAR514")
+
+    assert "(from MIN_NUM_CLIENTS, config/environment.json, line 6)" in finding.hint
+
+
+@pytest.mark.parametrize("settings", [{"NUM_SITES": 3}, {"MIN_NUM_CLIENTS": 3}])
+def test_a_setting_of_it_tells_no_place(variable, settings):
+    variable.environment["MIN_NUM_CLIENTS"] = 4
+    variable.train["train"]["model"]["args"]["norm"] = "{NUM_SITES}"
+
+    finding = next(f for f in variable.findings(settings=settings) if f.code == "MMAR514")
+
+    assert "variable {NUM_SITES}. " in finding.hint
+
+
+def test_two_circles_in_two_files_are_two_causes(mmar):
+    mmar.train |= {"a": "{b}", "b": "{a}"}
+    mmar.save()
+    mmar.write("config/config_validation.json", '{"a": "{b}", "b": "{a}"}')
+
+    checked = mmar.check(saved=True)
+
+    assert [(f.code, f.file) for f in checked.report.findings] == [
+        ("MMAR302", "config/config_train.json"),
+        ("MMAR302", "config/config_validation.json"),
+    ]
+
+
+def test_of_a_filter_on_the_server_nothing_else_is_said(mmar):
+    mmar.server["inbound_filters"] = [{"name": "Scale", "args": {"factor": "x"}}, {"name": "No"}]
+
+    assert [(f.code, f.pointer) for f in mmar.findings()] == [
+        ("MMAR624", "/inbound_filters/0"),
+        ("MMAR624", "/inbound_filters/1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"), [(60, "more than 50 deep"), (20, "more than 1000 times")]
+)
+def test_the_limit_of_variables_that_is_passed_is_named_with_their_place(mmar, depth, said):
+    again = "" if depth > 50 else "{{V{0}}}"
+    chain = {f"V{i}": ("{{V{0}}}" + again).format(i + 1) for i in range(depth)}
+    mmar.environment |= {**chain, f"V{depth}": "1"}
+    mmar.train["x"] = ["{V0}", "{V0}"]
+
+    finding = mmar.only()
+
+    assert (finding.code, finding.pointer) == ("MMAR403", "/x/0")
+    assert said in finding.message
+    assert "config/environment.json, line 3" in finding.hint
+
+
+def test_of_an_older_filter_on_the_server_is_said_what_became_of_it(mmar):
+    mmar.server["inbound_filters"] = [{"name": "DataDeCompressor"}]
+
+    found = [f for f in mmar.findings() if f.code in {"MMAR501", "MMAR624"}]
+
+    assert [(f.code, f.pointer) for f in found] == [("MMAR501", "/inbound_filters/0/name")]
+    assert "leave the pair out" in found[0].hint

@@ -16,7 +16,7 @@ LONG = "/".join(["x" * 200] * 6)
     [
         (["docs/cafe\u0301.md"], "docs/cafe\u0301.md"),
         (["docs/Readme.md", "docs/readme.md"], "docs/readme.md"),
-        (["docs/a.md", "Docs/b.md"], "docs"),
+        (["docs/a.md", "Docs/b.md"], "Docs"),
         (["docs/stra\xdfe.md", "docs/strasse.md"], "docs/stra\xdfe.md"),
         (["docs/1.txt", "docs/\u2460.txt"], "docs/\u2460.txt"),
         (["a/b.txt", "a\uff0fb.txt"], "a\uff0fb.txt"),
@@ -61,3 +61,21 @@ def test_composed_names_and_equal_names_in_different_folders_are_fine(mmar):
     mmar.write("resources/CAF\xc9.md", "x")
 
     assert mmar.check().report.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("read", "beside"),
+    [
+        ("config/environment.json", "config/Environment.json"),
+        ("docs/Readme.md", "docs/README.md"),
+    ],
+)
+def test_of_two_names_the_one_that_nobody_reads_is_to_be_renamed(mmar, read, beside):
+    mmar.save()
+    mmar.write(read, "{}")
+    mmar.write(beside, "{}")
+
+    checked = mmar.check(saved=True)
+
+    assert codes(checked.report.findings) == [("MMAR107", beside)]
+    assert read in checked.folder.files

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.mmar.code import installed_names
-from mmar_runner.mmar.code.module_source import parse_module
+from mmar_runner.mmar.code.module_source import NotInItsEncodingError, parse_module
 
 
 def parsed(text):
@@ -154,3 +154,32 @@ def test_naming_a_class_of_torch_does_not_import_torch():
     )
 
     assert done.stdout.strip() == "['MMAR503'] set()"
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        (b"# M\xfcller\n", (1, 4)),
+        (b"A = 1\nB = 2\nC = 'gr\xfcn'\n", (3, 8)),
+        ("# ä\n".encode() + b"\n\xe4\xf6 = 1\n", (3, 1)),
+    ],
+)
+def test_a_byte_that_is_not_utf8_is_found_in_its_place(source, place):
+    with pytest.raises(NotInItsEncodingError, match="not UTF-8") as caught:
+        parse_module(source)
+
+    assert (caught.value.lineno, caught.value.offset) == place
+
+
+def test_a_module_may_say_another_encoding():
+    assert parse_module(b"# coding: latin-1\nA = '\xfc'\n").names == {"A"}
+
+
+def test_a_module_that_is_not_utf8_is_found_there_with_its_mend(mmar):
+    mmar.write("custom/mine.py", b"A = 1\n\n# M\xfcller\n")
+
+    finding = next(f for f in mmar.findings() if f.severity == "error")
+
+    assert (finding.code, finding.file) == ("MMAR519", "custom/mine.py")
+    assert (finding.line, finding.column) == (3, 4)
+    assert "UTF-8" in finding.hint

@@ -89,7 +89,7 @@ BROKEN = {
     "a default of another kind": (
         ("rights",), {"deploy_all": {"type": "int", "default": True}}, "a whole number"),
     "a value that is text": (("groups", "open", "rules", "allow_byoc"), "yes", "true or false"),
-    "an org without a group": (("orgs", "north"), [], "fewer than 1"),
+    "an org without a group": (("orgs", "north"), [], "is empty"),
     "a key that is not known": (("group",), {}, "unknown"),
     "another version": (("version",), "2.0", '"1.0"'),
     "an unknown precondition": (("rights",), {"deploy_all": {"precond": "any"}}, "selfOrg"),
