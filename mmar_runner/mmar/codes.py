@@ -127,6 +127,8 @@ CODES: dict[str, Code] = {
     "MMAR632": Code(_W, "Two metrics have one label"),
     "MMAR633": Code(_N, "Cross-site validation is not carried out"),
     "MMAR634": Code(_W, "The largest loss is to be the best"),
+    "MMAR660": Code(_W, "The signature is for other files"),
+    "MMAR661": Code(_W, "A link to a folder is left out"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),
     "MMAR702": Code(_E, "The policy allows no code in MMARs"),
     "MMAR703": Code(_E, "The policy does not know this code"),

@@ -111,6 +111,8 @@ MENDS = MappingProxyType(
         "MMAR632": "Give one of them another log_label, or remove it.",
         "MMAR633": "Nothing needs to be done; the run goes without it.",
         "MMAR634": "Write that smaller is better.",
+        "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
+        "MMAR661": "Put the folder itself there, or remove the link.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
         "MMAR702": "Have the code installed as a plugin.",
         "MMAR703": "Have it reviewed; the site adds the digest.",

@@ -163,7 +163,7 @@ class _Check:
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
         self.byoc.report(self.findings)
-        check_signature(self.folder, self.findings)
+        check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
         look = self._look(client_name, self.findings)
         self.generation = look.files.generation
