@@ -73,7 +73,8 @@ def explain_decision(
 ) -> None:
     """Say which rules accept or refuse an MMAR at a site, and what would change it.
 
-    Exit code 0 if every rule accepts it, 1 if one refuses, 2 if something cannot be read.
+    Exit code 0 if every rule accepts it, 1 if one refuses or the kit is unsound, 2 if the MMAR
+    cannot be read or the kit is none.
     """
     # Deferred: the other commands of the group need none of it.
     from mmar_runner.mmar.manifest import listed_ahead  # noqa: PLC0415

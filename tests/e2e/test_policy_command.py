@@ -80,6 +80,18 @@ def refused(answer):
     return [(step["rule"], step["reason"]) for step in answer["steps"] if not step["accepted"]]
 
 
+@pytest.mark.parametrize("name", ["nobody", "."])
+@pytest.mark.parametrize(
+    "words",
+    ["policy explain MMAR", "policy block 0", "verify-mmar MMAR", "sign-mmar MMAR"]
+    + ["run-server MMAR", "run-client MMAR"],
+)
+def test_a_folder_that_is_no_kit_is_wrong_usage_of_every_command(kits, mmar, call, words, name):
+    named = [mmar if word == "MMAR" else word for word in words.split()]
+
+    assert call(*named, "--kit", kits / name)[0] == 2
+
+
 def test_a_lead_may_and_a_researcher_may_not(kits, explain):
     code, answer = explain(kits / "north-1", "--user", "lead@north.org")
     assert (code, answer["accepted"], answer["site"]) == (0, True, "north-1")
