@@ -146,9 +146,9 @@ def _data_list(look: Look) -> bool:
         for path, text in _strings(document.value, ()):
             listed = path and _DATA_LIST_KEY.search(str(path[-1]))
             file = posixpath.normpath(_ROOT.sub("", text, count=1))
-            if listed and _misses_list(look, document, path, file):
-                continue
-            if listed and file in look.folder.contents:
+            if listed and file not in look.folder.contents:
+                _missing_list(look, document, path, file)
+            elif listed:
                 if file not in found:
                     message = f"The MMAR brings its own data list, {file}."
                     look.findings.at(document, path, "MMAR615", message)
@@ -165,16 +165,15 @@ def _data_list(look: Look) -> bool:
     return bool(found)
 
 
-def _misses_list(look: Look, document: Document, path: JsonPath, file: str) -> bool:
-    """Return True, and say so, for a data list that should lie in the MMAR and does not."""
-    if document.file == ENVIRONMENT or file in look.folder.contents or not may_list(file):
-        return False
-    if file.startswith(("/", "../")) or "{" in file or "://" in file or "." not in file:
-        return False
+def _missing_list(look: Look, document: Document, path: JsonPath, file: str) -> None:
+    """Say it of a data list that should lie in the MMAR; neither an address nor a site's file."""
+    if document.file == ENVIRONMENT or not may_list(file):
+        return
+    if file.startswith(("/", "../")) or "{" in file or ":/" in file or "." not in file:
+        return
     message = f"The data list {file!r} is not in the MMAR."
     hint = did_you_mean(file, look.folder.contents) or "Add it, or name the site's by a variable."
     look.findings.at(document, path, "MMAR621", message, hint=hint)
-    return True
 
 
 def _lists_data(look: Look, file: str) -> bool:

@@ -63,7 +63,8 @@ def _measured(look: Look, part: Resolved | None, document: Document | None) -> l
     runs = not section or (document is not None and section[0] in document.value)
     for name, pointer in facts.get("always", {}).items() if runs else ():
         train = look.files.train
-        value = train.get(tuple(pointer.strip("/").split("/"))) if train and pointer else True
+        where = tuple(pointer.removeprefix("/").split("/"))
+        value = train.get(where) if train and pointer else True
         if not is_off(value):
             declared.append(name)
     return declared

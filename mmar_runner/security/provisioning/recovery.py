@@ -79,7 +79,7 @@ def signed_lists(out: Path, folder: Path, project: str, root_pem: bytes) -> list
         StorageError: A folder or a list cannot be read.
     """
     with translated(out):
-        folders = {folder, *(entry for entry in out.iterdir() if entry.is_dir())}
+        folders = {folder, *out.iterdir()}
     texts = {_text(each / REVOCATIONS_FILE) for each in folders}
     found = []
     for data in filter(None, texts):

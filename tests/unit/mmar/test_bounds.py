@@ -132,6 +132,17 @@ SCALE = {"name": "Scale", "args": {"factor": 2}}
                 for index, name in ((1, "Lock"), (2, "Pack"))
             ],
         ),
+        (
+            [{"path": "custom.own.Filter"}, "Pack"],
+            [],
+            [
+                (
+                    "client.json",
+                    "/client/outbound_filters/1",
+                    "Nothing undoes 'Pack': the server has no 'Unpack'.",
+                )
+            ],
+        ),
         ([{"name": "Nobody"}, "Pack"], [], []),  # said already; it may be what is missing
     ],
 )

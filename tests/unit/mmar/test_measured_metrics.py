@@ -61,6 +61,44 @@ def test_what_is_switched_off_measures_nothing(measuring):
     assert [code for code, *_ in wants(measuring, "val_auc")] == ["MMAR628"]
 
 
+def test_what_stands_behind_something_switched_off_is_measured(measuring):
+    off = {"name": "AUC", "disabled": True}
+    measuring.train["train"]["metrics"] = [off, {"name": "AUC", "is_key_metric": True}]
+
+    assert wants(measuring, "val_auc") == []
+
+
+SKIPPED = {
+    "not known": {"name": "Nobody"},
+    "reads no metric": {"name": "Chain"},
+    "content": {"name": "Best", "args": {"metric": "val_auc"}},
+    "switched off": {"name": "Best", "disabled": True},
+}
+
+
+@pytest.mark.parametrize("first", SKIPPED.values(), ids=SKIPPED.keys())
+def test_every_handler_is_asked_whatever_stands_before_it(measuring, first):
+    measuring.server["handlers"] = [first, {"name": "Best", "args": {"metric": "dice"}}]
+
+    found = [(f.code, f.pointer) for f in measuring.findings() if f.code == "MMAR628"]
+    assert found == [("MMAR628", "/handlers/1/args/metric")]
+
+
+def test_a_handler_that_takes_any_metric_is_told_where_it_stands_if_there_is_none(measuring):
+    measuring.train["train"]["metrics"] = []
+    for component in measuring.catalog._components:
+        if "measures" in component.extras:
+            component.extras["measures"] = {**MEASURES, "always": {"val_loss": ""}}
+
+    found = measuring.only()
+    assert (found.code, found.pointer, found.message, found.hint) == (
+        "MMAR628",
+        "/handlers/0",
+        "Nobody measures anything.",
+        "What is measured: nothing.",
+    )
+
+
 def test_a_loss_is_measured_where_one_is_declared(measuring):
     assert [code for code, *_ in wants(measuring, "val_loss")] == ["MMAR628"]
     measuring.train["train"]["loss"] = {"name": "L"}

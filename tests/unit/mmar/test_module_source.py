@@ -64,7 +64,11 @@ def test_a_class_says_its_bases_methods_and_arguments():
 
 
 @pytest.mark.parametrize(
-    "source", [b"def f(:\n", b"# \xe9\nx = 1\n", b"x = 1\0", b"(" * 5000 + b")" * 5000]
+    "source",
+    [
+        *(b"def f(:\n", b"# \xe9\nx = 1\n", b"x = 1\0", b"(" * 5000 + b")" * 5000),
+        b"import " + b".".join([b"a"] * 400),
+    ],
 )
 def test_what_is_not_python_is_refused(source):
     with pytest.raises((SyntaxError, ValueError)):
@@ -83,6 +87,12 @@ def package(tmp_path, monkeypatch):
         f"{stop}from ..nets import Net\nclass Deep(Net): ...\ndef make(): ...\n"
     )
     (root / "dynamic.py").write_text(f"{stop}def __getattr__(name): ...\n")
+    (root / "absolute.py").write_text(f"{stop}from {root.name}.nets import Net\n")
+    (root / "order.py").write_text("".join(f"{name} = _{name} = 1\n" for name in "hdbgacfe"))
+    (root / "ring.py").write_text(f"{stop}class A(B): ...\nclass B(A): ...\n")
+    (root / "m0.py").write_text(f"{stop}class Far:\n    def __init__(self, width): ...\n")
+    for number in range(1, 8):
+        (root / f"m{number}.py").write_text(f"{stop}from .m{number - 1} import Far\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     for function in (installed_names._names, installed_names._source, installed_names._defined):
         function.cache_clear()
@@ -113,6 +123,14 @@ def test_a_class_is_found_where_it_is_defined_with_the_constructor_it_inherits(p
     assert installed_names.definition(f"{package}.inner.make") == "function"
     assert installed_names.definition(f"{package}.inner.Nothing") is None
     assert installed_names.names_in(f"{package}.nets") == ["Net"]
+    assert installed_names.names_in(f"{package}.order") == sorted("hdbgacfe")
+
+
+def test_a_class_is_followed_through_six_modules_and_no_ring(package):
+    assert installed_names.definition(f"{package}.absolute.Net").required == ("width",)
+    assert installed_names.definition(f"{package}.m6.Far").required == ("width",)
+    assert installed_names.definition(f"{package}.m7.Far") is None
+    assert installed_names.definition(f"{package}.ring.A").required is None
 
 
 def test_a_package_that_is_not_installed_lacks_nothing():

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from mmar_runner.errors import UsageError
@@ -227,6 +229,17 @@ def test_what_is_not_there_may_take_any_setting(mmar):
 )
 def test_each_circle_is_found_once(variables, found):
     assert circles(variables, ()) == found
+
+
+def test_each_variable_is_followed_once_however_many_ways_lead_to_it():
+    layers = [(f"A{n}", f"B{n}") for n in range(60)]
+    variables = {
+        name: f"{{{after[0]}}}{{{after[1]}}}" for layer, after in pairwise(layers) for name in layer
+    }
+    assert circles(variables | {"A59": "1", "B59": "{A0}"}, ()) == [
+        [*(f"A{n}" for n in range(59)), "B59"]
+    ]
+    assert circles(variables | {"A59": "1", "B59": "2"}, ()) == []
 
 
 def test_a_setting_breaks_a_circle():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,11 @@ def mode(path):
     return path.stat().st_mode & 0o777
 
 
+def descriptors():
+    """Return how many files this process holds open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.fixture(params=[0o000, 0o002, 0o077], ids=oct)
 def umask(request):
     old = os.umask(request.param)
@@ -82,6 +88,18 @@ def test_kits_are_their_owners_whatever_the_umask(make, out):
     for name, role in ROLES.items():
         kit = load_kit(out / name, role, now=datetime.now(UTC))
         assert mode(kit.state_folder) == 0o700
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("there", [0o700, 0o755, None], ids=str)
+def test_a_folder_of_ones_own_is_tightened_and_not_held_open(tmp_path, there):
+    folder, before = tmp_path / "own", descriptors()
+    if there is not None:
+        folder.mkdir(there)
+    own_folder(folder, tighten=True)
+
+    assert mode(folder) == 0o700
+    assert descriptors() == before
 
 
 @pytest.mark.usefixtures("umask")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmar_runner.errors import AuditError
 from mmar_runner.security.audit import file as audit_file
 from mmar_runner.security.audit import log as audit_module
-from mmar_runner.security.audit.line import Entry, Link, check_line, clean_data, link
+from mmar_runner.security.audit.line import Entry, Link, check_line, clean_data, clean_text, link
 from mmar_runner.security.audit.log import AuditLog
 from tests.unit.security.audit.logs import lines
 
@@ -61,3 +61,29 @@ def test_secrets_that_hide_deeper_are_withheld(path):
         log.record("Register", who=key, peer=key, facts={"token": "hunter2", "text": key})
     assert b"hunter2" not in path.read_bytes()
     assert b"MC4CAQ" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("site 1, \u00e9\u4e2d", "site 1, \u00e9\u4e2d"),
+        ("a\x1b[2J\nb", "a\\x1b[2J\\nb"),
+        ("a\u202eb\u00a0c\u2028d", "a\\u202eb\\xa0c\\u2028d"),
+    ],
+)
+def test_what_steers_a_screen_or_hides_is_escaped_and_the_rest_is_not(text, shown):
+    assert clean_text(text) == shown
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"in": inner}])
+def test_what_lies_too_deep_becomes_text(wrap):
+    depths = [clean_data({"facts": nested(wrap, depth)})["facts"] for depth in (2, 3)]
+    assert depths[0] == nested(wrap, 2)
+    assert depths[1] == wrap(wrap(str(nested(wrap, 1))))
+
+
+def nested(wrap, depth):
+    value = 1
+    for _ in range(depth):
+        value = wrap(value)
+    return value

@@ -108,6 +108,30 @@ def test_only_a_line_that_nobody_acknowledged_is_torn(path, spoil, reason, numbe
         assert path.read_bytes() == content
 
 
+def test_a_line_that_is_too_long_is_told_with_its_number_by_whoever_goes_on(path):
+    path.write_bytes(b"".join(filled(path, 4)) + HUGE[:-1])
+    with pytest.raises(AuditError, match=r"audit.jsonl:5: ") as caught:
+        AuditLog(path)
+    assert caught.value.reason == "AUDIT_ALTERED"
+
+
+def test_a_line_that_the_head_does_not_know_is_told_with_its_number(path):
+    filled(path, 2)
+    before = audit_file.head_path(path).read_bytes()
+    line = filled(path, 1)[-1]
+    path.write_bytes(path.read_bytes().replace(line, line.replace(b"site-", b"sita-")))
+    audit_file.head_path(path).write_bytes(before)
+    with pytest.raises(AuditError, match=r"audit.jsonl:3: ") as caught:
+        AuditLog(path)
+    assert caught.value.reason == "AUDIT_ALTERED"
+
+
+def test_a_log_in_which_nothing_was_written_is_gone_on_with(path):
+    for count in (0, 0, 2):
+        filled(path, count)
+    assert verify_audit(path).lines == 2
+
+
 def test_another_chain_is_not_called_torn(path, tmp_path):
     filled(path)
     filled(tmp_path / "other.jsonl", 5)

@@ -26,7 +26,7 @@ def test_a_second_process_cannot_write_the_same_log(path):
     assert caught.value.reason == "AUDIT_LOCKED"
 
 
-def test_a_full_disk_makes_noise_and_loses_nothing(path, monkeypatch):
+def test_a_full_disk_makes_noise_and_loses_nothing(path, monkeypatch, caplog):
     write, full = os.write, True
 
     def half(descriptor, data):
@@ -40,11 +40,12 @@ def test_a_full_disk_makes_noise_and_loses_nothing(path, monkeypatch):
         log.flush()
         monkeypatch.setattr(audit_file.os, "write", half)
         log.record("Register", who="client site-2")
-        with pytest.raises(AuditError, match="No space left") as caught:
+        with pytest.raises(AuditError, match="written: No space left") as caught:
             log.flush()
         assert caught.value.reason == "AUDIT_WRITE"
         with pytest.raises(AuditError):
             log.record("Register", who="client site-3")
+        assert caplog.text.count("No space left") == 1
         assert verify_audit(path).lines == 1
         full = False
         log.flush()
@@ -89,6 +90,32 @@ def test_what_somebody_else_writes_into_the_file_is_noticed(path):
         path.write_bytes(path.read_bytes()[:-3])
         log.flush()
     assert verify_audit(path).lines == 2
+
+
+@pytest.mark.parametrize("what", ["log", "head"])
+def test_nothing_is_written_to_a_log_that_was_taken_away(path, what):
+    taken = path if what == "log" else audit_file.head_path(path)
+    with AuditLog(path) as log:
+        log.record("Register", who="client site-1")
+        log.flush()
+        taken.rename(path.with_name("elsewhere"))
+        log.record("Register", who="client site-2")
+        with pytest.raises(AuditError, match=f"{taken.name}: somebody has removed") as caught:
+            log.flush()
+        assert caught.value.reason == "AUDIT_ALTERED"
+        path.with_name("elsewhere").rename(taken)
+        log.flush()
+    assert verify_audit(path).lines == 2
+
+
+def test_what_cannot_be_written_at_the_end_is_told(path, monkeypatch, caplog):
+    def fail(_descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with audit_module.held_open(path) as log:
+        monkeypatch.setattr(audit_file.os, "fdatasync", fail)
+        log.record("Register", who="client site-1")
+    assert "1 events are lost" in caplog.text
 
 
 def test_a_closed_log_takes_no_more(path):

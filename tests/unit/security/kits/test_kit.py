@@ -12,8 +12,13 @@ import pytest
 
 from mmar_runner.errors import CertificateError, KitError, SignatureError, StorageError
 from mmar_runner.security.identity import Identity, Role
-from mmar_runner.security.kits.files import KIT_FILES
-from mmar_runner.security.pki.keys import new_release_key, new_tls_key, save_private_key
+from mmar_runner.security.kits.files import KIT_FILES, sign_files
+from mmar_runner.security.pki.keys import (
+    load_private_key,
+    new_release_key,
+    new_tls_key,
+    save_private_key,
+)
 from mmar_runner.security.provisioning.calls import renew, revoke
 from mmar_runner.security.provisioning.revocation_issue import ToRevoke
 from mmar_runner.testing.kits import make_kits
@@ -54,6 +59,7 @@ def test_what_a_site_remembers_is_for_its_own_eyes(kits):
     kit = load(kits.client("site-1"))
 
     assert kit.state_folder.stat().st_mode & 0o777 == 0o700
+    assert kit.state_folder == kit.folder / "state"
     assert load(kits.client("site-1")).state_folder == kit.state_folder
 
 
@@ -166,6 +172,37 @@ def test_a_key_for_something_else_is_refused(kits):
     save_private_key(folder / "client.key", new_release_key())
 
     assert refused(KitError, folder).reason == "KEY_FORMAT"
+
+
+def test_a_release_key_for_something_else_is_refused(kits):
+    folder = kits.admin(LEAD)
+    (folder / "release.key").unlink()
+    save_private_key(folder / "release.key", new_tls_key())
+
+    assert refused(KitError, folder, Role.ADMIN).reason == "KEY_FORMAT"
+
+
+def test_a_key_of_another_kind_beside_ones_own_is_no_trouble_unless_others_read_it(kits):
+    other = kits.client("site-1") / "ssh.pem"
+    other.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----")
+    other.chmod(0o600)
+    load(other.parent)
+
+    other.chmod(0o644)
+    assert refused(KitError, other.parent).reason == "KEY_READABLE"
+
+
+def test_a_configuration_that_is_none_is_refused_whoever_signed_it(kits):
+    folder, files = kits.client("site-1"), KIT_FILES[Role.CLIENT]
+    (folder / "fed_client.json").write_text("{")
+    signed = {name: (folder / name).read_bytes() for name in files.signed}
+    root_key = load_private_key(kits.out / "authority" / "root.key")
+    identity = Identity("demo", Role.CLIENT, "site-1")
+    (folder / "signature.json").write_bytes(sign_files(signed, identity, root_key))
+    error = refused(KitError, folder)
+
+    assert error.reason == "KIT_ALTERED"
+    assert error.message.startswith("the kit's configuration ")
 
 
 def test_one_more_key_of_ones_own_is_no_trouble(kits):

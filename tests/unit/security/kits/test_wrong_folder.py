@@ -8,6 +8,7 @@ import pytest
 from mmar_runner.errors import KitError, NoKitError
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.kits.files import KIT_FILES
+from mmar_runner.security.kits.roles import MARKS
 from mmar_runner.security.provisioning.own_keys import make_own_keys
 from tests.unit.security.kits.loading import FOLDERS, load, refused
 
@@ -67,6 +68,32 @@ def test_a_site_is_told_whom_to_ask_for_a_file_and_what_to_keep(kits, name, hint
     assert altered.hint == missing.hint
     assert f"ask whoever provisions the project for {name} again" in altered.hint
     assert hint in altered.hint
+
+
+@pytest.mark.parametrize(
+    ("role", "own"),
+    [
+        (Role.SERVER, "server.key, site_policy.json and state/"),
+        (Role.CLIENT, "client.key, site_policy.json and state/"),
+        (Role.ADMIN, "client.key, release.key and state/"),
+    ],
+)
+def test_everybody_is_told_what_is_ones_own(kits, role, own):
+    folder = kits.out / FOLDERS[role]
+    (folder / "trust.json").unlink()
+
+    assert refused(KitError, folder, role).hint.endswith(f"keep your own {own}")
+
+
+def test_of_many_kits_the_first_three_are_named(tmp_path):
+    names = [f"site-{letter}" for letter in "hdbgacfe"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        for file in (MARKS[Role.CLIENT], "signature.json"):
+            (tmp_path / name / file).touch()
+
+    meant = " or ".join(str(tmp_path / name) for name in sorted(names)[:3])
+    assert refused(KitError, tmp_path).hint == f"did you mean {meant}?"
 
 
 def test_a_key_that_is_missing_is_the_owners_to_bring(kits):

@@ -78,6 +78,24 @@ def test_folders_are_made_with_and_without_files(tmp_path):
     assert (tmp_path / "to" / "empty").is_dir()
 
 
+@pytest.mark.parametrize("files", [3, 4])
+def test_a_folder_of_too_many_files_is_not_packed(tmp_path, files):
+    folder, limits = tmp_path / "job", PackageLimits(entries=3)
+    (folder / "deep").mkdir(parents=True)
+    for index in range(files):
+        (folder / ("deep" if index % 2 else ".") / f"{index}.json").write_text("{}")
+    if files == 3:
+        assert pack(folder, tmp_path / "package", limits).size
+        return
+    with pytest.raises(PackageError) as caught:
+        pack(folder, tmp_path / "package", limits)
+    assert (caught.value.reason, "more than 3 entries" in caught.value.message) == (
+        "TOO_LARGE",
+        True,
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"job"}
+
+
 def test_no_package_is_made_that_nobody_would_take(tmp_path):
     folder = tmp_path / "job"
     folder.mkdir()

@@ -8,11 +8,15 @@ import io
 import struct
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mmar_runner.errors import PackageError
+from mmar_runner.security.packages.packing import unpack
+from mmar_runner.security.packages.zip_records import ZipEntry, descriptors
 from tests.unit.security.packages.makers import (
     Entry,
     central_header,
@@ -125,6 +129,24 @@ def test_a_package_that_contradicts_itself_is_refused(data: bytes, tmp_path: Pat
     assert refusal(data, tmp_path) == "FORMAT"
 
 
+@pytest.mark.parametrize(("before", "taken"), [(0, True), (1, False)])
+def test_sizes_that_follow_are_not_told_before_the_content_as_well(
+    before: int, taken: bool, tmp_path: Path
+) -> None:
+    entry = zip_header(b"a", size=before, flags=8) + bytes(12)
+    data = zip_of(entry, central_header(b"a", 0, flags=8), 1)
+    if taken:
+        assert unpacked(data, tmp_path) == {"a": b""}
+    else:
+        assert refusal(data, tmp_path) == "FORMAT"
+
+
+def test_nothing_follows_an_entry_that_does_not_announce_it() -> None:
+    plain = ZipEntry("a", b"a", 0, 0, 1, 2, 3, 0, 0)
+    assert descriptors(plain) == set()
+    assert {len(found) for found in descriptors(replace(plain, flags=8))} == {12, 16, 20, 24}
+
+
 def test_a_second_name_in_an_extra_field_is_refused(tmp_path: Path) -> None:
     listed = central_header(b"a", 0, extra=UNICODE_NAME)
     assert refusal(zip_of(SOUND[0], listed, 1), tmp_path) == "UNSAFE_PATH"
@@ -151,6 +173,13 @@ PAX_TRICKS = {
 @pytest.mark.parametrize(("data", "reason"), PAX_TRICKS.values(), ids=PAX_TRICKS.keys())
 def test_what_pax_records_could_change_is_refused(data: bytes, reason: str, tmp_path: Path) -> None:
     assert refusal(data, tmp_path) == reason
+
+
+def test_a_refused_pax_record_is_told_with_the_name_of_its_entry(tmp_path: Path) -> None:
+    data = pax({"path": "b-by-pax", "size": "0"}) + tarred(("a", b"1"))
+    (tmp_path / "package").write_bytes(data)
+    with pytest.raises(PackageError, match="b-by-pax"):
+        unpack(tmp_path / "package", tmp_path / "to")
 
 
 def test_harmless_pax_records_are_left_alone(tmp_path: Path) -> None:

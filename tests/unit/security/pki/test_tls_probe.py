@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -81,7 +81,7 @@ def listening(answer):
         thread.join()
 
 
-def tls_server(folder, root):
+def tls_server(folder, root, greeting=b"x"):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     context.load_verify_locations(cadata=root.decode())
@@ -90,7 +90,7 @@ def tls_server(folder, root):
     def answer(peer):
         try:
             with context.wrap_socket(peer, server_side=True) as secure:
-                secure.sendall(b"x")
+                secure.sendall(greeting)
         except OSError:
             return
 
@@ -185,8 +185,12 @@ def test_a_client_that_listens_as_a_server_is_none(ours):
 
 @pytest.mark.parametrize(
     "greeting",
-    [b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18), b"HTTP/1.1 400 Bad Request\r\n\r\n"],
-    ids=["http2", "http1"],
+    [
+        b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18),
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+    ids=["http2", "http1", "a-client"],
 )
 def test_a_peer_that_speaks_plain_text_is_recognised(ours, greeting):
     def answer(peer):
@@ -211,3 +215,42 @@ def test_a_certificate_without_its_key_is_told(ours):
     with tls_server(server, ours.root) as port:
         trouble = ask(port, ours, client, key_file=other / "key.pem")
     assert trouble.reason == "TLS_FILES"
+
+
+def test_a_server_that_ends_every_connection_after_the_handshake_refuses_ours(ours):
+    server, client = ours.participant(Role.SERVER), ours.participant(Role.CLIENT, "site-1")
+    with tls_server(server, ours.root, greeting=b"") as port:
+        trouble = ask(port, ours, client)
+    assert trouble.reason == "CERT_REFUSED"
+    assert "ends the connection as soon as it has seen it" in trouble.message
+
+
+def test_an_own_certificate_that_is_not_there_is_told(ours, tmp_path):
+    client, missing = ours.participant(Role.CLIENT, "site-1"), tmp_path / "none.pem"
+    trouble = ask(1, ours, client, cert_file=missing)
+    assert (trouble.reason, trouble.message) == (
+        "TLS_FILES",
+        f"{missing}: No such file or directory",
+    )
+
+
+@pytest.mark.parametrize("handshakes", [1, 9], ids=["gone-when-asked-again", "shown"])
+def test_what_only_openssl_holds_against_a_certificate_is_told_in_its_words(ours, handshakes):
+    """It knows the machine's clock alone; by the time that is given, all of it holds."""
+    server = ours.participant(Role.SERVER, period=OVER)
+    client = ours.participant(Role.CLIENT, "site-1", period=OVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server / "cert.pem", server / "key.pem")
+    left = [None] * handshakes
+
+    def answer(peer):
+        if left:
+            left.pop()
+            with suppress(OSError), context.wrap_socket(peer, server_side=True) as secure:
+                secure.recv(1)
+
+    with listening(answer) as port:
+        trouble = ask(port, ours, client, now=OVER[0] + DAY / 2)
+    assert trouble.reason == "CERT_INVALID"
+    says = f"the certificate of 127.0.0.1:{port} does not hold: certificate has expired"
+    assert trouble.message == says

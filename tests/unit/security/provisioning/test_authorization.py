@@ -35,6 +35,57 @@ def test_an_authorization_is_made_of_the_project(world):
     assert made.groups["strict"].rules == {"allow_byoc": False, "allow_custom_datalist": False}
 
 
+def test_the_rights_of_each_role_are_written_out(world):
+    world.make()
+    value = json.loads(world.kit("site-1").authorization.read_bytes())
+
+    assert value["groups"]["general"]["role_rights"] == {
+        "super": {},
+        "lead_researcher": dict.fromkeys(
+            ("train_all", "view_all", "deploy_self", "deploy_all", "operate_self", "operate_all"),
+            True,
+        ),
+        "site_researcher": {"train_self": True, "view_self": True},
+        "lead_it": {"operate_all": True, "view_all": True},
+        "site_it": {"operate_self": True, "view_self": True},
+    }
+
+
+def test_the_configurations_of_a_project_are_written_out(world):
+    world.edit("cn: localhost", "cn: localhost, min_num_clients: 1, max_num_clients: 7")
+    world.make()
+    ends = {"service": {"target": "localhost:8002"}, "name": "lungs"}
+
+    def ssl(name):
+        files = {"ssl_private_key": f"{name}.key", "ssl_cert": f"{name}.crt"}
+        return {**files, "ssl_root_cert": "rootCA.pem"}
+
+    server, client = (dict(world.kit(name).config) for name in ("localhost", "site-1"))
+    assert server.pop("servers") == [
+        {
+            **ends,
+            "admin_host": "localhost",
+            "admin_port": 8003,
+            "admin_storage": "transfer",
+            "min_num_clients": 1,
+            "max_num_clients": 7,
+            "heart_beat_timeout": 600,
+            **ssl("server"),
+        }
+    ]
+    assert client.pop("client") == {"name": "site-1", "retry_timeout": 30, **ssl("client")}
+    assert client.pop("servers") == [ends]
+    assert (
+        server
+        == client
+        == {
+            "format_version": 1,
+            "project": "lungs",
+            "config_folder": "config",
+        }
+    )
+
+
 def test_a_given_authorization_goes_into_every_kit_and_stays(world, tmp_path):
     world.make()
     value = json.loads((world.out / "site-1" / "authorization.json").read_bytes())

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
-from mmar_runner.errors import UsageError
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from mmar_runner.errors import KitError, UsageError
 from mmar_runner.security.identity import Identity, Role
+from mmar_runner.security.pki.envelope import key_id
+from mmar_runner.security.pki.keys import new_tls_key
 from mmar_runner.security.provisioning.calls import renew, renew_keys, revoke, sign_request
 from mmar_runner.security.provisioning.own_keys import make_own_keys
+from mmar_runner.security.provisioning.rekeying import require_unused
 from mmar_runner.security.provisioning.revocation_issue import ToRevoke
 from tests.unit.security.provisioning.world import LEAD, NOW
 
@@ -74,3 +80,29 @@ def test_a_policy_that_is_gone_is_not_replaced_by_the_first_one(world, tmp_path)
     make_own_keys(Identity("lungs", Role.CLIENT, "site-2"), tmp_path / "mine")
 
     assert not any(path.exists() for path in gone)
+
+
+def test_an_authority_that_lost_its_memory_makes_nothing(world):
+    world.make()
+    state = world.out / "authority" / "state.json"
+    state.unlink()
+    before = world.files()
+    with pytest.raises(KitError, match="there is a root already") as caught:
+        world.make()
+
+    assert (caught.value.reason, str(state) in caught.value.message) == ("AUTHORITY_DAMAGED", True)
+    assert "from your backup" in caught.value.hint
+    assert world.files() == before
+
+
+def test_a_revoked_key_that_nobody_is_known_to_have_had_is_refused():
+    key = new_tls_key().public_key()
+    revoked = SimpleNamespace(key_ids=(key_id(key),))
+    state = SimpleNamespace(known={}, revoked=revoked)
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(KitError) as caught:
+        require_unused(SimpleNamespace(state=state, key=new_tls_key()), pem)
+
+    assert caught.value.reason == "KEY_REUSED"
+    says = f"the key {key_id(key)[:16]} is no new one: somebody had it before"
+    assert caught.value.message == says
