@@ -90,7 +90,8 @@ def test_an_installed_name_that_is_no_class_is_told_what_it_is(more, path, what)
             "MMAR503",
             "/train/optimizer/path",
             f"'{path}' is a {what}, and a class is needed.",
-            "No optimizer is installed.",
+            "No optimizer is installed: install the plugin, or give the folder of a one-file plugin "
+            "with --plugins-dir.",
         )
     ]
 
