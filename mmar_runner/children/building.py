@@ -17,7 +17,7 @@ from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.storage.atomic import NO_SPACE
 
 if TYPE_CHECKING:
-    from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.children.spec import ChildContext, ChildSpec
     from mmar_runner.interfaces.catalog import Blueprint, ComponentKind
 
 
@@ -51,15 +51,15 @@ class Workshop:
             allowed=self._allowed,
         )
 
-    def context(self, fields: Mapping[str, Any]) -> TrainerContext:
-        """Return the context of a trainer or validator from its JSON fields."""
+    def context(self, told: ChildContext) -> TrainerContext:
+        """Return what a trainer or validator is told."""
         return TrainerContext(
-            client_name=fields["client_name"],
-            mmar=Path(fields["mmar"]),
-            workspace=Path(fields["workspace"]),
-            train_config=fields.get("train_config") or {},
-            validation_config=fields.get("validation_config") or {},
-            variables=fields.get("variables") or {},
+            client_name=told.client_name,
+            mmar=Path(told.mmar),
+            workspace=Path(told.workspace),
+            train_config=told.train_config,
+            validation_config=told.validation_config,
+            variables=told.variables,
             blueprint=self._blueprint,
         )
 

@@ -50,6 +50,31 @@ FIXED: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class ChildContext:
+    """What a component in a child is told once: `TrainerContext`, as it goes over a pipe.
+
+    Attributes:
+        client_name: The client's name; ``server`` for a component of the server.
+        mmar: The MMAR's root folder; empty where a component may not know it.
+        workspace: A folder that belongs to this client, or the server, and run; empty for none.
+        train_config: ``config_train.json``, its variables replaced; or empty.
+        validation_config: ``config_validation.json`` likewise.
+        variables: Every variable in force.
+    """
+
+    client_name: str = ""
+    mmar: str = ""
+    workspace: str = ""
+    train_config: Mapping[str, Any] = field(default_factory=dict)
+    validation_config: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the context as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class ChildSpec:
     """What a child process is.
 
@@ -59,9 +84,7 @@ class ChildSpec:
             child takes ``{"filters": [declaration, ...]}``; a trainer child may take
             an empty one and be told its trainers with ``setup``; one for expressions
             hosts none.
-        context: The fields of `TrainerContext` as JSON (``client_name``, ``mmar``,
-            ``workspace``, ``train_config``, ``validation_config``, ``variables``);
-            needed by trainers and validators.
+        context: What its component is told; needed by trainers and validators.
         custom_dir: The MMAR's ``custom/`` folder if code in it may be run, else None.
         plugins_dir: A folder of further plugins, or None.
         threads: Threads that arithmetic libraries may use.
@@ -74,7 +97,7 @@ class ChildSpec:
 
     role: Role
     component: Mapping[str, Any] = field(default_factory=dict)
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: ChildContext = field(default_factory=ChildContext)
     custom_dir: str | None = None
     plugins_dir: str | None = None
     threads: int = 1
@@ -91,7 +114,8 @@ class ChildSpec:
         """Return the specification in a JSON object that `to_json` made."""
         allowed = value.get("allowed_path_prefixes")
         prefixes = None if allowed is None else tuple(allowed)
-        return cls(**{**value, "allowed_path_prefixes": prefixes})
+        context = ChildContext(**value["context"])
+        return cls(**{**value, "context": context, "allowed_path_prefixes": prefixes})
 
 
 def child_environment(spec: ChildSpec, parent: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -90,7 +90,7 @@ async def _exec(spec: ChildSpec, log: Path, fds: tuple[int, int]) -> asyncio.sub
             stdout=output,
             stderr=output,
             env=child_environment(spec),
-            cwd=spec.context.get("workspace") or log.parent,
+            cwd=spec.context.workspace or log.parent,
             pass_fds=fds,
             start_new_session=True,
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.results import checked_metrics, checked_result
 from mmar_runner.children.role import Method, Role
+from mmar_runner.children.spec import ChildContext
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainTask
@@ -39,8 +40,8 @@ class TrainerRole(Role):
         self._trainers: dict[str, ClientTrainer] = {}
         self._default = ""
         if spec.component:
-            self._default = spec.context["client_name"]
-            self._setup({"component": spec.component, "context": spec.context})
+            self._default = spec.context.client_name
+            self._set_up(self._default, spec.component, spec.context)
 
     def methods(self) -> Mapping[str, Method]:
         """Return what can be asked, by name."""
@@ -60,13 +61,15 @@ class TrainerRole(Role):
 
     def _setup(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Build and set up a client's trainer: ``component``, ``context``, ``client``."""
-        context = self._workshop.context(params["context"])
-        client = params.get("client", context.client_name)
-        kind = ComponentKind.CLIENT_TRAINER
-        trainer: ClientTrainer = self._workshop.build(kind, params["component"], ClientTrainer)
-        trainer.setup(context)
-        self._trainers[client] = trainer
+        context = ChildContext(**params["context"])
+        self._set_up(params.get("client", context.client_name), params["component"], context)
         return {}
+
+    def _set_up(self, client: str, component: Mapping[str, Any], context: ChildContext) -> None:
+        kind = ComponentKind.CLIENT_TRAINER
+        trainer: ClientTrainer = self._workshop.build(kind, component, ClientTrainer)
+        trainer.setup(self._workshop.context(context))
+        self._trainers[client] = trainer
 
     def _train(self, params: Mapping[str, Any]) -> dict[str, Any]:
         fields = {name: value for name, value in params.items() if name != "client"}

@@ -39,7 +39,7 @@ class TrainerPool:
     def trainer(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Trainer:
         """Return the trainer of the client that the specification names."""
         del log  # children are shared, and so is what they print
-        return _PooledTrainer(self._hosts[spec.context["client_name"]], spec, timeout)
+        return _PooledTrainer(self._hosts[spec.context.client_name], spec, timeout)
 
     async def close(self) -> None:
         """End all children."""
@@ -66,7 +66,7 @@ class _Host:
         async with self._turn:
             child = await self._ready(spec, timeout)
             params: dict[str, Any] = task_params(task)
-            params["client"] = spec.context["client_name"]
+            params["client"] = spec.context.client_name
             answer = await child.request(
                 "train", params, timeout=timeout, stall=spec.stall_seconds, told=task.progress
             )
@@ -85,9 +85,10 @@ class _Host:
             empty = replace(spec, component={})
             child = await ChildProcess.start(empty, log=self._log, timeout=timeout)
             self._child = child
-        client = spec.context["client_name"]
+        client = spec.context.client_name
         if client not in self._clients:
-            params = {"client": client, "component": spec.component, "context": spec.context}
+            context = spec.context.to_json()
+            params = {"client": client, "component": spec.component, "context": context}
             await child.request("setup", params, timeout=timeout)
             self._clients.add(client)
         return child

@@ -38,7 +38,7 @@ class ObjectTrainers:
     def trainer(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Trainer:
         """Return the trainer of the client that the specification names."""
         del log, timeout  # a thread prints where the test prints, and cannot be killed
-        trainer = self._make(spec.context["client_name"])
+        trainer = self._make(spec.context.client_name)
         return _ObjectTrainer(trainer, spec, self._catalog)
 
 
@@ -74,14 +74,14 @@ class _ObjectTrainer:
 
 
 def _context(spec: ChildSpec, catalog: ComponentCatalog) -> TrainerContext:
-    fields = spec.context
+    told = spec.context
     custom = None if spec.custom_dir is None else Path(spec.custom_dir)
     return TrainerContext(
-        client_name=fields["client_name"],
-        mmar=Path(fields["mmar"]),
-        workspace=Path(fields["workspace"]),
-        train_config=fields["train_config"],
-        validation_config=fields["validation_config"],
-        variables=fields["variables"],
+        client_name=told.client_name,
+        mmar=Path(told.mmar),
+        workspace=Path(told.workspace),
+        train_config=told.train_config,
+        validation_config=told.validation_config,
+        variables=told.variables,
         blueprint=lambda kind, declared: blueprint(catalog, kind, declared, custom_dir=custom),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.errors import UsageError
 from mmar_runner.hooks.components import blueprint
 from mmar_runner.interfaces.catalog import ComponentKind
@@ -77,7 +77,7 @@ def site_filter_spec(settings: SessionSettings, filters: Iterable[Mapping[str, A
     return ChildSpec(
         role="filter",
         component={"filters": named},
-        context={"client_name": settings.name},
+        context=ChildContext(settings.name),
         threads=settings.threads,
         memory_limit_bytes=settings.memory_limit_bytes,
     )
@@ -95,14 +95,14 @@ def _spec(
     return ChildSpec(
         role=role,
         component=dict(component),
-        context={
-            "client_name": settings.name,
-            "mmar": str(spec.root),
-            "workspace": str(files.trainer),
-            "train_config": dict(spec.train_config),
-            "validation_config": dict(spec.validation_config),
-            "variables": {**spec.variables, "CLIENT_NAME": settings.name},
-        },
+        context=ChildContext(
+            client_name=settings.name,
+            mmar=str(spec.root),
+            workspace=str(files.trainer),
+            train_config=dict(spec.train_config),
+            validation_config=dict(spec.validation_config),
+            variables={**spec.variables, "CLIENT_NAME": settings.name},
+        ),
         custom_dir=str(spec.root / "custom") if custom else None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
         threads=settings.threads,

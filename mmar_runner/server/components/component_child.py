@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 
 if TYPE_CHECKING:
     from mmar_runner.children.spec import Role
@@ -22,14 +22,14 @@ def child_spec(
     return ChildSpec(
         role=role,
         component=component.declaration,
-        context={
-            "client_name": "server",
-            "mmar": str(folder.mmar),
-            "workspace": str(folder.path),
-            "train_config": dict(spec.train_config),
-            "validation_config": dict(spec.validation_config),
-            "variables": dict(spec.variables),
-        },
+        context=ChildContext(
+            client_name="server",
+            mmar=str(folder.mmar),
+            workspace=str(folder.path),
+            train_config=dict(spec.train_config),
+            validation_config=dict(spec.validation_config),
+            variables=dict(spec.variables),
+        ),
         custom_dir=None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
         allowed_path_prefixes=settings.allowed_path_prefixes,

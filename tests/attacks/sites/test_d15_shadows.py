@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 
 SHADOWS = (
     "json.py",
@@ -58,7 +58,7 @@ def planted(folder: Path) -> Path:
 def trained(folder: Path, workspace: Path) -> list[str]:
     """Train once with a site's accepted code; return where the child found its modules."""
     (folder / "honest.py").write_text(TRAINER)
-    context = {"client_name": "site-1", "mmar": str(folder.parent), "workspace": str(workspace)}
+    context = ChildContext("site-1", mmar=str(folder.parent), workspace=str(workspace))
     spec = ChildSpec(
         role="client_trainer",
         component={"path": "honest.Honest"},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.work.component_specs import site_filter_spec
 from mmar_runner.client.work.filtering import FilterChain
@@ -63,7 +63,7 @@ def brought(folder: Path, *filters: dict) -> ChildSpec:
     """Return a child in which an MMAR's own code runs."""
     component = {"filters": list(filters)}
     custom = str(folder / "custom")
-    return ChildSpec(role="filter", component=component, context={}, custom_dir=custom)
+    return ChildSpec(role="filter", component=component, custom_dir=custom)
 
 
 def sent(folder: Path, *specs: ChildSpec) -> np.ndarray:
@@ -113,4 +113,4 @@ def test_e09_the_sites_child_holds_nothing_of_the_mmar(folder):
     spec = own_process(folder)
     assert spec.custom_dir is None
     assert spec.plugins_dir is None
-    assert "mmar" not in spec.context
+    assert spec.context == ChildContext(spec.context.client_name)

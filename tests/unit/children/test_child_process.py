@@ -15,14 +15,14 @@ import pytest
 
 from mmar_runner.children.process import ChildProcess, describe_exit
 from mmar_runner.children.results import read_result
-from mmar_runner.children.spec import ChildSpec, child_environment
+from mmar_runner.children.spec import ChildContext, ChildSpec, child_environment
 from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
 
 PLUGINS = Path(__file__).parent / "plugins"
 
 
 def spec_of(folder, mood="well", value=1.0, **fields):
-    context = {"client_name": "site-1", "mmar": str(folder), "workspace": str(folder)}
+    context = ChildContext("site-1", mmar=str(folder), workspace=str(folder))
     component = {"name": "Moody", "args": {"mood": mood, "value": value}}
     return ChildSpec(
         role="client_trainer",

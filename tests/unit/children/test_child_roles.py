@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.errors import TaskFailedError
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -55,13 +55,12 @@ def test_a_persistor_without_conversion_says_so(tmp_path):
 def test_a_validator_measures_with_its_context(tmp_path):
     model = tmp_path / "model"
     model.write_bytes(b"12345")
-    context = {"client_name": "", "mmar": "", "workspace": str(tmp_path)}
     answers = asked(
         tmp_path,
         "model_validator",
         {"name": "SizeValidator"},
         ("validate", {"model": str(model)}),
-        context={**context, "variables": {"factor": 2}},
+        context=ChildContext(workspace=str(tmp_path), variables={"factor": 2}),
     )
     assert answers == [{"metrics": {"size": 10.0}}]
 
@@ -112,7 +111,7 @@ def test_code_in_custom_runs_only_where_it_may(tmp_path):
     paths = {name: str(tmp_path / name) for name in ("model", "update", "state", "new_state")}
     task = ("train", {"run_number": 1, "round": 0, "num_rounds": 1, "seed": 1, **paths})
     component = {"path": "mine.MyTrainer"}
-    fields = {"context": {"client_name": "s", "mmar": "", "workspace": str(tmp_path)}}
+    fields = {"context": ChildContext("s", workspace=str(tmp_path))}
     with pytest.raises(TaskFailedError, match=r"mine\.MyTrainer") as caught:
         asked(tmp_path, "client_trainer", component, task, **fields)
     assert caught.value.reason == "COMPONENT_NOT_FOUND"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.children.step_watch import StepWatch
 from mmar_runner.errors import TaskFailedError, TaskStalledError, TaskTimeoutError
 
@@ -21,7 +21,7 @@ PLUGINS = Path(__file__).parent / "plugins"
 
 
 def spec_of(folder: Path, mood: str) -> ChildSpec:
-    context = {"client_name": "site-1", "mmar": str(folder), "workspace": str(folder)}
+    context = ChildContext("site-1", mmar=str(folder), workspace=str(folder))
     component = {"name": "Moody", "args": {"mood": mood}}
     return ChildSpec("client_trainer", component, context, plugins_dir=str(PLUGINS))
 

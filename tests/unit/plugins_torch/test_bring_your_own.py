@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.validation import validate
 from mmar_runner_torch.files import read_state, write_state
@@ -39,11 +39,11 @@ def mmar(tmp_path):
 
 def trained(mmar, declaration, folder):
     """Let a child train three rounds; return its last answer and the model."""
-    context = {"client_name": "site-2", "mmar": str(mmar), "workspace": str(folder)}
+    variables = {"SITE_INDEX": 2}
     spec = ChildSpec(
         role="client_trainer",
         component=declaration,
-        context={**context, "variables": {"SITE_INDEX": 2}},
+        context=ChildContext("site-2", str(mmar), str(folder), variables=variables),
         custom_dir=str(mmar / "custom"),
     )
     model, update = folder / "model.safetensors", folder / "update.safetensors"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.children.spec import ChildSpec
+from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskTimeoutError
 from mmar_runner.interfaces.client_trainer import TrainTask
 from mmar_runner.simulation.pool import TrainerPool
@@ -61,14 +61,7 @@ def spec(folder: Path, name: str) -> ChildSpec:
     return ChildSpec(
         role="client_trainer",
         component={"path": "counting.Counts", "args": {}},
-        context={
-            "client_name": name,
-            "mmar": str(folder),
-            "workspace": str(workspace),
-            "train_config": {},
-            "validation_config": {},
-            "variables": {},
-        },
+        context=ChildContext(name, mmar=str(folder), workspace=str(workspace)),
         custom_dir=str(folder / "custom"),
     )
 
