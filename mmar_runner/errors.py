@@ -24,6 +24,7 @@
     ├── TrustError                    what was shown is not to be trusted         exit 1
     │   ├── CertificateError          expired, of another authority, revoked, ...
     │   ├── KitError                  a start-up kit is incomplete, altered or too open
+    │   │   └── NoKitError            the folder that was named is none           exit 2
     │   ├── SignatureError            signatures, or files that are not the signed ones
     │   ├── PackageError              an archive that must not be unpacked
     │   ├── NotAuthorizedError        a policy says no
@@ -199,6 +200,13 @@ class KitError(TrustError):
     """A start-up kit is incomplete, was altered, or lets others read its keys."""
 
     default_reason = "KIT"
+
+
+class NoKitError(KitError):
+    """The folder that was named is no start-up kit, or is not there."""
+
+    default_reason = "KIT_INCOMPLETE"
+    exit_code = 2
 
 
 class SignatureError(TrustError):

@@ -24,6 +24,7 @@ def open_kit(folder: Path, role: Role) -> StartupKit:
     """Return a start-up kit that was checked.
 
     Raises:
+        NoKitError: There is none in that folder.
         KitError: It is incomplete, altered, too open, or somebody else's.
         CertificateError: Its certificate does not hold.
     """

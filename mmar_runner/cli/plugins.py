@@ -59,6 +59,9 @@ def list_components(
         ctx.exit(1 if absent else 0)
     rows = [(d.kind, d.name, _source(d), d.summary) for d in chosen]
     say(*table(("KIND", "NAME", "FROM", "SUMMARY"), rows).split("\n"))
+    if not chosen:
+        say(f"no {kind or 'component'} is installed", err=True)
+        echo_hint("install a plugin, or give the folder of a one-file plugin with --plugins-dir")
     wrong = len(plugins.failures) + len(plugins.registry.conflicts()) - len(absent)
     for failure in absent:
         echo_sentence(failure.reason, failure.message)

@@ -12,7 +12,12 @@ import click
 
 from mmar_runner.cli.decision_view import decision_lines, steps_json
 from mmar_runner.cli.groups import Group
-from mmar_runner.cli.options import mmar_argument, required_kit_option, set_option
+from mmar_runner.cli.options import (
+    mmar_argument,
+    plugins_dir_option,
+    required_kit_option,
+    set_option,
+)
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization import ACTIONS
@@ -21,11 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.admission.examination import Examination, Question
+    from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.mmar.finding import Finding
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
 
 _POLICY_FILE: Final = "site_policy.json"
+#: Findings about what is installed here, and may be elsewhere.
+_NOT_INSTALLED: Final = frozenset({"MMAR501", "MMAR503"})
 
 
 @click.group("policy", cls=Group)
@@ -57,6 +66,7 @@ def command() -> None:
     help="Explain it as if it came over the network, also at the kit's own site.",
 )
 @set_option
+@plugins_dir_option
 @json_option
 @click.pass_context
 def explain_decision(
@@ -69,11 +79,13 @@ def explain_decision(
     policy_file: Path | None,
     delivered: bool,
     pairs: tuple[str, ...],
+    plugins_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Say which rules accept or refuse an MMAR at a site, and what would change it.
 
-    Exit code 0 if every rule accepts it, 1 if one refuses, 2 if something cannot be read.
+    Exit code 0 if every rule accepts it, 1 if one refuses or the kit is unsound, 2 if the MMAR
+    cannot be read or the kit is none.
     """
     # Deferred: the other commands of the group need none of it.
     from mmar_runner.mmar.manifest import listed_ahead  # noqa: PLC0415
@@ -93,12 +105,14 @@ def explain_decision(
             must_be_signed=action == "run",
         )
         listing = None if ahead is None else ahead.result
-        found = examine(mmar, load_plugins().registry, question, listing)
+        catalog = load_plugins(plugins_dir=plugins_dir).registry
+        found = examine(mmar, catalog, question, listing)
     decision = found.decision
+    errors = _errors(mmar, catalog, found, question)
     if as_json:
-        echo_json(_as_json(found, question.policies))
+        echo_json(_as_json(found, question.policies, valid=not errors))
     else:
-        say(*_sentences(found, mmar, question.policies))
+        say(*_sentences(found, mmar, question.policies, errors))
     ctx.exit(0 if decision.accepted else 1)
 
 
@@ -141,7 +155,25 @@ def _question(
     return replace(question, asker=kit.identity.name if is_admin else None)
 
 
-def _sentences(found: Examination, mmar: Path, policies: Policies) -> list[str]:
+def _errors(
+    mmar: Path, catalog: ComponentCatalog, found: Examination, question: Question
+) -> tuple[Finding, ...]:
+    """Return the errors of the asked side, else those of the other, without which none runs."""
+    from mmar_runner.mmar.validation import validate  # noqa: PLC0415 - as above
+
+    if errors := found.validation.report.errors:
+        return errors
+    listing = found.validation.listing
+    other = validate(mmar, catalog, settings=question.settings, listing=lambda: listing).report
+    # A site does not have what only the server needs, nor the server what only sites do; an
+    # administrator asks for all.
+    elsewhere = frozenset() if question.asker is not None else _NOT_INSTALLED
+    return tuple(error for error in other.errors if error.code not in elsewhere)
+
+
+def _sentences(
+    found: Examination, mmar: Path, policies: Policies, errors: tuple[Finding, ...]
+) -> list[str]:
     decision = found.decision
     verdict = "may" if decision.accepted else "may not"
     users = ", ".join(decision.users) or "an unknown user"
@@ -150,19 +182,19 @@ def _sentences(found: Examination, mmar: Path, policies: Policies) -> list[str]:
     lines += decision_lines(decision, every_place=True)
     if policies.site_policy is None:
         lines.append(f"  The own policy of {decision.site} is not known here; --policy names it.")
-    if errors := found.validation.report.errors:
+    if errors:
         lines.append(f"  The validator refuses it anyway: {errors[0].message}")
         lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
     return lines
 
 
-def _as_json(found: Examination, policies: Policies) -> dict[str, Any]:
+def _as_json(found: Examination, policies: Policies, *, valid: bool) -> dict[str, Any]:
     decision = found.decision
     known = (policies.authorization, policies.site_policy)
     documents = [one.document for one in known if one is not None and one.document is not None]
     return {
         "accepted": decision.accepted,
-        "valid": found.validation.report.valid,
+        "valid": valid,
         "action": decision.action,
         "site": decision.site,
         "users": list(decision.users),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mmar_runner.cli.kits import open_kit
-from mmar_runner.cli.options import mmar_argument, required_kit_option
-from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.documents.words import did_you_mean, some_of
+from mmar_runner.cli.options import mmar_argument, plugins_dir_option, required_kit_option
+from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
+from mmar_runner.documents.words import counted, did_you_mean, some_of
 from mmar_runner.errors import MmarError, UsageError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import is_hidden, open_folder
@@ -26,8 +26,9 @@ from mmar_runner.storage.atomic import write_bytes_atomic
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mmar_runner.mmar.finding import Finding
     from mmar_runner.security.kits.kit import StartupKit
-    from mmar_runner.security.listing import ListedFile
+    from mmar_runner.security.listing import FileListing, ListedFile
     from mmar_runner.security.signatures.signing import Signed, Signer
 
 _MOST_DAYS: Final = 3650
@@ -59,6 +60,7 @@ _SHOWN: Final = 5
     metavar="SITE",
     help="A site that it is meant for; repeatable.  [default: every site]",
 )
+@plugins_dir_option
 @json_option
 def command(
     mmar: Path,
@@ -66,12 +68,14 @@ def command(
     version: int | None,
     days: int | None,
     audience: tuple[str, ...],
+    plugins_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Sign an MMAR: write signature.json over every file of the folder.
 
     If another administrator signed the same files, and neither version, days nor audience
-    is given, the signature is added to theirs.
+    is given, the signature is added to theirs. An MMAR in which the validator finds errors is
+    signed all the same, with a warning.
     """
     # Deferred: signing needs cryptography, which `--help` does without.
     from mmar_runner.security.signatures.signing import Terms, sign_listing  # noqa: PLC0415
@@ -83,12 +87,36 @@ def command(
     _require_name(folder.root.name)
     terms = Terms(version, days, audience)
     present = read_signature(folder)
-    signed = sign_listing(list_files(folder), present, signer, terms, now=datetime.now(UTC))
+    listing = list_files(folder)
+    signed = sign_listing(listing, present, signer, terms, now=datetime.now(UTC))
     write_bytes_atomic(folder.root / SIGNATURE_FILE, signed.envelope.to_json(), durable=True)
+    # Only now: a signature that was damaged is mended, and one that others made is there.
+    errors = _errors(mmar, listing, plugins_dir)
     if as_json:
-        echo_json(_as_json(mmar, signed))
+        echo_json({**_as_json(mmar, signed), "valid": not errors})
     else:
         say(*_sentences(mmar, signed))
+    _say_errors(mmar, errors)
+
+
+def _errors(mmar: Path, listing: FileListing, plugins_dir: Path | None) -> tuple[Finding, ...]:
+    from mmar_runner.hooks import load_plugins  # noqa: PLC0415 - as above
+    from mmar_runner.mmar.validation import validate  # noqa: PLC0415 - as above
+
+    catalog = load_plugins(plugins_dir=plugins_dir).registry
+    return validate(mmar, catalog, listing=lambda: listing).report.errors
+
+
+def _say_errors(mmar: Path, errors: tuple[Finding, ...]) -> None:
+    """Say on stderr that an MMAR was signed that runs nowhere; what is signed is the owner's."""
+    if errors:
+        count = counted(len(errors), "error")
+        say(
+            f"warning: the validator finds {count} in what was signed, which runs nowhere as it "
+            f"is: {errors[0].message}",
+            err=True,
+        )
+        echo_hint(f"see `mmar-runner validate-mmar {mmar}`, and sign it again when it is mended")
 
 
 def _signer(kit: StartupKit) -> Signer:

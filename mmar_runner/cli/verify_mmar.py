@@ -54,7 +54,8 @@ def command(
 ) -> None:
     """Verify an MMAR as a site does before anything of it runs; nothing is remembered.
 
-    Exit code 0 if the site accepts it, 1 if it does not, 2 if the folder cannot be read.
+    Exit code 0 if the site accepts it, 1 if it does not or the kit is unsound, 2 if the MMAR
+    cannot be read or the kit is none.
     """
     role = role_of(kit_folder)
     kit = open_kit(kit_folder, Role.SERVER if role is Role.SERVER else Role.CLIENT)

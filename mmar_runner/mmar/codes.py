@@ -134,6 +134,8 @@ CODES: dict[str, Code] = {
     "MMAR644": Code(_N, "A file is not read"),
     "MMAR645": Code(_W, "The MMAR holds a private key"),
     "MMAR646": Code(_N, "Nobody keeps the metrics of each client"),
+    "MMAR660": Code(_W, "The signature is for other files"),
+    "MMAR661": Code(_W, "A link to a folder is left out"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),
     "MMAR702": Code(_E, "The policy allows no code in MMARs"),
     "MMAR703": Code(_E, "The policy does not know this code"),

@@ -226,7 +226,10 @@ class _Survey:
             self._problem("MMAR108", f"The file cannot be read: {error.strerror}.", file=file)
             return None
         if stat.S_ISDIR(found.st_mode):
-            return None  # a link to a folder of the MMAR, which is walked in its own place
+            # Its files are walked where they are; so whoever links loses no file, but a path.
+            message = "The link to a folder is neither followed nor delivered."
+            self._findings.add("MMAR661", message, file=file)
+            return None
         if not stat.S_ISREG(found.st_mode):
             message = "This is a device, a pipe or a socket, not a file."
             self._problem("MMAR104", message, file=file, hint="Remove it.")

@@ -123,6 +123,8 @@ MENDS = MappingProxyType(
         "MMAR646": (
             "Nothing needs to be done; a result_processor such as MetricsProcessor keeps them."
         ),
+        "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
+        "MMAR661": "Put the folder itself there, or remove the link.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
         "MMAR702": "Have the code installed as a plugin.",
         "MMAR703": "Have it reviewed; the site adds the digest.",

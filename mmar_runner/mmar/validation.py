@@ -166,7 +166,7 @@ class _Check:
         """Look at everything and return the specification."""
         self.byoc.report(self.findings)
         check_secrets(self.folder, self.findings)
-        check_signature(self.folder, self.findings)
+        check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
         look = self._look(client_name, self.findings)
         self.generation = look.files.generation

@@ -114,6 +114,7 @@ def assemble(
         sites=sites,
         run_number=folder.number,
         num_rounds=server.num_rounds,
+        declined=lambda: reporter.who_declined,
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()

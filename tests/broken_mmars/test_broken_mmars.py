@@ -35,6 +35,8 @@ ELSEWHERE = {
     "MMAR605": "tests/unit/mmar/test_defects.py",  # needs filters, of which none is bundled
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",
+    "MMAR624": "tests/unit/mmar/test_defects.py",
+    "MMAR661": "built below",
     "MMAR701": "tests/unit/mmar/test_site_policy.py",
     "MMAR702": "tests/unit/mmar/test_site_policy.py",
     "MMAR703": "tests/unit/mmar/test_site_policy.py",
@@ -134,6 +136,10 @@ def _link_to_nothing(config):
     (config / "config_train.json").symlink_to("nothing.json")
 
 
+def _link_to_a_folder(config):
+    (config / "more").symlink_to(".")
+
+
 def _pipe(config):
     os.mkfifo(config / "pipe.json")
 
@@ -172,6 +178,7 @@ def _many_values(config):
     [
         (_link_out, "MMAR103"),
         (_link_to_nothing, "MMAR103"),
+        (_link_to_a_folder, "MMAR661"),
         (_pipe, "MMAR104"),
         (_large, "MMAR105"),
         (_deep, "MMAR106"),

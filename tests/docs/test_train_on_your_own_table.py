@@ -65,3 +65,30 @@ def test_there_is_a_line_for_each_round_and_site(followed):
     assert {tuple(line.split(",")[1:3]) for line in lines} == {
         (str(number), f"site-{site}") for number in range(5) for site in (1, 2, 3)
     }
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("marker;age;platelets;score;diagnosis\n1;2;3;4;benign\n", "is the delimiter right?"),
+        ("marker,age,score,diagnosis\n1,2,4,benign\n", "no column {'platelets'}"),
+        (
+            "id,marker,age,platelets,score,diagnosis\nP0,1,2,3,4,benign\nP1,1,old,3,4,benign\n",
+            "line 3, column age: 'old' is no number",
+        ),
+    ],
+    ids=["semicolons", "a column is missing", "a word"],
+)
+def test_another_table_is_refused_with_the_column(followed, tmp_path, table, says):
+    folder, _ = followed
+    (tmp_path / "own.csv").write_text(table)
+    script = f"import sys; sys.path.insert(0, {str(folder / 'study/custom')!r}); import table"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}; table.read('own.csv')"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert says in done.stderr

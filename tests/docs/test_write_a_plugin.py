@@ -63,6 +63,8 @@ def test_the_page_works(tmp_path):
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         elif action == "file":
             assert (tmp_path / path).read_text() == text, f"{path} differs from the page"
+        elif action == "write":
+            (tmp_path / path).write_text(text)
         elif action == "merge":
             reader.merge(path, text)
         elif action == "wrong":
@@ -79,3 +81,5 @@ def test_the_page_works(tmp_path):
     summary = json.loads((tmp_path / "workspace/my-study/run_1/summary.json").read_text())
     assert summary["status"] == "finished"
     assert len(summary["rounds"]) == 2
+    clipped = json.loads((tmp_path / "workspace/clipped/run_1/summary.json").read_text())
+    assert (clipped["status"], len(clipped["rounds"])) == ("finished", 1)

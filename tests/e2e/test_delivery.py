@@ -213,11 +213,10 @@ def test_what_a_compromised_server_delivers_is_declined_and_leaves_nothing(
         [copy] = (tmp_path / "ws" / "store").glob("*/echo")
         subprocess.run(["chmod", "-R", "u+w", str(copy)], check=True)
         spoil(copy, kits)
-        with joining(address, site, tmp_path / "c", "--json") as client:
+        with joining(address, site, tmp_path / "c") as client:
             assert client.wait() == 1, client.stdout
         declined = server.wait_for(Topic.SITE_DECLINED)
         assert (declined["client"], declined["reason"]) == ("site-1", reason)
-        assert f'"{reason}"' in client.stdout + client.stderr
         assert f"error [{reason}]" in client.stderr
         if spoil is bring_code:
             says_where_and_what_would_help(client.stderr, site, mmar)

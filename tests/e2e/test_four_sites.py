@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.server.status.status_reading import read_status
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningProgram
 
@@ -130,6 +131,15 @@ def waits(server: RunningProgram, text: str) -> str:
     return found()[0]
 
 
+def status_says(server: RunningProgram, workspace: Path, text: str) -> None:
+    """Wait until what `status` shows to be waited for holds a text."""
+
+    def found() -> bool:
+        return text in read_status(workspace).run["waiting_for"]
+
+    server._until(found, f"the status never says: {text}", 40)
+
+
 def test_three_sites_run_and_the_fourth_says_why_not(federation: Federation) -> None:
     ended = federation.run(least=3)
 
@@ -173,6 +183,7 @@ def test_a_server_says_who_declined_and_that_too_few_are_left_and_goes_on_when_t
         others = [federation.client(site, address) for site in ("site-1", "site-3")]
         said = waits(server, "2 of 3 clients are there; declined by site-2 [BYOC_NOT_ALLOWED]")
         assert "needs 3 clients, and only 2 of the 3 sites that may run it are left" in said
+        status_says(server, federation.folder / "server", "declined by site-2 [BYOC_NOT_ALLOWED]")
         federation.policy("site-2", byoc="allow")
         others.append(federation.client("site-2", address))
         assert [each.wait() for each in others] == [0, 0, 0]

@@ -93,6 +93,13 @@ def test_show_of_nothing(folder):
     assert "did you mean 'FedAvg'?" in shown.stderr
 
 
+def test_a_list_of_nothing_says_so_and_how_one_is_had(folder):
+    shown = program("plugins", "list", "--kind", "filter", cwd=folder, MMAR_RUNNER_PLUGINS="")
+    assert shown.returncode == 0
+    assert "no filter is installed" in shown.stderr
+    assert "--plugins-dir" in shown.stderr
+
+
 def test_list_is_one_line_a_component(folder):
     listed = program("plugins", "list", "--kind", "aggregator", cwd=folder)
     assert listed.returncode == 0

@@ -80,6 +80,20 @@ def refused(answer):
     return [(step["rule"], step["reason"]) for step in answer["steps"] if not step["accepted"]]
 
 
+@pytest.mark.parametrize("name", ["nobody", "."])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("policy explain MMAR", "policy block 0", "verify-mmar MMAR", "sign-mmar MMAR"),
+        *("run-server MMAR", "run-client MMAR"),
+    ],
+)
+def test_a_folder_that_is_no_kit_is_wrong_usage_of_every_command(kits, mmar, call, words, name):
+    named = [mmar if word == "MMAR" else word for word in words.split()]
+
+    assert call(*named, "--kit", kits / name)[0] == 2
+
+
 def test_a_lead_may_and_a_researcher_may_not(kits, explain):
     code, answer = explain(kits / "north-1", "--user", "lead@north.org")
     assert (code, answer["accepted"], answer["site"]) == (0, True, "north-1")
@@ -92,6 +106,48 @@ def test_a_lead_may_and_a_researcher_may_not(kits, explain):
     assert (code, answer["users"]) == (1, ["res@south.org"])
     assert refused(answer) == [("authorization.deploy", "NOT_AUTHORIZED")]
     Draft202012Validator(load_schema("policy_decision")).validate(answer)
+
+
+@pytest.mark.parametrize(
+    ("file", "wrong"),
+    [("config_fed_server", {"ckpt_preload_path": "models/no.safetensors"}), ("config_train", 1)],
+    ids=["server", "sites"],
+)
+def test_every_kit_is_told_that_the_validator_refuses_it(kits, mmar, call, file, wrong):
+    (mmar / "config" / "config_train.json").write_text("{}")
+    path = mmar / "config" / f"{file}.json"
+    broken = {**json.loads(path.read_text()), **wrong} if isinstance(wrong, dict) else wrong
+    path.write_text(json.dumps(broken))
+
+    for kit in ("root@hub.org", "north-1", "localhost"):
+        code, out = call("policy", "explain", mmar, "--kit", kits / kit, "--user", "root@hub.org")
+        assert (code, "The validator refuses it anyway: " in out) == (0, True)
+
+
+def test_a_site_is_not_told_that_it_lacks_what_the_server_needs(kits, mmar, call):
+    path = mmar / "config" / "config_fed_server.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "aggregator": {"name": "Nobodys"}}))
+    told = {
+        kit: "The validator refuses it anyway: " in call("policy", "explain", mmar, *named)[1]
+        for kit in ("root@hub.org", "north-1")
+        for named in [("--kit", kits / kit, "--user", "root@hub.org")]
+    }
+
+    assert told == {"root@hub.org": True, "north-1": False}
+
+
+def test_whoever_signs_what_the_validator_refuses_is_told_so(kits, mmar, capsys):
+    path = mmar / "config" / "config_fed_server.json"
+    path.write_text(path.read_text().replace('"aggregator"', '"agregator"'))
+    with pytest.raises(SystemExit) as ended:
+        main(["sign-mmar", str(mmar), "--kit", str(kits / "root@hub.org"), "--json"])
+    out, err = capsys.readouterr()
+
+    assert (ended.value.code, json.loads(out)["valid"]) == (0, False)
+    assert (mmar / "signature.json").is_file()
+    assert "warning: the validator finds 1 error in what was signed" in err
+    assert "'aggregator' is missing" in err
 
 
 def test_a_researcher_learns_why_the_strict_site_runs_no_code(kits, mmar, call):

@@ -26,7 +26,8 @@ def into_functions(mutant: Mutant) -> bool:
     changed = {old: new for old, new in _pairs(before, after) if old != new}
     swapped = 0
     for thing in gc.get_objects():
-        if isinstance(thing, FunctionType) and thing.__code__ in changed:
+        kind = type(thing)  # not `isinstance`, which asks some lazy things of torch who they are
+        if kind is FunctionType and thing.__code__ in changed:
             if thing.__code__.co_filename != path:
                 continue
             new = changed[thing.__code__]
@@ -34,7 +35,7 @@ def into_functions(mutant: Mutant) -> bool:
                 return False
             thing.__code__ = new
             swapped += 1
-        elif isinstance(thing, functools._lru_cache_wrapper):
+        elif kind is functools._lru_cache_wrapper:
             thing.cache_clear()
     return swapped > 0
 

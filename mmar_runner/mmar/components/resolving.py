@@ -152,7 +152,10 @@ class Resolver:
         names = self._catalog.names(kind)
         words = kind.value.replace("_", " ")
         several = f"{words}es" if words.endswith("s") else f"{words}s"
-        return f"Installed {several}: {', '.join(names)}." if names else f"No {words} is installed."
+        if names:
+            return f"Installed {several}: {', '.join(names)}."
+        mend = "install the plugin, or give the folder of a one-file plugin with --plugins-dir"
+        return f"No {words} is installed: {mend}."
 
     # -- by path ---------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def _headline(report: Report, paint: Paint) -> str:
     facts = [str(report.generation)] if report.generation else []
     facts += ["brings code"] if report.byoc else []
     facts += ["brings a data list"] if report.custom_datalist else []
-    facts += [f"sha256 {report.digest[:12]}"] if report.digest else []
+    facts += [f"sha256 {report.digest}"] if report.digest else []
     return f"{printable(report.mmar)}: {verdict}" + (f" ({', '.join(facts)})" if facts else "")
 
 

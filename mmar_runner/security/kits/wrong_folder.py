@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import did_you_mean
-from mmar_runner.errors import KitError, StorageError
+from mmar_runner.errors import KitError, NoKitError, StorageError
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.files import KIT_FILES, REQUEST_FILE, SIGNATURE_FILE
 from mmar_runner.security.kits.mends import mend
@@ -58,13 +58,13 @@ def incomplete(folder: Path, role: Role, missing: list[str]) -> KitError:
     return KitError(message, hint=hint, reason="KIT_INCOMPLETE")
 
 
-def no_folder(folder: Path, role: Role) -> KitError:
+def no_folder(folder: Path, role: Role) -> NoKitError:
     """Return the error of a kit that is not there."""
     what = "a file, no folder" if folder.exists() else "no such folder"
     names = [kit.name for kit in _kits_in(folder.parent, role)]
     hint = did_you_mean(folder.name, names) or _meant(folder.parent, role)
     hint = hint or "name the folder that whoever provisions the project gave you"
-    return KitError(f"{folder} is no start-up kit: {what}", hint=hint, reason="KIT_INCOMPLETE")
+    return NoKitError(f"{folder} is no start-up kit: {what}", hint=hint)
 
 
 def wrong_role(folder: Path, found: Role, wanted: Role) -> KitError:
@@ -106,9 +106,8 @@ def _keys_back(keys: list[str]) -> str:
     )
 
 
-def _none(folder: Path, what: str, meant: str) -> KitError:
-    hint = meant or "name the folder of one participant"
-    return KitError(f"{folder} {what}", hint=hint, reason="KIT_INCOMPLETE")
+def _none(folder: Path, what: str, meant: str) -> NoKitError:
+    return NoKitError(f"{folder} {what}", hint=meant or "name the folder of one participant")
 
 
 def _meant(folder: Path, role: Role) -> str:

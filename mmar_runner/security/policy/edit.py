@@ -61,7 +61,7 @@ def record_digest(path: Path, digest: str, verdict: Verdict) -> PolicyChange:
     """
     if not _DIGEST.fullmatch(digest):
         msg = f"{digest[:80]!r} is no digest: 64 hexadecimal digits, lower case"
-        raise UsageError(msg, hint="`mmar-runner validate-mmar MMAR --json` prints it")
+        raise UsageError(msg, hint="give all 64: `mmar-runner validate-mmar MMAR` prints them")
     with locked(path.with_name(f".{path.name}.lock")):  # nobody's word is lost
         before, mode = _read(path)
         after = _changed(before, digest, verdict)

@@ -39,6 +39,7 @@ class Board:
         sites: Who may take part; none if nobody knows.
         run_number: The run.
         num_rounds: The round to stop at.
+        declined: Gives a sentence about the sites that declined; empty if none did.
         clock: Seconds since 1970.
     """
 
@@ -52,6 +53,7 @@ class Board:
         sites: Sites,
         run_number: int,
         num_rounds: int,
+        declined: Callable[[], str] = str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._coordinator = coordinator
@@ -60,6 +62,7 @@ class Board:
         self._components = components
         self._sites = sites
         self._facts = {"run_number": run_number, "num_rounds": num_rounds}
+        self._declined = declined
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._begun = self._looked = self._loop.time()
@@ -101,9 +104,11 @@ class Board:
         if phase == "updates":
             return self._coordinator.waiting_for(self._describe), since
         sentence = self._coordinator.waiting_for()
-        if phase == "clients" and (missing := self._missing()):
-            names = [f"{name} since {self._utc(left)}" for name, left in missing]
-            sentence = f"{sentence}; missing {some_of(names, SHOWN)}"
+        if phase == "clients":
+            names = [f"{name} since {self._utc(left)}" for name, left in self._missing()]
+            missing = f"missing {some_of(names, SHOWN)}" if names else ""
+            # Who declined is missing as well, and does not come by itself: this is said first.
+            sentence = "; ".join(filter(None, (sentence, self._declined(), missing)))
         return sentence, since
 
     def ended_facts(self, status: str, reason: str) -> dict[str, Any]:

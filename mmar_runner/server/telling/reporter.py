@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 class Reporter:
     """One sentence for each thing that happens to a round.
 
+    Attributes:
+        who_declined: Which sites declined, why, and what that means for the run; empty if
+            none did.
+
     Args:
         dispatcher: Tells handlers and hooks.
         observer: Tells whoever watches.
@@ -43,7 +47,7 @@ class Reporter:
         self._num_rounds = num_rounds
         self._said = ""
         self._waits_for = ""
-        self._declined = ""
+        self.who_declined = ""
         self._disk = ""
         self._for_clients = False
         self._missing: Callable[[], str] = str
@@ -150,7 +154,7 @@ class Reporter:
             sentence: Who, and what that means for the run; empty if nobody any more.
             aloud: Whether it is told now; else with what is told next.
         """
-        self._declined = sentence
+        self.who_declined = sentence
         if self._waits_for and aloud:
             self._say_waiting()
 
@@ -181,7 +185,7 @@ class Reporter:
         self._observe(Topic.WAITING, message=message, since_seconds=round(seconds, 3))
 
     def _message(self) -> str:
-        return "; ".join(filter(None, (self._disk, self._waits_for, self._declined)))
+        return "; ".join(filter(None, (self._disk, self._waits_for, self.who_declined)))
 
     def _observe(self, topic: Topic, **data: Any) -> None:
         self._observer.observe(Observation(topic, data))

@@ -262,7 +262,7 @@ class Hospital:
             for path in self.folder.rglob("*")
             if path.relative_to(self.folder).parts[0] not in inside
             and path.is_file()
-            and path.suffix not in {".lock", ".out", ".err"}
+            and path.suffix not in {".lock", ".out", ".err", ".pyc"}
         }
 
     def federation(self, mmar: Path, sites: tuple[str, ...], *options: str) -> list[str]:

@@ -96,9 +96,21 @@ def test_a_link_that_stays_is_read(mmar):
     mmar.save()
     (mmar.root / "config/environment.json").rename(mmar.root / "config/site.json")
     (mmar.root / "config/environment.json").symlink_to("site.json")
-    (mmar.root / "loop").symlink_to(".")
 
     assert mmar.check(saved=True).report.findings == ()
+
+
+@pytest.mark.parametrize(("link", "target"), [("docs", "config"), ("loop", "."), ("custom", "own")])
+def test_a_link_to_a_folder_is_said_to_be_left_out(mmar, link, target):
+    mmar.write("own/net.txt", "")
+    before = mmar.check().report.digest
+    (mmar.root / link).symlink_to(target)
+
+    report = mmar.check(saved=True).report
+
+    (found,) = report.findings
+    assert (found.code, found.severity, found.file) == ("MMAR661", "warning", link)
+    assert report.digest == before
 
 
 def test_a_pipe_is_refused_without_waiting_for_it(mmar):

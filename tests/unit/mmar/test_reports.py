@@ -65,7 +65,7 @@ def test_json_fits_its_schema_and_several_make_a_list(report):
 def test_text_is_grouped_and_aligned_and_counted(report):
     lines = render_text([report]).splitlines()
 
-    assert lines[0] == "mmars/job: invalid (clara-4, brings code, sha256 abababababab)"
+    assert lines[0] == f"mmars/job: invalid (clara-4, brings code, sha256 {report.digest})"
     assert lines[2] == "  config/a b.json"
     assert lines[3].startswith("    14:9  error    MMAR512  Bad")
     assert "  config/z.json" in lines

@@ -81,6 +81,9 @@ def test_a_part_that_nobody_offers_is_told_with_those_there_are(more):
     ]
 
 
+INSTALL = "install the plugin, or give the folder of a one-file plugin with --plugins-dir."
+
+
 @pytest.mark.parametrize(("path", "what"), [("json.dumps", "function"), ("json.decoder", "module")])
 @pytest.mark.usefixtures("installed")
 def test_an_installed_name_that_is_no_class_is_told_what_it_is(more, path, what):
@@ -90,7 +93,7 @@ def test_an_installed_name_that_is_no_class_is_told_what_it_is(more, path, what)
             "MMAR503",
             "/train/optimizer/path",
             f"'{path}' is a {what}, and a class is needed.",
-            "No optimizer is installed.",
+            f"No optimizer is installed: {INSTALL}",
         )
     ]
 

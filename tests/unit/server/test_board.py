@@ -29,6 +29,7 @@ class Scene:
         self.machine = RoundMachine(plan, ScatterAndGather())
         self.registry = ClientRegistry(max_clients=9, lease_seconds=30)
         self.round: Any = None
+        self.declined = ""
         self.now = asyncio.get_running_loop().time()
         self.handlers = SimpleNamespace(doing="")
         self.disk = DiskWait(lambda _: None, clock=lambda: NOON)
@@ -48,6 +49,7 @@ class Scene:
             sites=Sites(frozenset(sites), frozenset(sites)),
             run_number=3,
             num_rounds=9,
+            declined=lambda: self.declined,
             clock=lambda: NOON + asyncio.get_running_loop().time() - self.now,
         )
 
@@ -94,6 +96,17 @@ async def test_sites_that_have_not_come_and_clients_that_have_left_are_named() -
         ("west", "left"),
     ]
     assert (facts["run_number"], facts["num_rounds"], facts["status"]) == (3, 9, "running")
+
+
+async def test_who_declined_is_part_of_what_is_waited_for() -> None:
+    scene = Scene("north", "south")
+    scene.joined("north")
+    scene.declined = "declined by south [DIGEST_BLOCKED]"
+    there = "round 0: 1 of 2 clients are there"
+    missing = f"missing south since {TIME}"
+    assert scene.facts()["waiting_for"] == f"{there}; {scene.declined}; {missing}"
+    scene.declined = ""
+    assert scene.facts()["waiting_for"] == f"{there}; {missing}"
 
 
 async def test_a_site_whose_name_looks_like_an_instance_hides_no_other() -> None:

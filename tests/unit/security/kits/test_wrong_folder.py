@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmar_runner.errors import KitError
+from mmar_runner.errors import KitError, NoKitError
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.kits.files import KIT_FILES
 from mmar_runner.security.kits.roles import MARKS
@@ -44,7 +44,9 @@ def test_the_folder_of_the_kits_is_none_and_says_which_is_meant(kits, role, insi
     ids=["misspelt", "nowhere"],
 )
 def test_a_kit_that_is_not_there_is_looked_for(kits, name, hint):
-    assert hint in refused(KitError, kits.out / name).hint
+    error = refused(NoKitError, kits.out / name)
+    assert hint in error.hint
+    assert (error.exit_code, error.reason) == (2, "KIT_INCOMPLETE")
 
 
 @pytest.mark.parametrize(
