@@ -35,7 +35,6 @@ ELSEWHERE = {
     "MMAR605": "tests/unit/mmar/test_defects.py",  # needs filters, of which none is bundled
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",
-    "MMAR624": "tests/unit/mmar/test_defects.py",
     "MMAR661": "built below",
     "MMAR701": "tests/unit/mmar/test_site_policy.py",
     "MMAR702": "tests/unit/mmar/test_site_policy.py",
