@@ -133,7 +133,7 @@ CODES: dict[str, Code] = {
     "MMAR643": Code(_W, "Two metrics are to be the key metric"),
     "MMAR644": Code(_N, "A file is not read"),
     "MMAR645": Code(_W, "The MMAR holds a private key"),
-    "MMAR646": Code(_N, "Nobody keeps the metrics of each client"),
+    "MMAR646": Code(_N, "No result_processor takes the metrics of clients"),
     "MMAR660": Code(_W, "The signature is for other files"),
     "MMAR661": Code(_W, "A link to a folder is left out"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),

@@ -121,7 +121,7 @@ MENDS = MappingProxyType(
             "into start-up kits."
         ),
         "MMAR646": (
-            "Nothing needs to be done; a result_processor such as MetricsProcessor keeps them."
+            "Nothing needs to be done; a result_processor such as MetricsProcessor writes a table."
         ),
         "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
         "MMAR661": "Put the folder itself there, or remove the link.",

@@ -101,8 +101,8 @@ def _kept(look: Look, trainer: Resolved | None, training: Document | None) -> No
         if known is None or _TOPIC in known:
             return
     path: JsonPath = ("result_processors",) if "result_processors" in both[0].value else ()
-    message = "Of the metrics only each round's averages are kept, in summary.json."
-    hint = "Nothing needs to be done; a result_processor such as MetricsProcessor keeps them all."
+    message = "No result_processor takes the clients' metrics: summary.json has their averages."
+    hint = "Nothing needs to be done; a result_processor such as MetricsProcessor writes a table."
     look.findings.at(both[0], path, "MMAR646", message, hint=hint)
 
 
