@@ -122,7 +122,7 @@ class Trainers:
         del log, timeout
         process = self.world.current
         assert process is not None
-        return _Trainer(self, spec.context["client_name"], process)
+        return _Trainer(self, spec.context.client_name, process)
 
 
 class _Trainer:
