@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mmar_runner.client.connection.connection import Connection
     from mmar_runner.client.connection.heartbeat import Heartbeat
     from mmar_runner.client.files.workspace import PendingUpdate, RunFiles
+    from mmar_runner.client.tasks.local_work import LocalWork
     from mmar_runner.client.transfer.downloads import ReceivedModel, RoundTask
-    from mmar_runner.client.work.local_work import LocalWork
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.observer import Observer
 

@@ -17,10 +17,10 @@ from mmar_runner.client.connection.heartbeat import Heartbeat
 from mmar_runner.client.connection.registration import RunReplacedError
 from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.rounds import ClientRounds
+from mmar_runner.client.tasks.component_specs import check_components
+from mmar_runner.client.tasks.local_work import LocalWork
+from mmar_runner.client.tasks.training import OwnChildren
 from mmar_runner.client.transfer.downloads import RunEnded
-from mmar_runner.client.work.component_specs import check_components
-from mmar_runner.client.work.local_work import LocalWork
-from mmar_runner.client.work.training import OwnChildren
 from mmar_runner.errors import (
     CertificateError,
     DiskFullError,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
-    from mmar_runner.client.work.training import TrainerHosts
+    from mmar_runner.client.tasks.training import TrainerHosts
     from mmar_runner.hooks.manager import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
 

@@ -45,9 +45,11 @@ def read_string(cursor: Cursor, path: JsonPath) -> str:
     """
     start = cursor.at
     if cursor.peek() == "'":
-        return _single_quoted(cursor)
+        slip = "JSON strings have double quotes."
+        return _misquoted(cursor, _SINGLE_QUOTED, slip, "Write \" in place of '.")
     if cursor.peek() != '"':
-        return _typographic(cursor)
+        slip = "These are typographic quotes."
+        return _misquoted(cursor, TYPOGRAPHIC_STRING, slip, 'Write " in place of them.')
     try:
         text, cursor.at = scanstring(cursor.text, start + 1)
     except JSONDecodeError as error:
@@ -78,20 +80,12 @@ def _damaged_string(cursor: Cursor, error: JSONDecodeError, start: int, path: Js
     return closed[1]
 
 
-def _typographic(cursor: Cursor) -> str:
-    quoted = re.compile(TYPOGRAPHIC_STRING).match(cursor.text, cursor.at)
+def _misquoted(cursor: Cursor, pattern: str, slip: str, hint: str) -> str:
+    """Read a string in quotes of another kind, whose pattern is given, and say the slip."""
+    quoted = re.compile(pattern).match(cursor.text, cursor.at)
     if quoted is None:
         cursor.stop("The string is not closed in its line.", "Use double quotes.")
-    cursor.slip("These are typographic quotes.", 'Write " in place of them.')
-    cursor.at = quoted.end()
-    return quoted[1]
-
-
-def _single_quoted(cursor: Cursor) -> str:
-    quoted = re.compile(_SINGLE_QUOTED).match(cursor.text, cursor.at)
-    if quoted is None:
-        cursor.stop("The string is not closed in its line.", "Use double quotes.")
-    cursor.slip("JSON strings have double quotes.", "Write \" in place of '.")
+    cursor.slip(slip, hint)
     cursor.at = quoted.end()
     return quoted[1]
 

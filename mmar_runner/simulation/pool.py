@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.client.work.training import task_params, train_result
+from mmar_runner.client.tasks.training import task_params, train_result
 from mmar_runner.errors import MmarRunnerError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
-    from mmar_runner.client.work.training import Trainer
+    from mmar_runner.client.tasks.training import Trainer
     from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
 
 

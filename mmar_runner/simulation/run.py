@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
-from mmar_runner.client.work.component_specs import check_components
+from mmar_runner.client.tasks.component_specs import check_components
 from mmar_runner.interfaces.observer import NullObserver
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool

@@ -34,7 +34,7 @@ from mmar_runner.testing.recorder import Recorder
 from mmar_runner.testing.trainers import ObjectTrainers
 
 if TYPE_CHECKING:
-    from mmar_runner.client.work.training import TrainerHosts
+    from mmar_runner.client.tasks.training import TrainerHosts
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observation, Observer
     from mmar_runner.mmar.spec import MmarSpec

@@ -15,7 +15,7 @@ from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildSpec
-    from mmar_runner.client.work.training import Trainer
+    from mmar_runner.client.tasks.training import Trainer
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
 

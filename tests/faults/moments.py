@@ -191,8 +191,8 @@ CLIENT = (
     Failpoint(
         "client.model.complete", f"{_CLIENT}.transfer.model_file:IncomingModel.finish", "after"
     ),
-    Failpoint("client.train.before", f"{_CLIENT}.work.training:OwnChild.train", "before"),
-    Failpoint("client.train.after", f"{_CLIENT}.work.training:OwnChild.train", "after"),
+    Failpoint("client.train.before", f"{_CLIENT}.tasks.training:OwnChild.train", "before"),
+    Failpoint("client.train.after", f"{_CLIENT}.tasks.training:OwnChild.train", "after"),
     Failpoint(
         "client.pending.before_keep", f"{_CLIENT}.files.workspace:RunFiles.keep_pending", "before"
     ),

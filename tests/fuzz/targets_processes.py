@@ -14,7 +14,7 @@ from mmar_runner.children.parent_line import ParentLine
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.starting import StartedProcess
 from mmar_runner.client.files.workspace import PendingUpdate, RunFiles
-from mmar_runner.client.work.training import train_result
+from mmar_runner.client.tasks.training import train_result
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.wire.messages import UpdateBegin

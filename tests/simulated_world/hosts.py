@@ -18,7 +18,7 @@ from mmar_runner.server.settings import ServerSettings
 from tests.simulated_world.process import Deaths, Process
 
 if TYPE_CHECKING:
-    from mmar_runner.client.work.training import TrainerHosts
+    from mmar_runner.client.tasks.training import TrainerHosts
     from mmar_runner.hooks import LoadedPlugins
     from tests.simulated_world.disk import Disk
     from tests.simulated_world.network import Network

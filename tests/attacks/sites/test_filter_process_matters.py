@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.client.settings import SessionSettings
-from mmar_runner.client.work.component_specs import site_filter_spec
-from mmar_runner.client.work.filtering import FilterChain
+from mmar_runner.client.tasks.component_specs import site_filter_spec
+from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.filter import FilterContext
 from tests.distributions import install

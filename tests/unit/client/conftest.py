@@ -54,6 +54,7 @@ class ScriptedServer(FederationServicer):
         results: What SendResult brought.
         inline_bytes: What Register announces.
         answered: Rounds that were answered, for the order of tasks.
+        refused: Rounds whose update was refused for good; whoever asks anew gets another.
         attempts: How often a task is given at most.
         owed: Whether a task that failed is to be given again.
     """
@@ -83,6 +84,7 @@ class ScriptedServer(FederationServicer):
         self.quits = []
         self.end = RunEnd(status="finished")
         self.answered = set()
+        self.refused = set()
         self.attempts = 1
         self.owed = False
         self.changed = asyncio.Condition()
@@ -133,7 +135,7 @@ class ScriptedServer(FederationServicer):
             await self.changed.wait_for(
                 lambda: all(r in self.answered for r, _ in self.models if r <= after)
             )
-        failed = {failure.round for failure in self.failures}
+        failed = self.refused | {failure.round for failure in self.failures}
         if 0 < len(self.failures) < self.attempts and after not in self.updates:
             after, failed = after - 1, set()  # it is given again
         return next(((r, m) for r, m in self.models if r > after and r not in failed), None)
@@ -181,6 +183,7 @@ class ScriptedServer(FederationServicer):
         if self.refuse_upload is not None:
             reason, self.refuse_upload = self.refuse_upload, None
             if reason not in {"TOO_MANY_UPLOADS", "DIGEST", "BASE_MISMATCH"}:
+                self.refused.add(begin.round)
                 await self.answer(begin.round)
             raise RefusedError(f"refused with {reason}", reason=reason)
         if begin.inline:

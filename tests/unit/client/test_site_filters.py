@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.client.session import run_session
-from mmar_runner.client.work.component_specs import site_filter_spec
+from mmar_runner.client.tasks.component_specs import site_filter_spec
 from mmar_runner.errors import ComponentNotFoundError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult

@@ -49,6 +49,7 @@ async def test_a_client_whose_task_the_server_does_not_know_is_given_what_there_
         if opened_again and request.after_round < 0:
             server.models = [(0, b"again")]
             server.answered.clear()
+            server.refused.clear()
         elif opened_again:
             await asyncio.Event().wait()  # for a task after the one that it has had
         async for item in asked(request, peer):

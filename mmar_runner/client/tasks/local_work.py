@@ -13,8 +13,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 from mmar_runner.client.files.workspace import PendingUpdate
-from mmar_runner.client.work.component_specs import filter_spec, site_filter_spec, trainer_spec
-from mmar_runner.client.work.filtering import FilterChain
+from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
+from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.client.tasks.training import TrainerHosts
     from mmar_runner.client.transfer.downloads import ReceivedModel
-    from mmar_runner.client.work.training import TrainerHosts
     from mmar_runner.interfaces.client_trainer import Progress, TrainResult
     from mmar_runner.wire.messages import RegisterReply
 
