@@ -28,6 +28,7 @@ from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
 from mmar_runner.server.records.replay import replay
 from mmar_runner.server.records.summary import Summary
+from mmar_runner.server.records.update_bytes import UpdateBytes
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.rounds.closing import RoundCloser
@@ -74,11 +75,12 @@ def assemble(
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
     spool = Spool(folder.updates, durable=settings.durable)
+    updates = UpdateBytes(folder.updates, journal)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
     closer = RoundCloser(
         settings=settings,
-        aggregation=_aggregation(settings, components, opened, spool),
+        aggregation=_aggregation(settings, components, opened, updates),
         journal=journal,
         spool=spool,
         models=opened.models,
@@ -98,6 +100,7 @@ def assemble(
         opened.model,
         assignments=assignments,
         journal=journal,
+        updates=updates,
         closer=closer,
         reporter=reporter,
         last_round=opened.start.last_round,
@@ -166,13 +169,15 @@ def assemble(
 
 
 def _aggregation(
-    settings: ServerSettings, components: ServerComponents, opened: OpenedRun, spool: Spool
+    settings: ServerSettings,
+    components: ServerComponents,
+    opened: OpenedRun,
+    updates: UpdateBytes,
 ) -> RoundAggregation:
     return RoundAggregation(
         aggregator=components.aggregator,
         folder=opened.folder,
-        journal=opened.journal,
-        spool=spool,
+        updates=updates,
         models=opened.models,
         excluded=opened.excluded,
         durable=settings.durable,

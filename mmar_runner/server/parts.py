@@ -52,7 +52,7 @@ class RunParts:
         """Take back what an earlier process left, and begin."""
         start = self.opened.start
         self.spool.keep_only([start.round])
-        self.coordinator.restore(start.accepted.values(), start.rejected)
+        self.coordinator.restore(start.accepted, start.rejected)
         self.members.restore(start.clients.values())
         self.members.start_sweeping()
         self.watch.begin()

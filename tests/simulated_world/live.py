@@ -16,6 +16,7 @@ from mmar_runner.server.records.run_state import RunState
 
 if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
+    from mmar_runner.server.records.record import AcceptedUpdate, CountedUpdate
     from mmar_runner.storage.journal_reading import JournalEvent
 
 
@@ -54,12 +55,15 @@ class Mirror:
         if current is None or current.number != state.round:
             current = coordinator._restored  # it is what the next round begins with
         best = coordinator._closer.best._best
-        accepted = {name: update for name, (update, _) in state.accepted.items()}
         return [
             ("the round", coordinator.next_round, state.round),
-            ("what is accepted", dict(current.accepted), accepted),
+            ("what is accepted", _updates(current.accepted), _updates(state.accepted)),
             ("what is rejected", list(current.rejected), state.rejected),
             ("the last round of each", coordinator._ledger._last_round, state.last_round),
             ("the best", best and (best.round, best.score), state.best),
             ("who is there", set(parts.members.present()), set(state.clients)),
         ]
+
+
+def _updates(counted: Mapping[str, CountedUpdate]) -> dict[str, AcceptedUpdate]:
+    return {name: one.update for name, one in counted.items()}

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import JournalError, StorageError
+from mmar_runner.errors import StorageError
 from mmar_runner.server.records.models import lost_error
 from mmar_runner.server.records.record import Kind, LostModel
 from mmar_runner.server.records.replay import apply_event
-from mmar_runner.storage.spool import update_path
-from mmar_runner.storage.tensor_files import sha256_file
+from mmar_runner.server.records.update_bytes import UpdateBytes
 
 if TYPE_CHECKING:
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
-    from mmar_runner.server.records.record import AcceptedUpdate
     from mmar_runner.server.records.run_state import RunState
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.storage.journal import Journal
@@ -105,12 +102,12 @@ class Checkpoints:
             For each the client, the round, the reason and a message.
         """
         lost = []
-        for name, (update, seq) in sorted(self.state.accepted.items()):
-            if self._has(update, seq):
+        for name, counted in sorted(self.state.accepted.items()):
+            if self._bytes.is_whole(counted):
                 continue
             msg = "the accepted update is not on the disk any more, or damaged"
             error = StorageError(msg, reason="UPDATE_LOST")
-            facts = {"client": name, "round": update.round}
+            facts = {"client": name, "round": counted.update.facts.round}
             lost.append({**facts, "reason": error.reason, "message": error.message})
             self._record(Kind.UPDATE_REFUSED, lost[-1])
         return lost
@@ -131,16 +128,11 @@ class Checkpoints:
         """Return whose updates for the round to be done again are still there."""
         closed = self.state.closed
         accepted = {} if closed is None else closed.accepted
-        return sorted(name for name, (update, seq) in accepted.items() if self._has(update, seq))
+        return sorted(name for name, counted in accepted.items() if self._bytes.is_whole(counted))
 
-    def _has(self, update: AcceptedUpdate, seq: int) -> bool:
-        try:
-            if update.inline:
-                return sha256(self.journal.blob(seq)).hexdigest() == update.sha256
-            path = update_path(self.folder.updates, update.round, update.client)
-            return path.is_file() and sha256_file(path) == update.sha256
-        except (JournalError, StorageError):
-            return False
+    @property
+    def _bytes(self) -> UpdateBytes:
+        return UpdateBytes(self.folder.updates, self.journal)
 
     def _put_aside(self) -> None:
         """Give the file that was lost last another name, as long as its round is not done again."""

@@ -6,7 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.records.record import AcceptedUpdate, Kind, LostModel
+from mmar_runner.server.records.record import (
+    AcceptedUpdate,
+    CountedUpdate,
+    Kind,
+    LostModel,
+    OnRecord,
+)
 from mmar_runner.server.records.run_state import RecordedClient, RoundInputs, RunState
 
 if TYPE_CHECKING:
@@ -84,9 +90,9 @@ def _round_opened(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
 
 
 def _update_accepted(state: RunState, data: Mapping[str, Any], seq: int) -> None:
-    update = AcceptedUpdate(**data)
-    state.accepted[update.client] = (update, seq)
-    state.last_round[update.client] = update.round
+    update = AcceptedUpdate.from_json(data)
+    state.accepted[update.client] = CountedUpdate(update, OnRecord(seq))
+    state.last_round[update.client] = update.facts.round
 
 
 def _update_refused(state: RunState, data: Mapping[str, Any], seq: int) -> None:
@@ -129,7 +135,7 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> Non
     closed = state.closed or RoundInputs()
     kept = {name: closed.accepted[name] for name in lost.kept}
     still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
-    state.last_round = still | {name: update.round for name, (update, _) in kept.items()}
+    state.last_round = still | {name: one.update.facts.round for name, one in kept.items()}
     before = state.model_before
     state.rounds.pop()
     state.round, state.model_sha256 = lost.round - 1, before or ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mmar_runner.server.records.record import AcceptedUpdate, LostModel
+    from mmar_runner.server.records.record import CountedUpdate, LostModel
 
 _RESUMABLE: Final = frozenset({"running", "stopped"})
 
@@ -33,12 +33,12 @@ class RoundInputs:
     """What the last closed round was made of, should its result be lost.
 
     Attributes:
-        accepted: Its updates, with their journal numbers.
+        accepted: Its updates, by client.
         rejected: What was refused.
         participants: Who was given its model.
     """
 
-    accepted: dict[str, tuple[AcceptedUpdate, int]] = field(default_factory=dict)
+    accepted: dict[str, CountedUpdate] = field(default_factory=dict)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     participants: tuple[str, ...] = ()
 
@@ -58,7 +58,7 @@ class RunState:
         settled: Whether clients were given the time to hear of its end.
         round: The round to go on with.
         model_sha256: Of that round's model.
-        accepted: The accepted updates of that round, with their journal numbers.
+        accepted: The accepted updates of that round, by client.
         last_round: For every client, the last round an update of it was accepted in.
         clients: Who was there.
         rounds: Summaries of the closed rounds.
@@ -81,7 +81,7 @@ class RunState:
     settled: bool = False
     round: int = 0
     model_sha256: str = ""
-    accepted: dict[str, tuple[AcceptedUpdate, int]] = field(default_factory=dict)
+    accepted: dict[str, CountedUpdate] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
@@ -138,7 +138,7 @@ class RunStart:
     run_id: str
     seed: int
     round: int
-    accepted: Mapping[str, tuple[AcceptedUpdate, int]]
+    accepted: Mapping[str, CountedUpdate]
     last_round: Mapping[str, int]
     clients: Mapping[str, RecordedClient]
     rejected: tuple[Mapping[str, Any], ...]

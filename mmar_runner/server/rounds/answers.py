@@ -76,13 +76,14 @@ class Answers:
         Raises:
             RefusedError: ROUND_MISMATCH; the round was closed meanwhile.
         """
-        if self.ledger.already_counted(update.client, update.round):
+        client, number = update.client, update.facts.round
+        if self.ledger.already_counted(client, number):
             return False
-        current = self.require_round(update.round)
+        current = self.require_round(number)
         self.ledger.accept(current, update, data)
         self.need_no_space()
         self._reporter.update_accepted(update)
-        self._decide(events.UpdateAccepted(update.client, update.round))
+        self._decide(events.UpdateAccepted(client, number))
         return True
 
     def refuse(

@@ -97,15 +97,16 @@ class RoundCloser:
             MmarRunnerError: The updates cannot be combined or the result not stored.
         """
         loop = asyncio.get_running_loop()
-        updates = [current.accepted[name] for name in sorted(current.accepted)]
+        counted = [current.accepted[name] for name in sorted(current.accepted)]
         aggregated = await self.disk.keep_trying(
             "aggregate",
-            lambda: loop.run_in_executor(work, self.aggregation.combine, current, updates),
+            lambda: loop.run_in_executor(work, self.aggregation.combine, current, counted),
         )
         if isinstance(aggregated, Withdrawn):
             return aggregated
         model, weights = aggregated
-        metrics = weighted_metrics(updates)
+        updates = [one.update for one in counted]
+        metrics = weighted_metrics(update.facts for update in updates)
         validated = await self._validate(current.number, model)
         best = self._scored(current.number, updates, validated)
         entry = round_summary(
@@ -173,7 +174,8 @@ class RoundCloser:
         if self.validator is not None:
             scored, metrics = number, validated
         else:
-            scored, metrics = number - 1, weighted_metrics(updates, validation_only=True)
+            facts = (update.facts for update in updates)
+            scored, metrics = number - 1, weighted_metrics(facts, validation_only=True)
         found = self.best.consider(scored, metrics)
         return None if found is None else Best(found, metrics)
 

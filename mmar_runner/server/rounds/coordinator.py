@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.records.model_file import ModelFile
-    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.record import CountedUpdate
+    from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.rounds.assignments import Assignments
     from mmar_runner.server.rounds.closing import RoundCloser
     from mmar_runner.server.telling.reporter import Reporter
@@ -47,6 +48,7 @@ class Coordinator:
         model: The model of the first round to open.
         assignments: Where clients find what they are to do.
         journal: Where decisions are recorded.
+        updates: Keeps the bytes of small updates at hand.
         closer: Turns a round's updates into the next model.
         reporter: Tells who wants to know.
         last_round: For every client, the last round an update was accepted in.
@@ -65,6 +67,7 @@ class Coordinator:
         *,
         assignments: Assignments,
         journal: Journal,
+        updates: UpdateBytes,
         closer: RoundCloser,
         reporter: Reporter,
         last_round: Mapping[str, int],
@@ -79,7 +82,7 @@ class Coordinator:
         self._loop = asyncio.get_running_loop()
         self._restored = OpenRound(-1, model, 0.0)
         self._workbench = Workbench(self.fail)
-        self._ledger = Ledger(journal, last_round, self.interrupt)
+        self._ledger = Ledger(journal, updates, last_round, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
         self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
         self.ended: asyncio.Future[tuple[str, str]] = self._loop.create_future()
@@ -87,10 +90,10 @@ class Coordinator:
     # What the world tells
 
     def restore(
-        self, accepted: Iterable[tuple[AcceptedUpdate, int]], rejected: Iterable[Mapping[str, Any]]
+        self, accepted: Mapping[str, CountedUpdate], rejected: Iterable[Mapping[str, Any]]
     ) -> None:
         """Take back what an earlier process accepted and refused in the first round."""
-        self._ledger.restore(self._restored, accepted)
+        self._restored.accepted.update(accepted)
         self._restored.rejected.extend(map(dict, rejected))
 
     def begin(self) -> None:
@@ -212,7 +215,6 @@ class Coordinator:
             self._loop.time(),
             invited={client: 1 + failures[client] for client in waiting},
             accepted=restored.accepted,
-            inline=restored.inline,
             rejected=restored.rejected,
         )
         self._ledger.open_round()

@@ -8,21 +8,18 @@ a record to be durable waits on the future that it gives.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from mmar_runner.server.records.record import Kind
-from mmar_runner.server.rounds.open_round import InlineUpdate
+from mmar_runner.server.records.record import CountedUpdate, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.storage.journal import Journal
-
-#: Bytes of inline updates that are kept at hand; further ones are read from the journal.
-_INLINE_BUDGET: Final = 16 << 20
 
 
 class Ledger:
@@ -30,6 +27,7 @@ class Ledger:
 
     Args:
         journal: Where everything is recorded.
+        updates: Keeps the bytes of small updates at hand.
         last_round: For every client, the last round an update was accepted in before.
         on_failure: Told on the event loop if a record cannot be written.
     """
@@ -37,15 +35,16 @@ class Ledger:
     def __init__(
         self,
         journal: Journal,
+        updates: UpdateBytes,
         last_round: Mapping[str, int],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._journal = journal
+        self._bytes = updates
         self._last_round = dict(last_round)
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._recording: dict[str, asyncio.Future[int]] = {}
-        self._inline_bytes = 0
 
     def record(
         self, kind: Kind, data: Mapping[str, Any], *, blob: bytes | None = None
@@ -55,33 +54,23 @@ class Ledger:
         recorded.add_done_callback(self._recorded)
         return recorded
 
-    def restore(self, current: OpenRound, accepted: Iterable[tuple[AcceptedUpdate, int]]) -> None:
-        """Take back what the journal says was accepted in a round."""
-        for update, seq in accepted:
-            current.accepted[update.client] = update
-            if update.inline:
-                recorded: Future[int] = Future()
-                recorded.set_result(seq)
-                current.inline[update.client] = InlineUpdate(recorded, None)
-
     def open_round(self) -> None:
-        """A round begins, and with it the budget of updates kept at hand."""
-        self._inline_bytes = 0
+        """A round begins: what was kept at hand for the one before is not needed any more."""
+        self._bytes.forget()
 
     def accept(self, current: OpenRound, update: AcceptedUpdate, data: bytes | None) -> None:
         """Count an update; it is durable once `until_recorded` returns."""
         recorded = self.record(Kind.UPDATE_ACCEPTED, update.to_json(), blob=data)
         self._recording[update.client] = asyncio.wrap_future(recorded, loop=self._loop)
-        self._last_round[update.client] = update.round
-        current.accepted[update.client] = update
+        self._last_round[update.client] = update.facts.round
+        current.accepted[update.client] = CountedUpdate(update, recorded)
         current.invited.pop(update.client, None)
         if data is not None:
-            current.inline[update.client] = InlineUpdate(recorded, self._room_for(data))
+            self._bytes.keep(update, data)
 
     def withdraw(self, current: OpenRound, client: str, reason: str, message: str) -> Future[int]:
         """Take an update that was counted out of its round again; return when that is on record."""
         del current.accepted[client]
-        current.inline.pop(client, None)
         del self._last_round[client]
         return self.reject(current, Kind.UPDATE_REFUSED, client, reason, message)
 
@@ -112,9 +101,3 @@ class Ledger:
         error = done.exception()
         if error is not None:
             self._loop.call_soon_threadsafe(self._on_failure, error)
-
-    def _room_for(self, data: bytes) -> bytes | None:
-        if self._inline_bytes + len(data) > _INLINE_BUDGET:
-            return None
-        self._inline_bytes += len(data)
-        return data

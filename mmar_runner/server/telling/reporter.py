@@ -88,16 +88,16 @@ class Reporter:
     def update_accepted(self, update: AcceptedUpdate) -> None:
         """An update counts."""
         self._unanswered.discard(update.client)
-        facts: dict[str, Any] = {"client": update.client, "num_samples": update.num_samples}
-        metrics = {**update.metrics, **update.validation}
-        self._dispatcher.emit(EventType.UPDATE_ACCEPTED, update.round, metrics=metrics, **facts)
+        facts = update.facts
+        told: dict[str, Any] = {"client": update.client, "num_samples": facts.num_samples}
+        told["metrics"] = facts.reported
+        self._dispatcher.emit(EventType.UPDATE_ACCEPTED, facts.round, **told)
         self._observe(
             Topic.UPDATE_ACCEPTED,
-            round=update.round,
-            bytes=update.bytes,
-            seconds_train=update.seconds_train,
-            metrics=metrics,
-            **facts,
+            round=facts.round,
+            bytes=facts.bytes,
+            seconds_train=facts.seconds_train,
+            **told,
         )
 
     def update_refused(self, number: int, client: str, reason: str, message: str) -> None:

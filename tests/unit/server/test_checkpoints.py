@@ -14,13 +14,14 @@ import pytest
 from mmar_runner.errors import DigestError, StorageError
 from mmar_runner.server.records.checkpoints import Checkpoints
 from mmar_runner.server.records.models import ModelStore
-from mmar_runner.server.records.record import AcceptedUpdate, Kind
+from mmar_runner.server.records.record import Kind
 from mmar_runner.server.records.replay import replay
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.spool import update_path
 from mmar_runner.storage.tensor_files import TensorWriter, sha256_file
+from tests.updates import accepted
 
 CLOSED = 3
 
@@ -55,9 +56,7 @@ class Run:
 
     def accept(self, client: str, number: int, data: bytes, *, inline: bool) -> None:
         digest = sha256(data).hexdigest()
-        update = AcceptedUpdate(
-            client, number, digest, len(data), 1.0, "weights", {}, {}, 0.0, 0.0, inline=inline
-        )
+        update = accepted(client, number, sha256=digest, bytes=len(data), inline=inline)
         if not inline:
             path = update_path(self.folder.updates, number, client)
             path.parent.mkdir(exist_ok=True)

@@ -89,8 +89,7 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
     aggregation = RoundAggregation(
         aggregator=leaving,
         folder=RunFolder(tmp_path, 1),
-        journal=nobody,
-        spool=nobody,
+        updates=nobody,
         models=models,
         excluded=(),
         durable=False,

@@ -28,6 +28,7 @@ def _coordinator(disk: DiskWait) -> Coordinator:
         nobody,
         assignments=Assignments(),
         journal=journal,
+        updates=nobody,
         closer=nobody,
         reporter=reporter,
         last_round={},

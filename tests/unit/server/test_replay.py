@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.records.record import AcceptedUpdate, Kind
+from mmar_runner.server.records.record import Kind
 from mmar_runner.server.records.replay import apply_event, replay
 from mmar_runner.server.records.run_state import RunStart, RunState
 from mmar_runner.storage.journal import JournalEvent
+from tests import updates
 
 STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}
 
@@ -22,8 +23,7 @@ def replayed(*events: tuple[Kind, dict[str, Any]]) -> RunState:
 
 
 def accepted(client: str) -> tuple[Kind, dict[str, Any]]:
-    update = AcceptedUpdate(client, 0, "s", 1, 1.0, "weights", {}, {}, 0.0, 0.0, inline=True)
-    return Kind.UPDATE_ACCEPTED, update.to_json()
+    return Kind.UPDATE_ACCEPTED, updates.accepted(client).to_json()
 
 
 def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
