@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import StorageError
 from mmar_runner.server.records.models import lost_error
-from mmar_runner.server.records.record import Kind, LostModel
-from mmar_runner.server.records.replay import apply_event
+from mmar_runner.server.records.record import Kind, LostModel, Rejected
 from mmar_runner.server.records.update_bytes import UpdateBytes
 
 if TYPE_CHECKING:
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
+    from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.run_state import RunState
     from mmar_runner.server.records.workspace import RunFolder
-    from mmar_runner.storage.journal import Journal
     from mmar_runner.storage.model_schema import ModelSchema
 
 _EPOCH_BYTES: Final = 8
@@ -42,15 +41,18 @@ class Checkpoints:
 
     Args:
         folder: The run's folder.
-        journal: Where going back is recorded.
+        record: Of the run; that it goes back is recorded there.
         models: The run's models.
-        state: What the journal adds up to; it is brought up to date.
     """
 
     folder: RunFolder
-    journal: Journal
+    record: RunRecord
     models: ModelStore
-    state: RunState
+
+    @property
+    def state(self) -> RunState:
+        """What the journal adds up to."""
+        return self.record.state
 
     def current(self) -> tuple[ModelFile, ModelSchema, LostModel | None]:
         """Return the model to go on with, and the newer one that was lost just now.
@@ -92,14 +94,14 @@ class Checkpoints:
         self._record_best_lost(lost)
         return lost
 
-    def updates(self) -> list[dict[str, Any]]:
+    def updates(self) -> list[Rejected]:
         """Take back updates of the open round that are not there any more: they cannot count.
 
         Their clients are asked again, as after a failed task. Their bytes are compared too: a
         machine that lost its power may have torn what was never synced, and disks forget.
 
         Returns:
-            For each the client, the round, the reason and a message.
+            What goes on record of each.
         """
         lost = []
         for name, counted in sorted(self.state.accepted.items()):
@@ -107,9 +109,9 @@ class Checkpoints:
                 continue
             msg = "the accepted update is not on the disk any more, or damaged"
             error = StorageError(msg, reason="UPDATE_LOST")
-            facts = {"client": name, "round": counted.update.facts.round}
-            lost.append({**facts, "reason": error.reason, "message": error.message})
-            self._record(Kind.UPDATE_REFUSED, lost[-1])
+            number = counted.update.facts.round
+            lost.append(Rejected(name, number, error.reason, error.message))
+            self._record(Kind.UPDATE_REFUSED, lost[-1].to_json())
         return lost
 
     def _go_back(self, lost: LostModel) -> LostModel:
@@ -132,7 +134,7 @@ class Checkpoints:
 
     @property
     def _bytes(self) -> UpdateBytes:
-        return UpdateBytes(self.folder.updates, self.journal)
+        return UpdateBytes(self.folder.updates, self.record.journal)
 
     def _put_aside(self) -> None:
         """Give the file that was lost last another name, as long as its round is not done again."""
@@ -156,4 +158,4 @@ class Checkpoints:
         return bool(expected) and self.models.loss_of(number + 1, expected) is None
 
     def _record(self, kind: Kind, data: dict[str, Any]) -> None:
-        apply_event(self.state, kind, data, self.journal.append(kind, data).result())
+        self.record.append(kind, data).result()

@@ -92,6 +92,41 @@ class AcceptedUpdate:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What does not count: an update that is not usable, or a task that came to nothing.
+
+    Attributes:
+        client: Whose it was.
+        round: In which round.
+        reason: The stable id of why.
+        message: Why, in a sentence.
+    """
+
+    client: str
+    round: int
+    reason: str
+    message: str
+
+    @property
+    def cause(self) -> str:
+        """Reason and sentence in one, as the summary and the run's own reason say them."""
+        return f"{self.reason}: {self.message}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the journal stores it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rejected:
+        """Read what `to_json` gave.
+
+        Raises:
+            LookupError: Something is not there.
+        """
+        return cls(data["client"], data["round"], data["reason"], data["message"])
+
+
 class Numbered(Protocol):
     """The number that an event has in the journal: a future of it, or `OnRecord`."""
 

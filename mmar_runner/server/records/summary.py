@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mmar_runner.interfaces.update import UpdateFacts
-    from mmar_runner.server.records.record import AcceptedUpdate, LostModel
+    from mmar_runner.server.records.record import AcceptedUpdate, LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder
 
 
@@ -42,7 +42,7 @@ def round_summary(
     weights: Sequence[float],
     *,
     seconds: float,
-    rejected: Sequence[Mapping[str, Any]],
+    rejected: Sequence[Rejected],
     metrics: Mapping[str, float],
     model_sha256: str,
 ) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def round_summary(
             }
             for update, weight in zip(updates, weights, strict=True)
         ],
-        "rejected": [dict(entry) for entry in rejected],
+        "rejected": [{"client": one.client, "reason": one.cause} for one in rejected],
         "metrics": dict(metrics),
         "model_sha256": model_sha256,
     }

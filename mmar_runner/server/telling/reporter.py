@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.federation.sites import Sites
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.record import AcceptedUpdate, Rejected
     from mmar_runner.server.telling.events import EventDispatcher
 
 
@@ -100,17 +100,13 @@ class Reporter:
             **told,
         )
 
-    def update_refused(self, number: int, client: str, reason: str, message: str) -> None:
+    def update_refused(self, rejected: Rejected) -> None:
         """A client's work is not usable."""
-        self._observe(
-            Topic.UPDATE_REFUSED, round=number, client=client, reason=reason, message=message
-        )
+        self._observe(Topic.UPDATE_REFUSED, **rejected.to_json())
 
-    def task_failed(self, number: int, client: str, reason: str, message: str) -> None:
+    def task_failed(self, rejected: Rejected) -> None:
         """A client's work did not come about: it says so itself, with paths of its own."""
-        self._observe(
-            Topic.TASK_FAILED, round=number, client=client, reason=reason, message=message
-        )
+        self._observe(Topic.TASK_FAILED, **rejected.to_json())
 
     def waiting(self, message: str, *, for_clients: bool = False) -> None:
         """Nothing goes on; said at once for every reason, and again while it lasts.

@@ -22,6 +22,8 @@ from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.server.calls import reception
 from mmar_runner.server.calls.announcement import accepted
 from mmar_runner.server.calls.reception import Reception
+from mmar_runner.server.records.run_record import RunRecord
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.ledger import Ledger
@@ -95,16 +97,18 @@ class Run:
         data, self.events, self.journal = update(count), [], Journal()
         machine = SimpleNamespace(handle=self._handle, stalled=False)
         reporter = SimpleNamespace(update_accepted=ignore, update_refused=ignore, goes_on=ignore)
-        parts: Any = {"journal": self.journal, "reporter": reporter, "closer": None}
+        journal: Any = self.journal
+        self.record = RunRecord(journal, RunState(round=3))
+        parts: Any = {"record": self.record, "reporter": reporter, "closer": None}
         parts["disk"] = SimpleNamespace(note=ignore)
         model: Any = SimpleNamespace(sha256="model")
-        self.round = OpenRound(3, model, 0.0, invited={invited: 1})
+        self.round = OpenRound(
+            3, model, 0.0, invited={invited: 1}, accepted=self.record.state.accepted
+        )
         parts["assignments"] = given = assignments()
         given.open(self.round)
         parts["updates"] = self.updates = SimpleNamespace(keep=ignore)
-        coordinator = Coordinator(
-            machine, model, last_round={}, note_refusal=lambda *_: None, **parts
-        )
+        coordinator = Coordinator(machine, model, note_refusal=lambda *_: None, **parts)
         self.answers = coordinator.answers
         session = SimpleNamespace(name="site-1")
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)
@@ -212,7 +216,7 @@ class Forgetful(Ledger):
 async def test_b01_the_memory_of_what_was_counted(ledger: type[Ledger], times: int) -> None:
     """Two streams that bring the same update at once both come as far as the ledger."""
     run, said = Run(), begin(update())
-    run.answers.ledger = ledger(run.journal, run.updates, {}, lambda _: None)
+    run.answers.ledger = ledger(run.record, run.updates, lambda _: None)
     heard = announced_facts(said)
     same = accepted("site-1", heard, said.sha256, seconds_upload=0.0, inline=True)
     assert run.answers.accept(same, said.inline)

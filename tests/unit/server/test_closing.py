@@ -47,7 +47,7 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
             discard_older=lambda number: done.append(f"delete {number - 1}"),
         ),
         "spool": SimpleNamespace(delete_round=lambda _: None),
-        "journal": SimpleNamespace(drop_blobs=lambda _: None),
+        "record": SimpleNamespace(journal=SimpleNamespace(drop_blobs=lambda _: None)),
         "summary": SimpleNamespace(set_best=lambda _: None),
         "dispatcher": silent,
         "observer": silent,

@@ -114,5 +114,5 @@ def test_a_selector_that_raises_scores_nothing(
 ) -> None:
     best = BestModel(RaisingSelector(error), start_round=0)
     with caplog.at_level(logging.ERROR):
-        assert best.consider(0, {"accuracy": 1.0}) is None
+        assert best.consider(0, {"accuracy": 1.0}, None) is None
     assert "RaisingSelector could not score a round: no metrics" in caplog.text

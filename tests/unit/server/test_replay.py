@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.records.record import Kind
-from mmar_runner.server.records.replay import apply_event, replay
-from mmar_runner.server.records.run_state import RunStart, RunState
+from mmar_runner.server.records.record import Kind, Rejected
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import JournalEvent
 from tests import updates
 
@@ -32,7 +32,9 @@ def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
     state = replayed(accepted("evil"), accepted("site-1"), (Kind.UPDATE_REFUSED, refused))
     assert list(state.accepted) == ["site-1"]
     assert state.last_round == {"site-1": 0}
-    assert state.rejected == [{"client": "evil", "reason": "NON_FINITE: too large"}]
+    assert state.rejected == [Rejected("evil", 0, "NON_FINITE", "too large")]
+    assert state.rejected[0].cause == "NON_FINITE: too large"
+    assert state.failures() == {"evil": 1}
     again = replayed(accepted("evil"), (Kind.UPDATE_REFUSED, refused), accepted("evil"))
     assert list(again.accepted) == ["evil"]
 
@@ -46,15 +48,6 @@ def test_why_a_run_was_stopped_is_not_why_it_goes_on() -> None:
     stopped = (Kind.RUN_ENDED, {"status": "stopped", "reason": "asked to", "wall_seconds": 2.0})
     state = replayed(stopped, (Kind.RUN_RESUMED, {"round": 0}))
     assert (state.status, state.reason, state.wall_seconds) == ("running", "", 2.0)
-
-
-def test_how_a_run_stands_at_its_start_changes_with_nothing_that_happens_later() -> None:
-    state = replayed(accepted("site-1"))
-    start = RunStart.of(state)
-    kind, data = accepted("site-2")
-    apply_event(state, kind, data, 9)
-    assert (list(start.accepted), dict(start.last_round)) == (["site-1"], {"site-1": 0})
-    assert start.resumable
 
 
 def test_an_end_is_untold_until_it_is_settled() -> None:
