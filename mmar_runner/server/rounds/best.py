@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,15 @@ class BestModel:
 
 
 def _asked(selector: BestModelSelector, metrics: Mapping[str, float]) -> float | None:
+    """Return a selector's score as a number that can be compared, and kept in the journal."""
+    name = type(selector).__name__
     try:
-        return selector.score(metrics)
+        score = selector.score(metrics)
+        number = None if score is None else float(score)
     except (Exception, SystemExit) as error:  # one that leaves would take the server along
-        msg = f"{type(selector).__name__} could not score a round: {error}"
+        msg = f"{name} could not score a round: {error}"
         raise ComponentFailedError(msg) from error
+    if number is not None and not math.isfinite(number):
+        msg = f"{name} could not score a round: {number} is no score"
+        raise ComponentFailedError(msg)
+    return number
