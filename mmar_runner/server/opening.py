@@ -174,6 +174,7 @@ async def _resumed(
     best = await asyncio.to_thread(checkpoints.best)
     updates = await asyncio.to_thread(checkpoints.updates)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
+    record.state.past = None  # nobody looks back any more, and it would grow with every round
     record.append(Kind.RUN_RESUMED, {"round": record.state.round})
     opened = OpenedRun(folder, record, model, schema, models, excluded, resumed=True)
     models_lost = tuple(one for one in (lost, best) if one is not None)
@@ -190,7 +191,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
     model, schema = models.adopt(start, None)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     _require_room(folder, settings.server.min_num_clients, model.size)
-    record = RunRecord(_journal(settings, folder), RunState())
+    record = RunRecord(_journal(settings, folder), RunState(past=None))
     facts = {
         "run_number": folder.number,
         "mmar": settings.spec.name,

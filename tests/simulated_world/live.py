@@ -62,8 +62,9 @@ class Mirror:
 
 
 def _plain(state: RunState) -> dict[str, Any]:
-    """Return what a state holds, without the numbers of events that are not on record yet."""
+    """Return what a state holds, without its past and numbers of what is not on record yet."""
     plain = {field.name: getattr(state, field.name) for field in fields(state)}
+    del plain["past"]
     closed = state.closed or RoundInputs()
     plain["accepted"] = {name: one.update for name, one in state.accepted.items()}
     plain["closed"] = {name: one.update for name, one in closed.accepted.items()}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
     from mmar_runner.server.records.run_record import RunRecord
-    from mmar_runner.server.records.run_state import RunState
+    from mmar_runner.server.records.run_state import Past, RunState
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.storage.model_schema import ModelSchema
 
@@ -81,7 +81,7 @@ class Checkpoints:
             self.models.put_aside(_BEST)  # what an earlier process had no time for
             return None
         number = self.state.best[0]
-        expected = self.state.result_of(number)
+        expected = self._past.result_of(number)
         if not expected:
             lost = LostModel(number + 1, _BEST, "undone", "", "")
         elif (found := self.models.loss_of_file(_BEST, number + 1, expected)) is None:
@@ -115,7 +115,7 @@ class Checkpoints:
         return lost
 
     def _go_back(self, lost: LostModel) -> LostModel:
-        before = self.state.model_before
+        before = self._past.model_before
         if before is None:
             raise lost_error([lost], self.folder)
         second = self.models.loss_of(self.state.round - 1, before)
@@ -133,6 +133,10 @@ class Checkpoints:
         return sorted(name for name, counted in accepted.items() if self._bytes.is_whole(counted))
 
     @property
+    def _past(self) -> Past:
+        return self.state.known_past
+
+    @property
     def _bytes(self) -> UpdateBytes:
         return UpdateBytes(self.folder.updates, self.record.journal)
 
@@ -146,7 +150,7 @@ class Checkpoints:
 
     def _record_best_lost(self, lost: LostModel) -> None:
         """Fall back to the last best result that is still there."""
-        whole = [number for number, _ in self.state.bests[:-1] if self._is_whole(number)]
+        whole = [number for number, _ in self._past.bests[:-1] if self._is_whole(number)]
         instead = whole[-1] if whole else None
         self._record(Kind.BEST_MODEL_LOST, {**lost.to_json(), "instead": instead})
         self.models.put_aside(_BEST)
@@ -154,7 +158,7 @@ class Checkpoints:
             self.models.publish(instead + 1, "best")
 
     def _is_whole(self, number: int) -> bool:
-        expected = self.state.result_of(number)
+        expected = self._past.result_of(number)
         return bool(expected) and self.models.loss_of(number + 1, expected) is None
 
     def _record(self, kind: Kind, data: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from mmar_runner.server.records.record import (
     OnRecord,
     Rejected,
 )
-from mmar_runner.server.records.run_state import RecordedClient, RoundInputs, RunState
+from mmar_runner.server.records.run_state import Past, RecordedClient, RoundInputs, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,8 +79,10 @@ def _run_started(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
     state.identity = data.get("identity", {})
     state.epoch = state.run_id = data.get("epoch", "")
     state.seed = data["seed"]
-    state.round = state.first_round = data["round"]
-    state.model_sha256 = state.initial_sha256 = data["model_sha256"]
+    state.round = data["round"]
+    state.model_sha256 = data["model_sha256"]
+    if state.past is not None:
+        state.past = Past(state.round, state.model_sha256)
 
 
 def _run_resumed(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
@@ -126,7 +128,8 @@ def _rejected(state: RunState, data: Mapping[str, Any], _number: Numbered) -> No
 def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
     state.round = data["round"] + 1
     state.model_sha256 = data["summary"]["model_sha256"]
-    state.results.append(state.model_sha256)
+    if state.past is not None:
+        state.past.results.append(state.model_sha256)
     state.wall_seconds = data["wall_seconds"]
     if data.get("best") is not None:
         _best_model(state, data["best"], number)
@@ -136,13 +139,16 @@ def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) ->
 
 def _best_model(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     found = (data["round"], data["score"])
-    if state.best != found:
-        state.bests.append(found)
+    if state.past is not None and state.best != found:
+        state.past.bests.append(found)
+    state.best = found
 
 
 def _best_model_lost(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
-    while state.best is not None and state.best[0] != data["instead"]:
-        state.bests.pop()
+    bests = state.known_past.bests
+    while bests and bests[-1][0] != data["instead"]:
+        bests.pop()
+    state.best = bests[-1] if bests else None
 
 
 def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -152,8 +158,8 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
     kept = {name: closed.accepted[name] for name in lost.kept}
     still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
     state.last_round = still | {name: one.update.facts.round for name, one in kept.items()}
-    before = state.model_before
-    state.results.pop()
+    before = state.known_past.model_before
+    state.known_past.results.pop()
     state.round, state.model_sha256 = lost.round - 1, before or ""
     state.accepted, state.participants = kept, closed.participants
     state.rejected = closed.rejected if kept else []

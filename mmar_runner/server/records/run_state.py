@@ -2,7 +2,7 @@
 """The state of a run: what the events of its journal add up to (see `server/records/replay.py`).
 
 Nothing else is consulted when a server starts again, and a server that lives looks at the same.
-What closed rounds were made of is not in it, of which there may be thousands: see
+What closed rounds were made of is not in it, of which there may be any number: see
 `closed_rounds`.
 """
 
@@ -47,6 +47,35 @@ class RoundInputs:
 
 
 @dataclass(slots=True)
+class Past:
+    """What a run that is taken up may have to go back to; it grows with every round.
+
+    Attributes:
+        first_round: The round that the run began with.
+        initial_sha256: Of the model that clients received in it.
+        results: The sha256 of every closed round's result, in order.
+        bests: The best round and its score, and those that were the best before, in order.
+    """
+
+    first_round: int = 0
+    initial_sha256: str = ""
+    results: list[str] = field(default_factory=list)
+    bests: list[tuple[int, float]] = field(default_factory=list)
+
+    def result_of(self, round_number: int) -> str:
+        """Return the sha256 of a closed round's result; empty if it is not closed."""
+        index = round_number - self.first_round
+        return self.results[index] if 0 <= index < len(self.results) else ""
+
+    @property
+    def model_before(self) -> str | None:
+        """The sha256 of the model before that of the round to go on with; None for the first."""
+        if not self.results:
+            return None
+        return self.results[-2] if len(self.results) > 1 else self.initial_sha256
+
+
+@dataclass(slots=True)
 class RunState:
     """What the journal's events add up to. Only `apply_event` changes it.
 
@@ -64,15 +93,13 @@ class RunState:
         accepted: The accepted updates of that round, by client.
         last_round: For every client, the last round an update of it was accepted in.
         clients: Who was there.
-        results: The sha256 of every closed round's result, in order.
         rejected: Of the round to go on with.
         participants: Who was given that round's model, if it was open.
-        bests: The best round and its score, and those that were the best before, in order.
+        best: The best round and its score.
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
         wall_seconds: How long the run had been worked on.
-        first_round: The round that the run began with.
-        initial_sha256: Of the model that clients received in it.
+        past: What the run may have to go back to; None once nobody looks back any more.
     """
 
     digest: str = ""
@@ -88,15 +115,13 @@ class RunState:
     accepted: dict[str, CountedUpdate] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)
-    results: list[str] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     participants: tuple[str, ...] = ()
-    bests: list[tuple[int, float]] = field(default_factory=list)
+    best: tuple[int, float] | None = None
     closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
     wall_seconds: float = 0.0
-    first_round: int = 0
-    initial_sha256: str = ""
+    past: Past | None = field(default_factory=Past)
 
     @property
     def resumable(self) -> bool:
@@ -109,21 +134,16 @@ class RunState:
         return self.status in {"finished", "failed"} and not self.settled
 
     @property
-    def best(self) -> tuple[int, float] | None:
-        """The best round and its score."""
-        return self.bests[-1] if self.bests else None
+    def known_past(self) -> Past:
+        """What the run may have to go back to.
 
-    def result_of(self, round_number: int) -> str:
-        """Return the sha256 of a closed round's result; empty if it is not closed."""
-        index = round_number - self.first_round
-        return self.results[index] if 0 <= index < len(self.results) else ""
-
-    @property
-    def model_before(self) -> str | None:
-        """The sha256 of the model before that of `round`; None for the first round."""
-        if not self.results:
-            return None
-        return self.results[-2] if len(self.results) > 1 else self.initial_sha256
+        Raises:
+            LookupError: Nobody looks back any more.
+        """
+        if self.past is None:
+            msg = "a run that goes on looks at none of its closed rounds"
+            raise LookupError(msg)
+        return self.past
 
     def failures(self) -> Counter[str]:
         """Return how often each client's work was rejected in `round`."""

@@ -132,7 +132,7 @@ def test_the_round_before_is_done_again(run: Run, damage: str) -> None:
     assert not path.exists()
     for state in (checkpoints.state, run.state()):
         assert (state.round, state.model_sha256) == (2, run.digests[2])
-        assert state.results == run.digests[1:3]
+        assert state.known_past.results == run.digests[1:3]
         assert (state.accepted, state.last_round) == ({}, {})
         assert state.epoch not in {"", "e"}
         assert state.lost == [lost]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError
+from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
 from mmar_runner.server.records.record import Kind, Rejected
 from mmar_runner.server.records.replay import replay
 from mmar_runner.server.records.run_state import RunState
@@ -37,6 +38,41 @@ def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
     assert state.failures() == {"evil": 1}
     again = replayed(accepted("evil"), (Kind.UPDATE_REFUSED, refused), accepted("evil"))
     assert list(again.accepted) == ["evil"]
+
+
+#: As every version has written it.
+_RECORDED = {
+    "client": "site-1",
+    "round": 3,
+    "sha256": "ab",
+    "bytes": 7,
+    "num_samples": 2.0,
+    "kind": "weight_diff",
+    "metrics": {"loss": 0.5},
+    "validation": {},
+    "seconds_train": 1.5,
+    "seconds_upload": 0.25,
+    "inline": False,
+}
+
+
+def test_what_was_said_of_an_update_is_read_back() -> None:
+    counted = replayed((Kind.UPDATE_ACCEPTED, _RECORDED)).accepted["site-1"]
+    assert counted.number.result() == 2
+    assert counted.update.to_json() == _RECORDED
+    assert counted.update.contribution == Contribution(
+        "site-1", 2.0, UpdateKind.WEIGHT_DIFF, {"loss": 0.5}
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"client": 1}, {"sha256": None}, {"inline": 1}, {"seconds_upload": "1"}, {"kind": "other"}],
+    ids=str,
+)
+def test_what_says_something_else_of_an_update_is_named(changed: dict[str, Any]) -> None:
+    with pytest.raises(JournalError, match="event 2, update_accepted, cannot be understood"):
+        replayed((Kind.UPDATE_ACCEPTED, {**_RECORDED, **changed}))
 
 
 def test_a_journal_of_a_later_version_is_refused_with_a_sentence() -> None:

@@ -52,8 +52,19 @@ def test_after_every_event_what_lives_is_what_is_on_record(record: RunRecord) ->
         recorded.result()
         again = replay(record.journal.events())
         assert _comparable(record.state) == _comparable(again), kind
-    assert record.state.results == ["n"]
+    assert record.state.known_past.results == ["n"]
+    assert record.state.known_past.bests == [(0, 0.5)]
     assert closed_rounds(record.journal.events()) == [_CLOSED["summary"]]
+
+
+def test_what_lives_keeps_nothing_that_grows_with_rounds(record: RunRecord) -> None:
+    record.state.past = None
+    for kind, data in _EVENTS:
+        record.append(kind, data)
+    assert record.state.past is None
+    assert (record.state.round, record.state.best) == (1, (0, 0.5))
+    with pytest.raises(LookupError, match="looks at none of its closed rounds"):
+        record.append(Kind.BEST_MODEL_LOST, {"instead": None})
 
 
 def test_what_no_journal_takes_was_not_added(record: RunRecord) -> None:
