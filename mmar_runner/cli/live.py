@@ -16,6 +16,7 @@ from rich.text import Text
 from mmar_runner.cli.run_view import ClientRow, RunView
 from mmar_runner.cli.wording import human_bytes, human_metrics, human_seconds, sentence
 from mmar_runner.documents.words import printable
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class LiveObserver:
         """Fold one observation into the table; some are also kept above it."""
         with self._lock:
             self._view.see(observation)
-        if observation.topic in _KEPT and observation.data.get("reason") != "finished":
+        if observation.topic in _KEPT and observation.data.get("reason") != RunStatus.FINISHED:
             self._console.print(Text(sentence(observation), style="dim"))
 
     def _render(self) -> RenderableType:
@@ -142,7 +143,8 @@ def _header(view: RunView, title: str, elapsed: float) -> Text:
         text.append(f"  {view.listen}", style="dim")
     text.append(f"  {human_seconds(elapsed)}")
     if view.status:
-        text.append(f"  {view.status}", style="green" if view.status == "finished" else "red")
+        style = "green" if view.status == RunStatus.FINISHED else "red"
+        text.append(f"  {view.status}", style=style)
     return text
 
 

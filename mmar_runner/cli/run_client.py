@@ -23,7 +23,7 @@ from mmar_runner.cli.options import (
     stall_timeout_option,
     task_timeout_option,
 )
-from mmar_runner.cli.output import echo_hint, echo_json, json_option, run_exit_code, say
+from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
@@ -31,6 +31,7 @@ from mmar_runner.cli.validated import parse_settings, say_idle_settings
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
 from mmar_runner.errors import UsageError
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.storage.memory import settle_memory
 
@@ -136,9 +137,9 @@ def command(
             outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
         echo_json(_as_json(client, outcome))
-    if outcome.status == "stopped":
+    if outcome.status is RunStatus.STOPPED:
         echo_hint("the same command goes on where it was")
-    context.exit(run_exit_code(outcome.status))
+    context.exit(outcome.status.exit_code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,14 @@ from mmar_runner.cli.options import (
     set_option,
     workspace_option,
 )
-from mmar_runner.cli.output import echo_hint, echo_json, json_option, run_exit_code
+from mmar_runner.cli.output import echo_hint, echo_json, json_option
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.running_already import naming_who_runs
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import parse_settings, validated
 from mmar_runner.documents.words import same_command
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.server.run import run_server
 from mmar_runner.server.settings import ServerSettings
@@ -124,9 +125,9 @@ def command(
     if as_json:
         # One document, of a run that failed too: it says why itself.
         echo_json(outcome.summary)
-        if outcome.status == "stopped":
+        if outcome.status is RunStatus.STOPPED:
             echo_hint(f"{same_command(new_run=new_run)} resumes it")
-        context.exit(run_exit_code(outcome.status))
+        context.exit(outcome.status.exit_code)
     _conclude(outcome, new_run=new_run)
 
 
@@ -140,10 +141,10 @@ async def _serve(
 
 def _conclude(outcome: RunOutcome, *, new_run: bool) -> None:
     summary = outcome.run_folder / "summary.json"
-    if outcome.status == "failed":
+    if outcome.status is RunStatus.FAILED:
         msg = f"the run failed: {outcome.reason}"
         raise RunFailedError(msg, hint=f"see {summary}")
-    if outcome.status == "stopped":
+    if outcome.status is RunStatus.STOPPED:
         msg = f"the run was stopped: {outcome.reason}"
         raise RunStoppedError(msg, hint=f"{same_command(new_run=new_run)} resumes it")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.cli.wording import best_model, no_answer
 from mmar_runner.documents.words import printable
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _client_joined(view: RunView, data: Mapping[str, Any]) -> None:
 def _client_left(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
     reason = str(data.get("reason") or "")
-    if reason == "finished":  # the run is over, so everybody goes home
+    if reason == RunStatus.FINISHED:  # the run is over, so everybody goes home
         row.state, row.note = "done", ""
     else:
         row.state, row.note = "left", reason

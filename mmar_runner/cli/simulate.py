@@ -19,11 +19,12 @@ from mmar_runner.cli.options import (
     task_timeout_option,
     workspace_option,
 )
-from mmar_runner.cli.output import echo_json, json_option, run_exit_code, say
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.progress import make_observer
 from mmar_runner.cli.signals import stop_on_signals
 from mmar_runner.cli.validated import checked, parse_settings
 from mmar_runner.errors import MmarUnreadableError
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.simulation.run import SimulationOutcome, simulate
 from mmar_runner.simulation.settings import SimulationSettings, check_settings
@@ -111,7 +112,7 @@ def command(
     with make_observer("simulate", context.obj, mmar=mmar.name, quiet=as_json) as observer:
         outcome = asyncio.run(_simulate(settings, specs, plugins, observer))
     _conclude(outcome, as_json=as_json)
-    context.exit(run_exit_code(outcome.status))
+    context.exit(outcome.status.exit_code)
 
 
 def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, MmarSpec]:
@@ -143,5 +144,5 @@ def _conclude(outcome: SimulationOutcome, *, as_json: bool) -> None:
         echo_json(outcome.summary)
         return
     say(f"summary: {outcome.run_folder / 'summary.json'}")
-    if outcome.reason and outcome.status != "finished":
+    if outcome.reason and outcome.status is not RunStatus.FINISHED:
         say(f"the run {outcome.status}: {outcome.reason}", err=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import counted, printable
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ _KIB: Final = 1024
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 #: What is said of the run before a new one.
-_BEFORE: Final = {
-    "finished": "is finished",
-    "failed": "has failed",
+_BEFORE: Final[Mapping[str, str]] = {
+    RunStatus.FINISHED: "is finished",
+    RunStatus.FAILED: "has failed",
     "left": "is left as it is",
 }
 

@@ -7,6 +7,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmar_runner.federation.run_status import run_end
+
 if TYPE_CHECKING:
     from mmar_runner.server.calls.downloads import Downloads
     from mmar_runner.server.calls.packages import PackageDesk
@@ -62,7 +64,7 @@ class RunParts:
         """Take back that an earlier process ended the run, and who may not know of it."""
         start = self.opened.start
         self.spool.keep_only([])
-        self.coordinator.conclude(start.status, start.reason)
+        self.coordinator.conclude(run_end(start.status), start.reason)
         self.members.restore(start.clients.values())
         self.members.start_sweeping()
         self.watch.begin()

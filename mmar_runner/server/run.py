@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner import __version__
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.audit.log import held_open
 from mmar_runner.server.assembly import assemble
@@ -122,7 +123,7 @@ class _Run:
             parts.opened.journal.wait_for_space(parts.disk.note_journal)
             outcome = self._outcome = await self._run_or_conclude(stack)
             self._status.hurry()  # whoever is killed during goodbyes has ended all the same
-            if outcome.status != "stopped":
+            if outcome.status is not RunStatus.STOPPED:
                 await self._say_goodbye()
             await self._let_components_return()
         return outcome
@@ -195,7 +196,7 @@ class _Run:
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
             "before": opened.before,
-            "ended": opened.start.status if opened.ended else "",
+            "ended": opened.start.status.value if opened.ended else "",
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

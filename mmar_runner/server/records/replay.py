@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
+from mmar_runner.federation.run_status import RunStatus, run_end
 from mmar_runner.server.records.record import AcceptedUpdate, Kind, LostModel
 from mmar_runner.server.records.run_state import RecordedClient, RoundInputs, RunState
 
@@ -61,7 +62,7 @@ def _run_started(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
 
 
 def _run_resumed(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
-    state.status, state.reason = "running", ""
+    state.status, state.reason = RunStatus.RUNNING, ""
 
 
 def _client_registered(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
@@ -141,7 +142,7 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> Non
 
 
 def _run_ended(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
-    state.status, state.reason = data["status"], data["reason"]
+    state.status, state.reason = run_end(data["status"]), data["reason"]
     state.wall_seconds = data["wall_seconds"]
 
 

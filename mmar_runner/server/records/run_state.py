@@ -7,14 +7,14 @@ Nothing else is consulted when a server starts again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.federation.run_status import RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.server.records.record import AcceptedUpdate, LostModel
-
-_RESUMABLE: Final = frozenset({"running", "stopped"})
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class RunState:
         epoch: Names what clients may know of the run: it changes when the run goes back.
         run_id: Names the run for good: its first epoch.
         seed: Its seed.
-        status: ``running`` until a RUN_ENDED says otherwise.
+        status: Running until a RUN_ENDED says otherwise.
         reason: Why it ended, if it did not finish.
         settled: Whether clients were given the time to hear of its end.
         round: The round to go on with.
@@ -76,7 +76,7 @@ class RunState:
     epoch: str = ""
     run_id: str = ""
     seed: int = 0
-    status: str = "running"
+    status: RunStatus = RunStatus.RUNNING
     reason: str = ""
     settled: bool = False
     round: int = 0
@@ -96,12 +96,12 @@ class RunState:
     @property
     def resumable(self) -> bool:
         """Whether there is something left to do."""
-        return self.status in _RESUMABLE
+        return self.status.resumable
 
     @property
     def untold(self) -> bool:
         """Whether the run is over and its clients may not have heard of that."""
-        return self.status in {"finished", "failed"} and not self.settled
+        return not self.status.resumable and not self.settled
 
     @property
     def best(self) -> tuple[int, float] | None:
@@ -132,7 +132,7 @@ class RunStart:
         status: See `RunState`, as for the others.
     """
 
-    status: str
+    status: RunStatus
     reason: str
     epoch: str
     run_id: str
@@ -170,4 +170,4 @@ class RunStart:
     @property
     def resumable(self) -> bool:
         """Whether there is something left to do."""
-        return self.status in _RESUMABLE
+        return self.status.resumable

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import some_of
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.status.round_of import round_of
 from mmar_runner.server.telling.reminder import SHOWN
 from mmar_runner.server.wording import utc
@@ -77,7 +78,7 @@ class Board:
         self._seen = {key: seen for key, seen in self._seen.items() if key in {"", *names}}
         self._looked = self._loop.time()
         return {
-            "status": "running",
+            "status": RunStatus.RUNNING.value,
             "reason": "",
             **self._facts,
             "round": self._coordinator.next_round,
@@ -111,9 +112,9 @@ class Board:
             sentence = "; ".join(filter(None, (sentence, self._declined(), missing)))
         return sentence, since
 
-    def ended_facts(self, status: str, reason: str) -> dict[str, Any]:
+    def ended_facts(self, status: RunStatus, reason: str) -> dict[str, Any]:
         """Return what ``status.json`` says of a run that has ended, while its server is there."""
-        ended = {"status": status, "reason": reason, "waiting_for": "", "since": None}
+        ended = {"status": status.value, "reason": reason, "waiting_for": "", "since": None}
         facts = self.facts() | ended | {"missing": []}
         facts["round"] = round_of(status, facts["round"])
         unreturned, since = self._last_wait()
