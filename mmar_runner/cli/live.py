@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console, Group
@@ -13,9 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mmar_runner.cli.run_view import ClientRow, RunView
+from mmar_runner.cli.run_view import ClientRow, RunView, TaskStatus
 from mmar_runner.cli.wording import human_bytes, human_metrics, human_seconds, sentence
 from mmar_runner.documents.words import printable
+from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 
@@ -25,24 +27,24 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-_STYLES: Final = {
-    "idle": "dim",
-    "training": "yellow",
-    "validating": "yellow",
-    "uploading": "cyan",
-    "done": "green",
-    "failed": "bold red",
-    "refused": "bold red",
-    "left": "red",
+_STYLES: Final[Mapping[str, str]] = {
+    ClientStatus.IDLE: "dim",
+    ClientStatus.TRAINING: "yellow",
+    ClientStatus.VALIDATING: "yellow",
+    TaskStatus.UPLOADING: "cyan",
+    ClientStatus.DONE: "green",
+    TaskStatus.FAILED: "bold red",
+    TaskStatus.REFUSED: "bold red",
+    ClientStatus.LEFT: "red",
 }
-_MARKS: Final = {
-    "training": "●",
-    "validating": "●",
-    "uploading": "↑",
-    "done": "✓",
-    "failed": "✗",
-    "refused": "✗",
-    "left": "✗",
+_MARKS: Final[Mapping[str, str]] = {
+    ClientStatus.TRAINING: "●",
+    ClientStatus.VALIDATING: "●",
+    TaskStatus.UPLOADING: "↑",
+    ClientStatus.DONE: "✓",
+    TaskStatus.FAILED: "✗",
+    TaskStatus.REFUSED: "✗",
+    ClientStatus.LEFT: "✗",
 }
 #: Events that stay in the scroll-back above the table.
 _KEPT: Final = frozenset(
@@ -188,7 +190,7 @@ def _cells(row: ClientRow) -> tuple[RenderableType, ...]:
 
 
 def _steps(row: ClientRow) -> str:
-    if not row.step or row.state != "training":
+    if not row.step or row.state is not ClientStatus.TRAINING:
         return ""
     return f" {row.step}/{row.steps}" if row.steps else f" {row.step}"
 

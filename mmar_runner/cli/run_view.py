@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.cli.wording import best_model, no_answer
 from mmar_runner.documents.words import printable
+from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Topic
 
@@ -17,8 +19,17 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.observer import Observation
 
-#: States that end with the run.
-_AT_WORK: Final = frozenset({"training", "validating", "uploading"})
+
+class TaskStatus(StrEnum):
+    """What a watcher sees of a client's task, beyond what the client says that it is at."""
+
+    UPLOADING = "uploading"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+#: What ends with the run.
+_AT_WORK: Final = frozenset({ClientStatus.TRAINING, ClientStatus.VALIDATING, TaskStatus.UPLOADING})
 
 
 @dataclass(slots=True)
@@ -26,7 +37,7 @@ class ClientRow:
     """One client as it stands.
 
     Attributes:
-        state: A word: idle, training, validating, uploading, done, failed, refused, left.
+        state: What it is at, or what became of its task.
         done_bytes: Bytes of the current model or update that are there.
         total_bytes: Bytes of the current model or update; 0 if unknown.
         step: Steps of its task that are done; 0 if it tells of none.
@@ -36,7 +47,7 @@ class ClientRow:
         note: Why the client left or its update does not count; empty otherwise.
     """
 
-    state: str = "idle"
+    state: ClientStatus | TaskStatus = ClientStatus.IDLE
     done_bytes: int = 0
     total_bytes: int = 0
     step: int = 0
@@ -111,26 +122,26 @@ def _registered(view: RunView, data: Mapping[str, Any]) -> None:
     view.run_number = data.get("run_number")
     view.num_rounds = data.get("num_rounds")
     view.message = ""
-    view.row(data).state = "idle"
+    view.row(data).state = ClientStatus.IDLE
 
 
 def _client_joined(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state, row.note = "idle", ""
+    row.state, row.note = ClientStatus.IDLE, ""
 
 
 def _client_left(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
     reason = str(data.get("reason") or "")
     if reason == RunStatus.FINISHED:  # the run is over, so everybody goes home
-        row.state, row.note = "done", ""
+        row.state, row.note = ClientStatus.DONE, ""
     else:
-        row.state, row.note = "left", reason
+        row.state, row.note = ClientStatus.LEFT, reason
 
 
 def _site_declined(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state, row.note = "refused", str(data.get("message") or data.get("reason") or "")
+    row.state, row.note = TaskStatus.REFUSED, str(data.get("message") or data.get("reason") or "")
 
 
 def _package_received(view: RunView, data: Mapping[str, Any]) -> None:
@@ -139,7 +150,7 @@ def _package_received(view: RunView, data: Mapping[str, Any]) -> None:
 
 def _client_state(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state = str(data.get("state"))
+    row.state = ClientStatus(str(data.get("state")))
     row.step, row.steps = int(data.get("step") or 0), int(data.get("steps") or 0)
 
 
@@ -147,7 +158,7 @@ def _round_started(view: RunView, data: Mapping[str, Any]) -> None:
     view.enter_round(data)
     for name in data.get("participants") or ():
         row = view.clients.setdefault(name, ClientRow())
-        row.state, row.done_bytes, row.total_bytes, row.note = "training", 0, 0, ""
+        row.state, row.done_bytes, row.total_bytes, row.note = ClientStatus.TRAINING, 0, 0, ""
         row.step = row.steps = 0
 
 
@@ -159,7 +170,7 @@ def _client_progress(view: RunView, data: Mapping[str, Any]) -> None:
 
 def _update_accepted(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state = "done"
+    row.state = ClientStatus.DONE
     row.step = row.steps = 0
     row.done_bytes = row.total_bytes = int(data.get("bytes") or 0)
     row.seconds = data.get("seconds_train", row.seconds)
@@ -168,7 +179,7 @@ def _update_accepted(view: RunView, data: Mapping[str, Any]) -> None:
 
 def _update_refused(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state, row.note = "refused", str(data.get("message") or data.get("reason") or "")
+    row.state, row.note = TaskStatus.REFUSED, str(data.get("message") or data.get("reason") or "")
 
 
 def _round_finished(view: RunView, data: Mapping[str, Any]) -> None:
@@ -189,7 +200,7 @@ def _run_ended(view: RunView, data: Mapping[str, Any]) -> None:
     view.status, view.message = str(data.get("status") or ""), ""
     for row in view.clients.values():
         if row.state in _AT_WORK:
-            row.state = "idle"
+            row.state = ClientStatus.IDLE
 
 
 def _unreachable(view: RunView, data: Mapping[str, Any]) -> None:
@@ -199,30 +210,30 @@ def _unreachable(view: RunView, data: Mapping[str, Any]) -> None:
 def _model_received(view: RunView, data: Mapping[str, Any]) -> None:
     view.enter_round(data)
     row = view.row(data)
-    row.state, row.note = "training", ""
+    row.state, row.note = ClientStatus.TRAINING, ""
 
 
 def _trained(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state = "uploading"
+    row.state = TaskStatus.UPLOADING
     row.seconds = data.get("seconds")
     row.metrics = data.get("metrics") or {}
 
 
 def _submitted(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state = "done"
+    row.state = ClientStatus.DONE
     row.done_bytes = row.total_bytes = int(data.get("bytes") or 0)
     view.leave_round(data)
 
 
 def _task_failed(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
-    row.state, row.note = "failed", str(data.get("message") or data.get("reason") or "")
+    row.state, row.note = TaskStatus.FAILED, str(data.get("message") or data.get("reason") or "")
 
 
 def _training(view: RunView, data: Mapping[str, Any]) -> None:
-    view.row(data).state = "training"
+    view.row(data).state = ClientStatus.TRAINING
 
 
 _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {

@@ -11,11 +11,11 @@ import click
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.wording import human_progress, human_seconds, round_of
 from mmar_runner.errors import UsageError
+from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.server.status.status_reading import read_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from mmar_runner.server.status.facts import ClientFacts
     from mmar_runner.server.status.status_reading import WorkspaceStatus
 
 #: Clients that are shown to people; a program gets them all.
@@ -102,9 +102,9 @@ def _without_server(status: WorkspaceStatus) -> str:
     return f"no server is running; run {run['run_number']} has {run['status']}{reason}"
 
 
-def _client(client: Mapping[str, Any]) -> str:
+def _client(client: ClientFacts) -> str:
     facts = [f"{client['state']} since {client['since']}"]
-    if client["state"] == "expected":
+    if client["state"] is ClientStatus.EXPECTED:
         facts = [f"expected: not heard of since the server's start at {client['since']}"]
     if (progress := client["progress"]) is not None:
         facts.append(human_progress(progress))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner import __version__
 from mmar_runner.federation.run_status import RunStatus
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.settling import RunOutcome
+    from mmar_runner.server.status.facts import RunFacts
 
 #: After how long it is said that a component has not returned at the run's end, in seconds.
 _SAID_AFTER_SECONDS: Final = 1.0
@@ -168,7 +169,7 @@ class _Run:
         stack.callback(self._limit.close)
         return await self._settling.finish(*await parts.coordinator.ended)
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> RunFacts:
         """Return what ``status.json`` says."""
         board, outcome = self._parts.board, self._outcome
         if outcome is None:
