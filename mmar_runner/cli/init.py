@@ -12,8 +12,9 @@ import click
 
 from mmar_runner.cli.groups import Group
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.templates import write_template
+from mmar_runner.cli.templates import plugin_kinds, write_plugin, write_template
 from mmar_runner.errors import UsageError
+from mmar_runner.interfaces.catalog import ComponentKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ def mmar(folder: Path, as_json: bool) -> None:
     It trains a small PyTorch network on data that need no download.
     """
     name = _checked(folder)
-    files = write_template("mmar", folder, {"name": name})
+    files = write_template(["mmar"], folder, {"name": name})
     _report(
         folder,
         files,
@@ -48,13 +49,23 @@ def mmar(folder: Path, as_json: bool) -> None:
 
 @command.command("plugin")
 @_folder
+@click.option(
+    "--kind",
+    type=click.Choice(plugin_kinds()),
+    default=ComponentKind.AGGREGATOR.value,
+    show_default=True,
+    help="What the plugin brings.",
+)
 @json_option
-def plugin(folder: Path, as_json: bool) -> None:
-    """Write an installable plugin NAME: an aggregator, its registration and its tests."""
+def plugin(folder: Path, kind: str, as_json: bool) -> None:
+    """Write an installable plugin NAME: a component, its registration and its tests.
+
+    Its README says how an MMAR uses it.
+    """
     name = _checked(folder)
     package = _package(name)
     values = {"name": name, "package": package, "Class": _class(name)}
-    files = write_template("plugin", folder, values)
+    files = write_plugin(kind, folder, values)
     _report(
         folder,
         files,
