@@ -42,7 +42,7 @@ class Federation:
     def __call__(self, plan: Plan) -> dict[str, Any]:
         """Measure the case.
 
-        The floors that hold their streams, or write files, are for comparison, and have one turn.
+        The floors that hold their streams, write files or hash are for comparison: one turn each.
         """
         rounds, tls = plan.rounds or self.rounds, plan.encrypted
         floors, process, full = [], [], []
@@ -52,12 +52,14 @@ class Federation:
             full.append(self.run_ours(rounds, "full", tls))
         held = median([self.run_floor(rounds, tls, held=True)])
         spool = median([self.run_floor(rounds, tls, spool=True)])
+        hashed = median([self.run_floor(rounds, tls, spool=True, hashed=True)])
         floor_s, ours_s, full_s = median(floors), median(process), median(full)
         return {
             "tls": plan.tls,
             "floor_s": floor_s,
             "floor_held_s": held,
             "floor_spool_s": spool,
+            "floor_hash_s": hashed,
             "ours_s": ours_s,
             "ours_full_s": full_s,
             "ratio": ours_s / floor_s,
@@ -65,6 +67,7 @@ class Federation:
             "ratio_held": ours_s / held,
             "share": floor_s / ours_s,
             "share_of_spool": spool / ours_s,
+            "share_of_hash": hashed / ours_s,
             "full_cost": full_s / ours_s - 1,
             "updates": min(result.updates for result in process + full),
             "rss_mib": memory(process + full),
@@ -77,7 +80,13 @@ class Federation:
         return int(self.model_mb * 1_000_000) * (4 * self.clients + 4)
 
     def run_floor(
-        self, rounds: int, tls: TlsFolder | None, *, spool: bool = False, held: bool = False
+        self,
+        rounds: int,
+        tls: TlsFolder | None,
+        *,
+        spool: bool = False,
+        hashed: bool = False,
+        held: bool = False,
     ) -> floor.FloorResult:
         """Measure the floor once, under TLS if there are keys."""
         return floor.measure(
@@ -85,6 +94,7 @@ class Federation:
             total=int(self.model_mb * 1_000_000),
             rounds=rounds,
             spool=spool,
+            hashed=hashed,
             held=held,
             processes=_LOAD_PROCESSES if self.load else None,
             tls=None if tls is None else tls.floor,

@@ -5,8 +5,9 @@ A bare ``grpc.aio`` server and bare clients move the bytes of a federated round:
 round every client downloads a model on one stream and uploads as many bytes on another,
 in the same chunks, over the same channel options and as plain text, and the next round
 opens when all uploads are there. Nothing is parsed, checked, hashed, summed, journaled
-or trained. With ``--spool`` both sides also write what they receive to files, and with
-``--tls`` both sides show certificates and everything is encrypted.
+or trained. With ``--spool`` both sides also write what they receive to files, with ``--hash``
+sender and receiver of an update and the receiver of a model hash it too, in a thread beside the
+transfer, and with ``--tls`` both sides show certificates and everything is encrypted.
 
 Run as a program it is one process of the floor; `measure` starts them all.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import resource
@@ -119,12 +121,16 @@ class FloorHandlers(grpc.GenericRpcHandler):
         barrier: The rounds.
         total: Bytes of the model, and of each update.
         spool: Where received bytes are written; None forgets them.
+        hashed: Whether received bytes are hashed.
     """
 
-    def __init__(self, barrier: Barrier, total: int, spool: Path | None) -> None:
+    def __init__(
+        self, barrier: Barrier, total: int, spool: Path | None, *, hashed: bool = False
+    ) -> None:
         self._barrier = barrier
         self._chunks = chunks_of(total)
         self._spool = spool
+        self._hashed = hashed
         self._uploads = 0
         self._handlers: dict[str, Any] = {
             f"/{SERVICE}/Join": grpc.unary_unary_rpc_method_handler(self._join),
@@ -152,48 +158,66 @@ class FloorHandlers(grpc.GenericRpcHandler):
         self._uploads += 1
         name = f"upload-{self._uploads % self._barrier.clients}"
         while True:
-            with Sink(self._spool, name) as sink:
+            async with Sink(self._spool, name, hashed=self._hashed) as sink:
                 for _ in self._chunks:
                     chunk = await anext(requests, None)
                     if chunk is None:
                         return
-                    sink.write(chunk)
+                    await sink.write(chunk)
             # Counted first: a client that has its answer may be gone at once.
             await self._barrier.arrive()
             await context.write(b"ok")
 
 
 class Sink:
-    """Takes received bytes: forgets them, or writes them to a file.
+    """Takes bytes: forgets them, or writes them to a file, or hashes them, or both.
+
+    Hashing is done in a thread, with the writing, while the next chunk is on its way.
 
     Args:
-        folder: Where files are written; None forgets.
+        folder: Where files are written; None writes nothing.
         name: The file's name.
+        hashed: Whether the bytes are hashed.
     """
 
-    def __init__(self, folder: Path | None, name: str) -> None:
+    def __init__(self, folder: Path | None, name: str, *, hashed: bool = False) -> None:
         self._fd = -1
         if folder is not None:
             self._fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._digest = hashlib.sha256() if hashed else None
+        self._storing: asyncio.Task[None] | None = None
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        if self._storing is not None:
+            await self._storing
         if self._fd >= 0:
             os.close(self._fd)
 
-    def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes) -> None:
         """Take one chunk."""
+        if self._digest is None:
+            self._store(chunk)
+            return
+        if self._storing is not None:
+            await self._storing
+        self._storing = asyncio.create_task(asyncio.to_thread(self._store, chunk))
+
+    def _store(self, chunk: bytes) -> None:
         if self._fd >= 0:
             os.write(self._fd, chunk)
+        if self._digest is not None:
+            self._digest.update(chunk)
 
 
 async def serve(arguments: argparse.Namespace) -> dict[str, Any]:
     """Serve all rounds and return their seconds."""
     barrier = Barrier(arguments.clients, arguments.rounds)
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers((FloorHandlers(barrier, arguments.bytes, arguments.spool),))
+    handlers = FloorHandlers(barrier, arguments.bytes, arguments.spool, hashed=arguments.hash)
+    server.add_generic_rpc_handlers((handlers,))
     if arguments.tls is None:
         port = server.add_insecure_port("127.0.0.1:0")
     else:
@@ -228,11 +252,13 @@ async def take_part(target: str, name: str, arguments: argparse.Namespace) -> No
             model = download(f"{first} {end}".encode())
             update = upload()
             for _ in range(first, end):
-                with Sink(arguments.spool, f"model-{name}") as sink:
+                async with Sink(arguments.spool, f"model-{name}", hashed=arguments.hash) as sink:
                     for _ in chunks:
-                        sink.write(await model.read())
-                for chunk in chunks:
-                    await update.write(chunk)
+                        await sink.write(await model.read())
+                async with Sink(None, name, hashed=arguments.hash) as sent:
+                    for chunk in chunks:
+                        await sent.write(chunk)
+                        await update.write(chunk)
                 await update.read()
             await update.done_writing()
 
@@ -252,6 +278,7 @@ def measure(
     total: int,
     rounds: int,
     spool: bool = False,
+    hashed: bool = False,
     held: bool = False,
     processes: int | None = None,
     tls: Path | None = None,
@@ -263,6 +290,7 @@ def measure(
         total: Bytes of the model, and of each update.
         rounds: Rounds; the first is not counted.
         spool: Also write what is received to files, on both sides.
+        hashed: Also hash models and updates, where the program must.
         held: One download and one upload stream for all rounds, not new ones in each.
         processes: How many processes hold the clients; None gives each its own.
         tls: The folder of the floor's certificates; None speaks plain text.
@@ -272,6 +300,8 @@ def measure(
         shared = ["--bytes", str(total), "--rounds", str(rounds)]
         if spool:
             shared += ["--spool", folder]
+        if hashed:
+            shared.append("--hash")
         if held:
             shared.append("--held")
         if tls is not None:
@@ -313,6 +343,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoint", type=Path)
     parser.add_argument("--target")
     parser.add_argument("--spool", type=Path)
+    parser.add_argument("--hash", action="store_true")
     parser.add_argument("--held", action="store_true")
     parser.add_argument("--tls", type=Path)
     return parser
