@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.wording import human_progress, human_seconds, round_of
+from mmar_runner.cli.views.wording import human_progress, human_seconds, round_of
 from mmar_runner.errors import UsageError
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.server.status.status_reading import read_status

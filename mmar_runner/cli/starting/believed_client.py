@@ -6,14 +6,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.cli.addresses import is_loopback, require_loopback
-from mmar_runner.cli.kits import DEFAULT_ADDRESS
-from mmar_runner.cli.validated import validated
+from mmar_runner.cli.starting.addresses import is_loopback, require_loopback
+from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS
+from mmar_runner.cli.starting.validated import validated
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from mmar_runner.cli.client_site import ClientSite
+    from mmar_runner.cli.starting.client_site import ClientSite
     from mmar_runner.mmar.spec import MmarSpec
 
 

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from mmar_runner.cli.believed_client import believed_name, believed_settings
-from mmar_runner.cli.client_site import ClientSite
-from mmar_runner.cli.kits import DEFAULT_ADDRESS, require_kit_or_insecure
 from mmar_runner.cli.options import (
     allow_byoc_option,
     insecure_option,
@@ -24,10 +21,13 @@ from mmar_runner.cli.options import (
     task_timeout_option,
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
-from mmar_runner.cli.progress import make_observer
-from mmar_runner.cli.running_already import naming_who_runs
-from mmar_runner.cli.signals import stop_on_signals
-from mmar_runner.cli.validated import parse_settings, say_idle_settings
+from mmar_runner.cli.starting.believed_client import believed_name, believed_settings
+from mmar_runner.cli.starting.client_site import ClientSite
+from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, require_kit_or_insecure
+from mmar_runner.cli.starting.running_already import naming_who_runs
+from mmar_runner.cli.starting.signals import stop_on_signals
+from mmar_runner.cli.starting.validated import parse_settings, say_idle_settings
+from mmar_runner.cli.views.progress import make_observer
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
 from mmar_runner.errors import UsageError
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from mmar_runner.cli.trusted_client import TrustedClient
+    from mmar_runner.cli.starting.trusted_client import TrustedClient
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
@@ -128,7 +128,7 @@ def command(
     else:
         _refuse_allow_byoc(allow_byoc)
         # Deferred: whoever speaks plain text needs no cryptography.
-        from mmar_runner.cli.trusted_client import TrustedClient  # noqa: PLC0415
+        from mmar_runner.cli.starting.trusted_client import TrustedClient  # noqa: PLC0415
 
         trusted = TrustedClient.open(kit, name=name, instance=instance, server=server)
         client = trusted.name

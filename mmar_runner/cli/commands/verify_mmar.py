@@ -11,8 +11,6 @@ import click
 
 from mmar_runner.admission.examination import examine
 from mmar_runner.admission.rules import rules_of
-from mmar_runner.cli.decision_view import decision_lines, steps_json
-from mmar_runner.cli.kits import open_kit, say_lost_policy
 from mmar_runner.cli.options import (
     mmar_argument,
     plugins_dir_option,
@@ -20,7 +18,9 @@ from mmar_runner.cli.options import (
     set_option,
 )
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.validated import parse_settings
+from mmar_runner.cli.starting.kits import open_kit, say_lost_policy
+from mmar_runner.cli.starting.validated import parse_settings
+from mmar_runner.cli.views.decision_view import decision_lines, steps_json
 from mmar_runner.documents.words import counted
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Role

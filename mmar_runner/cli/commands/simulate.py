@@ -20,9 +20,9 @@ from mmar_runner.cli.options import (
     workspace_option,
 )
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.progress import make_observer
-from mmar_runner.cli.signals import stop_on_signals
-from mmar_runner.cli.validated import checked, parse_settings
+from mmar_runner.cli.starting.signals import stop_on_signals
+from mmar_runner.cli.starting.validated import checked, parse_settings
+from mmar_runner.cli.views.progress import make_observer
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins

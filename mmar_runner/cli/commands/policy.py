@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mmar_runner.cli.decision_view import decision_lines, steps_json
 from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import (
     mmar_argument,
@@ -19,6 +18,7 @@ from mmar_runner.cli.options import (
     set_option,
 )
 from mmar_runner.cli.output import echo_json, json_option, say
+from mmar_runner.cli.views.decision_view import decision_lines, steps_json
 from mmar_runner.errors import UsageError
 from mmar_runner.security.policy.authorization import ACTIONS
 
@@ -93,7 +93,7 @@ def explain_decision(
     # Modules and the kit are loaded while other threads hash, which takes as long.
     with listed_ahead(mmar) as ahead:
         from mmar_runner.admission.examination import examine  # noqa: PLC0415
-        from mmar_runner.cli.validated import parse_settings  # noqa: PLC0415
+        from mmar_runner.cli.starting.validated import parse_settings  # noqa: PLC0415
         from mmar_runner.hooks import load_plugins  # noqa: PLC0415
 
         kit, settings = _kit(kit_folder), parse_settings(pairs)
@@ -117,7 +117,7 @@ def explain_decision(
 
 
 def _kit(folder: Path) -> StartupKit:
-    from mmar_runner.cli.kits import open_kit  # noqa: PLC0415 - needs cryptography
+    from mmar_runner.cli.starting.kits import open_kit  # noqa: PLC0415 - needs cryptography
     from mmar_runner.security.identity import Role  # noqa: PLC0415
     from mmar_runner.security.kits.roles import role_of  # noqa: PLC0415
 
@@ -134,7 +134,7 @@ def _question(
 ) -> Question:
     """Return what a site asks, or what is asked in its place as far as it is known here."""
     from mmar_runner.admission.rules import rules_of  # noqa: PLC0415 - as above
-    from mmar_runner.cli.kits import say_lost_policy  # noqa: PLC0415
+    from mmar_runner.cli.starting.kits import say_lost_policy  # noqa: PLC0415
     from mmar_runner.security.identity import Role  # noqa: PLC0415
     from mmar_runner.security.policy.authorization import SERVER_SITE  # noqa: PLC0415
     from mmar_runner.security.policy.site_policy import load_policy  # noqa: PLC0415

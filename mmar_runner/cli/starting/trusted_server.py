@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from mmar_runner.admission.audit_line import OwnLog
 from mmar_runner.admission.deployment import deployed, record_sites, require_sites
 from mmar_runner.admission.local import LocalMmar, admitted
-from mmar_runner.cli.kits import open_kit, say_lost_policy
 from mmar_runner.cli.output import say
-from mmar_runner.cli.validated import require_valid
+from mmar_runner.cli.starting.kits import open_kit, say_lost_policy
+from mmar_runner.cli.starting.validated import require_valid
 from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.security.identity import Role
 from mmar_runner.server.trust import ServerTrust

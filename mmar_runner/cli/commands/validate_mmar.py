@@ -12,7 +12,7 @@ import click
 from mmar_runner import __version__
 from mmar_runner.cli.options import plugins_dir_option, set_option
 from mmar_runner.cli.output import Invocation, echo_error, harmless_json
-from mmar_runner.cli.validated import parse_settings
+from mmar_runner.cli.starting.validated import parse_settings
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO
 
 from mmar_runner.cli.output import harmless_json
-from mmar_runner.cli.wording import sentence
+from mmar_runner.cli.views.wording import sentence
 from mmar_runner.interfaces.observer import NullObserver, Observer, Topic
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def make_observer(
         return JsonObserver(role, stream)
     if _has_terminal(stream) if is_tty is None else is_tty:
         # rich is imported only when there is somebody to look at it.
-        from mmar_runner.cli.live import LiveObserver  # noqa: PLC0415
+        from mmar_runner.cli.views.live import LiveObserver  # noqa: PLC0415
 
         return LiveObserver(role, mmar=mmar, stream=stream)
     return LineObserver(stream)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from mmar_runner.cli.kits import open_kit
 from mmar_runner.cli.options import mmar_argument, plugins_dir_option, required_kit_option
 from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
+from mmar_runner.cli.starting.kits import open_kit
 from mmar_runner.documents.words import counted, did_you_mean, some_of
 from mmar_runner.errors import MmarError, UsageError
 from mmar_runner.mmar.finding import Findings

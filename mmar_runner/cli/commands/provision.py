@@ -13,7 +13,7 @@ import click
 
 from mmar_runner.cli.groups import Group
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.tables import table
+from mmar_runner.cli.views.tables import table
 
 if TYPE_CHECKING:
     from mmar_runner.security.pki.requests import KeyRequest

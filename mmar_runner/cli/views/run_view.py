@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.cli.wording import best_model, no_answer
+from mmar_runner.cli.views.wording import best_model, no_answer
 from mmar_runner.documents.words import printable
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus

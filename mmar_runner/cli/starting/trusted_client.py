@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from mmar_runner.admission.audit_line import MmarLine
 from mmar_runner.admission.local import LocalMmar, admitted
 from mmar_runner.admission.rules import rules_of
-from mmar_runner.cli.addresses import require_address
-from mmar_runner.cli.kits import open_kit, say_lost_policy
-from mmar_runner.cli.validated import require_valid
+from mmar_runner.cli.starting.addresses import require_address
+from mmar_runner.cli.starting.kits import open_kit, say_lost_policy
+from mmar_runner.cli.starting.validated import require_valid
 from mmar_runner.client.delivery.fetching import Delivery, fetch_mmar
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.trust import ClientTrust
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.admission.admitting import Admission
     from mmar_runner.admission.rules import SiteRules
-    from mmar_runner.cli.client_site import ClientSite
+    from mmar_runner.cli.starting.client_site import ClientSite
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.kits.kit import StartupKit
 

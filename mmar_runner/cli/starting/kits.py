@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.cli.addresses import is_loopback, require_address, require_loopback
 from mmar_runner.cli.output import say
+from mmar_runner.cli.starting.addresses import is_loopback, require_address, require_loopback
 from mmar_runner.errors import UsageError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import click
 from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import Invocation, echo_hint, echo_json, echo_sentence, json_option, say
-from mmar_runner.cli.tables import table, wrapped
+from mmar_runner.cli.views.tables import table, wrapped
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins

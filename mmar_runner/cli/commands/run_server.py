@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmar_runner.cli.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
 from mmar_runner.cli.options import (
     durability_option,
     insecure_option,
@@ -21,10 +20,11 @@ from mmar_runner.cli.options import (
     workspace_option,
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option
-from mmar_runner.cli.progress import make_observer
-from mmar_runner.cli.running_already import naming_who_runs
-from mmar_runner.cli.signals import stop_on_signals
-from mmar_runner.cli.validated import parse_settings, validated
+from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
+from mmar_runner.cli.starting.running_already import naming_who_runs
+from mmar_runner.cli.starting.signals import stop_on_signals
+from mmar_runner.cli.starting.validated import parse_settings, validated
+from mmar_runner.cli.views.progress import make_observer
 from mmar_runner.documents.words import same_command
 from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.federation.run_status import RunStatus
@@ -100,7 +100,7 @@ def command(
     else:
         # Deferred: whoever speaks plain text needs no cryptography.
         from mmar_runner.admission.local import LocalMmar  # noqa: PLC0415
-        from mmar_runner.cli.trusted_server import open_trust  # noqa: PLC0415 - as above
+        from mmar_runner.cli.starting.trusted_server import open_trust  # noqa: PLC0415 - as above
 
         folder = _workspace(workspace, mmar.resolve().name)
         running = "is this server running already? Stop it, or give this one a --workspace"
