@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmar_runner.admission.admitting import admit
 from mmar_runner.admission.rules import rules_of
-from mmar_runner.cli.kits import open_kit
+from mmar_runner.cli.starting.kits import open_kit
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Role
 from mmar_runner.security.packages.mmar_store import MmarStore

@@ -39,35 +39,43 @@ _YOUNG_OBJECTS: Final = 50_000
 
 _COMMANDS: Final = {
     "validate-mmar": LazyCommand(
-        "mmar_runner.cli.validate_mmar", "Check MMAR folders completely, before anything runs."
+        "mmar_runner.cli.commands.validate_mmar",
+        "Check MMAR folders completely, before anything runs.",
     ),
     "run-server": LazyCommand(
-        "mmar_runner.cli.run_server", "Run the rounds that an MMAR declares."
+        "mmar_runner.cli.commands.run_server", "Run the rounds that an MMAR declares."
     ),
     "run-client": LazyCommand(
-        "mmar_runner.cli.run_client", "Join a run, train on this site's data, submit updates."
+        "mmar_runner.cli.commands.run_client",
+        "Join a run, train on this site's data, submit updates.",
     ),
     "status": LazyCommand(
-        "mmar_runner.cli.status", "Say what a run is at, and what it waits for since when."
+        "mmar_runner.cli.commands.status", "Say what a run is at, and what it waits for since when."
     ),
-    "simulate": LazyCommand("mmar_runner.cli.simulate", "Run a whole federation on this machine."),
-    "init": LazyCommand("mmar_runner.cli.init", "Begin a new MMAR or plugin from a template."),
+    "simulate": LazyCommand(
+        "mmar_runner.cli.commands.simulate", "Run a whole federation on this machine."
+    ),
+    "init": LazyCommand(
+        "mmar_runner.cli.commands.init", "Begin a new MMAR or plugin from a template."
+    ),
     "plugins": LazyCommand(
-        "mmar_runner.cli.plugins", "List, show and diagnose installed components."
+        "mmar_runner.cli.commands.plugins", "List, show and diagnose installed components."
     ),
     "sign-mmar": LazyCommand(
-        "mmar_runner.cli.sign_mmar", "Sign an MMAR as an administrator of a project."
+        "mmar_runner.cli.commands.sign_mmar", "Sign an MMAR as an administrator of a project."
     ),
     "verify-mmar": LazyCommand(
-        "mmar_runner.cli.verify_mmar", "Verify an MMAR as a site does before it runs."
+        "mmar_runner.cli.commands.verify_mmar", "Verify an MMAR as a site does before it runs."
     ),
     "provision": LazyCommand(
-        "mmar_runner.cli.provision", "Write certificates and start-up kits for a project."
+        "mmar_runner.cli.commands.provision", "Write certificates and start-up kits for a project."
     ),
-    "audit": LazyCommand("mmar_runner.cli.audit", "Verify and show audit logs."),
-    "schema": LazyCommand("mmar_runner.cli.schema", "Print the JSON Schema of a file format."),
+    "audit": LazyCommand("mmar_runner.cli.commands.audit", "Verify and show audit logs."),
+    "schema": LazyCommand(
+        "mmar_runner.cli.commands.schema", "Print the JSON Schema of a file format."
+    ),
     "policy": LazyCommand(
-        "mmar_runner.cli.policy", "Explain which rule decides; accept or block an MMAR."
+        "mmar_runner.cli.commands.policy", "Explain which rule decides; accept or block an MMAR."
     ),
 }
 
@@ -172,7 +180,7 @@ def _foreseen(error: MmarRunnerError, invocation: Invocation) -> int:
 def _untrusted(error: TrustError, invocation: Invocation) -> None:
     """Write an error, and if it is the word of rules, what every rule said."""
     # Deferred: few errors are the answers of rules.
-    from mmar_runner.cli.decision_view import echo_refusals, steps_json  # noqa: PLC0415
+    from mmar_runner.cli.views.decision_view import echo_refusals, steps_json  # noqa: PLC0415
     from mmar_runner.security.decision import RulesRefusedError  # noqa: PLC0415
 
     cause = error.__cause__

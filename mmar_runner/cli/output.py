@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmar_runner.documents.words import printable
-from mmar_runner.errors import (
-    MmarRunnerError,
-    RunFailedError,
-    RunStoppedError,
-    TaskFailedError,
-)
+from mmar_runner.errors import MmarRunnerError, TaskFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,13 +97,6 @@ def echo_sentence(reason: str, message: str) -> None:
 def echo_hint(hint: str) -> None:
     """Write the mend to standard error."""
     click.echo(f"{_styled('hint:', 'cyan')} {_folded(hint)}", err=True)
-
-
-def run_exit_code(status: str) -> int:
-    """Return with which code a command ends whose run ended with a status."""
-    if status == "stopped":
-        return RunStoppedError.exit_code
-    return 0 if status == "finished" else RunFailedError.exit_code
 
 
 def _folded(message: str) -> str:

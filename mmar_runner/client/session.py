@@ -28,6 +28,7 @@ from mmar_runner.errors import (
     RefusedError,
     SignatureError,
 )
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import first_of, uninterrupted
 
@@ -49,13 +50,13 @@ class SessionOutcome:
     """How a session ended.
 
     Attributes:
-        status: ``finished``, ``failed`` or ``stopped``.
+        status: Finished, failed or stopped.
         reason: Why, in a sentence; empty if all rounds were done.
         run_number: The run it worked for; 0 if it never got as far.
         run_folder: Where its files lie, or None.
     """
 
-    status: str
+    status: RunStatus
     reason: str
     run_number: int = 0
     run_folder: Path | None = None
@@ -137,7 +138,7 @@ class _Session:
 
     async def leave(self) -> SessionOutcome:
         """Leave because the session was told to stop."""
-        ended = RunEnded("stopped", "the session was told to stop")
+        ended = RunEnded(RunStatus.STOPPED, "the session was told to stop")
         await self._connection.quit(ended.reason)
         return self._outcome(ended)
 
@@ -153,7 +154,8 @@ class _Session:
             digest = self._settings.work_digest
             ended = await first_of(rounds.walk(mmar_digest=digest), heartbeat.run())
             # The server said why; each of its clients need not say it again.
-            said = ended.status if ended.status == "finished" else f"the run has {ended.status}"
+            well = ended.status is RunStatus.FINISHED
+            said = ended.status.value if well else f"the run has {ended.status}"
             await self._connection.quit(said)
             return ended
         finally:
@@ -173,7 +175,7 @@ class _Session:
 
     def _outcome(self, ended: RunEnded) -> SessionOutcome:
         facts = {
-            "status": ended.status,
+            "status": ended.status.value,
             "reason": ended.reason,
             "run_folder": None if self._run_folder is None else str(self._run_folder),
             "wall_seconds": time.monotonic() - self._begun,

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-Status: TypeAlias = Literal["finished", "failed", "stopped"]
+if TYPE_CHECKING:
+    from mmar_runner.federation.run_status import RunEndStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class SetTimer:
 class FinishRun:
     """The run is over."""
 
-    status: Status
+    status: RunEndStatus
     reason: str
 
 

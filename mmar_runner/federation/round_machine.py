@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mmar_runner.federation import actions, events
 from mmar_runner.federation.opening import Opening
+from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.federation.sites import NO_SITES, Sites
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class RoundMachine:
         if self._ended:
             return []
         if isinstance(event, events.StopRequested):
-            return [self._finish("stopped", event.reason)]
+            return [self._finish(RunStatus.STOPPED, event.reason)]
         return [*self._take(event, now), *self._advance(now)]
 
     def waiting_for(self, describe: Callable[[str], str] | None = None) -> str:
@@ -216,7 +217,7 @@ class RoundMachine:
         if self._open is not None:
             return [] if self._open.closed else self._advance_open(self._open, now)
         if 0 <= self._plan.num_rounds <= self._next_round:
-            return [self._finish("finished", "")]
+            return [self._finish(RunStatus.FINISHED, "")]
         return self._open_round(now) if self._opening.is_due(self._active) else []
 
     def _open_round(self, now: float) -> list[actions.Action]:
@@ -253,7 +254,8 @@ class RoundMachine:
         for name, why in sorted(book.failed.items()):
             whose.setdefault(why, []).append(name)
         causes = "; ".join(f"{', '.join(names)}: {why}" for why, names in whose.items())
-        return self._finish("failed", f"round {self._next_round} has {_have(book)}; {causes}")
+        reason = f"round {self._next_round} has {_have(book)}; {causes}"
+        return self._finish(RunStatus.FAILED, reason)
 
     def _invite(self, book: RoundBook, client: str) -> actions.Invite:
         book.invited.add(client)
@@ -265,7 +267,7 @@ class RoundMachine:
         self._timer = at
         return [actions.SetTimer(at)]
 
-    def _finish(self, status: actions.Status, reason: str) -> actions.FinishRun:
+    def _finish(self, status: RunEndStatus, reason: str) -> actions.FinishRun:
         self._ended = True
         return actions.FinishRun(status, reason)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.errors import DiskFullError
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.calls.downloads import Downloads
@@ -270,7 +271,7 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
     if opened.ended:
         return summary
     try:
-        summary.write("running", "", wall_seconds=state.wall_seconds)
+        summary.write(RunStatus.RUNNING, "", wall_seconds=state.wall_seconds)
     except DiskFullError as error:  # the one that is there says nothing wrong of what was done
         _log.warning("the summary is not written anew: %s", error.message)
     return summary

@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from mmar_runner.errors import DiskFullError, UsageError
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.components.exclusion import excluded_names
 from mmar_runner.server.components.persisting import find_checkpoint, make_initial_model
 from mmar_runner.server.records.checkpoints import Checkpoints, new_epoch
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
+#: What is said of the run before a new one: how it has ended, or that it is left as it is.
+Before: TypeAlias = RunStatus | Literal["left", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ class OpenedRun:
         excluded: Names of the tensors that the MMAR leaves as they are.
         ended: Whether it is over: its end is served, and nothing of it is looked at.
         resumed: Whether an earlier process had worked on it.
-        before: Why the run before it is not resumed: ``finished``, ``failed``, or ``left``
-            because a new one was asked for; empty if there is none.
+        before: Why the run before it is not resumed: how it has ended, or ``left`` because a
+            new one was asked for; empty if there is none.
         lost: Models that were found to be damaged just now.
         lost_updates: Updates that were found to be lost just now.
     """
@@ -66,7 +69,7 @@ class OpenedRun:
     excluded: frozenset[str]
     resumed: bool
     ended: bool = False
-    before: str = ""
+    before: Before = ""
     lost: tuple[LostModel, ...] = ()
     lost_updates: tuple[Rejected, ...] = ()
 
@@ -113,13 +116,15 @@ async def open_run(
     runs = workspace.runs()
     if not runs:
         return await _begin(settings, workspace.run(1), wanted)
-    newest, begun, before = runs[0], None, ""
+    newest, begun = runs[0], None
+    before: Before = ""
+    opened: OpenedRun | Before | None
     for run in runs:  # a folder in which none has begun hides no unfinished one before it
         if run.journal.exists():
             opened = "left" if settings.new_run else await _resume(settings, run, wanted)
             if isinstance(opened, OpenedRun):
                 return opened
-            if opened:
+            if opened is not None:
                 begun, before = run, opened
                 break
         if not run.is_empty:
@@ -129,12 +134,16 @@ async def open_run(
     return replace(await _begin(settings, following, wanted), before=before)
 
 
-async def _resume(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun | str:
-    """Return the run to go on with, or how it has ended; nothing if it has not begun."""
+async def _resume(
+    settings: ServerSettings, folder: RunFolder, wanted: Wanted
+) -> OpenedRun | RunStatus | None:
+    """Return the run to go on with, or how it has ended; None if it has not begun."""
     journal = _journal(settings, folder)
     try:
-        events = journal.events()
-        state = replay(events) if events else RunState(status="")
+        if not (events := journal.events()):
+            journal.close()
+            return None
+        state = replay(events)
         if not state.resumable:
             if state.untold and _is_same(settings, folder, state, wanted):
                 return _ended(settings, folder, RunRecord(journal, state))

@@ -7,6 +7,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmar_runner.federation.run_status import run_end
+
 if TYPE_CHECKING:
     from mmar_runner.server.calls.downloads import Downloads
     from mmar_runner.server.calls.packages import PackageDesk
@@ -61,7 +63,7 @@ class RunParts:
         """Take back that an earlier process ended the run, and who may not know of it."""
         state = self.opened.record.state
         self.spool.keep_only([])
-        self.coordinator.conclude(state.status, state.reason)
+        self.coordinator.conclude(run_end(state.status), state.reason)
         self.members.restore(state.clients.values())
         self.members.start_sweeping()
         self.watch.begin()

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner import __version__
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.security.audit.log import held_open
 from mmar_runner.server.assembly import assemble
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.settling import RunOutcome
+    from mmar_runner.server.status.facts import RunFacts
 
 #: After how long it is said that a component has not returned at the run's end, in seconds.
 _SAID_AFTER_SECONDS: Final = 1.0
@@ -122,7 +124,7 @@ class _Run:
             parts.opened.journal.wait_for_space(parts.disk.note_journal)
             outcome = self._outcome = await self._run_or_conclude(stack)
             self._status.hurry()  # whoever is killed during goodbyes has ended all the same
-            if outcome.status != "stopped":
+            if outcome.status is not RunStatus.STOPPED:
                 await self._say_goodbye()
             await self._let_components_return()
         return outcome
@@ -167,7 +169,7 @@ class _Run:
         stack.callback(self._limit.close)
         return await self._settling.finish(*await parts.coordinator.ended)
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> RunFacts:
         """Return what ``status.json`` says."""
         board, outcome = self._parts.board, self._outcome
         if outcome is None:
@@ -195,7 +197,7 @@ class _Run:
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
             "before": opened.before,
-            "ended": opened.record.state.status if opened.ended else "",
+            "ended": opened.record.state.status.value if opened.ended else "",
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

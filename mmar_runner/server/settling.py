@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import AuditError, RunStoppedError, StorageError
+from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.components.persisting import export_model
@@ -41,13 +42,13 @@ class RunOutcome:
     """How a run ended.
 
     Attributes:
-        status: ``finished``, ``failed`` or ``stopped``.
+        status: Finished, failed or stopped.
         reason: Why, if it did not finish.
         run_folder: Where its files lie.
         summary: What ``summary.json`` says.
     """
 
-    status: str
+    status: RunStatus
     reason: str
     run_folder: Path
     summary: dict[str, Any]
@@ -71,9 +72,9 @@ class Settling:
         self._observer = observer
         self._hurry = hurry
 
-    async def finish(self, status: str, reason: str) -> RunOutcome:
+    async def finish(self, status: RunEndStatus, reason: str) -> RunOutcome:
         """Settle the run's files; if the server is to stop before that is done, it is stopped."""
-        if status == "stopped":
+        if status is RunStatus.STOPPED:
             self._parts.give_up()
             await self._parts.coordinator.close()
             return await self._settle_stopped(reason)
@@ -107,17 +108,17 @@ class Settling:
 
     def tell(self, outcome: RunOutcome, wall_seconds: float) -> None:
         """Tell handlers, hooks and whoever watches how the run has ended."""
-        facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason}
+        facts: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.reason}
         self._parts.events.emit(EventType.END_RUN, **facts)
         data = {**facts, "wall_seconds": wall_seconds, "run_folder": str(outcome.run_folder)}
         self._observer.observe(Observation(Topic.RUN_ENDED, data))
 
-    async def _settle(self, status: str, reason: str) -> RunOutcome:
+    async def _settle(self, status: RunEndStatus, reason: str) -> RunOutcome:
         """Settle the run's files and put its end on record; only then is anyone told."""
         parts, keep_trying = self._parts, self._parts.disk.keep_trying
         await parts.coordinator.close()
         final = None
-        if status == "finished":
+        if status is RunStatus.FINISHED:
             final = await keep_trying("final", self._publish_final)
         await keep_trying("audit", partial(asyncio.to_thread, parts.guard.audit.flush))
         wall = parts.wall_seconds()
@@ -137,22 +138,22 @@ class Settling:
         """Put on record that the run was stopped, if the disk takes it: it is not needed."""
         parts, wall = self._parts, self._parts.wall_seconds()
         try:
-            await self._record_end("stopped", reason, wall)
+            await self._record_end(RunStatus.STOPPED, reason, wall)
         except StorageError as error:
             _log.warning("that the run was stopped is not on record: %s", error.message)
-        summary = parts.summary.facts("stopped", reason, wall_seconds=wall)
+        summary = parts.summary.facts(RunStatus.STOPPED, reason, wall_seconds=wall)
         try:
-            parts.summary.write("stopped", reason, wall_seconds=wall)
+            parts.summary.write(RunStatus.STOPPED, reason, wall_seconds=wall)
         except StorageError as error:
             _log.warning("the summary says nothing of it: %s", error.message)
-        if parts.coordinator.ended.result()[0] == "stopped":
+        if parts.coordinator.ended.result()[0] is RunStatus.STOPPED:
             parts.coordinator.announce()
-        outcome = RunOutcome("stopped", reason, parts.opened.folder.path, summary)
+        outcome = RunOutcome(RunStatus.STOPPED, reason, parts.opened.folder.path, summary)
         self.tell(outcome, wall)
         return outcome
 
-    async def _record_end(self, status: str, reason: str, wall: float) -> None:
-        record = {"status": status, "reason": reason, "wall_seconds": wall}
+    async def _record_end(self, status: RunEndStatus, reason: str, wall: float) -> None:
+        record = {"status": status.value, "reason": reason, "wall_seconds": wall}
         await asyncio.wrap_future(self._parts.opened.record.append(Kind.RUN_ENDED, record))
 
     async def _publish_final(self) -> str | None:

@@ -25,6 +25,7 @@ from mmar_runner.storage.atomic import translated
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.federation.run_status import RunStatus
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
@@ -39,13 +40,13 @@ class SimulationOutcome:
     """How a simulation ended.
 
     Attributes:
-        status: ``finished``, ``failed`` or ``stopped``.
+        status: Finished, failed or stopped.
         reason: Why, if it did not finish.
         run_folder: Where the run's files lie.
         summary: What its ``summary.json`` says.
     """
 
-    status: str
+    status: RunStatus
     reason: str
     run_folder: Path
     summary: dict[str, Any]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import same_command
 from mmar_runner.errors import MmarRunnerError, RunFailedError, RunStoppedError
+from mmar_runner.federation.run_status import RunStatus, run_end
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _STOP_SECONDS: Final = 30.0
 class ServerEnd:
     """How the server's run ended."""
 
-    status: str
+    status: RunStatus
     reason: str
     run_folder: Path
 
@@ -123,6 +124,6 @@ class ServerChild:
                     self.listening.set()
                 self._observer.observe(Observation(Topic(topic), data))
             case {"outcome": {"status": status, "reason": reason, "run_folder": folder}}:
-                self._end = ServerEnd(status, reason, Path(folder))
+                self._end = ServerEnd(run_end(status), reason, Path(folder))
             case {"error": {"message": message, "hint": hint, "reason": reason}}:
                 self._end = RunFailedError(message, hint=hint, reason=reason)

@@ -53,7 +53,7 @@ async def _serve(job: Job) -> dict[str, str]:
     plugins = load_plugins(plugins_dir=settings.plugins_dir)
     outcome = await run_server(_server_settings(job, plugins), plugins, _Teller(), stop)
     return {
-        "status": outcome.status,
+        "status": outcome.status.value,
         "reason": outcome.reason,
         "run_folder": str(outcome.run_folder),
     }

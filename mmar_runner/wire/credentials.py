@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import grpc
 
 from mmar_runner.errors import CertificateError
-from mmar_runner.wire.tls_files import FollowedFiles, TlsFiles, TlsMaterial, read_material
+from mmar_runner.wire.tls_files import FollowedIdentity, TlsFiles, TlsMaterial, read_material
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class _ShownFiles:
     def __init__(self, tls: TlsFiles) -> None:
         self._cert = tls.cert
         self._lock = threading.Lock()
-        self._followed = FollowedFiles(tls)
+        self._followed = FollowedIdentity(tls)
         self._expired: bytes | None = None
         self.first = _configuration(self._followed.material)
 

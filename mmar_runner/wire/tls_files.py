@@ -7,18 +7,15 @@ asked often.
 
 from __future__ import annotations
 
-import logging
 import ssl
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
-from mmar_runner.errors import CertificateError
+from mmar_runner.errors import CertificateError, MmarRunnerError
+from mmar_runner.storage.followed import FollowedFiles, Stamp, stamp_of
 
-_log = logging.getLogger(__name__)
-
-_Stamp: TypeAlias = tuple[tuple[int, int, int, int], ...]
 #: How often files that change while they are read are read again.
 _ATTEMPTS: Final = 5
 
@@ -37,20 +34,16 @@ class TlsFiles:
     key: Path
     root: Path
 
-    def stamp(self) -> _Stamp:
+    def stamp(self) -> Stamp:
         """Return what changes when one of the files does.
 
         Raises:
             CertificateError: TLS_FILES, one cannot be looked at.
         """
         try:
-            stats = [path.stat() for path in (self.cert, self.key, self.root)]
+            return stamp_of(self.cert, self.key, self.root)
         except OSError as error:
             raise _unreadable(error) from error
-        # Whoever replaces a file may keep its date and size; nobody sets the ctime.
-        return tuple(
-            (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in stats
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +54,14 @@ class TlsMaterial:
         cert: The certificate.
         key: Its private key; not shown by ``repr``.
         root: The authority.
-        stamp: Of the files.
     """
 
     cert: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     root: bytes
-    stamp: _Stamp
-
-    def __repr__(self) -> str:
-        return f"TlsMaterial(stamp={self.stamp})"
-
-    def same_as(self, other: TlsMaterial) -> bool:
-        """Return True if the bytes are the same, whatever became of the files."""
-        return (self.cert, self.key, self.root) == (other.cert, other.key, other.root)
 
 
-class FollowedFiles:
+class FollowedIdentity:
     """The files of a TLS identity that is in force, looked at now and then.
 
     What cannot be used is told once for every change of state, and once when it is well
@@ -95,44 +79,30 @@ class FollowedFiles:
 
     def __init__(self, tls: TlsFiles) -> None:
         self._tls = tls
-        self._told = ""
-        self._since = 0.0
+        # Whatever is wrong, half a renewal or a lack of file descriptors: it may pass.
+        self._files = FollowedFiles(
+            tls.cert, tls.key, tls.root, what="the TLS identity", passing=(MmarRunnerError,)
+        )
+        # The first look reads them once more, for they may change right now.
         self.material = read_material(tls)
 
     @property
     def unusable_seconds(self) -> float:
         """For how long the files cannot be used, as far as was looked; 0.0 if they can."""
-        return time.monotonic() - self._since if self._told else 0.0
+        return self._files.unusable_seconds
 
     def changed(self) -> TlsMaterial | None:
         """Look at the files; return what is in force from now on, None if nothing changed."""
-        try:
-            if self._tls.stamp() == self.material.stamp:
-                self._well()
-                return None
-            found = read_material(self._tls)
-        except CertificateError as error:
-            self._tell(error)
+        found = self._files.changed(partial(read_material, self._tls), self._news)
+        if found is None or found == self.material:
             return None
-        # Only what can be used counts as seen: a mended file need not look changed.
-        before, self.material = self.material, found
-        self._well(renewed=found.cert != before.cert)
-        return None if found.same_as(before) else found
+        self.material = found
+        return found
 
-    def _tell(self, error: CertificateError) -> None:
-        if error.message != self._told:
-            self._since = self._since if self._told else time.monotonic()
-            self._told = error.message
-            _log.warning("the TLS certificate in force stays: %s", error.message)
-
-    def _well(self, *, renewed: bool = False) -> None:
-        news = ["the TLS files can be used again"] if self._told else []
-        self._told = ""
-        if renewed:
-            news.append(f"a new certificate is in force{_until(self.material.cert)}")
-        if news:
-            # As loud as the complaint that it takes back.
-            _log.warning("%s: %s", ", and ".join(news), self._tls.cert)
+    def _news(self, found: TlsMaterial) -> str:
+        if found.cert == self.material.cert:
+            return ""
+        return f"a new certificate is in force{_until(found.cert)}"
 
 
 def read_material(tls: TlsFiles) -> TlsMaterial:
@@ -151,7 +121,7 @@ def read_material(tls: TlsFiles) -> TlsMaterial:
                 continue
             raise _unreadable(error) from error
         if tls.stamp() == stamp:
-            return TlsMaterial(cert, key, root, stamp)
+            return TlsMaterial(cert, key, root)
     msg = f"{tls.cert}, its key and {tls.root.name} change while they are read"
     raise CertificateError(msg, reason="TLS_FILES", hint="replace them by renaming, once")
 

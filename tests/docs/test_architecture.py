@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 PACKAGE = "mmar_runner"
 #: Where a path that the page names may begin.
-ROOTS = (ROOT, *(ROOT / PACKAGE / room for room in ("", "security", "server", "client", "mmar")))
+ROOTS = (
+    ROOT,
+    *(ROOT / PACKAGE / room for room in ("", "security", "server", "client", "mmar", "cli")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def test_the_table_has_every_room_and_no_other(graph):
     } == rooms
 
 
-@pytest.mark.parametrize("room", ["server", "client", "mmar", "security"])
+@pytest.mark.parametrize("room", ["cli", "server", "client", "mmar", "security"])
 def test_the_table_of_a_divided_room_has_every_room_in_it(room):
     table = PAGE.read_text().split(f"| room in `{room}/` | holds |")[1].split("\n\n")[0]
     named = set(

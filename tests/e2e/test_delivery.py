@@ -21,18 +21,13 @@ import pytest
 
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.reading import read_audit
-from mmar_runner.testing.kits import Kits, make_kits
+from mmar_runner.testing.kits import Kits
 from mmar_runner.testing.processes import RunningClient, RunningServer
 
 MIB = 1 << 20
 ECHO = Path(__file__).parents[2] / "mmars" / "echo"
 LEAD = "lead@example.org"
 ONE = {"NUM_ROUNDS": 2, "MIN_NUM_CLIENTS": 1, "MODEL_MB": 0.1, "SECONDS": 0.01}
-
-
-@pytest.fixture(scope="module")
-def kits(tmp_path_factory: pytest.TempPathFactory) -> Kits:
-    return make_kits(tmp_path_factory.mktemp("project"), clients=("site-1", "site-2"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from mmar_runner.cli import schema, validate_mmar
+from mmar_runner.cli.commands import schema, validate_mmar
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.validation import validate

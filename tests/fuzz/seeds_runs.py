@@ -90,7 +90,9 @@ def _journals() -> dict[str, dict[str, bytes]]:
 
 
 def _states() -> dict[str, dict[str, bytes]]:
-    client = {"name": "site-1", "state": "training", "since": "s", "progress": None}
+    noon = "2026-11-28T12:00:00Z"
+    progress = {"done": 1, "total": 4, "unit": "steps"}
+    client = {"name": "site-1", "state": "training", "since": noon, "progress": progress}
     status = {
         "status": "running",
         "reason": "",
@@ -98,11 +100,11 @@ def _states() -> dict[str, dict[str, bytes]]:
         "num_rounds": 3,
         "round": 0,
         "waiting_for": "w",
-        "since": "s",
-        "missing": [],
+        "since": noon,
+        "missing": [{"name": "site-1", "since": noon}],
         "pid": 1,
-        "updated": "2026-11-28",
-        "clients": [{**client, "last_heard": "s"}],
+        "updated": noon,
+        "clients": [{**client, "round": 0, "last_heard": noon}],
     }
     summary = {"status": "finished", "reason": None, "rounds": [{"round": 2}]}
     named = {"base_sha256": "b", "update_id": "u", "file": "update.safetensors"}

@@ -10,7 +10,7 @@ from contextlib import closing, redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.cli import status as status_command
+from mmar_runner.cli.commands import status as status_command
 from mmar_runner.client.delivery.package_file import IncomingPackage
 from mmar_runner.client.files.state import StateFolders
 from mmar_runner.client.files.workspace import RunFiles

@@ -34,6 +34,7 @@ from mmar_runner.federation.events import (
 )
 from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.federation.sites import NO_SITES, Sites
 
@@ -132,9 +133,9 @@ class Rounds(RuleBasedStateMachine):
                 self.timer = at
             case FinishRun(status, reason):
                 assert self.finished is None
-                if status == "finished":
+                if status is RunStatus.FINISHED:
                     assert self.plan.start_round + len(self.closed) >= self.plan.num_rounds
-                elif status == "failed":
+                elif status is RunStatus.FAILED:
                     assert self.failures
                     assert any(client in reason for client in self.failures)
                     hopeless = self.accepted | set(self.sites.absent(self.failures))
@@ -195,7 +196,7 @@ class Rounds(RuleBasedStateMachine):
         for client in clients:
             self.failures[client] = self.failures.get(client, 0) + 1
         self.feed(UpdatesWithdrawn(self.open, dict.fromkeys(clients, "X")))
-        assert self.finished is None or self.finished.status == "failed"
+        assert self.finished is None or self.finished.status is RunStatus.FAILED
 
     @precondition(lambda self: self.closed and self.open is None)
     @rule()
@@ -213,7 +214,7 @@ class Rounds(RuleBasedStateMachine):
     @rule()
     def stop(self) -> None:
         self.feed(StopRequested("asked to"))
-        assert self.finished == FinishRun("stopped", "asked to")
+        assert self.finished == FinishRun(RunStatus.STOPPED, "asked to")
 
     @invariant()
     def it_has_ended_or_says_what_it_waits_for(self) -> None:

@@ -23,7 +23,7 @@ from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.channel import Connectivity, open_channel
 from mmar_runner.wire.credentials import channel_credentials
 from mmar_runner.wire.stub import FederationStub
-from mmar_runner.wire.tls_files import FollowedFiles
+from mmar_runner.wire.tls_files import FollowedIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ class Line:
         self._tls = tls
         self._judge = judge
         self._server: bytes | None = None
-        self._files = None if tls is None else FollowedFiles(tls)
+        self._files = None if tls is None else FollowedIdentity(tls)
         self._closing: set[asyncio.Task[None]] = set()
         self._open()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from mmar_runner.client.connection.least_pace import Pace
 from mmar_runner.client.transfer.model_file import IncomingModel
 from mmar_runner.errors import DigestError, ProtocolError, StorageError, UnreachableError
+from mmar_runner.federation.run_status import RunEndStatus, run_end
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.codec import Chunk, ModelItem
+    from mmar_runner.wire.messages import RunEnd
     from mmar_runner.wire.stub import FederationStub, ModelCall
 
 #: Chunks handed to the worker thread at once.
@@ -59,7 +61,7 @@ class UnkeptModel:
 class RunEnded:
     """No model follows: the run is over."""
 
-    status: str
+    status: RunEndStatus
     reason: str
 
 
@@ -119,7 +121,7 @@ class ModelDownloads:
         try:
             header = await self._header(stub, token)
             if header.HasField("end"):
-                return RunEnded(header.end.status, header.end.reason)
+                return _end(header.end)
             return await self._take(header, self._current(stub, token).items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
@@ -231,6 +233,15 @@ class _HeldCall:
             msg = "the server sent part of a model without a header"
             raise ProtocolError(msg)
         return item
+
+
+def _end(told: RunEnd) -> RunEnded:
+    """Return how the run has ended, from what the server tells of it."""
+    try:
+        return RunEnded(run_end(told.status), told.reason)
+    except ValueError as error:
+        msg = f"the server says that the run has ended, and how in a word unknown here: {error}"
+        raise ProtocolError(msg) from error
 
 
 async def _pump(

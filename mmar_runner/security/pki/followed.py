@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.security.pki.revocation import MAX_LIST_BYTES
 from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.bounded import read_bounded
-from mmar_runner.storage.followed import FollowedFile
+from mmar_runner.storage.followed import FollowedFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,8 @@ class Revocations:
 
     def __init__(self, path: Path, memory: RevocationMemory) -> None:
         # It may have changed since the memory read it: the first look reads it again.
-        self._file = FollowedFile(path, "the list of revocations")
+        self._file = FollowedFiles(path, what="the list of revocations")
+        self._path = path
         self._memory = memory
 
     @property
@@ -46,7 +47,7 @@ class Revocations:
         """Look at the file again if it changed; return True if there is a newer list."""
         return bool(self._file.changed(self._offered))
 
-    def _offered(self, path: Path) -> bool:
-        with translated(path):
-            data = read_bounded(path, MAX_LIST_BYTES)
+    def _offered(self) -> bool:
+        with translated(self._path):
+            data = read_bounded(self._path, MAX_LIST_BYTES)
         return self._memory.offer(data)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import NotAuthorizedError, StorageError, UsageError
 from mmar_runner.security.policy.site_policy import load_policy
-from mmar_runner.storage.followed import FollowedFile
+from mmar_runner.storage.followed import FollowedFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,7 @@ class FollowedPolicy:
     """A policy file that is looked at again when it changes; it need not be there.
 
     Only what it blocks counts: everything else is judged before an MMAR runs. A file that
-    cannot be read, or is wrong, changes nothing and is told once.
+    cannot be read, or is wrong, changes nothing; that is told once, and once when it is mended.
 
     Args:
         path: The file.
@@ -25,11 +26,11 @@ class FollowedPolicy:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = FollowedFile(
-            # A file that could not be opened is no wrong policy, though it is told as one.
+        self._file = FollowedFiles(
             path,
-            "the site's policy",
+            what="the site's policy",
             optional=True,
+            # A file that could not be opened is no wrong policy, though it is told as one.
             passing=(StorageError, UsageError),
         )
         self._blocked: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class FollowedPolicy:
         Raises:
             NotAuthorizedError: DIGEST_BLOCKED.
         """
-        policy = self._file.changed(load_policy)
+        policy = self._file.changed(partial(load_policy, self._path))
         if policy is not None:
             self._blocked = policy.blocked_digests
         if digest in self._blocked:

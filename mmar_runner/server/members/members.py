@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import AuditError, RefusedError
+from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.members.attendance import Attendance
 from mmar_runner.server.members.registry import Client
 from mmar_runner.server.members.session_tokens import SessionTokens
 from mmar_runner.server.wording import plain
+from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -33,9 +36,12 @@ _log = logging.getLogger(__name__)
 #: Letters of what a client says of itself that are kept.
 _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
-#: What a client may say that it does, by number; and what of that is a round's work.
-_STATES: Final = {0: "unknown", 1: "idle", 2: "training", 3: "validating"}
-_AT_WORK: Final = frozenset({"training", "validating"})
+#: What a client may say that it does.
+_STATES: Final[Mapping[int, ClientStatus]] = {
+    ClientState.CLIENT_STATE_IDLE: ClientStatus.IDLE,
+    ClientState.CLIENT_STATE_TRAINING: ClientStatus.TRAINING,
+    ClientState.CLIENT_STATE_VALIDATING: ClientStatus.VALIDATING,
+}
 
 
 class Members:
@@ -193,11 +199,11 @@ class Members:
         """
         claims = self._tokens.read(token, peer)
         client = self._client(claims)
-        said = _STATES.get(state, "unknown")
-        client.works_on = round_number if said in _AT_WORK else -1
+        said = _STATES.get(state, ClientStatus.UNKNOWN)
+        client.works_on = round_number if said.at_work else -1
         if said != client.state:
             client.state, client.since, client.progress = said, self._loop.time(), None
-            self._observe(Topic.CLIENT_STATE, client=client.name, state=said)
+            self._observe(Topic.CLIENT_STATE, client=client.name, state=said.value)
         if any(steps):
             self._stepped(client, said, *steps)
         return self._tokens.renewed(claims, client)
@@ -228,7 +234,7 @@ class Members:
     def marks(self) -> Hashable:
         """Return what changes with every client that joins, and with every byte and step."""
         clients = filter(None, map(self._registry.known, self._registry.present()))
-        steps = [(c.name, c.progress.get("done")) for c in clients if c.progress is not None]
+        steps = [(c.name, c.progress["done"]) for c in clients if c.progress is not None]
         return (self._progress, *steps)
 
     def departed(self) -> list[Client]:
@@ -259,12 +265,12 @@ class Members:
         finally:
             self.start_sweeping()
 
-    def _stepped(self, client: Client, state: str, step: int, steps: int) -> None:
+    def _stepped(self, client: Client, state: ClientStatus, step: int, steps: int) -> None:
         """Note how far a client is, and tell it if it is further than it was."""
         before = client.progress
         self._registry.progress(client.name, step, steps, "steps")
         if client.progress != before:
-            facts = {"client": client.name, "state": state, "step": step, "steps": steps}
+            facts = {"client": client.name, "state": state.value, "step": step, "steps": steps}
             self._observe(Topic.CLIENT_STATE, **facts)
 
     def _client(self, claims: TokenClaims) -> Client:

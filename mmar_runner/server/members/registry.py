@@ -11,14 +11,17 @@ import hmac
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.gate.pace import Paces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from mmar_runner.federation.client_status import Progress
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 _MIN_KEY_BYTES: Final = 16
@@ -42,8 +45,7 @@ class Client:
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         host: The address it came from, without the port.
         state: What it last said it was doing.
-        progress: How far it is with that: ``{"done", "total", "unit"}``, where the unit is
-            ``bytes`` or ``steps``; None if unknown.
+        progress: How far it is with that; None if unknown.
         since: Since when it is in that state, on the server's clock.
         heard: When something was last heard of it, on the server's clock; None if nothing
             was since the server came up.
@@ -57,8 +59,8 @@ class Client:
     mmar_digest: str = ""
     fingerprint: str = ""
     host: str = ""
-    state: str = "idle"
-    progress: dict[str, Any] | None = None
+    state: ClientStatus = ClientStatus.IDLE
+    progress: Progress | None = None
     since: float = 0.0
     heard: float | None = None
     given: tuple[int, int] = (-1, 0)
@@ -180,7 +182,7 @@ class ClientRegistry:
     def remove(self, name: str, *, now: float) -> None:
         """Let a client go; its name is free for another session key."""
         client = self._departed[name] = self._clients.pop(name)
-        client.state, client.since, client.progress = "left", now, None
+        client.state, client.since, client.progress = ClientStatus.LEFT, now, None
         if len(self._departed) > MAX_DEPARTED:
             del self._departed[next(iter(self._departed))]
 

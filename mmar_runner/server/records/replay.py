@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
+from mmar_runner.federation.run_status import RunStatus, run_end
 from mmar_runner.server.records.record import (
     AcceptedUpdate,
     CountedUpdate,
@@ -86,7 +87,7 @@ def _run_started(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
 
 
 def _run_resumed(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
-    state.status, state.reason = "running", ""
+    state.status, state.reason = RunStatus.RUNNING, ""
 
 
 def _client_registered(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -169,7 +170,7 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
 
 
 def _run_ended(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
-    state.status, state.reason = data["status"], data["reason"]
+    state.status, state.reason = run_end(data["status"]), data["reason"]
     state.wall_seconds = data["wall_seconds"]
 
 

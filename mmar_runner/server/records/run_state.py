@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.federation.run_status import RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.server.records.record import CountedUpdate, LostModel, Rejected
-
-_RESUMABLE: Final = frozenset({"running", "stopped"})
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class RunState:
         epoch: Names what clients may know of the run: it changes when the run goes back.
         run_id: Names the run for good: its first epoch.
         seed: Its seed.
-        status: ``running`` until a RUN_ENDED says otherwise.
+        status: Running until a RUN_ENDED says otherwise.
         reason: Why it ended, if it did not finish.
         settled: Whether clients were given the time to hear of its end.
         round: The round to go on with.
@@ -107,7 +107,7 @@ class RunState:
     epoch: str = ""
     run_id: str = ""
     seed: int = 0
-    status: str = "running"
+    status: RunStatus = RunStatus.RUNNING
     reason: str = ""
     settled: bool = False
     round: int = 0
@@ -126,12 +126,12 @@ class RunState:
     @property
     def resumable(self) -> bool:
         """Whether there is something left to do."""
-        return self.status in _RESUMABLE
+        return self.status.resumable
 
     @property
     def untold(self) -> bool:
         """Whether the run is over and its clients may not have heard of that."""
-        return self.status in {"finished", "failed"} and not self.settled
+        return not self.status.resumable and not self.settled
 
     @property
     def known_past(self) -> Past:

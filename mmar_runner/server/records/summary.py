@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.storage.atomic import write_json_atomic
 from mmar_runner.storage.memory import peak_rss_bytes
 
@@ -106,7 +107,7 @@ class Summary:
         self._best_round = round_number
 
     def write(
-        self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
+        self, status: RunStatus, reason: str, *, wall_seconds: float, final: str | None = None
     ) -> dict[str, Any]:
         """Write ``summary.json`` and return what it says.
 
@@ -114,16 +115,17 @@ class Summary:
             StorageError: It cannot be written.
         """
         summary = self.facts(status, reason, wall_seconds=wall_seconds, final=final)
-        write_json_atomic(self._folder.summary, summary, self._durable and status != "running")
+        for_good = self._durable and status is not RunStatus.RUNNING
+        write_json_atomic(self._folder.summary, summary, for_good)
         return summary
 
     def facts(
-        self, status: str, reason: str, *, wall_seconds: float, final: str | None = None
+        self, status: RunStatus, reason: str, *, wall_seconds: float, final: str | None = None
     ) -> dict[str, Any]:
         """Return what ``summary.json`` would say."""
         best = None if self._best_round is None else "models/best.safetensors"
         return {
-            "status": status,
+            "status": status.value,
             "reason": reason,
             **self._facts,
             "rounds": self._rounds(),

@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.wire.messages import RunEnd
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Assignments:
 
     def __init__(self) -> None:
         self.current: OpenRound | None = None
-        self._end: tuple[str, str] | None = None
+        self._end: tuple[RunEndStatus, str] | None = None
         self._changed = asyncio.Event()
 
     def open(self, opened: OpenRound) -> None:
@@ -36,7 +37,7 @@ class Assignments:
             self.current.invited[client] = attempt
             self._notify()
 
-    def announce(self, status: str, reason: str) -> None:
+    def announce(self, status: RunEndStatus, reason: str) -> None:
         """The run's end is on record: from now on clients are told."""
         self._end = (status, reason)
         self._notify()
@@ -82,10 +83,10 @@ class Assignments:
         if self._end is None:
             return None
         status, reason = self._end
-        if status == "stopped":
+        if status is RunStatus.STOPPED:
             msg = "the server is stopping; the run goes on when it is back"
             raise RefusedError(msg, reason="SERVER_STOPPING")
-        return RunEnd(status=status, reason=reason)
+        return RunEnd(status=status.value, reason=reason)
 
     async def changed(self) -> None:
         """Wait until a round opens, a client is invited, or the end is announced."""

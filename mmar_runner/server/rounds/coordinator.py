@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.errors import MmarRunnerError, StorageError
 from mmar_runner.federation import actions, events
+from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.rounds.answers import Answers
 from mmar_runner.server.rounds.ledger import Ledger
@@ -80,7 +81,7 @@ class Coordinator:
         self._ledger = Ledger(record, updates, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
         self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
-        self.ended: asyncio.Future[tuple[str, str]] = self._loop.create_future()
+        self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
 
     # What the world tells
 
@@ -107,19 +108,19 @@ class Coordinator:
     def give_up(self) -> None:
         """Leave what is under way: whatever is not on record, the resumed run does again."""
         self._closer.give_up()
-        if self.ended.done() and self.ended.result()[0] == "finished":
+        if self.ended.done() and self.ended.result()[0] is RunStatus.FINISHED:
             return  # the last round's files are being settled, before its end is on record
         self._workbench.give_up()
 
     def fail(self, reason: str) -> None:
         """The run cannot go on."""
-        self._finish("failed", reason)
+        self._finish(RunStatus.FAILED, reason)
 
     def interrupt(self, error: BaseException) -> None:
         """The disk refuses: what is recorded stays, and the run can be resumed."""
-        self._finish("stopped", str(error))
+        self._finish(RunStatus.STOPPED, str(error))
 
-    def conclude(self, status: str, reason: str) -> None:
+    def conclude(self, status: RunEndStatus, reason: str) -> None:
         """Take back how an earlier process ended the run: from now on clients are told."""
         self._finish(status, reason)
         self.announce()
@@ -234,7 +235,7 @@ class Coordinator:
         self._handle(events.UpdatesWithdrawn(current.number, causes))
         self._withdrawal.note(withdrawn)
 
-    def _finish(self, status: str, reason: str) -> None:
+    def _finish(self, status: RunEndStatus, reason: str) -> None:
         if not self.ended.done():
             self._reporter.close()
             self.ended.set_result((status, reason))

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import some_of
+from mmar_runner.federation.client_status import ClientStatus
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.status.round_of import round_of
 from mmar_runner.server.telling.reminder import SHOWN
 from mmar_runner.server.wording import utc
@@ -15,12 +17,14 @@ from mmar_runner.server.wording import utc
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mmar_runner.federation.client_status import Progress
     from mmar_runner.federation.sites import Sites
     from mmar_runner.server.components.results import ResultDesk
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.server.rounds.open_round import OpenRound
+    from mmar_runner.server.status.facts import ClientFacts, MissingFacts, RunFacts
     from mmar_runner.server.telling.events import EventDispatcher
     from mmar_runner.server.telling.space import DiskWait
 
@@ -61,7 +65,8 @@ class Board:
         self._disk = disk
         self._components = components
         self._sites = sites
-        self._facts = {"run_number": run_number, "num_rounds": num_rounds}
+        self._run_number = run_number
+        self._num_rounds = num_rounds
         self._declined = declined
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -69,7 +74,7 @@ class Board:
         self._offset = clock() - self._begun
         self._seen: dict[str, tuple[tuple[object, ...], float]] = {}
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> RunFacts:
         """Return what ``status.json`` says of a run that goes on."""
         names = self._shown_clients()
         clients = [self._client(name) for name in names]
@@ -77,16 +82,15 @@ class Board:
         self._seen = {key: seen for key, seen in self._seen.items() if key in {"", *names}}
         self._looked = self._loop.time()
         return {
-            "status": "running",
+            "status": RunStatus.RUNNING,
             "reason": "",
-            **self._facts,
+            "run_number": self._run_number,
+            "num_rounds": self._num_rounds,
             "round": self._coordinator.next_round,
             "waiting_for": waiting_for,
             "since": self._utc(since) if waiting_for else None,
             "clients": clients,
-            "missing": [
-                {"name": name, "since": self._utc(since)} for name, since in self._missing()
-            ],
+            "missing": [self._one_missing(name, since) for name, since in self._missing()],
         }
 
     def waits(self) -> tuple[str, float]:
@@ -111,15 +115,19 @@ class Board:
             sentence = "; ".join(filter(None, (sentence, self._declined(), missing)))
         return sentence, since
 
-    def ended_facts(self, status: str, reason: str) -> dict[str, Any]:
+    def ended_facts(self, status: RunStatus, reason: str) -> RunFacts:
         """Return what ``status.json`` says of a run that has ended, while its server is there."""
-        ended = {"status": status, "reason": reason, "waiting_for": "", "since": None}
-        facts = self.facts() | ended | {"missing": []}
-        facts["round"] = round_of(status, facts["round"])
+        facts = self.facts()
         unreturned, since = self._last_wait()
-        return facts | (
-            {"waiting_for": unreturned, "since": self._utc(since)} if unreturned else {}
-        )
+        return {
+            **facts,
+            "status": status,
+            "reason": reason,
+            "round": round_of(status, facts["round"]),
+            "waiting_for": unreturned,
+            "since": self._utc(since) if unreturned else None,
+            "missing": [],
+        }
 
     def unreturned(self) -> str:
         """Return which of the MMAR's components is waited for; empty if none is at work."""
@@ -137,9 +145,9 @@ class Board:
 
     def _describe(self, name: str) -> str:
         state, since = self._state(name)
-        if state == "expected":
+        if state is ClientStatus.EXPECTED:
             return f"{name}, not heard of since the server's start at {self._utc(since)}"
-        word = "not there" if state == "left" else state
+        word = "not there" if state is ClientStatus.LEFT else state
         return f"{name}, {word} since {self._utc(since)}"
 
     def _missing(self) -> list[tuple[str, float]]:
@@ -160,7 +168,7 @@ class Board:
         waited = {name for name, _ in self._missing()}
         return sorted({*self._members.present(), *(gone & waited)})
 
-    def _client(self, name: str) -> dict[str, Any]:
+    def _client(self, name: str) -> ClientFacts:
         known, (state, since) = self._members.known(name), self._state(name)
         current = self._coordinator.round
         progress = None if known is None else _of_now(known)
@@ -173,32 +181,35 @@ class Board:
             "progress": progress,
         }
 
-    def _state(self, name: str) -> tuple[str, float]:
+    def _one_missing(self, name: str, since: float) -> MissingFacts:
+        return {"name": name, "since": self._utc(since)}
+
+    def _state(self, name: str) -> tuple[ClientStatus, float]:
         """Return what a client is at, and since when on the loop's clock."""
         client = self._members.known(name)
-        if client is None or client.state == "left":
-            return "left", self._begun if client is None else client.since
+        if client is None or client.state is ClientStatus.LEFT:
+            return ClientStatus.LEFT, self._begun if client is None else client.since
         current = self._coordinator.round
         if current is not None and name in current.invited and not current.closing:
             task = (current.number, current.invited[name])
             if client.heard is None:
-                return "expected", self._begun
+                return ClientStatus.EXPECTED, self._begun
             state = _at_work(client, task)
             return state, self._since_heard(client, state, *task)
         if current is not None and name in current.accepted:
-            return "done", self._since_heard(client, "done", current.number)
+            return ClientStatus.DONE, self._since_heard(client, ClientStatus.DONE, current.number)
         if client.heard is None:
-            return "expected", self._begun
-        return "idle", self._since_heard(client, "idle")
+            return ClientStatus.EXPECTED, self._begun
+        return ClientStatus.IDLE, self._since_heard(client, ClientStatus.IDLE)
 
-    def _since_heard(self, client: Client, state: str, *what: object) -> float:
+    def _since_heard(self, client: Client, state: ClientStatus, *what: object) -> float:
         """Return since when a client is as it is.
 
         What has changed since the last look has changed when it was last heard of, unless it
         was asked for something.
         """
         heard = client.heard
-        recent = state != "asked" and heard is not None and heard > self._looked
+        recent = state is not ClientStatus.ASKED and heard is not None and heard > self._looked
         return self._since(client.name, state, *what, at=heard if recent else None)
 
     def _since(self, whose: str, *what: object, at: float | None = None) -> float:
@@ -221,22 +232,23 @@ def _is_asked(current: OpenRound, name: str) -> bool:
     return name in current.invited or name in current.accepted
 
 
-def _at_work(client: Client, task: tuple[int, int]) -> str:
+def _at_work(client: Client, task: tuple[int, int]) -> ClientStatus:
     """Return what a client does that has a task: heartbeats say it only now and then.
 
     One that has neither fetched the round's model nor said that it works on it is ``asked``.
     """
     progress = _of_now(client)
     if progress is not None and progress["unit"] == "bytes":
-        return "transferring"
+        return ClientStatus.TRANSFERRING
     if client.given != task and client.works_on != task[0]:
-        return "asked"
-    return client.state if client.state == "validating" else "training"
+        return ClientStatus.ASKED
+    validates = client.state is ClientStatus.VALIDATING
+    return client.state if validates else ClientStatus.TRAINING
 
 
-def _of_now(client: Client) -> dict[str, Any] | None:
+def _of_now(client: Client) -> Progress | None:
     """Return how far a client is with what it does now; a transfer that is complete is past."""
     progress = client.progress
     if progress is None or (progress["unit"] == "bytes" and progress["done"] >= progress["total"]):
         return None
-    return dict(progress)
+    return progress.copy()

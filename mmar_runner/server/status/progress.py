@@ -6,14 +6,16 @@ Steps of a training are told as they come, with the heartbeats.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from mmar_runner.federation.client_status import Progress
     from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.status.facts import ClientFacts
 
 
 class ProgressTeller:
@@ -25,9 +27,9 @@ class ProgressTeller:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._told: dict[str, Mapping[str, Any]] = {}
+        self._told: dict[str, Progress] = {}
 
-    def tell(self, clients: Sequence[Mapping[str, Any]]) -> None:
+    def tell(self, clients: Sequence[ClientFacts]) -> None:
         """Tell how far clients are.
 
         Args:

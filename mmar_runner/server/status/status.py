@@ -12,17 +12,18 @@ import asyncio
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError
 from mmar_runner.server.wording import utc
 from mmar_runner.storage.atomic import write_json_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from mmar_runner.interfaces.observer import Observation, Observer
+    from mmar_runner.server.status.facts import RunFacts, WrittenFacts
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class StatusFile:
         self._observer = observer
         self._pause = pause
         self._refresh = refresh
-        self._look: Callable[[], Mapping[str, Any]] | None = None
+        self._look: Callable[[], RunFacts] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._changed = False
         self._last = float("-inf")
@@ -65,7 +66,7 @@ class StatusFile:
         self._observer.observe(observation)
         self.touch()
 
-    def begin(self, look: Callable[[], Mapping[str, Any]]) -> None:
+    def begin(self, look: Callable[[], RunFacts]) -> None:
         """Write from now on.
 
         Args:
@@ -117,7 +118,7 @@ class StatusFile:
         self._writing = loop.run_in_executor(None, self._write, facts)
         self._set_timer(self._refresh)
 
-    def _write(self, facts: Mapping[str, Any]) -> None:
+    def _write(self, facts: WrittenFacts) -> None:
         try:
             write_json_atomic(self._path, facts)
         except StorageError as error:  # it changes nothing of the run
@@ -128,5 +129,5 @@ class StatusFile:
             self._can_write = True
 
 
-def _dated(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _dated(facts: RunFacts) -> WrittenFacts:
     return {**facts, "pid": os.getpid(), "updated": utc(time.time())}

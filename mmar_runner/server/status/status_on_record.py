@@ -7,7 +7,7 @@ the journal never is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from mmar_runner.errors import JournalError
 from mmar_runner.server.records.replay import replay
@@ -17,9 +17,19 @@ from mmar_runner.storage.journal_reading import read_events
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.federation.run_status import RunStatus
 
-def read_recorded(journal: Path) -> dict[str, Any]:
-    """Return ``status``, ``reason`` and ``round`` of a run, as ``status.json`` names them.
+
+class RecordedFacts(TypedDict):
+    """What a journal says of what ``status.json`` says, under the same names."""
+
+    status: RunStatus
+    reason: str
+    round: int
+
+
+def read_recorded(journal: Path) -> RecordedFacts:
+    """Return how a run stands, and at which round.
 
     Raises:
         JournalError: There is no journal, no run in it, or nothing that can be read.

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import DiskFullError, JournalError, StorageError, UsageError
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.records.workspace import Workspace
+from mmar_runner.server.status.facts import written_facts
 from mmar_runner.server.status.round_of import round_of
 from mmar_runner.server.status.status import REFRESH_SECONDS
 from mmar_runner.server.status.status_on_record import read_recorded
 from mmar_runner.storage.bounded import read_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mmar_runner.server.records.workspace import RunFolder
+    from mmar_runner.server.status.facts import WrittenFacts
+    from mmar_runner.server.status.status_on_record import RecordedFacts
 
 #: Bytes of a status or summary that are read at most.
 _LIMIT: Final = 256 << 20
@@ -50,14 +52,14 @@ class WorkspaceStatus:
     workspace: Path
     listen: str | None
     pid: int | None
-    run: Mapping[str, Any]
+    run: WrittenFacts
     silent_seconds: float | None = None
     note: str = ""
 
     @property
     def resumable(self) -> bool:
         """Whether the run is unfinished, and nobody works on it."""
-        return self.pid is None and self.run["status"] in {"running", "stopped"}
+        return self.pid is None and self.run["status"].resumable
 
 
 def read_status(workspace: Path) -> WorkspaceStatus:
@@ -92,27 +94,31 @@ def _no_workspace(folder: Path) -> UsageError:
     return UsageError(msg, hint=hint)
 
 
-def _written(run: RunFolder) -> tuple[dict[str, Any], str]:
+def _written(run: RunFolder) -> tuple[WrittenFacts, str]:
     """Return what the server of a run has written, and a note if that cannot be read."""
     try:
         return _status(run), ""
     except StorageError as error:
-        facts = {**_blank(run), **_recorded(run, error)}
+        facts: WrittenFacts = {**_blank(run), **_recorded(run, error)}
         return facts, f"{error.message}; what is shown is from the journal"
 
 
-def _left_behind(run: RunFolder) -> tuple[dict[str, Any], str]:
+def _left_behind(run: RunFolder) -> tuple[WrittenFacts, str]:
     """Return how a run stands that no server has, and a note if the journal cannot say it."""
-    nobody: dict[str, Any] = {"waiting_for": "", "since": None, "clients": [], "missing": []}
     try:
         facts, note = _written(run)
-        return {**facts, **nobody, **read_recorded(run.journal)}, note
+        return {**_alone(facts), **read_recorded(run.journal)}, note
     except (JournalError, DiskFullError) as error:
         note = f"{error.message}; what is shown is what was written last, and may be behind"
-        return {**_status(run), **nobody}, note if run.journal.exists() else ""
+        return _alone(_status(run)), note if run.journal.exists() else ""
 
 
-def _recorded(run: RunFolder, cause: StorageError) -> dict[str, Any]:
+def _alone(facts: WrittenFacts) -> WrittenFacts:
+    """Return the facts of a run that no server has: it waits for nobody, and nobody is there."""
+    return {**facts, "waiting_for": "", "since": None, "clients": [], "missing": []}
+
+
+def _recorded(run: RunFolder, cause: StorageError) -> RecordedFacts:
     """Return what the journal says in place of a status that cannot be read."""
     try:
         return read_recorded(run.journal)
@@ -121,28 +127,30 @@ def _recorded(run: RunFolder, cause: StorageError) -> dict[str, Any]:
         raise StorageError(f"{cause.message}; {error.message}", hint=hint) from error
 
 
-def _status(run: RunFolder) -> dict[str, Any]:
+def _status(run: RunFolder) -> WrittenFacts:
     """Return a run's status, or what its summary says, if an older program left no status."""
-    blank = _blank(run)
-    if (status := _read(run.status)) is not None:
-        if wrong := [key for key in blank if not _is_as(blank[key], status.get(key))]:
-            msg = f"{run.status} cannot be read: {', '.join(wrong)} is missing or wrong in it"
-            raise StorageError(msg, hint=_HINT)
-        return status
+    if (status := _read(run.status)) is None:
+        return _summarized(run)
+    try:
+        return written_facts(status)
+    except ValueError as error:
+        raise StorageError(f"{run.status} cannot be read: {error}", hint=_HINT) from error
+
+
+def _summarized(run: RunFolder) -> WrittenFacts:
     summary = _read(run.summary) or {}
-    rounds = summary.get("rounds") or [{}]
-    status = summary.get("status", "running")
-    return {
-        **blank,
-        "status": status,
-        "reason": summary.get("reason") or "",
-        "round": round_of(status, rounds[-1].get("round", -1) + 1),
-    }
+    try:
+        status = RunStatus(summary.get("status", RunStatus.RUNNING))
+        last = (summary.get("rounds") or [{}])[-1].get("round", -1)
+        told = {"status": status, "reason": summary.get("reason") or ""}
+        return written_facts({**_blank(run), **told, "round": round_of(status, last + 1)})
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StorageError(f"{run.summary} cannot be read: {error}", hint=_HINT) from error
 
 
-def _blank(run: RunFolder) -> dict[str, Any]:
+def _blank(run: RunFolder) -> WrittenFacts:
     return {
-        "status": "running",
+        "status": RunStatus.RUNNING,
         "reason": "",
         "run_number": run.number,
         "num_rounds": None,
@@ -156,11 +164,7 @@ def _blank(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _is_as(example: object, value: object) -> bool:
-    return example is None or isinstance(value, type(example))
-
-
-def _silent_seconds(facts: Mapping[str, Any], endpoint: Path) -> float | None:
+def _silent_seconds(facts: WrittenFacts, endpoint: Path) -> float | None:
     """Return for how long a server has written nothing, if that is too long.
 
     One that has just come up has the file of the one before it: its own time counts.

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
 from mmar_runner.testing.contracts.laws import hold, same
 
@@ -32,7 +33,7 @@ _DATA: Final[Mapping[EventType, Mapping[str, Any]]] = {
         "model": "models/round_0001.safetensors",
         "model_sha256": "0" * 64,
     },
-    EventType.END_RUN: {"status": "finished", "reason": ""},
+    EventType.END_RUN: {"status": RunStatus.FINISHED.value, "reason": ""},
 }
 _OUTSIDE_ROUNDS: Final = frozenset({EventType.START_RUN, EventType.END_RUN})
 

@@ -26,16 +26,11 @@ from mmar_runner.security.policy.site_policy import SitePolicy
 from mmar_runner.security.signatures.context import SeenVersion
 from mmar_runner.security.signatures.version_memory import VersionMemory
 from mmar_runner.testing.builders import MmarBuilder
-from mmar_runner.testing.kits import Kits, make_kits
+from mmar_runner.testing.kits import Kits
 from tests.signed_mmars import sign as sign_mmar
 from tests.signed_mmars import signer_of
 
 LEAD = "lead@example.org"
-
-
-@pytest.fixture(scope="module")
-def kits(tmp_path_factory: pytest.TempPathFactory) -> Kits:
-    return make_kits(tmp_path_factory.mktemp("project"), clients=("site-1", "site-2"))
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,8 @@ from mmar_runner.errors import NotAuthorizedError, StorageError
 from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
-from mmar_runner.testing.kits import make_kits
 
 FACTS = {"site", "digest", "signers", "message"}
-
-
-@pytest.fixture(scope="module")
-def kits(tmp_path_factory):
-    return make_kits(tmp_path_factory.mktemp("project"), clients=("site-1",))
 
 
 class Heard:

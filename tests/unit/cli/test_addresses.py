@@ -3,7 +3,7 @@
 
 import pytest
 
-from mmar_runner.cli.addresses import require_address
+from mmar_runner.cli.starting.addresses import require_address
 from mmar_runner.errors import UsageError
 
 

@@ -14,7 +14,7 @@ from mmar_runner.cli.logging import (
     apply_log_levels,
     configure_logging,
 )
-from mmar_runner.cli.validated import checked
+from mmar_runner.cli.starting.validated import checked
 from mmar_runner.hooks import load_plugins
 
 

@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 from mmar_runner.cli import output
-from mmar_runner.cli.live import render
 from mmar_runner.cli.logging import JsonFormatter, TextFormatter
 from mmar_runner.cli.main import main
 from mmar_runner.cli.output import Invocation, echo_error, echo_json, say
-from mmar_runner.cli.progress import JsonObserver
-from mmar_runner.cli.run_view import RunView
+from mmar_runner.cli.views.live import render
+from mmar_runner.cli.views.progress import JsonObserver
+from mmar_runner.cli.views.run_view import RunView
 from mmar_runner.errors import UsageError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.testing.builders import MmarBuilder

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from mmar_runner.cli.live import LiveObserver
 from mmar_runner.cli.output import Invocation
-from mmar_runner.cli.progress import JsonObserver, LineObserver, make_observer
-from mmar_runner.cli.run_view import RunView
-from mmar_runner.cli.wording import sentence
+from mmar_runner.cli.views.live import LiveObserver
+from mmar_runner.cli.views.progress import JsonObserver, LineObserver, make_observer
+from mmar_runner.cli.views.run_view import RunView
+from mmar_runner.cli.views.wording import sentence
 from mmar_runner.interfaces.observer import Observation, Topic
 from tests.unit.cli.watched_runs import END, SERVER, SESSION
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from mmar_runner.cli.provision import command
+from mmar_runner.cli.commands.provision import command
 from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.keys import load_tls_key

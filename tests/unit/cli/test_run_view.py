@@ -6,9 +6,9 @@ import io
 import pytest
 from rich.console import Console
 
-from mmar_runner.cli.live import render
-from mmar_runner.cli.run_view import RunView
-from mmar_runner.cli.wording import sentence
+from mmar_runner.cli.views.live import render
+from mmar_runner.cli.views.run_view import RunView
+from mmar_runner.cli.views.wording import sentence
 from mmar_runner.interfaces.observer import Observation, Topic
 from tests.unit.cli.watched_runs import END, SERVER, SESSION
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.cli import running_already
-from mmar_runner.cli.running_already import holder, naming_who_runs
+from mmar_runner.cli.starting import running_already
+from mmar_runner.cli.starting.running_already import holder, naming_who_runs
 from mmar_runner.errors import AuditError
 from mmar_runner.security.audit.log import AuditLog
 

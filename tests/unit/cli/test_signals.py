@@ -14,8 +14,8 @@ import pytest
 #: A program that never ends in order, and says when it was asked to.
 _PROGRAM = """
 import asyncio
-from mmar_runner.cli.live import LiveObserver
-from mmar_runner.cli.signals import stop_on_signals
+from mmar_runner.cli.views.live import LiveObserver
+from mmar_runner.cli.starting.signals import stop_on_signals
 
 async def main():
     stop = asyncio.Event()

@@ -3,7 +3,7 @@
 
 import pytest
 
-from mmar_runner.cli.wording import human_bytes, human_metrics, human_seconds
+from mmar_runner.cli.views.wording import human_bytes, human_metrics, human_seconds
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from mmar_runner.client.transfer.downloads import ReceivedModel, RunEnded, UnkeptModel
 from mmar_runner.client.transfer.newest import NewestTask
 from mmar_runner.errors import RefusedError, StorageError
+from mmar_runner.federation.run_status import RunStatus
 
 
 class Scripted:
@@ -68,7 +69,7 @@ async def test_a_straggler_hears_of_the_end_in_the_middle_of_a_task(listening):
     downloads, newest = listening
     await downloads.comes(model(0, 0))
     await newest.take()
-    await downloads.comes(model(1, 1), RunEnded("finished", ""))
+    await downloads.comes(model(1, 1), RunEnded(RunStatus.FINISHED, ""))
     await asyncio.wait_for(newest.over(), 5)
     assert isinstance(await newest.take(), RunEnded)
 

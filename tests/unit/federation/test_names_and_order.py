@@ -12,11 +12,12 @@ from mmar_runner.federation.events import (
     UpdateFailed,
     UpdatesWithdrawn,
 )
+from mmar_runner.federation.run_status import RunStatus
 from tests.unit.federation.machines import _feed, _machine, _sites
 
 
 def test_a_run_of_no_rounds_finishes_at_once() -> None:
-    assert _feed(_machine(num_rounds=0), Tick()) == [FinishRun("finished", "")]
+    assert _feed(_machine(num_rounds=0), Tick()) == [FinishRun(RunStatus.FINISHED, "")]
 
 
 def test_a_run_says_in_one_word_what_it_is_at() -> None:
@@ -78,4 +79,4 @@ def test_the_causes_are_told_by_name_whoever_failed_first() -> None:
     machine = _machine(2, task_attempts=1, resume=_sites("site-1", "site-2"))
     failed = _feed(machine, UpdateFailed("site-2", 0, "B"), UpdateFailed("site-1", 0, "A"))
     reason = "round 0 has 0 of 2 updates; site-1: A; site-2: B"
-    assert failed == [FinishRun("failed", reason)]
+    assert failed == [FinishRun(RunStatus.FAILED, reason)]

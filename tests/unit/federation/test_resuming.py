@@ -16,6 +16,7 @@ from mmar_runner.federation.events import (
     UpdatesWithdrawn,
 )
 from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.federation.run_status import RunStatus
 from tests.unit.federation.machines import _feed, _machine, _sites
 
 
@@ -68,7 +69,7 @@ class TestResuming:
         assert _feed(machine, Tick()) == [OpenRound(0, sites), Invite(0, "a", 2)]
         assert _feed(machine, UpdateFailed("c", 0, "X")) == [Invite(0, "c", 2)]
         assert _feed(machine, UpdateFailed("a", 0, "X"), UpdateFailed("c", 0, "Y")) == [
-            FinishRun("failed", "round 0 has 1 of 2 updates; a: X; c: Y")
+            FinishRun(RunStatus.FAILED, "round 0 has 1 of 2 updates; a: X; c: Y")
         ]
 
     def test_without_knowing_who_was_in_it_the_round_waits_for_enough(self) -> None:
@@ -99,7 +100,7 @@ class TestWithdrawing:
         assert _feed(machine, withdrawn) == [Invite(0, "site-2", 2)]
         assert _feed(machine, UpdateAccepted("site-2", 0)) == [CloseRound(0, ("site-1", "site-2"))]
         assert _feed(machine, withdrawn) == [
-            FinishRun("failed", "round 0 has 1 of 2 updates; site-2: NON_FINITE: x")
+            FinishRun(RunStatus.FAILED, "round 0 has 1 of 2 updates; site-2: NON_FINITE: x")
         ]
 
     def test_or_others_are_waited_for(self) -> None:

@@ -15,6 +15,7 @@ from mmar_runner.federation.events import (
     UpdateAccepted,
     UpdateFailed,
 )
+from mmar_runner.federation.run_status import RunStatus
 from tests.unit.federation.machines import _feed, _machine
 
 
@@ -27,14 +28,14 @@ def test_a_run_goes_through_its_rounds() -> None:
     assert machine.round == 1
     done = _feed(machine, UpdateAccepted("site-1", 1), UpdateAccepted("site-2", 1))
     assert done == [CloseRound(1, ("site-1", "site-2"))]
-    assert _feed(machine, Aggregated(1)) == [FinishRun("finished", "")]
+    assert _feed(machine, Aggregated(1)) == [FinishRun(RunStatus.FINISHED, "")]
     assert _feed(machine, Tick(), ClientJoined("site-3")) == []
 
 
 @pytest.mark.parametrize("first_round", [None, 2, 3])
 def test_nothing_to_do_finishes_at_the_first_event(first_round: int | None) -> None:
     machine = _machine(start_round=2, num_rounds=2, resume={"first_round": first_round})
-    assert _feed(machine, Tick()) == [FinishRun("finished", "")]
+    assert _feed(machine, Tick()) == [FinishRun(RunStatus.FINISHED, "")]
 
 
 def test_a_negative_number_of_rounds_never_ends() -> None:
@@ -177,7 +178,7 @@ def test_a_failed_task_is_given_again_and_then_the_run_says_whose_it_was() -> No
     assert _feed(machine, UpdateFailed("site-1", 0, "A")) == [Invite(0, "site-1", 2)]
     assert _feed(machine, UpdateFailed("site-1", 0, "B")) == [Invite(0, "site-1", 3)]
     assert _feed(machine, UpdateFailed("site-1", 0, "TASK_FAILED: no data")) == [
-        FinishRun("failed", "round 0 has 1 of 2 updates; site-1: TASK_FAILED: no data")
+        FinishRun(RunStatus.FAILED, "round 0 has 1 of 2 updates; site-1: TASK_FAILED: no data")
     ]
 
 
@@ -229,7 +230,7 @@ def test_a_lost_client_that_could_make_the_minimum_keeps_the_run_alive() -> None
     machine = _machine(2, min_num_clients=2, task_attempts=1)
     _feed(machine, ClientLeft("site-2", "lease"))
     assert _feed(machine, UpdateFailed("site-1", 0, "X")) == [
-        FinishRun("failed", "round 0 has 0 of 2 updates; site-1: X")
+        FinishRun(RunStatus.FAILED, "round 0 has 0 of 2 updates; site-1: X")
     ]
 
 
@@ -245,6 +246,6 @@ def test_stopping_ends_the_run_at_any_time() -> None:
     for events in ([], [UpdateAccepted("site-1", 0), UpdateAccepted("site-2", 0)]):
         machine = _machine(2)
         _feed(machine, *events)
-        assert _feed(machine, StopRequested("SIGTERM")) == [FinishRun("stopped", "SIGTERM")]
+        assert _feed(machine, StopRequested("SIGTERM")) == [FinishRun(RunStatus.STOPPED, "SIGTERM")]
         assert _feed(machine, Aggregated(0), Tick()) == []
         assert machine.waiting_for() == ""

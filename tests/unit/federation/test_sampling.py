@@ -15,6 +15,7 @@ from mmar_runner.federation.events import (
     UpdateFailed,
 )
 from mmar_runner.federation.round_machine import RoundMachine
+from mmar_runner.federation.run_status import RunStatus
 from tests.unit.federation.machines import _feed, _machine, _sites
 
 
@@ -103,14 +104,14 @@ class TestSites:
         machine = _machine(2, task_attempts=1, resume=_sites("site-1", "site-2"))
         assert _feed(machine, UpdateFailed("site-1", 0, "A")) == []
         assert _feed(machine, UpdateFailed("site-2", 0, "B")) == [
-            FinishRun("failed", "round 0 has 0 of 2 updates; site-1: A; site-2: B")
+            FinishRun(RunStatus.FAILED, "round 0 has 0 of 2 updates; site-1: A; site-2: B")
         ]
 
     def test_a_reason_that_several_have_is_told_once(self) -> None:
         machine = _machine(2, task_attempts=1, resume=_sites("site-1", "site-2"))
         _feed(machine, UpdateFailed("site-2", 0, "no file"))
         assert _feed(machine, UpdateFailed("site-1", 0, "no file")) == [
-            FinishRun("failed", "round 0 has 0 of 2 updates; site-1, site-2: no file")
+            FinishRun(RunStatus.FAILED, "round 0 has 0 of 2 updates; site-1, site-2: no file")
         ]
 
     def test_sites_that_are_not_admitted_are_not_waited_for(self) -> None:
@@ -118,7 +119,7 @@ class TestSites:
         machine = _machine(2, task_attempts=1, resume=sites)
         _feed(machine, UpdateAccepted("site-1", 0))
         assert _feed(machine, UpdateFailed("site-2", 0, "B")) == [
-            FinishRun("failed", "round 0 has 1 of 2 updates; site-2: B")
+            FinishRun(RunStatus.FAILED, "round 0 has 1 of 2 updates; site-2: B")
         ]
 
     def test_instances_of_one_site_do_not_make_the_minimum(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.open_round import OpenRound
 
@@ -66,18 +67,18 @@ async def test_whoever_waits_hears_of_each_change(assignments: Assignments) -> N
     await waiting
     ending = asyncio.create_task(assignments.changed())
     await asyncio.sleep(0)
-    assignments.announce("finished", "")
+    assignments.announce(RunStatus.FINISHED, "")
     await ending
 
 
 def test_the_end_is_told_once_it_is_announced_and_a_stop_is_a_refusal() -> None:
     over, stopped = Assignments(), Assignments()
     assert (over.outcome(), over.round_number()) == (None, -1)
-    over.announce("failed", "no data")
+    over.announce(RunStatus.FAILED, "no data")
     end = over.outcome()
     assert end is not None
     assert (end.status, end.reason) == ("failed", "no data")
-    stopped.announce("stopped", "asked to")
+    stopped.announce(RunStatus.STOPPED, "asked to")
     with pytest.raises(RefusedError) as refused:
         stopped.outcome()
     assert refused.value.reason == "SERVER_STOPPING"

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mmar_runner.errors import DiskFullError
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.rounds.assignments import Assignments
@@ -62,7 +63,7 @@ async def test_a_stop_leaves_a_finished_run_the_time_to_settle_its_files() -> No
         settled.set()
 
     coordinator._workbench.spawn(settle())
-    coordinator._finish("finished", "")
+    coordinator._finish(RunStatus.FINISHED, "")
     coordinator.give_up()
     await coordinator.close()
     assert settled.is_set()

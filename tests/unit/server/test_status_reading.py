@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.errors import StorageError, UsageError
+from mmar_runner.federation.client_status import ClientStatus
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.server.status.status_reading import read_status
@@ -19,6 +22,7 @@ from mmar_runner.server.wording import utc
 from mmar_runner.storage.journal import Journal
 
 STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}
+NOON = "2026-11-28T12:00:00Z"
 ENDED = {"status": "finished", "reason": "", "wall_seconds": 1.0}
 
 
@@ -29,9 +33,10 @@ def closed(number: int) -> dict[str, Any]:
 
 def write(run: RunFolder, *, age: float = 0.0, **facts: Any) -> None:
     """Write a ``status.json`` of some seconds ago, which says that round 0 is under way."""
-    client = {"name": "a", "state": "training"}
+    missing = {"name": "a", "since": NOON}
+    client = {**missing, "state": "training", "round": 0, "last_heard": NOON, "progress": None}
     status = {"status": "running", "reason": "", "run_number": 1, "num_rounds": 9, "round": 0}
-    status |= {"waiting_for": "a", "since": "x", "clients": [client], "missing": [client]}
+    status |= {"waiting_for": "a", "since": NOON, "clients": [client], "missing": [missing]}
     status |= {"pid": 1, "updated": utc(time.time() - age), **facts}
     run.status.write_text(json.dumps(status))
 
@@ -95,6 +100,52 @@ def test_a_status_that_is_garbage_is_made_up_for_by_the_journal(
     status = read_status(run.path.parent)
     assert (status.run["round"], status.run["status"]) == (1, "running")
     assert "what is shown is from the journal" in status.note
+
+
+@pytest.mark.parametrize(
+    ("facts", "word"),
+    [
+        ({"status": "finishd"}, "status"),
+        ({"clients": [1]}, "clients/0"),
+        ({"clients": [{"name": "a"}]}, "clients/0"),
+        ({"missing": [{"since": None}]}, "missing/0"),
+        ({"updated": "yesterday"}, "updated"),
+        ({"run_number": 0}, "run_number"),
+    ],
+)
+def test_a_status_that_says_what_none_says_is_not_believed(
+    run: RunFolder, facts: dict[str, Any], word: str
+) -> None:
+    record(run, (Kind.ROUND_CLOSED, closed(0)))
+    write(run, **facts)
+    serve(run, age=0)
+    status = read_status(run.path.parent)
+    assert (status.run["round"], status.run["clients"]) == (1, [])
+    assert f"status.json cannot be read: {word}: " in status.note
+
+
+def test_words_that_were_read_are_members_and_keys_of_a_later_version_stay(run: RunFolder) -> None:
+    write(run, later=1)
+    serve(run, age=0)
+    facts = read_status(run.path.parent).run
+    assert facts["status"] is RunStatus.RUNNING
+    assert facts["clients"][0]["state"] is ClientStatus.TRAINING
+    assert dict(facts) == json.loads(run.status.read_text())
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [{"status": "over"}, {"rounds": [3]}, {"rounds": {"a": 1}}, {"rounds": [{"round": "x"}]}],
+)
+def test_a_summary_that_is_garbage_is_a_sentence(run: RunFolder, summary: dict[str, Any]) -> None:
+    run.summary.write_text(json.dumps(summary))
+    with pytest.raises(StorageError, match=r"summary\.json cannot be read: "):
+        read_status(run.path.parent)
+
+
+def test_the_schema_knows_what_a_client_may_be_at() -> None:
+    client = load_schema("run_status")["properties"]["clients"]["items"]["properties"]
+    assert set(client["state"]["enum"]) == set(ClientStatus) - {ClientStatus.UNKNOWN}
 
 
 def test_without_a_journal_what_was_written_last_is_shown_and_said_to_be(run: RunFolder) -> None:

@@ -25,7 +25,7 @@ from mmar_runner.wire.credentials import (
     read_material,
     server_credentials,
 )
-from mmar_runner.wire.tls_files import FollowedFiles
+from mmar_runner.wire.tls_files import FollowedIdentity
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -159,7 +159,7 @@ def test_a_file_replaced_with_the_same_date_and_size_in_the_same_place_has_anoth
 @pytest.mark.parametrize("harm", [missing, garbage, empty, cut])
 def test_harm_is_told_once_and_so_is_the_mend(issued, caplog, harm, part):
     files = issued.files()
-    followed, path = FollowedFiles(files), getattr(files, part)
+    followed, path = FollowedIdentity(files), getattr(files, part)
     whole = path.read_bytes()
     assert followed.unusable_seconds == 0.0
 
@@ -177,7 +177,7 @@ def test_harm_is_told_once_and_so_is_the_mend(issued, caplog, harm, part):
 
 def test_both_halves_of_a_renewal_are_taken_up_together(issued, caplog):
     files = issued.files()
-    followed = FollowedFiles(files)
+    followed = FollowedIdentity(files)
     old_key = files.key.read_bytes()
     issued.files()
     new_key = files.key.read_bytes()
@@ -196,7 +196,7 @@ def test_renewed_files_that_could_not_be_read_are_taken_up_though_they_did_not_c
 ):
     """A lack of file descriptors leaves no trace in a file's dates."""
     files = issued.files()
-    followed = FollowedFiles(files)
+    followed = FollowedIdentity(files)
     issued.files()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
@@ -212,7 +212,7 @@ def test_renewed_files_that_could_not_be_read_are_taken_up_though_they_did_not_c
 
 def test_files_that_were_only_touched_are_no_renewal(issued, caplog):
     files = issued.files()
-    followed = FollowedFiles(files)
+    followed = FollowedIdentity(files)
     os.utime(files.cert)
     assert followed.changed() is None
     assert said(caplog) == []
@@ -259,7 +259,7 @@ async def test_a_server_whose_certificate_expired_says_so_once_with_the_date(iss
 
 def test_a_renewal_is_told_once_with_its_end(issued, caplog):
     files = issued.files()
-    followed = FollowedFiles(files)
+    followed = FollowedIdentity(files)
     issued.files(end=DAY / 2)
     for _ in range(2):
         followed.changed()

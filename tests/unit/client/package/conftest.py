@@ -11,13 +11,8 @@ import pytest
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import StartupKit
-from mmar_runner.testing.kits import Kits, make_kits
+from mmar_runner.testing.kits import Kits
 from tests.unit.client.package.deployed import kit_of, signed
-
-
-@pytest.fixture(scope="module")
-def kits(tmp_path_factory: pytest.TempPathFactory) -> Kits:
-    return make_kits(tmp_path_factory.mktemp("project"), clients=("site-1", "site-2"))
 
 
 @pytest.fixture(scope="module")

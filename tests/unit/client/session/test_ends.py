@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmar_runner.errors import RefusedError, UnreachableError, UsageError
+from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError, UsageError
 from mmar_runner.interfaces.observer import Topic
 
 
@@ -49,6 +49,14 @@ async def test_a_run_that_failed_is_told(server, serving, session):
 
     assert (outcome.status, outcome.reason) == ("failed", "site-2 raised")
     assert server.quits == ["the run has failed"]  # why is the server's own word
+
+
+@pytest.mark.parametrize("word", ["running", "finishd", ""])
+async def test_an_end_in_an_unknown_word_is_none(server, serving, session, word):
+    server.end.status = word
+    async with serving():
+        with pytest.raises(ProtocolError, match=repr(word)):
+            await session()
 
 
 async def test_a_new_run_is_worked_for_from_its_beginning(server, serving, session, settings):

@@ -131,7 +131,9 @@ async def test_half_a_renewal_is_waited_for_when_the_old_certificate_is_no_longe
         outcome = await running
     assert outcome.status == "finished"
     assert server.updates == {0: b"first!"}
-    told = [one.getMessage() for one in caplog.records if one.name.startswith("mmar_runner.wire")]
+    told = [
+        one.getMessage() for one in caplog.records if one.name.startswith("mmar_runner.storage")
+    ]
     assert ["stays" in one or "again" in one for one in told] == [True, True]
 
 

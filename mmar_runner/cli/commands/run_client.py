@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mmar-runner run-client``: joins a run, trains on this site's data, submits updates."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from mmar_runner.cli.options import (
+    allow_byoc_option,
+    insecure_option,
+    kit_option,
+    plugins_dir_option,
+    set_option,
+    stall_timeout_option,
+    task_timeout_option,
+)
+from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
+from mmar_runner.cli.starting.believed_client import believed_name, believed_settings
+from mmar_runner.cli.starting.client_site import ClientSite
+from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, require_kit_or_insecure
+from mmar_runner.cli.starting.running_already import naming_who_runs
+from mmar_runner.cli.starting.signals import stop_on_signals
+from mmar_runner.cli.starting.validated import parse_settings, say_idle_settings
+from mmar_runner.cli.views.progress import make_observer
+from mmar_runner.client.session import SessionOutcome, run_session
+from mmar_runner.client.settings import SessionSettings, smaller
+from mmar_runner.errors import UsageError
+from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.hooks import load_plugins
+from mmar_runner.storage.memory import settle_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from mmar_runner.cli.starting.trusted_client import TrustedClient
+    from mmar_runner.client.trust import ClientTrust
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observer
+
+#: The mend if another process writes this client's audit log.
+_RUNNING: Final = (
+    "is this client running already? Stop it, or add --instance K for a further client of the site"
+)
+
+
+@click.command("run-client")
+@click.argument("mmar", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--server",
+    metavar="HOST:PORT",
+    help="Where the server listens.  "
+    f"[default: the kit's; without one the MMAR's if loopback, else {DEFAULT_ADDRESS}]",
+)
+@click.option("--name", help="This client's name in the federation.")
+@click.option(
+    "--instance",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Register as NAME_K: a further client of the same site.",
+)
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    help="Where clients keep their files, each in a folder of its name.  "
+    "[default: ./workspace/<mmar name>]",
+)
+@kit_option
+@insecure_option
+@allow_byoc_option
+@set_option
+@task_timeout_option
+@stall_timeout_option
+@click.option(
+    "--connect-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Give up if no server answers at first.  [default: try for ever]",
+)
+@plugins_dir_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    mmar: Path | None,
+    server: str | None,
+    name: str | None,
+    instance: int | None,
+    workspace: Path | None,
+    kit: Path | None,
+    insecure: bool,
+    allow_byoc: bool,
+    pairs: tuple[str, ...],
+    task_timeout: float | None,
+    stall_seconds: float | None,
+    connect_timeout: float | None,
+    plugins_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Join a federation as a client.
+
+    Takes part in the rounds of MMAR until the run has ended, then exits: 0 finished,
+    1 failed or refused, 3 stopped. The same command goes on where a stopped or killed
+    one was.
+
+    With --kit the kit says who this client is and where the server is, and the site's
+    own policy decides what may run. Without MMAR it then takes the one that the server
+    deployed, if the site accepts it.
+    """
+    require_kit_or_insecure(kit, insecure=insecure)
+    plugins = load_plugins(plugins_dir=plugins_dir)
+    site = ClientSite(mmar, plugins, parse_settings(pairs), workspace)
+    limits = _Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout)
+    display = partial(make_observer, "client", context.obj, quiet=as_json)
+    if kit is None:
+        client = believed_name(name, instance)
+        settings = limits.of(believed_settings(site, client, server, allow_byoc=allow_byoc))
+        _say_guessed_index(settings)
+        settle_memory()
+        with display(mmar=settings.spec.name) as observer:
+            outcome = asyncio.run(_join(settings, plugins, observer))
+    else:
+        _refuse_allow_byoc(allow_byoc)
+        # Deferred: whoever speaks plain text needs no cryptography.
+        from mmar_runner.cli.starting.trusted_client import TrustedClient  # noqa: PLC0415
+
+        trusted = TrustedClient.open(kit, name=name, instance=instance, server=server)
+        client = trusted.name
+        log = site.workspace(trusted.job(site), client) / "audit.jsonl"
+        with naming_who_runs(log, _RUNNING):
+            outcome = _run_trusted(trusted, site, limits, display)
+    if as_json:
+        echo_json(_as_json(client, outcome))
+    if outcome.status is RunStatus.STOPPED:
+        echo_hint("the same command goes on where it was")
+    context.exit(outcome.status.exit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What the command line says of any client."""
+
+    plugins_dir: Path | None
+    task_timeout: float | None
+    stall_seconds: float | None
+    connect_timeout: float | None
+
+    def of(self, settings: SessionSettings) -> SessionSettings:
+        return replace(
+            settings,
+            plugins_dir=None if self.plugins_dir is None else self.plugins_dir.absolute(),
+            task_timeout=smaller(settings.task_timeout, self.task_timeout),
+            stall_seconds=smaller(settings.stall_seconds, self.stall_seconds),
+            connect_timeout=self.connect_timeout,
+        )
+
+
+def _run_trusted(
+    trusted: TrustedClient,
+    site: ClientSite,
+    limits: _Limits,
+    display: Callable[..., AbstractContextManager[Observer]],
+) -> SessionOutcome:
+    local = None if site.mmar is None else trusted.local(site, site.mmar)
+    settle_memory()
+
+    async def work(trust: ClientTrust, observer: Observer) -> SessionOutcome:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        here = local
+        if here is None:
+            seconds = limits.connect_timeout
+            here = await trusted.delivered(site, trust, observer, stop, connect_timeout=seconds)
+            say_idle_settings(here[0].validation)
+        settings = limits.of(trusted.session(site, here, trust))
+        _say_guessed_index(settings)
+        return await run_session(settings, site.plugins, observer, stop)
+
+    with trusted.trust(site) as trust, display(mmar=trusted.job(site)) as observer:
+        return asyncio.run(work(trust, observer))
+
+
+async def _join(
+    settings: SessionSettings, plugins: LoadedPlugins, observer: Observer
+) -> SessionOutcome:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    return await run_session(settings, plugins, observer, stop)
+
+
+def _say_guessed_index(settings: SessionSettings) -> None:
+    """Say on stderr that a client's share of the data is a guess: nobody would see it."""
+    if settings.spec.guesses_index:
+        text = (
+            f"warning: {settings.name} has no number: SITE_INDEX is 1; give --set SITE_INDEX=K, "
+            "or every such site works on the first share"
+        )
+        say(text, err=True)
+
+
+def _refuse_allow_byoc(allow_byoc: bool) -> None:
+    if allow_byoc:
+        msg = "--allow-byoc is for --insecure; with a kit the site's policy decides"
+        hint = "`mmar-runner policy accept DIGEST --kit KIT` accepts code that was reviewed"
+        raise UsageError(msg, hint=hint)
+
+
+def _as_json(client: str, outcome: SessionOutcome) -> dict[str, object]:
+    folder = outcome.run_folder
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "client": client,
+        "run_number": outcome.run_number,
+        "run_folder": None if folder is None else str(folder),
+    }

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mmar-runner run-server``: runs the rounds that an MMAR declares, then exits."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmar_runner.cli.options import (
+    durability_option,
+    insecure_option,
+    kit_option,
+    new_run_option,
+    plugins_dir_option,
+    seed_option,
+    set_option,
+    workspace_option,
+)
+from mmar_runner.cli.output import echo_hint, echo_json, json_option
+from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
+from mmar_runner.cli.starting.running_already import naming_who_runs
+from mmar_runner.cli.starting.signals import stop_on_signals
+from mmar_runner.cli.starting.validated import parse_settings, validated
+from mmar_runner.cli.views.progress import make_observer
+from mmar_runner.documents.words import same_command
+from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
+from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.hooks import load_plugins
+from mmar_runner.server.run import run_server
+from mmar_runner.server.settings import ServerSettings
+from mmar_runner.storage.durability import Durability
+from mmar_runner.storage.memory import settle_memory
+
+if TYPE_CHECKING:
+    from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.server.settling import RunOutcome
+
+
+@click.command("run-server")
+@click.argument("mmar", required=False, type=click.Path(path_type=Path))
+@workspace_option
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Where clients connect; port 0 picks a free one.  "
+    f"[default: the kit's, else {DEFAULT_ADDRESS}]",
+)
+@kit_option
+@insecure_option
+@set_option
+@seed_option
+@click.option(
+    "--keep-models",
+    default="2",
+    show_default=True,
+    metavar="N|all",
+    help="How many of the newest round models stay; of an unfinished run, two at least.",
+)
+@new_run_option
+@durability_option("full")
+@plugins_dir_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    mmar: Path | None,
+    workspace: Path | None,
+    listen: str | None,
+    kit: Path | None,
+    insecure: bool,
+    pairs: tuple[str, ...],
+    seed: int | None,
+    keep_models: str,
+    new_run: bool,
+    durability: str,
+    plugins_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the server of a federation.
+
+    The rounds that MMAR declares are run, then the command exits: 0 finished,
+    1 failed, 3 stopped. The same command on the same workspace resumes a run that
+    was stopped or killed. With --kit, clients are known by their certificates,
+    everything is encrypted, and the MMAR must be signed.
+    """
+    if mmar is None:
+        msg = "run-server without an MMAR waits for an administrator; this version cannot"
+        raise UsageError(msg, hint="name the MMAR's folder")
+    require_kit_or_insecure(kit, insecure=insecure)
+    plugins = load_plugins(plugins_dir=plugins_dir)
+    variables = parse_settings(pairs)
+    if kit is None:
+        address = listen_address(None, listen)
+        spec, trust = validated(mmar, plugins, side="server", settings=variables), None
+        folder = _workspace(workspace, spec.name)
+    else:
+        # Deferred: whoever speaks plain text needs no cryptography.
+        from mmar_runner.admission.local import LocalMmar  # noqa: PLC0415
+        from mmar_runner.cli.starting.trusted_server import open_trust  # noqa: PLC0415 - as above
+
+        folder = _workspace(workspace, mmar.resolve().name)
+        running = "is this server running already? Stop it, or give this one a --workspace"
+        with naming_who_runs(folder / "audit.jsonl", running):
+            spec, trust = open_trust(kit, LocalMmar(mmar, folder, variables), plugins)
+        address = listen_address(trust.kit, listen)
+    settings = ServerSettings(
+        spec=spec,
+        workspace=folder,
+        listen=address,
+        seed=seed,
+        keep_models=_parse_keep(keep_models),
+        new_run=new_run,
+        durability=Durability(durability),
+        variables=variables,
+        plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
+        trust=trust,
+    )
+    settle_memory()
+    with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
+        outcome = asyncio.run(_serve(settings, plugins, observer))
+    if as_json:
+        # One document, of a run that failed too: it says why itself.
+        echo_json(outcome.summary)
+        if outcome.status is RunStatus.STOPPED:
+            echo_hint(f"{same_command(new_run=new_run)} resumes it")
+        context.exit(outcome.status.exit_code)
+    _conclude(outcome, new_run=new_run)
+
+
+async def _serve(
+    settings: ServerSettings, plugins: LoadedPlugins, observer: Observer
+) -> RunOutcome:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    return await run_server(settings, plugins, observer, stop)
+
+
+def _conclude(outcome: RunOutcome, *, new_run: bool) -> None:
+    summary = outcome.run_folder / "summary.json"
+    if outcome.status is RunStatus.FAILED:
+        msg = f"the run failed: {outcome.reason}"
+        raise RunFailedError(msg, hint=f"see {summary}")
+    if outcome.status is RunStatus.STOPPED:
+        msg = f"the run was stopped: {outcome.reason}"
+        raise RunStoppedError(msg, hint=f"{same_command(new_run=new_run)} resumes it")
+
+
+def _workspace(named: Path | None, mmar: str) -> Path:
+    return (named or Path("workspace") / mmar).absolute()
+
+
+def _parse_keep(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"--keep-models takes a number from 1 or 'all', not {text!r}"
+        raise UsageError(msg)
+    return int(text)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mmar-runner status``: what a run is at, what it waits for, and whether a server has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mmar_runner.cli.output import echo_json, json_option, say
+from mmar_runner.cli.views.wording import human_progress, human_seconds, round_of
+from mmar_runner.errors import UsageError
+from mmar_runner.federation.client_status import ClientStatus
+from mmar_runner.server.status.status_reading import read_status
+
+if TYPE_CHECKING:
+    from mmar_runner.server.status.facts import ClientFacts
+    from mmar_runner.server.status.status_reading import WorkspaceStatus
+
+#: Clients that are shown to people; a program gets them all.
+_SHOWN: Final = 40
+
+
+@click.command("status")
+@click.argument("workspace", required=False, type=click.Path(path_type=Path))
+@json_option
+def command(workspace: Path | None, as_json: bool) -> None:
+    """Say what the last run of WORKSPACE is at, and what it waits for since when.
+
+    Without WORKSPACE it is the only one below ./workspace. The exit code is 0 whether or
+    not a server is running.
+    """
+    status = read_status(workspace or _only_workspace())
+    if as_json:
+        echo_json(_as_json(status))
+        return
+    for line in _lines(status):
+        say(line)
+
+
+def _only_workspace() -> Path:
+    found = sorted({run.parent for run in Path("workspace").glob("*/run_*") if run.is_dir()})
+    if len(found) == 1:
+        return found[0]
+    names = f" ({', '.join(map(str, found))})" if found else ""
+    msg = f"there is not one workspace below ./workspace, but {len(found)}{names}"
+    raise UsageError(msg, hint="name the folder that run-server was given with --workspace")
+
+
+def _as_json(status: WorkspaceStatus) -> dict[str, Any]:
+    return {
+        "workspace": str(status.workspace),
+        "server": None if status.pid is None else {"listen": status.listen, "pid": status.pid},
+        "resumable": status.resumable,
+        "silent_seconds": status.silent_seconds,
+        "note": status.note,
+        "run": dict(status.run),
+    }
+
+
+def _lines(status: WorkspaceStatus) -> list[str]:
+    run = status.run
+    notes = [f"note: {status.note}"] if status.note else []
+    if status.pid is None:
+        return [_without_server(status), *notes]
+    reason = f": {run['reason']}" if run["reason"] else ""
+    where = round_of(run["round"], run["num_rounds"])
+    as_of = f", as of {run['updated']}" if run["updated"] else ""
+    lines = [
+        *_silence(status),
+        f"run {run['run_number']} in {status.workspace}: {run['status']}, {where}{reason}{as_of}",
+        f"the server listens on {status.listen} (process {status.pid})",
+        *notes,
+    ]
+    if run["waiting_for"]:
+        lines.append(f"waiting since {run['since']}: {run['waiting_for']}")
+    lines += [_client(client) for client in run["clients"][:_SHOWN]]
+    if (more := len(run["clients"]) - _SHOWN) > 0:
+        lines.append(f"  and {more} more")
+    return lines
+
+
+def _silence(status: WorkspaceStatus) -> list[str]:
+    """Return what is said of a server that is there and writes nothing: no fact is of now."""
+    if status.silent_seconds is None:
+        return []
+    silent = human_seconds(status.silent_seconds)
+    question = "is its disk full, or is it stopped? What follows is as old as that"
+    return [f"the server (process {status.pid}) has written nothing for {silent}: {question}"]
+
+
+def _without_server(status: WorkspaceStatus) -> str:
+    run = status.run
+    if status.resumable:
+        why = f" ({run['reason']})" if run["reason"] else ""
+        return (
+            f"no server is running; run {run['run_number']} is at round {run['round']}{why} and "
+            "can be resumed with the same command"
+        )
+    reason = f": {run['reason']}" if run["reason"] else ""
+    return f"no server is running; run {run['run_number']} has {run['status']}{reason}"
+
+
+def _client(client: ClientFacts) -> str:
+    facts = [f"{client['state']} since {client['since']}"]
+    if client["state"] is ClientStatus.EXPECTED:
+        facts = [f"expected: not heard of since the server's start at {client['since']}"]
+    if (progress := client["progress"]) is not None:
+        facts.append(human_progress(progress))
+    if client["last_heard"]:
+        facts.append(f"last heard of at {client['last_heard']}")
+    return f"  {client['name']}: {', '.join(facts)}"

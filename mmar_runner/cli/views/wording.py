@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Observations as sentences, and numbers as people read them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.documents.words import counted, printable
+from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.interfaces.observer import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mmar_runner.interfaces.observer import Observation
+
+_KIB: Final = 1024
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+#: What is said of the run before a new one.
+_BEFORE: Final[Mapping[str, str]] = {
+    RunStatus.FINISHED: "is finished",
+    RunStatus.FAILED: "has failed",
+    "left": "is left as it is",
+}
+
+
+def human_bytes(count: float) -> str:
+    """Return a number of bytes in the unit that keeps it short: ``95.4 MiB``."""
+    if count < _KIB:
+        return f"{count:.0f} B"
+    unit = "KiB"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last unit is used below
+        count /= _KIB
+        if count < _KIB:
+            break
+    return f"{count:.1f} {unit}"
+
+
+def human_seconds(seconds: float) -> str:
+    """Return a duration as people say it: ``12 ms``, ``3.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:02.0f} s"
+    return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:02.0f} min"
+
+
+def human_metrics(metrics: Mapping[str, Any] | None) -> str:
+    """Return the numbers among metrics as ``auc 0.9812, loss 0.1034``, sorted by name."""
+    numbers = sorted(
+        (name, value)
+        for name, value in (metrics or {}).items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    )
+    return ", ".join(f"{name} {value:.4g}" for name, value in numbers)
+
+
+def human_progress(progress: Mapping[str, Any]) -> str:
+    """Return how far something is: ``25.0 MiB of 100.0 MiB``, ``step 5 of 9``."""
+    done, total = progress.get("done") or 0, progress.get("total") or 0
+    if progress.get("unit") == "bytes":
+        return f"{human_bytes(done)} of {human_bytes(total)}"
+    return f"step {done} of {total}" if total else f"step {done}"
+
+
+def _steps(data: Mapping[str, Any]) -> str:
+    told = {"done": data.get("step"), "total": data.get("steps")}
+    return f", {human_progress(told)}" if any(told.values()) else ""
+
+
+def round_of(number: int, num_rounds: int | None) -> str:
+    """Return ``round 3 (last: 9)``; a run that never stops has no last one."""
+    if num_rounds is None or num_rounds < 0:
+        return f"round {number}"
+    return f"round {number} (last: {num_rounds - 1})"
+
+
+def sentence(observation: Observation) -> str:
+    """Return one line that says what happened, without a time and without a full stop."""
+    return printable(_SENTENCES[observation.topic](observation.data))
+
+
+def _listening(data: Mapping[str, Any]) -> str:
+    number = data.get("run_number") or 0
+    if data.get("ended"):
+        ended = _BEFORE.get(str(data["ended"]), "is over")
+        return (
+            f"listening on {data.get('listen')}: run {number} in {data.get('workspace')} {ended}; "
+            "clients that have not heard of it are told, and no new run is begun"
+        )
+    verb = "resuming" if data.get("resumed") else "starting"
+    text = f"listening on {data.get('listen')}, {verb} run {number} in {data.get('workspace')}"
+    before = _BEFORE.get(str(data.get("before")), "")
+    return f"{text}; run {number - 1} {before}" if before else text
+
+
+def _waiting(data: Mapping[str, Any]) -> str:
+    since = data.get("since_seconds")
+    begin = f"still waiting after {human_seconds(since)}" if since else "waiting"
+    return f"{begin}: {data.get('message')}"
+
+
+def _round_started(data: Mapping[str, Any]) -> str:
+    participants = data.get("participants") or ()
+    return (
+        f"{round_of(data['round'], data.get('num_rounds'))} started with "
+        f"{counted(len(participants), 'client')}"
+    )
+
+
+def _update_accepted(data: Mapping[str, Any]) -> str:
+    facts = [human_bytes(data.get("bytes") or 0), counted(data.get("num_samples", 0), "sample")]
+    if data.get("seconds_train") is not None:
+        facts.append(f"trained for {human_seconds(data['seconds_train'])}")
+    return f"update of {data['client']} for round {data['round']} accepted: {', '.join(facts)}"
+
+
+def _round_finished(data: Mapping[str, Any]) -> str:
+    metrics = human_metrics(data.get("metrics"))
+    text = f"{round_of(data['round'], data.get('num_rounds'))} finished in "
+    text += human_seconds(data.get("seconds") or 0)
+    return f"{text}: {metrics}" if metrics else text
+
+
+def _run_ended(data: Mapping[str, Any]) -> str:
+    text = f"run {data.get('status')}"
+    if data.get("wall_seconds") is not None:
+        text += f" after {human_seconds(data['wall_seconds'])}"
+    if data.get("reason"):
+        text += f": {data['reason']}"
+    return f"{text}; results in {data['run_folder']}" if data.get("run_folder") else text
+
+
+def _trained(data: Mapping[str, Any]) -> str:
+    metrics = human_metrics(data.get("metrics"))
+    text = f"round {data['round']}: trained on {counted(data.get('num_samples', 0), 'sample')} in "
+    text += human_seconds(data.get("seconds") or 0)
+    return f"{text}: {metrics}" if metrics else text
+
+
+def _submitted(data: Mapping[str, Any]) -> str:
+    text = f"round {data['round']}: update of {human_bytes(data.get('bytes') or 0)} submitted in "
+    text += human_seconds(data.get("seconds") or 0)
+    return f"{text} (it was counted before)" if data.get("duplicate") else text
+
+
+def best_model(data: Mapping[str, Any]) -> str:
+    """Return which round's result is the best so far, by which score."""
+    number, scored = data["round"], data.get("scored_in", data["round"])
+    when = "" if scored == number else f" (scored in round {scored})"
+    return f"the result of round {number}{when} with {data.get('score', 0):.4g}"
+
+
+def no_answer(data: Mapping[str, Any]) -> str:
+    """Return since when which server does not answer, and why."""
+    target, since = str(data.get("target")), data.get("since_seconds") or 0
+    message, silent = str(data.get("message")), f"no answer from {target}"
+    hint = f" ({data['hint']})" if data.get("hint") else ""
+    long = f" for {human_seconds(since)}" if since >= 1 else ""
+    if message.startswith(f"{target} "):  # it says itself what is wrong with the server
+        return f"{message}{long and ','}{long}; trying again{hint}"
+    why = "" if message == silent else f": {message.removeprefix(f'{silent}: ')}"
+    what = f"has not answered{long}" if long else "does not answer"
+    return f"{target} {what}, trying again{why}{hint}"
+
+
+def _refusal(data: Mapping[str, Any], what: str) -> str:
+    return f"{what}: {data.get('message') or data.get('reason')} [{data.get('reason')}]"
+
+
+def _task_failed(data: Mapping[str, Any]) -> str:
+    if data.get("client"):  # seen from the server, where the message's paths are none
+        what = f"the task of {data['client']} for round {data['round']} failed at its site"
+        return _refusal(data, what)
+    return _refusal(data, f"round {data['round']}: training failed")
+
+
+_SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
+    Topic.LISTENING: _listening,
+    Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
+    Topic.CLIENT_LEFT: lambda d: (
+        f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
+    ),
+    Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}{_steps(d)}",
+    Topic.ROUND_STARTED: _round_started,
+    Topic.CLIENT_PROGRESS: lambda d: f"{d['client']}: {human_progress(d)}",
+    Topic.UPDATE_ACCEPTED: _update_accepted,
+    Topic.UPDATE_REFUSED: lambda d: _refusal(
+        d, f"update of {d['client']} for round {d.get('round')} refused"
+    ),
+    Topic.ROUND_FINISHED: _round_finished,
+    Topic.WAITING: _waiting,
+    Topic.MODEL_LOST: lambda d: str(d.get("message")),
+    Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
+    Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
+    Topic.RUN_ENDED: _run_ended,
+    Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
+    Topic.UNREACHABLE: no_answer,
+    Topic.PACKAGE_RECEIVED: lambda d: (
+        f"MMAR {d.get('mmar')} of {human_bytes(d.get('bytes') or 0)} received in "
+        f"{human_seconds(d.get('seconds') or 0)}"
+    ),
+    Topic.REGISTERED: lambda d: f"registered as {d['client']} in run {d.get('run_number')}",
+    Topic.MODEL_RECEIVED: lambda d: (
+        f"round {d['round']}: model of {human_bytes(d.get('bytes') or 0)} received in "
+        f"{human_seconds(d.get('seconds') or 0)}"
+    ),
+    Topic.TRAINING: lambda d: f"round {d['round']}: training",
+    Topic.TRAINED: _trained,
+    Topic.TASK_FAILED: _task_failed,
+    Topic.SUBMITTED: _submitted,
+    Topic.REFUSED: lambda d: _refusal(d, f"round {d.get('round')}: the server refused the update"),
+}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``status.json`` says, as types: for who writes it, and for who reads it.
+
+The file's own description is the schema ``run_status``; whatever was read is checked against
+that, and what is returned here has its words as members of their types.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from mmar_runner.documents.schema_check import faults
+from mmar_runner.documents.schema_store import load_schema
+from mmar_runner.federation.client_status import ClientStatus
+from mmar_runner.federation.run_status import RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmar_runner.federation.client_status import Progress
+
+
+class ClientFacts(TypedDict):
+    """One client; times are UTC, as ISO 8601 writes them."""
+
+    name: str
+    state: ClientStatus
+    since: str | None
+    round: int | None
+    last_heard: str | None
+    progress: Progress | None
+
+
+class MissingFacts(TypedDict):
+    """One client or site that the run waits for, and since when."""
+
+    name: str
+    since: str | None
+
+
+class RunFacts(TypedDict):
+    """What a run is at, and what it waits for since when."""
+
+    status: RunStatus
+    reason: str
+    run_number: int
+    num_rounds: int | None
+    round: int
+    waiting_for: str
+    since: str | None
+    clients: list[ClientFacts]
+    missing: list[MissingFacts]
+
+
+class WrittenFacts(RunFacts):
+    """The whole file: whose word it is as well, and of when."""
+
+    pid: int | None
+    updated: str | None
+
+
+def written_facts(value: Mapping[str, Any]) -> WrittenFacts:
+    """Return what the content of a ``status.json`` says; keys of a later version stay.
+
+    Raises:
+        ValueError: It is not what the schema describes.
+    """
+    if wrong := faults(load_schema("run_status"), dict(value)):
+        where = "/".join(map(str, wrong[0].path))
+        raise ValueError(f"{where}: {wrong[0].message}" if where else wrong[0].message)
+    clients = [{**one, "state": ClientStatus(one["state"])} for one in value["clients"]]
+    return cast("WrittenFacts", {**value, "status": RunStatus(value["status"]), "clients": clients})
