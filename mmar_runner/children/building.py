@@ -85,7 +85,8 @@ def component_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except TaskFailedError:
+    except TaskFailedError as error:
+        error.details = error.details or traceback.format_exc()
         raise
     except MmarRunnerError as error:
         raise TaskFailedError(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.children import child_log
 from mmar_runner.children.building import Workshop, component_errors
 from mmar_runner.children.lifeline import hold
 from mmar_runner.children.parent_line import ParentLine
@@ -113,6 +114,7 @@ def _reply(parent: ParentLine, request: Mapping[str, Any], answer: Any) -> None:
         with component_errors(request["method"]):
             parent.reply({"id": request["id"], "result": answer(request)})
     except TaskFailedError as error:
+        child_log.keep(request, error)
         fields = {"message": error.message, "hint": error.hint}
         fields |= {"reason": error.reason, "details": error.details}
         parent.reply({"id": request["id"], "error": fields})

@@ -188,7 +188,15 @@ class ChildProcess:
         if answer.error is None:
             reply.set_result(answer.result)
         else:
-            reply.set_exception(answer.error)
+            reply.set_exception(self._explained(answer.error))
+
+    def _explained(self, error: TaskFailedError) -> TaskFailedError:
+        """Return an error that names this child's log, and shows what is there wherever it is."""
+        where = f"the traceback is in {self._log}"
+        error.hint = f"{error.hint}; {where}" if error.hint else where
+        if error.details:
+            error.add_note(f"In the child process:\n{error.details.rstrip()}")
+        return error
 
     async def _ended(self) -> None:
         try:

@@ -175,7 +175,8 @@ class ClientRounds:
             self._submitting = False
 
     async def _report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
-        await self._submission.report_failure(task, error.reason, error.message)
+        _log.info("round %d: the task failed", task.round, exc_info=error)
+        await self._submission.report_failure(task, error)
         self._newest.ask_anew()
 
     def _tell(self, topic: Topic, **facts: object) -> None:

@@ -38,7 +38,8 @@ class Topic(StrEnum):
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds
     TRAINING = "training"  # round
     TRAINED = "trained"  # round, seconds, num_samples, metrics
-    TASK_FAILED = "task_failed"  # round, reason, message; at the server also client
+    # round, reason, message; at the server also client, at the site (and in a simulation) hint
+    TASK_FAILED = "task_failed"
     SUBMITTED = "submitted"  # round, bytes, seconds, duplicate
     REFUSED = "refused"  # round, reason, message
 

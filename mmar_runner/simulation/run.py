@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.tasks.component_specs import check_components
-from mmar_runner.interfaces.observer import NullObserver
+from mmar_runner.simulation.failed_tasks import FailedTasks
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool
 from mmar_runner.simulation.server_child import ServerChild, ServerEnd
@@ -83,11 +83,13 @@ async def simulate(
         )
         job = Job(settings, f"unix:{sockets}/server")
         check_components(_session(settings, specs, settings.names[0], job.listen), plugins.registry)
-        server = await ServerChild.start(job, observer)
+        failed = FailedTasks(observer)
+        server = await ServerChild.start(job, failed)
         stack.push_async_callback(server.close)
         pool = TrainerPool(settings.names, settings.children, settings.workspace / "logs")
         stack.push_async_callback(pool.close)
-        end = await _Sessions(settings, specs, plugins, pool, job.listen).beside(server, stop)
+        sessions = _Sessions(settings, specs, plugins, pool, failed, target=job.listen)
+        end = await sessions.beside(server, stop)
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
     return SimulationOutcome(end.status, end.reason, end.run_folder, summary)
 
@@ -101,12 +103,15 @@ class _Sessions:
         specs: Mapping[str, MmarSpec],
         plugins: LoadedPlugins,
         pool: TrainerPool,
+        failed: FailedTasks,
+        *,
         target: str,
     ) -> None:
         self._settings = settings
         self._specs = specs
         self._plugins = plugins
         self._pool = pool
+        self._failed = failed
         self._target = target
         self._stop = asyncio.Event()
 
@@ -144,7 +149,8 @@ class _Sessions:
 
     async def _session(self, name: str) -> None:
         settings = _session(self._settings, self._specs, name, self._target)
-        await run_session(settings, self._plugins, NullObserver(), self._stop, children=self._pool)
+        observer = self._failed.of(name)
+        await run_session(settings, self._plugins, observer, self._stop, children=self._pool)
 
 
 def _session(

@@ -172,10 +172,11 @@ def _refusal(data: Mapping[str, Any], what: str) -> str:
 
 
 def _task_failed(data: Mapping[str, Any]) -> str:
+    what = f"round {data['round']}: training failed"
     if data.get("client"):  # seen from the server, where the message's paths are none
         what = f"the task of {data['client']} for round {data['round']} failed at its site"
-        return _refusal(data, what)
-    return _refusal(data, f"round {data['round']}: training failed")
+    hint = f" ({data['hint']})" if data.get("hint") else ""
+    return f"{_refusal(data, what)}{hint}"
 
 
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {

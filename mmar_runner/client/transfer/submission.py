@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.files.pending import PendingUpdate
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.transfer.downloads import RoundTask
+    from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.messages import UpdateReceipt
     from mmar_runner.wire.stub import FederationStub
@@ -82,10 +83,14 @@ class Submission:
         """Give up the call that is kept for the next update."""
         self._uploads.close()
 
-    async def report_failure(self, task: RoundTask, reason: str, message: str) -> None:
-        """Tell observer and server that a task cannot be done."""
-        self._tell(Topic.TASK_FAILED, round=task.round, reason=reason, message=message)
-        await self._uploads.report_failure(task, reason, message)
+    async def report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
+        """Tell observer and server that a task cannot be done.
+
+        Where its traceback lies is told here alone: the site's paths are its own.
+        """
+        facts = {"round": task.round, "reason": error.reason, "message": error.message}
+        self._tell(Topic.TASK_FAILED, **facts, hint=error.hint)
+        await self._uploads.report_failure(task, error.reason, error.message)
 
     async def _send(self, update: PendingUpdate) -> UpdateReceipt:
         path = self._files.folder / update.file

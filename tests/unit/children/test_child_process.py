@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,27 @@ def test_an_exception_is_a_failed_task_with_its_traceback(tmp_path):
         return alive
 
     assert asyncio.run(scenario())["metrics"]["threads"] == 1
+
+
+@pytest.mark.parametrize("mood", ["raise", "mute"])
+def test_the_traceback_is_in_the_childs_log_and_the_error_names_that(tmp_path, mood):
+    """The log was empty: the traceback went to the parent alone, which showed it to nobody."""
+    log = tmp_path / "log"
+    with pytest.raises(TaskFailedError) as caught:
+        asyncio.run(outcome(tmp_path, mood))
+    kept = log.read_text()
+    assert "train, round 0 failed:\nTraceback (most recent call last):" in kept
+    assert "in _raise" in kept
+    assert kept.count("RuntimeError: the optimizer diverged") == 1
+    assert caught.value.hint == f"the traceback is in {log}"
+    assert "in _raise" in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_component_that_cannot_be_built_leaves_its_traceback_too(tmp_path):
+    with pytest.raises(TaskFailedError, match="ValueError: not today") as caught:
+        asyncio.run(outcome(tmp_path, "refuse"))
+    assert "ValueError: not today" in (tmp_path / "log").read_text()
+    assert str(tmp_path / "log") in caught.value.hint
 
 
 @pytest.mark.parametrize(

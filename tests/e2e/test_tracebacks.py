@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a component raises is found again: in a file that is named, and with -v on the screen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mmar_runner.interfaces.observer import Topic
+from mmar_runner.testing.builders import MmarBuilder
+from mmar_runner.testing.processes import RunningProgram, RunningServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+
+PLUGINS = Path(__file__).parent / "plugins"
+ONE = {"MIN_NUM_CLIENTS": 1, "NUM_ROUNDS": 2}
+
+
+@pytest.fixture
+def simulate(stack: ExitStack, tmp_path: Path) -> Callable[..., RunningProgram]:
+    """Simulate one client, with the plugin that raises."""
+
+    def start(mmar: Path, *verbose: str) -> RunningProgram:
+        arguments = [*verbose, "simulate", str(mmar), "--clients", "1", "--plugins-dir"]
+        arguments += [str(PLUGINS), "--workspace", str(tmp_path / "ws")]
+        return stack.enter_context(
+            RunningProgram(arguments, folder=tmp_path / "said", label="simulate")
+        )
+
+    return start
+
+
+def tracebacks(program: RunningProgram) -> str:
+    """Return what a program has said on standard error, its JSON lines as text."""
+    lines = [line for line in program.stderr.splitlines() if line.startswith("{")]
+    return "\n".join(str(json.loads(line).get("traceback")) for line in lines)
+
+
+def files_with(folder: Path, words: bytes) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and words in path.read_bytes()]
+
+
+def test_a_trainers_traceback_is_in_the_log_that_the_clients_line_names(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    """`run_1/logs/trainer.log` was empty, which two pages of the documentation name."""
+    mmar = MmarBuilder().variables(**ONE).trainer("EchoTrainer", fail_in_round=1).write(tmp_path)
+    server = stack.enter_context(RunningServer(mmar, tmp_path / "server"))
+    arguments = ["-v", "run-client", str(mmar), "--server", server.address(), "--insecure"]
+    arguments += ["--name", "site-1", "--workspace", str(tmp_path / "clients")]
+    client = stack.enter_context(
+        RunningProgram(arguments, folder=tmp_path / "said", label="client")
+    )
+
+    assert (client.wait(), server.wait()) == (1, 1)
+    log = tmp_path / "clients" / "site-1" / "run_1" / "logs" / "trainer.log"
+    failed = client.observations(Topic.TASK_FAILED, round=1)
+    assert failed
+    assert all(one["hint"] == f"the traceback is in {log}" for one in failed)
+    kept = log.read_text()
+    assert "train, round 1 failed:\nTraceback (most recent call last):" in kept
+    assert "mmar_runner_echo/trainer.py" in kept
+    assert "mmar_runner_echo/trainer.py" in tracebacks(client)
+    # The server is told a sentence, and neither a frame nor a path of the site.
+    assert server.observations(Topic.TASK_FAILED, client="site-1", round=1)
+    assert not files_with(tmp_path / "server", b"trainer.py")
+    assert not files_with(tmp_path / "server", b"trainer.log")
+    assert "trainer.log" not in server.stdout + server.stderr
+
+
+def test_a_filters_traceback_is_named_by_a_simulation(
+    simulate: Callable[..., RunningProgram], tmp_path: Path
+) -> None:
+    mmar = MmarBuilder().client_filter("RaisingFilter").write(tmp_path)
+    program = simulate(mmar, "-v")
+
+    assert program.wait() == 1
+    log = tmp_path / "ws" / "clients" / "site-1" / "run_1" / "logs" / "outbound_filters.log"
+    failed: list[dict[str, Any]] = program.observations(Topic.TASK_FAILED, client="site-1")
+    assert failed[0]["hint"] == f"the traceback is in {log}"
+    assert 'raise OverflowError("too much to hide")' in log.read_text()
+    assert 'raise OverflowError("too much to hide")' in tracebacks(program)
