@@ -34,7 +34,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info:
+        if record.exc_text:  # of another process of ours: there is only the text
+            entry["traceback"] = record.exc_text
+        elif record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return harmless_json(json.dumps(entry, ensure_ascii=False))
 

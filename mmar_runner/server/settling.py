@@ -46,12 +46,14 @@ class RunOutcome:
         reason: Why, if it did not finish.
         run_folder: Where its files lie.
         summary: What ``summary.json`` says.
+        hint: Where to look if it failed, or empty.
     """
 
     status: RunStatus
     reason: str
     run_folder: Path
     summary: dict[str, Any]
+    hint: str = ""
 
 
 class Settling:
@@ -130,7 +132,8 @@ class Settling:
         summary = await keep_trying("summary", write)
         await self._record_end(status, reason, wall)
         parts.coordinator.announce()
-        outcome = RunOutcome(status, reason, parts.opened.folder.path, summary)
+        hint = parts.coordinator.hint
+        outcome = RunOutcome(status, reason, parts.opened.folder.path, summary, hint)
         self.tell(outcome, wall)
         return outcome
 

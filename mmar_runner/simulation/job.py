@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,16 +20,18 @@ class Job:
     Attributes:
         settings: The simulation's settings.
         listen: Where the server listens, ``unix:/path``.
+        log_level: From which level on its log messages are wanted.
     """
 
     settings: SimulationSettings
     listen: str
+    log_level: int = logging.WARNING
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as a JSON object."""
         fields = asdict(self.settings)
         settings = {k: str(v) if isinstance(v, Path) else v for k, v in fields.items()}
-        return {"settings": settings, "listen": self.listen}
+        return {"settings": settings, "listen": self.listen, "log_level": self.log_level}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Job:
@@ -41,4 +44,4 @@ class Job:
             "plugins_dir": None if plugins_dir is None else Path(plugins_dir),
             "durability": Durability(fields["durability"]),
         }
-        return cls(SimulationSettings(**fields), value["listen"])
+        return cls(SimulationSettings(**fields), value["listen"], value["log_level"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import tempfile
 from contextlib import AsyncExitStack
@@ -44,12 +45,14 @@ class SimulationOutcome:
         reason: Why, if it did not finish.
         run_folder: Where the run's files lie.
         summary: What its ``summary.json`` says.
+        hint: Where to look if it failed, or empty.
     """
 
     status: RunStatus
     reason: str
     run_folder: Path
     summary: dict[str, Any]
+    hint: str = ""
 
 
 async def simulate(
@@ -81,7 +84,7 @@ async def simulate(
         sockets = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="mmar-", dir=_socket_folder())
         )
-        job = Job(settings, f"unix:{sockets}/server")
+        job = Job(settings, f"unix:{sockets}/server", logging.getLogger().getEffectiveLevel())
         check_components(_session(settings, specs, settings.names[0], job.listen), plugins.registry)
         failed = FailedTasks(observer)
         server = await ServerChild.start(job, failed)
@@ -91,7 +94,7 @@ async def simulate(
         sessions = _Sessions(settings, specs, plugins, pool, failed, target=job.listen)
         end = await sessions.beside(server, stop)
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
-    return SimulationOutcome(end.status, end.reason, end.run_folder, summary)
+    return SimulationOutcome(end.status, end.reason, end.run_folder, summary, end.hint)
 
 
 class _Sessions:

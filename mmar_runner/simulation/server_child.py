@@ -14,6 +14,7 @@ from mmar_runner.documents.words import same_command
 from mmar_runner.errors import MmarRunnerError, RunFailedError, RunStoppedError
 from mmar_runner.federation.run_status import RunStatus, run_end
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.simulation.server_log import log_here
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
@@ -32,6 +33,7 @@ class ServerEnd:
     status: RunStatus
     reason: str
     run_folder: Path
+    hint: str = ""
 
 
 class ServerChild:
@@ -123,7 +125,10 @@ class ServerChild:
                 if topic == Topic.LISTENING:
                     self.listening.set()
                 self._observer.observe(Observation(Topic(topic), data))
-            case {"outcome": {"status": status, "reason": reason, "run_folder": folder}}:
-                self._end = ServerEnd(run_end(status), reason, Path(folder))
-            case {"error": {"message": message, "hint": hint, "reason": reason}}:
+            case {"log": dict(fields)}:
+                log_here(fields)
+            case {"outcome": {"status": status, "reason": reason, "run_folder": folder} as said}:
+                self._end = ServerEnd(run_end(status), reason, Path(folder), said["hint"])
+            case {"error": {"message": message, "hint": hint, "reason": reason} as said}:
                 self._end = RunFailedError(message, hint=hint, reason=reason)
+                self._end.add_note(f"In the server's process:\n{said['traceback'].rstrip()}")

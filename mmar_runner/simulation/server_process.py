@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+import traceback
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.last_resort import LastResort
 from mmar_runner.errors import MmarInvalidError, MmarRunnerError, RunStoppedError
@@ -21,6 +25,7 @@ from mmar_runner.mmar.validation import validate
 from mmar_runner.server.run import run_server
 from mmar_runner.server.settings import ServerSettings
 from mmar_runner.simulation.job import Job
+from mmar_runner.simulation.server_log import SentLog
 from mmar_runner.simulation.settings import simulated
 from mmar_runner.storage.memory import settle_memory
 
@@ -31,13 +36,20 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observation
 
 
+#: Observations and log messages come from several threads.
+_LINES: Final = threading.Lock()
+
+
 def main() -> int:
     """Serve the run that standard input describes; return the exit code."""
     job = Job.from_json(json.loads(_read_line(sys.stdin.fileno())))
+    logging.basicConfig(level=job.log_level, handlers=[SentLog(partial(_say, "log"))])
     try:
         outcome = asyncio.run(_serve(job))
     except MmarRunnerError as error:
-        _say("error", {"message": error.message, "hint": error.hint, "reason": error.reason})
+        shown = "".join(traceback.format_exception(error))
+        said = {"message": error.message, "hint": error.hint, "reason": error.reason}
+        _say("error", {**said, "traceback": shown})
         return error.exit_code
     _say("outcome", outcome)
     return 0
@@ -56,6 +68,7 @@ async def _serve(job: Job) -> dict[str, str]:
         "status": outcome.status.value,
         "reason": outcome.reason,
         "run_folder": str(outcome.run_folder),
+        "hint": outcome.hint,
     }
 
 
@@ -89,8 +102,9 @@ class _Teller:
 
 
 def _say(kind: str, value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps({kind: value}) + "\n")
-    sys.stdout.flush()
+    with _LINES:
+        sys.stdout.write(json.dumps({kind: value}) + "\n")
+        sys.stdout.flush()
 
 
 def _read_line(descriptor: int) -> bytes:

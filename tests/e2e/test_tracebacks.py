@@ -85,3 +85,41 @@ def test_a_filters_traceback_is_named_by_a_simulation(
     assert failed[0]["hint"] == f"the traceback is in {log}"
     assert 'raise OverflowError("too much to hide")' in log.read_text()
     assert 'raise OverflowError("too much to hide")' in tracebacks(program)
+
+
+def test_an_aggregators_traceback_is_in_a_file_that_the_servers_last_line_names(
+    simulate: Callable[..., RunningProgram], tmp_path: Path
+) -> None:
+    """There was none anywhere, with `-vv` neither."""
+    mmar = MmarBuilder().aggregator("RaisingAggregator").write(tmp_path)
+    program = simulate(mmar, "-v")
+
+    assert program.wait() == 1
+    log = tmp_path / "ws" / "run_1" / "logs" / "aggregator.log"
+    assert "ZeroDivisionError: no weights at all" in log.read_text()
+    assert 'raise ZeroDivisionError("no weights at all")' in log.read_text()
+    assert f"hint: the traceback is in {log}" in program.stderr
+    assert 'raise ZeroDivisionError("no weights at all")' in tracebacks(program)
+
+
+def test_run_server_names_the_aggregators_traceback_and_shows_it_when_asked(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    mmar = MmarBuilder().variables(**ONE).aggregator("RaisingAggregator").write(tmp_path)
+    said = tmp_path / "said"
+    plugins = ["--plugins-dir", str(PLUGINS)]
+    arguments = ["-v", "run-server", str(mmar), "--insecure", "--listen", "127.0.0.1:0", *plugins]
+    arguments += ["--workspace", str(tmp_path / "server")]
+    server = stack.enter_context(RunningProgram(arguments, folder=said, label="server"))
+    address = server.wait_for(Topic.LISTENING)["listen"]
+    arguments = ["run-client", str(mmar), "--insecure", "--server", address, "--name", "site-1"]
+    arguments += ["--workspace", str(tmp_path / "clients"), *plugins]
+    client = stack.enter_context(RunningProgram(arguments, folder=said, label="client"))
+
+    assert (server.wait(), client.wait()) == (1, 1)
+    log = tmp_path / "server" / "run_1" / "logs" / "aggregator.log"
+    assert f"the traceback is in {log}; see " in server.stderr
+    assert 'raise ZeroDivisionError("no weights at all")' in tracebacks(server)
+    # Clients are told why, and not where the server keeps its files.
+    assert "ZeroDivisionError: no weights at all" in client.stdout
+    assert "aggregator.log" not in client.stdout + client.stderr

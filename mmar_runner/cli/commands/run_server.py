@@ -143,7 +143,7 @@ def _conclude(outcome: RunOutcome, *, new_run: bool) -> None:
     summary = outcome.run_folder / "summary.json"
     if outcome.status is RunStatus.FAILED:
         msg = f"the run failed: {outcome.reason}"
-        raise RunFailedError(msg, hint=f"see {summary}")
+        raise RunFailedError(msg, hint="; ".join(filter(None, (outcome.hint, f"see {summary}"))))
     if outcome.status is RunStatus.STOPPED:
         msg = f"the run was stopped: {outcome.reason}"
         raise RunStoppedError(msg, hint=f"{same_command(new_run=new_run)} resumes it")

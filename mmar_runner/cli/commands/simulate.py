@@ -19,7 +19,7 @@ from mmar_runner.cli.options import (
     task_timeout_option,
     workspace_option,
 )
-from mmar_runner.cli.output import echo_json, json_option, say
+from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import checked, parse_settings
 from mmar_runner.cli.views.progress import make_observer
@@ -146,3 +146,5 @@ def _conclude(outcome: SimulationOutcome, *, as_json: bool) -> None:
     say(f"summary: {outcome.run_folder / 'summary.json'}")
     if outcome.reason and outcome.status is not RunStatus.FINISHED:
         say(f"the run {outcome.status}: {outcome.reason}", err=True)
+    if outcome.hint:
+        echo_hint(outcome.hint)

@@ -55,6 +55,8 @@ class Coordinator:
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
+        hint: Where to look if it has failed, or empty. It names files of this machine, and is
+            told to nobody else.
         answers: Takes what clients answer.
     """
 
@@ -82,6 +84,7 @@ class Coordinator:
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
         self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
         self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
+        self.hint = ""
 
     # What the world tells
 
@@ -112,8 +115,10 @@ class Coordinator:
             return  # the last round's files are being settled, before its end is on record
         self._workbench.give_up()
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, hint: str | None = None) -> None:
         """The run cannot go on."""
+        if not self.ended.done():
+            self.hint = hint or ""
         self._finish(RunStatus.FAILED, reason)
 
     def interrupt(self, error: BaseException) -> None:
@@ -212,8 +217,8 @@ class Coordinator:
             self.interrupt(error)
             return
         except MmarRunnerError as error:
-            _log.debug("round %d could not be closed", current.number, exc_info=True)
-            self.fail(f"round {current.number} could not be closed: {error.message}")
+            _log.info("round %d could not be closed", current.number, exc_info=error)
+            self.fail(f"round {current.number} could not be closed: {error.message}", error.hint)
             return
         if isinstance(closed, Withdrawn):
             await self._withdraw(current, closed)

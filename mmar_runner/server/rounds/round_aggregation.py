@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError
 from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.models import lost_error
+from mmar_runner.server.records.tracebacks import keep_traceback
 from mmar_runner.server.rounds.aggregation import aggregate
 from mmar_runner.server.rounds.overflow import find_overflowing
 from mmar_runner.server.rounds.update_blocks import Update
@@ -100,7 +101,8 @@ class RoundAggregation:
         except (Exception, SystemExit) as error:  # one that leaves would take the server along
             name = type(self.aggregator).__name__
             msg = f"the aggregator {name} failed: {type(error).__name__}: {error}"
-            raise RunFailedError(msg, reason="AGGREGATOR") from error
+            where = keep_traceback(self.folder.logs / "aggregator.log", msg, error)
+            raise RunFailedError(msg, reason="AGGREGATOR", hint=where) from error
         return ModelFile.load(destination, sha256), weights
 
     def _require_sound(self, current: OpenRound) -> None:

@@ -94,8 +94,13 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
         excluded=(),
         durable=False,
     )
-    with pytest.raises(RunFailedError, match="the aggregator Leaving failed: SystemExit: 0"):
+    with pytest.raises(
+        RunFailedError, match="the aggregator Leaving failed: SystemExit: 0"
+    ) as caught:
         aggregation.combine(OpenRound(0, model(0), 0.0), [])
+    log = tmp_path / "logs" / "aggregator.log"
+    assert caught.value.hint == f"the traceback is in {log}"
+    assert "raise SystemExit(0)" in log.read_text()
 
 
 def test_a_passing_error_of_the_disk_stops_the_run_and_ends_nothing(
