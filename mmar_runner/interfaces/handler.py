@@ -55,7 +55,7 @@ class Handler(ABC):
 
     @abstractmethod
     def handle_event(self, event: RunEvent) -> None:
-        """See one event. An exception is logged and fails the run if it is START_RUN."""
+        """See one event. An exception is put on record, and fails the run if it is START_RUN."""
 
 
 class BestModelSelector(Handler):

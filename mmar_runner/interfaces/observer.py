@@ -28,6 +28,7 @@ class Topic(StrEnum):
     WAITING = "waiting"  # message, since_seconds
     MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
     BEST_MODEL = "best_model"  # round, score, scored_in
+    COMPONENT_FAILED = "component_failed"  # component, event, round, message, hint
     SITE_DECLINED = "site_declined"  # client, reason, message
     RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds
     # of a session

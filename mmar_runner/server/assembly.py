@@ -36,6 +36,7 @@ from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.status.board import Board
 from mmar_runner.server.telling.events import EventDispatcher
+from mmar_runner.server.telling.failures import FailureDesk
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.spool import Spool
@@ -69,10 +70,13 @@ def assemble(
     server, folder, journal = settings.server, opened.folder, opened.journal
     started_at = asyncio.get_running_loop().time() - opened.record.state.wall_seconds
     summary = _summary(settings, opened)
-    dispatcher = EventDispatcher(components.handlers, plugins, folder)
+    failures = FailureDesk(opened.record, observer, folder.logs)
+    dispatcher = EventDispatcher(components.handlers, plugins, folder, failures.note)
     sites = NO_SITES if settings.trust is None else settings.trust.sites
     machine = _machine(settings, components, opened, sites)
-    results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
+    results = ResultDesk(
+        components.processors, folder, newest_round=lambda: machine.round, note=failures.note
+    )
     validator = _validator(settings, opened)
     spool = Spool(folder.updates, durable=settings.durable)
     updates = UpdateBytes(folder.updates, journal)
@@ -84,7 +88,7 @@ def assemble(
         record=opened.record,
         spool=spool,
         models=opened.models,
-        best=BestModel(components.selector, start_round=server.start_round),
+        best=BestModel(components.selector, failures.note, start_round=server.start_round),
         summary=summary,
         dispatcher=dispatcher,
         observer=observer,
@@ -117,6 +121,7 @@ def assemble(
         run_number=folder.number,
         num_rounds=server.num_rounds,
         declined=lambda: reporter.who_declined,
+        failed=opened.record.state.components_failed,
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()
@@ -263,6 +268,7 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
         name=spec.name,
         digest=spec.digest,
         rounds=lambda: closed_rounds(journal.events()),
+        failed=state.components_failed,
         lost=state.lost,
         durable=settings.durable,
     )

@@ -127,7 +127,7 @@ class _Run:
             if outcome.status is not RunStatus.STOPPED:
                 await self._say_goodbye()
             await self._let_components_return()
-        return outcome
+            return self._settling.with_late_failures(outcome)
 
     async def _say_goodbye(self) -> None:
         parts = self._parts

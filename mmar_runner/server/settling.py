@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -107,6 +107,15 @@ class Settling:
             _log.warning("the summary is not written: %s", error.message)
             summary = self._parts.summary.facts(state.status, state.reason, **said)
         return RunOutcome(state.status, state.reason, opened.folder.path, summary)
+
+    def with_late_failures(self, outcome: RunOutcome) -> RunOutcome:
+        """Return an outcome, and let the summary say, who failed when told of the run's end."""
+        try:
+            summary = self._parts.summary.with_failures(outcome.summary)
+        except StorageError as error:
+            _log.warning("the summary lacks components that failed: %s", error.message)
+            return outcome
+        return replace(outcome, summary=summary)
 
     def tell(self, outcome: RunOutcome, wall_seconds: float) -> None:
         """Tell handlers, hooks and whoever watches how the run has ended."""

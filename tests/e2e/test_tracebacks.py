@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mmar_runner.documents.schema_check import faults
+from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import RunningProgram, RunningServer
@@ -123,3 +127,53 @@ def test_run_server_names_the_aggregators_traceback_and_shows_it_when_asked(
     # Clients are told why, and not where the server keeps its files.
     assert "ZeroDivisionError: no weights at all" in client.stdout
     assert "aggregator.log" not in client.stdout + client.stderr
+
+
+@pytest.mark.parametrize(("event", "rounds"), [("AFTER_AGGREGATION", [0, 1]), ("END_RUN", [None])])
+def test_a_handler_that_fails_is_on_record_wherever_a_run_is_looked_at(
+    simulate: Callable[..., RunningProgram], tmp_path: Path, event: str, rounds: list[int | None]
+) -> None:
+    """A nightly run whose handler had reported to nobody was green, and no file knew of it."""
+    program = simulate(MmarBuilder().handler("RaisingHandler", at=event).write(tmp_path))
+
+    assert program.wait() == 0, program.stderr
+    run = tmp_path / "ws" / "run_1"
+    log = run / "logs" / "components.log"
+    said = {"component": "the handler RaisingHandler", "event": event}
+    said["message"] = "ConnectionError: 503 Service Unavailable"
+    told = program.observations(Topic.COMPONENT_FAILED, **said)
+    assert [one["round"] for one in told] == rounds
+    assert {one["hint"] for one in told} == {f"the traceback is in {log}"}
+    assert log.read_text().count('raise ConnectionError("503 Service Unavailable")') == len(rounds)
+    assert "Traceback" not in program.stderr
+    often = {"times": len(rounds), "first_round": rounds[0], "last_round": rounds[-1]}
+    for file, schema in (("summary.json", "summary"), ("status.json", "run_status")):
+        written = json.loads((run / file).read_bytes())
+        assert written["components_failed"] == [{**said, **often}]
+        assert not faults(load_schema(schema), written)
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    recorded = [one for one in events if one["kind"] == "component_failed"]
+    assert [one["data"]["round"] for one in recorded] == rounds
+    (run / "status.json").unlink()  # what is on record suffices
+    status = subprocess.run(
+        [sys.executable, "-m", "mmar_runner", "status", str(tmp_path / "ws")],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "the handler RaisingHandler failed" in status
+    assert "503 Service Unavailable" in status
+    assert str(run / "logs") in status
+
+
+def test_a_handler_that_refuses_the_run_is_shown_with_its_frames_out_of_a_simulation(
+    simulate: Callable[..., RunningProgram], tmp_path: Path
+) -> None:
+    mmar = MmarBuilder().handler("RaisingHandler", at="START_RUN").write(tmp_path)
+    program = simulate(mmar, "-v")
+
+    assert program.wait() == 1
+    log = tmp_path / "ws" / "run_1" / "logs" / "components.log"
+    assert "failed at START_RUN: ConnectionError: 503 Service Unavailable" in program.stderr
+    assert f"the traceback is in {log}" in program.stderr
+    assert 'raise ConnectionError("503 Service Unavailable")' in program.stderr

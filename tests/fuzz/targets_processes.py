@@ -24,6 +24,7 @@ from mmar_runner.wire.update_facts import announce, announced_facts
 from mmar_runner_metrics.processor import MetricsProcessor
 from tests.fuzz.target import FindingError, Target, scratch
 from tests.fuzz.targets_documents import JSON
+from tests.noted import Noted
 
 _ANSWER_SECONDS: Final = 30.0
 
@@ -123,9 +124,9 @@ def _result(data: bytes) -> None:
     with scratch() as folder:
         for name in ("logs", "models"):
             (folder / name).mkdir()
-        desk = ResultDesk(
-            [MetricsProcessor(tensorboard=False)], RunFolder(folder, 1), newest_round=lambda: 5
-        )
+        processor = MetricsProcessor(tensorboard=False)
+        run = RunFolder(folder, 1)
+        desk = ResultDesk([processor], run, newest_round=lambda: 5, note=Noted())
 
         async def send() -> None:
             try:

@@ -15,7 +15,7 @@ from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.server.status.status_reading import read_status
 
 if TYPE_CHECKING:
-    from mmar_runner.server.status.facts import ClientFacts
+    from mmar_runner.server.status.facts import ClientFacts, FailureFacts
     from mmar_runner.server.status.status_reading import WorkspaceStatus
 
 #: Clients that are shown to people; a program gets them all.
@@ -63,7 +63,7 @@ def _lines(status: WorkspaceStatus) -> list[str]:
     run = status.run
     notes = [f"note: {status.note}"] if status.note else []
     if status.pid is None:
-        return [_without_server(status), *notes]
+        return [_without_server(status), *notes, *_failed(status)]
     reason = f": {run['reason']}" if run["reason"] else ""
     where = round_of(run["round"], run["num_rounds"])
     as_of = f", as of {run['updated']}" if run["updated"] else ""
@@ -72,6 +72,7 @@ def _lines(status: WorkspaceStatus) -> list[str]:
         f"run {run['run_number']} in {status.workspace}: {run['status']}, {where}{reason}{as_of}",
         f"the server listens on {status.listen} (process {status.pid})",
         *notes,
+        *_failed(status),
     ]
     if run["waiting_for"]:
         lines.append(f"waiting since {run['since']}: {run['waiting_for']}")
@@ -79,6 +80,20 @@ def _lines(status: WorkspaceStatus) -> list[str]:
     if (more := len(run["clients"]) - _SHOWN) > 0:
         lines.append(f"  and {more} more")
     return lines
+
+
+def _failed(status: WorkspaceStatus) -> list[str]:
+    """Return who of the run's components failed while it went on: nobody else says so later."""
+    logs = status.workspace / f"run_{status.run['run_number']}" / "logs"
+    failed = status.run.get("components_failed", [])
+    return [*map(_failures, failed), *([f"what they raised is in {logs}"] if failed else [])]
+
+
+def _failures(failed: FailureFacts) -> str:
+    last = failed["last_round"]
+    often = f" {failed['times']} times" if failed["times"] > 1 else ""
+    when = "" if last is None else f"{', last in' if often else ' in'} round {last}"
+    return f"{failed['component']} failed{often} at {failed['event']}{when}: {failed['message']}"
 
 
 def _silence(status: WorkspaceStatus) -> list[str]:

@@ -54,6 +54,7 @@ _KEPT: Final = frozenset(
         Topic.REFUSED,
         Topic.TASK_FAILED,
         Topic.CLIENT_LEFT,
+        Topic.COMPONENT_FAILED,
         Topic.SITE_DECLINED,
         Topic.RUN_ENDED,
     }

@@ -196,6 +196,11 @@ def _best_model(view: RunView, data: Mapping[str, Any]) -> None:
     view.best = best_model(data)
 
 
+def _component_failed(view: RunView, data: Mapping[str, Any]) -> None:
+    what = f"{data.get('component')} failed at {data.get('event')}"
+    view.message = f"{what}: {data.get('message')}"
+
+
 def _run_ended(view: RunView, data: Mapping[str, Any]) -> None:
     view.status, view.message = str(data.get("status") or ""), ""
     for row in view.clients.values():
@@ -249,6 +254,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.WAITING: _say,
     Topic.MODEL_LOST: _say,
     Topic.BEST_MODEL: _best_model,
+    Topic.COMPONENT_FAILED: _component_failed,
     Topic.SITE_DECLINED: _site_declined,
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: _listening,

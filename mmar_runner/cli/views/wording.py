@@ -179,6 +179,14 @@ def _task_failed(data: Mapping[str, Any]) -> str:
     return f"{_refusal(data, what)}{hint}"
 
 
+def _component_failed(data: Mapping[str, Any]) -> str:
+    inside = data.get("round") is not None
+    when = f" of round {data['round']}, and the run goes on" if inside else ""
+    hint = f" ({data['hint']})" if data.get("hint") else ""
+    what = f"{data.get('component')} failed at {data.get('event')}{when}"
+    return f"{what}: {data.get('message')}{hint}"
+
+
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.LISTENING: _listening,
     Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
@@ -196,6 +204,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.WAITING: _waiting,
     Topic.MODEL_LOST: lambda d: str(d.get("message")),
     Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
+    Topic.COMPONENT_FAILED: _component_failed,
     Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",

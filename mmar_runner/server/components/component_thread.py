@@ -47,6 +47,11 @@ class ComponentThread:
         """Which component is at work, and at what; empty if none is, or none is waited for."""
         return "" if self._left_behind else self._doing
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether a component did not return and is not waited for any more."""
+        return self._left_behind
+
     @contextmanager
     def does(self, what: str) -> Iterator[None]:
         """Say, from within the thread, which component is at work until the block ends."""

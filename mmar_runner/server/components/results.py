@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,15 +17,15 @@ from weakref import WeakValueDictionary
 from mmar_runner.errors import ComponentFailedError, PluginConflictError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext
 from mmar_runner.server.components.component_thread import ComponentThread
+from mmar_runner.server.records.failed_components import ComponentFailure
 from mmar_runner.wire.limits import MAX_RESULT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mmar_runner.interfaces.result_processor import ResultProcessor
+    from mmar_runner.server.records.failed_components import NoteFailure
     from mmar_runner.server.records.workspace import RunFolder
-
-_log = logging.getLogger(__name__)
 
 #: Letters of an unknown topic that are repeated to whoever asked.
 _MAX_TOPIC: Final = 100
@@ -42,6 +41,7 @@ class ResultDesk:
         processors: In declared order.
         folder: Of the run.
         newest_round: Gives the round that is open, or opens next.
+        note: Takes note of a processor that cannot be closed.
 
     Raises:
         PluginConflictError: Two processors claim one topic.
@@ -53,10 +53,12 @@ class ResultDesk:
         folder: RunFolder,
         *,
         newest_round: Callable[[], int],
+        note: NoteFailure,
     ) -> None:
         self._processors = processors
         self._folder = folder
         self._newest_round = newest_round
+        self._note = note
         self._by_topic = by_topic(processors)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._round = newest_round()
@@ -147,7 +149,8 @@ class ResultDesk:
             with self._thread.does(f"{_name(processor)} at its close"):
                 _closed(processor)
         except ComponentFailedError as error:
-            _log.error("%s", error.message, exc_info=error.__cause__)
+            cause = error.__cause__ or error
+            self._note(ComponentFailure.of(_name(processor), "close", None, cause), cause)
 
 
 def _name(processor: ResultProcessor) -> str:

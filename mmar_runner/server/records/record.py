@@ -32,6 +32,7 @@ class Kind(StrEnum):
     BEST_MODEL = "best_model"
     CHECKPOINT_LOST = "checkpoint_lost"
     BEST_MODEL_LOST = "best_model_lost"
+    COMPONENT_FAILED = "component_failed"
     RUN_ENDED = "run_ended"
     RUN_SETTLED = "run_settled"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
 from mmar_runner.federation.run_status import RunStatus, run_end
+from mmar_runner.server.records.failed_components import Failures
 from mmar_runner.server.records.record import (
     AcceptedUpdate,
     CountedUpdate,
@@ -169,6 +170,11 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
     state.lost.append(lost)
 
 
+def _component_failed(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    which = (data["component"], data["event"])
+    state.failed[which] = Failures.after(state.failed.get(which), data)
+
+
 def _run_ended(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.status, state.reason = run_end(data["status"]), data["reason"]
     state.wall_seconds = data["wall_seconds"]
@@ -191,6 +197,7 @@ _APPLY = {
     Kind.BEST_MODEL: _best_model,
     Kind.BEST_MODEL_LOST: _best_model_lost,
     Kind.CHECKPOINT_LOST: _checkpoint_lost,
+    Kind.COMPONENT_FAILED: _component_failed,
     Kind.RUN_ENDED: _run_ended,
     Kind.RUN_SETTLED: _run_settled,
 }

@@ -17,6 +17,7 @@ from mmar_runner.federation.run_status import RunStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.server.records.failed_components import Failures
     from mmar_runner.server.records.record import CountedUpdate, LostModel, Rejected
 
 
@@ -98,6 +99,7 @@ class RunState:
         best: The best round and its score.
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
+        failed: Components that failed while the run went on, by component and event.
         wall_seconds: How long the run had been worked on.
         past: What the run may have to go back to; None once nobody looks back any more.
     """
@@ -120,6 +122,7 @@ class RunState:
     best: tuple[int, float] | None = None
     closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
+    failed: dict[tuple[str, str], Failures] = field(default_factory=dict)
     wall_seconds: float = 0.0
     past: Past | None = field(default_factory=Past)
 
@@ -132,6 +135,10 @@ class RunState:
     def untold(self) -> bool:
         """Whether the run is over and its clients may not have heard of that."""
         return not self.status.resumable and not self.settled
+
+    def components_failed(self) -> list[Any]:
+        """Return what the summary and the status say of components that failed."""
+        return [failures.to_json() for failures in self.failed.values()]
 
     @property
     def known_past(self) -> Past:

@@ -77,6 +77,7 @@ class Summary:
         digest: Its digest.
         rounds: Reads the entries of the closed rounds. They are not kept in memory: a run may
             have any number of rounds and clients.
+        failed: Gives the components that failed while the run went on.
         lost: Models that were lost: the run went back a round for each.
         durable: Whether the summary of an ended run, which nothing makes again, is on the
             disk before `write` returns.
@@ -89,11 +90,13 @@ class Summary:
         name: str,
         digest: str,
         rounds: Callable[[], list[dict[str, Any]]],
+        failed: Callable[[], list[dict[str, Any]]],
         lost: Sequence[LostModel] = (),
         durable: bool = False,
     ) -> None:
         self._folder = folder
         self._rounds = rounds
+        self._failed = failed
         self._lost = lost
         self._durable = durable
         self._best_round: int | None = None
@@ -119,6 +122,19 @@ class Summary:
         write_json_atomic(self._folder.summary, summary, for_good)
         return summary
 
+    def with_failures(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """Return a summary with the components that failed since; if some did, it is written.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        failed = self._failed()
+        if failed == summary.get("components_failed", []):
+            return summary
+        summary = {**summary, "components_failed": failed}
+        write_json_atomic(self._folder.summary, summary, self._durable)
+        return summary
+
     def facts(
         self, status: RunStatus, reason: str, *, wall_seconds: float, final: str | None = None
     ) -> dict[str, Any]:
@@ -130,6 +146,7 @@ class Summary:
             **self._facts,
             "rounds": self._rounds(),
             "models_lost": [lost.to_json() for lost in self._lost],
+            "components_failed": self._failed(),
             "final_model": final,
             "best_round": self._best_round,
             "best_model": best,

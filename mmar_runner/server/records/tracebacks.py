@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def keep_traceback(log: Path, what: str, error: BaseException) -> str:
+def keep_traceback(log: Path, what: str, error: BaseException | str) -> str:
     """Append a traceback to a log, and return a hint that names it.
 
     A disk that takes none must not cost what goes on without: then the hint is another one.
@@ -25,9 +25,9 @@ def keep_traceback(log: Path, what: str, error: BaseException) -> str:
     Args:
         log: The file; its folder is made if it is not there.
         what: What failed, for the line above the traceback.
-        error: What was raised.
+        error: What was raised, or its traceback.
     """
-    shown = "".join(traceback.format_exception(error))
+    shown = error if isinstance(error, str) else "".join(traceback.format_exception(error))
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8", errors="replace") as file:

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import ComponentFailedError
+from mmar_runner.server.records.failed_components import ComponentFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.interfaces.handler import BestModelSelector
-
-_log = logging.getLogger(__name__)
+    from mmar_runner.server.records.failed_components import NoteFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,15 @@ class BestModel:
     Args:
         selector: The declared one, or None: then the first validation metric in
             alphabetical order that is not a loss counts, larger being better.
+        note: Takes note of a selector that fails: the round has no score then.
         start_round: The first round of the run.
     """
 
-    def __init__(self, selector: BestModelSelector | None, *, start_round: int) -> None:
+    def __init__(
+        self, selector: BestModelSelector | None, note: NoteFailure, *, start_round: int
+    ) -> None:
         self._selector = selector
+        self._note = note
         self._start_round = start_round
 
     def consider(
@@ -54,18 +57,21 @@ class BestModel:
         """
         if round_number < self._start_round or not metrics:
             return None
-        score = self._score(metrics)
+        score = self._score(round_number, metrics)
         if score is None or (best is not None and score <= best[1]):
             return None
         return Scored(round_number, score)
 
-    def _score(self, metrics: Mapping[str, float]) -> float | None:
+    def _score(self, round_number: int, metrics: Mapping[str, float]) -> float | None:
         if self._selector is not None:
             try:
                 return _asked(self._selector, metrics)
             except ComponentFailedError as error:
                 # The run goes on without a score: no model is lost by that.
-                _log.error("%s", error.message, exc_info=error.__cause__)
+                name = f"the handler {type(self._selector).__name__}"
+                why = error.__cause__ or error.message
+                failure = ComponentFailure.of(name, "score", round_number, why)
+                self._note(failure, error.__cause__)
                 return None
         names = sorted(name for name in metrics if "loss" not in name)
         return metrics[names[0]] if names else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.server.rounds.open_round import OpenRound
-    from mmar_runner.server.status.facts import ClientFacts, MissingFacts, RunFacts
+    from mmar_runner.server.status.facts import ClientFacts, FailureFacts, MissingFacts, RunFacts
     from mmar_runner.server.telling.events import EventDispatcher
     from mmar_runner.server.telling.space import DiskWait
 
@@ -44,6 +44,7 @@ class Board:
         run_number: The run.
         num_rounds: The round to stop at.
         declined: Gives a sentence about the sites that declined; empty if none did.
+        failed: Gives the components that failed while the run went on.
         clock: Seconds since 1970.
     """
 
@@ -58,6 +59,7 @@ class Board:
         run_number: int,
         num_rounds: int,
         declined: Callable[[], str] = str,
+        failed: Callable[[], list[FailureFacts]] = list,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._coordinator = coordinator
@@ -68,6 +70,7 @@ class Board:
         self._run_number = run_number
         self._num_rounds = num_rounds
         self._declined = declined
+        self._failed = failed
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._begun = self._looked = self._loop.time()
@@ -91,6 +94,7 @@ class Board:
             "since": self._utc(since) if waiting_for else None,
             "clients": clients,
             "missing": [self._one_missing(name, since) for name, since in self._missing()],
+            "components_failed": self._failed(),
         }
 
     def waits(self) -> tuple[str, float]:

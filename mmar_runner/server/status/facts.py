@@ -7,7 +7,7 @@ that, and what is returned here has its words as members of their types.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema
@@ -38,6 +38,17 @@ class MissingFacts(TypedDict):
     since: str | None
 
 
+class FailureFacts(TypedDict):
+    """One component that failed at one kind of event while the run went on, and how often."""
+
+    component: str
+    event: str
+    times: int
+    first_round: int | None
+    last_round: int | None
+    message: str
+
+
 class RunFacts(TypedDict):
     """What a run is at, and what it waits for since when."""
 
@@ -50,6 +61,7 @@ class RunFacts(TypedDict):
     since: str | None
     clients: list[ClientFacts]
     missing: list[MissingFacts]
+    components_failed: NotRequired[list[FailureFacts]]  # an earlier program wrote none
 
 
 class WrittenFacts(RunFacts):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.federation.run_status import RunStatus
+    from mmar_runner.server.status.facts import FailureFacts
 
 
 class RecordedFacts(TypedDict):
@@ -26,6 +27,7 @@ class RecordedFacts(TypedDict):
     status: RunStatus
     reason: str
     round: int
+    components_failed: list[FailureFacts]
 
 
 def read_recorded(journal: Path) -> RecordedFacts:
@@ -41,4 +43,9 @@ def read_recorded(journal: Path) -> RecordedFacts:
         msg = f"{journal} holds an event that cannot be understood: {error!r}"
         raise JournalError(msg) from error
     number = round_of(state.status, state.round)
-    return {"status": state.status, "reason": state.reason, "round": number}
+    return {
+        "status": state.status,
+        "reason": state.reason,
+        "round": number,
+        "components_failed": state.components_failed(),
+    }

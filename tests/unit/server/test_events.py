@@ -2,7 +2,6 @@
 """Third-party code that raises ends no run and silences nobody else."""
 
 import asyncio
-import logging
 import math
 import threading
 from pathlib import Path
@@ -17,6 +16,15 @@ from mmar_runner.server.components import component_thread
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.telling.events import EventDispatcher
+from tests.noted import Noted
+
+PLUGINS = load_plugins()
+
+
+@pytest.fixture
+def noted() -> Noted:
+    """Takes note of failures."""
+    return Noted()
 
 
 class Raising(Handler):
@@ -46,41 +54,53 @@ class RaisingSelector(Raising, BestModelSelector):
 
 
 async def test_a_handler_that_raises_hides_no_event_from_the_next(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, noted: Noted
 ) -> None:
     remembering = Remembering()
-    events = EventDispatcher([Raising(), remembering], load_plugins(), RunFolder(tmp_path, 1))
-    with caplog.at_level(logging.ERROR):
-        events.emit(EventType.ROUND_STARTED, 0)
-        events.emit(EventType.END_RUN)
-        await events.close()
+    events = EventDispatcher(
+        [Raising(), remembering], load_plugins(), RunFolder(tmp_path, 1), noted
+    )
+    events.emit(EventType.ROUND_STARTED, 0)
+    events.emit(EventType.END_RUN)
+    await events.close()
     assert remembering.told == [EventType.ROUND_STARTED, EventType.END_RUN]
-    assert "the handler Raising failed at ROUND_STARTED: 'nothing here'" in caplog.text
-    assert "KeyError" in caplog.text
+    assert noted.sentences == [
+        "the handler Raising failed at ROUND_STARTED of round 0: KeyError: 'nothing here'",
+        "the handler Raising failed at END_RUN: KeyError: 'nothing here'",
+    ]
+    assert all(isinstance(raised, KeyError) for raised in noted.raised)
 
 
-async def test_a_handler_that_raises_before_the_run_ends_it(tmp_path: Path) -> None:
-    events = EventDispatcher([Raising()], load_plugins(), RunFolder(tmp_path, 1))
-    with pytest.raises(ComponentFailedError, match="failed at START_RUN"):
+async def test_a_handler_that_raises_before_the_run_ends_it(tmp_path: Path, noted: Noted) -> None:
+    events = EventDispatcher([Raising()], PLUGINS, RunFolder(tmp_path, 1), noted)
+    with pytest.raises(ComponentFailedError, match="failed at START_RUN: KeyError") as caught:
         await events.start()
     await events.close()
+    log = tmp_path / "logs" / "components.log"
+    assert caught.value.hint == f"the traceback is in {log}"
+    assert 'raise KeyError("nothing here")' in log.read_text()
+    assert not noted.sentences
 
 
 async def test_a_handler_that_exits_ends_neither_the_server_nor_the_telling(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, noted: Noted
 ) -> None:
     """The thread that tells of events ended with it, and the run's end was waited for for ever."""
     remembering = Remembering()
-    events = EventDispatcher([Leaving(), remembering], load_plugins(), RunFolder(tmp_path, 1))
+    events = EventDispatcher(
+        [Leaving(), remembering], load_plugins(), RunFolder(tmp_path, 1), noted
+    )
     events.emit(EventType.ROUND_STARTED, 0)
     events.emit(EventType.END_RUN)
     async with asyncio.timeout(10):
         await events.close()
     assert remembering.told == [EventType.ROUND_STARTED, EventType.END_RUN]
-    assert "the handler Leaving failed at ROUND_STARTED: 3" in caplog.text
+    assert noted.sentences[0].startswith("the handler Leaving failed at ROUND_STARTED of round 0")
     with pytest.raises(ComponentFailedError, match="failed at START_RUN"):
         async with asyncio.timeout(10):
-            await EventDispatcher([Leaving()], load_plugins(), RunFolder(tmp_path, 1)).start()
+            await EventDispatcher(
+                [Leaving()], load_plugins(), RunFolder(tmp_path, 1), noted
+            ).start()
 
 
 class Blocking(Handler):
@@ -94,11 +114,14 @@ class Blocking(Handler):
 
 
 async def test_a_handler_that_never_returns_is_left_behind_once_nobody_wants_to_wait(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    noted: Noted,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(component_thread, "_LAST_SECONDS", 0.05)
     blocking = Blocking()
-    events = EventDispatcher([blocking], load_plugins(), RunFolder(tmp_path, 1))
+    events = EventDispatcher([blocking], PLUGINS, RunFolder(tmp_path, 1), noted)
     events.emit(EventType.ROUND_STARTED, 0)
     await asyncio.to_thread(blocking.called.wait)
     assert events.doing == "the handler Blocking at ROUND_STARTED"
@@ -107,17 +130,21 @@ async def test_a_handler_that_never_returns_is_left_behind_once_nobody_wants_to_
     events.give_up()
     await closing
     assert "the handler Blocking at ROUND_STARTED has not returned" in caplog.text
+    await events.close()  # which notes nothing again
+    (sentence,) = noted.sentences
+    assert sentence.startswith("the handler Blocking failed at ROUND_STARTED of round 0: ")
+    assert sentence.endswith("it has not returned, and was left behind")
     blocking.may_return.set()
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("no metrics"), SystemExit("no metrics")])
-def test_a_selector_that_raises_scores_nothing(
-    caplog: pytest.LogCaptureFixture, error: BaseException
-) -> None:
-    best = BestModel(RaisingSelector(error), start_round=0)
-    with caplog.at_level(logging.ERROR):
-        assert best.consider(0, {"accuracy": 1.0}, None) is None
-    assert "RaisingSelector could not score a round: no metrics" in caplog.text
+def test_a_selector_that_raises_scores_nothing(noted: Noted, error: BaseException) -> None:
+    best = BestModel(RaisingSelector(error), noted, start_round=0)
+    assert best.consider(4, {"accuracy": 1.0}, None) is None
+    (sentence,) = noted.sentences
+    assert sentence.startswith("the handler RaisingSelector failed at score of round 4: ")
+    assert sentence.endswith(": no metrics")
+    assert noted.raised == [error]
 
 
 class Scoring(Raising, BestModelSelector):
@@ -132,19 +159,20 @@ class Scoring(Raising, BestModelSelector):
     ("scored", "word"),
     [(math.nan, "nan is no score"), (math.inf, "inf is no score"), ("high", "high"), ([], "list")],
 )
-def test_what_is_no_number_scores_nothing(
-    caplog: pytest.LogCaptureFixture, scored: object, word: str
-) -> None:
+def test_what_is_no_number_scores_nothing(noted: Noted, scored: object, word: str) -> None:
     """The journal has no NaN: a server that resumed had nothing to compare the next score with."""
-    best = BestModel(Scoring(scored), start_round=0)
-    with caplog.at_level(logging.ERROR):
-        assert best.consider(0, {"accuracy": 1.0}, None) is None
-    assert "Scoring could not score a round: " in caplog.text
-    assert word in caplog.text
+    best = BestModel(Scoring(scored), noted, start_round=0)
+    assert best.consider(0, {"accuracy": 1.0}, None) is None
+    (sentence,) = noted.sentences
+    assert sentence.startswith("the handler Scoring failed at score of round 0: ")
+    assert word in sentence
 
 
-def test_a_score_is_kept_as_a_plain_number() -> None:
-    found = BestModel(Scoring(np.float32(0.5)), start_round=0).consider(3, {"a": 1.0}, (1, 0.25))
+def test_a_score_is_kept_as_a_plain_number(noted: Noted) -> None:
+    half = BestModel(Scoring(np.float32(0.5)), noted, start_round=0)
+    found = half.consider(3, {"a": 1.0}, (1, 0.25))
     assert found is not None
     assert (found.round, type(found.score), found.score) == (3, float, 0.5)
-    assert BestModel(Scoring(0.25), start_round=0).consider(3, {"a": 1.0}, (1, 0.25)) is None
+    same = BestModel(Scoring(0.25), noted, start_round=0)
+    assert same.consider(3, {"a": 1.0}, (1, 0.25)) is None
+    assert not noted.sentences

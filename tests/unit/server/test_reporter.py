@@ -17,6 +17,7 @@ from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.testing.recorder import Recorder
 from tests.jumping_time import in_jumping_time
+from tests.noted import Noted
 from tests.updates import accepted
 
 
@@ -29,7 +30,7 @@ def update(client: str, number: int) -> AcceptedUpdate:
 
 
 def reporter_to(recorder: Recorder, *, remind_after: tuple[float, float] = (9, 9)) -> Reporter:
-    dispatcher = EventDispatcher([], load_plugins(), None)  # type: ignore[arg-type]
+    dispatcher = EventDispatcher([], load_plugins(), None, Noted())  # type: ignore[arg-type]
     return Reporter(dispatcher, recorder, num_rounds=2, remind_after=remind_after)
 
 

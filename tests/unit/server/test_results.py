@@ -15,6 +15,7 @@ from mmar_runner.errors import ComponentFailedError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext, ResultProcessor
 from mmar_runner.server.components.results import RESULTS_PER_ROUND, ResultDesk
 from mmar_runner.server.records.workspace import RunFolder
+from tests.noted import Noted
 
 
 class Notes(ResultProcessor):
@@ -45,7 +46,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.notes, self.round = Notes(), 3
         run = RunFolder(folder / "run_1", 1)
-        self.desk = ResultDesk([self.notes], run, newest_round=lambda: self.round)
+        self.desk = ResultDesk([self.notes], run, newest_round=lambda: self.round, note=Noted())
 
     async def send(self, client: str, site: str = "") -> bytes:
         return await self.desk.process(client, site or client, "notes", b"{}")
@@ -128,17 +129,18 @@ class Closing(Notes):
 
 
 async def test_a_processor_that_exits_ends_neither_the_server_nor_the_closing_of_others(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
 ) -> None:
     """What was to be closed behind it, the run's other parts among them, stayed open."""
     closing = Closing()
     run = RunFolder(tmp_path / "run_1", 1)
-    desk = ResultDesk([Failing(), closing], run, newest_round=lambda: 0)
+    noted = Noted()
+    desk = ResultDesk([Failing(), closing], run, newest_round=lambda: 0, note=noted)
     with pytest.raises(ComponentFailedError, match="Failing tried to exit"):
         await desk.process("site-1", "site-1", "notes", b"{}")
     await desk.close()
     assert closing.seen == ["closed"]
-    assert "the result processor Failing could not be closed: 5" in caplog.text
+    assert noted.sentences == ["the result processor Failing failed at close: SystemExit: 5"]
 
 
 async def test_a_result_that_comes_after_the_end_is_refused(desk: Desk) -> None:

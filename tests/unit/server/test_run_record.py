@@ -18,6 +18,7 @@ from mmar_runner.storage.journal import Journal
 from tests.updates import accepted
 
 _REFUSED = {"client": "site-2", "round": 0, "reason": "NON_FINITE", "message": "a NaN"}
+_FAILED = {"component": "the handler Hook", "event": "AFTER_AGGREGATION", "message": "503"}
 _CLOSED = {"round": 0, "summary": {"round": 0, "model_sha256": "n"}, "wall_seconds": 1.5}
 _EVENTS: list[tuple[Kind, dict[str, Any]]] = [
     (Kind.RUN_STARTED, {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m", "epoch": "e"}),
@@ -31,7 +32,10 @@ _EVENTS: list[tuple[Kind, dict[str, Any]]] = [
     (Kind.BEST_MODEL, {"round": 0, "score": 0.5}),
     (Kind.UPDATE_ACCEPTED, accepted("site-1", 1).to_json()),
     (Kind.CLIENT_LEFT, {"client": "site-1", "reason": "it quit"}),
+    (Kind.COMPONENT_FAILED, {**_FAILED, "round": 0}),
+    (Kind.COMPONENT_FAILED, {**_FAILED, "round": 1, "message": "504"}),
     (Kind.RUN_ENDED, {"status": "finished", "reason": "", "wall_seconds": 2.0}),
+    (Kind.COMPONENT_FAILED, {**_FAILED, "round": None, "event": "END_RUN"}),
     (Kind.RUN_SETTLED, {"untold": []}),
 ]
 
@@ -55,6 +59,10 @@ def test_after_every_event_what_lives_is_what_is_on_record(record: RunRecord) ->
     assert record.state.known_past.results == ["n"]
     assert record.state.known_past.bests == [(0, 0.5)]
     assert closed_rounds(record.journal.events()) == [_CLOSED["summary"]]
+    often = {**_FAILED, "times": 2, "first_round": 0, "last_round": 1, "message": "504"}
+    outside = {"times": 1, "first_round": None, "last_round": None}
+    once = {**_FAILED, "event": "END_RUN", **outside}
+    assert record.state.components_failed() == [often, once]
 
 
 def test_what_lives_keeps_nothing_that_grows_with_rounds(record: RunRecord) -> None:
