@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import DiskFullError, MmarRunnerError, TaskFailedError
+from mmar_runner.errors import DiskFullError, MmarRunnerError, PluginError, TaskFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint, build_component
 from mmar_runner.hooks.raised import told
@@ -32,6 +32,7 @@ class Workshop:
         self._catalog = load_plugins(plugins_dir=plugins_dir).registry
         self._custom_dir = Path(spec.custom_dir) if spec.custom_dir else None
         self._allowed = spec.allowed_path_prefixes
+        self._label = spec.label
 
     def build(
         self, kind: ComponentKind, declaration: Mapping[str, Any], expected: type[Any]
@@ -42,14 +43,19 @@ class Workshop:
             PluginError: It is not there, refuses its arguments, or is something else.
             NotAuthorizedError: The site's policy does not allow it.
         """
-        return build_component(
-            self._catalog,
-            kind,
-            declaration,
-            expected,
-            custom_dir=self._custom_dir,
-            allowed=self._allowed,
-        )
+        try:
+            return build_component(
+                self._catalog,
+                kind,
+                declaration,
+                expected,
+                custom_dir=self._custom_dir,
+                allowed=self._allowed,
+            )
+        except PluginError as error:
+            if label := declaration.get("label") or self._label:
+                error.hint = "; ".join(filter(None, (error.hint, f"it is {label}")))
+            raise
 
     def context(self, told: ChildContext) -> TrainerContext:
         """Return what a trainer or validator is told."""

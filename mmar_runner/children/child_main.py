@@ -45,9 +45,9 @@ def main(control_fd: int, lifeline_fd: int) -> None:
             return
         spec = ChildSpec.from_json(started["params"])
         with closing(Attendant(spec, parent)) as attendant:
-            _reply(parent, started, attendant.start)
+            _reply(parent, started, attendant.start, spec.label)
             while request := parent.next_request():
-                _reply(parent, request, attendant.answer)
+                _reply(parent, request, attendant.answer, spec.label)
                 if request["method"] == "close":
                     break
     sys.stdout.flush()
@@ -86,7 +86,8 @@ class Attendant:
         """Answer one request.
 
         Raises:
-            TaskFailedError: The component raised, or nothing answers this method.
+            TaskFailedError: Nothing answers this method.
+            Exception: Whatever the component raised.
         """
         method = request["method"]
         if method == "stats":
@@ -98,8 +99,7 @@ class Attendant:
         if action is None:
             message = f"a {self._spec.role} child answers no {method!r}"
             raise TaskFailedError(message)
-        with component_errors(method):
-            return action(request["params"])
+        return action(request["params"])
 
     def close(self) -> None:
         """Let the component release what it took; once."""
@@ -109,9 +109,10 @@ class Attendant:
                 role.close()
 
 
-def _reply(parent: ParentLine, request: Mapping[str, Any], answer: Any) -> None:
+def _reply(parent: ParentLine, request: Mapping[str, Any], answer: Any, label: str) -> None:
+    method = request["method"]
     try:
-        with component_errors(request["method"]):
+        with component_errors(f"{method} of {label}" if label else method):
             parent.reply({"id": request["id"], "result": answer(request)})
     except TaskFailedError as error:
         child_log.keep(request, error)

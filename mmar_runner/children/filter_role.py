@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mmar_runner.children.building import component_errors
 from mmar_runner.children.role import Method, Role
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
@@ -26,8 +29,9 @@ class FilterRole(Role):
 
     def __init__(self, spec: ChildSpec, workshop: Workshop) -> None:
         kind = ComponentKind.FILTER
-        self._filters: list[Filter] = [
-            workshop.build(kind, declaration, Filter) for declaration in spec.component["filters"]
+        self._filters: list[tuple[str, Filter]] = [
+            (declaration.get("label") or "filter", workshop.build(kind, declaration, Filter))
+            for declaration in spec.component["filters"]
         ]
 
     def methods(self) -> Mapping[str, Method]:
@@ -37,8 +41,9 @@ class FilterRole(Role):
     def _filter(self, params: Mapping[str, Any]) -> dict[str, Any]:
         fields = params["context"]
         context = FilterContext(**{**fields, "kind": UpdateKind(fields["kind"])})
-        for one in self._filters:
-            one.begin(context)
+        for label, one in self._filters:
+            with component_errors(label):
+                one.begin(context)
         with TensorReader(Path(params["source"])) as source:
             infos = source.header.tensors.values()
             tensors = [(info.name, info.dtype, info.shape) for info in infos]
@@ -50,12 +55,19 @@ class FilterRole(Role):
         return {"sha256": sha256, "bytes": destination.stat().st_size}
 
     def _apply(self, name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        for one in self._filters:
-            changed = one.apply(name, tensor)
-            if changed.shape != tensor.shape or changed.dtype != tensor.dtype:
-                got = f"{changed.dtype}{list(changed.shape)}"
-                expected = f"{tensor.dtype}{list(tensor.shape)}"
-                message = f"{type(one).__name__} made {got} of tensor {name!r}, not {expected}"
-                raise TaskFailedError(message)
+        for label, one in self._filters:
+            with component_errors(f"{label}, given the tensor {name!r},"):
+                changed = one.apply(name, tensor)
+            if (got := _form(changed)) != (expected := _form(tensor)):
+                who = type(one).__name__ if label == "filter" else label
+                message = f"{who} made {got} of tensor {name!r}, not {expected}"
+                raise TaskFailedError(message, hint=f"apply must return {expected}")
             tensor = changed
         return tensor
+
+
+def _form(value: object) -> str:
+    """Return type and shape of an array, or what else it is."""
+    if not isinstance(value, (np.ndarray, np.generic)):
+        return f"a {type(value).__name__}"
+    return f"{value.dtype}{list(value.shape)}"

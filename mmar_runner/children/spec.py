@@ -81,9 +81,12 @@ class ChildSpec:
     Attributes:
         role: Which kind of component it hosts.
         component: The component's declaration, ``{"name"|"path", "args"}``. A filter
-            child takes ``{"filters": [declaration, ...]}``; a trainer child may take
+            child takes ``{"filters": [declaration, ...]}``, each with a ``label`` like the one
+            below, or none; a trainer child may take
             an empty one and be told its trainers with ``setup``; one for expressions
             hosts none.
+        label: What sentences about its component's failures call it, or empty. They go to the
+            server: it says nothing of a site's own.
         context: What its component is told; needed by trainers and validators.
         custom_dir: The MMAR's ``custom/`` folder if code in it may be run, else None.
         plugins_dir: A folder of further plugins, or None.
@@ -97,6 +100,7 @@ class ChildSpec:
 
     role: Role
     component: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
     context: ChildContext = field(default_factory=ChildContext)
     custom_dir: str | None = None
     plugins_dir: str | None = None

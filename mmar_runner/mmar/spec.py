@@ -42,6 +42,7 @@ class ComponentSpec:
         file: The file that declares it, relative to the MMAR's root.
         pointer: Its JSON pointer in that file.
         byoc: True if the code comes from the MMAR's ``custom/``.
+        line: The line of that file, from 1; 0 if it is not known.
     """
 
     kind: ComponentKind
@@ -51,6 +52,17 @@ class ComponentSpec:
     file: str
     pointer: str
     byoc: bool = False
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where it is declared: ``config/config_fed_server.json:12``."""
+        return f"{self.file}:{self.line}" if self.line else f"{self.file}{self.pointer}"
+
+    @property
+    def label(self) -> str:
+        """What it is called in sentences about its failures: kind, name and place."""
+        return f"the {self.kind.value.replace('_', ' ')} {self.name} ({self.place})"
 
 
 @dataclass(frozen=True, slots=True)

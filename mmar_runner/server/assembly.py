@@ -71,7 +71,9 @@ def assemble(
     started_at = asyncio.get_running_loop().time() - opened.record.state.wall_seconds
     summary = _summary(settings, opened)
     failures = FailureDesk(opened.record, observer, folder.logs)
-    dispatcher = EventDispatcher(components.handlers, plugins, folder, failures.note)
+    labels = [spec.label for spec in server.handlers]
+    handlers = list(zip(labels, components.handlers, strict=True))
+    dispatcher = EventDispatcher(handlers, plugins, folder, failures.note)
     sites = NO_SITES if settings.trust is None else settings.trust.sites
     machine = _machine(settings, components, opened, sites)
     results = ResultDesk(
@@ -180,6 +182,7 @@ def _aggregation(
 ) -> RoundAggregation:
     return RoundAggregation(
         aggregator=components.aggregator,
+        label=settings.server.aggregator.label,
         folder=opened.folder,
         updates=updates,
         models=opened.models,

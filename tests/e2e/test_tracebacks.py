@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,11 @@ def test_a_filters_traceback_is_named_by_a_simulation(
     log = tmp_path / "ws" / "clients" / "site-1" / "run_1" / "logs" / "outbound_filters.log"
     failed: list[dict[str, Any]] = program.observations(Topic.TASK_FAILED, client="site-1")
     assert failed[0]["hint"] == f"the traceback is in {log}"
+    assert re.fullmatch(
+        r"the filter RaisingFilter \(config/config_fed_client.json:\d+\), given the tensor "
+        r"'\S+', raised OverflowError: too much to hide",
+        failed[0]["message"],
+    )
     assert 'raise OverflowError("too much to hide")' in log.read_text()
     assert 'raise OverflowError("too much to hide")' in tracebacks(program)
 
@@ -134,12 +140,16 @@ def test_a_handler_that_fails_is_on_record_wherever_a_run_is_looked_at(
     simulate: Callable[..., RunningProgram], tmp_path: Path, event: str, rounds: list[int | None]
 ) -> None:
     """A nightly run whose handler had reported to nobody was green, and no file knew of it."""
-    program = simulate(MmarBuilder().handler("RaisingHandler", at=event).write(tmp_path))
+    mmar = MmarBuilder().handler("RaisingHandler", at=event).write(tmp_path)
+    program = simulate(mmar)
 
     assert program.wait() == 0, program.stderr
     run = tmp_path / "ws" / "run_1"
     log = run / "logs" / "components.log"
-    said = {"component": "the handler RaisingHandler", "event": event}
+    lines = (mmar / "config" / "config_fed_server.json").read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if '"handlers"' in text) + 1
+    where = f"config/config_fed_server.json:{line}"
+    said = {"component": f"the handler RaisingHandler ({where})", "event": event}
     said["message"] = "ConnectionError: 503 Service Unavailable"
     told = program.observations(Topic.COMPONENT_FAILED, **said)
     assert [one["round"] for one in told] == rounds
@@ -161,7 +171,7 @@ def test_a_handler_that_fails_is_on_record_wherever_a_run_is_looked_at(
         text=True,
         check=True,
     ).stdout
-    assert "the handler RaisingHandler failed" in status
+    assert f"the handler RaisingHandler ({where}) failed" in status
     assert "503 Service Unavailable" in status
     assert str(run / "logs") in status
 
@@ -174,6 +184,7 @@ def test_a_handler_that_refuses_the_run_is_shown_with_its_frames_out_of_a_simula
 
     assert program.wait() == 1
     log = tmp_path / "ws" / "run_1" / "logs" / "components.log"
-    assert "failed at START_RUN: ConnectionError: 503 Service Unavailable" in program.stderr
+    what = r"RaisingHandler \(config/config_fed_server.json:\d+\) failed at START_RUN"
+    assert re.search(f"{what}: ConnectionError: 503 Service Unavailable", program.stderr)
     assert f"the traceback is in {log}" in program.stderr
     assert 'raise ConnectionError("503 Service Unavailable")' in program.stderr

@@ -54,8 +54,9 @@ def trainer_spec(settings: SessionSettings, files: RunFiles) -> ChildSpec:
     """Return what the trainer's child is."""
     # What it is built of may come from custom/ even if the trainer itself does not.
     custom = settings.allow_byoc and settings.spec.byoc
-    declaration = settings.client.client_trainer.declaration
-    return _spec(settings, files, "client_trainer", declaration, custom=custom)
+    trainer = settings.client.client_trainer
+    label = trainer.label
+    return _spec(settings, files, "client_trainer", trainer.declaration, label, custom=custom)
 
 
 def filter_spec(
@@ -63,8 +64,8 @@ def filter_spec(
 ) -> ChildSpec:
     """Return what the child for the filters of one direction is."""
     custom = settings.allow_byoc and any(one.byoc for one in filters)
-    declaration = {"filters": [dict(one.declaration) for one in filters]}
-    return _spec(settings, files, "filter", declaration, custom=custom)
+    labelled = [{**one.declaration, "label": one.label} for one in filters]
+    return _spec(settings, files, "filter", {"filters": labelled}, "", custom=custom)
 
 
 def site_filter_spec(settings: SessionSettings, filters: Iterable[Mapping[str, Any]]) -> ChildSpec:
@@ -88,6 +89,7 @@ def _spec(
     files: RunFiles,
     role: Role,
     component: Mapping[str, Any],
+    label: str,
     *,
     custom: bool,
 ) -> ChildSpec:
@@ -95,6 +97,7 @@ def _spec(
     return ChildSpec(
         role=role,
         component=dict(component),
+        label=label,
         context=ChildContext(
             client_name=settings.name,
             mmar=str(spec.root),

@@ -246,10 +246,9 @@ class Resolver:
         args: dict[str, Any],
     ) -> Resolved:
         declaration = {"path": dotted, "args": args}
-        pointer = _pointer(document, path)
         check_own_class(document, path, kind, self._byoc.source(dotted), self._findings)
-        spec = ComponentSpec(kind, declaration, dotted, args, document.file, pointer, byoc=True)
-        return Resolved(spec)
+        place = _place(document, path)
+        return Resolved(ComponentSpec(kind, declaration, dotted, args, **place, byoc=True))
 
     # -- arguments -------------------------------------------------------------------
 
@@ -267,9 +266,8 @@ class Resolver:
             return Resolved(None, found)
         name = identity.get("path", found.name)
         declaration = {**identity, "args": canonical}
-        pointer = _pointer(document, path)
-        spec = ComponentSpec(found.kind, declaration, name, canonical, document.file, pointer)
-        return Resolved(spec, found)
+        place = _place(document, path)
+        return Resolved(ComponentSpec(found.kind, declaration, name, canonical, **place), found)
 
     def _nested(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
@@ -314,8 +312,10 @@ class Resolver:
         return True
 
 
-def _pointer(document: Document, path: JsonPath) -> str:
-    return pointer_text(document.origin(path))
+def _place(document: Document, path: JsonPath) -> dict[str, Any]:
+    origin = document.origin(path)
+    line, _ = document.source.locate(origin)
+    return {"file": document.file, "pointer": pointer_text(origin), "line": line}
 
 
 def _capital(text: str | None) -> str | None:

@@ -22,6 +22,7 @@ def child_spec(
     return ChildSpec(
         role=role,
         component=component.declaration,
+        label=component.label,
         context=ChildContext(
             client_name="server",
             mmar=str(folder.mmar),

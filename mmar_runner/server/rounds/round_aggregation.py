@@ -47,6 +47,7 @@ class RoundAggregation:
 
     Attributes:
         aggregator: The rule.
+        label: What sentences about its failures call it.
         folder: Where the next model goes.
         updates: Where they lie.
         models: The run's models.
@@ -56,6 +57,7 @@ class RoundAggregation:
     """
 
     aggregator: TensorwiseAggregator
+    label: str
     folder: RunFolder
     updates: UpdateBytes
     models: ModelStore
@@ -85,6 +87,7 @@ class RoundAggregation:
             [Update(c.update.contribution, partial(self.updates.open, c)) for c in accepted],
             self.excluded,
             self.given_up,
+            self.label,
         )
         try:
             spare = self.models.spare()
@@ -99,8 +102,7 @@ class RoundAggregation:
         except MmarRunnerError:
             raise
         except (Exception, SystemExit) as error:  # one that leaves would take the server along
-            name = type(self.aggregator).__name__
-            msg = f"the aggregator {name} failed: {type(error).__name__}: {error}"
+            msg = f"{self.label} failed: {type(error).__name__}: {error}"
             where = keep_traceback(self.folder.logs / "aggregator.log", msg, error)
             raise RunFailedError(msg, reason="AGGREGATOR", hint=where) from error
         return ModelFile.load(destination, sha256), weights

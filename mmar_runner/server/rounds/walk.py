@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import RunFailedError, RunStoppedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
@@ -47,6 +48,7 @@ class Combination:
             itself excludes do.
         given_up: Once it is set nobody wants the result any more: it is looked at before
             every block.
+        label: What sentences about the rule's failures call it.
     """
 
     aggregator: TensorwiseAggregator
@@ -54,6 +56,7 @@ class Combination:
     updates: Sequence[Update]
     excluded: Collection[str] = ()
     given_up: threading.Event | None = None
+    label: str = "the aggregator"
 
     def without(self, clients: Collection[str]) -> Combination:
         """Return the same without the updates of some clients."""
@@ -68,19 +71,20 @@ class Combination:
             RunFailedError: The rule gave weights that are not usable.
             RunStoppedError: It was given up.
         """
-        weights = _weights(self.aggregator, self.updates)
+        weights = _weights(self)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
         with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
             yield Walk(self, model, weights)
 
 
-def _weights(
-    aggregator: TensorwiseAggregator, updates: Sequence[Update]
-) -> npt.NDArray[np.float64]:
-    weights = np.asarray(aggregator.weigh([u.contribution for u in updates]), dtype=np.float64)
+def _weights(combination: Combination) -> npt.NDArray[np.float64]:
+    updates = combination.updates
+    given = combination.aggregator.weigh([u.contribution for u in updates])
+    weights = np.asarray(given, dtype=np.float64)
     if weights.shape != (len(updates),) or not np.isfinite(weights).all() or (weights < 0).any():
-        msg = f"the aggregator gave weights that are not usable: {weights.tolist()}"
-        raise RunFailedError(msg, reason="AGGREGATOR")
+        msg = f"{combination.label} gave weights that are not usable: {weights.tolist()}"
+        hint = f"weigh must return {counted(len(updates), 'finite number')}, none below 0"
+        raise RunFailedError(msg, hint=hint, reason="AGGREGATOR")
     return weights
 
 
@@ -98,6 +102,7 @@ class Walk:
     ) -> None:
         self._given_up = combination.given_up
         self._rule = combination.aggregator
+        self._label = combination.label
         self._excluded = combination.excluded
         self.model = model
         self._updates = combination.updates
@@ -164,12 +169,18 @@ class Walk:
             stacked = self._stacked(files, info, start, count)
             stacked.flags.writeable = False
             combined = self._rule.combine(info.name, stacked, self.weights)
-        if combined.shape != (count,):
-            msg = f"the aggregator gave {combined.shape} for a block of {count} of {info.name!r}"
-            raise RunFailedError(msg, reason="AGGREGATOR")
+        self._require_block(combined, info, count)
         if self._difference:
             combined = self.base(info, start, count).astype(np.float64) + combined
-        return _cast(combined, info)
+        return self._cast(combined, info)
+
+    def _require_block(self, combined: object, info: TensorInfo, count: int) -> None:
+        shape = combined.shape if isinstance(combined, np.ndarray) else type(combined).__name__
+        if shape != (count,):
+            msg = f"{self._label} gave {shape} for a block of {count} of {info.name!r}"
+            method = "finish" if self._folds else "combine"
+            hint = f"{method} must return an array of {counted(count, 'number')}, one a column"
+            raise RunFailedError(msg, hint=hint, reason="AGGREGATOR")
 
     def _folded(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         accumulator = np.zeros(count, dtype=np.float64)
@@ -200,16 +211,19 @@ class Walk:
         self.model.read_into(info.name, start, block)
         return block
 
-
-def _cast(block: Block, info: TensorInfo) -> Block:
-    dtype = numpy_dtype(info.dtype)
-    if dtype == np.bool_:
-        return np.asarray(block > 0.5, dtype=np.bool_)  # noqa: PLR2004 - a majority
-    if np.issubdtype(dtype, np.integer):
-        limits = np.iinfo(dtype)
-        return np.clip(np.rint(block), limits.min, limits.max).astype(dtype)
-    cast = block.astype(dtype, copy=False)
-    if not np.isfinite(cast).all():
-        msg = f"the aggregated tensor {info.name!r} is not finite in {info.dtype}"
-        raise RunFailedError(msg, reason="NON_FINITE")
-    return cast
+    def _cast(self, block: Block, info: TensorInfo) -> Block:
+        dtype = numpy_dtype(info.dtype)
+        if dtype == np.bool_:
+            return np.asarray(block > 0.5, dtype=np.bool_)  # noqa: PLR2004 - a majority
+        if np.issubdtype(dtype, np.integer):
+            limits = np.iinfo(dtype)
+            return np.clip(np.rint(block), limits.min, limits.max).astype(dtype)
+        cast = block.astype(dtype, copy=False)
+        if not np.isfinite(cast).all():
+            msg = (
+                f"the aggregated tensor {info.name!r} is not finite in {info.dtype}: "
+                f"{self._label} gave NaN, infinity or more than that holds"
+            )
+            hint = "every update was finite: look for a division by 0, or a sum of too much"
+            raise RunFailedError(msg, hint=hint, reason="NON_FINITE")
+        return cast

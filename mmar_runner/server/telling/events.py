@@ -30,7 +30,8 @@ class EventDispatcher:
     change or end a run, except at START_RUN, where the run has not begun yet.
 
     Args:
-        handlers: The MMAR's, in declared order; told before the hooks.
+        handlers: The MMAR's, in declared order, each after what sentences call it; told before
+            the hooks.
         plugins: Whose ``mmar_on_event`` hooks are called.
         folder: The run.
         note: Takes note of whoever fails, or does not return.
@@ -38,7 +39,7 @@ class EventDispatcher:
 
     def __init__(
         self,
-        handlers: Sequence[Handler],
+        handlers: Sequence[tuple[str, Handler]],
         plugins: LoadedPlugins,
         folder: RunFolder,
         note: NoteFailure,
@@ -87,17 +88,17 @@ class EventDispatcher:
             self._note(failure, None)
 
     def _tell(self, event: RunEvent) -> None:
-        for handler in self._handlers:
-            self._tell_one(handler, event)
+        for name, handler in self._handlers:
+            self._tell_one(name, handler, event)
         self._notify(event)
 
     def _tell_safely(self, event: RunEvent) -> None:
-        for handler in self._handlers:
+        for name, handler in self._handlers:
             try:
-                self._tell_one(handler, event)
+                self._tell_one(name, handler, event)
             except ComponentFailedError as error:
                 cause = error.__cause__ or error
-                failure = ComponentFailure.of(_name(handler), event.type, event.round, cause)
+                failure = ComponentFailure.of(name, event.type, event.round, cause)
                 self._note(failure, cause)
         self._notify(event)
 
@@ -109,16 +110,11 @@ class EventDispatcher:
                 failure = ComponentFailure.of(name, event.type, event.round, failed.message)
                 self._note(failure, failed.traceback)
 
-    def _tell_one(self, handler: Handler, event: RunEvent) -> None:
-        name = _name(handler)
+    def _tell_one(self, name: str, handler: Handler, event: RunEvent) -> None:
         self._now = (name, event)
         try:
-            with self._thread.does(f"{name} at {event.type}"):
+            with self._thread.does(f"the handler {type(handler).__name__} at {event.type}"):
                 handler.handle_event(event)
         except (Exception, SystemExit) as error:  # else it would end the thread of all events
             msg = f"{name} failed at {event.type}: {told(error)}"
             raise ComponentFailedError(msg) from error
-
-
-def _name(handler: Handler) -> str:
-    return f"the handler {type(handler).__name__}"

@@ -90,6 +90,34 @@ def test_a_filter_that_changes_the_shape_is_named_and_writes_nothing(tmp_path):
     assert not destination.exists()
 
 
+def test_a_filter_that_returns_nothing_is_named_with_its_place(tmp_path):
+    source, destination = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file({"a": np.ones((2, 2), np.float32)}, source)
+    params = {"source": str(source), "destination": str(destination), "context": CONTEXT}
+    label = "the filter Forgetful (config/config_fed_client.json:9)"
+    chain = {"filters": [{"name": "Scale"}, {"name": "Forgetful", "label": label}]}
+    with pytest.raises(TaskFailedError) as caught:
+        asked(tmp_path, "filter", chain, ("filter", params))
+    assert caught.value.message == f"{label} made a NoneType of tensor 'a', not float32[2, 2]"
+    assert "apply must return float32[2, 2]" in caught.value.hint
+
+
+def test_a_component_is_named_with_its_place_by_what_it_raises(tmp_path):
+    label = "the model persistor TextPersistor (config/config_fed_server.json:4)"
+    request = ("initial_model", {"destination": str(tmp_path / "no" / "m"), "seed": 1})
+    with pytest.raises(TaskFailedError) as caught:
+        asked(tmp_path, "model_persistor", {"name": "TextPersistor"}, request, label=label)
+    assert caught.value.message.startswith(f"initial_model of {label} raised FileNotFoundError: ")
+
+
+def test_a_component_that_cannot_be_built_says_where_it_is_declared(tmp_path):
+    label = "the client trainer Moody (config/config_fed_client.json:3)"
+    component = {"name": "Moody", "args": {"mood": "refuse"}}
+    with pytest.raises(TaskFailedError, match="not today") as caught:
+        asked(tmp_path, "client_trainer", component, label=label)
+    assert f"it is {label}" in caught.value.hint
+
+
 def test_a_method_of_another_role_is_refused(tmp_path):
     with pytest.raises(TaskFailedError, match="a model_persistor child answers no 'train'"):
         asked(tmp_path, "model_persistor", {"name": "TextPersistor"}, ("train", {}))

@@ -200,11 +200,34 @@ class Infinite(Mean):
         return np.full(tensors.shape[1], 1e300)
 
 
-@pytest.mark.parametrize("rule", [BadWeights, BadShape, Infinite])
-def test_a_rule_that_misbehaves_fails_the_round_and_leaves_no_model(
-    tmp_path: Path, rule: type[Mean]
+class NoArray(Mean):
+    def combine(self, name: str, tensors: Any, weights: Any) -> Any:
+        return None
+
+
+class BadFinish(FoldingMean):
+    def finish(self, accumulator: Any, name: str, weights: Any) -> Any:
+        return accumulator.sum()
+
+
+@pytest.mark.parametrize(
+    ("rule", "said", "mend"),
+    [
+        (BadWeights, "gave weights that are not usable: [nan]", "weigh must return 1 finite"),
+        (BadShape, "gave (1, 2) for a block of 2 of 'w'", "combine must return an array of 2 num"),
+        (NoArray, "gave NoneType for a block of 2 of 'w'", "combine must return an array of 2 num"),
+        (BadFinish, "gave float64 for a block of 2 of 'w'", "finish must return an array of 2 num"),
+        (Infinite, "gave NaN, infinity or more than that holds", "a division by 0"),
+    ],
+)
+def test_a_rule_that_misbehaves_fails_the_round_by_its_name_and_leaves_no_model(
+    tmp_path: Path, rule: type[Mean], said: str, mend: str
 ) -> None:
     base = write(tmp_path / "base", {"w": ("F32", [1, 2])})
-    with pytest.raises(RunFailedError):
-        combined(rule(), base, [update(base, "c", 1)], tmp_path / "out")
+    label = "the aggregator Rule (config/config_fed_server.json:7)"
+    combination = Combination(rule(), base, [update(base, "c", 1)], label=label)
+    with pytest.raises(RunFailedError) as caught:
+        aggregate(combination, tmp_path / "out", durable=False)
+    assert f"{label} {said}" in caught.value.message
+    assert mend in (caught.value.hint or "")
     assert not (tmp_path / "out").exists()

@@ -88,6 +88,7 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
     models: Any = SimpleNamespace(spare=lambda: None)
     aggregation = RoundAggregation(
         aggregator=leaving,
+        label="the aggregator Leaving (a:1)",
         folder=RunFolder(tmp_path, 1),
         updates=nobody,
         models=models,
@@ -95,7 +96,7 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
         durable=False,
     )
     with pytest.raises(
-        RunFailedError, match="the aggregator Leaving failed: SystemExit: 0"
+        RunFailedError, match=r"the aggregator Leaving \(a:1\) failed: SystemExit: 0"
     ) as caught:
         aggregation.combine(OpenRound(0, model(0), 0.0), [])
     log = tmp_path / "logs" / "aggregator.log"

@@ -27,6 +27,10 @@ def noted() -> Noted:
     return Noted()
 
 
+def named(*handlers: Handler) -> list[tuple[str, Handler]]:
+    return [(f"the handler {type(handler).__name__} (a:1)", handler) for handler in handlers]
+
+
 class Raising(Handler):
     def handle_event(self, event: RunEvent) -> None:
         raise KeyError("nothing here")
@@ -57,22 +61,20 @@ async def test_a_handler_that_raises_hides_no_event_from_the_next(
     tmp_path: Path, noted: Noted
 ) -> None:
     remembering = Remembering()
-    events = EventDispatcher(
-        [Raising(), remembering], load_plugins(), RunFolder(tmp_path, 1), noted
-    )
+    events = EventDispatcher(named(Raising(), remembering), PLUGINS, RunFolder(tmp_path, 1), noted)
     events.emit(EventType.ROUND_STARTED, 0)
     events.emit(EventType.END_RUN)
     await events.close()
     assert remembering.told == [EventType.ROUND_STARTED, EventType.END_RUN]
     assert noted.sentences == [
-        "the handler Raising failed at ROUND_STARTED of round 0: KeyError: 'nothing here'",
-        "the handler Raising failed at END_RUN: KeyError: 'nothing here'",
+        "the handler Raising (a:1) failed at ROUND_STARTED of round 0: KeyError: 'nothing here'",
+        "the handler Raising (a:1) failed at END_RUN: KeyError: 'nothing here'",
     ]
     assert all(isinstance(raised, KeyError) for raised in noted.raised)
 
 
 async def test_a_handler_that_raises_before_the_run_ends_it(tmp_path: Path, noted: Noted) -> None:
-    events = EventDispatcher([Raising()], PLUGINS, RunFolder(tmp_path, 1), noted)
+    events = EventDispatcher(named(Raising()), PLUGINS, RunFolder(tmp_path, 1), noted)
     with pytest.raises(ComponentFailedError, match="failed at START_RUN: KeyError") as caught:
         await events.start()
     await events.close()
@@ -87,20 +89,16 @@ async def test_a_handler_that_exits_ends_neither_the_server_nor_the_telling(
 ) -> None:
     """The thread that tells of events ended with it, and the run's end was waited for for ever."""
     remembering = Remembering()
-    events = EventDispatcher(
-        [Leaving(), remembering], load_plugins(), RunFolder(tmp_path, 1), noted
-    )
+    events = EventDispatcher(named(Leaving(), remembering), PLUGINS, RunFolder(tmp_path, 1), noted)
     events.emit(EventType.ROUND_STARTED, 0)
     events.emit(EventType.END_RUN)
     async with asyncio.timeout(10):
         await events.close()
     assert remembering.told == [EventType.ROUND_STARTED, EventType.END_RUN]
-    assert noted.sentences[0].startswith("the handler Leaving failed at ROUND_STARTED of round 0")
+    assert noted.sentences[0].startswith("the handler Leaving (a:1) failed at ROUND_STARTED of ")
     with pytest.raises(ComponentFailedError, match="failed at START_RUN"):
         async with asyncio.timeout(10):
-            await EventDispatcher(
-                [Leaving()], load_plugins(), RunFolder(tmp_path, 1), noted
-            ).start()
+            await EventDispatcher(named(Leaving()), PLUGINS, RunFolder(tmp_path, 1), noted).start()
 
 
 class Blocking(Handler):
@@ -121,7 +119,7 @@ async def test_a_handler_that_never_returns_is_left_behind_once_nobody_wants_to_
 ) -> None:
     monkeypatch.setattr(component_thread, "_LAST_SECONDS", 0.05)
     blocking = Blocking()
-    events = EventDispatcher([blocking], PLUGINS, RunFolder(tmp_path, 1), noted)
+    events = EventDispatcher(named(blocking), PLUGINS, RunFolder(tmp_path, 1), noted)
     events.emit(EventType.ROUND_STARTED, 0)
     await asyncio.to_thread(blocking.called.wait)
     assert events.doing == "the handler Blocking at ROUND_STARTED"
@@ -132,7 +130,7 @@ async def test_a_handler_that_never_returns_is_left_behind_once_nobody_wants_to_
     assert "the handler Blocking at ROUND_STARTED has not returned" in caplog.text
     await events.close()  # which notes nothing again
     (sentence,) = noted.sentences
-    assert sentence.startswith("the handler Blocking failed at ROUND_STARTED of round 0: ")
+    assert sentence.startswith("the handler Blocking (a:1) failed at ROUND_STARTED of round 0: ")
     assert sentence.endswith("it has not returned, and was left behind")
     blocking.may_return.set()
 

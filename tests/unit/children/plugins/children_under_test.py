@@ -33,6 +33,7 @@ def mmar_register_components(registry):
         kind="filter", name="Scale", target=":Scale", args_schema={"properties": {"by": number}}
     )
     registry.add(kind="filter", name="Flatten", target=":Flatten")
+    registry.add(kind="filter", name="Forgetful", target=":Forgetful")
 
 
 class Moody(ClientTrainer):
@@ -152,6 +153,11 @@ class SizeValidator(ModelValidator):
 
     def validate(self, model):
         return {"size": model.stat().st_size * self.factor}
+
+
+class Forgetful(Filter):
+    def apply(self, name, tensor):
+        return None  # instead of what it made
 
 
 class Scale(Filter):
