@@ -60,7 +60,9 @@ class ComponentBlueprint:
             raise  # A part of it, which says more than its owner could.
         except Exception as error:
             message = f"{self.kind} {self.name!r} cannot be built: {told(error)}"
-            raise ComponentBuildError(message, hint=self.hint) from error
+            # Anything else is not about its arguments, and what they are is no help.
+            hint = self.hint if isinstance(error, (TypeError, ValueError)) else None
+            raise ComponentBuildError(message, hint=hint) from error
 
 
 def blueprint(

@@ -188,3 +188,16 @@ def test_a_handler_that_refuses_the_run_is_shown_with_its_frames_out_of_a_simula
     assert re.search(f"{what}: ConnectionError: 503 Service Unavailable", program.stderr)
     assert f"the traceback is in {log}" in program.stderr
     assert 'raise ConnectionError("503 Service Unavailable")' in program.stderr
+
+
+def test_a_handler_that_cannot_be_built_is_told_with_its_place(
+    simulate: Callable[..., RunningProgram], tmp_path: Path
+) -> None:
+    """The hint was to look at its arguments, for a variable of the environment that was missing."""
+    program = simulate(MmarBuilder().handler("RaisingHandler", at="").write(tmp_path), "-v")
+
+    assert program.wait() == 1
+    assert "handler 'RaisingHandler' cannot be built: KeyError: 'WEBHOOK_TOKEN'" in program.stderr
+    assert re.search(r"hint: it is declared in config/config_fed_server.json:\d+; ", program.stderr)
+    assert "plugins show" not in program.stderr
+    assert 'raise KeyError("WEBHOOK_TOKEN")' in program.stderr

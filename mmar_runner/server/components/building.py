@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import RunFailedError
+from mmar_runner.errors import PluginError, RunFailedError
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.hooks.components import build_component
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -74,9 +74,14 @@ class ServerComponents:
         found = self._catalog.find(spec.kind, spec.name)
         if found is not None:
             self.versions[found.distribution] = found.version
-        return build_component(
-            self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
-        )
+        try:
+            return build_component(
+                self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
+            )
+        except PluginError as error:
+            said = (error.hint, f"it is declared in {spec.place}; -v shows where it raised")
+            error.hint = "; ".join(filter(None, said))
+            raise
 
 
 def _only_selector(handlers: list[Handler]) -> BestModelSelector | None:
