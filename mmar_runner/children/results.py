@@ -101,5 +101,6 @@ def _number(name: str, value: Any) -> float:
     except OverflowError as error:
         raise TaskFailedError(f"{name} is too large a number") from error
     if not math.isfinite(number):
-        raise TaskFailedError(f"{name} is {number}, which is not finite")
+        hint = "look for NaN in the data, or lower the learning rate"
+        raise TaskFailedError(f"{name} is {number}, which is not finite", hint=hint)
     return number

@@ -16,6 +16,7 @@ from mmar_runner.hooks.components import blueprint
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainerContext, TrainTask
 from mmar_runner_torch.files import read_state, write_state
+from mmar_runner_torch.fitting import loss_of, outputs_of
 from mmar_runner_torch.persistor import PTFileModelPersistor
 from mmar_runner_torch.schemas import PERSISTOR_ARGS, TRAINER_ARGS, VALIDATOR_ARGS
 from mmar_runner_torch.trainer import TorchTrainer
@@ -131,6 +132,80 @@ def test_a_difference_is_what_is_added_to_the_received_model(made, initial, tmp_
     assert result.kind is UpdateKind.WEIGHT_DIFF
     for name, value in weights.items():
         assert torch.allclose(before[name] + difference[name], value, atol=1e-7)
+
+
+def narrow(config):
+    config["train"]["model"]["args"]["in_features"] = 9
+
+
+def two_outputs(config):
+    config["train"]["model"]["args"]["out_features"] = 2
+
+
+COMPARED = (
+    r"BCEWithLogitsLoss cannot compare outputs of float32\[\d+, 2\] with targets of \w+\[\d+\]"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "mend"),
+    [
+        (narrow, r"of float32\[\d+, 30\] \(its first layer has in_features 9, and", "'model'"),
+        (two_outputs, COMPARED, "an output for every target"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_numbers(made, catalog, tmp_path, change, said, mend):
+    """Torch's own words name two matrices, and neither the network, the loss nor the data."""
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    model = initial_model(catalog, tmp_path / "m.safetensors", config["train"]["model"])
+    with pytest.raises(TaskFailedError, match=said) as caught:
+        made(change).train(task(tmp_path, model))
+    assert mend in caught.value.hint
+    assert "config_train.json" in caught.value.hint
+
+
+def test_a_class_that_the_network_has_no_output_for_is_said_with_the_shapes():
+    outputs, targets = torch.zeros(4, 2), torch.tensor([0, 1, 2, 1])
+    with pytest.raises(
+        TaskFailedError, match=r"float32\[4, 2\].*int64\[4\].*out of bounds"
+    ) as caught:
+        loss_of(torch.nn.CrossEntropyLoss(), outputs, targets)
+    assert "classes from 0" in caught.value.hint
+
+
+def test_channels_that_do_not_fit_are_said():
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
+    with pytest.raises(TaskFailedError, match="in_channels 3, and they have 1"):
+        outputs_of(network, torch.zeros(2, 1, 8, 8))
+
+
+def test_a_lack_of_memory_is_not_said_to_be_a_misfit():
+    def greedy(inputs):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    with pytest.raises(RuntimeError, match="allocate") as caught:
+        outputs_of(greedy, torch.zeros(1))
+    assert not isinstance(caught.value, TaskFailedError)
+
+
+def test_a_loss_that_is_nan_is_the_data_or_the_learning_rate(made, initial, tmp_path):
+    """It was `metric 'train_loss' is nan, which is not finite`, without a mend."""
+
+    def fast(config):
+        config["train"]["optimizer"]["args"]["lr"] = 1e30
+
+    with pytest.raises(TaskFailedError, match=r"the loss became (nan|inf) within") as caught:
+        made(fast, local_epochs=3).train(task(tmp_path, initial))
+    assert "lower the learning rate" in caught.value.hint
+
+    trainer = made()
+    pairs = [(inputs.copy(), target) for inputs, target in trainer._dataset]
+    pairs[3][0][5] = float("nan")
+    trainer._dataset = pairs
+    with pytest.raises(TaskFailedError, match=r"inputs of batch \d hold NaN") as caught:
+        trainer.train(task(tmp_path, initial))
+    assert "clean the data" in caught.value.hint
 
 
 def test_steps_go_before_epochs_and_are_counted(made, initial, tmp_path):

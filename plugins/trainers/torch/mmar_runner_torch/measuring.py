@@ -11,6 +11,7 @@ import torch
 from mmar_runner.errors import ComponentBuildError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_torch.batches import loader, matched, pair_of
+from mmar_runner_torch.fitting import loss_of, outputs_of
 from mmar_runner_torch.metrics import Metric
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class Measuring:
         with torch.no_grad():
             for batch in self._batches:
                 inputs, targets = pair_of(batch, device)
-                outputs, targets = matched(network(inputs), targets)
+                outputs, targets = matched(outputs_of(network, inputs), targets)
                 if self._loss is not None:
-                    loss_sum += float(self._loss(outputs, targets)) * len(inputs)
+                    loss_sum += float(loss_of(self._loss, outputs, targets)) * len(inputs)
                 seen += len(inputs)
                 for metric in self._metrics.values():
                     metric.update(outputs.cpu(), targets.cpu())

@@ -12,7 +12,8 @@ import torch
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner_torch.batches import Pair, loader, matched, pair_of
+from mmar_runner_torch.batches import Pair, loader, pair_of
+from mmar_runner_torch.fitting import loss_of, outputs_of, require_finite
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
 from mmar_runner_torch.measuring import Measuring
 
@@ -86,6 +87,7 @@ class TorchTrainer(TorchLoopTrainer):
             if scheduler is not None and number % len(batches) == 0:
                 scheduler.step()
             task.progress(number, planned)
+        require_finite(float(total), batches, planned)
         # With whole epochs every sample counts once, however often it was seen.
         samples = seen if self._steps else seen / self._epochs
         return LocalResult(samples, {"train_loss": float(total) / seen})
@@ -93,7 +95,7 @@ class TorchTrainer(TorchLoopTrainer):
     def _step(self, network: nn.Module, optimizer: Optimizer, pair: Pair) -> torch.Tensor:
         inputs, targets = pair
         optimizer.zero_grad(set_to_none=True)
-        loss: torch.Tensor = self._loss(*matched(network(inputs), targets))
+        loss: torch.Tensor = loss_of(self._loss, outputs_of(network, inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return loss.detach()
