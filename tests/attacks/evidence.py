@@ -101,7 +101,8 @@ class Evidence:
 
     def check_secrets(self, secrets: set[str], said: str) -> None:
         """Check that neither what it said nor what it kept holds a secret or a traceback."""
-        assert "traceback" not in said.lower(), said[-4000:]
+        for frames in ("traceback (most", '"traceback":'):  # in text, and in lines of JSON
+            assert frames not in said.lower(), said[-4000:]
         assert "PRIVATE KEY" not in said
         kept = b"".join(
             path.read_bytes()

@@ -15,8 +15,9 @@ from mmar_runner.testing.processes import RunningProgram, free_port
 from tests.faults.failpoints import Deed
 from tests.faults.watched import PATIENCE, Client, Plan, Server
 
-#: What a process says that must never be seen.
-_CRIES = ("Traceback", "traceback", "internal error")
+#: What a process says that must never be seen: frames, in text and in JSON, and bugs. That a
+#: traceback lies in some log may be said.
+_CRIES = ("Traceback (", '"traceback":', "internal error")
 
 
 class Scene:

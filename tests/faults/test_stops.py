@@ -185,6 +185,10 @@ def test_with_a_handler_that_never_returns(
     stopped_in_time(server)
     assert "the handler Blocking at ROUND_STARTED has not returned" in server.stderr
     assert server.summary()["status"] == "stopped"
+    (failed,) = server.summary()["components_failed"]
+    assert failed["component"].startswith("the handler Blocking (config/config_fed_server.json:")
+    assert (failed["event"], failed["first_round"]) == ("ROUND_STARTED", 0)
+    assert "has not returned" in failed["message"]
 
 
 def test_a_second_signal_ends_it_at_once(
