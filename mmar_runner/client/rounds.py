@@ -18,7 +18,8 @@ from mmar_runner.wire.messages import ClientState
 if TYPE_CHECKING:
     from mmar_runner.client.connection.connection import Connection
     from mmar_runner.client.connection.heartbeat import Heartbeat
-    from mmar_runner.client.files.workspace import PendingUpdate, RunFiles
+    from mmar_runner.client.files.pending import PendingUpdate
+    from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.tasks.local_work import LocalWork
     from mmar_runner.client.transfer.downloads import ReceivedModel, RoundTask
     from mmar_runner.errors import MmarRunnerError
@@ -97,7 +98,7 @@ class ClientRounds:
         except StorageError as error:
             _log.warning("an unsent update is lost, its round is trained again: %s", error.message)
             return -1
-        return pending.round if refusal is None else -1
+        return pending.facts.round if refusal is None else -1
 
     async def _unless_over(self, task: RoundTask, newest: NewestTask) -> None:
         """Do a task, but stop if the run ends meanwhile."""
@@ -153,12 +154,13 @@ class ClientRounds:
         return True
 
     async def _submit(self, task: ReceivedModel, update: PendingUpdate) -> None:
+        facts = update.facts
         self._tell(
             Topic.TRAINED,
-            round=update.round,
-            seconds=update.seconds_train,
-            num_samples=update.num_samples,
-            metrics={**update.metrics, **update.validation},
+            round=facts.round,
+            seconds=facts.seconds_train,
+            num_samples=facts.num_samples,
+            metrics=facts.reported,
         )
         self._submitting = True
         self._heartbeat.stepped(0, 0)  # from now on its bytes say how far it is

@@ -25,14 +25,14 @@ def pointer_text(path: JsonPath) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return a hint that names the nearest known words, or None if none is near."""
+    """Return a hint that names the nearest known words, as they may be shown, or None."""
     lowered = {name.lower(): name for name in islice(known, _MOST_KNOWN)}
     near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)
     if not near:
         return None
     likeness = {n: SequenceMatcher(None, word.lower(), n).ratio() for n in near}
     least = max(likeness.values()) - _AS_NEAR
-    names = [f"'{lowered[name]}'" for name in near if likeness[name] >= least]
+    names = [f"'{printable(lowered[name])}'" for name in near if likeness[name] >= least]
     return f"Did you mean {' or '.join(names)}?{strange_letter(word, lowered[near[0]])}"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.packages.names import Names, name_problem
@@ -135,7 +135,7 @@ def _without_config(root: Path) -> str:
         if entry.name == "config":
             return "config is a file: it must be the folder of the configuration files."
         if entry.is_dir() and (entry / "config").is_dir():
-            return f"Name the folder {entry.name} in it, which has one."
+            return f"Name the folder {printable(entry.name)} in it, which has one."
     if any(entry.name.startswith("config_fed_") for entry in entries):
         return "Move the configuration files into a folder named config."
     near = did_you_mean("config", [entry.name for entry in entries if entry.is_dir()])

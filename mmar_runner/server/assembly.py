@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError
@@ -27,8 +26,9 @@ from mmar_runner.server.members.refusals import LateRefusals
 from mmar_runner.server.members.registry import ClientRegistry
 from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
-from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.records.summary import Summary
+from mmar_runner.server.records.update_bytes import UpdateBytes
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.rounds.closing import RoundCloser
@@ -67,7 +67,7 @@ def assemble(
 ) -> RunParts:
     """Make the parts of a run and introduce them to each other."""
     server, folder, journal = settings.server, opened.folder, opened.journal
-    started_at = asyncio.get_running_loop().time() - opened.start.wall_seconds
+    started_at = asyncio.get_running_loop().time() - opened.record.state.wall_seconds
     summary = _summary(settings, opened)
     dispatcher = EventDispatcher(components.handlers, plugins, folder)
     sites = NO_SITES if settings.trust is None else settings.trust.sites
@@ -75,15 +75,16 @@ def assemble(
     results = ResultDesk(components.processors, folder, newest_round=lambda: machine.round)
     validator = _validator(settings, opened)
     spool = Spool(folder.updates, durable=settings.durable)
+    updates = UpdateBytes(folder.updates, journal)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
     closer = RoundCloser(
         settings=settings,
-        aggregation=_aggregation(settings, components, opened, spool),
-        journal=journal,
+        aggregation=_aggregation(settings, components, opened, updates),
+        record=opened.record,
         spool=spool,
         models=opened.models,
-        best=BestModel(components.selector, start_round=server.start_round, best=opened.start.best),
+        best=BestModel(components.selector, start_round=server.start_round),
         summary=summary,
         dispatcher=dispatcher,
         observer=observer,
@@ -98,10 +99,10 @@ def assemble(
         machine,
         opened.model,
         assignments=assignments,
-        journal=journal,
+        record=opened.record,
+        updates=updates,
         closer=closer,
         reporter=reporter,
-        last_round=opened.start.last_round,
         note_refusal=LateRefusals(guard.audit, registry, sites).record_refusal,
         disk=disk,
     )
@@ -167,13 +168,15 @@ def assemble(
 
 
 def _aggregation(
-    settings: ServerSettings, components: ServerComponents, opened: OpenedRun, spool: Spool
+    settings: ServerSettings,
+    components: ServerComponents,
+    opened: OpenedRun,
+    updates: UpdateBytes,
 ) -> RoundAggregation:
     return RoundAggregation(
         aggregator=components.aggregator,
         folder=opened.folder,
-        journal=opened.journal,
-        spool=spool,
+        updates=updates,
         models=opened.models,
         excluded=opened.excluded,
         durable=settings.durable,
@@ -215,20 +218,20 @@ def _members(
     return Members(
         registry,
         coordinator,
-        opened.journal,
+        opened.record,
         observer,
         mint=TokenMint(secret, lifetime=settings.token_seconds),
         guard=guard,
         task_name=settings.server.task_name,
         run_number=opened.folder.number,
-        epoch=opened.start.epoch,
+        epoch=opened.record.state.epoch,
     )
 
 
 def _machine(
     settings: ServerSettings, components: ServerComponents, opened: OpenedRun, sites: Sites
 ) -> RoundMachine:
-    server, start = settings.server, opened.start
+    server, state = settings.server, opened.record.state
     plan = RunPlan(
         start_round=server.start_round,
         num_rounds=server.num_rounds,
@@ -237,38 +240,38 @@ def _machine(
         wait_after_min_clients=server.wait_after_min_clients,
         clients_per_round=server.clients_per_round,
         round_deadline=server.round_deadline,
-        seed=start.seed,
+        seed=state.seed,
         expected_clients=settings.expected_clients,
     )
     return RoundMachine(
         plan,
         components.workflow,
         sites=sites,
-        first_round=start.round,
-        accepted=start.accepted.keys(),
-        active=start.clients.keys(),
-        participants=start.participants,
-        failures=Counter(entry["client"] for entry in start.rejected),
+        first_round=state.round,
+        accepted=state.accepted.keys(),
+        active=state.clients.keys(),
+        participants=state.participants,
+        failures=state.failures(),
     )
 
 
 def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
-    start, spec = opened.start, settings.spec
+    state, spec = opened.record.state, settings.spec
     journal = opened.journal
     summary = Summary(
         opened.folder,
         name=spec.name,
         digest=spec.digest,
-        rounds=lambda: replay(journal.events()).rounds,
-        lost=start.lost,
+        rounds=lambda: closed_rounds(journal.events()),
+        lost=state.lost,
         durable=settings.durable,
     )
-    if start.best is not None:
-        summary.set_best(start.best[0])
+    if state.best is not None:
+        summary.set_best(state.best[0])
     if opened.ended:
         return summary
     try:
-        summary.write(RunStatus.RUNNING, "", wall_seconds=start.wall_seconds)
+        summary.write(RunStatus.RUNNING, "", wall_seconds=state.wall_seconds)
     except DiskFullError as error:  # the one that is there says nothing wrong of what was done
         _log.warning("the summary is not written anew: %s", error.message)
     return summary
@@ -284,10 +287,10 @@ def _validator(settings: ServerSettings, opened: OpenedRun) -> ServerValidator |
 def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
     return RegisterReply(
         run_number=opened.folder.number,
-        seed=opened.start.seed,
+        seed=opened.record.state.seed,
         num_rounds=settings.server.num_rounds,
         start_round=settings.server.start_round,
         server_mmar_digest=settings.spec.digest,
-        epoch=opened.start.epoch,
-        run_id=opened.start.run_id,
+        epoch=opened.record.state.epoch,
+        run_id=opened.record.state.run_id,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.calls.downloads import Downloads
     from mmar_runner.server.ending import Hurry
-    from mmar_runner.storage.journal import Journal
+    from mmar_runner.server.records.run_record import RunRecord
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Goodbye:
 
     Args:
         downloads: Knows who has heard of the end.
-        journal: Where it goes on record that nobody waits to be told.
+        record: Where it goes that nobody waits to be told.
         observer: Told that somebody is waited for.
         hurry: Says that the server is to stop.
         lease_seconds: A client that was silent for so long is not there.
@@ -42,14 +42,14 @@ class Goodbye:
     def __init__(
         self,
         downloads: Downloads,
-        journal: Journal,
+        record: RunRecord,
         observer: Observer,
         hurry: Hurry,
         *,
         lease_seconds: float,
     ) -> None:
         self._downloads = downloads
-        self._journal = journal
+        self._record = record
         self._observer = observer
         self._hurry = hurry
         self._lease_seconds = lease_seconds
@@ -67,10 +67,10 @@ class Goodbye:
 
     async def record(self) -> None:
         """Put on record that nobody waits to be told; a full disk is not waited for."""
-        journal, untold = self._journal, self._downloads.untold()
-        journal.hurry()
+        record, untold = self._record, self._downloads.untold()
+        record.journal.hurry()
         try:
-            await asyncio.wrap_future(journal.append(Kind.RUN_SETTLED, {"untold": untold}))
+            await asyncio.wrap_future(record.append(Kind.RUN_SETTLED, {"untold": untold}))
         except StorageError as error:
             _log.warning("the next start says once more how the run ended: %s", error.message)
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from mmar_runner.errors import DiskFullError, UsageError
 from mmar_runner.federation.run_status import RunStatus
@@ -20,15 +20,16 @@ from mmar_runner.server.records.identity import identity_of, require_same
 from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.record import Kind
-from mmar_runner.server.records.replay import apply_event, replay
-from mmar_runner.server.records.run_state import RunStart, RunState
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.run_record import RunRecord
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.model_schema import ModelSchema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmar_runner.server.records.record import LostModel
+    from mmar_runner.server.records.record import LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
 
@@ -47,12 +48,12 @@ class OpenedRun:
 
     Attributes:
         folder: Where its files lie.
-        journal: Open.
-        start: How it stands now; nothing brings that up to date.
+        record: Its journal, open, and what that adds up to.
         model: The model of the round to go on with.
         schema: The tensors of every model and update.
         models: The run's models.
         excluded: Names of the tensors that the MMAR leaves as they are.
+        ended: Whether it is over: its end is served, and nothing of it is looked at.
         resumed: Whether an earlier process had worked on it.
         before: Why the run before it is not resumed: how it has ended, or ``left`` because a
             new one was asked for; empty if there is none.
@@ -61,21 +62,21 @@ class OpenedRun:
     """
 
     folder: RunFolder
-    journal: Journal
-    start: RunStart
+    record: RunRecord
     model: ModelFile
     schema: ModelSchema
     models: ModelStore
     excluded: frozenset[str]
     resumed: bool
+    ended: bool = False
     before: Before = ""
     lost: tuple[LostModel, ...] = ()
-    lost_updates: tuple[Mapping[str, Any], ...] = ()
+    lost_updates: tuple[Rejected, ...] = ()
 
     @property
-    def ended(self) -> bool:
-        """Whether the run is over: its end is served, and nothing of it is looked at."""
-        return not self.start.resumable
+    def journal(self) -> Journal:
+        """The run's journal."""
+        return self.record.journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +146,11 @@ async def _resume(
         state = replay(events)
         if not state.resumable:
             if state.untold and _is_same(settings, folder, state, wanted):
-                return _ended(settings, folder, journal, state)
+                return _ended(settings, folder, RunRecord(journal, state))
             journal.close()
             return state.status
         require_same(settings, folder, state, wanted.digest, wanted.plugins)
-        return await _resumed(settings, folder, journal, state, wanted)
+        return await _resumed(settings, folder, RunRecord(journal, state), wanted)
     except BaseException:
         journal.close()
         raise
@@ -164,30 +165,27 @@ def _is_same(settings: ServerSettings, folder: RunFolder, state: RunState, wante
     return True
 
 
-def _ended(
-    settings: ServerSettings, folder: RunFolder, journal: Journal, state: RunState
-) -> OpenedRun:
+def _ended(settings: ServerSettings, folder: RunFolder, record: RunRecord) -> OpenedRun:
     """Return a run that is over: no model of it is needed, so none is looked for."""
+    state = record.state
     model = ModelFile(folder.model(state.round), state.model_sha256, 0, None)
     models, schema = _models(settings, folder), ModelSchema({})
-    start = RunStart.of(state)
-    return OpenedRun(folder, journal, start, model, schema, models, frozenset(), resumed=True)
+    opened = OpenedRun(folder, record, model, schema, models, frozenset(), resumed=True)
+    return replace(opened, ended=True)
 
 
 async def _resumed(
-    settings: ServerSettings, folder: RunFolder, journal: Journal, state: RunState, wanted: Wanted
+    settings: ServerSettings, folder: RunFolder, record: RunRecord, wanted: Wanted
 ) -> OpenedRun:
     models = _models(settings, folder)
-    checkpoints = Checkpoints(folder, journal, models, state)
+    checkpoints = Checkpoints(folder, record, models)
     model, schema, lost = await asyncio.to_thread(checkpoints.current)
     best = await asyncio.to_thread(checkpoints.best)
     updates = await asyncio.to_thread(checkpoints.updates)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
-    resumed = {"round": state.round}
-    journal.append(Kind.RUN_RESUMED, resumed)
-    apply_event(state, Kind.RUN_RESUMED, resumed, 0)  # its number is nobody's business
-    start = RunStart.of(state)
-    opened = OpenedRun(folder, journal, start, model, schema, models, excluded, resumed=True)
+    record.state.past = None  # nobody looks back any more, and it would grow with every round
+    record.append(Kind.RUN_RESUMED, {"round": record.state.round})
+    opened = OpenedRun(folder, record, model, schema, models, excluded, resumed=True)
     models_lost = tuple(one for one in (lost, best) if one is not None)
     return replace(opened, lost=models_lost, lost_updates=tuple(updates))
 
@@ -202,8 +200,8 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
     model, schema = models.adopt(start, None)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     _require_room(folder, settings.server.min_num_clients, model.size)
-    journal = _journal(settings, folder)
-    record = {
+    record = RunRecord(_journal(settings, folder), RunState(past=None))
+    facts = {
         "run_number": folder.number,
         "mmar": settings.spec.name,
         "digest": wanted.digest,
@@ -213,15 +211,12 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
         "round": start,
         "model_sha256": model.sha256,
     }
-    state = RunState()
     try:
-        number = await asyncio.wrap_future(journal.append(Kind.RUN_STARTED, record))
+        await asyncio.wrap_future(record.append(Kind.RUN_STARTED, facts))
     except BaseException:
-        journal.close()
+        record.journal.close()
         raise
-    apply_event(state, Kind.RUN_STARTED, record, number)
-    first = RunStart.of(state)
-    return OpenedRun(folder, journal, first, model, schema, models, excluded, resumed=False)
+    return OpenedRun(folder, record, model, schema, models, excluded, resumed=False)
 
 
 def _models(settings: ServerSettings, folder: RunFolder) -> ModelStore:

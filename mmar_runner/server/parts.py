@@ -52,20 +52,19 @@ class RunParts:
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
-        start = self.opened.start
-        self.spool.keep_only([start.round])
-        self.coordinator.restore(start.accepted.values(), start.rejected)
-        self.members.restore(start.clients.values())
+        state = self.opened.record.state
+        self.spool.keep_only([state.round])
+        self.members.restore(state.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
         self.coordinator.begin()
 
     def conclude(self) -> None:
         """Take back that an earlier process ended the run, and who may not know of it."""
-        start = self.opened.start
+        state = self.opened.record.state
         self.spool.keep_only([])
-        self.coordinator.conclude(run_end(start.status), start.reason)
-        self.members.restore(start.clients.values())
+        self.coordinator.conclude(run_end(state.status), state.reason)
+        self.members.restore(state.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
 

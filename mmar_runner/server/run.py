@@ -133,7 +133,7 @@ class _Run:
         parts = self._parts
         goodbye = Goodbye(
             parts.downloads,
-            parts.opened.journal,
+            parts.opened.record,
             self._status,
             self._hurry,
             lease_seconds=parts.members.lease_seconds,
@@ -161,7 +161,7 @@ class _Run:
             parts.conclude()
             self._outcome = self._settling.conclude()
             self._status.begin(self._facts)
-            self._settling.tell(self._outcome, parts.opened.start.wall_seconds)
+            self._settling.tell(self._outcome, parts.opened.record.state.wall_seconds)
             return self._outcome
         parts.begin()
         self._status.begin(self._facts)
@@ -197,7 +197,7 @@ class _Run:
             "run_number": opened.folder.number,
             "resumed": opened.resumed,
             "before": opened.before,
-            "ended": opened.start.status.value if opened.ended else "",
+            "ended": opened.record.state.status.value if opened.ended else "",
             "mmar": self._settings.spec.name,
             "version": __version__,
         }

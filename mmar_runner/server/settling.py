@@ -89,22 +89,22 @@ class Settling:
 
     def conclude(self) -> RunOutcome:
         """Return how an earlier process ended the run; its summary is written if it is gone."""
-        opened, start = self._parts.opened, self._parts.opened.start
+        opened, state = self._parts.opened, self._parts.opened.record.state
         try:
             summary = json.loads(opened.folder.summary.read_bytes())
-            if summary["status"] == start.status:
-                return RunOutcome(start.status, start.reason, opened.folder.path, summary)
+            if summary["status"] == state.status:
+                return RunOutcome(state.status, state.reason, opened.folder.path, summary)
         except (OSError, ValueError, TypeError, KeyError) as error:
             _log.warning("%s is written anew: %s", opened.folder.summary, error)
         final = opened.folder.models / "final.safetensors"
         named = f"models/{final.name}" if final.exists() else None
-        said: dict[str, Any] = {"wall_seconds": start.wall_seconds, "final": named}
+        said: dict[str, Any] = {"wall_seconds": state.wall_seconds, "final": named}
         try:
-            summary = self._parts.summary.write(start.status, start.reason, **said)
+            summary = self._parts.summary.write(state.status, state.reason, **said)
         except StorageError as error:
             _log.warning("the summary is not written: %s", error.message)
-            summary = self._parts.summary.facts(start.status, start.reason, **said)
-        return RunOutcome(start.status, start.reason, opened.folder.path, summary)
+            summary = self._parts.summary.facts(state.status, state.reason, **said)
+        return RunOutcome(state.status, state.reason, opened.folder.path, summary)
 
     def tell(self, outcome: RunOutcome, wall_seconds: float) -> None:
         """Tell handlers, hooks and whoever watches how the run has ended."""
@@ -154,7 +154,7 @@ class Settling:
 
     async def _record_end(self, status: RunEndStatus, reason: str, wall: float) -> None:
         record = {"status": status.value, "reason": reason, "wall_seconds": wall}
-        await asyncio.wrap_future(self._parts.opened.journal.append(Kind.RUN_ENDED, record))
+        await asyncio.wrap_future(self._parts.opened.record.append(Kind.RUN_ENDED, record))
 
     async def _publish_final(self) -> str | None:
         parts, opened = self._parts, self._parts.opened

@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 PACKAGE = "mmar_runner"
 #: Where a path that the page names may begin.
-ROOTS = (ROOT, *(ROOT / PACKAGE / room for room in ("", "security", "server", "client", "mmar", "cli")))
+ROOTS = (
+    ROOT,
+    *(ROOT / PACKAGE / room for room in ("", "security", "server", "client", "mmar", "cli")),
+)
 
 
 @pytest.fixture(scope="module")

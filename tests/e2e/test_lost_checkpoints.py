@@ -198,8 +198,8 @@ def test_updates_that_are_still_there_are_not_trained_again(
     assert "with the kept updates of site-1, site-2" in told.data["message"]
     for trainer in trainers.values():
         assert again not in trainer.rounds
-    done = outcome.summary["rounds"][: len(before.rounds)]
-    assert [e["model_sha256"] for e in done] == [e["model_sha256"] for e in before.rounds]
+    done = outcome.summary["rounds"][: len(before.known_past.results)]
+    assert [entry["model_sha256"] for entry in done] == before.known_past.results
     assert [len(entry["contributions"]) for entry in outcome.summary["rounds"]] == [2] * 12
 
 

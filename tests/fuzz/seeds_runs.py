@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from mmar_runner.client.files.workspace import PendingUpdate
+from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.security.audit.log import AuditLog
-from mmar_runner.server.records.record import AcceptedUpdate
 from mmar_runner.storage.journal import Journal
 from tests.fuzz.folders import as_bytes
 from tests.fuzz.target import HERE
+from tests.updates import accepted, facts
 
 _SHA: Final = "ab" * 32
 _MMARS: Final = HERE.parent.parent / "mmars"
@@ -26,7 +25,7 @@ _EVENTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("round_opened", {"round": 0, "participants": ["site-1"]}),
     (
         "update_accepted",
-        asdict(AcceptedUpdate("site-1", 0, _SHA, 8, 1.0, "weights", {}, {}, 1.0, 1.0, True)),
+        accepted("site-1", sha256=_SHA, bytes=8).to_json(),
     ),
     (
         "round_closed",
@@ -108,7 +107,8 @@ def _states() -> dict[str, dict[str, bytes]]:
         "clients": [{**client, "round": 0, "last_heard": noon}],
     }
     summary = {"status": "finished", "reason": None, "rounds": [{"round": 2}]}
-    pending = PendingUpdate(1, 0, "b", "u", "update.safetensors", 8, 1.0, "weights", 1.0, "d")
+    named = {"base_sha256": "b", "update_id": "u", "file": "update.safetensors"}
+    pending = PendingUpdate(facts=facts(bytes=8), run_number=1, mmar_digest="d", **named)
     announced = {"name": "demo", "digest": _SHA, "sha256": _SHA, "total_bytes": 4}
     part = (
         json.dumps({"update_id": "u", "total_bytes": 10})[:-1] + ', "offset":                7}\n'
@@ -117,7 +117,7 @@ def _states() -> dict[str, dict[str, bytes]]:
         "status_file": {"status": _json(status), "summary": _json(summary)},
         "endpoint": {"endpoint": _json({"listen": "127.0.0.1:1", "admin": None, "pid": 1})},
         "state_pointer": {"pointer": _json({"slot": 1, "update_id": "u"})},
-        "pending": {"update": _json({"boot_id": "BOOT", "update": asdict(pending)})},
+        "pending": {"update": _json({"boot_id": "BOOT", "update": pending.to_json()})},
         "incoming": {"announced": _json(announced)},
         "part_record": {"record": part.encode()},
     }

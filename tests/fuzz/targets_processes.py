@@ -13,11 +13,14 @@ from typing import Any, Final
 from mmar_runner.children.parent_line import ParentLine
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.starting import StartedProcess
-from mmar_runner.client.files.workspace import PendingUpdate, RunFiles
+from mmar_runner.client.files.pending import PendingUpdate
+from mmar_runner.client.files.workspace import RunFiles
 from mmar_runner.client.tasks.training import train_result
+from mmar_runner.interfaces.update import UpdateFacts
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.wire.messages import UpdateBegin
+from mmar_runner.wire.update_facts import announce, announced_facts
 from mmar_runner_metrics.processor import MetricsProcessor
 from tests.fuzz.target import FindingError, Target, scratch
 from tests.fuzz.targets_documents import JSON
@@ -68,16 +71,24 @@ def _child(data: bytes) -> None:
     result = train_result(_run(_asked(data)))
     with scratch() as folder:
         files = RunFiles(folder, 1)
-        facts = ("b", "u", "update.safetensors", 8, result.num_samples, str(result.kind), 1.0, "d")
-        update = PendingUpdate(1, 0, *facts, dict(result.metrics), dict(result.validation))
+        facts = UpdateFacts(
+            round=0,
+            bytes=8,
+            num_samples=result.num_samples,
+            kind=result.kind,
+            metrics=result.metrics,
+            validation=result.validation,
+            seconds_train=1.0,
+        )
+        named = {"base_sha256": "b", "update_id": "u", "file": "update.safetensors"}
+        update = PendingUpdate(facts=facts, run_number=1, mmar_digest="d", **named)
         files.keep_pending(update)
         (folder / update.file).write_bytes(bytes(8))
         if files.pending(mmar_digest="d") != update:
             raise FindingError("what was kept of the update is another one")
-    begin = UpdateBegin(num_samples=result.num_samples, kind=str(result.kind))
-    begin.metrics.update(result.metrics)
-    begin.validation.update(result.validation)
-    begin.SerializeToString()
+    begin = announce(facts, token="t", run_number=1, base_sha256="b", update_id="u")
+    if announced_facts(UpdateBegin.FromString(begin.SerializeToString())) != facts:
+        raise FindingError("what is announced of the update is something else")
 
 
 def _run(asked: Coroutine[Any, Any, Any]) -> Any:

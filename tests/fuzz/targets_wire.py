@@ -17,6 +17,7 @@ from mmar_runner.server.records.record import AcceptedUpdate
 from mmar_runner.server.wording import plain
 from mmar_runner.wire import codec, methods
 from mmar_runner.wire.messages import HeartbeatRequest, PackageHeader, RegisterRequest, UpdateBegin
+from mmar_runner.wire.update_facts import announced_facts
 from tests.fuzz.target import FindingError, Target, scratch
 from tests.fuzz.targets_storage import HEADER, SCHEMA
 
@@ -74,12 +75,13 @@ def _announced(data: bytes) -> None:
     begin = codec.decode_update_part(data)
     if not isinstance(begin, UpdateBegin):
         return
-    check_announcement(begin, SCHEMA, 1e15)
+    facts = announced_facts(begin)
+    check_announcement(begin, facts, SCHEMA, 1e15)
     if begin.inline:
         check_inline(begin, SCHEMA)
-    update = accepted("site-1", begin, begin.sha256, seconds_upload=0.0, inline=bool(begin.inline))
+    update = accepted("site-1", facts, begin.sha256, seconds_upload=0.0, inline=bool(begin.inline))
     recorded = json.loads(json.dumps(update.to_json(), allow_nan=False))
-    if AcceptedUpdate(**recorded) != update:
+    if AcceptedUpdate.from_json(recorded) != update:
         raise FindingError(f"the journal would give back another update than {update}")
 
 

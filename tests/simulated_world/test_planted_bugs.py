@@ -8,14 +8,17 @@ it. How many seeds it took is printed (``pytest -rP``).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.server.calls import reception
+from mmar_runner.server.records import run_record
 from mmar_runner.server.records.models import ModelStore
+from mmar_runner.server.records.record import Kind, Numbered
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.rounds import closing, round_aggregation
 from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.storage import tensor_files
@@ -109,16 +112,12 @@ def _delete_updates_before_their_result_is_on_record(patch: pytest.MonkeyPatch) 
 
 
 def _remember_a_refusal_otherwise_than_on_record(patch: pytest.MonkeyPatch) -> None:
-    reject = Ledger.reject
+    apply = run_record.apply_event
 
-    def shorter(
-        self: Ledger, current: Any, kind: Any, client: str, reason: str, message: str
-    ) -> Any:
-        recorded = reject(self, current, kind, client, reason, message)
-        current.rejected[-1]["reason"] = reason
-        return recorded
+    def shorter(state: RunState, kind: Kind, data: Mapping[str, Any], number: Numbered) -> None:
+        apply(state, kind, {**data, "message": ""} if "message" in data else data, number)
 
-    patch.setattr(Ledger, "reject", shorter)
+    patch.setattr(run_record, "apply_event", shorter)
 
 
 @pytest.mark.slow

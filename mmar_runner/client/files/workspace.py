@@ -14,55 +14,21 @@ import json
 import os
 import secrets
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.files.state import StateFolders
-from mmar_runner.client.files.values import values_of
 from mmar_runner.errors import RefusedError, StorageError
 from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 SESSION_KEY_BYTES: Final = 32
 #: Models that a client may have at once: one in use, one that waits, one that comes.
 MODEL_SLOTS: Final = 3
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-@dataclass(frozen=True, slots=True)
-class PendingUpdate:
-    """A finished update that the server has not answered yet.
-
-    Attributes:
-        run_number: The run it belongs to.
-        round: Its round.
-        base_sha256: The model it was made from.
-        update_id: Names its bytes.
-        file: The file's name in the run's folder.
-        total_bytes: The file's size.
-        num_samples: How many samples it was trained on.
-        kind: ``weights`` or ``weight_diff``.
-        metrics: Of the local training.
-        validation: Of the received model.
-        seconds_train: How long training took.
-        mmar_digest: The MMAR, and the site's filters, that made it.
-    """
-
-    run_number: int
-    round: int
-    base_sha256: str
-    update_id: str
-    file: str
-    total_bytes: int
-    num_samples: float
-    kind: str
-    seconds_train: float
-    mmar_digest: str
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    validation: Mapping[str, float] = field(default_factory=dict)
 
 
 class RunFiles:
@@ -139,18 +105,18 @@ class RunFiles:
         It need not survive the machine: the boot id tells whether it has to be
         trusted, since without a sync its bytes may be lost while its name is not.
         """
-        kept = {"boot_id": self._boot_id, "update": values_of(update)}
+        kept = {"boot_id": self._boot_id, "update": update.to_json()}
         write_bytes_atomic(self._pending, json.dumps(kept).encode())
 
     def pending(self, *, mmar_digest: str) -> PendingUpdate | None:
         """Return the unanswered update of this run, if it is still worth sending."""
         try:
             kept = json.loads(self._pending.read_bytes())
-            update = _pending_update(kept["update"])
+            update = PendingUpdate.from_json(kept["update"])
             size = (self.folder / update.file).stat().st_size
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None  # there is none, or it is damaged: the round is trained again
-        trusted = kept.get("boot_id") == self._boot_id and size == update.total_bytes
+        trusted = kept.get("boot_id") == self._boot_id and size == update.facts.bytes
         ours = update.run_number == self.number and update.mmar_digest == mmar_digest
         return update if trusted and ours else None
 
@@ -228,28 +194,6 @@ def boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return ""
-
-
-def _pending_update(values: dict[str, Any]) -> PendingUpdate:
-    """Return a remembered update.
-
-    Raises:
-        TypeError: It is none that was written here.
-    """
-    update = PendingUpdate(**values)
-    measured = (*update.metrics.values(), *update.validation.values())
-    numbers = (update.num_samples, update.seconds_train, *measured)
-    names = (update.base_sha256, update.update_id, update.file, update.kind, update.mmar_digest)
-    whole = (update.run_number, update.round, update.total_bytes)
-    sound = (
-        all(type(number) in {int, float} for number in numbers)
-        and all(isinstance(name, str) for name in (*names, *update.metrics, *update.validation))
-        and all(type(number) is int and 0 <= number < 2**63 for number in whole)
-    )
-    if not sound:
-        msg = "a value of the remembered update has the wrong type"
-        raise TypeError(msg)
-    return update
 
 
 def _lock(descriptor: int, path: Path, name: str) -> None:

@@ -12,13 +12,14 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from mmar_runner.client.files.workspace import PendingUpdate
+from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
 from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.filter import FilterContext
+from mmar_runner.interfaces.update import UpdateFacts
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
@@ -131,19 +132,22 @@ class LocalWork:
     ) -> PendingUpdate:
         with translated(leaving):
             size = leaving.stat().st_size
-        update = PendingUpdate(
-            run_number=self._files.number,
+        facts = UpdateFacts(
             round=model.round,
+            bytes=size,
+            num_samples=result.num_samples,
+            kind=result.kind,
+            metrics=dict(result.metrics),
+            validation=dict(result.validation),
+            seconds_train=seconds,
+        )
+        update = PendingUpdate(
+            facts=facts,
+            run_number=self._files.number,
             base_sha256=model.sha256,
             update_id=uuid.uuid4().hex,
             file=leaving.name,
-            total_bytes=size,
-            num_samples=result.num_samples,
-            kind=str(result.kind),
-            seconds_train=seconds,
             mmar_digest=self._settings.work_digest,
-            metrics=dict(result.metrics),
-            validation=dict(result.validation),
         )
         self._files.keep_pending(update)
         return update

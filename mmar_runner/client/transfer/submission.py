@@ -18,7 +18,8 @@ from mmar_runner.wire.messages import ResultReply, ResultRequest
 
 if TYPE_CHECKING:
     from mmar_runner.client.connection.connection import Connection
-    from mmar_runner.client.files.workspace import PendingUpdate, RunFiles
+    from mmar_runner.client.files.pending import PendingUpdate
+    from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.transfer.downloads import RoundTask
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.wire.messages import UpdateReceipt
@@ -64,14 +65,14 @@ class Submission:
         except RefusedError as error:
             self._forget()
             self._tell(
-                Topic.REFUSED, round=update.round, reason=error.reason, message=error.message
+                Topic.REFUSED, round=update.facts.round, reason=error.reason, message=error.message
             )
             return error
         await self._keep_what_counts(update)
         self._tell(
             Topic.SUBMITTED,
-            round=update.round,
-            bytes=update.total_bytes,
+            round=update.facts.round,
+            bytes=update.facts.bytes,
             seconds=time.monotonic() - begun,
             duplicate=receipt.duplicate,
         )
@@ -106,7 +107,7 @@ class Submission:
                 self._files.forget_pending()
             except StorageError as error:
                 if not told:
-                    counted = f"the update of round {update.round} counts, but"
+                    counted = f"the update of round {update.facts.round} counts, but"
                     message = f"{counted} {error.message} [{error.reason}]; trying again"
                     self._tell(Topic.WAITING, message=message)
                     told = True
@@ -121,12 +122,13 @@ class Submission:
             _log.warning("a refused update is not forgotten: %s", error.message)
 
     async def _send_metrics(self, update: PendingUpdate) -> None:
+        facts = update.facts
         result = {
-            "round": update.round,
-            "num_samples": update.num_samples,
-            "seconds_train": update.seconds_train,
-            "train": dict(update.metrics),
-            "validation": dict(update.validation),
+            "round": facts.round,
+            "num_samples": facts.num_samples,
+            "seconds_train": facts.seconds_train,
+            "train": dict(facts.metrics),
+            "validation": dict(facts.validation),
         }
         payload = json.dumps(result).encode()
 

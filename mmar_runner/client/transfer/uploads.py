@@ -19,20 +19,21 @@ from mmar_runner.federation.client_machine import MAX_SENDS, Reaction, reaction_
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import (
     TaskFailure,
-    UpdateBegin,
     UpdateCommit,
     UpdateCredit,
     UpdateReady,
     UpdateReceipt,
 )
+from mmar_runner.wire.update_facts import announce
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from mmar_runner.client.connection.connection import Connection
-    from mmar_runner.client.files.workspace import PendingUpdate
+    from mmar_runner.client.files.pending import PendingUpdate
     from mmar_runner.client.transfer.downloads import RoundTask
+    from mmar_runner.wire.messages import UpdateBegin
     from mmar_runner.wire.stub import FederationStub, UpdateCall
 
 _log = logging.getLogger(__name__)
@@ -145,8 +146,8 @@ class _Upload:
 
     async def send(self, token: str, inline_bytes: int) -> UpdateReceipt:
         """Send the update and return its receipt."""
-        with OutgoingUpdate(self._path, self._update.total_bytes) as file:
-            if self._update.total_bytes <= inline_bytes:
+        with OutgoingUpdate(self._path, self._update.facts.bytes) as file:
+            if self._update.facts.bytes <= inline_bytes:
                 return await self._send_inline(token, file)
             return await self._send_stream(token, file)
 
@@ -221,7 +222,7 @@ class _Upload:
         raise UnreachableError(msg)
 
     def _start(self, ready: UpdateReady) -> None:
-        if self._ready.done() or ready.offset > self._update.total_bytes:
+        if self._ready.done() or ready.offset > self._update.facts.bytes:
             msg = "the server's answer to an upload makes no sense"
             raise ProtocolError(msg)
         self._credits += ready.credits
@@ -230,18 +231,12 @@ class _Upload:
 
     def _begin(self, token: str) -> UpdateBegin:
         update = self._update
-        return UpdateBegin(
+        return announce(
+            update.facts,
             token=token,
             run_number=update.run_number,
-            round=update.round,
             base_sha256=update.base_sha256,
-            total_bytes=update.total_bytes,
             update_id=update.update_id,
-            num_samples=update.num_samples,
-            kind=update.kind,
-            metrics=update.metrics,
-            validation=update.validation,
-            seconds_train=update.seconds_train,
         )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,6 @@ from mmar_runner.errors import (
 )
 from mmar_runner.federation.metrics import METRICS_RULE, are_metric_names
 from mmar_runner.federation.weights import MAX_SAMPLES
-from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.records.record import AcceptedUpdate
 from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.limits import INLINE_BYTES
@@ -25,6 +25,7 @@ from mmar_runner.wire.limits import INLINE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.interfaces.update import UpdateFacts
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.wire.messages import UpdateBegin
 
@@ -37,31 +38,32 @@ UNUSABLE_REASONS: Final = frozenset(
         *("WEIGHT", "KIND", "METRICS", "TOO_LARGE"),
     }
 )
-#: Letters of the name that a client gives an update, and of its kind that are shown.
+#: Letters of the name that a client gives an update.
 _MAX_UPDATE_ID: Final = 128
-_SHOWN_KIND: Final = 64
 #: The longest training that is believed, in seconds: a hundred years.
 _MAX_SECONDS: Final = 3.2e9
 
 
-def check_announcement(begin: UpdateBegin, schema: ModelSchema, cap: float) -> None:
+def check_announcement(
+    begin: UpdateBegin, facts: UpdateFacts, schema: ModelSchema, cap: float
+) -> None:
     """Check everything that a client says before its bytes come.
 
     Args:
         begin: What it says.
+        facts: What that says of the update.
         schema: The tensors its update must have.
         cap: The most samples that it may claim.
 
     Raises:
-        RefusedError: WEIGHT, KIND, METRICS or TOO_LARGE.
+        RefusedError: WEIGHT, METRICS or TOO_LARGE.
         ProtocolError: The update's id is too long.
     """
-    _check_samples(begin.num_samples, cap)
+    _check_samples(facts.num_samples, cap)
     if len(begin.update_id) > _MAX_UPDATE_ID:
         msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
         raise ProtocolError(msg)
-    _check_kind(begin.kind)
-    for metrics in (begin.metrics, begin.validation):
+    for metrics in (facts.metrics, facts.validation):
         _check_metrics(metrics)
     _check_size(begin, schema)
 
@@ -83,27 +85,27 @@ def check_inline(begin: UpdateBegin, schema: ModelSchema) -> None:
 
 
 def accepted(
-    client: str, begin: UpdateBegin, digest: str, *, seconds_upload: float, inline: bool
+    client: str, facts: UpdateFacts, digest: str, *, seconds_upload: float, inline: bool
 ) -> AcceptedUpdate:
     """Return what is recorded of an update that counts.
 
     Args:
         client: Whose it is.
-        begin: What was said of it, checked.
+        facts: What was said of it, checked.
         digest: The sha256 of its bytes, hex.
         seconds_upload: How long it took to come.
         inline: Whether it came with what was said of it.
     """
+    believed = replace(
+        facts,
+        metrics=_finite(facts.metrics),
+        validation=_finite(facts.validation),
+        seconds_train=_seconds(facts.seconds_train),
+    )
     return AcceptedUpdate(
         client=client,
-        round=begin.round,
+        facts=believed,
         sha256=digest,
-        bytes=begin.total_bytes,
-        num_samples=begin.num_samples,
-        kind=begin.kind,
-        metrics=_finite(begin.metrics),
-        validation=_finite(begin.validation),
-        seconds_train=_seconds(begin.seconds_train),
         seconds_upload=seconds_upload,
         inline=inline,
     )
@@ -114,13 +116,6 @@ def _check_samples(samples: float, cap: float) -> None:
         msg = f"num_samples is {samples:g}; it must be positive and at most {cap:g}"
         hint = "the MMAR's max_num_samples says what a client may claim"
         raise RefusedError(msg, reason="WEIGHT", hint=None if cap == MAX_SAMPLES else hint)
-
-
-def _check_kind(kind: str) -> None:
-    if kind not in set(UpdateKind):
-        kinds = " or ".join(sorted(known.value for known in UpdateKind))
-        msg = f"an update is of kind {kinds}, not {kind[:_SHOWN_KIND]!r}"
-        raise RefusedError(msg, reason="KIND")
 
 
 def _check_metrics(metrics: Mapping[str, float]) -> None:

@@ -35,11 +35,13 @@ from mmar_runner.waiting.races import unless
 from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.limits import UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
+from mmar_runner.wire.update_facts import announced_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.federation.sites import Sites
+    from mmar_runner.interfaces.update import UpdateFacts
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.answers import Answers
@@ -60,10 +62,11 @@ _MAX_MESSAGE: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """Who sends, what it announced, and since when."""
+    """Who sends, what it announced, what of that is believed, and since when."""
 
     session: Client
     begin: UpdateBegin
+    facts: UpdateFacts
     began: float
 
     @property
@@ -125,8 +128,7 @@ class Reception:
             match first:
                 case UpdateBegin() as begin:
                     session = self._members.authenticate(begin.token, peer)
-                    now = asyncio.get_running_loop().time()
-                    await self._take(_Sender(session, begin, now), stream)
+                    await self._take(session, begin, stream)
                 case TaskFailure() as failure:
                     await self._note_failure(failure, peer)
                     await stream.write(UpdateReceipt(round=failure.round))
@@ -147,15 +149,17 @@ class Reception:
             client, failure.round, failure.attempt, reason=reason, message=message
         )
 
-    async def _take(self, sender: _Sender, stream: UpdateStream) -> None:
-        begin = sender.begin
+    async def _take(self, session: Client, begin: UpdateBegin, stream: UpdateStream) -> None:
+        began = asyncio.get_running_loop().time()
         self._check_run(begin.run_number)
-        duplicate = self._answers.ledger.already_counted(sender.client, begin.round)
+        duplicate = self._answers.ledger.already_counted(session.name, begin.round)
         if not duplicate:
-            self._check_invited(sender)
+            self._check_invited(session.name, begin)
             try:
-                cap = sample_cap(self._sample_rule, sender.client, self._sites)
-                check_announcement(begin, self._schema, cap)
+                cap = sample_cap(self._sample_rule, session.name, self._sites)
+                facts = announced_facts(begin)
+                check_announcement(begin, facts, self._schema, cap)
+                sender = _Sender(session, begin, facts, began)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)
                 else:
@@ -165,10 +169,10 @@ class Reception:
                 raise
             except (*UNUSABLE, RefusedError) as error:
                 if error.reason in UNUSABLE_REASONS or error.reason == TOO_MANY_ATTEMPTS:
-                    self._answers.refuse(sender.client, begin.round, begin.update_id, error)
+                    self._answers.refuse(session.name, begin.round, begin.update_id, error)
                 raise
         # The same bytes may come twice at once; no receipt precedes the record.
-        await self._answers.ledger.until_recorded(sender.client)
+        await self._answers.ledger.until_recorded(session.name)
         await stream.write(UpdateReceipt(duplicate=duplicate, round=begin.round))
 
     def _check_run(self, run_number: int) -> None:
@@ -176,13 +180,12 @@ class Reception:
             msg = f"this is run {self._run_number}, not run {run_number}"
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
-    def _check_invited(self, sender: _Sender) -> None:
-        begin = sender.begin
+    def _check_invited(self, client: str, begin: UpdateBegin) -> None:
         current = self._answers.require_round(begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
-        if sender.client not in current.invited:
-            msg = f"{sender.client} is not asked for an update in round {begin.round}"
+        if client not in current.invited:
+            msg = f"{client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
         if begin.base_sha256 != current.model.sha256:
             msg = f"the update was not made from the model of round {begin.round}"
@@ -227,7 +230,7 @@ class Reception:
         async with self._turns.turn(sender.session.fingerprint or sender.client):
             if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
-            self._check_invited(sender)
+            self._check_invited(sender.client, sender.begin)
             return await self._spooled(sender, stream)
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
@@ -268,7 +271,7 @@ class Reception:
         self._members.require_session(sender.session)
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
-            sender.client, sender.begin, digest, seconds_upload=seconds, inline=data is not None
+            sender.client, sender.facts, digest, seconds_upload=seconds, inline=data is not None
         )
         self._members.arrived(sender.client)
         return self._answers.accept(update, data)

@@ -10,7 +10,7 @@ from mmar_runner.server.records.record import Kind
 if TYPE_CHECKING:
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.server.members.registry import Client
-    from mmar_runner.storage.journal import Journal
+    from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.wire.gate import Peer
 
 
@@ -18,12 +18,12 @@ class Attendance:
     """The journal's and the audit log's view of the clients of one run.
 
     Args:
-        journal: Remembers who is in, across restarts.
+        record: Remembers who is in, across restarts.
         audit: Notes what a stolen kit would look like, among what is ordinary.
     """
 
-    def __init__(self, journal: Journal, audit: AuditLog) -> None:
-        self._journal = journal
+    def __init__(self, record: RunRecord, audit: AuditLog) -> None:
+        self._record = record
         self._audit = audit
 
     def note_registered(
@@ -51,14 +51,14 @@ class Attendance:
 
     def record_registered(self, client: Client) -> None:
         """Put on record who is in."""
-        record = {
+        facts = {
             "client": client.name,
             "key_sha256": client.key_sha256,
             "mmar_digest": client.mmar_digest,
             "fingerprint": client.fingerprint,
             "host": client.host,
         }
-        self._journal.append(Kind.CLIENT_REGISTERED, record)
+        self._record.append(Kind.CLIENT_REGISTERED, facts)
 
     def note_left(self, name: str, reason: str) -> None:
         """Note that a client has left, and why.

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from mmar_runner.security.tokens import TokenClaims, TokenMint
     from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.members.registry import ClientRegistry
+    from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.run_state import RecordedClient
     from mmar_runner.server.rounds.coordinator import Coordinator
-    from mmar_runner.storage.journal import Journal
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import RegisterRequest
 
@@ -50,7 +50,7 @@ class Members:
     Args:
         registry: Names, keys and leases.
         coordinator: Hears who came and who went.
-        journal: Remembers who is in, across restarts.
+        record: Remembers who is in, across restarts.
         observer: Whoever watches.
         mint: Issues tokens.
         guard: Says who may have which name, and writes down who came and went.
@@ -63,7 +63,7 @@ class Members:
         self,
         registry: ClientRegistry,
         coordinator: Coordinator,
-        journal: Journal,
+        record: RunRecord,
         observer: Observer,
         *,
         mint: TokenMint,
@@ -75,7 +75,7 @@ class Members:
         self._registry = registry
         self._tokens = SessionTokens(mint, run_number=run_number, epoch=epoch)
         self._names = guard.names
-        self._attendance = Attendance(journal, guard.audit)
+        self._attendance = Attendance(record, guard.audit)
         self._coordinator = coordinator
         self._observer = observer
         self._task_name = task_name

@@ -11,23 +11,19 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import JournalError, StorageError
+from mmar_runner.errors import StorageError
 from mmar_runner.server.records.models import lost_error
-from mmar_runner.server.records.record import Kind, LostModel
-from mmar_runner.server.records.replay import apply_event
-from mmar_runner.storage.spool import update_path
-from mmar_runner.storage.tensor_files import sha256_file
+from mmar_runner.server.records.record import Kind, LostModel, Rejected
+from mmar_runner.server.records.update_bytes import UpdateBytes
 
 if TYPE_CHECKING:
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
-    from mmar_runner.server.records.record import AcceptedUpdate
-    from mmar_runner.server.records.run_state import RunState
+    from mmar_runner.server.records.run_record import RunRecord
+    from mmar_runner.server.records.run_state import Past, RunState
     from mmar_runner.server.records.workspace import RunFolder
-    from mmar_runner.storage.journal import Journal
     from mmar_runner.storage.model_schema import ModelSchema
 
 _EPOCH_BYTES: Final = 8
@@ -45,15 +41,18 @@ class Checkpoints:
 
     Args:
         folder: The run's folder.
-        journal: Where going back is recorded.
+        record: Of the run; that it goes back is recorded there.
         models: The run's models.
-        state: What the journal adds up to; it is brought up to date.
     """
 
     folder: RunFolder
-    journal: Journal
+    record: RunRecord
     models: ModelStore
-    state: RunState
+
+    @property
+    def state(self) -> RunState:
+        """What the journal adds up to."""
+        return self.record.state
 
     def current(self) -> tuple[ModelFile, ModelSchema, LostModel | None]:
         """Return the model to go on with, and the newer one that was lost just now.
@@ -82,7 +81,7 @@ class Checkpoints:
             self.models.put_aside(_BEST)  # what an earlier process had no time for
             return None
         number = self.state.best[0]
-        expected = self.state.result_of(number)
+        expected = self._past.result_of(number)
         if not expected:
             lost = LostModel(number + 1, _BEST, "undone", "", "")
         elif (found := self.models.loss_of_file(_BEST, number + 1, expected)) is None:
@@ -95,28 +94,28 @@ class Checkpoints:
         self._record_best_lost(lost)
         return lost
 
-    def updates(self) -> list[dict[str, Any]]:
+    def updates(self) -> list[Rejected]:
         """Take back updates of the open round that are not there any more: they cannot count.
 
         Their clients are asked again, as after a failed task. Their bytes are compared too: a
         machine that lost its power may have torn what was never synced, and disks forget.
 
         Returns:
-            For each the client, the round, the reason and a message.
+            What goes on record of each.
         """
         lost = []
-        for name, (update, seq) in sorted(self.state.accepted.items()):
-            if self._has(update, seq):
+        for name, counted in sorted(self.state.accepted.items()):
+            if self._bytes.is_whole(counted):
                 continue
             msg = "the accepted update is not on the disk any more, or damaged"
             error = StorageError(msg, reason="UPDATE_LOST")
-            facts = {"client": name, "round": update.round}
-            lost.append({**facts, "reason": error.reason, "message": error.message})
-            self._record(Kind.UPDATE_REFUSED, lost[-1])
+            number = counted.update.facts.round
+            lost.append(Rejected(name, number, error.reason, error.message))
+            self._record(Kind.UPDATE_REFUSED, lost[-1].to_json())
         return lost
 
     def _go_back(self, lost: LostModel) -> LostModel:
-        before = self.state.model_before
+        before = self._past.model_before
         if before is None:
             raise lost_error([lost], self.folder)
         second = self.models.loss_of(self.state.round - 1, before)
@@ -131,16 +130,15 @@ class Checkpoints:
         """Return whose updates for the round to be done again are still there."""
         closed = self.state.closed
         accepted = {} if closed is None else closed.accepted
-        return sorted(name for name, (update, seq) in accepted.items() if self._has(update, seq))
+        return sorted(name for name, counted in accepted.items() if self._bytes.is_whole(counted))
 
-    def _has(self, update: AcceptedUpdate, seq: int) -> bool:
-        try:
-            if update.inline:
-                return sha256(self.journal.blob(seq)).hexdigest() == update.sha256
-            path = update_path(self.folder.updates, update.round, update.client)
-            return path.is_file() and sha256_file(path) == update.sha256
-        except (JournalError, StorageError):
-            return False
+    @property
+    def _past(self) -> Past:
+        return self.state.known_past
+
+    @property
+    def _bytes(self) -> UpdateBytes:
+        return UpdateBytes(self.folder.updates, self.record.journal)
 
     def _put_aside(self) -> None:
         """Give the file that was lost last another name, as long as its round is not done again."""
@@ -152,7 +150,7 @@ class Checkpoints:
 
     def _record_best_lost(self, lost: LostModel) -> None:
         """Fall back to the last best result that is still there."""
-        whole = [number for number, _ in self.state.bests[:-1] if self._is_whole(number)]
+        whole = [number for number, _ in self._past.bests[:-1] if self._is_whole(number)]
         instead = whole[-1] if whole else None
         self._record(Kind.BEST_MODEL_LOST, {**lost.to_json(), "instead": instead})
         self.models.put_aside(_BEST)
@@ -160,8 +158,8 @@ class Checkpoints:
             self.models.publish(instead + 1, "best")
 
     def _is_whole(self, number: int) -> bool:
-        expected = self.state.result_of(number)
+        expected = self._past.result_of(number)
         return bool(expected) and self.models.loss_of(number + 1, expected) is None
 
     def _record(self, kind: Kind, data: dict[str, Any]) -> None:
-        apply_event(self.state, kind, data, self.journal.append(kind, data).result())
+        self.record.append(kind, data).result()

@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.interfaces.observer import Observation, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.audit.log import AuditLog
-    from mmar_runner.server.records.record import LostModel
+    from mmar_runner.server.records.record import LostModel, Rejected
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +44,11 @@ def tell(lost: Iterable[LostModel], models: Path, observer: Observer, audit: Aud
         audit.record("model.lost", who="", decision="noted", **facts, **digests)
 
 
-def tell_updates(lost: Iterable[Mapping[str, Any]], observer: Observer) -> None:
+def tell_updates(lost: Iterable[Rejected], observer: Observer) -> None:
     """Tell whose accepted updates were lost, and are asked for again."""
-    for facts in lost:
-        _log.warning("%s of round %d: %s", facts["client"], facts["round"], facts["message"])
-        observer.observe(Observation(Topic.UPDATE_REFUSED, facts))
+    for one in lost:
+        _log.warning("%s of round %d: %s", one.client, one.round, one.message)
+        observer.observe(Observation(Topic.UPDATE_REFUSED, one.to_json()))
 
 
 def condition(lost: LostModel) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
+from mmar_runner.interfaces.aggregator import Contribution
+from mmar_runner.interfaces.update import UpdateFacts, finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,49 +36,127 @@ class Kind(StrEnum):
     RUN_SETTLED = "run_settled"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedUpdate:
     """One accepted update, as the journal keeps it.
 
     Attributes:
         client: Who sent it.
-        round: For which round.
+        facts: What was said of it, checked.
         sha256: Of its file, hex.
-        bytes: The file's size.
-        num_samples: Its weight's larger part.
-        kind: ``weights`` or ``weight_diff``.
-        metrics: Of the local training.
-        validation: Of the round's model on the client's data.
-        seconds_train: How long the client worked.
         seconds_upload: How long the transfer took.
         inline: True if the bytes lie in the journal, else in the spool.
     """
 
     client: str
-    round: int
+    facts: UpdateFacts
     sha256: str
-    bytes: int
-    num_samples: float
-    kind: str
-    metrics: Mapping[str, float]
-    validation: Mapping[str, float]
-    seconds_train: float
     seconds_upload: float
     inline: bool
 
     @property
     def contribution(self) -> Contribution:
         """What an aggregator sees of it."""
-        return Contribution(
-            self.client,
-            self.num_samples,
-            UpdateKind(self.kind),
-            {**self.metrics, **self.validation},
+        facts = self.facts
+        return Contribution(self.client, facts.num_samples, facts.kind, facts.reported)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the journal stores it."""
+        return {
+            "client": self.client,
+            "sha256": self.sha256,
+            **self.facts.to_json(),
+            "seconds_upload": self.seconds_upload,
+            "inline": self.inline,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AcceptedUpdate:
+        """Read what `to_json` gave.
+
+        Raises:
+            LookupError: Something is not there.
+            TypeError: Something has another type.
+            ValueError: The kind of the update is unknown.
+        """
+        client, sha256, inline = data["client"], data["sha256"], data["inline"]
+        if not (isinstance(client, str) and isinstance(sha256, str) and isinstance(inline, bool)):
+            msg = f"no update is described by {client!r:.40}, {sha256!r:.70} and {inline!r:.40}"
+            raise TypeError(msg)
+        return cls(
+            client=client,
+            facts=UpdateFacts.from_json(data),
+            sha256=sha256,
+            seconds_upload=finite(data["seconds_upload"]),
+            inline=inline,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What does not count: an update that is not usable, or a task that came to nothing.
+
+    Attributes:
+        client: Whose it was.
+        round: In which round.
+        reason: The stable id of why.
+        message: Why, in a sentence.
+    """
+
+    client: str
+    round: int
+    reason: str
+    message: str
+
+    @property
+    def cause(self) -> str:
+        """Reason and sentence in one, as the summary and the run's own reason say them."""
+        return f"{self.reason}: {self.message}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal stores it."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rejected:
+        """Read what `to_json` gave.
+
+        Raises:
+            LookupError: Something is not there.
+        """
+        return cls(data["client"], data["round"], data["reason"], data["message"])
+
+
+class Numbered(Protocol):
+    """The number that an event has in the journal: a future of it, or `OnRecord`."""
+
+    def result(self) -> int:
+        """Return the number; what is not on record yet is waited for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """The number of an event that is on record already."""
+
+    number: int
+
+    def result(self) -> int:
+        """Return the number."""
+        return self.number
+
+
+@dataclass(frozen=True, slots=True)
+class CountedUpdate:
+    """An accepted update, and the journal's event that says so.
+
+    Attributes:
+        update: What was accepted.
+        number: The event's, with which the bytes of a small update lie.
+    """
+
+    update: AcceptedUpdate
+    number: Numbered
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
 from mmar_runner.federation.run_status import RunStatus, run_end
-from mmar_runner.server.records.record import AcceptedUpdate, Kind, LostModel
-from mmar_runner.server.records.run_state import RecordedClient, RoundInputs, RunState
+from mmar_runner.server.records.record import (
+    AcceptedUpdate,
+    CountedUpdate,
+    Kind,
+    LostModel,
+    OnRecord,
+    Rejected,
+)
+from mmar_runner.server.records.run_state import Past, RecordedClient, RoundInputs, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mmar_runner.server.records.record import Numbered
     from mmar_runner.storage.journal import JournalEvent
 
 
@@ -40,32 +48,49 @@ def replay(events: Iterable[JournalEvent]) -> RunState:
 
 def _replayed(state: RunState, event: JournalEvent) -> None:
     try:
-        apply_event(state, Kind(event.kind), event.data, event.seq)
+        apply_event(state, Kind(event.kind), event.data, OnRecord(event.seq))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         msg = f"the journal's event {event.seq}, {event.kind}, cannot be understood: {error!r}"
         hint = "put the right journal.db back, or begin another run with --new-run"
         raise JournalError(msg, hint=hint) from error
 
 
-def apply_event(state: RunState, kind: Kind, data: Mapping[str, Any], seq: int) -> None:
-    """Add one event to a state."""
-    _APPLY[kind](state, data, seq)
+def closed_rounds(events: Iterable[JournalEvent]) -> list[dict[str, Any]]:
+    """Return what the summary says of every round that is closed, in order.
+
+    Args:
+        events: Of a journal that `replay` understands.
+    """
+    rounds: list[dict[str, Any]] = []
+    for event in events:
+        if event.kind == Kind.ROUND_CLOSED:
+            rounds.append(dict(event.data["summary"]))
+        elif event.kind == Kind.CHECKPOINT_LOST:
+            rounds.pop()
+    return rounds
 
 
-def _run_started(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+def apply_event(state: RunState, kind: Kind, data: Mapping[str, Any], number: Numbered) -> None:
+    """Add one event to a state; nothing of ``data`` is kept that its owner may change."""
+    _APPLY[kind](state, data, number)
+
+
+def _run_started(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.digest = data["digest"]
     state.identity = data.get("identity", {})
     state.epoch = state.run_id = data.get("epoch", "")
     state.seed = data["seed"]
     state.round = data["round"]
-    state.model_sha256 = state.initial_sha256 = data["model_sha256"]
+    state.model_sha256 = data["model_sha256"]
+    if state.past is not None:
+        state.past = Past(state.round, state.model_sha256)
 
 
-def _run_resumed(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
+def _run_resumed(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
     state.status, state.reason = RunStatus.RUNNING, ""
 
 
-def _client_registered(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+def _client_registered(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     client = RecordedClient(
         data["client"],
         data["key_sha256"],
@@ -76,63 +101,66 @@ def _client_registered(state: RunState, data: Mapping[str, Any], _seq: int) -> N
     state.clients[client.name] = client
 
 
-def _client_left(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+def _client_left(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.clients.pop(data["client"], None)
 
 
-def _round_opened(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+def _round_opened(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.participants = tuple(data["participants"])
 
 
-def _update_accepted(state: RunState, data: Mapping[str, Any], seq: int) -> None:
-    update = AcceptedUpdate(**data)
-    state.accepted[update.client] = (update, seq)
-    state.last_round[update.client] = update.round
+def _update_accepted(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
+    update = AcceptedUpdate.from_json(data)
+    state.accepted[update.client] = CountedUpdate(update, number)
+    state.last_round[update.client] = update.facts.round
 
 
-def _update_refused(state: RunState, data: Mapping[str, Any], seq: int) -> None:
+def _update_refused(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
     # One that had been accepted was withdrawn: it could not be aggregated.
     if state.accepted.pop(data["client"], None) is not None:
         del state.last_round[data["client"]]
-    _rejected(state, data, seq)
+    _rejected(state, data, number)
 
 
-def _rejected(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
-    reason = f"{data['reason']}: {data['message']}"
-    state.rejected.append({"client": data["client"], "reason": reason})
+def _rejected(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    state.rejected.append(Rejected.from_json(data))
 
 
-def _round_closed(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
-    state.rounds.append(dict(data["summary"]))
+def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
     state.round = data["round"] + 1
     state.model_sha256 = data["summary"]["model_sha256"]
+    if state.past is not None:
+        state.past.results.append(state.model_sha256)
     state.wall_seconds = data["wall_seconds"]
     if data.get("best") is not None:
-        _best_model(state, data["best"], _seq)
+        _best_model(state, data["best"], number)
     state.closed = RoundInputs(state.accepted, state.rejected, state.participants)
     state.accepted, state.rejected, state.participants = {}, [], ()
 
 
-def _best_model(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+def _best_model(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     found = (data["round"], data["score"])
-    if state.best != found:
-        state.bests.append(found)
+    if state.past is not None and state.best != found:
+        state.past.bests.append(found)
+    state.best = found
 
 
-def _best_model_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
-    while state.best is not None and state.best[0] != data["instead"]:
-        state.bests.pop()
+def _best_model_lost(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    bests = state.known_past.bests
+    while bests and bests[-1][0] != data["instead"]:
+        bests.pop()
+    state.best = bests[-1] if bests else None
 
 
-def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     """Go back one round: its result is no more, and what was made from that neither."""
     lost = LostModel.from_json(data)
     closed = state.closed or RoundInputs()
     kept = {name: closed.accepted[name] for name in lost.kept}
     still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
-    state.last_round = still | {name: update.round for name, (update, _) in kept.items()}
-    before = state.model_before
-    state.rounds.pop()
+    state.last_round = still | {name: one.update.facts.round for name, one in kept.items()}
+    before = state.known_past.model_before
+    state.known_past.results.pop()
     state.round, state.model_sha256 = lost.round - 1, before or ""
     state.accepted, state.participants = kept, closed.participants
     state.rejected = closed.rejected if kept else []
@@ -141,12 +169,12 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _seq: int) -> Non
     state.lost.append(lost)
 
 
-def _run_ended(state: RunState, data: Mapping[str, Any], _seq: int) -> None:
+def _run_ended(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.status, state.reason = run_end(data["status"]), data["reason"]
     state.wall_seconds = data["wall_seconds"]
 
 
-def _run_settled(state: RunState, _data: Mapping[str, Any], _seq: int) -> None:
+def _run_settled(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
     state.settled = True
 
 

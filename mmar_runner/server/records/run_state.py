@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of a run: what the events of its journal add up to (see `server/records/replay.py`).
 
-Nothing else is consulted when a server starts again.
+Nothing else is consulted when a server starts again, and a server that lives looks at the same.
+What closed rounds were made of is not in it, of which there may be any number: see
+`closed_rounds`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +17,7 @@ from mmar_runner.federation.run_status import RunStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mmar_runner.server.records.record import AcceptedUpdate, LostModel
+    from mmar_runner.server.records.record import CountedUpdate, LostModel, Rejected
 
 
 @dataclass(slots=True)
@@ -33,19 +36,48 @@ class RoundInputs:
     """What the last closed round was made of, should its result be lost.
 
     Attributes:
-        accepted: Its updates, with their journal numbers.
+        accepted: Its updates, by client.
         rejected: What was refused.
         participants: Who was given its model.
     """
 
-    accepted: dict[str, tuple[AcceptedUpdate, int]] = field(default_factory=dict)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    accepted: dict[str, CountedUpdate] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
     participants: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
+class Past:
+    """What a run that is taken up may have to go back to; it grows with every round.
+
+    Attributes:
+        first_round: The round that the run began with.
+        initial_sha256: Of the model that clients received in it.
+        results: The sha256 of every closed round's result, in order.
+        bests: The best round and its score, and those that were the best before, in order.
+    """
+
+    first_round: int = 0
+    initial_sha256: str = ""
+    results: list[str] = field(default_factory=list)
+    bests: list[tuple[int, float]] = field(default_factory=list)
+
+    def result_of(self, round_number: int) -> str:
+        """Return the sha256 of a closed round's result; empty if it is not closed."""
+        index = round_number - self.first_round
+        return self.results[index] if 0 <= index < len(self.results) else ""
+
+    @property
+    def model_before(self) -> str | None:
+        """The sha256 of the model before that of the round to go on with; None for the first."""
+        if not self.results:
+            return None
+        return self.results[-2] if len(self.results) > 1 else self.initial_sha256
+
+
+@dataclass(slots=True)
 class RunState:
-    """What the journal's events add up to.
+    """What the journal's events add up to. Only `apply_event` changes it.
 
     Attributes:
         digest: The run's effective digest.
@@ -58,17 +90,16 @@ class RunState:
         settled: Whether clients were given the time to hear of its end.
         round: The round to go on with.
         model_sha256: Of that round's model.
-        accepted: The accepted updates of that round, with their journal numbers.
+        accepted: The accepted updates of that round, by client.
         last_round: For every client, the last round an update of it was accepted in.
         clients: Who was there.
-        rounds: Summaries of the closed rounds.
         rejected: Of the round to go on with.
         participants: Who was given that round's model, if it was open.
-        bests: The best round and its score, and those that were the best before, in order.
+        best: The best round and its score.
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
         wall_seconds: How long the run had been worked on.
-        initial_sha256: Of the model that the run began with.
+        past: What the run may have to go back to; None once nobody looks back any more.
     """
 
     digest: str = ""
@@ -81,17 +112,16 @@ class RunState:
     settled: bool = False
     round: int = 0
     model_sha256: str = ""
-    accepted: dict[str, tuple[AcceptedUpdate, int]] = field(default_factory=dict)
+    accepted: dict[str, CountedUpdate] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)
-    rounds: list[dict[str, Any]] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
     participants: tuple[str, ...] = ()
-    bests: list[tuple[int, float]] = field(default_factory=list)
+    best: tuple[int, float] | None = None
     closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
     wall_seconds: float = 0.0
-    initial_sha256: str = ""
+    past: Past | None = field(default_factory=Past)
 
     @property
     def resumable(self) -> bool:
@@ -104,70 +134,17 @@ class RunState:
         return not self.status.resumable and not self.settled
 
     @property
-    def best(self) -> tuple[int, float] | None:
-        """The best round and its score."""
-        return self.bests[-1] if self.bests else None
+    def known_past(self) -> Past:
+        """What the run may have to go back to.
 
-    def result_of(self, round_number: int) -> str:
-        """Return the sha256 of a closed round's result; empty if it is not closed."""
-        found = (e["model_sha256"] for e in self.rounds if e["round"] == round_number)
-        return next(found, "")
+        Raises:
+            LookupError: Nobody looks back any more.
+        """
+        if self.past is None:
+            msg = "a run that goes on looks at none of its closed rounds"
+            raise LookupError(msg)
+        return self.past
 
-    @property
-    def model_before(self) -> str | None:
-        """The sha256 of the model before that of `round`; None for the first round."""
-        if not self.rounds:
-            return None
-        return self.rounds[-2]["model_sha256"] if len(self.rounds) > 1 else self.initial_sha256
-
-
-@dataclass(frozen=True, slots=True)
-class RunStart:
-    """How a run stands when a server takes it up: what its parts begin with.
-
-    It is what a `RunState` says then, without the rounds that are closed, of which there may
-    be thousands. What happens afterwards is known by the parts and by the journal.
-
-    Attributes:
-        status: See `RunState`, as for the others.
-    """
-
-    status: RunStatus
-    reason: str
-    epoch: str
-    run_id: str
-    seed: int
-    round: int
-    accepted: Mapping[str, tuple[AcceptedUpdate, int]]
-    last_round: Mapping[str, int]
-    clients: Mapping[str, RecordedClient]
-    rejected: tuple[Mapping[str, Any], ...]
-    participants: tuple[str, ...]
-    best: tuple[int, float] | None
-    lost: tuple[LostModel, ...]
-    wall_seconds: float
-
-    @classmethod
-    def of(cls, state: RunState) -> RunStart:
-        """Return how a run stands, in values of its own."""
-        return cls(
-            status=state.status,
-            reason=state.reason,
-            epoch=state.epoch,
-            run_id=state.run_id,
-            seed=state.seed,
-            round=state.round,
-            accepted=dict(state.accepted),
-            last_round=dict(state.last_round),
-            clients=dict(state.clients),
-            rejected=tuple(state.rejected),
-            participants=state.participants,
-            best=state.best,
-            lost=tuple(state.lost),
-            wall_seconds=state.wall_seconds,
-        )
-
-    @property
-    def resumable(self) -> bool:
-        """Whether there is something left to do."""
-        return self.status.resumable
+    def failures(self) -> Counter[str]:
+        """Return how often each client's work was rejected in `round`."""
+        return Counter(one.client for one in self.rejected)

@@ -11,14 +11,15 @@ from mmar_runner.storage.atomic import write_json_atomic
 from mmar_runner.storage.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from mmar_runner.server.records.record import AcceptedUpdate, LostModel
+    from mmar_runner.interfaces.update import UpdateFacts
+    from mmar_runner.server.records.record import AcceptedUpdate, LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder
 
 
 def weighted_metrics(
-    updates: Sequence[AcceptedUpdate], *, validation_only: bool = False
+    updates: Iterable[UpdateFacts], *, validation_only: bool = False
 ) -> dict[str, float]:
     """Return the mean of every metric over the clients that report it.
 
@@ -28,7 +29,7 @@ def weighted_metrics(
     sums: dict[str, float] = {}
     weights: dict[str, float] = {}
     for update in updates:
-        metrics = update.validation if validation_only else {**update.metrics, **update.validation}
+        metrics = update.validation if validation_only else update.reported
         for name, value in metrics.items():
             sums[name] = sums.get(name, 0.0) + value * update.num_samples
             weights[name] = weights.get(name, 0.0) + update.num_samples
@@ -42,7 +43,7 @@ def round_summary(
     weights: Sequence[float],
     *,
     seconds: float,
-    rejected: Sequence[Mapping[str, Any]],
+    rejected: Sequence[Rejected],
     metrics: Mapping[str, float],
     model_sha256: str,
 ) -> dict[str, Any]:
@@ -53,15 +54,15 @@ def round_summary(
         "contributions": [
             {
                 "client": update.client,
-                "num_samples": update.num_samples,
+                "num_samples": update.facts.num_samples,
                 "weight": weight,
-                "bytes": update.bytes,
-                "seconds_train": round(update.seconds_train, 6),
+                "bytes": update.facts.bytes,
+                "seconds_train": round(update.facts.seconds_train, 6),
                 "seconds_upload": round(update.seconds_upload, 6),
             }
             for update, weight in zip(updates, weights, strict=True)
         ],
-        "rejected": [dict(entry) for entry in rejected],
+        "rejected": [{"client": one.client, "reason": one.cause} for one in rejected],
         "metrics": dict(metrics),
         "model_sha256": model_sha256,
     }

@@ -12,7 +12,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.federation import events
-from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.record import Kind, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,13 +76,14 @@ class Answers:
         Raises:
             RefusedError: ROUND_MISMATCH; the round was closed meanwhile.
         """
-        if self.ledger.already_counted(update.client, update.round):
+        client, number = update.client, update.facts.round
+        if self.ledger.already_counted(client, number):
             return False
-        current = self.require_round(update.round)
+        current = self.require_round(number)
         self.ledger.accept(current, update, data)
         self.need_no_space()
         self._reporter.update_accepted(update)
-        self._decide(events.UpdateAccepted(update.client, update.round))
+        self._decide(events.UpdateAccepted(client, number))
         return True
 
     def refuse(
@@ -94,9 +95,10 @@ class Answers:
             return
         # A copy: the error's own traceback would hold the bytes of the refused update.
         current.refused[update_id] = copy(error)
-        self.ledger.reject(current, Kind.UPDATE_REFUSED, client, error.reason, error.message)
-        self._reporter.update_refused(current.number, client, error.reason, error.message)
-        self._failed(current, client, error.reason, error.message)
+        rejected = Rejected(client, current.number, error.reason, error.message)
+        self.ledger.reject(current, Kind.UPDATE_REFUSED, rejected)
+        self._reporter.update_refused(rejected)
+        self._failed(rejected)
 
     async def fail(
         self, client: str, round_number: int, attempt: int, *, reason: str, message: str
@@ -112,9 +114,10 @@ class Answers:
         current = self.require_round(round_number)
         if current.invited.get(client) != attempt:
             return
-        recorded = self.ledger.reject(current, Kind.TASK_FAILED, client, reason, message)
-        self._reporter.task_failed(current.number, client, reason, message)
-        self._failed(current, client, reason, message)
+        rejected = Rejected(client, current.number, reason, message)
+        recorded = self.ledger.reject(current, Kind.TASK_FAILED, rejected)
+        self._reporter.task_failed(rejected)
+        self._failed(rejected)
         await asyncio.wrap_future(recorded)
 
     def lack_space(self, error: StorageError) -> None:
@@ -125,5 +128,5 @@ class Answers:
         """An update needs no room any more; whoever else lacks it says so with its next attempt."""
         self._disk.note(_UPDATES, None)
 
-    def _failed(self, current: OpenRound, client: str, reason: str, message: str) -> None:
-        self._decide(events.UpdateFailed(client, current.number, f"{reason}: {message}"))
+    def _failed(self, rejected: Rejected) -> None:
+        self._decide(events.UpdateFailed(rejected.client, rejected.round, rejected.cause))

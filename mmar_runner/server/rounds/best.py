@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ class Scored:
 
 
 class BestModel:
-    """Keeps the best score.
+    """Says which result is better than the best so far.
 
     Clients validate the model they receive, so their metrics of round k speak of the
     result of round k - 1. The initial model is nobody's result and never the best.
@@ -35,29 +36,28 @@ class BestModel:
         selector: The declared one, or None: then the first validation metric in
             alphabetical order that is not a loss counts, larger being better.
         start_round: The first round of the run.
-        best: What an earlier process had found.
     """
 
-    def __init__(
-        self,
-        selector: BestModelSelector | None,
-        *,
-        start_round: int,
-        best: tuple[int, float] | None = None,
-    ) -> None:
+    def __init__(self, selector: BestModelSelector | None, *, start_round: int) -> None:
         self._selector = selector
         self._start_round = start_round
-        self._best = None if best is None else Scored(*best)
 
-    def consider(self, round_number: int, metrics: Mapping[str, float]) -> Scored | None:
-        """Return the round's result with its score if it is better than all before."""
+    def consider(
+        self, round_number: int, metrics: Mapping[str, float], best: tuple[int, float] | None
+    ) -> Scored | None:
+        """Return the round's result with its score if it is better than the best so far.
+
+        Args:
+            round_number: The round.
+            metrics: What its result is scored by.
+            best: The best round so far and its score, if there is one.
+        """
         if round_number < self._start_round or not metrics:
             return None
         score = self._score(metrics)
-        if score is None or (self._best is not None and score <= self._best.score):
+        if score is None or (best is not None and score <= best[1]):
             return None
-        self._best = Scored(round_number, score)
-        return self._best
+        return Scored(round_number, score)
 
     def _score(self, metrics: Mapping[str, float]) -> float | None:
         if self._selector is not None:
@@ -72,8 +72,15 @@ class BestModel:
 
 
 def _asked(selector: BestModelSelector, metrics: Mapping[str, float]) -> float | None:
+    """Return a selector's score as a number that can be compared, and kept in the journal."""
+    name = type(selector).__name__
     try:
-        return selector.score(metrics)
+        score = selector.score(metrics)
+        number = None if score is None else float(score)
     except (Exception, SystemExit) as error:  # one that leaves would take the server along
-        msg = f"{type(selector).__name__} could not score a round: {error}"
+        msg = f"{name} could not score a round: {error}"
         raise ComponentFailedError(msg) from error
+    if number is not None and not math.isfinite(number):
+        msg = f"{name} could not score a round: {number} is no score"
+        raise ComponentFailedError(msg)
+    return number

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
     from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.summary import Summary
     from mmar_runner.server.rounds.best import BestModel, Scored
     from mmar_runner.server.rounds.open_round import OpenRound
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.telling.events import EventDispatcher
     from mmar_runner.server.telling.space import DiskWait
-    from mmar_runner.storage.journal import Journal
     from mmar_runner.storage.spool import Spool
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class RoundCloser:
 
     settings: ServerSettings
     aggregation: RoundAggregation
-    journal: Journal
+    record: RunRecord
     spool: Spool
     models: ModelStore
     best: BestModel
@@ -97,15 +97,16 @@ class RoundCloser:
             MmarRunnerError: The updates cannot be combined or the result not stored.
         """
         loop = asyncio.get_running_loop()
-        updates = [current.accepted[name] for name in sorted(current.accepted)]
+        counted = [current.accepted[name] for name in sorted(current.accepted)]
         aggregated = await self.disk.keep_trying(
             "aggregate",
-            lambda: loop.run_in_executor(work, self.aggregation.combine, current, updates),
+            lambda: loop.run_in_executor(work, self.aggregation.combine, current, counted),
         )
         if isinstance(aggregated, Withdrawn):
             return aggregated
         model, weights = aggregated
-        metrics = weighted_metrics(updates)
+        updates = [one.update for one in counted]
+        metrics = weighted_metrics(update.facts for update in updates)
         validated = await self._validate(current.number, model)
         best = self._scored(current.number, updates, validated)
         entry = round_summary(
@@ -154,9 +155,9 @@ class RoundCloser:
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
         if best is not None:
             record["best"] = best.facts
-        recorded = self.journal.append(Kind.ROUND_CLOSED, record)
+        recorded = self.record.append(Kind.ROUND_CLOSED, record)
         if best is not None:  # for whoever reads along: what is resumed from says it already
-            self.journal.append(Kind.BEST_MODEL, best.facts)
+            self.record.append(Kind.BEST_MODEL, best.facts)
         return asyncio.wrap_future(recorded, loop=loop)
 
     def _scored(
@@ -173,8 +174,9 @@ class RoundCloser:
         if self.validator is not None:
             scored, metrics = number, validated
         else:
-            scored, metrics = number - 1, weighted_metrics(updates, validation_only=True)
-        found = self.best.consider(scored, metrics)
+            facts = (update.facts for update in updates)
+            scored, metrics = number - 1, weighted_metrics(facts, validation_only=True)
+        found = self.best.consider(scored, metrics, self.record.state.best)
         return None if found is None else Best(found, metrics)
 
     async def _name_best(self, current: OpenRound, closed: ClosedRound, best: Best) -> None:
@@ -213,7 +215,7 @@ class RoundCloser:
     def _delete(self, number: int, seq: int) -> None:
         try:
             self.spool.delete_round(number)
-            self.journal.drop_blobs(seq)
+            self.record.journal.drop_blobs(seq)
             self.models.discard_older(number + 1)
         except (OSError, StorageError) as error:
             _log.warning("files of round %d could not be deleted: %s", number, error)

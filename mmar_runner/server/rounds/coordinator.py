@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmar_runner.errors import MmarRunnerError, StorageError
 from mmar_runner.federation import actions, events
@@ -20,22 +19,22 @@ from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.rounds.answers import Answers
 from mmar_runner.server.rounds.ledger import Ledger
-from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
 from mmar_runner.server.rounds.withdrawal import Withdrawal
 from mmar_runner.server.rounds.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.records.model_file import ModelFile
-    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.run_record import RunRecord
+    from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.rounds.assignments import Assignments
     from mmar_runner.server.rounds.closing import RoundCloser
+    from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.telling.reporter import Reporter
     from mmar_runner.server.telling.space import DiskWait
-    from mmar_runner.storage.journal import Journal
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +46,10 @@ class Coordinator:
         machine: Decides.
         model: The model of the first round to open.
         assignments: Where clients find what they are to do.
-        journal: Where decisions are recorded.
+        record: Where decisions are recorded, and what they add up to.
+        updates: Keeps the bytes of small updates at hand.
         closer: Turns a round's updates into the next model.
         reporter: Tells who wants to know.
-        last_round: For every client, the last round an update was accepted in.
         note_refusal: Writes down whose update was withdrawn, the reason and a sentence.
         disk: Knows what waits for space.
 
@@ -65,10 +64,10 @@ class Coordinator:
         model: ModelFile,
         *,
         assignments: Assignments,
-        journal: Journal,
+        record: RunRecord,
+        updates: UpdateBytes,
         closer: RoundCloser,
         reporter: Reporter,
-        last_round: Mapping[str, int],
         note_refusal: Callable[[str, str, str], None],
         disk: DiskWait,
     ) -> None:
@@ -78,21 +77,13 @@ class Coordinator:
         self._closer = closer
         self._reporter = reporter
         self._loop = asyncio.get_running_loop()
-        self._restored = OpenRound(-1, model, 0.0)
         self._workbench = Workbench(self.fail)
-        self._ledger = Ledger(journal, last_round, self.interrupt)
+        self._ledger = Ledger(record, updates, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
         self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
         self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
 
     # What the world tells
-
-    def restore(
-        self, accepted: Iterable[tuple[AcceptedUpdate, int]], rejected: Iterable[Mapping[str, Any]]
-    ) -> None:
-        """Take back what an earlier process accepted and refused in the first round."""
-        self._ledger.restore(self._restored, accepted)
-        self._restored.rejected.extend(map(dict, rejected))
 
     def begin(self) -> None:
         """Begin: a run without rounds to do ends here."""
@@ -203,22 +194,7 @@ class Coordinator:
                 self._finish(status, reason)
 
     def _open(self, number: int, participants: Sequence[str]) -> None:
-        # Only the first round of a process has anything to take over.
-        restored, self._restored = self._restored, OpenRound(-1, self._model, 0.0)
-        failures = Counter(entry["client"] for entry in restored.rejected)
-        waiting = [client for client in participants if client not in restored.accepted]
-        opened = OpenRound(
-            number,
-            self._model,
-            self._loop.time(),
-            invited={client: 1 + failures[client] for client in waiting},
-            accepted=restored.accepted,
-            inline=restored.inline,
-            rejected=restored.rejected,
-        )
-        self._ledger.open_round()
-        facts = {"round": number, "participants": list(participants)}
-        self._ledger.record(Kind.ROUND_OPENED, {**facts, "model_sha256": self._model.sha256})
+        opened = self._ledger.open_round(number, participants, self._model, self._loop.time())
         self._reporter.round_started(number, participants)
         self._assignments.open(opened)
 

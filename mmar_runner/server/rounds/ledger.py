@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which updates were counted, refused and failed: in memory, and in the journal.
+"""Which updates were counted, refused and failed: put on record, and looked up there.
 
 The order of records is the order of calls, and a call never waits: what must wait for
 a record to be durable waits on the future that it gives.
@@ -8,95 +8,94 @@ a record to be durable waits on the future that it gives.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.server.records.record import Kind
-from mmar_runner.server.rounds.open_round import InlineUpdate
+from mmar_runner.server.rounds.open_round import OpenRound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
-    from mmar_runner.server.records.record import AcceptedUpdate
-    from mmar_runner.server.rounds.open_round import OpenRound
-    from mmar_runner.storage.journal import Journal
-
-#: Bytes of inline updates that are kept at hand; further ones are read from the journal.
-_INLINE_BUDGET: Final = 16 << 20
+    from mmar_runner.server.records.model_file import ModelFile
+    from mmar_runner.server.records.record import AcceptedUpdate, Rejected
+    from mmar_runner.server.records.run_record import RunRecord
+    from mmar_runner.server.records.update_bytes import UpdateBytes
 
 
 class Ledger:
-    """What a run has counted.
+    """What a run has counted. It remembers nothing itself: it asks what is on record.
 
     Args:
-        journal: Where everything is recorded.
-        last_round: For every client, the last round an update was accepted in before.
+        record: Of the run.
+        updates: Keeps the bytes of small updates at hand.
         on_failure: Told on the event loop if a record cannot be written.
     """
 
     def __init__(
         self,
-        journal: Journal,
-        last_round: Mapping[str, int],
+        record: RunRecord,
+        updates: UpdateBytes,
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        self._journal = journal
-        self._last_round = dict(last_round)
+        self._record = record
+        self._bytes = updates
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._recording: dict[str, asyncio.Future[int]] = {}
-        self._inline_bytes = 0
 
     def record(
         self, kind: Kind, data: Mapping[str, Any], *, blob: bytes | None = None
     ) -> Future[int]:
         """Append an event; the run is interrupted if it cannot be written."""
-        recorded = self._journal.append(kind, data, blob=blob)
+        recorded = self._record.append(kind, data, blob=blob)
         recorded.add_done_callback(self._recorded)
         return recorded
 
-    def restore(self, current: OpenRound, accepted: Iterable[tuple[AcceptedUpdate, int]]) -> None:
-        """Take back what the journal says was accepted in a round."""
-        for update, seq in accepted:
-            current.accepted[update.client] = update
-            if update.inline:
-                recorded: Future[int] = Future()
-                recorded.set_result(seq)
-                current.inline[update.client] = InlineUpdate(recorded, None)
+    def open_round(
+        self, number: int, participants: Sequence[str], model: ModelFile, now: float
+    ) -> OpenRound:
+        """Put on record that a round is open; what an earlier process counted in it counts.
 
-    def open_round(self) -> None:
-        """A round begins, and with it the budget of updates kept at hand."""
-        self._inline_bytes = 0
+        Args:
+            number: The round.
+            participants: Who is given its model.
+            model: That model.
+            now: On the loop's clock.
+        """
+        state = self._record.state
+        self._bytes.forget()
+        facts = {"round": number, "participants": list(participants)}
+        self.record(Kind.ROUND_OPENED, {**facts, "model_sha256": model.sha256})
+        failures = state.failures()
+        waiting = [client for client in participants if client not in state.accepted]
+        invited = {client: 1 + failures[client] for client in waiting}
+        return OpenRound(
+            number, model, now, invited, accepted=state.accepted, rejected=state.rejected
+        )
 
     def accept(self, current: OpenRound, update: AcceptedUpdate, data: bytes | None) -> None:
         """Count an update; it is durable once `until_recorded` returns."""
         recorded = self.record(Kind.UPDATE_ACCEPTED, update.to_json(), blob=data)
         self._recording[update.client] = asyncio.wrap_future(recorded, loop=self._loop)
-        self._last_round[update.client] = update.round
-        current.accepted[update.client] = update
         current.invited.pop(update.client, None)
         if data is not None:
-            current.inline[update.client] = InlineUpdate(recorded, self._room_for(data))
+            self._bytes.keep(update, data)
 
-    def withdraw(self, current: OpenRound, client: str, reason: str, message: str) -> Future[int]:
-        """Take an update that was counted out of its round again; return when that is on record."""
-        del current.accepted[client]
-        current.inline.pop(client, None)
-        del self._last_round[client]
-        return self.reject(current, Kind.UPDATE_REFUSED, client, reason, message)
+    def reject(self, current: OpenRound, kind: Kind, rejected: Rejected) -> Future[int]:
+        """Note that a client's work in a round is not usable, or did not come about.
 
-    def reject(
-        self, current: OpenRound, kind: Kind, client: str, reason: str, message: str
-    ) -> Future[int]:
-        """Note that a client's work in a round is not usable, or did not come about."""
-        current.invited.pop(client, None)
-        current.rejected.append({"client": client, "reason": f"{reason}: {message}"})
-        facts = {"client": client, "round": current.number, "reason": reason, "message": message}
-        return self.record(kind, facts)
+        An update of it that was counted in this round is not counted any more.
+
+        Returns:
+            The event's number, once that is on record.
+        """
+        current.invited.pop(rejected.client, None)
+        return self.record(kind, rejected.to_json())
 
     def already_counted(self, client: str, round_number: int) -> bool:
         """Whether an update of this client was accepted for that round."""
-        return self._last_round.get(client) == round_number
+        return self._record.state.last_round.get(client) == round_number
 
     async def until_recorded(self, client: str) -> None:
         """Wait until the last update that was accepted of a client is durable.
@@ -112,9 +111,3 @@ class Ledger:
         error = done.exception()
         if error is not None:
             self._loop.call_soon_threadsafe(self._on_failure, error)
-
-    def _room_for(self, data: bytes) -> bytes | None:
-        if self._inline_bytes + len(data) > _INLINE_BUDGET:
-            return None
-        self._inline_bytes += len(data)
-        return data

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Mapping, Sequence
 
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.server.records.model_file import ModelFile
-    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.record import CountedUpdate, Rejected
 
 
 @dataclass(slots=True)
@@ -25,9 +25,9 @@ class OpenRound:
         opened_at: On the server's clock, in seconds.
         invited: Clients that are asked and have not answered, and their attempt: 1, or
             more if a task is given again.
-        accepted: Accepted updates by client; inline bytes or journal number beside it.
+        accepted: Accepted updates by client, as they are on record.
         refused: The refusal of an update, by its update id, for those who send it again.
-        rejected: Entries of the summary.
+        rejected: What was refused or failed, as it is on record.
         closed: Set once no further update is taken.
     """
 
@@ -35,10 +35,9 @@ class OpenRound:
     model: ModelFile
     opened_at: float
     invited: dict[str, int] = field(default_factory=dict)
-    accepted: dict[str, AcceptedUpdate] = field(default_factory=dict)
-    inline: dict[str, InlineUpdate] = field(default_factory=dict)
+    accepted: Mapping[str, CountedUpdate] = field(default_factory=dict)
     refused: dict[str, MmarRunnerError] = field(default_factory=dict)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected: Sequence[Rejected] = ()
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -49,16 +48,3 @@ class OpenRound:
     def reopen(self) -> None:
         """Take updates again; what was waiting for the end of the round has had it."""
         self.closed = asyncio.Event()
-
-
-@dataclass(frozen=True, slots=True)
-class InlineUpdate:
-    """An update that lies in the journal.
-
-    Attributes:
-        recorded: Its journal number, once the record is durable.
-        data: Its bytes, as long as there is room to keep them at hand.
-    """
-
-    recorded: Future[int]
-    data: bytes | None

@@ -15,19 +15,16 @@ from mmar_runner.server.rounds.aggregation import aggregate
 from mmar_runner.server.rounds.overflow import find_overflowing
 from mmar_runner.server.rounds.update_blocks import Update
 from mmar_runner.server.rounds.walk import Combination
-from mmar_runner.storage.tensor_bytes import TensorBytes
-from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.server.records.models import ModelStore
-    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.record import CountedUpdate
+    from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.server.rounds.open_round import OpenRound
-    from mmar_runner.storage.journal import Journal
-    from mmar_runner.storage.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +47,7 @@ class RoundAggregation:
     Attributes:
         aggregator: The rule.
         folder: Where the next model goes.
-        journal: Where small updates lie.
-        spool: Where large ones lie.
+        updates: Where they lie.
         models: The run's models.
         excluded: Names of tensors that stay as they are.
         durable: Whether the result is on the disk before it is told.
@@ -60,15 +56,14 @@ class RoundAggregation:
 
     aggregator: TensorwiseAggregator
     folder: RunFolder
-    journal: Journal
-    spool: Spool
+    updates: UpdateBytes
     models: ModelStore
     excluded: Collection[str]
     durable: bool
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def combine(
-        self, current: OpenRound, accepted: list[AcceptedUpdate]
+        self, current: OpenRound, accepted: list[CountedUpdate]
     ) -> tuple[ModelFile, list[float]] | Withdrawn:
         """Return the next model and the weights; or which updates it must be made without.
 
@@ -86,7 +81,7 @@ class RoundAggregation:
         combination = Combination(
             self.aggregator,
             current.model.path,
-            [Update(u.contribution, partial(self._open, current, u)) for u in accepted],
+            [Update(c.update.contribution, partial(self.updates.open, c)) for c in accepted],
             self.excluded,
             self.given_up,
         )
@@ -115,11 +110,3 @@ class RoundAggregation:
         lost = self.models.loss_of(current.number, current.model.sha256)
         if lost is not None:
             raise lost_error([lost], self.folder)
-
-    def _open(self, current: OpenRound, update: AcceptedUpdate) -> TensorReader | TensorBytes:
-        inline = current.inline.get(update.client)
-        if inline is None:
-            return TensorReader(self.spool.path(update.round, update.client))
-        if inline.data is not None:
-            return TensorBytes(inline.data)
-        return TensorBytes(self.journal.blob(inline.recorded.result()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import AuditError
+from mmar_runner.server.records.record import Kind, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,14 +48,16 @@ class Withdrawal:
         Raises:
             StorageError: It cannot be recorded.
         """
-        reason, messages, recorded = withdrawn.reason, withdrawn.messages, []
-        for client, message in messages.items():
-            recorded.append(self.ledger.withdraw(current, client, reason, message))
-            self.reporter.update_refused(current.number, client, reason, message)
+        recorded, causes = [], {}
+        for client, message in withdrawn.messages.items():
+            rejected = Rejected(client, current.number, withdrawn.reason, message)
+            recorded.append(self.ledger.reject(current, Kind.UPDATE_REFUSED, rejected))
+            self.reporter.update_refused(rejected)
+            causes[client] = rejected.cause
         for record in recorded:
             await asyncio.wrap_future(record)
         current.reopen()
-        return {client: f"{reason}: {message}" for client, message in messages.items()}
+        return causes
 
     def note(self, withdrawn: Withdrawn) -> None:
         """Write down whose they were; nobody called who could be told that it cannot be."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.federation.sites import Sites
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.record import AcceptedUpdate, Rejected
     from mmar_runner.server.telling.events import EventDispatcher
 
 
@@ -88,29 +88,25 @@ class Reporter:
     def update_accepted(self, update: AcceptedUpdate) -> None:
         """An update counts."""
         self._unanswered.discard(update.client)
-        facts: dict[str, Any] = {"client": update.client, "num_samples": update.num_samples}
-        metrics = {**update.metrics, **update.validation}
-        self._dispatcher.emit(EventType.UPDATE_ACCEPTED, update.round, metrics=metrics, **facts)
+        facts = update.facts
+        told: dict[str, Any] = {"client": update.client, "num_samples": facts.num_samples}
+        told["metrics"] = facts.reported
+        self._dispatcher.emit(EventType.UPDATE_ACCEPTED, facts.round, **told)
         self._observe(
             Topic.UPDATE_ACCEPTED,
-            round=update.round,
-            bytes=update.bytes,
-            seconds_train=update.seconds_train,
-            metrics=metrics,
-            **facts,
+            round=facts.round,
+            bytes=facts.bytes,
+            seconds_train=facts.seconds_train,
+            **told,
         )
 
-    def update_refused(self, number: int, client: str, reason: str, message: str) -> None:
+    def update_refused(self, rejected: Rejected) -> None:
         """A client's work is not usable."""
-        self._observe(
-            Topic.UPDATE_REFUSED, round=number, client=client, reason=reason, message=message
-        )
+        self._observe(Topic.UPDATE_REFUSED, **rejected.to_json())
 
-    def task_failed(self, number: int, client: str, reason: str, message: str) -> None:
+    def task_failed(self, rejected: Rejected) -> None:
         """A client's work did not come about: it says so itself, with paths of its own."""
-        self._observe(
-            Topic.TASK_FAILED, round=number, client=client, reason=reason, message=message
-        )
+        self._observe(Topic.TASK_FAILED, **rejected.to_json())
 
     def waiting(self, message: str, *, for_clients: bool = False) -> None:
         """Nothing goes on; said at once for every reason, and again while it lasts.

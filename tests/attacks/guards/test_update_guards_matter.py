@@ -22,6 +22,8 @@ from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.server.calls import reception
 from mmar_runner.server.calls.announcement import accepted
 from mmar_runner.server.calls.reception import Reception
+from mmar_runner.server.records.run_record import RunRecord
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.ledger import Ledger
@@ -34,6 +36,8 @@ from mmar_runner.wire.gate import Peer
 from mmar_runner.wire.limits import INLINE_BYTES
 from mmar_runner.wire.messages import UpdateBegin
 from mmar_runner.wire.servicer import UpdateStream
+from mmar_runner.wire.update_facts import announced_facts
+from tests.updates import facts
 
 SMALL, LARGE = 4, INLINE_BYTES // 4 + 1  # fits into one message, and does not
 
@@ -93,15 +97,18 @@ class Run:
         data, self.events, self.journal = update(count), [], Journal()
         machine = SimpleNamespace(handle=self._handle, stalled=False)
         reporter = SimpleNamespace(update_accepted=ignore, update_refused=ignore, goes_on=ignore)
-        parts: Any = {"journal": self.journal, "reporter": reporter, "closer": None}
+        journal: Any = self.journal
+        self.record = RunRecord(journal, RunState(round=3))
+        parts: Any = {"record": self.record, "reporter": reporter, "closer": None}
         parts["disk"] = SimpleNamespace(note=ignore)
         model: Any = SimpleNamespace(sha256="model")
-        self.round = OpenRound(3, model, 0.0, invited={invited: 1})
+        self.round = OpenRound(
+            3, model, 0.0, invited={invited: 1}, accepted=self.record.state.accepted
+        )
         parts["assignments"] = given = assignments()
         given.open(self.round)
-        coordinator = Coordinator(
-            machine, model, last_round={}, note_refusal=lambda *_: None, **parts
-        )
+        parts["updates"] = self.updates = SimpleNamespace(keep=ignore)
+        coordinator = Coordinator(machine, model, note_refusal=lambda *_: None, **parts)
         self.answers = coordinator.answers
         session = SimpleNamespace(name="site-1")
         members: Any = SimpleNamespace(authenticate=lambda *_: session, require_session=ignore)
@@ -118,7 +125,7 @@ class Run:
     async def submit(self, said: UpdateBegin) -> Any:
         """Submit one update and return what is kept of it."""
         await self._reception.submit(Sent(said), Peer("ipv4:127.0.0.1:1"))
-        return self.round.accepted["site-1"]
+        return self.round.accepted["site-1"].update.facts
 
     async def refuses(self, said: UpdateBegin) -> str:
         """Return why an update is refused; nothing of it is counted."""
@@ -139,7 +146,13 @@ async def test_the_control() -> None:
         ("WEIGHT", SMALL, {"num_samples": 101.0}, "check_announcement", None),
         ("WEIGHT", SMALL, {"num_samples": MAX_SAMPLES}, "sample_cap", MAX_SAMPLES),
         ("METRICS", SMALL, {"metrics": {"\x1b[2J": 1.0}}, "check_announcement", None),
-        ("KIND", SMALL, {"kind": "poison"}, "check_announcement", None),
+        (
+            "KIND",
+            SMALL,
+            {"kind": "poison"},
+            "announced_facts",
+            facts(3, bytes=len(update()), num_samples=10.0),
+        ),
         ("TOO_LARGE", LARGE, {}, "check_announcement", None),
     ],
 )
@@ -150,7 +163,7 @@ async def test_b06_c05_the_check_of_what_is_said(
     assert await Run(count).refuses(evil) == reason
     monkeypatch.setattr(reception, guard, lambda *_: answer)
     kept = await Run(count).submit(evil)
-    assert (kept.num_samples, kept.kind) == (evil.num_samples, evil.kind)
+    assert (kept.round, kept.num_samples) == (3, evil.num_samples)
 
 
 class AnyRound(Assignments):
@@ -171,7 +184,7 @@ class AnyRun(Reception):
 class Anybody(Reception):
     """Takes updates of whoever is there, made from whatever model."""
 
-    def _check_invited(self, sender: Any) -> None:
+    def _check_invited(self, client: str, begin: UpdateBegin) -> None:
         """Ask for no invitation."""
 
 
@@ -203,8 +216,9 @@ class Forgetful(Ledger):
 async def test_b01_the_memory_of_what_was_counted(ledger: type[Ledger], times: int) -> None:
     """Two streams that bring the same update at once both come as far as the ledger."""
     run, said = Run(), begin(update())
-    run.answers.ledger = ledger(run.journal, {}, lambda _: None)
-    same = accepted("site-1", said, said.sha256, seconds_upload=0.0, inline=True)
+    run.answers.ledger = ledger(run.record, run.updates, lambda _: None)
+    heard = announced_facts(said)
+    same = accepted("site-1", heard, said.sha256, seconds_upload=0.0, inline=True)
     assert run.answers.accept(same, said.inline)
     assert run.answers.accept(same, said.inline) is (times > 1)
     assert (len(run.events), run.journal.kinds) == (times, ["update_accepted"] * times)

@@ -25,6 +25,7 @@ from mmar_runner.mmar.manifest import list_files
 from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.signatures.signing import Signer
 from mmar_runner.security.signatures.version_memory import VersionMemory
+from mmar_runner.storage.journal_reading import read_events
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.processes import RunningProgram
 from tests import signed_mmars
@@ -108,6 +109,16 @@ class KitServer(RunningProgram):
         endpoint = self.workspace / "endpoint.json"
         self._until(endpoint.exists, "no endpoint.json", 40)
         return f"localhost:{json.loads(endpoint.read_text())['listen'].rpartition(':')[2]}"
+
+    def until_recorded(self, kind: str, **facts: Any) -> None:
+        """Wait for an event in the journal: what was observed may not be there yet."""
+        journal = self.workspace / "run_1" / "journal.db"
+
+        def recorded() -> bool:
+            events = read_events(journal) if journal.exists() else []
+            return any(e.kind == kind and facts.items() <= e.data.items() for e in events)
+
+        self._until(recorded, f"no {kind} {facts} on record", 40)
 
     def hashes(self) -> list[str]:
         summary = json.loads((self.workspace / "run_1" / "summary.json").read_bytes())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.interfaces.observer import Topic
+from mmar_runner.server.records.record import Kind
 from tests.distributions import install_site_filters
 
 TENSOR = "array_0003"
@@ -44,7 +44,7 @@ def marked_at_the_server(hospital, size_mb: float) -> list[str]:
         with hospital.client("site-1", address):
             hospital.variables["SECONDS"] = 30  # the round stays open
             with hospital.client("site-3", address):
-                server.wait_for(Topic.UPDATE_ACCEPTED, client="site-1")
+                server.until_recorded(Kind.UPDATE_ACCEPTED, client="site-1")
                 server.kill()
     kept = [server.workspace, *hospital.folder.glob("server.*")]
     return holding(MARK, kept)

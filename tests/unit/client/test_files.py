@@ -13,12 +13,14 @@ import pytest
 
 from mmar_runner.client.connection.backoff import Backoff
 from mmar_runner.client.files import workspace as workspace_module
+from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.files.state import StateFolders
-from mmar_runner.client.files.workspace import ClientWorkspace, PendingUpdate
+from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.transfer.model_file import IncomingModel
 from mmar_runner.client.transfer.update_file import OutgoingUpdate
 from mmar_runner.errors import DigestError, ProtocolError, StorageError
 from mmar_runner.wire.messages import ModelHeader
+from tests.updates import facts
 
 
 def opened(folder):
@@ -96,17 +98,12 @@ def test_a_trainer_that_stops_keeping_has_an_empty_state(tmp_path):
 @pytest.fixture
 def update():
     return PendingUpdate(
+        facts=facts(3, bytes=4, num_samples=2.0, metrics={"loss": 1.0}),
         run_number=1,
-        round=3,
         base_sha256="b" * 64,
         update_id="u1",
         file="update.safetensors",
-        total_bytes=4,
-        num_samples=2.0,
-        kind="weights",
-        seconds_train=0.5,
         mmar_digest="m",
-        metrics={"loss": 1.0},
     )
 
 
@@ -121,6 +118,34 @@ def test_a_pending_update_is_found_again(tmp_path, update):
     assert again.pending(mmar_digest="m") is None
 
 
+def test_a_pending_update_of_an_earlier_version_is_sent(tmp_path, update):
+    """It was trained already, and a new version of the program is no reason to do it again."""
+    files = ClientWorkspace(tmp_path).run(1)
+    files.update.write_bytes(b"four")
+    files.keep_pending(update)
+    path = files.folder / "pending.json"
+    kept = {
+        "boot_id": json.loads(path.read_bytes())["boot_id"],
+        "update": {
+            "run_number": 1,
+            "round": 3,
+            "base_sha256": "b" * 64,
+            "update_id": "u1",
+            "file": "update.safetensors",
+            "total_bytes": 4,
+            "num_samples": 2.0,
+            "kind": "weights",
+            "seconds_train": 0.5,
+            "mmar_digest": "m",
+            "metrics": {"loss": 1.0},
+            "validation": {},
+        },
+    }
+    assert json.loads(path.read_bytes()) == kept  # nor does an earlier one lack anything
+    path.write_text(json.dumps(kept))
+    assert files.pending(mmar_digest="m") == update
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -130,6 +155,8 @@ def test_a_pending_update_is_found_again(tmp_path, update):
         {"metrics": [1]},
         {"metrics": {"loss": "low"}},
         {"run_number": True},
+        {"kind": "gradients"},
+        {"num_samples": 10**400},
         {"file": 7},
     ],
     ids=str,

@@ -14,13 +14,15 @@ import pytest
 from mmar_runner.errors import DigestError, StorageError
 from mmar_runner.server.records.checkpoints import Checkpoints
 from mmar_runner.server.records.models import ModelStore
-from mmar_runner.server.records.record import AcceptedUpdate, Kind
-from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.replay import closed_rounds, replay
+from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.spool import update_path
 from mmar_runner.storage.tensor_files import TensorWriter, sha256_file
+from tests.updates import accepted
 
 CLOSED = 3
 
@@ -55,9 +57,7 @@ class Run:
 
     def accept(self, client: str, number: int, data: bytes, *, inline: bool) -> None:
         digest = sha256(data).hexdigest()
-        update = AcceptedUpdate(
-            client, number, digest, len(data), 1.0, "weights", {}, {}, 0.0, 0.0, inline=inline
-        )
+        update = accepted(client, number, sha256=digest, bytes=len(data), inline=inline)
         if not inline:
             path = update_path(self.folder.updates, number, client)
             path.parent.mkdir(exist_ok=True)
@@ -79,7 +79,7 @@ class Run:
 
     def resumed(self) -> Checkpoints:
         """Return what a server that starts now sees."""
-        return Checkpoints(self.folder, self.journal, self.models, self.state())
+        return Checkpoints(self.folder, RunRecord(self.journal, self.state()), self.models)
 
     def state(self) -> RunState:
         return replay(self.journal.events())
@@ -132,10 +132,11 @@ def test_the_round_before_is_done_again(run: Run, damage: str) -> None:
     assert not path.exists()
     for state in (checkpoints.state, run.state()):
         assert (state.round, state.model_sha256) == (2, run.digests[2])
-        assert [entry["round"] for entry in state.rounds] == [0, 1]
+        assert state.known_past.results == run.digests[1:3]
         assert (state.accepted, state.last_round) == ({}, {})
         assert state.epoch not in {"", "e"}
         assert state.lost == [lost]
+    assert [entry["round"] for entry in closed_rounds(run.journal.events())] == [0, 1]
 
 
 def test_what_was_accepted_for_the_lost_model_counts_no_more(run: Run) -> None:
@@ -268,10 +269,7 @@ def test_without_an_older_one_there_is_no_best_model(judged: Run) -> None:
     checkpoints.current()
     judged.flip(2)
     judged.folder.model(2).unlink()
-    assert (
-        Checkpoints(judged.folder, judged.journal, judged.models, checkpoints.state).best()
-        is not None
-    )
+    assert checkpoints.best() is not None
     assert judged.state().best is None
     assert "best.safetensors" not in judged.names()
     assert judged.resumed().best() is None
@@ -310,8 +308,8 @@ def test_an_accepted_update_that_is_gone_counts_no_more(run: Run, damage: str) -
             path.write_bytes(b"spoo\0\0\0")
     lost = run.resumed().updates()
     is_lost = damage != "none"
-    assert [one["client"] for one in lost] == (["site-2"] if is_lost else [])
+    assert [one.client for one in lost] == (["site-2"] if is_lost else [])
     state = run.state()
     assert set(state.accepted) == ({"site-1"} if is_lost else {"site-1", "site-2"})
     assert ("site-2" in state.last_round) == (not is_lost)
-    assert len(state.rejected) == len(lost)
+    assert state.rejected == lost

@@ -47,7 +47,7 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
             discard_older=lambda number: done.append(f"delete {number - 1}"),
         ),
         "spool": SimpleNamespace(delete_round=lambda _: None),
-        "journal": SimpleNamespace(drop_blobs=lambda _: None),
+        "record": SimpleNamespace(journal=SimpleNamespace(drop_blobs=lambda _: None)),
         "summary": SimpleNamespace(set_best=lambda _: None),
         "dispatcher": silent,
         "observer": silent,
@@ -89,8 +89,7 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
     aggregation = RoundAggregation(
         aggregator=leaving,
         folder=RunFolder(tmp_path, 1),
-        journal=nobody,
-        spool=nobody,
+        updates=nobody,
         models=models,
         excluded=(),
         durable=False,

@@ -10,6 +10,8 @@ from typing import Any
 
 from mmar_runner.errors import DiskFullError
 from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.server.records.run_record import RunRecord
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.telling.space import DiskWait
@@ -22,16 +24,17 @@ def _coordinator(disk: DiskWait) -> Coordinator:
         handle=lambda *_: [], stalled=False, round=0, waiting_for=lambda: "round 0: nobody"
     )
     journal: Any = SimpleNamespace(append=lambda *_, **__: recorded)
+    record = RunRecord(journal, RunState())
     reporter: Any = SimpleNamespace(waiting=lambda *_, **__: None, close=lambda: None)
     nobody: Any = None
     return Coordinator(
         machine,
         nobody,
         assignments=Assignments(),
-        journal=journal,
+        record=record,
+        updates=nobody,
         closer=nobody,
         reporter=reporter,
-        last_round={},
         note_refusal=nobody,
         disk=disk,
     )

@@ -3,9 +3,11 @@
 
 import asyncio
 import logging
+import math
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmar_runner.errors import ComponentFailedError
@@ -114,5 +116,35 @@ def test_a_selector_that_raises_scores_nothing(
 ) -> None:
     best = BestModel(RaisingSelector(error), start_round=0)
     with caplog.at_level(logging.ERROR):
-        assert best.consider(0, {"accuracy": 1.0}) is None
+        assert best.consider(0, {"accuracy": 1.0}, None) is None
     assert "RaisingSelector could not score a round: no metrics" in caplog.text
+
+
+class Scoring(Raising, BestModelSelector):
+    def __init__(self, scored: object) -> None:
+        self.scored = scored
+
+    def score(self, metrics):
+        return self.scored
+
+
+@pytest.mark.parametrize(
+    ("scored", "word"),
+    [(math.nan, "nan is no score"), (math.inf, "inf is no score"), ("high", "high"), ([], "list")],
+)
+def test_what_is_no_number_scores_nothing(
+    caplog: pytest.LogCaptureFixture, scored: object, word: str
+) -> None:
+    """The journal has no NaN: a server that resumed had nothing to compare the next score with."""
+    best = BestModel(Scoring(scored), start_round=0)
+    with caplog.at_level(logging.ERROR):
+        assert best.consider(0, {"accuracy": 1.0}, None) is None
+    assert "Scoring could not score a round: " in caplog.text
+    assert word in caplog.text
+
+
+def test_a_score_is_kept_as_a_plain_number() -> None:
+    found = BestModel(Scoring(np.float32(0.5)), start_round=0).consider(3, {"a": 1.0}, (1, 0.25))
+    assert found is not None
+    assert (found.round, type(found.score), found.score) == (3, float, 0.5)
+    assert BestModel(Scoring(0.25), start_round=0).consider(3, {"a": 1.0}, (1, 0.25)) is None

@@ -95,8 +95,8 @@ async def test_a_client_whose_coming_was_not_written_down_comes_with_its_next_at
     log, joined, journaled = FullLog(), list[str](), list[str]()
     registry = ClientRegistry(max_clients=9, lease_seconds=3600)
     coordinator: Any = SimpleNamespace(client_joined=joined.append)
-    journal: Any = SimpleNamespace(append=lambda kind, _: journaled.append(kind))
-    members = _members(registry, coordinator, journal, Recorder(), log)
+    record: Any = SimpleNamespace(append=lambda kind, _: journaled.append(kind))
+    members = _members(registry, coordinator, record, Recorder(), log)
     with pytest.raises(AuditError):
         members.register(REQUEST, PEER)
     assert (registry.present(), joined, journaled) == ([], [], [])
@@ -127,13 +127,13 @@ PEER = Peer("ipv4:127.0.0.1:1")
 
 
 def _members(
-    registry: ClientRegistry, coordinator: Any, journal: Any, recorder: Recorder, log: Any
+    registry: ClientRegistry, coordinator: Any, record: Any, recorder: Recorder, log: Any
 ) -> Members:
     guard: Any = SimpleNamespace(names=BelievedNames(), audit=log)
     return Members(
         registry,
         coordinator,
-        journal,
+        record,
         recorder,
         mint=TokenMint(bytes(32), lifetime=900),
         guard=guard,

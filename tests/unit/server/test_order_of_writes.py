@@ -158,9 +158,8 @@ def test_no_record_speaks_of_what_is_not_on_the_disk(
 
     def accepted(self: Any, current: Any, update: Any, data: Any) -> None:
         # Now, since the file has another name once its round is closed.
-        path = (
-            tmp_path / f"deep/ws/run_1/updates/round_{update.round:04d}/{update.client}.safetensors"
-        )
+        updates = tmp_path / "deep/ws/run_1/updates"
+        path = updates / f"round_{update.facts.round:04d}/{update.client}.safetensors"
         kept.append(calls.lacking(path, tmp_path, calls._count + 1))
         spool.append(path.name)
         accept(self, current, update, data)

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError
-from mmar_runner.server.records.record import AcceptedUpdate, Kind
-from mmar_runner.server.records.replay import apply_event, replay
-from mmar_runner.server.records.run_state import RunStart, RunState
+from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
+from mmar_runner.server.records.record import Kind, Rejected
+from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import JournalEvent
+from tests import updates
 
 STARTED = {"digest": "d", "seed": 1, "round": 0, "model_sha256": "m"}
 
@@ -22,8 +24,7 @@ def replayed(*events: tuple[Kind, dict[str, Any]]) -> RunState:
 
 
 def accepted(client: str) -> tuple[Kind, dict[str, Any]]:
-    update = AcceptedUpdate(client, 0, "s", 1, 1.0, "weights", {}, {}, 0.0, 0.0, inline=True)
-    return Kind.UPDATE_ACCEPTED, update.to_json()
+    return Kind.UPDATE_ACCEPTED, updates.accepted(client).to_json()
 
 
 def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
@@ -32,9 +33,46 @@ def test_an_update_that_was_withdrawn_is_not_accepted_any_more() -> None:
     state = replayed(accepted("evil"), accepted("site-1"), (Kind.UPDATE_REFUSED, refused))
     assert list(state.accepted) == ["site-1"]
     assert state.last_round == {"site-1": 0}
-    assert state.rejected == [{"client": "evil", "reason": "NON_FINITE: too large"}]
+    assert state.rejected == [Rejected("evil", 0, "NON_FINITE", "too large")]
+    assert state.rejected[0].cause == "NON_FINITE: too large"
+    assert state.failures() == {"evil": 1}
     again = replayed(accepted("evil"), (Kind.UPDATE_REFUSED, refused), accepted("evil"))
     assert list(again.accepted) == ["evil"]
+
+
+#: As every version has written it.
+_RECORDED = {
+    "client": "site-1",
+    "round": 3,
+    "sha256": "ab",
+    "bytes": 7,
+    "num_samples": 2.0,
+    "kind": "weight_diff",
+    "metrics": {"loss": 0.5},
+    "validation": {},
+    "seconds_train": 1.5,
+    "seconds_upload": 0.25,
+    "inline": False,
+}
+
+
+def test_what_was_said_of_an_update_is_read_back() -> None:
+    counted = replayed((Kind.UPDATE_ACCEPTED, _RECORDED)).accepted["site-1"]
+    assert counted.number.result() == 2
+    assert counted.update.to_json() == _RECORDED
+    assert counted.update.contribution == Contribution(
+        "site-1", 2.0, UpdateKind.WEIGHT_DIFF, {"loss": 0.5}
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"client": 1}, {"sha256": None}, {"inline": 1}, {"seconds_upload": "1"}, {"kind": "other"}],
+    ids=str,
+)
+def test_what_says_something_else_of_an_update_is_named(changed: dict[str, Any]) -> None:
+    with pytest.raises(JournalError, match="event 2, update_accepted, cannot be understood"):
+        replayed((Kind.UPDATE_ACCEPTED, {**_RECORDED, **changed}))
 
 
 def test_a_journal_of_a_later_version_is_refused_with_a_sentence() -> None:
@@ -46,15 +84,6 @@ def test_why_a_run_was_stopped_is_not_why_it_goes_on() -> None:
     stopped = (Kind.RUN_ENDED, {"status": "stopped", "reason": "asked to", "wall_seconds": 2.0})
     state = replayed(stopped, (Kind.RUN_RESUMED, {"round": 0}))
     assert (state.status, state.reason, state.wall_seconds) == ("running", "", 2.0)
-
-
-def test_how_a_run_stands_at_its_start_changes_with_nothing_that_happens_later() -> None:
-    state = replayed(accepted("site-1"))
-    start = RunStart.of(state)
-    kind, data = accepted("site-2")
-    apply_event(state, kind, data, 9)
-    assert (list(start.accepted), dict(start.last_round)) == (["site-1"], {"site-1": 0})
-    assert start.resumable
 
 
 def test_an_end_is_untold_until_it_is_settled() -> None:

@@ -17,6 +17,7 @@ from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.testing.recorder import Recorder
 from tests.jumping_time import in_jumping_time
+from tests.updates import accepted
 
 
 def said(recorder: Recorder) -> list[str]:
@@ -24,7 +25,7 @@ def said(recorder: Recorder) -> list[str]:
 
 
 def update(client: str, number: int) -> AcceptedUpdate:
-    return AcceptedUpdate(client, number, "", 1, 1.0, "weights", {}, {}, 0.1, 0.1, inline=True)
+    return accepted(client, number)
 
 
 def reporter_to(recorder: Recorder, *, remind_after: tuple[float, float] = (9, 9)) -> Reporter:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of one update, from the trainer that made it to the sum that it is part of.
+
+A site keeps it beside the update's file, announces it to the server, and the server puts it
+on record. Each of them adds what only it knows; these facts are the same in all places.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.interfaces.aggregator import UpdateKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST: Final = sys.float_info.max
+_MOST_WHOLE: Final = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateFacts:
+    """What its client says of an update.
+
+    Attributes:
+        round: For which round it was made.
+        bytes: The size of its file.
+        num_samples: How many samples it was trained on.
+        kind: Whether its tensors are weights or differences.
+        metrics: Of the local training, by name.
+        validation: Of the round's model on the client's data, by name.
+        seconds_train: How long the client worked.
+    """
+
+    round: int
+    bytes: int
+    num_samples: float
+    kind: UpdateKind
+    metrics: Mapping[str, float]
+    validation: Mapping[str, float]
+    seconds_train: float
+
+    @property
+    def reported(self) -> dict[str, float]:
+        """All metrics by name; of two with the same name, that of the validation."""
+        return {**self.metrics, **self.validation}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is kept: by the client until it is answered, and in the journal."""
+        return {
+            "round": self.round,
+            "bytes": self.bytes,
+            "num_samples": self.num_samples,
+            "kind": self.kind.value,
+            "metrics": dict(self.metrics),
+            "validation": dict(self.validation),
+            "seconds_train": self.seconds_train,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> UpdateFacts:
+        """Read what `to_json` gave, in whatever else it is stored.
+
+        Raises:
+            LookupError: Something is not there.
+            TypeError: Something has another type.
+            ValueError: The kind is unknown.
+        """
+        return cls(
+            round=_whole(data["round"]),
+            bytes=_whole(data["bytes"]),
+            num_samples=finite(data["num_samples"]),
+            kind=UpdateKind(data["kind"]),
+            metrics=_metrics(data["metrics"]),
+            validation=_metrics(data["validation"]),
+            seconds_train=finite(data["seconds_train"]),
+        )
+
+
+def finite(value: object) -> float:
+    """Return a number that was kept.
+
+    Raises:
+        TypeError: It is none, or not finite.
+    """
+    if type(value) not in {int, float} or not -_MOST <= value <= _MOST:  # type: ignore[operator]
+        msg = f"{value!r:.40} is no finite number"
+        raise TypeError(msg)
+    return float(value)  # type: ignore[arg-type]
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST_WHOLE:
+        msg = f"{value!r:.40} counts nothing"
+        raise TypeError(msg)
+    return value
+
+
+def _metrics(value: object) -> dict[str, float]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        msg = f"{value!r:.40} are no metrics"
+        raise TypeError(msg)
+    return {name: finite(number) for name, number in value.items()}

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of an update, as the message that announces it, and back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mmar_runner.errors import RefusedError
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.update import UpdateFacts
+from mmar_runner.wire.messages import UpdateBegin
+
+#: Letters of an unknown kind that are shown.
+_SHOWN_KIND: Final = 64
+
+
+def announce(
+    facts: UpdateFacts, *, token: str, run_number: int, base_sha256: str, update_id: str
+) -> UpdateBegin:
+    """Return the message that an update begins with; its bytes follow.
+
+    Args:
+        facts: What is said of it.
+        token: The client's.
+        run_number: The run that it is for.
+        base_sha256: Of the model that it was made from, hex.
+        update_id: Names its bytes.
+    """
+    return UpdateBegin(
+        token=token,
+        run_number=run_number,
+        round=facts.round,
+        base_sha256=base_sha256,
+        total_bytes=facts.bytes,
+        update_id=update_id,
+        num_samples=facts.num_samples,
+        kind=facts.kind.value,
+        metrics=facts.metrics,
+        validation=facts.validation,
+        seconds_train=facts.seconds_train,
+    )
+
+
+def announced_facts(begin: UpdateBegin) -> UpdateFacts:
+    """Return what a message says of its update; nothing but the kind is judged here.
+
+    Raises:
+        RefusedError: KIND; there is none of that name.
+    """
+    return UpdateFacts(
+        round=begin.round,
+        bytes=begin.total_bytes,
+        num_samples=begin.num_samples,
+        kind=_kind(begin.kind),
+        metrics=dict(begin.metrics),
+        validation=dict(begin.validation),
+        seconds_train=begin.seconds_train,
+    )
+
+
+def _kind(name: str) -> UpdateKind:
+    try:
+        return UpdateKind(name)
+    except ValueError as error:
+        kinds = " or ".join(sorted(known.value for known in UpdateKind))
+        msg = f"an update is of kind {kinds}, not {name[:_SHOWN_KIND]!r}"
+        raise RefusedError(msg, reason="KIND") from error
