@@ -213,11 +213,10 @@ def _prefix_problems(description: ComponentDescription) -> Sequence[str]:
 def _problem(
     description: ComponentDescription, reason: str, message: str, hint: str | None = None
 ) -> Problem:
-    version = f" {description.version}" if description.version else ""
     return Problem(
         subject=f"{description.kind} {description.name}",
         distribution=description.distribution,
         reason=reason,
         message=message,
-        hint=hint or f"tell the authors of {description.distribution}{version}",
+        hint=hint or f"tell the authors of {description.origin}",
     )

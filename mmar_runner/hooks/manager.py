@@ -31,7 +31,7 @@ class PluginInfo:
     Attributes:
         name: Its name.
         distribution: The distribution, or the file, it came from.
-        version: That distribution's version; empty for a file.
+        version: That distribution's version; of a file, the sha256 of its content.
         source: ``built-in``, ``installed`` or ``file``.
     """
 

@@ -146,4 +146,4 @@ class ComponentRegistry:
 
 
 def _sources(claims: Sequence[ComponentDescription]) -> str:
-    return " and ".join(sorted({f"{d.distribution} {d.version}".strip() for d in claims}))
+    return " and ".join(sorted({d.origin for d in claims}))

@@ -57,7 +57,7 @@ def list_components(
     if as_json:
         echo_json(_listing(plugins, chosen))
         ctx.exit(1 if absent else 0)
-    rows = [(d.kind, d.name, _source(d), d.summary) for d in chosen]
+    rows = [(d.kind, d.name, d.origin, d.summary) for d in chosen]
     say(*table(("KIND", "NAME", "FROM", "SUMMARY"), rows).split("\n"))
     if not chosen:
         say(f"no {kind or 'component'} is installed", err=True)
@@ -161,12 +161,8 @@ def _full(description: ComponentDescription) -> dict[str, Any]:
     return asdict(description)
 
 
-def _source(description: ComponentDescription) -> str:
-    return f"{description.distribution} {description.version}".strip()
-
-
 def _described(description: ComponentDescription) -> str:
-    lines = [f"{description.name}  ({description.kind}, from {_source(description)})"]
+    lines = [f"{description.name}  ({description.kind}, from {description.origin})"]
     if description.summary:
         lines += [wrapped(description.summary, indent=2)]
     if description.aliases:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import RunFailedError
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class ServerComponents:
     """The components that one MMAR declares for the server process.
 
-    ``versions`` holds the distributions they come from: they are part of what a run is.
+    ``versions`` holds the distributions they come from, and the names of files: they are part of
+    what a run is.
     ``expressions`` holds what the aggregator may look for in the names of tensors.
 
     Args:
@@ -73,7 +75,9 @@ class ServerComponents:
             raise RunFailedError(msg, hint=hint, reason="BYOC")
         found = self._catalog.find(spec.kind, spec.name)
         if found is not None:
-            self.versions[found.distribution] = found.version
+            # A file is what it holds, wherever it lies and however its path was typed.
+            name = Path(found.distribution).name if found.of_file else found.distribution
+            self.versions[name] = found.version
         return build_component(
             self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
         )
