@@ -213,10 +213,11 @@ def _prefix_problems(description: ComponentDescription) -> Sequence[str]:
 def _problem(
     description: ComponentDescription, reason: str, message: str, hint: str | None = None
 ) -> Problem:
+    whom = "correct it in" if description.of_file else "tell the authors of"
     return Problem(
         subject=f"{description.kind} {description.name}",
         distribution=description.distribution,
         reason=reason,
         message=message,
-        hint=hint or f"tell the authors of {description.origin}",
+        hint=hint or f"{whom} {description.origin}",
     )

@@ -138,6 +138,11 @@ class ComponentCatalog(Protocol):
         """Return the plugins that could not be loaded: name to reason."""
         ...
 
+    @property
+    def doctor(self) -> str:
+        """The command that says what is wrong with these plugins."""
+        ...
+
 
 class Blueprint(Protocol):
     """A component declaration that was checked and can be built, any number of times."""

@@ -70,7 +70,10 @@ MENDS = MappingProxyType(
         "MMAR515": "Nothing needs to be done.",
         "MMAR516": "Declare one.",
         "MMAR517": "Correct the reference, or label the component.",
-        "MMAR518": "Uninstall one, or name those to load in `MMAR_RUNNER_PLUGINS`.",
+        "MMAR518": (
+            "Uninstall one, or name those to load in `MMAR_RUNNER_PLUGINS`; give what is in a "
+            "file of `--plugins-dir` another name."
+        ),
         "MMAR519": "Mend the syntax at this place.",
         "MMAR520": "Install the package, or remove the import.",
         "MMAR521": "Derive the class from the interface and define the methods that it lacks.",

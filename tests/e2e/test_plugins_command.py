@@ -170,6 +170,23 @@ class TestBroken:
         reasons = {problem["reason"] for problem in answer["problems"]}
         assert reasons == {"PLUGIN_LOAD", "PLUGIN_CONFLICT", "COMPONENT_IMPORT"}
 
+    def test_every_word_names_the_folder_and_the_file(self, folder, plugins_dir):
+        chosen = {"MMAR_RUNNER_PLUGINS": "fedavg,echo"}
+        words = ("--plugins-dir", plugins_dir)
+        told = program("plugins", "doctor", *words, cwd=folder, **chosen)
+        clashing, text = plugins_dir / "clashing.py", " ".join(told.stdout.split())
+        assert f"mend: correct it in {clashing}" in text
+        assert f"mend: give it another name in {clashing}, or move that file out" in text
+        assert "MMAR_RUNNER_PLUGINS" not in text
+        assert "tell the authors" not in text
+        doctor = f"mmar-runner plugins doctor --plugins-dir {plugins_dir}"
+        listed = program("plugins", "list", *words, cwd=folder, **chosen)
+        assert f"see `{doctor}`" in listed.stderr
+
+        assert program("init", "mmar", "lacks-torch", cwd=folder).returncode == 0
+        checked = program("validate-mmar", "lacks-torch", *words, cwd=folder, **chosen)
+        assert f"Plugins that cannot be loaded: broken (`{doctor}` says why)" in checked.stdout
+
     def test_only_who_needs_the_name_is_refused(self, folder, plugins_dir):
         chosen = {"MMAR_RUNNER_PLUGINS": "fedavg,echo"}
         words = ("--plugins-dir", plugins_dir)

@@ -20,6 +20,7 @@ from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import X_COMPONENT
+from mmar_runner.mmar.components.bundled import bundled_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def list_components(
         echo_hint(failure.hint or "")
     if wrong:
         found = counted(wrong, "problem")
-        say("", f"{found}: see `mmar-runner plugins doctor`", err=True)
+        say("", f"{found}: see `{plugins.registry.doctor}`", err=True)
     ctx.exit(1 if absent else 0)
 
 
@@ -134,8 +135,10 @@ def _find(plugins: LoadedPlugins, name: str) -> Sequence[ComponentDescription]:
 
 def _not_found(plugins: LoadedPlugins, name: str) -> ComponentNotFoundError:
     names = sorted({d.name for d in plugins.registry.descriptions()})
+    bundled = next(filter(None, (bundled_hint(kind, name) for kind in ComponentKind)), None)
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "`mmar-runner plugins list` shows all"
+    near = f"did you mean {close[0]!r}?" if close else "`mmar-runner plugins list` shows all"
+    hint = f"{bundled[0].lower()}{bundled[1:].rstrip('.')}" if bundled else near
     return ComponentNotFoundError(f"no component {name!r} is installed", hint=hint)
 
 
