@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Severity(StrEnum):
@@ -145,3 +146,6 @@ CODES: dict[str, Code] = {
     "MMAR707": Code(_E, "The policy blocks this MMAR"),
     "MMAR708": Code(_E, "A filter of the site's own has wrong arguments"),
 }
+
+#: What depends on the machine: where the plugin is in force, there is no such finding.
+NOT_INSTALLED: Final = frozenset({"MMAR501", "MMAR503"})
