@@ -219,3 +219,21 @@ class TestInit:
         refused = program("init", "plugin", "--", name, cwd=tmp_path)
         assert refused.returncode == 2
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("name", "kind", "why"),
+        [
+            ("mmar-runner", "filter", "a distribution 'mmar-runner' is installed"),
+            ("MMAR.runner", "filter", "a distribution 'MMAR.runner' is installed"),
+            ("json", "filter", "'json' is a module of Python's own"),
+            ("pytest", "filter", "a distribution 'pytest' is installed"),
+            ("yaml", "filter", "a package 'yaml' is installed"),
+            ("FedAvg", "aggregator", "an installed plugin offers the aggregator 'FedAvg'"),
+        ],
+    )
+    def test_a_name_that_is_taken(self, tmp_path, name, kind, why):
+        refused = program("init", "plugin", name, "--kind", kind, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert why in refused.stderr
+        assert "choose another name" in refused.stderr
+        assert not list(tmp_path.iterdir())
