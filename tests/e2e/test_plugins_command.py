@@ -197,6 +197,37 @@ class TestBroken:
         assert shown.returncode == 0
 
 
+def test_doctor_warns_of_what_has_no_words(folder, tmp_path):
+    source = CLASHING.replace(
+        'name="FedAvg", target=":Mine"',
+        """name="Mine", target=":Mine",
+                 args_schema={"properties": {"limit": {"default": 1.0}}}""",
+    )
+    plugin = f"""
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+
+class Mine(TensorwiseAggregator):
+    def __init__(self, limit=1.0): ...
+    def combine(self, name, tensors, weights): ...
+{source}"""
+    (tmp_path / "mine.py").write_text(plugin)
+    words = ("plugins", "doctor", "--plugins-dir", tmp_path)
+    told = program(*words, cwd=folder, MMAR_RUNNER_PLUGINS="")
+    assert told.returncode == 0, told.stdout
+    assert "warning: aggregator Mine" in told.stdout
+    assert "it has no summary" in told.stdout
+    assert "the argument 'limit' has no description" in told.stdout
+    assert "0 problems, 2 warnings" in told.stdout
+    answer = json.loads(program(*words, "--json", cwd=folder, MMAR_RUNNER_PLUGINS="").stdout)
+    assert (answer["ok"], len(answer["warnings"])) == (True, 2)
+
+    described = plugin.replace("1.0}}", '1.0, "description": "A limit."}}').replace(
+        'name="Mine",', 'name="Mine", summary="Mine.",'
+    )
+    (tmp_path / "mine.py").write_text(described)
+    assert "warning" not in program(*words, cwd=folder, MMAR_RUNNER_PLUGINS="").stdout
+
+
 class TestInit:
     def test_a_new_mmar_is_valid(self, tmp_path):
         begun = program("init", "mmar", "my-study", "--json", cwd=tmp_path)

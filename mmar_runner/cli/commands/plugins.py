@@ -94,24 +94,25 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
 def doctor(ctx: click.Context, plugins_dir: Path | None, as_json: bool) -> None:
     """Import every component and report what is wrong, with cause and mend.
 
-    Exit code 1 if there is any problem.
+    Exit code 1 if there is any problem; a warning is none.
     """
     # Examining imports all of jsonschema; `list` and `show` stay quick without.
-    from mmar_runner.hooks.doctor import diagnose  # noqa: PLC0415
+    from mmar_runner.hooks.doctor import advise, diagnose  # noqa: PLC0415
 
     plugins = load_plugins(plugins_dir=plugins_dir)
-    problems = diagnose(plugins)
+    problems, warnings = diagnose(plugins), advise(plugins)
     checked = len(plugins.registry.descriptions())
     if as_json:
-        echo_json(
-            {"ok": not problems, "components": checked, "problems": [asdict(p) for p in problems]}
-        )
+        told = {"problems": problems, "warnings": warnings}
+        lists = {key: [asdict(one) for one in found] for key, found in told.items()}
+        echo_json({"ok": not problems, "components": checked, **lists})
     else:
         verbose = bool(ctx.ensure_object(Invocation).verbose)
-        for problem in problems:
-            say(*_reported(problem, verbose=verbose).split("\n"))
+        for one in (*problems, *warnings):
+            say(*_reported(one, verbose=verbose, warning=one in warnings).split("\n"))
         loaded = len(plugins.plugins)
-        counts = ((loaded, "plugin"), (checked, "component"), (len(problems), "problem"))
+        counts = [(loaded, "plugin"), (checked, "component"), (len(problems), "problem")]
+        counts += [(len(warnings), "warning")] if warnings else []
         say(", ".join(counted(number, noun) for number, noun in counts))
     ctx.exit(1 if problems else 0)
 
@@ -211,8 +212,9 @@ def _default(name: str, schema: Mapping[str, Any], required: Sequence[str]) -> s
     return json.dumps(schema["default"]) if "default" in schema else ""
 
 
-def _reported(problem: Problem, *, verbose: bool) -> str:
-    lines = [f"{problem.subject} ({problem.distribution or 'not installed'})"]
+def _reported(problem: Problem, *, verbose: bool, warning: bool) -> str:
+    lead = "warning: " if warning else ""
+    lines = [f"{lead}{problem.subject} ({problem.distribution or 'not installed'})"]
     lines.append(wrapped(problem.message, indent=2))
     if problem.hint:
         lines.append(wrapped(f"mend: {problem.hint}", indent=2))
