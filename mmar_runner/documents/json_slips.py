@@ -64,7 +64,7 @@ def number_hint(word: str) -> str:
             return f"Write {int(plain, base)}."
         if re.fullmatch(r"-?0[0-9]+", plain):
             return f"Write {int(plain)}."
-        if re.fullmatch(r"-?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?", plain):
+        if re.fullmatch(r"-?[0-9]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?", plain):
             return (
                 f"Write {float(plain)!r}."
                 if "." in plain or "e" in plain.lower()
