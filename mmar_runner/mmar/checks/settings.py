@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import did_you_mean
+from mmar_runner.mmar.checks.elsewhere import KNOWN
 from mmar_runner.mmar.document import VARIABLE
 from mmar_runner.mmar.sources.configuration import (
     CLIENT,
@@ -34,9 +35,16 @@ _STANDS_IN: Final = {"NUM_SITES": ("MIN_NUM_CLIENTS",)}
 
 
 def check_settings(look: Look) -> None:
-    """Report each setting that no file takes, or none of this side."""
+    """Report each setting that no file takes, or none of this side.
+
+    Nothing is said while a file is missing or cannot be read: it may take any of them.
+    """
+    if _unread(look):
+        return
     variables = look.files.variables
     known = {*variables.used, *variables.globals, *variables.environment, *RUNNER_VARIABLES}
+    # What is misnamed is read by nobody, which is said; it is meant to be read.
+    known |= {n for file, d in look.files.parsed.items() if file not in KNOWN for n in _names(d)}
     if look.side == "all":
         for name in variables.settings.keys() - known:
             _unused(look, name, known)
@@ -53,6 +61,12 @@ def check_settings(look: Look) -> None:
             look.findings.add("MMAR305", message, hint=f"It does nothing here: {mend}.")
         elif name not in known:
             _unused(look, name, known)
+
+
+def _unread(look: Look) -> bool:
+    """Return True if a file that may take settings is missing, or was not understood."""
+    damaged = any(f in KNOWN and f not in look.files.parsed for f in look.folder.files)
+    return damaged or any(look.findings.with_code(code) for code in ("MMAR102", "MMAR609"))
 
 
 def known_names(look: Look) -> set[str]:

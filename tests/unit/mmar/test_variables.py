@@ -244,3 +244,37 @@ def test_each_variable_is_followed_once_however_many_ways_lead_to_it():
 
 def test_a_setting_breaks_a_circle():
     assert circles({"A": "{B}", "B": "{A}"}, {"B"}) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda file: file.unlink(), id="missing"),
+        pytest.param(lambda file: file.rename(file.with_name("config_trian.json")), id="misnamed"),
+        pytest.param(lambda file: file.write_text(file.read_text()[:40]), id="cut off"),
+        pytest.param(lambda file: file.write_bytes(b"\xff\xfe{}"), id="not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("side", ["all", "client"])
+def test_a_setting_of_a_file_that_cannot_be_read_is_no_slip(mmar, damage, side):
+    mmar.environment |= {"NUM_ROUNDS": 3}
+    mmar.task["num_rounds"] = "{NUM_ROUNDS}"
+    mmar.train["train"]["folder"] = "{TABLES}"
+    file = mmar.save() / "config" / "config_train.json"
+    damage(file)
+
+    found = mmar.findings(saved=True, settings={"TABLES": "/data"}, side=side)
+
+    assert found
+    assert {f.code for f in found}.isdisjoint({"MMAR303", "MMAR305"})
+
+
+def test_a_setting_of_a_misnamed_file_is_no_slip(mmar):
+    mmar.environment |= {"NUM_ROUNDS": 3}
+    mmar.task["num_rounds"] = "{NUM_ROUNDS}"
+    file = mmar.save() / "config" / "config_valdation.json"
+    file.write_text('{"validate": {"folder": "{TABLES}"}}')
+
+    found = mmar.findings(saved=True, settings={"TABLES": "/data"})
+
+    assert [f.code for f in found] == ["MMAR109"]
