@@ -39,6 +39,7 @@ MENDS = MappingProxyType(
         "MMAR304": "Write a value; the trainer knows its own parts.",
         "MMAR305": "Give it to the command of the side that uses it; `simulate` is both.",
         "MMAR306": "Remove it, or use it.",
+        "MMAR307": "Give the whole path.",
         "MMAR401": (
             "Add or correct the key; `mmar-runner schema config_fed_server` prints what is "
             "required."
@@ -126,6 +127,7 @@ MENDS = MappingProxyType(
         "MMAR646": (
             "Nothing needs to be done; a result_processor such as MetricsProcessor writes a table."
         ),
+        "MMAR647": "Remove one of them, unless every event is to be handled twice.",
         "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
         "MMAR661": "Put the folder itself there, or remove the link.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",

@@ -278,3 +278,21 @@ def test_a_setting_of_a_misnamed_file_is_no_slip(mmar):
     found = mmar.findings(saved=True, settings={"TABLES": "/data"})
 
     assert [f.code for f in found] == ["MMAR109"]
+
+
+def test_a_setting_that_is_a_relative_path_is_told_with_the_whole_one(mmar, monkeypatch, tmp_path):
+    mmar.train["train"]["folder"] = "{TABLES}"
+    (tmp_path / "my tables").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    for side in ("all", "client"):
+        finding = mmar.only(settings={"TABLES": "my tables"}, side=side)
+        assert finding.code == "MMAR307"
+        assert f"--set TABLES='{tmp_path / 'my tables'}'" in finding.hint
+
+    no_path = ["", "tables", 3, str(tmp_path / "my tables"), "a\0b", "x" * 5000]
+    for value in no_path:
+        assert mmar.findings(settings={"TABLES": value}) == ()
+    mmar.write("resources/list.txt", "")
+    monkeypatch.chdir(mmar.root)
+    assert mmar.findings(settings={"TABLES": "resources/list.txt"}) == ()  # relative to the MMAR
