@@ -87,6 +87,24 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
     say(*"\n\n".join(_described(d) for d in found).split("\n"))
 
 
+@command.command("kind")
+@click.argument("kind", type=click.Choice([str(k) for k in ComponentKind]), metavar="KIND")
+@json_option
+def show_kind(kind: str, as_json: bool) -> None:
+    """Show what a component of KIND must be: its interface, as its classes stand."""
+    # Imports every interface; `list` and `show` stay quick without.
+    from mmar_runner.cli.views.interface_view import interface_page  # noqa: PLC0415
+
+    page = interface_page(ComponentKind(kind))
+    if as_json:
+        echo_json(asdict(page))
+        return
+    if page.interface:
+        say(f"{kind}: derive from {page.interface}")
+        say(f"held to it by mmar_runner.testing.contracts.{page.suite}", "")
+    say(*page.text.split("\n"))
+
+
 @command.command("doctor")
 @plugins_dir_option
 @json_option
