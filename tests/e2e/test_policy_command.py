@@ -129,7 +129,7 @@ def test_a_site_is_not_told_that_it_lacks_what_the_server_needs(kits, mmar, call
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "aggregator": {"name": "Nobodys"}}))
     told = {
-        kit: "The validator refuses it anyway: " in call("policy", "explain", mmar, *named)[1]
+        kit: "The validator cannot check all of it" in call("policy", "explain", mmar, *named)[1]
         for kit in ("root@hub.org", "north-1")
         for named in [("--kit", kits / kit, "--user", "root@hub.org")]
     }
@@ -148,6 +148,21 @@ def test_whoever_signs_what_the_validator_refuses_is_told_so(kits, mmar, capsys)
     assert (mmar / "signature.json").is_file()
     assert "warning: the validator finds 1 error in what was signed" in err
     assert "'aggregator' is missing" in err
+
+
+def test_what_is_not_installed_where_it_is_signed_is_no_defect_of_it(kits, mmar, capsys):
+    path = mmar / "config" / "config_fed_server.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "handlers": [{"name": "DropInOfTheServer"}]}))
+    with pytest.raises(SystemExit) as ended:
+        main(["sign-mmar", str(mmar), "--kit", str(kits / "root@hub.org")])
+    err = capsys.readouterr().err
+
+    assert ended.value.code == 0
+    assert "1 component could not be checked here: No installed plugin offers a handler" in err
+    assert "--plugins-dir" in err
+    assert "nowhere" not in err
+    assert "sign it again" not in err
 
 
 def test_a_researcher_learns_why_the_strict_site_runs_no_code(kits, mmar, call):

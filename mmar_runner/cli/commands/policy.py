@@ -20,6 +20,7 @@ from mmar_runner.cli.options import (
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.views.decision_view import decision_lines, steps_json
 from mmar_runner.errors import UsageError
+from mmar_runner.mmar.codes import NOT_INSTALLED
 from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from mmar_runner.security.policy.judgement import Policies
 
 _POLICY_FILE: Final = "site_policy.json"
-#: Findings about what is installed here, and may be elsewhere.
-_NOT_INSTALLED: Final = frozenset({"MMAR501", "MMAR503"})
 
 
 @click.group("policy", cls=Group)
@@ -167,7 +166,7 @@ def _errors(
     other = validate(mmar, catalog, settings=question.settings, listing=lambda: listing).report
     # A site does not have what only the server needs, nor the server what only sites do; an
     # administrator asks for all.
-    elsewhere = frozenset() if question.asker is not None else _NOT_INSTALLED
+    elsewhere = frozenset() if question.asker is not None else NOT_INSTALLED
     return tuple(error for error in other.errors if error.code not in elsewhere)
 
 
@@ -182,9 +181,13 @@ def _sentences(
     lines += decision_lines(decision, every_place=True)
     if policies.site_policy is None:
         lines.append(f"  The own policy of {decision.site} is not known here; --policy names it.")
-    if errors:
-        lines.append(f"  The validator refuses it anyway: {errors[0].message}")
+    faults = [error for error in errors if error.code not in NOT_INSTALLED]
+    if faults:
+        lines.append(f"  The validator refuses it anyway: {faults[0].message}")
         lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
+    elif errors:
+        lines.append(f"  The validator cannot check all of it here: {errors[0].message}")
+        lines.append("      mend: install the plugin here, or give --plugins-dir")
     return lines
 
 

@@ -15,6 +15,7 @@ from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
 from mmar_runner.cli.starting.kits import open_kit
 from mmar_runner.documents.words import counted, did_you_mean, some_of
 from mmar_runner.errors import MmarError, UsageError
+from mmar_runner.mmar.codes import NOT_INSTALLED
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import is_hidden, open_folder
 from mmar_runner.mmar.manifest import list_files, read_signature
@@ -108,15 +109,26 @@ def _errors(mmar: Path, listing: FileListing, plugins_dir: Path | None) -> tuple
 
 
 def _say_errors(mmar: Path, errors: tuple[Finding, ...]) -> None:
-    """Say on stderr that an MMAR was signed that runs nowhere; what is signed is the owner's."""
-    if errors:
-        count = counted(len(errors), "error")
+    """Say on stderr that an MMAR was signed that runs nowhere; what is signed is the owner's.
+
+    What is not installed here may be where it runs: it is said to be unknown, and no more.
+    """
+    known = [error for error in errors if error.code not in NOT_INSTALLED]
+    absent = [error for error in errors if error.code in NOT_INSTALLED]
+    if known:
         say(
-            f"warning: the validator finds {count} in what was signed, which runs nowhere as it "
-            f"is: {errors[0].message}",
+            f"warning: the validator finds {counted(len(known), 'error')} in what was signed, "
+            f"which runs nowhere as it is: {known[0].message}",
             err=True,
         )
         echo_hint(f"see `mmar-runner validate-mmar {mmar}`, and sign it again when it is mended")
+    if absent:
+        what = counted(len(absent), "component")
+        say(f"warning: {what} could not be checked here: {absent[0].message}", err=True)
+        echo_hint(
+            "where the plugin is in force it runs as it was signed; to check it here, install the "
+            "plugin, or give the folder of a one-file plugin with --plugins-dir"
+        )
 
 
 def _signer(kit: StartupKit) -> Signer:

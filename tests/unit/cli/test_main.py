@@ -273,3 +273,14 @@ def test_no_client_is_called_as_the_folder_of_a_run(name, capsys):
         program.main(["run-client", "mmars/echo", "--insecure", *name])
     assert caught.value.code == 2
     assert "NAME_INVALID" in capsys.readouterr().err
+
+
+def test_a_server_without_an_mmar_is_told_that_one_is_needed(capsys):
+    with pytest.raises(SystemExit) as asked:
+        program.main(["run-server", "--help"])
+    assert asked.value.code == 0
+    assert "run-server [OPTIONS] MMAR\n" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as refused:
+        program.main(["run-server", "--insecure"])
+    assert refused.value.code == 2
+    assert "Missing argument 'MMAR'" in capsys.readouterr().err
