@@ -246,6 +246,29 @@ def test_code_is_refused_accepted_by_digest_and_blocked(kits, mmar, explain, cal
     assert ("site_policy.blocked_digests", "DIGEST_BLOCKED") in refused(explain(kit, *user)[1])
 
 
+def test_the_command_that_accepts_the_code_is_named_wherever_it_is_refused(kits, mmar, call):
+    """Each command had another mend for one refusal."""
+    (mmar / "custom").mkdir()
+    (mmar / "custom" / "net.py").write_text("class Net: ...\n")
+    call("sign-mmar", mmar, "--kit", kits / "lead@north.org")
+    kit, other = kits / "north-1", kits / "north-2"
+    verify = ("verify-mmar", mmar, "--kit", kit, "--json")
+    explain = ("policy", "explain", mmar, "--kit", kit, "--json")
+    theirs = (*explain, "--site", "north-2", "--policy", other / "site_policy.json")
+    hints = {}
+    for name, command in {"verify": verify, "explain": explain, "theirs": theirs}.items():
+        code, out = call(*command)
+        answer = json.loads(out)
+        (step,) = [step for step in answer["steps"] if not step["accepted"]]
+        assert (code, step["rule"]) == (1, "site_policy.byoc")
+        hints[name] = step["hint"]
+
+    accept = f"policy accept {answer['digest']} --kit"
+    assert hints["verify"] == hints["explain"]
+    assert f"`mmar-runner {accept} {kit}`" in hints["verify"]
+    assert f"`mmar-runner {accept} KIT`" in hints["theirs"]
+
+
 def test_a_policy_that_is_gone_is_told(kits, mmar, capsys):
     """By the defaults nothing that needs a decision runs; but what was blocked is forgotten."""
     (kits / "north-1" / "site_policy.json").unlink()

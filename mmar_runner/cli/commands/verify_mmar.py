@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from mmar_runner.documents.words import counted
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.roles import role_of
+from mmar_runner.security.policy.mends import with_command
 
 if TYPE_CHECKING:
     from mmar_runner.admission.examination import Examination
@@ -66,6 +68,7 @@ def command(
         settings=parse_settings(pairs),
     )
     found = examine(mmar, load_plugins(plugins_dir=plugins_dir).registry, question)
+    found = replace(found, decision=with_command(found.decision, kit.folder))
     if as_json:
         echo_json(_as_json(mmar, found))
     else:
