@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmar_runner.documents.words import printable
-from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner.errors import MmarRunnerError, RunStoppedError, TaskFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,10 @@ def echo_error(
         body = {"reason": error.reason, "message": error.message, "hint": error.hint}
         echo_json({"error": body if steps is None else {**body, "steps": steps}})
         return
-    echo_sentence(error.reason, error.message)
+    if isinstance(error, RunStoppedError):  # no error: it was asked for, and can be resumed
+        click.echo(_folded(error.message), err=True)
+    else:
+        echo_sentence(error.reason, error.message)
     if error.hint:
         echo_hint(error.hint)
     if invocation.verbose and isinstance(error, TaskFailedError) and error.details:
