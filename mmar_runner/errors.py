@@ -5,6 +5,7 @@
 
     MmarRunnerError
     ├── UsageError                    a command was called wrongly              exit 2
+    ├── InUseError                    another process has what this one needs   exit 1
     ├── MmarError
     │   ├── MmarUnreadableError       no folder, or none with a config/ in it   exit 2
     │   └── MmarInvalidError          the folder has findings of severity error exit 1
@@ -80,6 +81,12 @@ class UsageError(MmarRunnerError):
 
     default_reason = "USAGE"
     exit_code = 2
+
+
+class InUseError(MmarRunnerError):
+    """Another process has what this one needs; the same call succeeds once that has ended."""
+
+    default_reason = "IN_USE"
 
 
 class MmarError(MmarRunnerError):
