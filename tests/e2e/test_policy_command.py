@@ -269,6 +269,17 @@ def test_the_command_that_accepts_the_code_is_named_wherever_it_is_refused(kits,
     assert f"`mmar-runner {accept} KIT`" in hints["theirs"]
 
 
+def test_an_administrator_is_told_whose_kits_can_verify(kits, mmar, capsys):
+    """A client's was asked for, and the server's does as well."""
+    with pytest.raises(SystemExit) as ended:
+        main(["verify-mmar", str(mmar), "--kit", str(kits / "lead@north.org")])
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "[KIT_ROLE]" in said
+    assert "a client's or the server's judges" in said
+    assert "`mmar-runner policy explain MMAR --site SITE` takes this one" in said
+
+
 def test_a_policy_that_is_gone_is_told(kits, mmar, capsys):
     """By the defaults nothing that needs a decision runs; but what was blocked is forgotten."""
     (kits / "north-1" / "site_policy.json").unlink()
