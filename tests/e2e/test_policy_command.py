@@ -150,6 +150,31 @@ def test_whoever_signs_what_the_validator_refuses_is_told_so(kits, mmar, capsys)
     assert "'aggregator' is missing" in err
 
 
+def test_whoever_signs_what_the_project_refuses_is_told_where_and_why(kits, mmar, capsys):
+    """Each site found it out for itself."""
+    (mmar / "custom").mkdir()
+    (mmar / "custom" / "net.py").write_text("class Net: ...\n")
+
+    def sign(who, *words):
+        with pytest.raises(SystemExit) as ended:
+            main(["sign-mmar", str(mmar), "--kit", str(kits / who), "--json", *words])
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0
+        return json.loads(out)["refused"], err
+
+    refused, said = sign("root@hub.org")
+    assert refused == {"south-1": "BYOC_NOT_ALLOWED"}
+    assert "warning: the project's authorization refuses it at south-1: The MMAR contains" in said
+    assert "hint: A group of south (closed, usual) would have to say" in said
+    refused, said = sign("root@hub.org", "--audience", "north-1")
+    assert (refused, said) == ({}, "")
+
+
+def test_a_signer_who_may_nothing_is_told_so(kits, mmar, call):
+    code, out = call("sign-mmar", mmar, "--kit", kits / "keeper@vault.org", "--json")
+    assert (code, set(json.loads(out)["refused"].values())) == (0, {"NOT_AUTHORIZED"})
+
+
 def test_a_researcher_learns_why_the_strict_site_runs_no_code(kits, mmar, call):
     (mmar / "custom").mkdir()
     (mmar / "custom" / "net.py").write_text("class Net: ...\n")
