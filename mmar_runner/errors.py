@@ -49,7 +49,10 @@ Errors of other libraries are translated at the edge where they enter.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class MmarRunnerError(Exception):
@@ -103,9 +106,23 @@ class MmarUnreadableError(MmarError):
 
 
 class MmarInvalidError(MmarError):
-    """The folder was read and has findings of severity error."""
+    """The folder was read and has findings of severity error.
+
+    ``findings`` holds them, for programs, each as in the schema ``validate_report``.
+    """
 
     default_reason = "MMAR_INVALID"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        reason: str | None = None,
+        findings: Sequence[Mapping[str, object]] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self.findings = findings
 
 
 class PluginError(MmarRunnerError):
