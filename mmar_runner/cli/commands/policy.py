@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmar_runner.admission.examination import Examination, Question
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.finding import Finding
+    from mmar_runner.security.decision import Decision
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
@@ -106,6 +107,7 @@ def explain_decision(
         listing = None if ahead is None else ahead.result
         catalog = load_plugins(plugins_dir=plugins_dir).registry
         found = examine(mmar, catalog, question, listing)
+    found = replace(found, decision=_with_command(found.decision, kit))
     decision = found.decision
     errors = _errors(mmar, catalog, found, question)
     if as_json:
@@ -152,6 +154,14 @@ def _question(
         settings=settings,
     )
     return replace(question, asker=kit.identity.name if is_admin else None)
+
+
+def _with_command(decision: Decision, kit: StartupKit) -> Decision:
+    """Name the command by which the site would accept it, with its kit if it is this one."""
+    from mmar_runner.admission.rules import site_of  # noqa: PLC0415 - as above
+    from mmar_runner.security.policy.mends import with_command  # noqa: PLC0415
+
+    return with_command(decision, kit.folder if decision.site == site_of(kit) else None)
 
 
 def _errors(

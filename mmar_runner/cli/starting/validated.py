@@ -10,6 +10,7 @@ from mmar_runner.cli.output import say
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.reports.as_json import finding_json
 from mmar_runner.mmar.sources.variables import ANY_CLIENT, parse_setting
 from mmar_runner.mmar.validation import validate
 
@@ -95,7 +96,8 @@ def require_valid(folder: Path, validation: Validation) -> None:
             say(f"    hint: {finding.hint}", err=True)
     if errors:
         msg = f"{folder} has {counted(len(errors), 'error')}; nothing was started"
-        raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
+        found = [finding_json(finding) for finding in errors]
+        raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}", findings=found)
     say_settings(validation)
     say_warnings(folder, validation)
     if validation.spec is not None:
