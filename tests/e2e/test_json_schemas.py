@@ -18,6 +18,24 @@ from mmar_runner.testing.kits import make_kits
 ROOT = Path(__file__).resolve().parents[2]
 ADA = "ada@uni.org"
 BROKEN_PLUGIN = "raise RuntimeError('not today')\n"
+WORDLESS_PLUGIN = """
+from mmar_runner.hooks import hookimpl
+from mmar_runner.interfaces.handler import Handler
+
+
+class Bell(Handler):
+    def __init__(self, tone=1):
+        self.tone = tone
+
+    def handle(self, event):
+        pass
+
+
+@hookimpl
+def mmar_register_components(registry):
+    arguments = {"type": "object", "properties": {"tone": {"type": "integer"}}}
+    registry.add(kind="handler", name="Bell", target="wordless:Bell", args_schema=arguments)
+"""
 
 
 @pytest.fixture
@@ -56,7 +74,10 @@ def test_plugins(written, tmp_path):
     there = ("--plugins-dir", tmp_path)
     assert written("plugins_list", "plugins", "list", *there)["broken"]
     assert written("plugins_show", "plugins", "show", "FedAvg")["components"]
+    assert written("plugins_kind", "plugins", "kind", "handler")["suite"] == "HandlerContract"
     assert written("plugins_doctor", "plugins", "doctor", *there)["problems"]
+    (tmp_path / "wordless.py").write_text(WORDLESS_PLUGIN)
+    assert written("plugins_doctor", "plugins", "doctor", *there)["warnings"]
 
 
 def test_provision(written, kits, tmp_path):

@@ -41,7 +41,7 @@ def test_all_schemas_are_there():
         *("endpoint", "environment", "signature", "site_policy", "summary", "trust"),
         *("authority", "authorization", "kit", "policy_decision", "project", "revocations"),
         *("run_status", "signed_manifest", "validate_report", "error", "status_report"),
-        *("plugins_doctor", "plugins_list", "plugins_show"),
+        *("plugins_doctor", "plugins_kind", "plugins_list", "plugins_show"),
         *("provision_report", "provision_request", "sign_report", "verify_report"),
     }
     with pytest.raises(UsageError, match="no schema 'nothing'"):
