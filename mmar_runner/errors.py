@@ -5,6 +5,7 @@
 
     MmarRunnerError
     ├── UsageError                    a command was called wrongly              exit 2
+    ├── InUseError                    another process has what this one needs   exit 1
     ├── MmarError
     │   ├── MmarUnreadableError       no folder, or none with a config/ in it   exit 2
     │   └── MmarInvalidError          the folder has findings of severity error exit 1
@@ -48,7 +49,10 @@ Errors of other libraries are translated at the edge where they enter.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class MmarRunnerError(Exception):
@@ -82,6 +86,12 @@ class UsageError(MmarRunnerError):
     exit_code = 2
 
 
+class InUseError(MmarRunnerError):
+    """Another process has what this one needs; the same call succeeds once that has ended."""
+
+    default_reason = "IN_USE"
+
+
 class MmarError(MmarRunnerError):
     """An MMAR folder cannot be used."""
 
@@ -96,9 +106,23 @@ class MmarUnreadableError(MmarError):
 
 
 class MmarInvalidError(MmarError):
-    """The folder was read and has findings of severity error."""
+    """The folder was read and has findings of severity error.
+
+    ``findings`` holds them, for programs, each as in the schema ``validate_report``.
+    """
 
     default_reason = "MMAR_INVALID"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        reason: str | None = None,
+        findings: Sequence[Mapping[str, object]] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self.findings = findings
 
 
 class PluginError(MmarRunnerError):

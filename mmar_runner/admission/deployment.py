@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from mmar_runner.admission.admitting import Admission
     from mmar_runner.admission.audit_line import Writer
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
-    from mmar_runner.security.decision import Decision
+    from mmar_runner.security.decision import Decision, Step
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.authorization_file import Authorization
+    from mmar_runner.security.policy.mmar_facts import MmarFacts
+    from mmar_runner.security.signatures.manifest import SignedManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,30 @@ def _deployed(admission: Admission, authorization: Authorization, site: str) -> 
     meant = () if admission.manifest is None else (audience(admission.manifest, site),)
     request = MmarRequest("run", admission.signers, site, "delivered", facts, meant)
     return judge(request, Policies(authorization, None))
+
+
+def refused_ahead(
+    facts: MmarFacts,
+    signers: tuple[str, ...],
+    manifest: SignedManifest,
+    authorization: Authorization,
+) -> dict[str, Step]:
+    """Return why a project refuses what was just signed: the first refusal, by site.
+
+    Args:
+        facts: The MMAR.
+        signers: Who has signed it.
+        manifest: What they signed; sites that it is not meant for are not asked.
+        authorization: The project's policy; what a site's own says is not known here.
+    """
+    found = {}
+    for site in sorted(authorization.sites):
+        action = "upload" if site == SERVER_SITE else "run"
+        request = MmarRequest(action, signers, site, "delivered", facts)
+        refusals = judge(request, Policies(authorization, None)).refusals
+        if refusals and (site == SERVER_SITE or manifest.meant_for(site)):
+            found[site] = refusals[0]
+    return found
 
 
 def require_sites(deployment: Deployment) -> None:

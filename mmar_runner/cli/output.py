@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmar_runner.documents.words import printable
-from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner.errors import MmarInvalidError, MmarRunnerError, RunStoppedError, TaskFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,10 +79,19 @@ def echo_error(
         steps: What every rule said, if the error is the word of rules; for JSON.
     """
     if invocation.json:
-        body = {"reason": error.reason, "message": error.message, "hint": error.hint}
+        body: dict[str, Any] = {
+            "reason": error.reason,
+            "message": error.message,
+            "hint": error.hint,
+        }
+        if isinstance(error, MmarInvalidError) and error.findings:
+            body["findings"] = list(error.findings)
         echo_json({"error": body if steps is None else {**body, "steps": steps}})
         return
-    echo_sentence(error.reason, error.message)
+    if isinstance(error, RunStoppedError):  # no error: it was asked for, and can be resumed
+        click.echo(_folded(error.message), err=True)
+    else:
+        echo_sentence(error.reason, error.message)
     if error.hint:
         echo_hint(error.hint)
     if invocation.verbose and isinstance(error, TaskFailedError) and error.details:

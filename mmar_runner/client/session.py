@@ -80,12 +80,12 @@ async def run_session(
         children: Where trainers live; None gives the client a child of its own.
 
     Raises:
-        UsageError: The MMAR's code may not run here.
         PluginError: A component is not installed.
         RefusedError: The server does not want this client, or its name is taken.
         CertificateError: TLS does not come about, and waiting will not mend it.
         SignatureError: DIGEST_REVOKED, the MMAR was revoked during the run.
-        NotAuthorizedError: DIGEST_BLOCKED, the site itself blocked it during the run.
+        NotAuthorizedError: BYOC_NOT_ALLOWED, its code may not run here; DIGEST_BLOCKED, the
+            site itself blocked it during the run.
         UnreachableError: Nobody answered within the time given by the settings.
         AuditError: An event cannot be written down.
         StorageError: The client's folder cannot be used.

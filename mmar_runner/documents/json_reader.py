@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mmar_runner.documents.json_cursor import Cursor, Stop
 from mmar_runner.documents.json_scalars import QUOTES, WORD, read_scalar, read_string
-from mmar_runner.documents.json_slips import LEFT_OUT, merge_mark
+from mmar_runner.documents.json_slips import CUT_OFF, LEFT_OUT, merge_mark
 from mmar_runner.documents.limits import DEFAULT_LIMITS, ReadingLimits
 from mmar_runner.documents.words import printable
 
@@ -65,7 +65,8 @@ class _Reader:
         line, column = self._here.source.position(start)
         where = f"The {what} that begins at line {line}, column {column}"
         if at is None and not self._here.peek():
-            at = len(self._here.text)
+            end = len(self._here.text)
+            self._here.stop(f"{where} is never closed.", f"Add '{closing}'{CUT_OFF}.", at=end)
         if at is not None:
             self._here.stop(f"{where} is never closed.", f"Add '{closing}'.", at=at)
         found = self._here.text[self._here.at]

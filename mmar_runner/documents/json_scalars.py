@@ -10,6 +10,7 @@ from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.json_slips import (
+    CUT_OFF,
     LITERAL_SLIPS,
     NUL,
     NUL_MEND,
@@ -66,6 +67,8 @@ def read_string(cursor: Cursor, path: JsonPath) -> str:
 def _damaged_string(cursor: Cursor, error: JSONDecodeError, start: int, path: JsonPath) -> str:
     closed = re.compile(_CLOSED_STRING).match(cursor.text, start)
     if closed is None:
+        if not cursor.text[start:].rstrip().count("\n"):
+            cursor.stop("The file ends within this string.", f"Add '\"'{CUT_OFF}.", at=start)
         cursor.stop("The string is not closed in its line.", "Add '\"'.", at=start)
     if error.msg.startswith("Invalid control"):
         is_nul = cursor.text[error.pos] == NUL

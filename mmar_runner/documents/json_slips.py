@@ -13,6 +13,8 @@ LEFT_OUT: Final = "..."
 #: What programs leave in a file that they did not finish.
 NUL: Final = "\0"
 NUL_MEND: Final = "Remove the NUL byte; few editors show it."
+#: What else may be the mend where the file ends too early.
+CUT_OFF: Final = ", or take the whole file anew, if it was cut off"
 #: Quotes that text programs make of plain ones.
 TYPOGRAPHIC: Final = "\u201c\u201d\u201e\u201f\u2018\u2019\u00ab\u00bb"
 #: A string in such quotes, which often end with a plain one.
@@ -64,7 +66,7 @@ def number_hint(word: str) -> str:
             return f"Write {int(plain, base)}."
         if re.fullmatch(r"-?0[0-9]+", plain):
             return f"Write {int(plain)}."
-        if re.fullmatch(r"-?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?", plain):
+        if re.fullmatch(r"-?[0-9]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?", plain):
             return (
                 f"Write {float(plain)!r}."
                 if "." in plain or "e" in plain.lower()

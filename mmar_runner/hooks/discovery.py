@@ -13,12 +13,14 @@ import os
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import UsageError
 from mmar_runner.hooks.markers import PROJECT_NAME
 from mmar_runner.hooks.private_package import private_package
+from mmar_runner.interfaces.catalog import CONTENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +36,7 @@ class Candidate:
     Attributes:
         name: Its entry point's name, or its file's without ``.py``.
         distribution: The distribution's name, or the file.
-        version: The distribution's version; empty for a file.
+        version: The distribution's version; for a file, what it holds (see `content_version`).
         source: ``built-in``, ``installed`` or ``file``.
         load: Imports it and returns the plugin object.
     """
@@ -112,4 +114,21 @@ def _from_file(path: Path) -> Candidate:
         package = private_package("plugins", path.parent)
         return importlib.import_module(f"{package}.{path.stem}")
 
-    return Candidate(name=path.stem, distribution=str(path), version="", source="file", load=load)
+    version = content_version(path)
+    return Candidate(path.stem, distribution=str(path), version=version, source="file", load=load)
+
+
+def content_version(path: Path) -> str:
+    """Return the version of a one-file plugin: the sha256 of its content.
+
+    Files beside it that begin with ``_`` are no plugins, but a plugin may import them: what
+    they hold follows its own content. A file that cannot be read has none: loading it says why.
+    """
+    helpers = sorted(path.parent.glob("_*.py"))
+    digest = sha256()
+    for file in (path, *helpers):
+        try:
+            digest.update(file.read_bytes())
+        except OSError:
+            return f"{CONTENT}unknown"
+    return f"{CONTENT}{digest.hexdigest()}"

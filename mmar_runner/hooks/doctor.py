@@ -84,6 +84,30 @@ def diagnose(plugins: LoadedPlugins) -> Sequence[Problem]:
     return [*failures, *conflicts, *components]
 
 
+def advise(plugins: LoadedPlugins) -> Sequence[Problem]:
+    """Return what people will miss in the components: nothing fails of it, but a contract suite."""
+    return [
+        _problem(description, "COMPONENT_UNDESCRIBED", message)
+        for description in plugins.registry.descriptions()
+        for message in undescribed(description)
+    ]
+
+
+def undescribed(description: ComponentDescription) -> Sequence[str]:
+    """Return what ``plugins list`` and ``plugins show`` have no words for.
+
+    The arguments of trainers' parts are the framework's own and documented there.
+    """
+    said = [] if description.summary else ["it has no summary, for `plugins list`"]
+    if description.kind not in TRAINER_PARTS:
+        said += [
+            f"the argument {name!r} has no description, for `plugins show`"
+            for name, schema in description.args_schema.get("properties", {}).items()
+            if not schema.get("description")
+        ]
+    return said
+
+
 def examine(description: ComponentDescription) -> Sequence[Problem]:
     """Return everything that is wrong with one component."""
     found = [("COMPONENT_SCHEMA", m) for m in schema_problems(description)]
@@ -213,11 +237,11 @@ def _prefix_problems(description: ComponentDescription) -> Sequence[str]:
 def _problem(
     description: ComponentDescription, reason: str, message: str, hint: str | None = None
 ) -> Problem:
-    version = f" {description.version}" if description.version else ""
+    whom = "correct it in" if description.of_file else "tell the authors of"
     return Problem(
         subject=f"{description.kind} {description.name}",
         distribution=description.distribution,
         reason=reason,
         message=message,
-        hint=hint or f"tell the authors of {description.distribution}{version}",
+        hint=hint or f"{whom} {description.origin}",
     )

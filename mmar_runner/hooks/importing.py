@@ -116,4 +116,4 @@ def _check_class(target: Any, module_name: str, label: str) -> None:
 def _import_hint(description: ComponentDescription, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"install {error.name!r}, which {description.distribution or 'it'} needs"
-    return ASK_DOCTOR
+    return f"correct it in {description.distribution}" if description.of_file else ASK_DOCTOR

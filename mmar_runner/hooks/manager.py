@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -19,8 +21,6 @@ from mmar_runner.hooks.registrar import Origin, Registrar
 from mmar_runner.hooks.registry import ComponentRegistry, PluginFailure
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mmar_runner.interfaces.handler import RunEvent
 
 
@@ -31,7 +31,7 @@ class PluginInfo:
     Attributes:
         name: Its name.
         distribution: The distribution, or the file, it came from.
-        version: That distribution's version; empty for a file.
+        version: That distribution's version; of a file, the sha256 of its content.
         source: ``built-in``, ``installed`` or ``file``.
     """
 
@@ -130,6 +130,7 @@ def load_plugins(
     candidates = [own, *installed(allowed)]
     if plugins_dir is not None:
         candidates += in_folder(plugins_dir)
+        loaded.registry.doctor += f" --plugins-dir {shlex.quote(str(plugins_dir))}"
         loaded.registry.installed = load_plugins(allow=allow).registry
     _record_absent(loaded.registry, allowed, candidates)
     for candidate in _without_duplicates(loaded.registry, candidates):
@@ -173,7 +174,10 @@ def _imported(candidate: Candidate) -> Any:
         return candidate.load()
     except (Exception, SystemExit) as error:
         message = f"it cannot be imported: {type(error).__name__}: {error}"
-        hint = "`mmar-runner -v plugins doctor` shows the traceback"
+        where = ""
+        if candidate.source == "file":
+            where = f" --plugins-dir {shlex.quote(str(Path(candidate.distribution).parent))}"
+        hint = f"`mmar-runner -v plugins doctor{where}` shows the traceback"
         raise PluginLoadError(message, hint=hint) from error
 
 

@@ -29,7 +29,7 @@ class Origin:
     Attributes:
         plugin: The plugin's name (its entry point's, or its file's).
         distribution: The installed distribution, or the file of a one-file plugin.
-        version: That distribution's version; empty for a file.
+        version: That distribution's version; of a file, the sha256 of its content.
         module: The plugin's module, to which a target such as ``:Median`` refers.
     """
 

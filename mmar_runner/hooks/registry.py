@@ -47,10 +47,12 @@ class NameConflict:
 
     def error(self) -> PluginConflictError:
         """Return the error that whoever needs the name gets."""
-        return PluginConflictError(
-            f"{self.kind} {self.name!r} is claimed by {_sources(self.claims)}",
-            hint="uninstall one of them, or name those to load in MMAR_RUNNER_PLUGINS",
-        )
+        files = sorted({d.distribution for d in self.claims if d.of_file})
+        hint = "uninstall one of them, or name those to load in MMAR_RUNNER_PLUGINS"
+        if files:
+            hint = f"give it another name in {files[-1]}, or move that file out of the folder"
+        message = f"{self.kind} {self.name!r} is claimed by {_sources(self.claims)}"
+        return PluginConflictError(message, hint=hint)
 
 
 class ComponentRegistry:
@@ -62,6 +64,8 @@ class ComponentRegistry:
         self._failures: dict[str, PluginFailure] = {}
         #: What a process finds that loads no folder of further plugins.
         self.installed: ComponentRegistry = self
+        #: The command that examines what was loaded here.
+        self.doctor = "mmar-runner plugins doctor"
 
     def add(self, **arguments: Any) -> None:
         """Register one component that belongs to no plugin; see `Registrar.add`."""
@@ -146,4 +150,4 @@ class ComponentRegistry:
 
 
 def _sources(claims: Sequence[ComponentDescription]) -> str:
-    return " and ".join(sorted({f"{d.distribution} {d.version}".strip() for d in claims}))
+    return " and ".join(sorted({d.origin for d in claims}))

@@ -60,7 +60,8 @@ class TensorwiseAggregator(ABC):
         foldable: True if `fold` and `finish` are implemented, so that any number of
             updates is combined with memory for one. The result must equal
             `combine`'s, bit for bit.
-        min_updates: The smallest number of updates the rule is defined for.
+        min_updates: The smallest number of updates the rule is defined for; no run begins that
+            has a smaller ``min_num_clients``.
     """
 
     needs_measure: ClassVar[bool] = False

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 class ComponentKind(StrEnum):
@@ -49,6 +49,10 @@ TRAINER_PARTS = frozenset(
 )
 
 
+#: What the version of a one-file plugin begins with: it is told by its content alone.
+CONTENT: Final = "sha256:"
+
+
 @dataclass(frozen=True, slots=True)
 class ComponentDescription:
     """One registered component, as data.
@@ -66,8 +70,9 @@ class ComponentDescription:
         path_prefix: True if ``name`` is a dotted prefix (``torch.nn.``) under which
             any class may be named by ``path``.
         summary: One line for ``plugins list``.
-        distribution: The installed distribution that registered it.
-        version: That distribution's version.
+        distribution: The installed distribution that registered it, or the path of a one-file
+            plugin.
+        version: That distribution's version; of a file, `CONTENT` and the sha256 of its content.
         extras: Static facts, such as ``{"memory": "O(block)"}``. The validator knows
             ``train_schema`` and ``train_parts`` (what the component expects in
             config_train.json: a JSON Schema, and kinds by JSON pointer pattern),
@@ -89,6 +94,16 @@ class ComponentDescription:
     distribution: str = ""
     version: str = ""
     extras: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for people: a distribution and its version, or a file."""
+        return self.distribution if self.of_file else f"{self.distribution} {self.version}".strip()
+
+    @property
+    def of_file(self) -> bool:
+        """Whether a one-file plugin registered it, and no installed distribution."""
+        return self.version.startswith(CONTENT)
 
 
 class ComponentCatalog(Protocol):
@@ -121,6 +136,11 @@ class ComponentCatalog(Protocol):
 
     def broken(self) -> Mapping[str, str]:
         """Return the plugins that could not be loaded: name to reason."""
+        ...
+
+    @property
+    def doctor(self) -> str:
+        """The command that says what is wrong with these plugins."""
         ...
 
 

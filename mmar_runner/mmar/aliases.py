@@ -57,6 +57,8 @@ OLDER_NAMES = MappingProxyType(
         "TFModelSaver": "use the model_persistor of an installed trainer",
         "PTFileModelPersistor": "use the model_persistor of an installed trainer",
         "TFModelValidator": "use the model_validator of an installed trainer",
+        "IntimeModelSelectionHandler": "use BestModelSelector (mmar-runner-metrics)",
+        "IntimeModelSelector": "use BestModelSelector (mmar-runner-metrics)",
         "ValidateResultProcessor": "cross-site validation needs a plugin that offers it",
         "ClientTrainer": "use the client_trainer of an installed plugin",
     }

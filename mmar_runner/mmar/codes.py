@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Severity(StrEnum):
@@ -66,6 +67,7 @@ CODES: dict[str, Code] = {
     "MMAR304": Code(_W, "An expression is never evaluated"),
     "MMAR305": Code(_W, "Only the other side uses a setting"),
     "MMAR306": Code(_N, "A variable is used nowhere"),
+    "MMAR307": Code(_W, "A setting is a relative path"),
     "MMAR401": Code(_E, "A required key is missing"),
     "MMAR402": Code(_E, "A value has the wrong type"),
     "MMAR403": Code(_E, "A value is not allowed"),
@@ -134,6 +136,7 @@ CODES: dict[str, Code] = {
     "MMAR644": Code(_N, "A file is not read"),
     "MMAR645": Code(_W, "The MMAR holds a private key"),
     "MMAR646": Code(_N, "No result_processor takes the metrics of clients"),
+    "MMAR647": Code(_W, "Two handlers are alike"),
     "MMAR660": Code(_W, "The signature is for other files"),
     "MMAR661": Code(_W, "A link to a folder is left out"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),
@@ -145,3 +148,6 @@ CODES: dict[str, Code] = {
     "MMAR707": Code(_E, "The policy blocks this MMAR"),
     "MMAR708": Code(_E, "A filter of the site's own has wrong arguments"),
 }
+
+#: What depends on the machine: where the plugin is in force, there is no such finding.
+NOT_INSTALLED: Final = frozenset({"MMAR501", "MMAR503"})

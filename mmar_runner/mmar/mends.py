@@ -39,6 +39,7 @@ MENDS = MappingProxyType(
         "MMAR304": "Write a value; the trainer knows its own parts.",
         "MMAR305": "Give it to the command of the side that uses it; `simulate` is both.",
         "MMAR306": "Remove it, or use it.",
+        "MMAR307": "Give the whole path.",
         "MMAR401": (
             "Add or correct the key; `mmar-runner schema config_fed_server` prints what is "
             "required."
@@ -70,7 +71,10 @@ MENDS = MappingProxyType(
         "MMAR515": "Nothing needs to be done.",
         "MMAR516": "Declare one.",
         "MMAR517": "Correct the reference, or label the component.",
-        "MMAR518": "Uninstall one, or name those to load in `MMAR_RUNNER_PLUGINS`.",
+        "MMAR518": (
+            "Uninstall one, or name those to load in `MMAR_RUNNER_PLUGINS`; give what is in a "
+            "file of `--plugins-dir` another name."
+        ),
         "MMAR519": "Mend the syntax at this place.",
         "MMAR520": "Install the package, or remove the import.",
         "MMAR521": "Derive the class from the interface and define the methods that it lacks.",
@@ -87,7 +91,7 @@ MENDS = MappingProxyType(
         "MMAR611": "Lengthen the deadline or shorten the wait.",
         "MMAR612": "Nothing needs to be done; certificates come from the start-up kit.",
         "MMAR613": "Remove it or write a level name.",
-        "MMAR614": "Nothing needs to be done; a site may demand a plugin.",
+        "MMAR614": "Sites must accept it: `--allow-byoc` on loopback, `policy accept` with a kit.",
         "MMAR615": "Refer to the site's list by a variable.",
         "MMAR616": "Set both or neither.",
         "MMAR617": "Declare one, or remove `validate_every`.",
@@ -123,15 +127,16 @@ MENDS = MappingProxyType(
         "MMAR646": (
             "Nothing needs to be done; a result_processor such as MetricsProcessor writes a table."
         ),
+        "MMAR647": "Remove one of them, unless every event is to be handled twice.",
         "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
         "MMAR661": "Put the folder itself there, or remove the link.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
-        "MMAR702": "Have the code installed as a plugin.",
-        "MMAR703": "Have it reviewed; the site adds the digest.",
+        "MMAR702": "Have it installed as a plugin; or the site accepts it by `policy accept`.",
+        "MMAR703": "Have it reviewed; the site accepts it by `policy accept`.",
         "MMAR704": "Install its plugin, or correct its name in the policy.",
         "MMAR705": "Refer to the site's list by a variable.",
         "MMAR706": "Name a file of the MMAR; or the site lists the folder, or sets the variable.",
-        "MMAR707": "The site removes the digest from `blocked_digests`.",
+        "MMAR707": "The site takes that back by `policy accept`.",
         "MMAR708": (
             "Correct the argument in the policy; `mmar-runner plugins show` lists those that "
             "it takes."

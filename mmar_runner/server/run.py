@@ -46,7 +46,8 @@ async def run_server(
     """Serve one run until it has ended or ``stop`` is set.
 
     Raises:
-        UsageError: The address or the workspace is in use, or a setting cannot be met.
+        InUseError: Another process has the address or the workspace.
+        UsageError: A setting cannot be met.
         RunStoppedError: It was asked to stop before the run had begun.
         MmarRunnerError: The run cannot begin.
     """

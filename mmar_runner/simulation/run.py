@@ -72,8 +72,8 @@ async def simulate(
         stop: Once set, the server stops; the same settings resume the run.
 
     Raises:
-        UsageError: The settings make no sense, or the MMAR brings code that is not
-            accepted; nothing was started.
+        UsageError: The settings make no sense; nothing was started.
+        NotAuthorizedError: The MMAR brings code that is not accepted; likewise.
         RunFailedError: The server could not begin.
         MmarRunnerError: A session could not go on.
     """

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import InUseError
 
 if TYPE_CHECKING:
     import grpc
@@ -22,7 +22,7 @@ def bind(
         The address it really listens on.
 
     Raises:
-        UsageError: The address cannot be bound.
+        InUseError: The address cannot be bound.
     """
     try:
         if credentials is None:
@@ -45,7 +45,7 @@ def require_free(listen: str) -> None:
         listen: As for `bind`; port 0 and ``unix:`` are not looked at.
 
     Raises:
-        UsageError: None of the addresses can be bound.
+        InUseError: None of the addresses can be bound.
     """
     host, _, port = listen.rpartition(":")
     if listen.startswith("unix:") or not port.isdecimal() or not int(port):
@@ -73,7 +73,10 @@ def _refusal_of(family: int, address: Any) -> OSError | None:
     return None
 
 
-def _in_use(listen: str) -> UsageError:
+def _in_use(listen: str) -> InUseError:
     msg = f"cannot listen on {listen}: the address is in use or not one of this machine's"
-    hint = "stop the other server, or choose another port with --listen (0 picks a free one)"
-    return UsageError(msg, hint=hint, reason="ADDRESS_IN_USE")
+    hint = (
+        "stop the other server; or choose another port with --listen (0 picks a free one), and "
+        "give every client that one: --server HOST:PORT"
+    )
+    return InUseError(msg, hint=hint, reason="ADDRESS_IN_USE")

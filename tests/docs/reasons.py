@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmar_runner import errors
+
 PACKAGE = Path(__file__).resolve().parents[2] / "mmar_runner"
 REASON_ID = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 #: Names under which modules keep reason ids: one of them, or a table.
@@ -121,3 +123,36 @@ def reason_ids(trees: list[ast.Module] | None = None, *, tables: bool = True) ->
         and isinstance(part.value, str)
         and REASON_ID.fullmatch(part.value)
     }
+
+
+def constants(tree: ast.Module) -> dict[str, str]:
+    """Return the texts that a module keeps under a name."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+
+
+def exit_codes() -> dict[str, int]:
+    """Return the exit code of every reason that is raised with another than 1."""
+    classes = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and getattr(kind, "exit_code", 1) != 1
+    }
+    found = {kind.default_reason: kind.exit_code for kind in classes.values()}
+    for tree in modules():
+        names = constants(tree)
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            kind = classes.get(getattr(call.func, "id", ""))
+            values = [given.value for given in call.keywords if given.arg == "reason"]
+            for value in values if kind is not None else ():
+                reason = getattr(value, "value", names.get(getattr(value, "id", "")))
+                if reason is not None:
+                    found[reason] = kind.exit_code
+    return found

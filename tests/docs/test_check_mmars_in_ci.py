@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "how-to" / "check-mmars-in-ci.md"
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 SCRIPTS = [text for language, text in FENCES if language == "sh"]
-WORKFLOW, HOOKS = (yaml.safe_load(text) for language, text in FENCES if language == "yaml")
+WORKFLOW, WHEELS, HOOKS = (yaml.safe_load(text) for language, text in FENCES if language == "yaml")
 
 
 def run(script, folder):
@@ -49,6 +49,34 @@ def broken(checkout):
 
 def steps():
     return [s["run"] for s in WORKFLOW["jobs"]["validate"]["steps"] if "mmar-runner" in str(s)]
+
+
+def tried(script, folder):
+    """Have pip see what it would install; what is there already comes from nowhere."""
+    options = "--dry-run --quiet --no-deps --no-index --no-build-isolation"
+    return run(script.replace("pip install", f"python -m pip install {options}"), folder)
+
+
+def test_the_workflow_installs_the_program_beside_the_mmars(checkout):
+    """It was told for this repository alone, and every other holds MMARs only."""
+    (second,) = (s["with"] for s in WORKFLOW["jobs"]["validate"]["steps"] if "path" in str(s))
+    (checkout / second["path"]).symlink_to(ROOT)
+    (install,) = (s["run"] for s in WORKFLOW["jobs"]["validate"]["steps"] if "pip" in str(s))
+    done = tried(install, checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_wheels_stand_in_for_the_second_checkout(checkout):
+    wheels = checkout / "wheels"
+    for project in (ROOT, *ROOT.glob("plugins/*/*/pyproject.toml")):
+        folder = project if project.is_dir() else project.parent
+        build = f"python -m build --wheel --no-isolation --outdir {wheels} {folder}"  # as make does
+        assert run(build, checkout).returncode == 0
+    shutil.copy(ROOT / "constraints.txt", wheels)
+    done = tried(WHEELS[0]["run"], checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run("mmar-runner validate-mmar mmars/*", checkout).returncode == 0
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

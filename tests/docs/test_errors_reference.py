@@ -46,6 +46,16 @@ def test_every_row_of_a_table_was_read(rows):
     assert len(lines) == len(rows)
 
 
+def test_every_exit_code_but_1_stands_in_the_row_of_its_reason(rows):
+    """Of two refusals alike one ended with 1 and the other with 2, and no page said so."""
+    said = {
+        reason: int(code[1])
+        for reason, _, meaning, _ in rows
+        if (code := re.search(r"exit code (\d+)", meaning)) and reason != "INTERNAL"
+    }
+    assert said == {**reasons.exit_codes(), "KIT_INCOMPLETE": 2}  # that one is 1 of a real kit
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [

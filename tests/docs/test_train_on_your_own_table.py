@@ -17,6 +17,9 @@ FENCE = re.compile(r"^```(\w+)(?: write=(\S+))?\n(.*?)^```", re.MULTILINE | re.D
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
+HEADER = "marker,age,platelets,score,sex,diagnosis"
+
+
 def run(script, folder):
     beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
@@ -70,14 +73,15 @@ def test_there_is_a_line_for_each_round_and_site(followed):
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ("marker;age;platelets;score;diagnosis\n1;2;3;4;benign\n", "is the delimiter right?"),
-        ("marker,age,score,diagnosis\n1,2,4,benign\n", "no column {'platelets'}"),
+        ("marker;age;platelets;score;sex;diagnosis\n1;2;3;4;male;benign\n", "is the delimiter"),
+        ("marker,age,score,sex,diagnosis\n1,2,4,male,benign\n", "no column {'platelets'}"),
         (
-            "id,marker,age,platelets,score,diagnosis\nP0,1,2,3,4,benign\nP1,1,old,3,4,benign\n",
+            f"id,{HEADER}\nP0,1,2,3,4,male,benign\nP1,1,old,3,4,male,benign\n",
             "line 3, column age: 'old' is no number",
         ),
+        (f"{HEADER}\n1,NA,3,4,male,benign\n1,?,3,4,unsure,benign\n", "'unsure' is none of"),
     ],
-    ids=["semicolons", "a column is missing", "a word"],
+    ids=["semicolons", "a column is missing", "a word", "another word"],
 )
 def test_another_table_is_refused_with_the_column(followed, tmp_path, table, says):
     folder, _ = followed
@@ -92,3 +96,19 @@ def test_another_table_is_refused_with_the_column(followed, tmp_path, table, say
     )
     assert done.returncode == 1
     assert says in done.stderr
+
+
+def test_missing_cells_and_words_become_numbers(followed, tmp_path):
+    folder, _ = followed
+    rows = ["NA,60,100, N/A ,male,benign", ",50,null,5,,benign"]
+    (tmp_path / "own.csv").write_text("\n".join([HEADER, *rows]))
+    script = f"import sys; sys.path.insert(0, {str(folder / 'study/custom')!r}); import table"
+    printed = "print(table.read('own.csv')[0].tolist())"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}; {printed}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [[0, 1, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0]]

@@ -170,6 +170,23 @@ class TestBroken:
         reasons = {problem["reason"] for problem in answer["problems"]}
         assert reasons == {"PLUGIN_LOAD", "PLUGIN_CONFLICT", "COMPONENT_IMPORT"}
 
+    def test_every_word_names_the_folder_and_the_file(self, folder, plugins_dir):
+        chosen = {"MMAR_RUNNER_PLUGINS": "fedavg,echo"}
+        words = ("--plugins-dir", plugins_dir)
+        told = program("plugins", "doctor", *words, cwd=folder, **chosen)
+        clashing, text = plugins_dir / "clashing.py", " ".join(told.stdout.split())
+        assert f"mend: correct it in {clashing}" in text
+        assert f"mend: give it another name in {clashing}, or move that file out" in text
+        assert "MMAR_RUNNER_PLUGINS" not in text
+        assert "tell the authors" not in text
+        doctor = f"mmar-runner plugins doctor --plugins-dir {plugins_dir}"
+        listed = program("plugins", "list", *words, cwd=folder, **chosen)
+        assert f"see `{doctor}`" in listed.stderr
+
+        assert program("init", "mmar", "lacks-torch", cwd=folder).returncode == 0
+        checked = program("validate-mmar", "lacks-torch", *words, cwd=folder, **chosen)
+        assert f"Plugins that cannot be loaded: broken (`{doctor}` says why)" in checked.stdout
+
     def test_only_who_needs_the_name_is_refused(self, folder, plugins_dir):
         chosen = {"MMAR_RUNNER_PLUGINS": "fedavg,echo"}
         words = ("--plugins-dir", plugins_dir)
@@ -178,6 +195,46 @@ class TestBroken:
         assert "is claimed by" in refused.stderr
         shown = program("plugins", "show", "EchoTrainer", *words, cwd=folder, **chosen)
         assert shown.returncode == 0
+
+
+def test_what_a_handler_is_given_is_on_its_page(folder):
+    shown = program("plugins", "kind", "handler", cwd=folder).stdout
+    assert "class RunEvent:" in shown
+    assert 'UPDATE_ACCEPTED = "UPDATE_ACCEPTED"' in shown
+    assert "capitalize" not in shown
+    page = json.loads(program("plugins", "kind", "handler", "--json", cwd=folder).stdout)
+    assert (page["kind"], page["suite"]) == ("handler", "HandlerContract")
+
+
+def test_doctor_warns_of_what_has_no_words(folder, tmp_path):
+    source = CLASHING.replace(
+        'name="FedAvg", target=":Mine"',
+        """name="Mine", target=":Mine",
+                 args_schema={"properties": {"limit": {"default": 1.0}}}""",
+    )
+    plugin = f"""
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+
+class Mine(TensorwiseAggregator):
+    def __init__(self, limit=1.0): ...
+    def combine(self, name, tensors, weights): ...
+{source}"""
+    (tmp_path / "mine.py").write_text(plugin)
+    words = ("plugins", "doctor", "--plugins-dir", tmp_path)
+    told = program(*words, cwd=folder, MMAR_RUNNER_PLUGINS="")
+    assert told.returncode == 0, told.stdout
+    assert "warning: aggregator Mine" in told.stdout
+    assert "it has no summary" in told.stdout
+    assert "the argument 'limit' has no description" in told.stdout
+    assert "0 problems, 2 warnings" in told.stdout
+    answer = json.loads(program(*words, "--json", cwd=folder, MMAR_RUNNER_PLUGINS="").stdout)
+    assert (answer["ok"], len(answer["warnings"])) == (True, 2)
+
+    described = plugin.replace("1.0}}", '1.0, "description": "A limit."}}').replace(
+        'name="Mine",', 'name="Mine", summary="Mine.",'
+    )
+    (tmp_path / "mine.py").write_text(described)
+    assert "warning" not in program(*words, cwd=folder, MMAR_RUNNER_PLUGINS="").stdout
 
 
 class TestInit:
@@ -201,4 +258,22 @@ class TestInit:
     def test_a_name_that_is_none(self, tmp_path, name):
         refused = program("init", "plugin", "--", name, cwd=tmp_path)
         assert refused.returncode == 2
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("name", "kind", "why"),
+        [
+            ("mmar-runner", "filter", "a distribution 'mmar-runner' is installed"),
+            ("MMAR.runner", "filter", "a distribution 'MMAR.runner' is installed"),
+            ("json", "filter", "'json' is a module of Python's own"),
+            ("pytest", "filter", "a distribution 'pytest' is installed"),
+            ("yaml", "filter", "a package 'yaml' is installed"),
+            ("FedAvg", "aggregator", "an installed plugin offers the aggregator 'FedAvg'"),
+        ],
+    )
+    def test_a_name_that_is_taken(self, tmp_path, name, kind, why):
+        refused = program("init", "plugin", name, "--kind", kind, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert why in refused.stderr
+        assert "choose another name" in refused.stderr
         assert not list(tmp_path.iterdir())

@@ -129,7 +129,7 @@ def test_a_site_is_not_told_that_it_lacks_what_the_server_needs(kits, mmar, call
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "aggregator": {"name": "Nobodys"}}))
     told = {
-        kit: "The validator refuses it anyway: " in call("policy", "explain", mmar, *named)[1]
+        kit: "The validator cannot check all of it" in call("policy", "explain", mmar, *named)[1]
         for kit in ("root@hub.org", "north-1")
         for named in [("--kit", kits / kit, "--user", "root@hub.org")]
     }
@@ -148,6 +148,46 @@ def test_whoever_signs_what_the_validator_refuses_is_told_so(kits, mmar, capsys)
     assert (mmar / "signature.json").is_file()
     assert "warning: the validator finds 1 error in what was signed" in err
     assert "'aggregator' is missing" in err
+
+
+def test_what_is_not_installed_where_it_is_signed_is_no_defect_of_it(kits, mmar, capsys):
+    path = mmar / "config" / "config_fed_server.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "handlers": [{"name": "DropInOfTheServer"}]}))
+    with pytest.raises(SystemExit) as ended:
+        main(["sign-mmar", str(mmar), "--kit", str(kits / "root@hub.org")])
+    err = capsys.readouterr().err
+
+    assert ended.value.code == 0
+    assert "1 component could not be checked here: No installed plugin offers a handler" in err
+    assert "--plugins-dir" in err
+    assert "nowhere" not in err
+    assert "sign it again" not in err
+
+
+def test_whoever_signs_what_the_project_refuses_is_told_where_and_why(kits, mmar, capsys):
+    """Each site found it out for itself."""
+    (mmar / "custom").mkdir()
+    (mmar / "custom" / "net.py").write_text("class Net: ...\n")
+
+    def sign(who, *words):
+        with pytest.raises(SystemExit) as ended:
+            main(["sign-mmar", str(mmar), "--kit", str(kits / who), "--json", *words])
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0
+        return json.loads(out)["refused"], err
+
+    refused, said = sign("root@hub.org")
+    assert refused == {"south-1": "BYOC_NOT_ALLOWED"}
+    assert "warning: the project's authorization refuses it at south-1: The MMAR contains" in said
+    assert "hint: A group of south (closed, usual) would have to say" in said
+    refused, said = sign("root@hub.org", "--audience", "north-1")
+    assert (refused, said) == ({}, "")
+
+
+def test_a_signer_who_may_nothing_is_told_so(kits, mmar, call):
+    code, out = call("sign-mmar", mmar, "--kit", kits / "keeper@vault.org", "--json")
+    assert (code, set(json.loads(out)["refused"].values())) == (0, {"NOT_AUTHORIZED"})
 
 
 def test_a_researcher_learns_why_the_strict_site_runs_no_code(kits, mmar, call):
@@ -244,6 +284,40 @@ def test_code_is_refused_accepted_by_digest_and_blocked(kits, mmar, explain, cal
 
     assert call("policy", "block", digest, "--kit", kit)[0] == 0
     assert ("site_policy.blocked_digests", "DIGEST_BLOCKED") in refused(explain(kit, *user)[1])
+
+
+def test_the_command_that_accepts_the_code_is_named_wherever_it_is_refused(kits, mmar, call):
+    """Each command had another mend for one refusal."""
+    (mmar / "custom").mkdir()
+    (mmar / "custom" / "net.py").write_text("class Net: ...\n")
+    call("sign-mmar", mmar, "--kit", kits / "lead@north.org")
+    kit, other = kits / "north-1", kits / "north-2"
+    verify = ("verify-mmar", mmar, "--kit", kit, "--json")
+    explain = ("policy", "explain", mmar, "--kit", kit, "--json")
+    theirs = (*explain, "--site", "north-2", "--policy", other / "site_policy.json")
+    hints = {}
+    for name, command in {"verify": verify, "explain": explain, "theirs": theirs}.items():
+        code, out = call(*command)
+        answer = json.loads(out)
+        (step,) = [step for step in answer["steps"] if not step["accepted"]]
+        assert (code, step["rule"]) == (1, "site_policy.byoc")
+        hints[name] = step["hint"]
+
+    accept = f"policy accept {answer['digest']} --kit"
+    assert hints["verify"] == hints["explain"]
+    assert f"`mmar-runner {accept} {kit}`" in hints["verify"]
+    assert f"`mmar-runner {accept} KIT`" in hints["theirs"]
+
+
+def test_an_administrator_is_told_whose_kits_can_verify(kits, mmar, capsys):
+    """A client's was asked for, and the server's does as well."""
+    with pytest.raises(SystemExit) as ended:
+        main(["verify-mmar", str(mmar), "--kit", str(kits / "lead@north.org")])
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "[KIT_ROLE]" in said
+    assert "a client's or the server's judges" in said
+    assert "`mmar-runner policy explain MMAR --site SITE` takes this one" in said
 
 
 def test_a_policy_that_is_gone_is_told(kits, mmar, capsys):

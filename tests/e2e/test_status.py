@@ -106,6 +106,7 @@ def test_a_server_that_was_killed_is_not_taken_for_one_that_runs(scene: Scene) -
     slow = scene.join("site-2", seconds=60)
     scene.wait_for(lambda s: "1 of 2 updates" in s["waiting_for"])
     told = json.loads(scene.told("--json"))
+    Draft202012Validator(load_schema("status_report")).validate(told)
     assert told["server"]["pid"] == server.process.pid
     assert not told["resumable"]
     os.kill(server.process.pid, signal.SIGSTOP)

@@ -159,6 +159,9 @@ def test_own_code_is_never_imported(tmp_path):
     assert done.returncode == 0
     assert report["byoc"]
     assert {f["code"] for f in report["findings"]} == {"MMAR614"}
+    for finding in report["findings"]:  # the next command refuses it without
+        assert "`--allow-byoc`" in finding["hint"]
+        assert "`policy accept`" in finding["hint"]
 
 
 def test_real_archives_name_only_what_is_not_available():

@@ -3,23 +3,19 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from mmar_runner.cli.groups import Group
+from mmar_runner.cli.new_names import class_of, name_of, package_of, require_free
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.templates import plugin_kinds, write_plugin, write_template
-from mmar_runner.errors import UsageError
 from mmar_runner.interfaces.catalog import ComponentKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_NAME: Final = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 _folder = click.argument("folder", metavar="NAME", type=click.Path(path_type=Path))
 
@@ -37,7 +33,7 @@ def mmar(folder: Path, as_json: bool) -> None:
 
     It trains a small PyTorch network on data that need no download.
     """
-    name = _checked(folder)
+    name = name_of(folder)
     files = write_template(["mmar"], folder, {"name": name})
     _report(
         folder,
@@ -62,9 +58,9 @@ def plugin(folder: Path, kind: str, as_json: bool) -> None:
 
     Its README says how an MMAR uses it.
     """
-    name = _checked(folder)
-    package = _package(name)
-    values = {"name": name, "package": package, "Class": _class(name)}
+    name = name_of(folder)
+    require_free(name, kind)
+    values = {"name": name, "package": package_of(name), "Class": class_of(name)}
     files = write_plugin(kind, folder, values)
     _report(
         folder,
@@ -72,27 +68,6 @@ def plugin(folder: Path, kind: str, as_json: bool) -> None:
         [f"pip install -e '{folder}[test]'", "mmar-runner plugins doctor", f"pytest {folder}"],
         as_json=as_json,
     )
-
-
-def _checked(folder: Path) -> str:
-    name = folder.name
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be a name",
-            hint="a name begins with a letter; letters, digits, '-', '_' and '.' may follow",
-        )
-    return name
-
-
-def _package(name: str) -> str:
-    package = re.sub(r"[-_.]+", "_", name).lower()
-    if keyword.iskeyword(package):
-        raise UsageError(f"{package!r} cannot be the name of a Python package")
-    return package
-
-
-def _class(name: str) -> str:
-    return "".join(part[0].upper() + part[1:] for part in re.split(r"[-_.]+", name) if part)
 
 
 def _report(folder: Path, files: Sequence[Path], commands: Sequence[str], *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import X_COMPONENT
+from mmar_runner.mmar.components.bundled import bundled_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ def list_components(
     if as_json:
         echo_json(_listing(plugins, chosen))
         ctx.exit(1 if absent else 0)
-    rows = [(d.kind, d.name, _source(d), d.summary) for d in chosen]
+    rows = [(d.kind, d.name, d.origin, d.summary) for d in chosen]
     say(*table(("KIND", "NAME", "FROM", "SUMMARY"), rows).split("\n"))
     if not chosen:
         say(f"no {kind or 'component'} is installed", err=True)
@@ -68,7 +69,7 @@ def list_components(
         echo_hint(failure.hint or "")
     if wrong:
         found = counted(wrong, "problem")
-        say("", f"{found}: see `mmar-runner plugins doctor`", err=True)
+        say("", f"{found}: see `{plugins.registry.doctor}`", err=True)
     ctx.exit(1 if absent else 0)
 
 
@@ -86,6 +87,24 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
     say(*"\n\n".join(_described(d) for d in found).split("\n"))
 
 
+@command.command("kind")
+@click.argument("kind", type=click.Choice([str(k) for k in ComponentKind]), metavar="KIND")
+@json_option
+def show_kind(kind: str, as_json: bool) -> None:
+    """Show what a component of KIND must be: its interface, as its classes stand."""
+    # Imports every interface; `list` and `show` stay quick without.
+    from mmar_runner.cli.views.interface_view import interface_page  # noqa: PLC0415
+
+    page = interface_page(ComponentKind(kind))
+    if as_json:
+        echo_json(asdict(page))
+        return
+    if page.interface:
+        say(f"{kind}: derive from {page.interface}")
+        say(f"held to it by mmar_runner.testing.contracts.{page.suite}", "")
+    say(*page.text.split("\n"))
+
+
 @command.command("doctor")
 @plugins_dir_option
 @json_option
@@ -93,24 +112,25 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
 def doctor(ctx: click.Context, plugins_dir: Path | None, as_json: bool) -> None:
     """Import every component and report what is wrong, with cause and mend.
 
-    Exit code 1 if there is any problem.
+    Exit code 1 if there is any problem; a warning is none.
     """
     # Examining imports all of jsonschema; `list` and `show` stay quick without.
-    from mmar_runner.hooks.doctor import diagnose  # noqa: PLC0415
+    from mmar_runner.hooks.doctor import advise, diagnose  # noqa: PLC0415
 
     plugins = load_plugins(plugins_dir=plugins_dir)
-    problems = diagnose(plugins)
+    problems, warnings = diagnose(plugins), advise(plugins)
     checked = len(plugins.registry.descriptions())
     if as_json:
-        echo_json(
-            {"ok": not problems, "components": checked, "problems": [asdict(p) for p in problems]}
-        )
+        told = {"problems": problems, "warnings": warnings}
+        lists = {key: [asdict(one) for one in found] for key, found in told.items()}
+        echo_json({"ok": not problems, "components": checked, **lists})
     else:
         verbose = bool(ctx.ensure_object(Invocation).verbose)
-        for problem in problems:
-            say(*_reported(problem, verbose=verbose).split("\n"))
+        for one in (*problems, *warnings):
+            say(*_reported(one, verbose=verbose, warning=one in warnings).split("\n"))
         loaded = len(plugins.plugins)
-        counts = ((loaded, "plugin"), (checked, "component"), (len(problems), "problem"))
+        counts = [(loaded, "plugin"), (checked, "component"), (len(problems), "problem")]
+        counts += [(len(warnings), "warning")] if warnings else []
         say(", ".join(counted(number, noun) for number, noun in counts))
     ctx.exit(1 if problems else 0)
 
@@ -134,8 +154,10 @@ def _find(plugins: LoadedPlugins, name: str) -> Sequence[ComponentDescription]:
 
 def _not_found(plugins: LoadedPlugins, name: str) -> ComponentNotFoundError:
     names = sorted({d.name for d in plugins.registry.descriptions()})
+    bundled = next(filter(None, (bundled_hint(kind, name) for kind in ComponentKind)), None)
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "`mmar-runner plugins list` shows all"
+    near = f"did you mean {close[0]!r}?" if close else "`mmar-runner plugins list` shows all"
+    hint = f"{bundled[0].lower()}{bundled[1:].rstrip('.')}" if bundled else near
     return ComponentNotFoundError(f"no component {name!r} is installed", hint=hint)
 
 
@@ -161,12 +183,8 @@ def _full(description: ComponentDescription) -> dict[str, Any]:
     return asdict(description)
 
 
-def _source(description: ComponentDescription) -> str:
-    return f"{description.distribution} {description.version}".strip()
-
-
 def _described(description: ComponentDescription) -> str:
-    lines = [f"{description.name}  ({description.kind}, from {_source(description)})"]
+    lines = [f"{description.name}  ({description.kind}, from {description.origin})"]
     if description.summary:
         lines += [wrapped(description.summary, indent=2)]
     if description.aliases:
@@ -212,8 +230,9 @@ def _default(name: str, schema: Mapping[str, Any], required: Sequence[str]) -> s
     return json.dumps(schema["default"]) if "default" in schema else ""
 
 
-def _reported(problem: Problem, *, verbose: bool) -> str:
-    lines = [f"{problem.subject} ({problem.distribution or 'not installed'})"]
+def _reported(problem: Problem, *, verbose: bool, warning: bool) -> str:
+    lead = "warning: " if warning else ""
+    lines = [f"{lead}{problem.subject} ({problem.distribution or 'not installed'})"]
     lines.append(wrapped(problem.message, indent=2))
     if problem.hint:
         lines.append(wrapped(f"mend: {problem.hint}", indent=2))

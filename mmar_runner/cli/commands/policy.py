@@ -20,6 +20,7 @@ from mmar_runner.cli.options import (
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.views.decision_view import decision_lines, steps_json
 from mmar_runner.errors import UsageError
+from mmar_runner.mmar.codes import NOT_INSTALLED
 from mmar_runner.security.policy.authorization import ACTIONS
 
 if TYPE_CHECKING:
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from mmar_runner.admission.examination import Examination, Question
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.finding import Finding
+    from mmar_runner.security.decision import Decision
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.edit import Verdict
     from mmar_runner.security.policy.judgement import Policies
 
 _POLICY_FILE: Final = "site_policy.json"
-#: Findings about what is installed here, and may be elsewhere.
-_NOT_INSTALLED: Final = frozenset({"MMAR501", "MMAR503"})
 
 
 @click.group("policy", cls=Group)
@@ -107,6 +107,7 @@ def explain_decision(
         listing = None if ahead is None else ahead.result
         catalog = load_plugins(plugins_dir=plugins_dir).registry
         found = examine(mmar, catalog, question, listing)
+    found = replace(found, decision=_with_command(found.decision, kit))
     decision = found.decision
     errors = _errors(mmar, catalog, found, question)
     if as_json:
@@ -155,6 +156,14 @@ def _question(
     return replace(question, asker=kit.identity.name if is_admin else None)
 
 
+def _with_command(decision: Decision, kit: StartupKit) -> Decision:
+    """Name the command by which the site would accept it, with its kit if it is this one."""
+    from mmar_runner.admission.rules import site_of  # noqa: PLC0415 - as above
+    from mmar_runner.security.policy.mends import with_command  # noqa: PLC0415
+
+    return with_command(decision, kit.folder if decision.site == site_of(kit) else None)
+
+
 def _errors(
     mmar: Path, catalog: ComponentCatalog, found: Examination, question: Question
 ) -> tuple[Finding, ...]:
@@ -167,7 +176,7 @@ def _errors(
     other = validate(mmar, catalog, settings=question.settings, listing=lambda: listing).report
     # A site does not have what only the server needs, nor the server what only sites do; an
     # administrator asks for all.
-    elsewhere = frozenset() if question.asker is not None else _NOT_INSTALLED
+    elsewhere = frozenset() if question.asker is not None else NOT_INSTALLED
     return tuple(error for error in other.errors if error.code not in elsewhere)
 
 
@@ -182,9 +191,13 @@ def _sentences(
     lines += decision_lines(decision, every_place=True)
     if policies.site_policy is None:
         lines.append(f"  The own policy of {decision.site} is not known here; --policy names it.")
-    if errors:
-        lines.append(f"  The validator refuses it anyway: {errors[0].message}")
+    faults = [error for error in errors if error.code not in NOT_INSTALLED]
+    if faults:
+        lines.append(f"  The validator refuses it anyway: {faults[0].message}")
         lines.append(f"      mend: see `mmar-runner validate-mmar {mmar}`")
+    elif errors:
+        lines.append(f"  The validator cannot check all of it here: {errors[0].message}")
+        lines.append("      mend: install the plugin here, or give --plugins-dir")
     return lines
 
 

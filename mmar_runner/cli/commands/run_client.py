@@ -26,7 +26,7 @@ from mmar_runner.cli.starting.client_site import ClientSite
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, require_kit_or_insecure
 from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.signals import stop_on_signals
-from mmar_runner.cli.starting.validated import parse_settings, say_idle_settings
+from mmar_runner.cli.starting.validated import parse_settings, say_settings
 from mmar_runner.cli.views.progress import make_observer
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
@@ -177,7 +177,7 @@ def _run_trusted(
         if here is None:
             seconds = limits.connect_timeout
             here = await trusted.delivered(site, trust, observer, stop, connect_timeout=seconds)
-            say_idle_settings(here[0].validation)
+            say_settings(here[0].validation)
         settings = limits.of(trusted.session(site, here, trust))
         _say_guessed_index(settings)
         return await run_session(settings, site.plugins, observer, stop)

@@ -13,6 +13,7 @@ from mmar_runner.cli.options import (
     durability_option,
     insecure_option,
     kit_option,
+    mmar_argument,
     new_run_option,
     plugins_dir_option,
     seed_option,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run-server")
-@click.argument("mmar", required=False, type=click.Path(path_type=Path))
+@mmar_argument
 @workspace_option
 @click.option(
     "--listen",
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     context: click.Context,
-    mmar: Path | None,
+    mmar: Path,
     workspace: Path | None,
     listen: str | None,
     kit: Path | None,
@@ -87,9 +88,6 @@ def command(
     was stopped or killed. With --kit, clients are known by their certificates,
     everything is encrypted, and the MMAR must be signed.
     """
-    if mmar is None:
-        msg = "run-server without an MMAR waits for an administrator; this version cannot"
-        raise UsageError(msg, hint="name the MMAR's folder")
     require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
     variables = parse_settings(pairs)

@@ -15,6 +15,7 @@ from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
 from mmar_runner.cli.starting.kits import open_kit
 from mmar_runner.documents.words import counted, did_you_mean, some_of
 from mmar_runner.errors import MmarError, UsageError
+from mmar_runner.mmar.codes import NOT_INSTALLED
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import is_hidden, open_folder
 from mmar_runner.mmar.manifest import list_files, read_signature
@@ -24,9 +25,11 @@ from mmar_runner.security.packages.names import name_problem, shown
 from mmar_runner.storage.atomic import write_bytes_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mmar_runner.mmar.finding import Finding
+    from mmar_runner.mmar.validation import Validation
+    from mmar_runner.security.decision import Step
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.listing import FileListing, ListedFile
     from mmar_runner.security.signatures.signing import Signed, Signer
@@ -75,7 +78,7 @@ def command(
 
     If another administrator signed the same files, and neither version, days nor audience
     is given, the signature is added to theirs. An MMAR in which the validator finds errors is
-    signed all the same, with a warning.
+    signed all the same, with a warning; so is one that the project's authorization refuses.
     """
     # Deferred: signing needs cryptography, which `--help` does without.
     from mmar_runner.security.signatures.signing import Terms, sign_listing  # noqa: PLC0415
@@ -91,32 +94,71 @@ def command(
     signed = sign_listing(listing, present, signer, terms, now=datetime.now(UTC))
     write_bytes_atomic(folder.root / SIGNATURE_FILE, signed.envelope.to_json(), durable=True)
     # Only now: a signature that was damaged is mended, and one that others made is there.
-    errors = _errors(mmar, listing, plugins_dir)
+    found = _validated(mmar, listing, plugins_dir)
+    errors, refused = found.report.errors, _refused(found, signed, kit)
     if as_json:
-        echo_json({**_as_json(mmar, signed), "valid": not errors})
+        refusals = {site: step.reason for site, step in refused.items()}
+        echo_json({**_as_json(mmar, signed), "valid": not errors, "refused": refusals})
     else:
         say(*_sentences(mmar, signed))
     _say_errors(mmar, errors)
+    _say_refused(refused)
 
 
-def _errors(mmar: Path, listing: FileListing, plugins_dir: Path | None) -> tuple[Finding, ...]:
+def _validated(mmar: Path, listing: FileListing, plugins_dir: Path | None) -> Validation:
     from mmar_runner.hooks import load_plugins  # noqa: PLC0415 - as above
     from mmar_runner.mmar.validation import validate  # noqa: PLC0415 - as above
 
     catalog = load_plugins(plugins_dir=plugins_dir).registry
-    return validate(mmar, catalog, listing=lambda: listing).report.errors
+    return validate(mmar, catalog, listing=lambda: listing)
+
+
+def _refused(found: Validation, signed: Signed, kit: StartupKit) -> dict[str, Step]:
+    """Return why the project's authorization refuses it, by site: signing changes none of it."""
+    from mmar_runner.admission.deployment import refused_ahead  # noqa: PLC0415 - as above
+    from mmar_runner.security.policy.authorization_file import load_authorization  # noqa: PLC0415
+
+    authorization = load_authorization(kit.authorization)
+    return refused_ahead(found.facts, signed.signers, signed.manifest, authorization)
+
+
+def _say_refused(refused: Mapping[str, Step]) -> None:
+    """Say on stderr where it will not run, once for each reason."""
+    sites: dict[str, list[str]] = {}
+    for site, step in refused.items():
+        sites.setdefault(step.reason, []).append(site)
+    for names in sites.values():
+        step = refused[names[0]]
+        say(
+            f"warning: the project's authorization refuses it at {some_of(names, _SHOWN)}: "
+            f"{step.message}",
+            err=True,
+        )
+        if step.hint:
+            echo_hint(step.hint)
 
 
 def _say_errors(mmar: Path, errors: tuple[Finding, ...]) -> None:
-    """Say on stderr that an MMAR was signed that runs nowhere; what is signed is the owner's."""
-    if errors:
-        count = counted(len(errors), "error")
+    """Say on stderr that an MMAR was signed that runs nowhere; what is signed is the owner's.
+
+    What is not installed here may be where it runs: it is said to be unknown, and no more.
+    """
+    known = [error for error in errors if error.code not in NOT_INSTALLED]
+    absent = [error for error in errors if error.code in NOT_INSTALLED]
+    if known:
         say(
-            f"warning: the validator finds {count} in what was signed, which runs nowhere as it "
-            f"is: {errors[0].message}",
+            f"warning: the validator finds {counted(len(known), 'error')} in what was signed, "
+            f"which runs nowhere as it is: {known[0].message}",
             err=True,
         )
         echo_hint(f"see `mmar-runner validate-mmar {mmar}`, and sign it again when it is mended")
+    if absent:
+        what = counted(len(absent), "component")
+        say(f"warning: {what} could not be checked here: {absent[0].message}", err=True)
+        echo_hint(
+            "where the plugin is in force it runs as it was signed; to check it here, install the "
+            "plugin, or give the folder of a one-file plugin with --plugins-dir"
+        )
 
 
 def _signer(kit: StartupKit) -> Signer:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,11 @@ from mmar_runner.cli.starting.kits import open_kit, say_lost_policy
 from mmar_runner.cli.starting.validated import parse_settings
 from mmar_runner.cli.views.decision_view import decision_lines, steps_json
 from mmar_runner.documents.words import counted
+from mmar_runner.errors import KitError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.roles import role_of
+from mmar_runner.security.policy.mends import with_command
 
 if TYPE_CHECKING:
     from mmar_runner.admission.examination import Examination
@@ -57,8 +60,7 @@ def command(
     Exit code 0 if the site accepts it, 1 if it does not or the kit is unsound, 2 if the MMAR
     cannot be read or the kit is none.
     """
-    role = role_of(kit_folder)
-    kit = open_kit(kit_folder, Role.SERVER if role is Role.SERVER else Role.CLIENT)
+    kit = open_kit(kit_folder, _judge(kit_folder))
     say_lost_policy(kit)
     question = rules_of(kit).question(
         "delivered" if delivered else "local",
@@ -66,11 +68,26 @@ def command(
         settings=parse_settings(pairs),
     )
     found = examine(mmar, load_plugins(plugins_dir=plugins_dir).registry, question)
+    found = replace(found, decision=with_command(found.decision, kit.folder))
     if as_json:
         echo_json(_as_json(mmar, found))
     else:
         say(*_sentences(mmar, found))
     ctx.exit(0 if found.accepted else 1)
+
+
+def _judge(kit_folder: Path) -> Role:
+    """Return whether the server or a client judges.
+
+    Raises:
+        KitError: KIT_ROLE, an administrator has no policy to judge by.
+    """
+    role = role_of(kit_folder)
+    if role is Role.ADMIN:
+        msg = f"{kit_folder} is an administrator's start-up kit; a client's or the server's judges"
+        hint = "name one of those; `mmar-runner policy explain MMAR --site SITE` takes this one"
+        raise KitError(msg, hint=hint, reason="KIT_ROLE")
+    return role or Role.CLIENT
 
 
 def _sentences(mmar: Path, found: Examination) -> list[str]:

@@ -10,6 +10,7 @@ from mmar_runner.cli.output import say
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.reports.as_json import finding_json
 from mmar_runner.mmar.sources.variables import ANY_CLIENT, parse_setting
 from mmar_runner.mmar.validation import validate
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.mmar.validation import Validation
 
-#: Settings that nobody uses, or only the other side.
-_IDLE: Final = frozenset({"MMAR303", "MMAR305"})
+#: Settings that nobody uses, or only the other side; or that nobody will find.
+_SETTINGS: Final = frozenset({"MMAR303", "MMAR305", "MMAR307"})
 #: Warnings that are said before a run; an older archive may have a hundred.
 _MOST_WARNINGS: Final = 5
 
@@ -95,17 +96,18 @@ def require_valid(folder: Path, validation: Validation) -> None:
             say(f"    hint: {finding.hint}", err=True)
     if errors:
         msg = f"{folder} has {counted(len(errors), 'error')}; nothing was started"
-        raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}")
-    say_idle_settings(validation)
+        found = [finding_json(finding) for finding in errors]
+        raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}", findings=found)
+    say_settings(validation)
     say_warnings(folder, validation)
     if validation.spec is not None:
         apply_log_levels(validation.spec.log_levels)
 
 
-def say_idle_settings(validation: Validation) -> None:
-    """Say on stderr which ``--set`` does nothing here: nobody would see that otherwise."""
+def say_settings(validation: Validation) -> None:
+    """Say on stderr which ``--set`` does nothing here, or not what it should: nobody sees that."""
     for finding in validation.report.findings:
-        if finding.code in _IDLE:
+        if finding.code in _SETTINGS:
             hint = f" {finding.hint}" if finding.hint else ""
             say(f"warning: --set: {finding.message}{hint}", err=True)
 
@@ -115,7 +117,7 @@ def say_warnings(folder: Path, validation: Validation) -> None:
 
     An undefined variable is left out: what of it keeps this side from running was an error.
     """
-    said = {*_IDLE, "MMAR301"}
+    said = {*_SETTINGS, "MMAR301"}
     findings = validation.report.findings
     doubts = [f for f in findings if f.severity is Severity.WARNING and f.code not in said]
     for found in doubts[:_MOST_WARNINGS]:

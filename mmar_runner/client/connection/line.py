@@ -16,7 +16,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.connection.tls_trouble import Trouble, look_at_server, require_name
+from mmar_runner.client.connection.tls_trouble import (
+    Trouble,
+    look_at_server,
+    look_for_tls,
+    require_name,
+)
 from mmar_runner.errors import UnreachableError
 from mmar_runner.waiting.races import end
 from mmar_runner.waiting.threads import in_thread
@@ -71,6 +76,11 @@ class Line:
     def is_torn(self) -> bool:
         """Whether the files cannot be used since a moment: somebody may be replacing them."""
         return self._files is not None and 0 < self._files.unusable_seconds < TORN_SECONDS
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it speaks plain text."""
+        return self._tls is None
 
     @property
     def certificate(self) -> bytes:
@@ -132,14 +142,16 @@ class Line:
             await in_thread(self._judge, self._server)
 
     async def trouble(self) -> Trouble | None:
-        """Find out why nobody answers over TLS; None if that has another cause.
+        """Find out whether nobody answers because of TLS, or its lack; None if not.
 
         A server that has another certificate, which is to be trusted, is spoken to from then
         on.
         """
         host, _, port = self._target.rpartition(":")
-        if self._tls is None or not port.isdecimal():
+        if not port.isdecimal():
             return None
+        if self._tls is None:
+            return await in_thread(look_for_tls, host.strip("[]"), int(port))
         found = await in_thread(look_at_server, host.strip("[]"), int(port), self._tls, self._judge)
         if isinstance(found, bytes) and found != self._server:
             self._server = found

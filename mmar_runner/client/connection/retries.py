@@ -103,7 +103,7 @@ class Retries:
             CertificateError: Trying again will not mend it.
         """
         await self.follow_files()
-        if self._outage.is_due or _ANOTHER_CERTIFICATE in error.message:
+        if self._may_be_tls(error):
             trouble = await self._line.trouble()
             # Once in a run, only what cannot be the server's own passing trouble ends it.
             if trouble is not None and (trouble.ours or not (self.begun or trouble.is_passing)):
@@ -111,6 +111,12 @@ class Retries:
             if trouble is not None:
                 error = UnreachableError(trouble.error.message, hint=trouble.error.hint)
         self._outage.begin(error)
+
+    def _may_be_tls(self, error: UnreachableError) -> bool:
+        """Whether to look; a server that took plain text once has other troubles."""
+        if self.begun and self._line.is_plain:
+            return False
+        return self._outage.is_due or _ANOTHER_CERTIFICATE in error.message
 
     def _say_again(self, error: MmarRunnerError) -> None:
         facts = {"message": f"{error.message}; trying again"}

@@ -65,6 +65,17 @@ def look_at_server(
     return shown
 
 
+def look_for_tls(host: str, port: int) -> Trouble | None:
+    """Return why a server takes no plain text, if that is why it does not answer."""
+    from mmar_runner.security.pki.tls_probe import speaks_tls  # noqa: PLC0415 - as above
+
+    if not speaks_tls(host, port):
+        return None
+    msg = f"{host}:{port} speaks TLS, and this client plain text"
+    hint = "give --kit DIR in place of --insecure; or is it another server's port?"
+    return Trouble(CertificateError(msg, hint=hint, reason="TLS_NEEDED"), ours=False)
+
+
 def _told_to_a_client(error: CertificateError, target: str) -> CertificateError:
     """Return what is wrong at the server with a mend for somebody at a client."""
     if error.reason != "CERT_EXPIRED" or not error.message.startswith(

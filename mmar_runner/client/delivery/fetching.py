@@ -34,6 +34,7 @@ from mmar_runner.errors import (
     WireError,
 )
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.mmar.reports.as_json import finding_json
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.security.packages.packing import DEFAULT_LIMITS, unpack
 from mmar_runner.security.policy.mends import with_command
@@ -212,7 +213,8 @@ def _require_valid(admission: Admission) -> None:
             f"{admission.root.name} has {counted(len(errors), 'error')}: "
             f"{first.file}:{first.line}:{first.column}: {first.code}: {first.message}"
         )
-        raise MmarInvalidError(msg, hint=first.hint)
+        found = [finding_json(finding) for finding in errors]
+        raise MmarInvalidError(msg, hint=first.hint, findings=found)
 
 
 @contextmanager

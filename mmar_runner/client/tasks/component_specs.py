@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.spec import ChildContext, ChildSpec
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.hooks.components import blueprint
 from mmar_runner.interfaces.catalog import ComponentKind
 
@@ -26,13 +26,13 @@ def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> No
     Nothing is imported.
 
     Raises:
-        UsageError: BYOC_NOT_ALLOWED, code of the MMAR is declared and not accepted.
+        NotAuthorizedError: BYOC_NOT_ALLOWED, code of the MMAR is declared and not accepted.
         PluginError: A component is not installed.
     """
     if settings.spec.byoc and not settings.allow_byoc:
         msg = f"the MMAR {settings.spec.name!r} brings code of its own in custom/"
         hint = "read that code; --allow-byoc lets it run, in a child process"
-        raise UsageError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
+        raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
     custom = settings.spec.root / "custom" if settings.spec.byoc else None
     client = settings.client
     for component in (client.client_trainer, *client.inbound_filters, *client.outbound_filters):

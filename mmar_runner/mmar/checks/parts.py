@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,7 @@ def check_parts(look: Look) -> None:
         _initial_model(look, look.server)
         _server_validation(look, look.server)
         _selectors(look, look.server)
+        _handlers_alike(look, look.server)
         _answered_twice(look, look.server)
     if look.client is not None:
         _switched_off(look, look.client, "client_trainer")
@@ -89,6 +91,21 @@ def _selectors(look: Look, server: Document) -> None:
     for index in chosen[1:]:
         message = "A second handler chooses the best model."
         look.findings.at(server, ("handlers", index), "MMAR618", message, hint="Keep one of them.")
+
+
+def _handlers_alike(look: Look, server: Document) -> None:
+    """The same handler with the same arguments does everything twice, or writes over itself."""
+    known = set[tuple[str, str]]()
+    for index, handler in enumerate(look.server_parts.lists.get(("handlers",), ())):
+        spec = handler.spec
+        if spec is None or _fact(handler, "selects_best_model"):
+            continue  # of a second selector more is said
+        alike = (spec.name, json.dumps(spec.args, sort_keys=True))
+        if alike in known:
+            message = f"'{spec.name}' is declared twice with the same arguments."
+            hint = "Remove one of them, unless every event is to be handled twice."
+            look.findings.at(server, ("handlers", index), "MMAR647", message, hint=hint)
+        known.add(alike)
 
 
 def _answered_twice(look: Look, server: Document) -> None:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, printable
+from mmar_runner.mmar.checks.elsewhere import KNOWN
 from mmar_runner.mmar.document import VARIABLE
 from mmar_runner.mmar.sources.configuration import (
     CLIENT,
@@ -34,12 +37,26 @@ _STANDS_IN: Final = {"NUM_SITES": ("MIN_NUM_CLIENTS",)}
 
 
 def check_settings(look: Look) -> None:
-    """Report each setting that no file takes, or none of this side."""
+    """Report each setting that no file takes, or none of this side, or that is a relative path.
+
+    Of the first two nothing is said while a file is missing or cannot be read: it may take any.
+    """
+    idle = set[str]() if _unread(look) else set(_idle(look))
+    for name, value in look.files.variables.settings.items():
+        if name not in idle and isinstance(value, str):
+            _relative(look, name, value)
+
+
+def _idle(look: Look) -> Iterator[str]:
+    """Report and yield each setting that does nothing here."""
     variables = look.files.variables
     known = {*variables.used, *variables.globals, *variables.environment, *RUNNER_VARIABLES}
+    # What is misnamed is read by nobody, which is said; it is meant to be read.
+    known |= {n for file, d in look.files.parsed.items() if file not in KNOWN for n in _names(d)}
     if look.side == "all":
         for name in variables.settings.keys() - known:
             _unused(look, name, known)
+            yield name
         return
     other = look.files.parsed.get(_OTHERS[look.side])
     if other is None:
@@ -51,8 +68,29 @@ def check_settings(look: Look) -> None:
             who, mend = _MENDS[look.side]
             message = f"The setting {name} is used only by {who}."
             look.findings.add("MMAR305", message, hint=f"It does nothing here: {mend}.")
+            yield name
         elif name not in known:
             _unused(look, name, known)
+            yield name
+
+
+def _relative(look: Look, name: str, value: str) -> None:
+    """Report a relative path of where the program was started: components run elsewhere."""
+    path = Path(value)
+    try:
+        meant = value != "" and not path.is_absolute() and path.exists()
+    except (OSError, ValueError):
+        return  # no path at all
+    if meant and not look.folder.inside(value):
+        message = f"The setting {name} is a relative path, and components run in other folders."
+        hint = f"Give all of it: --set {name}={shlex.quote(printable(str(path.absolute())))}"
+        look.findings.add("MMAR307", message, hint=hint)
+
+
+def _unread(look: Look) -> bool:
+    """Return True if a file that may take settings is missing, or was not understood."""
+    damaged = any(f in KNOWN and f not in look.files.parsed for f in look.folder.files)
+    return damaged or any(look.findings.with_code(code) for code in ("MMAR102", "MMAR609"))
 
 
 def known_names(look: Look) -> set[str]:

@@ -66,7 +66,7 @@ def _say(
 
 def argument_sentence(found: ComponentDescription, fault: Fault) -> str:
     """Return what is wrong with a component's arguments, and whose they are."""
-    name = f"{found.name} ({found.distribution} {found.version})".replace(" ( )", "")
+    name = f"{found.name} ({found.origin})".replace(" ()", "")
     inner = "/".join(str(part) for part in fault.path)
     if fault.member is not None:
         return f"{name}: argument {fault.message}"

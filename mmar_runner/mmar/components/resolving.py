@@ -14,6 +14,7 @@ from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with
 from mmar_runner.mmar import aliases
 from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
+from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
 from mmar_runner.mmar.spec import ComponentSpec
@@ -140,13 +141,15 @@ class Resolver:
         message = f"{_capital(error.message)}."
         self._findings.at(document, where, "MMAR518", message, hint=_capital(error.hint))
 
-    def _hint(self, kind: ComponentKind, name: str) -> str:
-        if name in aliases.OLDER_NAMES:
+    def _hint(self, kind: ComponentKind, name: str, dotted: str = "") -> str:
+        bundled = bundled_hint(kind, dotted or name)
+        if bundled is None and name in aliases.OLDER_NAMES:
             return f"An older component: {aliases.OLDER_NAMES[name]}."
         broken = self._catalog.broken()
         note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
-        note += " (`mmar-runner plugins doctor` says why)." if broken else ""
-        return (did_you_mean(name, self._catalog.names(kind)) or self._available(kind)) + note
+        note += f" (`{self._catalog.doctor}` says why)." if broken else ""
+        near = bundled or did_you_mean(name, self._catalog.names(kind))
+        return (near or self._available(kind)) + note
 
     def _available(self, kind: ComponentKind) -> str:
         names = self._catalog.names(kind)
@@ -193,7 +196,7 @@ class Resolver:
             is_a = " and ".join(with_article(k) for k in others)
             code, message = "MMAR502", f"'{dotted}' is {is_a}, not {with_article(kind)}."
         last = dotted.rpartition(".")[2]
-        hint = hint or self._hint(kind, last)
+        hint = hint or self._hint(kind, last, dotted)
         self._findings.at(document, where, code, message, hint=hint)
         return NOTHING
 

@@ -28,11 +28,12 @@ def as_json(report: Report) -> dict[str, Any]:
         "byoc": report.byoc,
         "custom_datalist": report.custom_datalist,
         "digest": report.digest,
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [finding_json(finding) for finding in report.findings],
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding as a JSON object."""
     return {
         "code": finding.code,
         "severity": finding.severity,

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONFIGS: Final = frozenset({"fed_server.json", "fed_client.json"})
+_SERVERS: Final = ("server.key", "server.crt", "fed_server.json")
+_ADMINS: Final = ("release.key", "release.pub")
 _AUTHORIZATION: Final = "authorization.json"
 
 
@@ -29,6 +31,8 @@ def mend(path: Path) -> str:
 
 def _own(path: Path) -> str:
     """Return what of a kit is its owner's alone."""
-    admin = path.with_name("release.pub").exists()
-    key = "server.key" if path.with_name("server.crt").exists() else "client.key"
+    # Any of its files may be the one that is missing.
+    admin = any(path.with_name(name).exists() for name in _ADMINS)
+    server = any(path.with_name(name).exists() for name in _SERVERS)
+    key = "server.key" if server else "client.key"
     return f"{key}, {'release.key' if admin else 'site_policy.json'} and state/"

@@ -97,6 +97,21 @@ def _look(asked: _Question) -> bytes | None:
     return shown
 
 
+def speaks_tls(host: str, port: int) -> bool:
+    """Return whether a peer answers a handshake, whoever it is; False if nobody answers.
+
+    Nothing is said to that peer, and no certificate is shown to it.
+    """
+    try:
+        with socket.create_connection((host, port), STEP_SECONDS) as plain:
+            _unverified().wrap_socket(plain, server_hostname=host).close()
+    except ssl.SSLError as error:
+        return _ALERT.fullmatch(error.reason or "") is not None
+    except OSError:
+        return False
+    return True
+
+
 def check_own(cert_file: Path, now: datetime) -> None:
     """Refuse an own certificate that does not hold now.
 
@@ -148,6 +163,14 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _unverified() -> ssl.SSLContext:
+    """Return a context that takes whatever certificate the peer shows."""
+    context = _context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 
@@ -205,14 +228,11 @@ def _shown_certificate(asked: _Question) -> bytes | None:
 
     Nothing is said to that peer, and ours is not shown to it.
     """
-    context = _context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     address = (asked.host, asked.port)
     try:
         with (
             socket.create_connection(address, STEP_SECONDS) as plain,
-            context.wrap_socket(plain, server_hostname=asked.expected_name) as secure,
+            _unverified().wrap_socket(plain, server_hostname=asked.expected_name) as secure,
         ):
             return _certificate_of(secure)
     except OSError:

@@ -39,6 +39,11 @@ CONTENTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "byoc": ("allow_byoc", "BYOC_NOT_ALLOWED", "custom code"),
     "custom_datalist": ("allow_custom_datalist", "DATALIST_NOT_ALLOWED", "a custom data list"),
 }
+#: How what a project says is changed; a site cannot.
+_GIVEN_BY: Final = (
+    "Whoever provisions the project gives that file: "
+    "`mmar-runner provision PROJECT.yml --out DIR --authorization FILE`."
+)
 #: The reason of a refusal because of somebody, or something, that the project does not know.
 REASON_OF_UNKNOWN: Final = {"user": "USER_UNKNOWN", "site": "SITE_UNKNOWN"}
 
@@ -101,7 +106,7 @@ def site_rule(authorization: Authorization, content: str, site: str) -> Step:
     message = f"The MMAR contains {what}, which is not allowed on {where}"
     hint = (
         f"A group of {org} ({', '.join(authorization.groups_at(site))}) would have to say "
-        f'"{name}": true; no right of a user replaces it.'
+        f'"{name}": true; no right of a user replaces it. {_GIVEN_BY}'
     )
     return refuses(rule, reason, message, policy=answer.place, hint=hint)
 
@@ -110,7 +115,10 @@ def _unknown(authorization: Authorization, name: str, what: str) -> list[Step]:
     known = authorization.users if what == "user" else authorization.sites
     if name in known:
         return []
-    hint = did_you_mean(name, known) or f"Write it into '{what}s' of the project's authorization."
+    # Who has a name much like another's (site-3, site-4) may be new all the same.
+    near = did_you_mean(name, known)
+    hint = f"If it is new, '{what}s' of authorization.json would have to name it. {_GIVEN_BY}"
+    hint = f"{hint} {near}" if near else hint
     message = f"{name!r} is not a {what} of this project."
     place = _place(authorization, f"{what}s")
     reason = REASON_OF_UNKNOWN[what]
@@ -140,7 +148,7 @@ class _Question:
         message += "; ".join(answer.why for answer in answers) + "."
         hint = (
             f"A group of {self._org} ({', '.join(self._groups)}) would have to give "
-            f"{self._roles()} the right {' or '.join(self._useful(rights))}."
+            f"{self._roles()} the right {' or '.join(self._useful(rights))}. {_GIVEN_BY}"
         )
         return refuses(rule, "NOT_AUTHORIZED", message, policy=answers[0].place, hint=hint)
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.security.policy.document import (
+    AUTHORIZATION_KEYS,
+    SITE_KEYS,
     PolicyDocument,
     PolicyFault,
     read_policy_document,
     refuse_faults,
+    refuse_other,
     schema_faults,
 )
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
     from mmar_runner.documents.json_source import JsonPath
 
+_IS_SITE_POLICY: Final = "is a site's own policy; the project's authorization.json is needed"
+_PROJECTS: Final = "Every kit of the project has it, as authorization.json."
 _HINT: Final = "`mmar-runner schema authorization` prints what it may hold."
 
 
@@ -125,6 +130,7 @@ def checked_authorization(document: PolicyDocument) -> Authorization:
     Raises:
         UsageError: As there.
     """
+    refuse_other(document, AUTHORIZATION_KEYS, SITE_KEYS, _IS_SITE_POLICY, _PROJECTS)
     found = schema_faults(document, "authorization")
     found += _Names(document).faults()
     refuse_faults(document.file, found, _HINT)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from mmar_runner.documents.json_source import JsonPath, JsonSource
 
+#: Keys that only the project's policy has, and only a site's.
+AUTHORIZATION_KEYS: Final = frozenset({"roles", "groups", "users", "orgs", "sites"})
+SITE_KEYS: Final = frozenset({"allowed_path_prefixes", "byoc", "signatures", "mandatory_filters"})
 #: Stable id of a policy file that cannot be used.
 REASON: Final = "POLICY_INVALID"
 
@@ -114,6 +117,26 @@ def _decoded(path: Path, data: bytes) -> str:
         place = Place(str(path), before.count(b"\n") + 1, column)
         msg = f"{place}: The file is not UTF-8."
         raise UsageError(msg, hint="Save it as UTF-8.", reason=REASON) from error
+
+
+def refuse_other(
+    document: PolicyDocument, own: frozenset[str], other: frozenset[str], what: str, hint: str
+) -> None:
+    """Refuse a file that is the other of the two policies, in place of every fault in it.
+
+    Args:
+        document: What was read.
+        own: Keys of the policy that is needed.
+        other: Keys of the other one.
+        what: What the file is then, and what is needed.
+        hint: Which file that is.
+
+    Raises:
+        UsageError: POLICY_INVALID, most of its keys are the other's.
+    """
+    keys = document.value.keys() if isinstance(document.value, dict) else set()
+    if len(keys & other) > len(keys & own):
+        raise UsageError(f"{document.file} {what}", hint=hint, reason=REASON)
 
 
 def schema_faults(document: PolicyDocument, schema: str) -> list[PolicyFault]:

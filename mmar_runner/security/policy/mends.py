@@ -5,36 +5,31 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from mmar_runner.security.policy.site_rules import BYOC
+from mmar_runner.security.policy.site_rules import ACCEPT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.security.decision import Decision, Step
 
-_UNNAMED: Final = "policy accept DIGEST --kit KIT"
 
-
-def with_command(decision: Decision, kit: Path) -> Decision:
-    """Return a decision whose hints name the command by which this site would accept it.
+def with_command(decision: Decision, kit: Path | None) -> Decision:
+    """Return a decision whose hints name the command by which the site would accept it.
 
     Only refusals that it takes away name it.
 
     Args:
-        decision: What the rules of the kit's owner say.
-        kit: The folder of its start-up kit.
+        decision: What the rules of a site say.
+        kit: The folder of its start-up kit; None if that is not here.
     """
-    command = f"policy accept {decision.digest} --kit {shlex.quote(str(kit))}"
+    folder = "KIT" if kit is None else shlex.quote(str(kit))
+    command = f"`mmar-runner policy accept {decision.digest} --kit {folder}`"
     return replace(decision, steps=tuple(_named(step, command) for step in decision.steps))
 
 
 def _named(step: Step, command: str) -> Step:
-    hint = step.hint or ""
-    if _UNNAMED in hint:
-        return replace(step, hint=hint.replace(_UNNAMED, command))
-    if step.rule == BYOC and not step.accepted:
-        accept = f"Once it has reviewed the code: `mmar-runner {command}`."
-        return replace(step, hint=f"{hint} {accept}".lstrip())
-    return step
+    if step.hint is None:
+        return step
+    return replace(step, hint=step.hint.replace(ACCEPT, command))

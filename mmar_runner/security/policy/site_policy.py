@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmar_runner.security.policy.class_paths import spelling_allowed
 from mmar_runner.security.policy.document import (
+    AUTHORIZATION_KEYS,
+    SITE_KEYS,
     PolicyDocument,
     read_policy_document,
     refuse_faults,
+    refuse_other,
     schema_faults,
 )
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from mmar_runner.security.decision import Place
 
+_IS_AUTHORIZATION: Final = "is the project's authorization.json; a site's own policy is needed"
+_OWN: Final = "The site's own policy is the file site_policy.json in its kit."
 _HINT: Final = "`mmar-runner schema site_policy` prints what it may hold."
 
 
@@ -77,6 +82,7 @@ def load_policy(path: Path) -> SitePolicy:
             does not fit its schema; every fault is named, with line and column.
     """
     document = read_policy_document(path)
+    refuse_other(document, SITE_KEYS, AUTHORIZATION_KEYS, _IS_AUTHORIZATION, _OWN)
     refuse_faults(document.file, schema_faults(document, "site_policy"), _HINT)
     return _policy(document)
 

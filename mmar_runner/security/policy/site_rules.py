@@ -26,6 +26,10 @@ DATALIST: Final = "site_policy.allow_custom_datalist"
 PATHS: Final = "site_policy.allowed_path_prefixes"
 ARGUMENTS: Final = "site_policy.data_folders"
 
+#: The command that takes an MMAR in; `mends.with_command` puts digest and kit in.
+ACCEPT: Final = "`mmar-runner policy accept DIGEST --kit KIT`"
+_REVIEW: Final = f"the site reviews the code: {ACCEPT}."
+
 #: How much of an MMAR's text a sentence repeats.
 _SHOWN: Final = 120
 
@@ -56,7 +60,7 @@ def _blocked(facts: MmarFacts, policy: SitePolicy) -> Step:
         return accepts(BLOCKED, "The site does not block the digest.", policy=place)
     place = policy.place("blocked_digests", policy.blocked_digests.index(facts.digest))
     message = f"The site blocks the digest {facts.digest}."
-    hint = "The site would have to remove it from blocked_digests."
+    hint = f"The site would have to take that back: {ACCEPT}."
     return refuses(BLOCKED, "DIGEST_BLOCKED", message, policy=place, hint=hint)
 
 
@@ -70,14 +74,14 @@ def _code(facts: MmarFacts, policy: SitePolicy) -> Step:
         return accepts(BYOC, message, policy=place, subject=subject)
     if policy.byoc == "refuse":
         message = "The policy allows no code in an MMAR."
-        hint = 'Have it installed as a plugin, or the site says "byoc": "digest" and accepts it.'
+        hint = f"Have it installed as a plugin; or {_REVIEW}"
         return refuses(BYOC, "BYOC_NOT_ALLOWED", message, policy=place, subject=subject, hint=hint)
     if facts.digest in policy.accepted_digests:
         place = policy.place("accepted_digests", policy.accepted_digests.index(facts.digest))
         message = "The site has reviewed this code and accepted its digest."
         return accepts(BYOC, message, policy=place, subject=subject)
     message = f"The policy does not accept the digest {facts.digest}."
-    hint = "A site that has reviewed the code runs `mmar-runner policy accept DIGEST --kit KIT`."
+    hint = f"{_REVIEW[0].upper()}{_REVIEW[1:]}"
     place = policy.place("accepted_digests")
     return refuses(BYOC, "DIGEST_NOT_ACCEPTED", message, policy=place, subject=subject, hint=hint)
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.documents.words import counted
 from mmar_runner.security.kits.files import REQUEST_FILE
 from mmar_runner.security.pki.certificates import certificate_hosts, load_certificate
-from mmar_runner.security.policy.authorization_file import load_authorization
-from mmar_runner.security.provisioning.authority_folder import AUTHORIZATION_FILE
+from mmar_runner.security.provisioning.authorization_notes import authorization_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +40,7 @@ def notes(
         *_behind(out, outcomes),
         *_hosts(project, authority, out),
         *_departed(project, authority, out),
-        *_unnamed(project, authority),
+        *authorization_notes(project, authority, out),
     )
 
 
@@ -114,17 +113,6 @@ def _departed(project: Project, authority: Authority, out: Path) -> Iterator[str
                 f"{name} is not in the project file, and its certificate holds until "
                 f"{known.newest.not_after}; {_call('revoke', name, out)} ends that"
             )
-
-
-def _unnamed(project: Project, authority: Authority) -> list[str]:
-    """Say whom the given authorization does not name."""
-    if not authority.state.authorization_given:
-        return []
-    given = load_authorization(authority.folder / AUTHORIZATION_FILE)
-    sites = {"server", *(client.name for client in project.clients)}
-    users = {admin.name for admin in project.admins}
-    missing = sorted(sites - set(given.sites)) + sorted(users - set(given.users))
-    return [f"the given authorization.json does not name {name}" for name in missing]
 
 
 def _normal(host: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.errors import SignatureError
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.pki.envelope import read_envelope, verify
+from mmar_runner.security.policy.site_rules import ACCEPT
 from mmar_runner.security.signatures.manifest import MMAR_TYPE, read_manifest
 from mmar_runner.security.signatures.rules import (
     SIGN,
@@ -95,7 +96,7 @@ def _signed(listing: FileListing, data: bytes | None, context: SignatureContext)
         message = f"The MMAR has no {SIGNATURE_FILE}: nobody signed it."
         hint = SIGN
         if context.origin == "local":  # what is delivered is never accepted unsigned
-            hint += " Or the site reviews it: `mmar-runner policy accept DIGEST --kit KIT`."
+            hint += f" Or the site reviews it: {ACCEPT}."
         return SignatureReport(
             (refuses("signature.present", "SIGNATURE_MISSING", message, hint=hint),)
         )

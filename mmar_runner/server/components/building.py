@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import PluginError, RunFailedError
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.hooks.components import build_component
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 class ServerComponents:
     """The components that one MMAR declares for the server process.
 
-    ``versions`` holds the distributions they come from: they are part of what a run is.
+    ``versions`` holds the distributions they come from, and the names of files: they are part of
+    what a run is.
     ``expressions`` holds what the aggregator may look for in the names of tensors.
 
     Args:
@@ -36,7 +39,8 @@ class ServerComponents:
     Raises:
         PluginError: One of them cannot be built, or two result processors claim one topic.
         NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them.
-        RunFailedError: One of them is code of the MMAR's own, or two select the best model.
+        RunFailedError: One of them is code of the MMAR's own, two select the best model, or a
+            round may close with fewer updates than the aggregator is defined for.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class ServerComponents:
         self._allowed = allowed
         self.versions: dict[str, str] = {}
         self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
+        _require_enough(self.aggregator, server.min_num_clients)
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
         self.workflow: Any = ScatterAndGather()
@@ -73,7 +78,9 @@ class ServerComponents:
             raise RunFailedError(msg, hint=hint, reason="BYOC")
         found = self._catalog.find(spec.kind, spec.name)
         if found is not None:
-            self.versions[found.distribution] = found.version
+            # A file is what it holds, wherever it lies and however its path was typed.
+            name = Path(found.distribution).name if found.of_file else found.distribution
+            self.versions[name] = found.version
         try:
             return build_component(
                 self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
@@ -82,6 +89,14 @@ class ServerComponents:
             said = (error.hint, f"it is declared in {spec.place}; -v shows where it raised")
             error.hint = "; ".join(filter(None, said))
             raise
+
+
+def _require_enough(aggregator: TensorwiseAggregator, least: int) -> None:
+    if least < aggregator.min_updates:
+        name, needs = type(aggregator).__name__, counted(aggregator.min_updates, "update")
+        msg = f"{name} needs {needs}, and a round may close with min_num_clients {least}"
+        hint = f"raise min_num_clients to {aggregator.min_updates}, or choose another aggregator"
+        raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")
 
 
 def _only_selector(handlers: list[Handler]) -> BestModelSelector | None:

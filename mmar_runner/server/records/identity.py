@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import some_of
 from mmar_runner.errors import MmarRunnerError, UsageError
+from mmar_runner.interfaces.catalog import CONTENT
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from mmar_runner.server.records.run_state import RunState
     from mmar_runner.server.records.workspace import RunFolder
@@ -24,6 +25,7 @@ _MOST_FILES: Final = 5
 _SHORT: Final = 12
 _LONGEST: Final = 60
 _ABSENT: Final = object()
+_UNKNOWN: Final = ""
 
 
 def identity_of(settings: ServerSettings, plugins: Mapping[str, str]) -> dict[str, Any]:
@@ -66,7 +68,10 @@ def require_same(
     found = seeds
     if state.digest != digest and state.identity:
         now = identity_of(settings, plugins)
-        found = [*_differences(state.identity, now, folder, settings.spec.root), *seeds]
+        before = {**state.identity, "plugins": _by_content(state.identity["plugins"], plugins)}
+        found = [*_differences(before, now, folder, settings.spec.root), *seeds]
+        if not found:
+            return
     what = "; ".join(found) or "the MMAR's files, --set values or plugin versions"
     msg = f"run {folder.number} is unfinished, and what is to be run now differs from it: {what}"
     hint = (
@@ -74,6 +79,18 @@ def require_same(
         "or begin another with --new-run"
     )
     raise UsageError(msg, hint=hint, reason="RUN_DIFFERS")
+
+
+def _by_content(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return the plugins of a run, files by their name, as older journals do not have them.
+
+    Those have a file's path as it was typed, and no version: such a file is taken for the one
+    of its name that is there now, as it always was.
+    """
+    paths = {path: Path(path).name for path, version in before.items() if not version}
+    known = {name: version for name, version in before.items() if version}
+    files = {name: now.get(name, _UNKNOWN) for name in paths.values()}
+    return {**known, **files}
 
 
 def _differences(
@@ -87,7 +104,7 @@ def _differences(
     for name, was, is_ in _changed(before["settings"], now["settings"]):
         yield f"--set {name}: {_shown(is_)} instead of {_shown(was)}"
     for name, was, is_ in _changed(before["plugins"], now["plugins"]):
-        yield f"plugin {name}: version {_shown(is_)} instead of {_shown(was)}"
+        yield f"plugin {name}: {_version(is_)} instead of {_version(was)}"
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -95,6 +112,16 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tupl
         was, is_ = before.get(name, _ABSENT), now.get(name, _ABSENT)
         if was != is_ or type(was) is not type(is_):
             yield name, was, is_
+
+
+def _version(value: object) -> str:
+    if value is _ABSENT:
+        return "none"
+    text = str(value)
+    if text == _UNKNOWN:
+        return "a file"
+    content = text.removeprefix(CONTENT)
+    return f"version {text}" if content == text else f"content {content[:_SHORT]}"
 
 
 def _shown(value: object) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import StorageError, UsageError
+from mmar_runner.errors import InUseError, StorageError
 from mmar_runner.storage.atomic import make_folder, publish, sync_tree, write_json_atomic
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Workspace:
         """Hold the workspace for this process.
 
         Raises:
-            UsageError: Another server holds it.
+            InUseError: Another server holds it.
             StorageError: It cannot be written.
         """
         try:
@@ -140,7 +140,7 @@ class Workspace:
             os.close(descriptor)
             msg = f"another server works in {self.path}"
             hint = "stop it first, or give this one its own --workspace"
-            raise UsageError(msg, hint=hint, reason="WORKSPACE_IN_USE") from error
+            raise InUseError(msg, hint=hint, reason="WORKSPACE_IN_USE") from error
         try:
             yield
         finally:

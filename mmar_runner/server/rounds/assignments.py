@@ -43,12 +43,12 @@ class Assignments:
         self._notify()
 
     def require_round(self, number: int) -> OpenRound:
-        """Return the open round, if it is that one.
+        """Return the open round, if it is that one: whoever is told of the end hears of no more.
 
         Raises:
-            RefusedError: ROUND_MISMATCH.
+            RefusedError: ROUND_MISMATCH; SERVER_STOPPING, the run's stop is announced.
         """
-        current = self.current
+        current = None if self.outcome() is not None else self.current
         if current is None or current.closing or current.number != number:
             open_now = "no round" if current is None else f"round {current.number}"
             msg = f"round {number} takes no updates: {open_now} is the current one"

@@ -29,7 +29,6 @@ from mmar_runner.security.pki.envelope import read_envelope, sign
 from mmar_runner.security.signatures import check
 from mmar_runner.security.signatures.manifest import MMAR_TYPE
 
-NOW = datetime.now(UTC)
 SAMPLES = json.dumps({"training": [{"image": "a.nii.gz", "label": 1}]})
 
 
@@ -41,7 +40,7 @@ def catalog():
 @pytest.fixture
 def rules(hospital):
     """Return what site-1 judges by."""
-    return rules_of(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
+    return rules_of(load_kit(hospital.kit("site-1"), Role.CLIENT, now=datetime.now(UTC)))
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def reasons(hospital, catalog):
 
     def judged(root, by):
         store = MmarStore(hospital.folder / "store")
-        found = admitting.admit(root, catalog, by, store, origin="delivered", now=NOW)
+        found = admitting.admit(root, catalog, by, store, origin="delivered", now=datetime.now(UTC))
         return {step.reason for step in found.decision.refusals}
 
     return judged

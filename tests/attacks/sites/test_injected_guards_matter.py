@@ -31,7 +31,6 @@ from mmar_runner.security.pki.envelope import key_id
 from mmar_runner.security.pki.keys import load_private_key
 from mmar_runner.security.pki.revocation import read_revocations, sign_revocations
 
-NOW = datetime.now(UTC)
 CLIENT = "config_fed_client.json"
 
 
@@ -50,12 +49,12 @@ class Desk:
 
     @property
     def rules(self):
-        kit = load_kit(self._hospital.kit("site-1"), Role.CLIENT, now=NOW)
+        kit = load_kit(self._hospital.kit("site-1"), Role.CLIENT, now=datetime.now(UTC))
         return rules_of(kit)
 
-    def reasons(self, root: Path, rules=None, *, now=NOW) -> list[str]:
+    def reasons(self, root: Path, rules=None, *, now=None) -> list[str]:
         """Return why a folder may not run; nothing if it may."""
-        terms = {"origin": "delivered", "now": now}
+        terms = {"origin": "delivered", "now": now or datetime.now(UTC)}
         found = admitting.admit(root, self._catalog, rules or self.rules, self._store, **terms)
         assert found.decision.accepted is not bool(found.decision.refusals)
         return [step.reason for step in found.decision.refusals]
@@ -99,7 +98,7 @@ def test_the_clock_of_a_list_of_revocations(hospital, desk):
     """A server that withholds newer lists stops new MMARs, and no more."""
     mmar = hospital.mmar()
     honest = desk.rules
-    old = replace(honest.revocations, expires=NOW - timedelta(seconds=1))
+    old = replace(honest.revocations, expires=datetime.now(UTC) - timedelta(seconds=1))
     assert desk.reasons(mmar, replace(honest, revocations=old)) == ["REVOCATIONS_STALE"]
     assert desk.reasons(mmar, honest) == []
 
@@ -107,10 +106,13 @@ def test_the_clock_of_a_list_of_revocations(hospital, desk):
 def test_the_clock_of_a_signature(hospital, desk):
     mmar = hospital.mmar()
     rules = desk.rules
-    far = replace(rules, revocations=replace(rules.revocations, expires=NOW + timedelta(days=9999)))
-    late = NOW + timedelta(days=5000)
+    far = replace(
+        rules,
+        revocations=replace(rules.revocations, expires=datetime.now(UTC) + timedelta(days=9999)),
+    )
+    late = datetime.now(UTC) + timedelta(days=5000)
     assert desk.reasons(mmar, far, now=late) == ["SIGNATURE_EXPIRED"]
-    assert desk.reasons(mmar, far, now=NOW) == []
+    assert desk.reasons(mmar, far, now=datetime.now(UTC)) == []
 
 
 def test_the_trust_root(hospital, other_project, desk):
@@ -118,7 +120,7 @@ def test_the_trust_root(hospital, other_project, desk):
     other_project.sign(mmar)
     assert "SIGNER_NOT_TRUSTED" in desk.reasons(mmar)
 
-    theirs = rules_of(load_kit(other_project.kit("site-1"), Role.CLIENT, now=NOW))
+    theirs = rules_of(load_kit(other_project.kit("site-1"), Role.CLIENT, now=datetime.now(UTC)))
     assert desk.reasons(mmar, replace(desk.rules, trust_root=theirs.trust_root)) == []
 
 
@@ -195,7 +197,7 @@ def test_the_limits_of_a_package(tmp_path, lax):
 
 def test_the_memory_of_revocations(hospital, provisioned, monkeypatch):
     """Whoever gives an older list does not take a revocation back."""
-    kit = load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW)
+    kit = load_kit(hospital.kit("site-1"), Role.CLIENT, now=datetime.now(UTC))
     authority = load_private_key(provisioned / "kits" / "authority" / "root.key")
     root = kit.root_file.read_bytes()
     own = read_revocations(kit.revocations.read_bytes(), root)
@@ -231,7 +233,7 @@ GUARDS = {
 def test_the_checks_of_a_kit(hospital, monkeypatch, guard):
     reason, spoil = GUARDS[guard]
     folder = hospital.kit("site-1")
-    load_kit(folder, Role.CLIENT, now=NOW)
+    load_kit(folder, Role.CLIENT, now=datetime.now(UTC))
     if spoil == "authority":
         key = (hospital.kits.out / "authority" / "root.key").read_bytes()
         (folder / "notes.txt").write_bytes(key)
@@ -240,10 +242,10 @@ def test_the_checks_of_a_kit(hospital, monkeypatch, guard):
         policy = hospital.policy("site-1", byoc="refuse")
         policy.chmod(0o666)
     with pytest.raises(KitError) as caught:
-        load_kit(folder, Role.CLIENT, now=NOW)
+        load_kit(folder, Role.CLIENT, now=datetime.now(UTC))
     assert caught.value.reason == reason
     monkeypatch.setattr(kits, guard, lambda *_: None)
-    load_kit(folder, Role.CLIENT, now=NOW)
+    load_kit(folder, Role.CLIENT, now=datetime.now(UTC))
 
 
 def test_the_copy_that_is_looked_at(hospital, desk, monkeypatch):

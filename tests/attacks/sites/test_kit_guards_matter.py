@@ -23,11 +23,9 @@ from mmar_runner.security.pki.revocation import (
     sign_revocations,
 )
 
-NOW = datetime.now(UTC)
-
 
 def loaded(folder):
-    return load_kit(folder, Role.CLIENT, now=NOW)
+    return load_kit(folder, Role.CLIENT, now=datetime.now(UTC))
 
 
 def refused(folder, error=KitError):

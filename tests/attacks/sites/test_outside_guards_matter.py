@@ -26,8 +26,6 @@ from mmar_runner.wire.servicer import FederationServicer
 from tests.open_gate import OpenGate
 from tests.served import served
 
-NOW = datetime.now(UTC)
-
 
 def zipped(archive, mode):
     entry = zipfile.ZipInfo("tool")
@@ -91,7 +89,7 @@ class Credulous(ClientTrust):
 @pytest.fixture
 async def stolen(hospital):
     """A server with the key and the certificate of the real one."""
-    own = load_kit(hospital.server, Role.SERVER, now=NOW)
+    own = load_kit(hospital.server, Role.SERVER, now=datetime.now(UTC))
     thief, files = Thief(), TlsFiles(own.cert_file, own.key_file, own.root_file)
     async with served(thief, OpenGate(), credentials=server_credentials(files)) as address:
         thief.target = f"localhost:{address.rpartition(':')[2]}"
@@ -101,7 +99,7 @@ async def stolen(hospital):
 
 async def test_e08_the_judgement_of_a_server(hospital, stolen):
     """The server's certificate is revoked, as site-1 knows; only who does not ask calls it."""
-    own = load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW)
+    own = load_kit(hospital.kit("site-1"), Role.CLIENT, now=datetime.now(UTC))
     revoked = SimpleNamespace(revokes_certificate=lambda serial: serial == stolen.serial)
 
     async def call(kind):

@@ -28,8 +28,6 @@ from mmar_runner.security.packages.packing import unpack
 from mmar_runner.security.signatures.check import SignatureReport
 from mmar_runner.security.steps import accepts
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture(scope="module")
 def catalog():
@@ -41,9 +39,9 @@ def admit(hospital, catalog):
     """Admit a delivered folder at site-1, and say whether it may run."""
 
     def call(root: Path):
-        rules = rules_of(load_kit(hospital.kit("site-1"), Role.CLIENT, now=NOW))
+        rules = rules_of(load_kit(hospital.kit("site-1"), Role.CLIENT, now=datetime.now(UTC)))
         store = MmarStore(hospital.folder / "store")
-        terms = {"origin": "delivered", "now": NOW}
+        terms = {"origin": "delivered", "now": datetime.now(UTC)}
         return admitting.admit(root, catalog, rules, store, **terms).decision
 
     return call

@@ -53,6 +53,14 @@ def test_an_error_carries_its_own_exit_code(monkeypatch):
     assert call(monkeypatch, raising(RunStoppedError("stopped"))) == 3
 
 
+def test_a_stop_that_was_asked_for_is_no_error(monkeypatch, capsys):
+    """A client said so in a plain line, and a server called it an error."""
+    stopped = RunStoppedError("the run was stopped: SIGTERM", hint="the same command resumes it")
+    assert call(monkeypatch, raising(stopped)) == 3
+    said = "the run was stopped: SIGTERM\nhint: the same command resumes it\n"
+    assert capsys.readouterr().err == said
+
+
 def test_verbose_shows_the_traceback_of_a_foreseen_error(monkeypatch, capsys):
     assert call(monkeypatch, raising(UsageError("no")), "-v", "probe") == 2
     assert "Traceback" in capsys.readouterr().err
@@ -273,3 +281,14 @@ def test_no_client_is_called_as_the_folder_of_a_run(name, capsys):
         program.main(["run-client", "mmars/echo", "--insecure", *name])
     assert caught.value.code == 2
     assert "NAME_INVALID" in capsys.readouterr().err
+
+
+def test_a_server_without_an_mmar_is_told_that_one_is_needed(capsys):
+    with pytest.raises(SystemExit) as asked:
+        program.main(["run-server", "--help"])
+    assert asked.value.code == 0
+    assert "run-server [OPTIONS] MMAR\n" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as refused:
+        program.main(["run-server", "--insecure"])
+    assert refused.value.code == 2
+    assert "Missing argument 'MMAR'" in capsys.readouterr().err

@@ -168,16 +168,18 @@ class ScriptedServer(FederationServicer):
             if isinstance(first, TaskFailure):
                 self.failures.append(first)
                 self.owed = len(self.failures) < self.attempts
-                await stream.write(UpdateReceipt(round=first.round))
+                # Before the receipt: whoever has it gives the call up, and this ends with it.
                 if self.owed:
                     async with self.changed:
                         self.changed.notify_all()
-                    continue
+                else:
+                    await self.answer(first.round)
+                await stream.write(UpdateReceipt(round=first.round))
             else:
                 assert isinstance(first, UpdateBegin)
                 self.begins.append(first)
                 await self.take(stream, first)
-            await self.answer(first.round)
+                await self.answer(first.round)
 
     async def take(self, stream, begin):
         if self.refuse_upload is not None:

@@ -177,3 +177,14 @@ def test_an_equals_sign_is_read_as_the_colon_that_was_meant():
 
     assert source.value == {"a": 1}
     assert [p.hint for p in source.problems] == ["Write ':' in place of '='."]
+
+
+@pytest.mark.parametrize("text", ['{"a": {"b": "c', '{"a": {"b": "c\n', '{"a": {"b": 1', '{"a": ['])
+def test_where_a_file_ends_too_early_it_may_be_cut_off(text):
+    (problem,) = read_json(text).problems
+    assert "or take the whole file anew" in problem.hint
+
+
+def test_a_string_that_is_not_closed_in_the_middle_is_no_end():
+    (problem,) = read_json('{"a": "b,\n "c": 1}').problems
+    assert problem.hint == "Add '\"'."

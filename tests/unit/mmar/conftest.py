@@ -113,6 +113,8 @@ class FakeCatalog:
     def broken(self):
         return {}
 
+    doctor = "mmar-runner plugins doctor"
+
 
 SERVER: dict[str, Any] = {
     "format_version": 1,

@@ -285,3 +285,15 @@ def test_every_defect_is_found_at_once(mmar):
         (TRAIN, "MMAR501"),
         (ENVIRONMENT, "MMAR402"),
     ]
+
+
+def test_two_handlers_alike_are_doubtful_and_two_of_one_kind_are_not(mmar):
+    best, hook = {"name": "Best"}, {"name": "Chain"}
+    other = {"name": "Chain", "args": {"steps": [{"name": "Chain"}]}}
+    mmar.server["handlers"] = [hook, best, other, {**hook, "disabled": True}]
+    assert mmar.findings() == ()
+
+    mmar.server["handlers"] = [hook, best, {"name": "Chain", "args": {}}]
+    found = mmar.only()
+    assert (found.code, found.pointer) == ("MMAR647", "/handlers/2")
+    assert found.message == "'Chain' is declared twice with the same arguments."

@@ -40,7 +40,9 @@ def test_all_schemas_are_there():
         *("config_fed_client", "config_fed_server", "config_train", "config_validation"),
         *("endpoint", "environment", "signature", "site_policy", "summary", "trust"),
         *("authority", "authorization", "kit", "policy_decision", "project", "revocations"),
-        *("run_status", "signed_manifest", "validate_report"),
+        *("run_status", "signed_manifest", "validate_report", "error", "status_report"),
+        *("plugins_doctor", "plugins_kind", "plugins_list", "plugins_show"),
+        *("provision_report", "provision_request", "sign_report", "verify_report"),
     }
     with pytest.raises(UsageError, match="no schema 'nothing'"):
         load_schema("nothing")

@@ -244,3 +244,55 @@ def test_each_variable_is_followed_once_however_many_ways_lead_to_it():
 
 def test_a_setting_breaks_a_circle():
     assert circles({"A": "{B}", "B": "{A}"}, {"B"}) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda file: file.unlink(), id="missing"),
+        pytest.param(lambda file: file.rename(file.with_name("config_trian.json")), id="misnamed"),
+        pytest.param(lambda file: file.write_text(file.read_text()[:40]), id="cut off"),
+        pytest.param(lambda file: file.write_bytes(b"\xff\xfe{}"), id="not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("side", ["all", "client"])
+def test_a_setting_of_a_file_that_cannot_be_read_is_no_slip(mmar, damage, side):
+    mmar.environment |= {"NUM_ROUNDS": 3}
+    mmar.task["num_rounds"] = "{NUM_ROUNDS}"
+    mmar.train["train"]["folder"] = "{TABLES}"
+    file = mmar.save() / "config" / "config_train.json"
+    damage(file)
+
+    found = mmar.findings(saved=True, settings={"TABLES": "/data"}, side=side)
+
+    assert found
+    assert {f.code for f in found}.isdisjoint({"MMAR303", "MMAR305"})
+
+
+def test_a_setting_of_a_misnamed_file_is_no_slip(mmar):
+    mmar.environment |= {"NUM_ROUNDS": 3}
+    mmar.task["num_rounds"] = "{NUM_ROUNDS}"
+    file = mmar.save() / "config" / "config_valdation.json"
+    file.write_text('{"validate": {"folder": "{TABLES}"}}')
+
+    found = mmar.findings(saved=True, settings={"TABLES": "/data"})
+
+    assert [f.code for f in found] == ["MMAR109"]
+
+
+def test_a_setting_that_is_a_relative_path_is_told_with_the_whole_one(mmar, monkeypatch, tmp_path):
+    mmar.train["train"]["folder"] = "{TABLES}"
+    (tmp_path / "my tables").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    for side in ("all", "client"):
+        finding = mmar.only(settings={"TABLES": "my tables"}, side=side)
+        assert finding.code == "MMAR307"
+        assert f"--set TABLES='{tmp_path / 'my tables'}'" in finding.hint
+
+    no_path = ["", "tables", 3, str(tmp_path / "my tables"), "a\0b", "x" * 5000]
+    for value in no_path:
+        assert mmar.findings(settings={"TABLES": value}) == ()
+    mmar.write("resources/list.txt", "")
+    monkeypatch.chdir(mmar.root)
+    assert mmar.findings(settings={"TABLES": "resources/list.txt"}) == ()  # relative to the MMAR

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.open_round import OpenRound
 
@@ -50,6 +50,20 @@ def test_a_round_that_is_closing_has_no_task_and_takes_nothing(assignments: Assi
     assert assignments.task_of("site-1", NONE_YET) is None
     with pytest.raises(RefusedError, match="round 3 is the current one"):
         assignments.require_round(3)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [(RunStatus.STOPPED, "SERVER_STOPPING"), (RunStatus.FAILED, "ROUND_MISMATCH")],
+)
+def test_nothing_counts_once_the_end_is_announced(
+    assignments: Assignments, end: RunEndStatus, reason: str
+) -> None:
+    """Handlers were told END_RUN by then: no UPDATE_ACCEPTED may follow."""
+    assignments.announce(end, "for a reason")
+    with pytest.raises(RefusedError) as refused:
+        assignments.require_round(3)
+    assert refused.value.reason == reason
 
 
 def test_a_task_is_given_again_but_not_to_one_that_is_done(assignments: Assignments) -> None:

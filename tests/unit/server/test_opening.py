@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import sqlite3
 import threading
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.errors import DiskFullError, JournalError, UsageError
+from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.storage.journal import Journal
 from mmar_runner.testing.builders import MmarBuilder
@@ -221,3 +224,75 @@ def test_a_folder_in_which_no_run_has_begun_hides_none_that_is_unfinished(
         assert again.server.all(Topic.LISTENING)[-1].data["run_number"] == 1
         assert again.server.all(Topic.LISTENING)[-1].data["resumed"]
         again.stop()
+
+
+DROP_IN = """
+from mmar_runner.hooks import hookimpl
+from mmar_runner.interfaces.handler import Handler
+
+class Bell(Handler):
+    def handle_event(self, event):
+        pass
+
+@hookimpl
+def mmar_register_components(registry):
+    registry.add(kind="handler", name="Bell", target=":Bell")
+"""
+
+
+def with_bell(tmp_path: Path, plugins_dir: Path) -> Federation:
+    mmar = MmarBuilder().server(num_rounds=3).handler("Bell").write(tmp_path / "rung")
+    plugins = load_plugins(plugins_dir=plugins_dir)
+    return federation(mmar, tmp_path / "ws", plugins=plugins)
+
+
+@pytest.fixture
+def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a drop-in plugin, and an unfinished run that was begun with it."""
+    monkeypatch.chdir(tmp_path)
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    (drop / "bell.py").write_text(DROP_IN)
+    with with_bell(tmp_path, Path("drop")) as begun:
+        begun.serve()
+        begun.stop()
+    return drop
+
+
+def test_a_drop_in_is_the_same_however_its_path_was_typed(tmp_path: Path, drop: Path) -> None:
+    copy = shutil.copytree(drop, tmp_path / "elsewhere")
+    for plugins_dir in (drop, drop / ".." / "drop", copy):
+        with with_bell(tmp_path, plugins_dir) as again:
+            again.serve()
+            again.stop()
+
+
+def test_a_drop_in_that_was_edited_is_another(tmp_path: Path, drop: Path) -> None:
+    (drop / "bell.py").write_text(f"{DROP_IN}# louder\n")
+    said = refusal(with_bell(tmp_path, drop))
+    content = "content [0-9a-f]{12}"
+    assert re.search(rf"plugin bell\.py: {content} instead of {content}$", said)
+
+    (drop / "bell.py").write_text(DROP_IN)
+    (drop / "_sound.py").write_text("VOLUME = 11\n")  # what a plugin may import
+    assert "plugin bell.py: content" in refusal(with_bell(tmp_path, drop))
+
+
+def test_a_run_whose_journal_knows_a_drop_in_by_its_path_goes_on(
+    tmp_path: Path, drop: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "ws/run_1/journal.db")) as journal, journal:
+        (seq, text) = journal.execute(
+            "SELECT seq, data FROM events WHERE kind = 'run_started'"
+        ).fetchone()
+        facts = json.loads(text)
+        facts["identity"]["plugins"]["drop/bell.py"] = ""
+        del facts["identity"]["plugins"]["bell.py"]
+        facts["digest"] = "0" * 64  # of those names, too
+        journal.execute("UPDATE events SET data = ? WHERE seq = ?", [json.dumps(facts), seq])
+    with with_bell(tmp_path, drop) as again:
+        again.serve()
+        again.stop()
+    mmar = MmarBuilder().server(num_rounds=3).write(tmp_path / "silent")
+    said = refusal(federation(mmar, tmp_path / "ws"))
+    assert said.endswith("plugin bell.py: none instead of a file")

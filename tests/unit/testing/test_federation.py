@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.errors import MmarInvalidError, UsageError
+from mmar_runner.errors import InUseError, MmarInvalidError
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
@@ -108,7 +108,7 @@ def test_a_server_that_cannot_begin_says_so(mmar, tmp_path):
         Federation(mmar, workspace=tmp_path / "work") as second,
     ):
         first.serve()
-        with pytest.raises(UsageError, match="another server works"):
+        with pytest.raises(InUseError, match="another server works"):
             second.run()
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mmar_runner.errors import (
+    InUseError,
     NonFiniteError,
     RefusedError,
     SchemaMismatchError,
     UnreachableError,
-    UsageError,
     WireError,
 )
 from mmar_runner.wire.binding import bind, require_free
@@ -221,10 +221,10 @@ def test_two_servers_cannot_share_a_port() -> None:
             # which gRPC does not survive.
             try:
                 bind(second, address)
-            except UsageError as error:
+            except InUseError as error:
                 told = (error.reason, error.exit_code, error.message)
             await second.stop(0)
-            assert told[:2] == ("ADDRESS_IN_USE", 2)
+            assert told[:2] == ("ADDRESS_IN_USE", 1)
             assert "cannot listen" in told[2]
 
     asyncio.run(scenario())
@@ -233,9 +233,11 @@ def test_two_servers_cannot_share_a_port() -> None:
 def test_a_port_that_is_taken_is_known_before_it_is_bound() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(UsageError, match="cannot listen") as refused:
+        with pytest.raises(InUseError, match="cannot listen") as refused:
             require_free(address)
         assert refused.value.reason == "ADDRESS_IN_USE"
+        # A client's kit names the old port: without a word no client finds the new one.
+        assert "give every client that one: --server HOST:PORT" in refused.value.hint
         require_free("127.0.0.1:0")
         require_free("unix:/run/none")
     require_free(address)

@@ -8,7 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError, UsageError
+from mmar_runner.errors import (
+    NotAuthorizedError,
+    ProtocolError,
+    RefusedError,
+    UnreachableError,
+)
 from mmar_runner.interfaces.observer import Topic
 
 
@@ -129,7 +134,7 @@ async def test_a_server_that_goes_away_in_the_middle_is_waited_for(
 
 
 async def test_code_of_the_mmar_needs_consent(session, settings):
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(NotAuthorizedError) as caught:
         await session(spec=replace(settings.spec, byoc=True))
 
     assert caught.value.reason == "BYOC_NOT_ALLOWED"

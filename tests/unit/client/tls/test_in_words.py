@@ -74,6 +74,15 @@ async def test_a_server_without_tls_ends_the_session_in_words(server, session):
     assert caught.value.reason == "NOT_TLS"
 
 
+async def test_plain_text_to_a_server_with_tls_ends_the_session_in_words(serving_tls, session):
+    """It was said not to answer, and its address was doubted."""
+    async with serving_tls() as address:
+        with pytest.raises(CertificateError, match="speaks TLS, and this client plain") as caught:
+            await session(address, tls=None)
+    assert caught.value.reason == "TLS_NEEDED"
+    assert "--kit" in caught.value.hint
+
+
 async def test_certificate_and_key_that_are_no_pair_end_the_session_at_once(
     session, authority, client_files
 ):

@@ -78,9 +78,11 @@ def test_a_site_is_told_whom_to_ask_for_a_file_and_what_to_keep(kits, name, hint
         (Role.ADMIN, "client.key, release.key and state/"),
     ],
 )
-def test_everybody_is_told_what_is_ones_own(kits, role, own):
+@pytest.mark.parametrize("lost", ["trust.json", "certificate", "release_public"])
+def test_everybody_is_told_what_is_ones_own(kits, role, own, lost):
+    """A server that lacked server.crt was told to keep its client.key."""
     folder = kits.out / FOLDERS[role]
-    (folder / "trust.json").unlink()
+    (folder / (getattr(KIT_FILES[role], lost, None) or "trust.json")).unlink()
 
     assert refused(KitError, folder, role).hint.endswith(f"keep your own {own}")
 

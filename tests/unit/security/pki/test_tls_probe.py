@@ -16,7 +16,7 @@ from mmar_runner.security.identity import Identity, Role
 from mmar_runner.security.pki.certificates import certificate_fingerprint
 from mmar_runner.security.pki.issuing import Issuer, issue, make_root
 from mmar_runner.security.pki.keys import new_tls_key, save_private_key
-from mmar_runner.security.pki.tls_probe import look
+from mmar_runner.security.pki.tls_probe import look, speaks_tls
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -200,6 +200,13 @@ def test_a_peer_that_speaks_plain_text_is_recognised(ours, greeting):
     client = ours.participant(Role.CLIENT, "site-1")
     with listening(answer) as port:
         assert ask(port, ours, client).reason == "NOT_TLS"
+        assert not speaks_tls("127.0.0.1", port)
+
+
+def test_a_server_that_wants_a_certificate_is_seen_to_speak_tls(ours, theirs):
+    with tls_server(theirs.participant(Role.SERVER, period=OVER), ours.root) as port:
+        assert speaks_tls("127.0.0.1", port)
+    assert not speaks_tls("127.0.0.1", port)
 
 
 def test_a_peer_that_goes_away_says_nothing_about_tls(ours):

@@ -187,7 +187,8 @@ def test_a_refusal_says_where_it_is_written_and_what_would_change_it():
     assert step.policy.pointer == "/orgs/north"
     assert step.policy.file == str(OWN)
     assert OWN.read_text().splitlines()[step.policy.line - 1].strip().startswith('"north"')
-    assert step.hint.endswith("researcher the right deploy_all.")  # deploy_self would not do
+    assert "researcher the right deploy_all. " in step.hint  # deploy_self would not do
+    assert step.hint.endswith("`mmar-runner provision PROJECT.yml --out DIR --authorization FILE`.")
 
 
 def test_an_answer_points_at_the_value_that_decided():

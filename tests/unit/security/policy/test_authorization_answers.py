@@ -20,6 +20,10 @@ from mmar_runner.security.policy.authorization_file import (
 OWN = Path(__file__).parents[3] / "assets" / "policies" / "authorization.json"
 
 RESEARCHER = "res@south.org (south: researcher)"
+GIVEN_BY = (
+    "Whoever provisions the project gives that file: "
+    "`mmar-runner provision PROJECT.yml --out DIR --authorization FILE`."
+)
 NOTHING = "no group says anything of {}, whose default is false"
 
 
@@ -73,7 +77,7 @@ def test_a_right_that_a_group_denies():
             ),
             (
                 "A group of vault (open, vault) would have to give the role researcher the right "
-                "upload_mmar."
+                f"upload_mmar. {GIVEN_BY}"
             ),
         )
     ]
@@ -91,7 +95,7 @@ def test_rights_of_which_nobody_says_anything():
             ),
             (
                 "A group of south (closed, usual) would have to give the role researcher the right "
-                "deploy_all or deploy_self."
+                f"deploy_all or deploy_self. {GIVEN_BY}"
             ),
         )
     ]
@@ -121,7 +125,7 @@ def test_a_right_that_holds_only_at_home():
             ),
             (
                 "A group of north (open, usual) would have to give the role researcher the right "
-                "train_all."
+                f"train_all. {GIVEN_BY}"
             ),
         )
     ]
@@ -151,36 +155,37 @@ def test_what_a_site_lets_in():
             ),
             (
                 'A group of south (closed, usual) would have to say "allow_custom_datalist": true; '
-                "no right of a user replaces it."
+                f"no right of a user replaces it. {GIVEN_BY}"
             ),
         )
     ]
 
 
 @pytest.mark.parametrize(
-    ("user", "site", "hints"),
+    ("user", "site", "near"),
     [
-        ("led@north.org", "nroth-1", ("Did you mean 'lead@north.org'?", "Did you mean 'north-1'?")),
+        # A name much like another's may be a new one all the same, as site-4 is after site-3.
         (
-            "who",
-            "there",
-            (
-                "Write it into 'users' of the project's authorization.",
-                "Write it into 'sites' of the project's authorization.",
-            ),
+            "led@north.org",
+            "nroth-1",
+            (" Did you mean 'lead@north.org'?", " Did you mean 'north-1'?"),
         ),
+        ("who", "there", ("", "")),
     ],
 )
-def test_names_that_the_project_does_not_know(user, site, hints):
+def test_names_that_the_project_does_not_know(user, site, near):
     assert _lines(user, "view", site) == [
         (
             f"authorization.{what}",
             f"{what.upper()}_UNKNOWN",
             f"/{what}s",
             f"{name!r} is not a {what} of this project.",
-            hint,
+            (
+                f"If it is new, '{what}s' of authorization.json would have to name it. "
+                f"{GIVEN_BY}{near}"
+            ),
         )
-        for what, name, hint in zip(("user", "site"), (user, site), hints, strict=True)
+        for what, name, near in zip(("user", "site"), (user, site), near, strict=True)
     ]
 
 
@@ -198,5 +203,5 @@ def test_without_a_file_there_is_no_place_and_without_a_role_none_is_named():
     assert refusal.message.startswith("u (a: no role) is not authorized")
     assert refusal.hint == (
         "A group of a (g) would have to give a role of the user's the right deploy_all or "
-        "deploy_self."
+        f"deploy_self. {GIVEN_BY}"
     )

@@ -5,8 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mmar_runner.security.decision import Decision
 from mmar_runner.security.policy.mends import with_command
+from mmar_runner.security.policy.mmar_facts import MmarFacts
+from mmar_runner.security.policy.site_policy import SitePolicy
+from mmar_runner.security.policy.site_rules import ACCEPT, site_steps
 from mmar_runner.security.steps import accepts, refuses
 
 DIGEST = "d" * 64
@@ -24,17 +29,28 @@ def test_a_command_that_is_named_is_filled_in() -> None:
     assert hints(step) == [f"Review it: {COMMAND}."]
 
 
-def test_code_that_the_site_does_not_allow_can_be_accepted() -> None:
-    step = refuses("site_policy.byoc", "BYOC_NOT_ALLOWED", "No.", hint="Install it.")
-    (hint,) = hints(step)
-    assert hint is not None
-    assert hint.startswith("Install it. ")
-    assert COMMAND in hint
+def test_a_kit_that_is_elsewhere_is_not_named() -> None:
+    step = refuses("site_policy.byoc", "DIGEST_NOT_ACCEPTED", "No.", hint=f"Review it: {ACCEPT}.")
+    decision = Decision("run", "site-1", (), DIGEST, (step,))
+    (named,) = with_command(decision, None).steps
+    assert named.hint == f"Review it: `mmar-runner policy accept {DIGEST} --kit KIT`."
 
 
-def test_a_refusal_without_a_mend_gets_the_command_alone() -> None:
-    step = refuses("site_policy.byoc", "BYOC_NOT_ALLOWED", "No.")
-    assert hints(step) == [f"Once it has reviewed the code: {COMMAND}."]
+@pytest.mark.parametrize(
+    ("policy", "hint"),
+    [
+        (SitePolicy(), f"Have it installed as a plugin; or the site reviews the code: {COMMAND}."),
+        (SitePolicy(byoc="digest"), f"The site reviews the code: {COMMAND}."),
+        (
+            SitePolicy(byoc="allow", blocked_digests=(DIGEST,)),
+            f"The site would have to take that back: {COMMAND}.",
+        ),
+    ],
+)
+def test_one_command_is_the_mend_of_all_that_it_takes_away(policy: SitePolicy, hint: str) -> None:
+    facts = MmarFacts("job", DIGEST, code=("custom/net.py",))
+    refused = [step for step in site_steps(facts, policy, ()) if not step.accepted]
+    assert hints(*refused) == [hint]
 
 
 def test_what_no_site_can_accept_names_no_command() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.errors import UsageError
+from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.class_paths import identity_allowed, spelling_allowed
 from mmar_runner.security.policy.edit import record_digest
 from mmar_runner.security.policy.path_arguments import allowed_argument, leaves_folder
@@ -41,6 +42,28 @@ def test_an_empty_policy_allows_nothing_that_needs_a_decision(path):
     properties = load_schema("site_policy")["properties"]
     for name in ("byoc", "allow_custom_datalist"):
         assert properties[name]["default"] == getattr(made, name)
+
+
+OWN = Path(__file__).parents[3] / "assets" / "policies" / "authorization.json"
+
+
+def test_the_other_policy_is_said_to_be_it(path):
+    """Every key of it was named as unknown, and near words were proposed."""
+    with pytest.raises(UsageError, match="is the project's authorization") as caught:
+        load_policy(OWN)
+    assert "site_policy.json" in caught.value.hint
+    assert caught.value.reason == "POLICY_INVALID"
+
+    path.write_text('{"version": 1, "byoc": "digest"}')
+    with pytest.raises(UsageError, match="is a site's own policy; the project's") as caught:
+        load_authorization(path)
+    assert "authorization.json" in caught.value.hint
+
+
+def test_a_key_too_many_makes_no_policy_another(path):
+    path.write_text('{"version": 1, "byoc": "digest", "sites": {}}')
+    with pytest.raises(UsageError, match="'sites'"):
+        load_policy(path)
 
 
 def test_every_key_is_read_with_its_place(path):

@@ -100,6 +100,29 @@ def test_a_given_authorization_goes_into_every_kit_and_stays(world, tmp_path):
     assert any("does not name site-2" in note for note in done.notes)
 
 
+def test_another_organisation_than_the_given_authorization_has_is_noted(world, tmp_path):
+    """A site went on being judged by its old organisation's groups, and nobody said so."""
+    given = tmp_path / "mine.json"
+    world.make()
+    given.write_bytes((world.out / "site-1" / "authorization.json").read_bytes())
+    assert not any("authorization" in note for note in world.make(authorization=given).notes)
+    world.edit("org: south", "org: coast")
+    world.edit(f"org: university, email: {LEAD}", f"org: coast, email: {LEAD}")
+    notes = world.make().notes
+
+    groups = "in the given authorization.json, whose groups count"
+    assert f"site-2 is of coast in the project file, and of south {groups}" in notes
+    assert f"{LEAD} is of coast in the project file, and of university {groups}" in notes
+    assert notes[-1].startswith("to mend that, correct 'users', 'orgs' and 'sites' in a copy of ")
+    assert notes[-1].endswith(f"--out {world.out} --authorization COPY`")
+
+    value = json.loads(given.read_bytes())
+    value["orgs"]["coast"] = value["orgs"]["south"]
+    value["sites"]["site-2"] = value["users"][LEAD]["org"] = "coast"
+    given.write_text(json.dumps(value))
+    assert not any("authorization" in note for note in world.make(authorization=given).notes)
+
+
 def test_the_authorization_that_was_checked_is_the_one_that_is_given(world, tmp_path, monkeypatch):
     """Somebody may replace the file between a look at it and a second one."""
     world.make()

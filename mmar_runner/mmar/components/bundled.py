@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the bundled plugins offer, by name, for those who have not installed them.
+
+The program never imports a bundled plugin, and finds an installed one as it finds any other.
+This table only says which of them to install; a test holds it to what they register.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.code.installed_names import is_module
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ECHO: Final = "trainers/echo"
+_FEDAVG: Final = "aggregators/fedavg"
+_METRICS: Final = "processors/metrics"
+_SKLEARN: Final = "datasets/sklearn"
+_TORCH: Final = "trainers/torch"
+
+#: By kind: names, and prefixes of class paths, of each folder below ``plugins/``.
+BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
+    {
+        ComponentKind.AGGREGATOR: {_FEDAVG: ("FedAvg",)},
+        ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
+        ComponentKind.MODEL_PERSISTOR: {
+            _ECHO: ("EchoModelPersistor",),
+            _TORCH: ("PTFileModelPersistor",),
+        },
+        ComponentKind.MODEL_VALIDATOR: {_TORCH: ("TorchModelValidator",)},
+        ComponentKind.RESULT_PROCESSOR: {_METRICS: ("MetricsProcessor",)},
+        ComponentKind.HANDLER: {_METRICS: ("BestModelSelector",)},
+        ComponentKind.DATASET: {_SKLEARN: ("BreastCancerDataset", "DigitsDataset")},
+        ComponentKind.MODEL: {_TORCH: ("MLP", "SmallConvNet", "torch.nn.")},
+        ComponentKind.LOSS: {
+            _TORCH: (
+                *("BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss"),
+                *("SmoothL1Loss", "torch.nn."),
+            )
+        },
+        ComponentKind.OPTIMIZER: {
+            _TORCH: ("Adagrad", "Adam", "AdamW", "RMSprop", "SGD", "torch.optim.")
+        },
+        ComponentKind.LR_SCHEDULER: {
+            _TORCH: (
+                *("CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "StepLR"),
+                "torch.optim.lr_scheduler.",
+            )
+        },
+        ComponentKind.METRIC: {_TORCH: ("AUC", "Accuracy")},
+    }
+)
+
+
+def bundled_hint(kind: ComponentKind, name: str) -> str | None:
+    """Return which bundled plugin offers a name or class path that nothing in force does.
+
+    Args:
+        kind: The kind that was asked for.
+        name: A name or a dotted path.
+
+    Returns:
+        One sentence, or None if no bundled plugin offers it.
+    """
+    for folder, names in BUNDLED.get(kind, {}).items():
+        if any(name == own or (own.endswith(".") and name.startswith(own)) for own in names):
+            last = folder.rpartition("/")[2]
+            if is_module(f"mmar_runner_{last}"):
+                why = "MMAR_RUNNER_PLUGINS may leave it out"
+                return f"It is in mmar-runner-{last}, which is installed and not loaded: {why}."
+            where = f"plugins/{folder} of the program's source"
+            return f"It is in the bundled plugin mmar-runner-{last}: install it ({where})."
+    return None

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the server refuses of the components that it builds, before a run begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmar_runner.errors import RunFailedError
+from mmar_runner.hooks import load_plugins
+from mmar_runner.testing.builders import MmarBuilder
+from mmar_runner.testing.federation import Federation
+
+PLUGIN = """
+import numpy as np
+from mmar_runner.hooks import hookimpl
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+
+class Middle(TensorwiseAggregator):
+    min_updates = 3
+
+    def combine(self, name, tensors, weights):
+        return np.sort(tensors.astype(np.float64), axis=0)[1:-1].mean(axis=0)
+
+@hookimpl
+def mmar_register_components(registry):
+    registry.add(kind="aggregator", name="Middle", target=":Middle")
+"""
+
+
+@pytest.mark.parametrize("clients", [2, 3])
+def test_an_aggregator_is_not_given_fewer_updates_than_it_needs(
+    tmp_path: Path, clients: int
+) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "middle.py").write_text(PLUGIN)
+    mmar = MmarBuilder().server(num_rounds=1).aggregator("Middle").write(tmp_path)
+    workspace = tmp_path / "ws"
+    loaded = load_plugins(plugins_dir=plugins)
+    with Federation(mmar, workspace=workspace, clients=clients, plugins=loaded) as federation:
+        if clients == 3:
+            assert federation.run().status == "finished"
+            return
+        with pytest.raises(RunFailedError, match=r"needs 3 updates.*min_num_clients 2") as refused:
+            federation.serve()
+    assert refused.value.reason == "MIN_UPDATES"
+    assert not (workspace / "run_1").exists()
