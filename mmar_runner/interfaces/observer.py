@@ -29,7 +29,8 @@ class Topic(StrEnum):
     MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
     BEST_MODEL = "best_model"  # round, score, scored_in
     SITE_DECLINED = "site_declined"  # client, reason, message
-    RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds
+    LEFT_OUT = "left_out"  # clients: client, rounds, of, reason of each
+    RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds; of a session also tasks
     # of a session
     CONNECTING = "connecting"  # target
     UNREACHABLE = "unreachable"  # target, since_seconds, message, hint

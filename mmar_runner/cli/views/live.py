@@ -55,6 +55,7 @@ _KEPT: Final = frozenset(
         Topic.TASK_FAILED,
         Topic.CLIENT_LEFT,
         Topic.SITE_DECLINED,
+        Topic.LEFT_OUT,
         Topic.RUN_ENDED,
     }
 )

@@ -196,6 +196,10 @@ def _best_model(view: RunView, data: Mapping[str, Any]) -> None:
     view.best = best_model(data)
 
 
+def _nothing(_view: RunView, _data: Mapping[str, Any]) -> None:
+    """It is said above the table, and changes nothing in it."""
+
+
 def _run_ended(view: RunView, data: Mapping[str, Any]) -> None:
     view.status, view.message = str(data.get("status") or ""), ""
     for row in view.clients.values():
@@ -250,6 +254,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.MODEL_LOST: _say,
     Topic.BEST_MODEL: _best_model,
     Topic.SITE_DECLINED: _site_declined,
+    Topic.LEFT_OUT: _nothing,
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: _listening,
     Topic.UNREACHABLE: _unreachable,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _KIB: Final = 1024
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+#: Clients of whom a line says why they were left out.
+_MOST_CLIENTS: Final = 10
 #: What is said of the run before a new one.
 _BEFORE: Final[Mapping[str, str]] = {
     RunStatus.FINISHED: "is finished",
@@ -131,7 +133,31 @@ def _run_ended(data: Mapping[str, Any]) -> str:
         text += f" after {human_seconds(data['wall_seconds'])}"
     if data.get("reason"):
         text += f": {data['reason']}"
-    return f"{text}; results in {data['run_folder']}" if data.get("run_folder") else text
+    if data.get("run_folder"):
+        text += f"; results in {data['run_folder']}"
+    return text + _failed_tasks(data.get("tasks") or {})
+
+
+def _failed_tasks(tasks: Mapping[str, Any]) -> str:
+    """Return how many of a client's tasks failed; nothing if none did."""
+    if not (failed := tasks.get("failed") or 0):
+        return ""
+    every = failed + (tasks.get("succeeded") or 0)
+    said = f"{failed} of {every} tasks failed"
+    if failed == every:
+        said = "its one task failed" if every == 1 else f"none of {every} tasks succeeded"
+    return f"; {said}, the last in {tasks.get('last_failure')}"
+
+
+def _left_out(data: Mapping[str, Any]) -> str:
+    said = [
+        f"{one['client']} took part in {one['rounds']} of {counted(one['of'], 'round')}: "
+        f"{one['reason']}"
+        for one in data.get("clients") or ()
+    ]
+    shown = said[:_MOST_CLIENTS]
+    more = [f"and {len(said) - len(shown)} more, see summary.json"] if said != shown else []
+    return "; ".join([*shown, *more]) or "nobody was left out"
 
 
 def _trained(data: Mapping[str, Any]) -> str:
@@ -196,6 +222,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.MODEL_LOST: lambda d: str(d.get("message")),
     Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
     Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
+    Topic.LEFT_OUT: _left_out,
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
     Topic.UNREACHABLE: no_answer,

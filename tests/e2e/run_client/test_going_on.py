@@ -51,6 +51,8 @@ def test_a_trainer_that_always_fails_fails_the_run_with_its_reason(start, tmp_pa
 
     assert server.wait() == 1
     assert [client.wait() for client in clients] == [1, 1]
+    assert "its one task failed, the last in round 0: " in clients[1].stdout
+    assert "tasks failed" not in clients[0].stdout
     assert server.observations(Topic.TASK_FAILED, client="site-2", round=0)
     assert not server.observations(Topic.UPDATE_REFUSED)
     assert "site-2" in server.stderr
@@ -78,6 +80,7 @@ def test_sigterm_stops_a_client_and_the_same_command_goes_on(start, tmp_path):
         "client": "site-2",
         "run_number": 1,
         "run_folder": str(tmp_path / "clients" / "site-2" / "run_1"),
+        "tasks": {"succeeded": 1, "failed": 0, "last_failure": ""},
     }
 
 
