@@ -30,7 +30,7 @@ class Topic(StrEnum):
     BEST_MODEL = "best_model"  # round, score, scored_in
     SITE_DECLINED = "site_declined"  # client, reason, message
     LEFT_OUT = "left_out"  # clients: client, rounds, of, reason of each
-    RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds; of a session also tasks
+    RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds; best_round or tasks
     # of a session
     CONNECTING = "connecting"  # target
     UNREACHABLE = "unreachable"  # target, since_seconds, message, hint

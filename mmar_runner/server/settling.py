@@ -114,7 +114,12 @@ class Settling:
         ended = outcome.status is not RunStatus.STOPPED
         if ended and (clients := left_out(outcome.summary["rounds"])):
             self._observer.observe(Observation(Topic.LEFT_OUT, {"clients": clients}))
-        data = {**facts, "wall_seconds": wall_seconds, "run_folder": str(outcome.run_folder)}
+        data = {
+            **facts,
+            "wall_seconds": wall_seconds,
+            "run_folder": str(outcome.run_folder),
+            "best_round": outcome.summary["best_round"],
+        }
         self._observer.observe(Observation(Topic.RUN_ENDED, data))
 
     async def _settle(self, status: RunEndStatus, reason: str) -> RunOutcome:

@@ -135,6 +135,9 @@ def _run_ended(data: Mapping[str, Any]) -> str:
         text += f": {data['reason']}"
     if data.get("run_folder"):
         text += f"; results in {data['run_folder']}"
+    if data.get("status") == RunStatus.FINISHED and "best_round" in data:
+        best = data["best_round"]
+        text += ", no best model" if best is None else f", the best is that of round {best}"
     return text + _failed_tasks(data.get("tasks") or {})
 
 

@@ -54,6 +54,15 @@ def test_a_clients_last_line_says_what_became_of_its_tasks(succeeded, failed, en
     assert sentence(Observation(Topic.RUN_ENDED, facts)).endswith(end)
 
 
+@pytest.mark.parametrize(
+    ("best", "end"),
+    [(None, "/w/run_1, no best model"), (4, "/w/run_1, the best is that of round 4")],
+)
+def test_a_servers_last_line_says_which_model_is_the_best(best, end):
+    facts = {"status": "finished", "reason": "", "run_folder": "/w/run_1", "best_round": best}
+    assert sentence(Observation(Topic.RUN_ENDED, facts)).endswith(end)
+
+
 def test_who_was_left_out_is_named_with_the_rounds_and_the_reason():
     clients = [
         {"client": f"site-{number}", "rounds": 0, "of": 3, "reason": "DATA: no file"}

@@ -43,6 +43,8 @@ def test_a_site_without_its_data_is_named_at_the_end(tmp_path: Path) -> None:
         assert federation.wait().status == "finished"
         tasks = {name: session.result(30).tasks for name, session in joined.items()}
 
+    (ended,) = federation.server.all(Topic.RUN_ENDED)
+    assert ended.data["best_round"] == 0  # that of the last is known by nobody yet
     (told,) = federation.server.all(Topic.LEFT_OUT)
     (one,) = told.data["clients"]
     assert (one["client"], one["rounds"], one["of"]) == ("site-3", 0, 2)
