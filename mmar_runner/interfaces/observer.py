@@ -23,7 +23,7 @@ class Topic(StrEnum):
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
     CLIENT_PROGRESS = "client_progress"  # client, done, total, unit (bytes)
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics
-    UPDATE_REFUSED = "update_refused"  # client, round, reason, message
+    UPDATE_REFUSED = "update_refused"  # client, round, reason, message, again
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
     WAITING = "waiting"  # message, since_seconds
     MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
@@ -39,9 +39,9 @@ class Topic(StrEnum):
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds
     TRAINING = "training"  # round
     TRAINED = "trained"  # round, seconds, num_samples, metrics
-    TASK_FAILED = "task_failed"  # round, reason, message; at the server also client
+    TASK_FAILED = "task_failed"  # round, reason, message, again; at the server also client
     SUBMITTED = "submitted"  # round, bytes, seconds, duplicate
-    REFUSED = "refused"  # round, reason, message
+    REFUSED = "refused"  # round, reason, message, again ("", "same" or "another" cause)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def _run_ended(data: Mapping[str, Any]) -> str:
     if data.get("wall_seconds") is not None:
         text += f" after {human_seconds(data['wall_seconds'])}"
     if data.get("reason"):
-        text += f": {data['reason']}"
+        text += f": {_why_ended(data)}"
     if data.get("run_folder"):
         text += f"; results in {data['run_folder']}"
     if data.get("status") == RunStatus.FINISHED and "best_round" in data:
@@ -197,7 +197,11 @@ def no_answer(data: Mapping[str, Any]) -> str:
 
 
 def _refusal(data: Mapping[str, Any], what: str) -> str:
-    return f"{what}: {data.get('message') or data.get('reason')} [{data.get('reason')}]"
+    again = data.get("again")
+    if again == "same":  # its sentence may be long, and was just said
+        return f"{what} again, for the same reason [{data.get('reason')}]"
+    message = data.get("message") or data.get("reason")
+    return f"{what}{' again' if again else ''}: {message} [{data.get('reason')}]"
 
 
 def _task_failed(data: Mapping[str, Any]) -> str:
@@ -205,6 +209,17 @@ def _task_failed(data: Mapping[str, Any]) -> str:
         what = f"the task of {data['client']} for round {data['round']} failed at its site"
         return _refusal(data, what)
     return _refusal(data, f"round {data['round']}: training failed")
+
+
+def _why_ended(data: Mapping[str, Any]) -> str:
+    """Return why a run has ended.
+
+    At its server the causes of failed tasks are left out: each was told as it came, and all
+    are in the error with which the command ends.
+    """
+    reason = str(data["reason"])
+    failed = data.get("status") == RunStatus.FAILED and "best_round" in data
+    return reason.partition("; ")[0] if failed else reason
 
 
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {

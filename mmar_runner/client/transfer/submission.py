@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.transfer.uploads import UpdateUploads
 from mmar_runner.errors import RefusedError, StorageError
+from mmar_runner.federation.failures import Failures
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import aside
 from mmar_runner.waiting.threads import in_thread
@@ -49,6 +50,7 @@ class Submission:
         self._files = files
         self._observer = observer
         self._uploads = UpdateUploads(connection)
+        self._failures = Failures()
 
     async def submit(self, update: PendingUpdate) -> RefusedError | None:
         """Send an update until it is receipted or refused, and forget it then.
@@ -64,9 +66,7 @@ class Submission:
             receipt = await self._send(update)
         except RefusedError as error:
             self._forget()
-            self._tell(
-                Topic.REFUSED, round=update.facts.round, reason=error.reason, message=error.message
-            )
+            self._tell_failure(Topic.REFUSED, update.facts.round, error.reason, error.message)
             return error
         await self._keep_what_counts(update)
         self._tell(
@@ -84,7 +84,7 @@ class Submission:
 
     async def report_failure(self, task: RoundTask, reason: str, message: str) -> None:
         """Tell observer and server that a task cannot be done."""
-        self._tell(Topic.TASK_FAILED, round=task.round, reason=reason, message=message)
+        self._tell_failure(Topic.TASK_FAILED, task.round, reason, message)
         await self._uploads.report_failure(task, reason, message)
 
     async def _send(self, update: PendingUpdate) -> UpdateReceipt:
@@ -140,6 +140,10 @@ class Submission:
             await self._connection.call(send)
         except RefusedError as error:
             _log.warning("the server did not take the metrics: %s", error.message)
+
+    def _tell_failure(self, topic: Topic, number: int, reason: str, message: str) -> None:
+        again = self._failures.note(number, f"{topic} {reason} {message}")
+        self._tell(topic, round=number, reason=reason, message=message, again=again)
 
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))

@@ -63,6 +63,27 @@ def test_a_servers_last_line_says_which_model_is_the_best(best, end):
     assert sentence(Observation(Topic.RUN_ENDED, facts)).endswith(end)
 
 
+def test_a_task_that_failed_again_is_not_told_in_the_same_words():
+    """One missing column gave eight long lines."""
+    facts = {"client": "site-1", "round": 0, "reason": "DATA", "message": "no column"}
+    said = [sentence(Observation(Topic.TASK_FAILED, {**facts, "again": again}))
+            for again in ("", "same", "another")]  # fmt: skip
+    what = "the task of site-1 for round 0 failed at its site"
+    assert said == [
+        f"{what}: no column [DATA]",
+        f"{what} again, for the same reason [DATA]",
+        f"{what} again: no column [DATA]",
+    ]
+
+
+def test_a_failed_runs_line_leaves_causes_to_the_error():
+    facts = {"status": "failed", "reason": "round 0 has 1 of 2 updates; site-1: DATA: no column"}
+    at_the_server = sentence(Observation(Topic.RUN_ENDED, {**facts, "best_round": None}))
+    assert at_the_server == "run failed: round 0 has 1 of 2 updates"
+    at_a_client = sentence(Observation(Topic.RUN_ENDED, facts))
+    assert at_a_client.endswith("site-1: DATA: no column")
+
+
 def test_who_was_left_out_is_named_with_the_rounds_and_the_reason():
     clients = [
         {"client": f"site-{number}", "rounds": 0, "of": 3, "reason": "DATA: no file"}
