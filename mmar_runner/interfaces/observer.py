@@ -18,6 +18,7 @@ class Topic(StrEnum):
 
     LISTENING = "listening"  # listen, workspace, run_number, resumed, before, ended
     CLIENT_JOINED = "client_joined"  # client, active
+    CLIENT_BACK = "client_back"  # client, active; registered again before its lease had ended
     CLIENT_LEFT = "client_left"  # client, reason, active
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants

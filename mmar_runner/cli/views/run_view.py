@@ -243,6 +243,7 @@ def _training(view: RunView, data: Mapping[str, Any]) -> None:
 _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.LISTENING: _listening,
     Topic.CLIENT_JOINED: _client_joined,
+    Topic.CLIENT_BACK: _client_joined,
     Topic.CLIENT_LEFT: _client_left,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,

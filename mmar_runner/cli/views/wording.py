@@ -225,6 +225,7 @@ def _why_ended(data: Mapping[str, Any]) -> str:
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.LISTENING: _listening,
     Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
+    Topic.CLIENT_BACK: lambda d: f"{d['client']} is back, {d.get('active')} active",
     Topic.CLIENT_LEFT: lambda d: (
         f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
     ),

@@ -119,6 +119,7 @@ def test_a_killed_client_rejoins_and_the_run_finishes(start, tmp_path):
 
     back = start.client(mmar, server, "site-2")
     assert (back.wait(), first.wait(), server.wait()) == (0, 0, 0)
+    assert server.observations(Topic.CLIENT_BACK, client="site-2")
 
 
 def test_sessions_outlive_a_server_that_is_killed(start, tmp_path):
