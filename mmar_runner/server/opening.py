@@ -20,7 +20,7 @@ from mmar_runner.server.records.identity import identity_of, require_same
 from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.record import Kind
-from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.replay import replay, unrecorded_seconds
 from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
@@ -150,7 +150,9 @@ async def _resume(
             journal.close()
             return state.status
         require_same(settings, folder, state, wanted.digest, wanted.plugins)
-        return await _resumed(settings, folder, RunRecord(journal, state), wanted)
+        record = RunRecord(journal, state)
+        worked = state.wall_seconds + unrecorded_seconds(events)
+        return await _resumed(settings, folder, record, wanted, worked=worked)
     except BaseException:
         journal.close()
         raise
@@ -175,7 +177,12 @@ def _ended(settings: ServerSettings, folder: RunFolder, record: RunRecord) -> Op
 
 
 async def _resumed(
-    settings: ServerSettings, folder: RunFolder, record: RunRecord, wanted: Wanted
+    settings: ServerSettings,
+    folder: RunFolder,
+    record: RunRecord,
+    wanted: Wanted,
+    *,
+    worked: float,
 ) -> OpenedRun:
     models = _models(settings, folder)
     checkpoints = Checkpoints(folder, record, models)
@@ -184,7 +191,7 @@ async def _resumed(
     updates = await asyncio.to_thread(checkpoints.updates)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     record.state.past = None  # nobody looks back any more, and it would grow with every round
-    record.append(Kind.RUN_RESUMED, {"round": record.state.round})
+    record.append(Kind.RUN_RESUMED, {"round": record.state.round, "wall_seconds": worked})
     opened = OpenedRun(folder, record, model, schema, models, excluded, resumed=True)
     models_lost = tuple(one for one in (lost, best) if one is not None)
     return replace(opened, lost=models_lost, lost_updates=tuple(updates))

@@ -72,6 +72,10 @@ def test_a_server_that_is_ended_in_the_middle_goes_on_where_it_was(
         (e["data"]["round"], e["data"]["client"]) for e in events(workspace, "update_accepted")
     ]
     assert len(accepted) == len(set(accepted)) == 2 * ROUNDS
+    (resumed,) = events(workspace, "run_resumed")
+    closed = events(workspace, "round_closed")
+    assert closed[1]["data"]["wall_seconds"] < resumed["data"]["wall_seconds"]
+    assert resumed["data"]["wall_seconds"] < closed[2]["data"]["wall_seconds"]
 
 
 def test_with_json_a_run_that_did_not_finish_is_one_document_too(tmp_path: Path) -> None:

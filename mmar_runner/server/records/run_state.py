@@ -98,7 +98,7 @@ class RunState:
         best: The best round and its score.
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
-        wall_seconds: How long the run had been worked on.
+        wall_seconds: How long the run had been worked on, by all servers together.
         past: What the run may have to go back to; None once nobody looks back any more.
     """
 
