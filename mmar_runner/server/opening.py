@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from mmar_runner.errors import DiskFullError, UsageError
+from mmar_runner.errors import DiskFullError, StorageError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.components.exclusion import excluded_names
 from mmar_runner.server.components.persisting import find_checkpoint, make_initial_model
@@ -24,6 +24,7 @@ from mmar_runner.server.records.replay import replay, unrecorded_seconds
 from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
+from mmar_runner.storage.journal_reading import read_events
 from mmar_runner.storage.model_schema import ModelSchema
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-#: What is said of the run before a new one: how it has ended, or that it is left as it is.
+#: What is said of the run before a new one: how it has ended, or that it is left unfinished.
 Before: TypeAlias = RunStatus | Literal["left", ""]
 
 
@@ -121,7 +122,7 @@ async def open_run(
     opened: OpenedRun | Before | None
     for run in runs:  # a folder in which none has begun hides no unfinished one before it
         if run.journal.exists():
-            opened = "left" if settings.new_run else await _resume(settings, run, wanted)
+            opened = _left(run) if settings.new_run else await _resume(settings, run, wanted)
             if isinstance(opened, OpenedRun):
                 return opened
             if opened is not None:
@@ -156,6 +157,15 @@ async def _resume(
     except BaseException:
         journal.close()
         raise
+
+
+def _left(folder: RunFolder) -> Before:
+    """Return how a run stands that is not asked for; whatever is wrong with it, it is left."""
+    try:
+        status = replay(read_events(folder.journal)).status
+    except StorageError:
+        return "left"
+    return "left" if status.resumable else status
 
 
 def _is_same(settings: ServerSettings, folder: RunFolder, state: RunState, wanted: Wanted) -> bool:

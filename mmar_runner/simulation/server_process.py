@@ -12,6 +12,8 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.last_resort import LastResort
@@ -39,8 +41,17 @@ def main() -> int:
     except MmarRunnerError as error:
         _say("error", {"message": error.message, "hint": error.hint, "reason": error.reason})
         return error.exit_code
+    finally:
+        _remove_socket(Path(job.listen.removeprefix("unix:")))
     _say("outcome", outcome)
     return 0
+
+
+def _remove_socket(path: Path) -> None:
+    """Remove the socket and its folder, which a simulation that was killed cannot."""
+    with suppress(OSError):  # the simulation was first, or does it
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
 
 
 async def _serve(job: Job) -> dict[str, str]:

@@ -23,7 +23,7 @@ _MOST_CLIENTS: Final = 10
 _BEFORE: Final[Mapping[str, str]] = {
     RunStatus.FINISHED: "is finished",
     RunStatus.FAILED: "has failed",
-    "left": "is left as it is",
+    "left": "is left unfinished",
 }
 
 
