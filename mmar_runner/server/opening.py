@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from mmar_runner.errors import DiskFullError, StorageError, UsageError
 from mmar_runner.federation.run_status import RunStatus
@@ -24,7 +24,7 @@ from mmar_runner.server.records.replay import replay, unrecorded_seconds
 from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
-from mmar_runner.storage.journal_reading import read_events
+from mmar_runner.storage.journal_reading import JournalEvent, read_events
 from mmar_runner.storage.model_schema import ModelSchema
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ async def open_run(
 ) -> OpenedRun:
     """Resume or begin a run, or return one whose end its clients may not have heard of.
 
+    A run that has failed is taken up again only if that is asked for.
+
     A folder in which no run has begun, because a server ended while it prepared one, is
     prepared anew.
 
@@ -145,18 +147,29 @@ async def _resume(
             journal.close()
             return None
         state = replay(events)
-        if not state.resumable:
+        retried = settings.retry_failed and state.status is RunStatus.FAILED
+        if not state.resumable and not retried:
             if state.untold and _is_same(settings, folder, state, wanted):
                 return _ended(settings, folder, RunRecord(journal, state))
             journal.close()
             return state.status
         require_same(settings, folder, state, wanted.digest, wanted.plugins)
-        record = RunRecord(journal, state)
-        worked = state.wall_seconds + unrecorded_seconds(events)
-        return await _resumed(settings, folder, record, wanted, worked=worked)
+        taken_up = _taken_up(state, events, retried=retried)
+        return await _resumed(settings, folder, RunRecord(journal, state), wanted, taken_up)
     except BaseException:
         journal.close()
         raise
+
+
+def _taken_up(
+    state: RunState, events: Sequence[JournalEvent], *, retried: bool
+) -> tuple[Kind, dict[str, Any]]:
+    """Return what goes on record of a run that is taken up, but for its round."""
+    facts: dict[str, Any] = {"wall_seconds": state.wall_seconds + unrecorded_seconds(events)}
+    if not retried:
+        return Kind.RUN_RESUMED, facts
+    # Another epoch: whoever still has a task of it, or was told of its end, comes anew.
+    return Kind.RUN_RETRIED, {**facts, "epoch": new_epoch()}
 
 
 def _left(folder: RunFolder) -> Before:
@@ -191,8 +204,7 @@ async def _resumed(
     folder: RunFolder,
     record: RunRecord,
     wanted: Wanted,
-    *,
-    worked: float,
+    taken_up: tuple[Kind, dict[str, Any]],
 ) -> OpenedRun:
     models = _models(settings, folder)
     checkpoints = Checkpoints(folder, record, models)
@@ -201,7 +213,8 @@ async def _resumed(
     updates = await asyncio.to_thread(checkpoints.updates)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     record.state.past = None  # nobody looks back any more, and it would grow with every round
-    record.append(Kind.RUN_RESUMED, {"round": record.state.round, "wall_seconds": worked})
+    kind, facts = taken_up
+    record.append(kind, {**facts, "round": record.state.round})
     opened = OpenedRun(folder, record, model, schema, models, excluded, resumed=True)
     models_lost = tuple(one for one in (lost, best) if one is not None)
     return replace(opened, lost=models_lost, lost_updates=tuple(updates))

@@ -85,6 +85,7 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         seed=settings.seed,
         keep_models=settings.keep_models,
         new_run=settings.new_run,
+        retry_failed=settings.retry_failed,
         durability=settings.durability,
         expected_clients=settings.clients,
         variables=settings.all_variables,

@@ -78,6 +78,65 @@ def test_a_server_that_is_ended_in_the_middle_goes_on_where_it_was(
     assert resumed["data"]["wall_seconds"] < closed[2]["data"]["wall_seconds"]
 
 
+@pytest.mark.parametrize("megabytes", [0.5, 0.01], ids=["spool", "journal"])
+def test_a_run_that_has_failed_goes_on_with_the_round_in_which_it_failed(
+    tmp_path: Path, megabytes: float
+) -> None:
+    """It could not: in round 80 of 100 that was a day's work."""
+    calm = {**VARIABLES, "MODEL_MB": megabytes}
+    faulty = {**calm, "FAIL_IN_ROUND": 2}
+    with RunningServer(ECHO, tmp_path / "calm", *DURABILITY, variables=calm) as server:
+        address = server.address()
+        one, two = (
+            RunningClient(ECHO, address, name, tmp_path / "c", variables=calm)
+            for name in ("site-1", "site-2")
+        )
+        with one, two:
+            assert server.wait() == 0
+    expected = model_hashes(server.summary())
+
+    workspace = tmp_path / "ws"
+    retry = (*DURABILITY, "--retry-failed")
+    for options, variables, code in (
+        (DURABILITY, faulty, 1),  # fails
+        (retry, faulty, 1),  # the cause is not mended: fails in the same round, and is one run
+        (retry, calm, 0),
+    ):
+        with RunningServer(ECHO, workspace, *options, variables=calm) as server:
+            address = server.address()
+            one = RunningClient(ECHO, address, "site-1", tmp_path / "d", variables=calm)
+            two = RunningClient(ECHO, address, "site-2", tmp_path / "d", variables=variables)
+            with one, two:
+                assert server.wait() == code, server.stderr
+                assert (one.wait(), two.wait()) == (code, code)
+        if code:
+            assert "goes on with the round in which it failed" in server.stderr
+            assert server.summary()["status"] == "failed"
+    assert [path.name for path in workspace.glob("run_*")] == ["run_1"]
+    assert model_hashes(server.summary()) == expected
+    assert [one["data"]["round"] for one in events(workspace, "run_retried")] == [2, 2]
+    accepted = [
+        (e["data"]["round"], e["data"]["client"]) for e in events(workspace, "update_accepted")
+    ]
+    assert len(accepted) == len(set(accepted)) == 2 * ROUNDS
+
+
+def test_a_failed_run_is_retried_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    variables = {**VARIABLES, "MIN_NUM_CLIENTS": 1, "FAIL_IN_ROUND": 0, "NUM_ROUNDS": 1}
+    workspace = tmp_path / "ws"
+    with RunningServer(ECHO, workspace, *DURABILITY, variables=variables) as server:
+        with RunningClient(ECHO, server.address(), "a", tmp_path / "c", variables=variables):
+            assert server.wait() == 1
+    with RunningServer(ECHO, workspace, *DURABILITY, variables=variables) as server:
+        assert server.wait_for(Topic.LISTENING, run_number=2)["before"] == "failed"
+        server.terminate()
+        assert server.wait() == 3
+    both = RunningServer(ECHO, workspace, "--retry-failed", "--new-run", variables=variables)
+    with both:
+        assert both.wait() == 2
+    assert "--new-run begins a run, and --retry-failed goes on with the last one" in both.stderr
+
+
 def test_with_json_a_run_that_did_not_finish_is_one_document_too(tmp_path: Path) -> None:
     with RunningServer(ECHO, tmp_path / "ws", "--json", variables=VARIABLES) as server:
         server.address()

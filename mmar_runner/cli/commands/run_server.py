@@ -11,10 +11,13 @@ import click
 
 from mmar_runner.cli.options import (
     durability_option,
+    goes_on_if_failed,
     insecure_option,
     kit_option,
     new_run_option,
     plugins_dir_option,
+    refuse_both,
+    retry_failed_option,
     seed_option,
     set_option,
     workspace_option,
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     help="How many of the newest round models stay; of an unfinished run, two at least.",
 )
 @new_run_option
+@retry_failed_option
 @durability_option("full")
 @plugins_dir_option
 @json_option
@@ -76,6 +80,7 @@ def command(
     seed: int | None,
     keep_models: str,
     new_run: bool,
+    retry_failed: bool,
     durability: str,
     plugins_dir: Path | None,
     as_json: bool,
@@ -90,6 +95,7 @@ def command(
     if mmar is None:
         msg = "run-server without an MMAR waits for an administrator; this version cannot"
         raise UsageError(msg, hint="name the MMAR's folder")
+    refuse_both(new_run=new_run, retry_failed=retry_failed)
     require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
     variables = parse_settings(pairs)
@@ -114,6 +120,7 @@ def command(
         seed=seed,
         keep_models=_parse_keep(keep_models),
         new_run=new_run,
+        retry_failed=retry_failed,
         durability=Durability(durability),
         variables=variables,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
@@ -127,8 +134,10 @@ def command(
         echo_json(outcome.summary)
         if outcome.status is RunStatus.STOPPED:
             echo_hint(f"{same_command(new_run=new_run)} resumes it")
+        if outcome.status is RunStatus.FAILED:
+            echo_hint(goes_on_if_failed(retry_failed=retry_failed))
         context.exit(outcome.status.exit_code)
-    _conclude(outcome, new_run=new_run)
+    _conclude(outcome, new_run=new_run, retry_failed=retry_failed)
 
 
 async def _serve(
@@ -139,11 +148,13 @@ async def _serve(
     return await run_server(settings, plugins, observer, stop)
 
 
-def _conclude(outcome: RunOutcome, *, new_run: bool) -> None:
+def _conclude(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:
     summary = outcome.run_folder / "summary.json"
     if outcome.status is RunStatus.FAILED:
         msg = f"the run failed: {outcome.reason}"
-        raise RunFailedError(msg, hint=f"see {summary}")
+        raise RunFailedError(
+            msg, hint=f"see {summary}; {goes_on_if_failed(retry_failed=retry_failed)}"
+        )
     if outcome.status is RunStatus.STOPPED:
         msg = f"the run was stopped: {outcome.reason}"
         raise RunStoppedError(msg, hint=f"{same_command(new_run=new_run)} resumes it")

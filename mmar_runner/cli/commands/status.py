@@ -19,6 +19,7 @@ from mmar_runner.cli.views.wording import (
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import UsageError
 from mmar_runner.federation.client_status import ClientStatus
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.status.status_reading import read_status
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ def _without_server(status: WorkspaceStatus) -> str:
             "can be resumed with the same command"
         )
     reason = f": {run['reason']}" if run["reason"] else ""
-    return f"no server is running; run {run['run_number']} has {run['status']}{reason}"
+    retry = ""
+    if run["status"] is RunStatus.FAILED:
+        retry = "; the same command with --retry-failed goes on with it"
+    return f"no server is running; run {run['run_number']} has {run['status']}{reason}{retry}"
 
 
 def _results(results: RunResults | None) -> list[str]:

@@ -96,6 +96,8 @@ def _listening(data: Mapping[str, Any]) -> str:
     verb = "resuming" if data.get("resumed") else "starting"
     text = f"listening on {data.get('listen')}, {verb} run {number} in {data.get('workspace')}"
     before = _BEFORE.get(str(data.get("before")), "")
+    if data.get("before") == RunStatus.FAILED:
+        before += ", with --retry-failed it would have gone on"
     return f"{text}; run {number - 1} {before}" if before else text
 
 

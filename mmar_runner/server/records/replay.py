@@ -103,6 +103,13 @@ def _run_resumed(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
     state.wall_seconds = data.get("wall_seconds", state.wall_seconds)
 
 
+def _run_retried(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
+    """Go on with a run that had failed, as if nobody's task had failed in its last round."""
+    _run_resumed(state, data, number)
+    state.epoch, state.settled = data["epoch"], False
+    state.rejected = []
+
+
 def _client_registered(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     client = RecordedClient(
         data["client"],
@@ -192,10 +199,13 @@ def _run_settled(state: RunState, _data: Mapping[str, Any], _number: Numbered) -
 
 
 #: The events whose time is that of the run's `wall_seconds`.
-_TIMED = frozenset({Kind.RUN_STARTED, Kind.RUN_RESUMED, Kind.ROUND_CLOSED, Kind.RUN_ENDED})
+_TIMED = frozenset(
+    {Kind.RUN_STARTED, Kind.RUN_RESUMED, Kind.RUN_RETRIED, Kind.ROUND_CLOSED, Kind.RUN_ENDED}
+)
 _APPLY = {
     Kind.RUN_STARTED: _run_started,
     Kind.RUN_RESUMED: _run_resumed,
+    Kind.RUN_RETRIED: _run_retried,
     Kind.CLIENT_REGISTERED: _client_registered,
     Kind.CLIENT_LEFT: _client_left,
     Kind.ROUND_OPENED: _round_opened,

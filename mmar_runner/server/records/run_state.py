@@ -82,7 +82,8 @@ class RunState:
     Attributes:
         digest: The run's effective digest.
         identity: The parts of that digest, to say what differs; empty in old journals.
-        epoch: Names what clients may know of the run: it changes when the run goes back.
+        epoch: Names what clients may know of the run: it changes when the run goes back, or
+            goes on although clients were told that it had failed.
         run_id: Names the run for good: its first epoch.
         seed: Its seed.
         status: Running until a RUN_ENDED says otherwise.

@@ -108,6 +108,22 @@ def test_what_a_killed_server_worked_counts_up_to_its_last_record() -> None:
     assert worked(*killed, (update[0], 50.0, update[2])) == 5, "a clock that was set back"
 
 
+def test_a_failed_run_that_is_taken_up_again_has_forgotten_its_failures() -> None:
+    failed = {"client": "site-2", "round": 0, "reason": "TASK_FAILED", "message": "no file"}
+    events = [
+        (Kind.ROUND_OPENED, {"round": 0, "participants": ["site-1", "site-2"]}),
+        accepted("site-1"),
+        (Kind.TASK_FAILED, failed),
+        (Kind.RUN_ENDED, {"status": "failed", "reason": "why", "wall_seconds": 2.0}),
+        (Kind.RUN_SETTLED, {"untold": []}),
+    ]
+    assert replayed(*events).failures() == {"site-2": 1}
+    state = replayed(*events, (Kind.RUN_RETRIED, {"wall_seconds": 2.5, "epoch": "f"}))
+    assert (state.status, state.reason, state.settled) == ("running", "", False)
+    assert (state.rejected, state.epoch, state.wall_seconds) == ([], "f", 2.5)
+    assert (list(state.accepted), state.participants) == (["site-1"], ("site-1", "site-2"))
+
+
 def test_an_end_is_untold_until_it_is_settled() -> None:
     ended = (Kind.RUN_ENDED, {"status": "failed", "reason": "why", "wall_seconds": 2.0})
     state = replayed(ended)

@@ -31,6 +31,10 @@ _EVENTS: list[tuple[Kind, dict[str, Any]]] = [
     (Kind.BEST_MODEL, {"round": 0, "score": 0.5}),
     (Kind.UPDATE_ACCEPTED, accepted("site-1", 1).to_json()),
     (Kind.CLIENT_LEFT, {"client": "site-1", "reason": "it quit"}),
+    (Kind.TASK_FAILED, {**_REFUSED, "round": 1, "reason": "TASK_FAILED"}),
+    (Kind.RUN_ENDED, {"status": "failed", "reason": "why", "wall_seconds": 1.75}),
+    (Kind.RUN_SETTLED, {"untold": []}),
+    (Kind.RUN_RETRIED, {"round": 1, "wall_seconds": 1.75, "epoch": "f"}),
     (Kind.RUN_ENDED, {"status": "finished", "reason": "", "wall_seconds": 2.0}),
     (Kind.RUN_SETTLED, {"untold": []}),
 ]
