@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.server.records.record import Kind
+from mmar_runner.storage.journal import Journal
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
 
 if TYPE_CHECKING:
@@ -40,8 +42,10 @@ def undisturbed(tmp_path: Path) -> list[str]:
     return model_hashes(server.summary())
 
 
-def client(address: str, name: str, workspace: Path) -> RunningClient:
-    return RunningClient(ECHO, address, name, workspace, variables=VARIABLES)
+def client(
+    address: str, name: str, workspace: Path, variables: dict[str, Any] = VARIABLES
+) -> RunningClient:
+    return RunningClient(ECHO, address, name, workspace, variables=variables)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_a_server_that_is_ended_in_the_middle_goes_on_where_it_was(
     (resumed,) = events(workspace, "run_resumed")
     closed = events(workspace, "round_closed")
     assert closed[1]["data"]["wall_seconds"] < resumed["data"]["wall_seconds"]
-    assert resumed["data"]["wall_seconds"] < closed[2]["data"]["wall_seconds"]
+    assert resumed["data"]["wall_seconds"] < closed[-1]["data"]["wall_seconds"]
 
 
 @pytest.mark.parametrize("megabytes", [0.5, 0.01], ids=["spool", "journal"])
@@ -87,10 +91,8 @@ def test_a_run_that_has_failed_goes_on_with_the_round_in_which_it_failed(
     faulty = {**calm, "FAIL_IN_ROUND": 2}
     with RunningServer(ECHO, tmp_path / "calm", *DURABILITY, variables=calm) as server:
         address = server.address()
-        one, two = (
-            RunningClient(ECHO, address, name, tmp_path / "c", variables=calm)
-            for name in ("site-1", "site-2")
-        )
+        one = client(address, "site-1", tmp_path / "c", calm)
+        two = client(address, "site-2", tmp_path / "c", calm)
         with one, two:
             assert server.wait() == 0
     expected = model_hashes(server.summary())
@@ -104,8 +106,8 @@ def test_a_run_that_has_failed_goes_on_with_the_round_in_which_it_failed(
     ):
         with RunningServer(ECHO, workspace, *options, variables=calm) as server:
             address = server.address()
-            one = RunningClient(ECHO, address, "site-1", tmp_path / "d", variables=calm)
-            two = RunningClient(ECHO, address, "site-2", tmp_path / "d", variables=variables)
+            one = client(address, "site-1", tmp_path / "d", calm)
+            two = client(address, "site-2", tmp_path / "d", variables)
             with one, two:
                 assert server.wait() == code, server.stderr
                 assert (one.wait(), two.wait()) == (code, code)
@@ -121,12 +123,46 @@ def test_a_run_that_has_failed_goes_on_with_the_round_in_which_it_failed(
     assert len(accepted) == len(set(accepted)) == 2 * ROUNDS
 
 
+def test_clients_that_never_heard_of_the_failure_go_on_with_the_run(tmp_path: Path) -> None:
+    port = f"127.0.0.1:{free_port()}"
+    variables = {**VARIABLES, "NUM_ROUNDS": 2}
+    slow = {**variables, "SECONDS": 3}
+    workspace = tmp_path / "ws"
+    failing = RunningServer(ECHO, workspace, *DURABILITY, variables=variables, listen=port)
+    with (
+        failing,
+        client(port, "site-1", tmp_path / "c", variables) as one,
+        client(port, "site-2", tmp_path / "c", slow) as two,
+    ):
+        one.wait_for(Topic.SUBMITTED, round=1)
+        failing.kill()
+        fail(workspace / "run_1" / "journal.db")
+        options = (*DURABILITY, "--retry-failed")
+        retrying = RunningServer(ECHO, workspace, *options, variables=variables, listen=port)
+        with retrying:
+            assert (retrying.wait(), one.wait(), two.wait()) == (0, 0, 0), retrying.stderr
+    # Another history: they registered anew, and what was accepted before counts.
+    for site in (one, two):
+        assert len(site.observations(Topic.REGISTERED, run_number=1)) == 2
+        assert len(site.observations(Topic.SUBMITTED)) == 2
+
+
+def fail(journal: Path) -> None:
+    """Write what a server that is killed the moment after its run has failed leaves."""
+    rejected = {"client": "site-2", "round": 1, "reason": "TASK_FAILED", "message": "no memory"}
+    ended = {"status": "failed", "reason": "round 1 has 1 of 2 updates", "wall_seconds": 1.0}
+    with Journal(journal) as opened:
+        for _ in range(2):
+            opened.append(Kind.TASK_FAILED, rejected)
+        opened.append(Kind.RUN_ENDED, ended).result(10)
+
+
 def test_a_failed_run_is_retried_only_if_that_is_asked_for(tmp_path: Path) -> None:
     variables = {**VARIABLES, "MIN_NUM_CLIENTS": 1, "FAIL_IN_ROUND": 0, "NUM_ROUNDS": 1}
     workspace = tmp_path / "ws"
-    with RunningServer(ECHO, workspace, *DURABILITY, variables=variables) as server:
-        with RunningClient(ECHO, server.address(), "a", tmp_path / "c", variables=variables):
-            assert server.wait() == 1
+    server = RunningServer(ECHO, workspace, *DURABILITY, variables=variables)
+    with server, client(server.address(), "a", tmp_path / "c", variables):
+        assert server.wait() == 1
     with RunningServer(ECHO, workspace, *DURABILITY, variables=variables) as server:
         assert server.wait_for(Topic.LISTENING, run_number=2)["before"] == "failed"
         server.terminate()
