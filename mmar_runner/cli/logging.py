@@ -42,7 +42,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line a record, and its traceback; a terminal shows all of it and obeys nothing."""
+    """One line a record, and its traceback; a terminal shows all of it and obeys nothing.
+
+    Its time is UTC, as that of progress is.
+    """
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - the library's name
+        """Return a record's time."""
+        return f"{datetime.fromtimestamp(record.created, tz=UTC):{datefmt or '%H:%M:%S'}}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """Return the record without its traceback as one line."""
@@ -64,7 +71,8 @@ def configure_logging(*, verbose: int, log_format: str) -> None:
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(TextFormatter("%(levelname)s %(name)s: %(message)s"))
+        line = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+        handler.setFormatter(TextFormatter(line))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_VERBOSITY[min(verbose, len(_VERBOSITY) - 1)])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from mmar_runner.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,6 +36,30 @@ seed_option = click.option(
 new_run_option = click.option(
     "--new-run", is_flag=True, help="Begin a new run even if the last one is unfinished."
 )
+
+retry_failed_option = click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="If the last run has failed, go on with it: with the round in which it failed.",
+)
+
+
+def refuse_both(*, new_run: bool, retry_failed: bool) -> None:
+    """Refuse options of which one begins a run and the other goes on with one.
+
+    Raises:
+        UsageError: Both are given.
+    """
+    if new_run and retry_failed:
+        msg = "--new-run begins a run, and --retry-failed goes on with the last one"
+        raise UsageError(msg, hint="give one of them")
+
+
+def goes_on_if_failed(*, retry_failed: bool) -> str:
+    """Say which command goes on with a run that has failed."""
+    command = "the same command" if retry_failed else "the same command with --retry-failed"
+    return f"once its cause is mended, {command} goes on with the round in which it failed"
+
 
 mmar_argument = click.argument("mmar", type=click.Path(path_type=Path))
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.client.connection.connection import Connection
 from mmar_runner.client.connection.heartbeat import Heartbeat
@@ -19,6 +19,7 @@ from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.client.tasks.component_specs import check_components
 from mmar_runner.client.tasks.local_work import LocalWork
+from mmar_runner.client.tasks.tally import Tally
 from mmar_runner.client.tasks.training import OwnChildren
 from mmar_runner.client.transfer.downloads import RunEnded
 from mmar_runner.errors import (
@@ -33,6 +34,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import first_of, uninterrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mmar_runner.client.files.workspace import RunFiles
@@ -54,12 +56,14 @@ class SessionOutcome:
         reason: Why, in a sentence; empty if all rounds were done.
         run_number: The run it worked for; 0 if it never got as far.
         run_folder: Where its files lie, or None.
+        tasks: How many of its tasks succeeded and failed, and why the last one failed.
     """
 
     status: RunStatus
     reason: str
     run_number: int = 0
     run_folder: Path | None = None
+    tasks: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def run_session(
@@ -94,7 +98,8 @@ async def run_session(
     workspace = ClientWorkspace(settings.workspace)
     with workspace.locked(settings.name):
         connection = Connection(settings, workspace.session_key(), observer)
-        session = _Session(settings, workspace, connection, observer, children or OwnChildren())
+        tally = Tally(observer)
+        session = _Session(settings, workspace, connection, tally, children or OwnChildren())
         try:
             return await first_of(session.work(), _stopped(stop)) or await session.leave()
         except (RefusedError, CertificateError, SignatureError, NotAuthorizedError) as error:
@@ -114,7 +119,7 @@ class _Session:
         settings: SessionSettings,
         workspace: ClientWorkspace,
         connection: Connection,
-        observer: Observer,
+        observer: Tally,
         hosts: TrainerHosts,
     ) -> None:
         self._settings = settings
@@ -179,9 +184,11 @@ class _Session:
             "reason": ended.reason,
             "run_folder": None if self._run_folder is None else str(self._run_folder),
             "wall_seconds": time.monotonic() - self._begun,
+            "tasks": (tasks := self._observer.facts()),
         }
         self._observer.observe(Observation(Topic.RUN_ENDED, facts))
-        return SessionOutcome(ended.status, ended.reason, self._run_number, self._run_folder)
+        number, folder = self._run_number, self._run_folder
+        return SessionOutcome(ended.status, ended.reason, number, folder, tasks)
 
 
 async def _stopped(stop: asyncio.Event) -> None:

@@ -18,19 +18,21 @@ class Topic(StrEnum):
 
     LISTENING = "listening"  # listen, workspace, run_number, resumed, before, ended
     CLIENT_JOINED = "client_joined"  # client, active
+    CLIENT_BACK = "client_back"  # client, active; registered again before its lease had ended
     CLIENT_LEFT = "client_left"  # client, reason, active
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
     CLIENT_PROGRESS = "client_progress"  # client, done, total, unit (bytes)
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics
-    UPDATE_REFUSED = "update_refused"  # client, round, reason, message
+    UPDATE_REFUSED = "update_refused"  # client, round, reason, message, again
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
     WAITING = "waiting"  # message, since_seconds
     MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
     BEST_MODEL = "best_model"  # round, score, scored_in
     COMPONENT_FAILED = "component_failed"  # component, event, round, message, hint
     SITE_DECLINED = "site_declined"  # client, reason, message
-    RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds
+    LEFT_OUT = "left_out"  # clients: client, rounds, of, reason of each
+    RUN_ENDED = "run_ended"  # status, reason, run_folder, wall_seconds; best_round or tasks
     # of a session
     CONNECTING = "connecting"  # target
     UNREACHABLE = "unreachable"  # target, since_seconds, message, hint
@@ -39,10 +41,10 @@ class Topic(StrEnum):
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds
     TRAINING = "training"  # round
     TRAINED = "trained"  # round, seconds, num_samples, metrics
-    # round, reason, message; at the server also client, at the site (and in a simulation) hint
+    # round, reason, message, again; at the server also client; at a site, and in a simulation, hint
     TASK_FAILED = "task_failed"
     SUBMITTED = "submitted"  # round, bytes, seconds, duplicate
-    REFUSED = "refused"  # round, reason, message
+    REFUSED = "refused"  # round, reason, message, again ("", "same" or "another" cause)
 
 
 @dataclass(frozen=True, slots=True)

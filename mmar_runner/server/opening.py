@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from mmar_runner.errors import DiskFullError, UsageError
+from mmar_runner.errors import DiskFullError, StorageError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.components.exclusion import excluded_names
 from mmar_runner.server.components.persisting import find_checkpoint, make_initial_model
@@ -20,10 +20,11 @@ from mmar_runner.server.records.identity import identity_of, require_same
 from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.record import Kind
-from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.replay import replay, unrecorded_seconds
 from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
+from mmar_runner.storage.journal_reading import JournalEvent, read_events
 from mmar_runner.storage.model_schema import ModelSchema
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-#: What is said of the run before a new one: how it has ended, or that it is left as it is.
+#: What is said of the run before a new one: how it has ended, or that it is left unfinished.
 Before: TypeAlias = RunStatus | Literal["left", ""]
 
 
@@ -97,6 +98,8 @@ async def open_run(
 ) -> OpenedRun:
     """Resume or begin a run, or return one whose end its clients may not have heard of.
 
+    A run that has failed is taken up again only if that is asked for.
+
     A folder in which no run has begun, because a server ended while it prepared one, is
     prepared anew.
 
@@ -121,7 +124,7 @@ async def open_run(
     opened: OpenedRun | Before | None
     for run in runs:  # a folder in which none has begun hides no unfinished one before it
         if run.journal.exists():
-            opened = "left" if settings.new_run else await _resume(settings, run, wanted)
+            opened = _left(run) if settings.new_run else await _resume(settings, run, wanted)
             if isinstance(opened, OpenedRun):
                 return opened
             if opened is not None:
@@ -144,16 +147,38 @@ async def _resume(
             journal.close()
             return None
         state = replay(events)
-        if not state.resumable:
+        retried = settings.retry_failed and state.status is RunStatus.FAILED
+        if not state.resumable and not retried:
             if state.untold and _is_same(settings, folder, state, wanted):
                 return _ended(settings, folder, RunRecord(journal, state))
             journal.close()
             return state.status
         require_same(settings, folder, state, wanted.digest, wanted.plugins)
-        return await _resumed(settings, folder, RunRecord(journal, state), wanted)
+        taken_up = _taken_up(state, events, retried=retried)
+        return await _resumed(settings, folder, RunRecord(journal, state), wanted, taken_up)
     except BaseException:
         journal.close()
         raise
+
+
+def _taken_up(
+    state: RunState, events: Sequence[JournalEvent], *, retried: bool
+) -> tuple[Kind, dict[str, Any]]:
+    """Return what goes on record of a run that is taken up, but for its round."""
+    facts: dict[str, Any] = {"wall_seconds": state.wall_seconds + unrecorded_seconds(events)}
+    if not retried:
+        return Kind.RUN_RESUMED, facts
+    # Another epoch: whoever still has a task of it, or was told of its end, comes anew.
+    return Kind.RUN_RETRIED, {**facts, "epoch": new_epoch()}
+
+
+def _left(folder: RunFolder) -> Before:
+    """Return how a run stands that is not asked for; whatever is wrong with it, it is left."""
+    try:
+        status = replay(read_events(folder.journal)).status
+    except StorageError:
+        return "left"
+    return "left" if status.resumable else status
 
 
 def _is_same(settings: ServerSettings, folder: RunFolder, state: RunState, wanted: Wanted) -> bool:
@@ -175,7 +200,11 @@ def _ended(settings: ServerSettings, folder: RunFolder, record: RunRecord) -> Op
 
 
 async def _resumed(
-    settings: ServerSettings, folder: RunFolder, record: RunRecord, wanted: Wanted
+    settings: ServerSettings,
+    folder: RunFolder,
+    record: RunRecord,
+    wanted: Wanted,
+    taken_up: tuple[Kind, dict[str, Any]],
 ) -> OpenedRun:
     models = _models(settings, folder)
     checkpoints = Checkpoints(folder, record, models)
@@ -184,7 +213,8 @@ async def _resumed(
     updates = await asyncio.to_thread(checkpoints.updates)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     record.state.past = None  # nobody looks back any more, and it would grow with every round
-    record.append(Kind.RUN_RESUMED, {"round": record.state.round})
+    kind, facts = taken_up
+    record.append(kind, {**facts, "round": record.state.round})
     opened = OpenedRun(folder, record, model, schema, models, excluded, resumed=True)
     models_lost = tuple(one for one in (lost, best) if one is not None)
     return replace(opened, lost=models_lost, lost_updates=tuple(updates))

@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmar_runner.federation.run_status import run_end
+from mmar_runner.federation.run_status import RunStatus, run_end
 
 if TYPE_CHECKING:
     from mmar_runner.server.calls.downloads import Downloads
@@ -62,7 +62,8 @@ class RunParts:
     def conclude(self) -> None:
         """Take back that an earlier process ended the run, and who may not know of it."""
         state = self.opened.record.state
-        self.spool.keep_only([])
+        # A run that has failed may be taken up again, with what was accepted in its last round.
+        self.spool.keep_only([state.round] if state.status is RunStatus.FAILED else [])
         self.coordinator.conclude(run_end(state.status), state.reason)
         self.members.restore(state.clients.values())
         self.members.start_sweeping()

@@ -27,6 +27,7 @@ class ServerSettings:
         seed: The run's seed; None takes the MMAR's.
         keep_models: How many of the newest round models stay; None keeps all.
         new_run: Open a new run even if the last one can be resumed.
+        retry_failed: Go on with the last run, too, if it has failed.
         durability: Whether receipts wait for the disk or only for the kernel.
         expected_clients: The first round waits for so many clients, if given.
         variables: The ``--set`` values, which are part of a run's identity.
@@ -42,6 +43,7 @@ class ServerSettings:
     seed: int | None = None
     keep_models: int | None = 2
     new_run: bool = False
+    retry_failed: bool = False
     durability: Durability = Durability.FULL
     expected_clients: int | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)

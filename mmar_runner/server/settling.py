@@ -21,6 +21,7 @@ from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.components.persisting import export_model
 from mmar_runner.server.ending import unless_stopped
+from mmar_runner.server.records.participation import left_out
 from mmar_runner.server.records.record import Kind
 
 if TYPE_CHECKING:
@@ -121,7 +122,15 @@ class Settling:
         """Tell handlers, hooks and whoever watches how the run has ended."""
         facts: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.reason}
         self._parts.events.emit(EventType.END_RUN, **facts)
-        data = {**facts, "wall_seconds": wall_seconds, "run_folder": str(outcome.run_folder)}
+        ended = outcome.status is not RunStatus.STOPPED
+        if ended and (clients := left_out(outcome.summary["rounds"])):
+            self._observer.observe(Observation(Topic.LEFT_OUT, {"clients": clients}))
+        data = {
+            **facts,
+            "wall_seconds": wall_seconds,
+            "run_folder": str(outcome.run_folder),
+            "best_round": outcome.summary["best_round"],
+        }
         self._observer.observe(Observation(Topic.RUN_ENDED, data))
 
     async def _settle(self, status: RunEndStatus, reason: str) -> RunOutcome:

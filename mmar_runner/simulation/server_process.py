@@ -15,7 +15,9 @@ import os
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.last_resort import LastResort
@@ -51,8 +53,17 @@ def main() -> int:
         said = {"message": error.message, "hint": error.hint, "reason": error.reason}
         _say("error", {**said, "traceback": shown})
         return error.exit_code
+    finally:
+        _remove_socket(Path(job.listen.removeprefix("unix:")))
     _say("outcome", outcome)
     return 0
+
+
+def _remove_socket(path: Path) -> None:
+    """Remove the socket and its folder, which a simulation that was killed cannot."""
+    with suppress(OSError):  # the simulation was first, or does it
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
 
 
 async def _serve(job: Job) -> dict[str, str]:
@@ -87,6 +98,7 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         seed=settings.seed,
         keep_models=settings.keep_models,
         new_run=settings.new_run,
+        retry_failed=settings.retry_failed,
         durability=settings.durability,
         expected_clients=settings.clients,
         variables=settings.all_variables,

@@ -30,6 +30,7 @@ class SimulationSettings:
         seed: The run's seed; None takes the MMAR's.
         variables: The ``--set`` values.
         new_run: Open a new run even if the last one can be resumed.
+        retry_failed: Go on with the last run, too, if it has failed.
         durability: Whether receipts wait for the disk or only for the kernel.
         keep_models: How many of the newest round models stay; None keeps all.
         allow_byoc: Code in the MMAR's ``custom/`` may run, in child processes.
@@ -46,6 +47,7 @@ class SimulationSettings:
     seed: int | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     new_run: bool = False
+    retry_failed: bool = False
     durability: Durability = Durability.PROCESS
     keep_models: int | None = 2
     allow_byoc: bool = False

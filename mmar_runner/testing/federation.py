@@ -61,6 +61,7 @@ class Federation:
         allow_byoc: Code in the MMAR's ``custom/`` may run.
         task_timeout: Seconds a task may take, or None.
         durability: What a receipt of the server survives.
+        new_run: A run that is unfinished is left as it is.
 
     Attributes:
         server: What the server observed.
@@ -83,6 +84,7 @@ class Federation:
         allow_byoc: bool = False,
         task_timeout: float | None = None,
         durability: Durability = Durability.PROCESS,
+        new_run: bool = False,
     ) -> None:
         self.names = _names(clients)
         self.server = Recorder()
@@ -96,6 +98,7 @@ class Federation:
         self._allow_byoc = allow_byoc
         self._task_timeout = task_timeout
         self._durability = durability
+        self._new_run = new_run
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="federation")
         self._socket = tempfile.TemporaryDirectory(prefix="mmar-", dir="/tmp")
@@ -147,6 +150,7 @@ class Federation:
             listen=self._target,
             seed=self._seed,
             durability=self._durability,
+            new_run=self._new_run,
             expected_clients=expected_clients or len(self.names),
             variables=self._variables,
         )

@@ -104,6 +104,14 @@ _BROKEN_WRITE: Final = "Internal error from Core"
 #: gRPC names the address, which the sentence does too, several times before the cause.
 _NOT_CONNECTED: Final = re.compile(r".*Failed to connect to remote host: (.+)", re.DOTALL)
 
+#: What gRPC says of connections, in its own words, and what that means to whoever waits.
+_PLAIN_WORDS: Final = {
+    "Cancelling all calls": "it has closed the connection; it is stopping, or starting again",
+    "Socket closed": "the connection was closed",
+    "Deadline Exceeded": "it did not answer in time",
+    "recvmsg:Connection reset by peer": "the connection broke off",
+}
+
 #: What gRPC says of a port where something listens that does not speak HTTP/2.
 _ANOTHER_PROGRAM: Final = "Failed parsing HTTP/2"
 _NO_SERVER: Final = (
@@ -156,7 +164,8 @@ def translate(error: AioRpcError, target: str) -> WireError:
         if _ANOTHER_PROGRAM in details:
             return UnreachableError(f"{target} answers, but is no gRPC server", hint=_NO_SERVER)
         found = _NOT_CONNECTED.fullmatch(details)
-        return UnreachableError(f"no answer from {target}: {found[1] if found else details}")
+        why = found[1] if found else _PLAIN_WORDS.get(details, details)
+        return UnreachableError(f"no answer from {target}: {why}")
     if error.code() is _Code.RESOURCE_EXHAUSTED:
         return RefusedError(f"{target} is overloaded: {details}", reason="OVERLOADED")
     return WireError(f"{target} answered {error.code().name}: {details}")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mmar_runner.interfaces.observer import Topic
+from mmar_runner.server.records.record import Kind
+from mmar_runner.storage.journal import Journal
 from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
 
 if TYPE_CHECKING:
@@ -40,8 +42,10 @@ def undisturbed(tmp_path: Path) -> list[str]:
     return model_hashes(server.summary())
 
 
-def client(address: str, name: str, workspace: Path) -> RunningClient:
-    return RunningClient(ECHO, address, name, workspace, variables=VARIABLES)
+def client(
+    address: str, name: str, workspace: Path, variables: dict[str, Any] = VARIABLES
+) -> RunningClient:
+    return RunningClient(ECHO, address, name, workspace, variables=variables)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,101 @@ def test_a_server_that_is_ended_in_the_middle_goes_on_where_it_was(
         (e["data"]["round"], e["data"]["client"]) for e in events(workspace, "update_accepted")
     ]
     assert len(accepted) == len(set(accepted)) == 2 * ROUNDS
+    (resumed,) = events(workspace, "run_resumed")
+    closed = events(workspace, "round_closed")
+    assert closed[1]["data"]["wall_seconds"] < resumed["data"]["wall_seconds"]
+    assert resumed["data"]["wall_seconds"] < closed[-1]["data"]["wall_seconds"]
+
+
+@pytest.mark.parametrize("megabytes", [0.5, 0.01], ids=["spool", "journal"])
+def test_a_run_that_has_failed_goes_on_with_the_round_in_which_it_failed(
+    tmp_path: Path, megabytes: float
+) -> None:
+    """It could not: in round 80 of 100 that was a day's work."""
+    calm = {**VARIABLES, "MODEL_MB": megabytes}
+    faulty = {**calm, "FAIL_IN_ROUND": 2}
+    with RunningServer(ECHO, tmp_path / "calm", *DURABILITY, variables=calm) as server:
+        address = server.address()
+        one = client(address, "site-1", tmp_path / "c", calm)
+        two = client(address, "site-2", tmp_path / "c", calm)
+        with one, two:
+            assert server.wait() == 0
+    expected = model_hashes(server.summary())
+
+    workspace = tmp_path / "ws"
+    retry = (*DURABILITY, "--retry-failed")
+    for options, variables, code in (
+        (DURABILITY, faulty, 1),  # fails
+        (retry, faulty, 1),  # the cause is not mended: fails in the same round, and is one run
+        (retry, calm, 0),
+    ):
+        with RunningServer(ECHO, workspace, *options, variables=calm) as server:
+            address = server.address()
+            one = client(address, "site-1", tmp_path / "d", calm)
+            two = client(address, "site-2", tmp_path / "d", variables)
+            with one, two:
+                assert server.wait() == code, server.stderr
+                assert (one.wait(), two.wait()) == (code, code)
+        if code:
+            assert "goes on with the round in which it failed" in server.stderr
+            assert server.summary()["status"] == "failed"
+    assert [path.name for path in workspace.glob("run_*")] == ["run_1"]
+    assert model_hashes(server.summary()) == expected
+    assert [one["data"]["round"] for one in events(workspace, "run_retried")] == [2, 2]
+    accepted = [
+        (e["data"]["round"], e["data"]["client"]) for e in events(workspace, "update_accepted")
+    ]
+    assert len(accepted) == len(set(accepted)) == 2 * ROUNDS
+
+
+def test_clients_that_never_heard_of_the_failure_go_on_with_the_run(tmp_path: Path) -> None:
+    port = f"127.0.0.1:{free_port()}"
+    variables = {**VARIABLES, "NUM_ROUNDS": 2}
+    slow = {**variables, "SECONDS": 3}
+    workspace = tmp_path / "ws"
+    failing = RunningServer(ECHO, workspace, *DURABILITY, variables=variables, listen=port)
+    with (
+        failing,
+        client(port, "site-1", tmp_path / "c", variables) as one,
+        client(port, "site-2", tmp_path / "c", slow) as two,
+    ):
+        one.wait_for(Topic.SUBMITTED, round=1)
+        failing.kill()
+        fail(workspace / "run_1" / "journal.db")
+        options = (*DURABILITY, "--retry-failed")
+        retrying = RunningServer(ECHO, workspace, *options, variables=variables, listen=port)
+        with retrying:
+            assert (retrying.wait(), one.wait(), two.wait()) == (0, 0, 0), retrying.stderr
+    # Another history: they registered anew, and what was accepted before counts.
+    for site in (one, two):
+        assert len(site.observations(Topic.REGISTERED, run_number=1)) == 2
+        assert len(site.observations(Topic.SUBMITTED)) == 2
+
+
+def fail(journal: Path) -> None:
+    """Write what a server that is killed the moment after its run has failed leaves."""
+    rejected = {"client": "site-2", "round": 1, "reason": "TASK_FAILED", "message": "no memory"}
+    ended = {"status": "failed", "reason": "round 1 has 1 of 2 updates", "wall_seconds": 1.0}
+    with Journal(journal) as opened:
+        for _ in range(2):
+            opened.append(Kind.TASK_FAILED, rejected)
+        opened.append(Kind.RUN_ENDED, ended).result(10)
+
+
+def test_a_failed_run_is_retried_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    variables = {**VARIABLES, "MIN_NUM_CLIENTS": 1, "FAIL_IN_ROUND": 0, "NUM_ROUNDS": 1}
+    workspace = tmp_path / "ws"
+    server = RunningServer(ECHO, workspace, *DURABILITY, variables=variables)
+    with server, client(server.address(), "a", tmp_path / "c", variables):
+        assert server.wait() == 1
+    with RunningServer(ECHO, workspace, *DURABILITY, variables=variables) as server:
+        assert server.wait_for(Topic.LISTENING, run_number=2)["before"] == "failed"
+        server.terminate()
+        assert server.wait() == 3
+    both = RunningServer(ECHO, workspace, "--retry-failed", "--new-run", variables=variables)
+    with both:
+        assert both.wait() == 2
+    assert "--new-run begins a run, and --retry-failed goes on with the last one" in both.stderr
 
 
 def test_with_json_a_run_that_did_not_finish_is_one_document_too(tmp_path: Path) -> None:

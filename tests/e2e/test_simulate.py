@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,26 @@ def test_a_server_that_is_killed_leaves_a_run_that_goes_on(start, tmp_path):
     again = start(mmar, "--clients", "2")
     assert again.wait() == 0, again.stderr
     assert hashes(summary(tmp_path)) == hashes(summary(tmp_path, "calm"))
+
+
+def test_a_simulation_that_is_killed_leaves_no_folder_for_its_socket(tmp_path):
+    mmar = MmarBuilder().trainer("EchoTrainer", seconds=30).write(tmp_path)
+    with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
+        arguments = ["simulate", str(mmar), "--workspace", str(tmp_path / "ws"), "--clients", "2"]
+        with RunningProgram(
+            arguments,
+            folder=tmp_path,
+            label="killed",
+            environment={**os.environ, "TMPDIR": temporary},
+        ) as program:
+            program.wait_for(Topic.ROUND_STARTED, round=0)
+            assert len(list(Path(temporary).glob("mmar-*/server"))) == 1
+            server = os.pidfd_open(server_of(program))
+            program.kill()
+        gone, _, _ = select.select([server], [], [], 30)
+        os.close(server)
+        assert gone
+        assert not list(Path(temporary).glob("mmar-*"))
 
 
 def server_of(program):

@@ -97,7 +97,13 @@ def test_who_is_waited_for_is_told_with_since_when(scene: Scene) -> None:
     assert one.wait() == 0
     status = scene.status()
     assert (status["status"], status["waiting_for"], status["round"]) == ("finished", "", 1)
-    assert scene.told() == "no server is running; run 1 has finished\n"
+    first, *more = scene.told().splitlines()
+    assert first == "no server is running; run 1 has finished"
+    run = scene.workspace / "run_1"
+    assert more[0].startswith(f"  results in {run}: 2 rounds in ")
+    assert more[1].startswith("  last round: constant 1.5, val_first_value ")
+    assert f"  final model: {run}/models/final.safetensors" in more
+    assert f"  best model, the result of round 0: {run}/models/best.safetensors" in more
 
 
 def test_a_server_that_was_killed_is_not_taken_for_one_that_runs(scene: Scene) -> None:

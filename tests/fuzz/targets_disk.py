@@ -31,8 +31,15 @@ if TYPE_CHECKING:
 
 #: Kinds of events and their keys: what a damaged record may still look like.
 _RECORD: Final = (
-    *(b"run_started", b"run_resumed", b"client_registered", b"round_opened", b"update_accepted"),
-    *(b"round_closed", b"best_model", b"checkpoint_lost", b"run_ended", b"update_refused"),
+    *(b"run_started", b"run_resumed", b"run_retried", b"client_registered", b"round_opened"),
+    *(
+        b"update_accepted",
+        b"round_closed",
+        b"best_model",
+        b"checkpoint_lost",
+        b"run_ended",
+        b"update_refused",
+    ),
     *(b'"round":', b'"summary":', b'"client":', b'"digest":', b'"status":', b'"participants":'),
 )
 

@@ -219,4 +219,5 @@ def _as_json(client: str, outcome: SessionOutcome) -> dict[str, object]:
         "client": client,
         "run_number": outcome.run_number,
         "run_folder": None if folder is None else str(folder),
+        "tasks": dict(outcome.tasks),
     }

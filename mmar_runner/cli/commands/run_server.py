@@ -11,11 +11,14 @@ import click
 
 from mmar_runner.cli.options import (
     durability_option,
+    goes_on_if_failed,
     insecure_option,
     kit_option,
     mmar_argument,
     new_run_option,
     plugins_dir_option,
+    refuse_both,
+    retry_failed_option,
     seed_option,
     set_option,
     workspace_option,
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     help="How many of the newest round models stay; of an unfinished run, two at least.",
 )
 @new_run_option
+@retry_failed_option
 @durability_option("full")
 @plugins_dir_option
 @json_option
@@ -77,6 +81,7 @@ def command(
     seed: int | None,
     keep_models: str,
     new_run: bool,
+    retry_failed: bool,
     durability: str,
     plugins_dir: Path | None,
     as_json: bool,
@@ -88,6 +93,7 @@ def command(
     was stopped or killed. With --kit, clients are known by their certificates,
     everything is encrypted, and the MMAR must be signed.
     """
+    refuse_both(new_run=new_run, retry_failed=retry_failed)
     require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
     variables = parse_settings(pairs)
@@ -112,6 +118,7 @@ def command(
         seed=seed,
         keep_models=_parse_keep(keep_models),
         new_run=new_run,
+        retry_failed=retry_failed,
         durability=Durability(durability),
         variables=variables,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
@@ -125,8 +132,10 @@ def command(
         echo_json(outcome.summary)
         if outcome.status is RunStatus.STOPPED:
             echo_hint(f"{same_command(new_run=new_run)} resumes it")
+        if outcome.status is RunStatus.FAILED:
+            echo_hint(goes_on_if_failed(retry_failed=retry_failed))
         context.exit(outcome.status.exit_code)
-    _conclude(outcome, new_run=new_run)
+    _conclude(outcome, new_run=new_run, retry_failed=retry_failed)
 
 
 async def _serve(
@@ -137,11 +146,14 @@ async def _serve(
     return await run_server(settings, plugins, observer, stop)
 
 
-def _conclude(outcome: RunOutcome, *, new_run: bool) -> None:
+def _conclude(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:
     summary = outcome.run_folder / "summary.json"
     if outcome.status is RunStatus.FAILED:
         msg = f"the run failed: {outcome.reason}"
-        raise RunFailedError(msg, hint="; ".join(filter(None, (outcome.hint, f"see {summary}"))))
+        goes_on = goes_on_if_failed(retry_failed=retry_failed)
+        raise RunFailedError(
+            msg, hint="; ".join(filter(None, (outcome.hint, f"see {summary}", goes_on)))
+        )
     if outcome.status is RunStatus.STOPPED:
         msg = f"the run was stopped: {outcome.reason}"
         raise RunStoppedError(msg, hint=f"{same_command(new_run=new_run)} resumes it")

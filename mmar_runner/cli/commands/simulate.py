@@ -12,8 +12,11 @@ import click
 from mmar_runner.cli.options import (
     allow_byoc_option,
     durability_option,
+    goes_on_if_failed,
     new_run_option,
     plugins_dir_option,
+    refuse_both,
+    retry_failed_option,
     seed_option,
     set_option,
     task_timeout_option,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
 @set_option
 @workspace_option
 @new_run_option
+@retry_failed_option
 @durability_option("process")
 @task_timeout_option
 @allow_byoc_option
@@ -80,6 +84,7 @@ def command(
     pairs: tuple[str, ...],
     workspace: Path | None,
     new_run: bool,
+    retry_failed: bool,
     durability: str,
     task_timeout: float | None,
     allow_byoc: bool,
@@ -91,6 +96,7 @@ def command(
     Ends as the server's run does: 0 finished, 1 failed, 3 stopped. The same command on
     the same workspace resumes a run that was stopped or killed.
     """
+    refuse_both(new_run=new_run, retry_failed=retry_failed)
     settings = SimulationSettings(
         mmar=mmar.absolute(),
         workspace=(workspace or Path("workspace") / mmar.absolute().name).absolute(),
@@ -100,6 +106,7 @@ def command(
         seed=seed,
         variables=parse_settings(pairs),
         new_run=new_run,
+        retry_failed=retry_failed,
         durability=Durability(durability),
         allow_byoc=allow_byoc,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
@@ -112,6 +119,8 @@ def command(
     with make_observer("simulate", context.obj, mmar=mmar.name, quiet=as_json) as observer:
         outcome = asyncio.run(_simulate(settings, specs, plugins, observer))
     _conclude(outcome, as_json=as_json)
+    if outcome.status is RunStatus.FAILED:
+        echo_hint(goes_on_if_failed(retry_failed=retry_failed))
     context.exit(outcome.status.exit_code)
 
 

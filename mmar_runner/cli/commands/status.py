@@ -3,23 +3,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.views.wording import human_progress, human_seconds, round_of
+from mmar_runner.cli.views.wording import (
+    human_metrics,
+    human_progress,
+    human_seconds,
+    round_of,
+)
+from mmar_runner.documents.words import counted
 from mmar_runner.errors import UsageError
 from mmar_runner.federation.client_status import ClientStatus
+from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.status.status_reading import read_status
 
 if TYPE_CHECKING:
     from mmar_runner.server.status.facts import ClientFacts, FailureFacts
+    from mmar_runner.server.status.results import RunResults
     from mmar_runner.server.status.status_reading import WorkspaceStatus
 
 #: Clients that are shown to people; a program gets them all.
 _SHOWN: Final = 40
+#: A client that lives says so every ten seconds, or more often.
+_SILENT_SECONDS: Final = 12
 
 
 @click.command("status")
@@ -56,6 +67,7 @@ def _as_json(status: WorkspaceStatus) -> dict[str, Any]:
         "silent_seconds": status.silent_seconds,
         "note": status.note,
         "run": dict(status.run),
+        "results": status.results,
     }
 
 
@@ -63,7 +75,8 @@ def _lines(status: WorkspaceStatus) -> list[str]:
     run = status.run
     notes = [f"note: {status.note}"] if status.note else []
     if status.pid is None:
-        return [_without_server(status), *notes, *_failed(status)]
+        ended = [*_results(status.results), *_failed(status)]
+        return [_without_server(status), *notes, *ended]
     reason = f": {run['reason']}" if run["reason"] else ""
     where = round_of(run["round"], run["num_rounds"])
     as_of = f", as of {run['updated']}" if run["updated"] else ""
@@ -76,7 +89,7 @@ def _lines(status: WorkspaceStatus) -> list[str]:
     ]
     if run["waiting_for"]:
         lines.append(f"waiting since {run['since']}: {run['waiting_for']}")
-    lines += [_client(client) for client in run["clients"][:_SHOWN]]
+    lines += [_client(client, run["updated"]) for client in run["clients"][:_SHOWN]]
     if (more := len(run["clients"]) - _SHOWN) > 0:
         lines.append(f"  and {more} more")
     return lines
@@ -114,15 +127,45 @@ def _without_server(status: WorkspaceStatus) -> str:
             "can be resumed with the same command"
         )
     reason = f": {run['reason']}" if run["reason"] else ""
-    return f"no server is running; run {run['run_number']} has {run['status']}{reason}"
+    retry = ""
+    if run["status"] is RunStatus.FAILED:
+        retry = "; the same command with --retry-failed goes on with it"
+    return f"no server is running; run {run['run_number']} has {run['status']}{reason}{retry}"
 
 
-def _client(client: ClientFacts) -> str:
+def _results(results: RunResults | None) -> list[str]:
+    """Return where a run's results are, and how good they are."""
+    if results is None:
+        return []
+    took = f"{counted(results['rounds'], 'round')} in {human_seconds(results['wall_seconds'])}"
+    lines = [f"  results in {results['folder']}: {took}"]
+    if metrics := human_metrics(results["metrics"]):
+        lines.append(f"  last round: {metrics}")
+    if results["final_model"] is not None:
+        lines.append(f"  final model: {results['final_model']}")
+    if results["best_round"] is None:
+        return [*lines, "  no best model was chosen"]
+    return [
+        *lines,
+        f"  best model, the result of round {results['best_round']}: {results['best_model']}",
+    ]
+
+
+def _client(client: ClientFacts, now: str | None) -> str:
     facts = [f"{client['state']} since {client['since']}"]
     if client["state"] is ClientStatus.EXPECTED:
         facts = [f"expected: not heard of since the server's start at {client['since']}"]
     if (progress := client["progress"]) is not None:
         facts.append(human_progress(progress))
     if client["last_heard"]:
-        facts.append(f"last heard of at {client['last_heard']}")
+        facts.append(f"last heard of at {client['last_heard']}{_silent(client['last_heard'], now)}")
     return f"  {client['name']}: {', '.join(facts)}"
+
+
+def _silent(heard: str, now: str | None) -> str:
+    """Return for how long a client has been silent, if that is longer than one that lives is."""
+    try:
+        silent = (datetime.fromisoformat(now or "") - datetime.fromisoformat(heard)).total_seconds()
+    except (ValueError, TypeError):  # of an older program, or nothing
+        return ""
+    return f", silent for {human_seconds(silent)}" if silent > _SILENT_SECONDS else ""

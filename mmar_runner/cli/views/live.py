@@ -56,6 +56,7 @@ _KEPT: Final = frozenset(
         Topic.CLIENT_LEFT,
         Topic.COMPONENT_FAILED,
         Topic.SITE_DECLINED,
+        Topic.LEFT_OUT,
         Topic.RUN_ENDED,
     }
 )

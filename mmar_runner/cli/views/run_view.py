@@ -201,6 +201,10 @@ def _component_failed(view: RunView, data: Mapping[str, Any]) -> None:
     view.message = f"{what}: {data.get('message')}"
 
 
+def _nothing(_view: RunView, _data: Mapping[str, Any]) -> None:
+    """It is said above the table, and changes nothing in it."""
+
+
 def _run_ended(view: RunView, data: Mapping[str, Any]) -> None:
     view.status, view.message = str(data.get("status") or ""), ""
     for row in view.clients.values():
@@ -244,6 +248,7 @@ def _training(view: RunView, data: Mapping[str, Any]) -> None:
 _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.LISTENING: _listening,
     Topic.CLIENT_JOINED: _client_joined,
+    Topic.CLIENT_BACK: _client_joined,
     Topic.CLIENT_LEFT: _client_left,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
@@ -256,6 +261,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.BEST_MODEL: _best_model,
     Topic.COMPONENT_FAILED: _component_failed,
     Topic.SITE_DECLINED: _site_declined,
+    Topic.LEFT_OUT: _nothing,
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: _listening,
     Topic.UNREACHABLE: _unreachable,

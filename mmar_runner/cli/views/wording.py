@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 _KIB: Final = 1024
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+#: Clients of whom a line says why they were left out.
+_MOST_CLIENTS: Final = 10
 #: What is said of the run before a new one.
 _BEFORE: Final[Mapping[str, str]] = {
     RunStatus.FINISHED: "is finished",
     RunStatus.FAILED: "has failed",
-    "left": "is left as it is",
+    "left": "is left unfinished",
 }
 
 
@@ -94,6 +96,8 @@ def _listening(data: Mapping[str, Any]) -> str:
     verb = "resuming" if data.get("resumed") else "starting"
     text = f"listening on {data.get('listen')}, {verb} run {number} in {data.get('workspace')}"
     before = _BEFORE.get(str(data.get("before")), "")
+    if data.get("before") == RunStatus.FAILED:
+        before += ", with --retry-failed it would have gone on"
     return f"{text}; run {number - 1} {before}" if before else text
 
 
@@ -130,8 +134,35 @@ def _run_ended(data: Mapping[str, Any]) -> str:
     if data.get("wall_seconds") is not None:
         text += f" after {human_seconds(data['wall_seconds'])}"
     if data.get("reason"):
-        text += f": {data['reason']}"
-    return f"{text}; results in {data['run_folder']}" if data.get("run_folder") else text
+        text += f": {_why_ended(data)}"
+    if data.get("run_folder"):
+        text += f"; results in {data['run_folder']}"
+    if data.get("status") == RunStatus.FINISHED and "best_round" in data:
+        best = data["best_round"]
+        text += ", no best model" if best is None else f", the best is that of round {best}"
+    return text + _failed_tasks(data.get("tasks") or {})
+
+
+def _failed_tasks(tasks: Mapping[str, Any]) -> str:
+    """Return how many of a client's tasks failed; nothing if none did."""
+    if not (failed := tasks.get("failed") or 0):
+        return ""
+    every = failed + (tasks.get("succeeded") or 0)
+    said = f"{failed} of {every} tasks failed"
+    if failed == every:
+        said = "its one task failed" if every == 1 else f"none of {every} tasks succeeded"
+    return f"; {said}, the last in {tasks.get('last_failure')}"
+
+
+def _left_out(data: Mapping[str, Any]) -> str:
+    said = [
+        f"{one['client']} took part in {one['rounds']} of {counted(one['of'], 'round')}: "
+        f"{one['reason']}"
+        for one in data.get("clients") or ()
+    ]
+    shown = said[:_MOST_CLIENTS]
+    more = [f"and {len(said) - len(shown)} more, see summary.json"] if said != shown else []
+    return "; ".join([*shown, *more]) or "nobody was left out"
 
 
 def _trained(data: Mapping[str, Any]) -> str:
@@ -168,7 +199,11 @@ def no_answer(data: Mapping[str, Any]) -> str:
 
 
 def _refusal(data: Mapping[str, Any], what: str) -> str:
-    return f"{what}: {data.get('message') or data.get('reason')} [{data.get('reason')}]"
+    again = data.get("again")
+    if again == "same":  # its sentence may be long, and was just said
+        return f"{what} again, for the same reason [{data.get('reason')}]"
+    message = data.get("message") or data.get("reason")
+    return f"{what}{' again' if again else ''}: {message} [{data.get('reason')}]"
 
 
 def _task_failed(data: Mapping[str, Any]) -> str:
@@ -187,9 +222,21 @@ def _component_failed(data: Mapping[str, Any]) -> str:
     return f"{what}: {data.get('message')}{hint}"
 
 
+def _why_ended(data: Mapping[str, Any]) -> str:
+    """Return why a run has ended.
+
+    At its server the causes of failed tasks are left out: each was told as it came, and all
+    are in the error with which the command ends.
+    """
+    reason = str(data["reason"])
+    failed = data.get("status") == RunStatus.FAILED and "best_round" in data
+    return reason.partition("; ")[0] if failed else reason
+
+
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.LISTENING: _listening,
     Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
+    Topic.CLIENT_BACK: lambda d: f"{d['client']} is back, {d.get('active')} active",
     Topic.CLIENT_LEFT: lambda d: (
         f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
     ),
@@ -206,6 +253,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
     Topic.COMPONENT_FAILED: _component_failed,
     Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),
+    Topic.LEFT_OUT: _left_out,
     Topic.RUN_ENDED: _run_ended,
     Topic.CONNECTING: lambda d: f"connecting to {d.get('target')}",
     Topic.UNREACHABLE: no_answer,

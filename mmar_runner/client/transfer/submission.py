@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.transfer.uploads import UpdateUploads
 from mmar_runner.errors import RefusedError, StorageError
+from mmar_runner.federation.failures import Failures
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import aside
 from mmar_runner.waiting.threads import in_thread
@@ -50,6 +51,7 @@ class Submission:
         self._files = files
         self._observer = observer
         self._uploads = UpdateUploads(connection)
+        self._failures = Failures()
 
     async def submit(self, update: PendingUpdate) -> RefusedError | None:
         """Send an update until it is receipted or refused, and forget it then.
@@ -65,9 +67,7 @@ class Submission:
             receipt = await self._send(update)
         except RefusedError as error:
             self._forget()
-            self._tell(
-                Topic.REFUSED, round=update.facts.round, reason=error.reason, message=error.message
-            )
+            self._tell_failure(Topic.REFUSED, update.facts.round, error)
             return error
         await self._keep_what_counts(update)
         self._tell(
@@ -88,8 +88,7 @@ class Submission:
 
         Where its traceback lies is told here alone: the site's paths are its own.
         """
-        facts = {"round": task.round, "reason": error.reason, "message": error.message}
-        self._tell(Topic.TASK_FAILED, **facts, hint=error.hint)
+        self._tell_failure(Topic.TASK_FAILED, task.round, error, hint=error.hint)
         await self._uploads.report_failure(task, error.reason, error.message)
 
     async def _send(self, update: PendingUpdate) -> UpdateReceipt:
@@ -145,6 +144,13 @@ class Submission:
             await self._connection.call(send)
         except RefusedError as error:
             _log.warning("the server did not take the metrics: %s", error.message)
+
+    def _tell_failure(
+        self, topic: Topic, number: int, error: MmarRunnerError, **more: object
+    ) -> None:
+        again = self._failures.note(number, f"{topic} {error.reason} {error.message}")
+        facts = {"reason": error.reason, "message": error.message, "again": again}
+        self._tell(topic, round=number, **facts, **more)
 
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))

@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 #: Letters of what a client says of itself that are kept.
 _MAX_DIGEST: Final = 128
 _MAX_COMMENT: Final = 200
+#: How often it is told at most that a client is back, in seconds: it may try to flood a log.
+_SAID_AGAIN_SECONDS: Final = 1.0
 #: What a client may say that it does.
 _STATES: Final[Mapping[int, ClientStatus]] = {
     ClientState.CLIENT_STATE_IDLE: ClientStatus.IDLE,
@@ -141,6 +143,8 @@ class Members:
             self._progress += 1
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
+        elif before is not None and now - before.registered >= _SAID_AGAIN_SECONDS:
+            self._observe(Topic.CLIENT_BACK, client=client.name, active=self._active())
         return self._tokens.issue(client)
 
     def authenticate(self, token: str, peer: Peer) -> Client:

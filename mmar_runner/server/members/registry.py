@@ -51,6 +51,8 @@ class Client:
             was since the server came up.
         given: The round and the attempt of the task that it was given last.
         works_on: The round that it said last that it works on; -1 for none.
+        registered: When it registered last, on the server's clock; far back if not with this
+            server.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Client:
     heard: float | None = None
     given: tuple[int, int] = (-1, 0)
     works_on: int = -1
+    registered: float = float("-inf")
 
     def is_as(self, other: Client) -> bool:
         """Return True if the journal would say the same of both."""
@@ -126,10 +129,8 @@ class ClientRegistry:
         client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
-        client.since, client.heard = now, now
-        if known is not None:
-            client.state, client.since, client.progress = known.state, known.since, known.progress
-            client.given, client.works_on = known.given, known.works_on
+        # Also of one that was there: what another process of it did before is done by nobody.
+        client.registered = client.since = client.heard = now
         self._departed.pop(name, None)
         self._clients[name] = client
         return client, known is None

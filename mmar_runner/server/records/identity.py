@@ -73,7 +73,8 @@ def require_same(
         if not found:
             return
     what = "; ".join(found) or "the MMAR's files, --set values or plugin versions"
-    msg = f"run {folder.number} is unfinished, and what is to be run now differs from it: {what}"
+    stands = "is unfinished" if state.resumable else f"has {state.status}"
+    msg = f"run {folder.number} {stands}, and what is to be run now differs from it: {what}"
     hint = (
         "give the same MMAR, --set values, seed and plugin versions to finish it, "
         "or begin another with --new-run"

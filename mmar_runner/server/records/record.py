@@ -22,6 +22,7 @@ class Kind(StrEnum):
 
     RUN_STARTED = "run_started"
     RUN_RESUMED = "run_resumed"
+    RUN_RETRIED = "run_retried"
     CLIENT_REGISTERED = "client_registered"
     CLIENT_LEFT = "client_left"
     ROUND_OPENED = "round_opened"

@@ -19,7 +19,7 @@ from mmar_runner.server.records.record import (
 from mmar_runner.server.records.run_state import Past, RecordedClient, RoundInputs, RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mmar_runner.server.records.record import Numbered
     from mmar_runner.storage.journal import JournalEvent
@@ -71,6 +71,18 @@ def closed_rounds(events: Iterable[JournalEvent]) -> list[dict[str, Any]]:
     return rounds
 
 
+def unrecorded_seconds(events: Sequence[JournalEvent]) -> float:
+    """Return for how long a server worked after the last event that says how long it had.
+
+    One that was killed says it no more: its last event is the last that is known of it.
+
+    Args:
+        events: Of a journal that `replay` understands.
+    """
+    said = next(event.time for event in reversed(events) if event.kind in _TIMED)
+    return max(0.0, round(events[-1].time - said, 6))
+
+
 def apply_event(state: RunState, kind: Kind, data: Mapping[str, Any], number: Numbered) -> None:
     """Add one event to a state; nothing of ``data`` is kept that its owner may change."""
     _APPLY[kind](state, data, number)
@@ -87,8 +99,16 @@ def _run_started(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
         state.past = Past(state.round, state.model_sha256)
 
 
-def _run_resumed(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
+def _run_resumed(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.status, state.reason = RunStatus.RUNNING, ""
+    state.wall_seconds = data.get("wall_seconds", state.wall_seconds)
+
+
+def _run_retried(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
+    """Go on with a run that had failed, as if nobody's task had failed in its last round."""
+    _run_resumed(state, data, number)
+    state.epoch, state.settled = data["epoch"], False
+    state.rejected = []
 
 
 def _client_registered(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -184,9 +204,14 @@ def _run_settled(state: RunState, _data: Mapping[str, Any], _number: Numbered) -
     state.settled = True
 
 
+#: The events whose time is that of the run's `wall_seconds`.
+_TIMED = frozenset(
+    {Kind.RUN_STARTED, Kind.RUN_RESUMED, Kind.RUN_RETRIED, Kind.ROUND_CLOSED, Kind.RUN_ENDED}
+)
 _APPLY = {
     Kind.RUN_STARTED: _run_started,
     Kind.RUN_RESUMED: _run_resumed,
+    Kind.RUN_RETRIED: _run_retried,
     Kind.CLIENT_REGISTERED: _client_registered,
     Kind.CLIENT_LEFT: _client_left,
     Kind.ROUND_OPENED: _round_opened,

@@ -83,7 +83,8 @@ class RunState:
     Attributes:
         digest: The run's effective digest.
         identity: The parts of that digest, to say what differs; empty in old journals.
-        epoch: Names what clients may know of the run: it changes when the run goes back.
+        epoch: Names what clients may know of the run: it changes when the run goes back, or
+            goes on although clients were told that it had failed.
         run_id: Names the run for good: its first epoch.
         seed: Its seed.
         status: Running until a RUN_ENDED says otherwise.
@@ -100,7 +101,7 @@ class RunState:
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
         failed: Components that failed while the run went on, by component and event.
-        wall_seconds: How long the run had been worked on.
+        wall_seconds: How long the run had been worked on, by all servers together.
         past: What the run may have to go back to; None once nobody looks back any more.
     """
 

@@ -16,6 +16,7 @@ from mmar_runner.errors import DiskFullError, JournalError, StorageError, UsageE
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.records.workspace import Workspace
 from mmar_runner.server.status.facts import written_facts
+from mmar_runner.server.status.results import read_results
 from mmar_runner.server.status.round_of import round_of
 from mmar_runner.server.status.status import REFRESH_SECONDS
 from mmar_runner.server.status.status_on_record import read_recorded
@@ -24,6 +25,7 @@ from mmar_runner.storage.bounded import read_bounded
 if TYPE_CHECKING:
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.server.status.facts import WrittenFacts
+    from mmar_runner.server.status.results import RunResults
     from mmar_runner.server.status.status_on_record import RecordedFacts
 
 #: Bytes of a status or summary that are read at most.
@@ -47,6 +49,7 @@ class WorkspaceStatus:
         silent_seconds: For how long a server that is there has written nothing, if that is
             longer than it should be; else None.
         note: A sentence if something could not be read, and something else is shown; or empty.
+        results: What the run left, if it has ended, no server has it, and its summary says it.
     """
 
     workspace: Path
@@ -55,6 +58,7 @@ class WorkspaceStatus:
     run: WrittenFacts
     silent_seconds: float | None = None
     note: str = ""
+    results: RunResults | None = None
 
     @property
     def resumable(self) -> bool:
@@ -79,7 +83,8 @@ def read_status(workspace: Path) -> WorkspaceStatus:
         silent = _silent_seconds(facts, workspace / "endpoint.json")
         return WorkspaceStatus(workspace, listen, pid, facts, silent, note)
     facts, note = _left_behind(run)
-    return WorkspaceStatus(workspace, None, None, facts, note=note)
+    results = None if facts["status"].resumable else read_results(run)
+    return WorkspaceStatus(workspace, None, None, facts, note=note, results=results)
 
 
 def _no_workspace(folder: Path) -> UsageError:

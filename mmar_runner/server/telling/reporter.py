@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import some_of
+from mmar_runner.federation.failures import Failures
 from mmar_runner.interfaces.handler import EventType
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.telling.reminder import AGAIN_SECONDS, FIRST_SECONDS, SHOWN, Reminder, gone
@@ -54,6 +55,7 @@ class Reporter:
         self._present: Callable[[], Collection[str]] = tuple
         self._round = -1
         self._unanswered: set[str] = set()
+        self._failures = Failures()
         self._reminder = Reminder(self._remind, *remind_after)
 
     def expect(self, sites: Sites, present: Callable[[], Collection[str]]) -> None:
@@ -102,11 +104,13 @@ class Reporter:
 
     def update_refused(self, rejected: Rejected) -> None:
         """A client's work is not usable."""
-        self._observe(Topic.UPDATE_REFUSED, **rejected.to_json())
+        again = self._failures.note(rejected.round, rejected.cause, rejected.client)
+        self._observe(Topic.UPDATE_REFUSED, **rejected.to_json(), again=again)
 
     def task_failed(self, rejected: Rejected) -> None:
         """A client's work did not come about: it says so itself, with paths of its own."""
-        self._observe(Topic.TASK_FAILED, **rejected.to_json())
+        again = self._failures.note(rejected.round, rejected.cause, rejected.client)
+        self._observe(Topic.TASK_FAILED, **rejected.to_json(), again=again)
 
     def waiting(self, message: str, *, for_clients: bool = False) -> None:
         """Nothing goes on; said at once for every reason, and again while it lasts.

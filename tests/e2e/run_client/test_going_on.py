@@ -12,6 +12,11 @@ from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.processes import free_port
 
 
+def messages(stdout):
+    """What whoever reads plain lines sees."""
+    return "\n".join(json.loads(line)["message"] for line in stdout.splitlines())
+
+
 def hashes(summary):
     return [entry["model_sha256"] for entry in summary["rounds"]]
 
@@ -51,7 +56,13 @@ def test_a_trainer_that_always_fails_fails_the_run_with_its_reason(start, tmp_pa
 
     assert server.wait() == 1
     assert [client.wait() for client in clients] == [1, 1]
-    assert server.observations(Topic.TASK_FAILED, client="site-2", round=0)
+    assert "its one task failed, the last in round 0: " in clients[1].stdout
+    assert "tasks failed" not in clients[0].stdout
+    failed = server.observations(Topic.TASK_FAILED, client="site-2", round=0)
+    assert [one["again"] for one in failed] == ["", "same"]
+    assert [one["again"] for one in clients[1].observations(Topic.TASK_FAILED)] == ["", "same"]
+    assert messages(server.stdout).count("failing in round 0") == 1
+    assert messages(clients[1].stdout).count("round 0: training failed again, for the same") == 1
     assert not server.observations(Topic.UPDATE_REFUSED)
     assert "site-2" in server.stderr
     assert "failing in round 0" in server.stderr
@@ -78,6 +89,7 @@ def test_sigterm_stops_a_client_and_the_same_command_goes_on(start, tmp_path):
         "client": "site-2",
         "run_number": 1,
         "run_folder": str(tmp_path / "clients" / "site-2" / "run_1"),
+        "tasks": {"succeeded": 1, "failed": 0, "last_failure": ""},
     }
 
 
@@ -107,6 +119,7 @@ def test_a_killed_client_rejoins_and_the_run_finishes(start, tmp_path):
 
     back = start.client(mmar, server, "site-2")
     assert (back.wait(), first.wait(), server.wait()) == (0, 0, 0)
+    assert server.observations(Topic.CLIENT_BACK, client="site-2")
 
 
 def test_sessions_outlive_a_server_that_is_killed(start, tmp_path):

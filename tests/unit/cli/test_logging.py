@@ -3,6 +3,7 @@
 
 import json
 import logging
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_levels_are_set_but_not_the_roots(restored):
 def test_verbosity(restored, verbose, level):
     configure_logging(verbose=verbose, log_format="text")
     assert logging.getLogger().level == level
+
+
+def test_a_message_has_its_time_as_progress_has(restored, capsys):
+    configure_logging(verbose=0, log_format="text")
+    logging.getLogger("room").warning("low on %s", "disk")
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"[0-2]\d:[0-5]\d:[0-5]\d WARNING room: low on disk\n", said)
+    record = logging.LogRecord("a", logging.ERROR, "f", 1, "m", None, None)
+    record.created = 3600.0
+    assert logging.getLogger().handlers[0].format(record) == "01:00:00 ERROR a: m"
 
 
 def test_json_messages(restored, capsys):

@@ -50,7 +50,7 @@ def test_lines_say_one_event_each_and_leave_out_the_chatter():
     ("topic", "data", "said"),
     [
         (Topic.LISTENING, {"before": "finished"}, "starting run 2 in /w; run 1 is finished"),
-        (Topic.LISTENING, {"before": "left"}, "starting run 2 in /w; run 1 is left as it is"),
+        (Topic.LISTENING, {"before": "left"}, "starting run 2 in /w; run 1 is left unfinished"),
         (Topic.LISTENING, {"resumed": True, "before": ""}, "resuming run 2 in /w"),
         (Topic.WAITING, {"message": "0 of 2"}, "waiting: 0 of 2"),
         (

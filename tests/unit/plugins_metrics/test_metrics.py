@@ -144,6 +144,7 @@ class TestSelector:
         (record,) = caplog.records
         assert "val_auk" in record.getMessage()
         assert "val_auc" in record.getMessage()
+        assert "defined on what the sites hold out" in record.getMessage()
 
     @pytest.mark.parametrize(
         "declaration",

@@ -7,12 +7,14 @@ import importlib
 import inspect
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.errors import FormatError, SchemaMismatchError, TaskFailedError
@@ -23,6 +25,7 @@ from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Findings
 from mmar_runner_torch.batches import matched, pair_of
 from mmar_runner_torch.files import read_state, write_state
+from mmar_runner_torch.measuring import Measuring
 from mmar_runner_torch.metrics import AUC, Accuracy
 from mmar_runner_torch.models import MLP, SmallConvNet
 from mmar_runner_torch.parts_table import PARTS
@@ -75,6 +78,29 @@ def test_auc_ranks_and_knows_when_it_is_not_defined():
     three = torch.eye(3).repeat(2, 1)
     assert measured(AUC(), three, torch.arange(3).repeat(2)) == 1.0
     assert measured(AUC(), one, torch.ones(4)) is None
+
+
+def test_a_metric_that_is_left_out_says_what_it_needs_once(caplog):
+    """The server said that there was no val_auc, and nobody said why."""
+    made = {
+        "dataset": TensorDataset(torch.zeros(4, 2), torch.ones(4)),
+        "metric": AUC(),
+        "loss": torch.nn.BCEWithLogitsLoss(),
+    }
+
+    class Context:
+        def blueprint(self, kind, declaration):
+            return SimpleNamespace(name=declaration["name"], build=lambda: made[kind])
+
+    measuring = Measuring(
+        Context(), {"dataset": {"name": "data"}, "metrics": [{"name": "AUC"}]}, {"name": "loss"}
+    )
+    for _ in range(2):
+        found = measuring.measure(torch.nn.Linear(2, 1), torch.device("cpu"))
+        assert found.keys() == {"val_loss"}
+    (record,) = caplog.records
+    assert "val_auc is left out" in record.getMessage()
+    assert "cases of every class" in record.getMessage()
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])

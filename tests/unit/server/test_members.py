@@ -122,6 +122,26 @@ async def test_a_step_that_every_heartbeat_repeats_is_told_once() -> None:
     assert registry.known("a").progress == {"done": 2, "total": 9, "unit": "steps"}
 
 
+async def test_who_comes_back_within_its_lease_is_told_and_does_nothing_yet() -> None:
+    """Progress was silent, and what the killed process had done went on for ever."""
+    registry, recorder = ClientRegistry(max_clients=9, lease_seconds=3600), Recorder()
+    nothing: Any = SimpleNamespace(client_joined=lambda _: None, append=lambda *_: None)
+    log: Any = SimpleNamespace(record=lambda *_, **__: None)
+    members = _members(registry, nothing, nothing, recorder, log)
+    token = members.register(REQUEST, PEER)
+    members.register(REQUEST, PEER)  # sent again at once: a line that broke
+    assert not recorder.all(Topic.CLIENT_BACK)
+    training = ClientState.CLIENT_STATE_TRAINING
+    members.heard(token, training, PEER, steps=(1, 9), round_number=0)
+    before = registry.known("a")
+    before.registered -= 5
+    members.register(REQUEST, PEER)
+    (told,) = recorder.all(Topic.CLIENT_BACK)
+    assert told.data == {"client": "a", "active": 1}
+    back = registry.known("a")
+    assert (back.state, back.progress, back.works_on) == ("idle", None, -1)
+
+
 REQUEST = RegisterRequest(client_name="a", session_key=bytes(32), task_name="echo")
 PEER = Peer("ipv4:127.0.0.1:1")
 

@@ -107,6 +107,22 @@ def test_a_run_whose_beginning_found_no_space_leaves_no_journal_open(
         assert again.run().run_folder == workspace / "run_1"
 
 
+def test_a_new_run_that_is_asked_for_says_how_the_one_before_stands(tmp_path: Path) -> None:
+    """A run that had failed was said to be left as it is, as if it could go on."""
+    mmar, workspace = job(tmp_path), tmp_path / "ws"
+    for before in ("", "left", "finished", "left"):
+        with federation(mmar, workspace, new_run=True) as asked:
+            asked.serve()
+            if before == "left":
+                asked.join("site-1")
+                assert asked.wait().status == "finished"
+            else:
+                asked.stop()
+        assert asked.server.all(Topic.LISTENING)[0].data["before"] == before
+        if before == "finished":
+            (workspace / "run_3" / "journal.db").write_bytes(b"damaged" * 999)
+
+
 def test_a_finished_run_whose_journal_is_gone_is_stepped_over(tmp_path: Path) -> None:
     mmar, workspace = job(tmp_path), tmp_path / "ws"
     with federation(mmar, workspace) as first:

@@ -10,7 +10,7 @@ import pytest
 from mmar_runner.errors import JournalError
 from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
 from mmar_runner.server.records.record import Kind, Rejected
-from mmar_runner.server.records.replay import replay
+from mmar_runner.server.records.replay import replay, unrecorded_seconds
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import JournalEvent
 from tests import updates
@@ -84,6 +84,44 @@ def test_why_a_run_was_stopped_is_not_why_it_goes_on() -> None:
     stopped = (Kind.RUN_ENDED, {"status": "stopped", "reason": "asked to", "wall_seconds": 2.0})
     state = replayed(stopped, (Kind.RUN_RESUMED, {"round": 0}))
     assert (state.status, state.reason, state.wall_seconds) == ("running", "", 2.0)
+
+
+def test_what_a_killed_server_worked_counts_up_to_its_last_record() -> None:
+    """A run that began 76 seconds before its end was said to have taken 59."""
+
+    def worked(*events: tuple[Kind, float, dict[str, Any]]) -> float:
+        rows = [(Kind.RUN_STARTED, 100.0, STARTED), *events]
+        journal = [JournalEvent(n, time, kind, data) for n, (kind, time, data) in enumerate(rows)]
+        return replay(journal).wall_seconds + unrecorded_seconds(journal)
+
+    closed = {"round": 0, "summary": {"model_sha256": "n"}, "wall_seconds": 5.0}
+    stopped = {"status": "stopped", "reason": "", "wall_seconds": 9.0}
+    update = (Kind.UPDATE_ACCEPTED, 112.0, accepted("site-1")[1])
+    assert worked() == 0
+    assert worked(update) == 12
+    assert worked((Kind.ROUND_CLOSED, 105.0, closed), update) == 5 + 7
+    assert worked(update, (Kind.RUN_ENDED, 109.0, stopped)) == 9
+    killed = ((Kind.ROUND_CLOSED, 105.0, closed), update)
+    resumed = (Kind.RUN_RESUMED, 200.0, {"round": 1, "wall_seconds": 12.0})
+    assert worked(*killed, resumed) == 12
+    assert worked(*killed, resumed, (update[0], 203.0, update[2])) == 12 + 3
+    assert worked(*killed, (update[0], 50.0, update[2])) == 5, "a clock that was set back"
+
+
+def test_a_failed_run_that_is_taken_up_again_has_forgotten_its_failures() -> None:
+    failed = {"client": "site-2", "round": 0, "reason": "TASK_FAILED", "message": "no file"}
+    events = [
+        (Kind.ROUND_OPENED, {"round": 0, "participants": ["site-1", "site-2"]}),
+        accepted("site-1"),
+        (Kind.TASK_FAILED, failed),
+        (Kind.RUN_ENDED, {"status": "failed", "reason": "why", "wall_seconds": 2.0}),
+        (Kind.RUN_SETTLED, {"untold": []}),
+    ]
+    assert replayed(*events).failures() == {"site-2": 1}
+    state = replayed(*events, (Kind.RUN_RETRIED, {"wall_seconds": 2.5, "epoch": "f"}))
+    assert (state.status, state.reason, state.settled) == ("running", "", False)
+    assert (state.rejected, state.epoch, state.wall_seconds) == ([], "f", 2.5)
+    assert (list(state.accepted), state.participants) == (["site-1"], ("site-1", "site-2"))
 
 
 def test_an_end_is_untold_until_it_is_settled() -> None:

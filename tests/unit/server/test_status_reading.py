@@ -79,6 +79,30 @@ def test_a_run_whose_end_is_on_record_is_not_to_be_resumed(run: RunFolder) -> No
     assert status.run["round"] == 0  # its last: none opens next
 
 
+def test_of_a_run_that_has_ended_the_results_are_named(run: RunFolder) -> None:
+    record(run, (Kind.ROUND_CLOSED, closed(0)), (Kind.RUN_ENDED, ENDED))
+    write(run)
+    assert read_status(run.path.parent).results is None
+    entry = {"round": 0, "seconds": 1.0, "contributions": [], "rejected": []}
+    entry |= {"metrics": {"val_auc": 0.9}, "model_sha256": "0" * 64}
+    summary = {"status": "finished", "reason": "", "run_number": 1, "rounds": [entry]}
+    summary |= {"mmar": {"name": "m", "digest": "0" * 64}, "peak_rss_bytes": 1}
+    summary |= {"final_model": "models/final.safetensors", "wall_seconds": 2.5}
+    summary |= {"best_round": None, "best_model": None, "models_lost": []}
+    run.summary.write_text(json.dumps(summary))
+    assert read_status(run.path.parent).results == {
+        "folder": str(run.path),
+        "rounds": 1,
+        "metrics": {"val_auc": 0.9},
+        "final_model": str(run.models / "final.safetensors"),
+        "best_round": None,
+        "best_model": None,
+        "wall_seconds": 2.5,
+    }
+    run.summary.write_text(json.dumps({**summary, "rounds": [{}]}))
+    assert read_status(run.path.parent).results is None
+
+
 def test_why_a_run_was_stopped_is_forgotten_once_it_was_resumed(run: RunFolder) -> None:
     record(run, (Kind.RUN_ENDED, {**ENDED, "status": "stopped", "reason": "enough"}))
     assert read_status(run.path.parent).run["reason"] == "enough"

@@ -151,8 +151,34 @@ def test_nobody_there_and_nobody_answering_are_unreachable() -> None:
             await nobody.register(RegisterRequest(), timeout=5)
         await channel.close()
         async with serving() as (_, stub, _address):
-            with pytest.raises(UnreachableError):
+            with pytest.raises(UnreachableError, match="it did not answer in time"):
                 await stub.heartbeat(HeartbeatRequest(), timeout=0.2)
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_stops_is_said_to_have_closed_the_connection() -> None:
+    """gRPC's own words were shown: Cancelling all calls."""
+
+    class Holding(Servicer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.called = asyncio.Event()
+
+        async def heartbeat(self, request: HeartbeatRequest, peer) -> HeartbeatReply:
+            self.called.set()
+            return await super().heartbeat(request, peer)
+
+    async def scenario() -> None:
+        servicer = Holding()
+        async with served(servicer) as address:
+            channel = open_channel(address)
+            stub = FederationStub(channel, address)
+            calling = asyncio.create_task(stub.heartbeat(HeartbeatRequest(), timeout=30))
+            await servicer.called.wait()
+        with pytest.raises(UnreachableError, match="it has closed the connection; it is stopping"):
+            await calling
+        await channel.close()
 
     asyncio.run(scenario())
 

@@ -48,7 +48,9 @@ class MetricSelector(BestModelSelector):
         if metrics and not self._warned:
             self._warned = True
             there = ", ".join(sorted(metrics))
-            _log.warning("no metric %r to choose the best model by; there is %s",
+            _log.warning("no metric %r to choose the best model by; there is %s. "
+                         "Is that its name, and is it defined on what the sites hold out? "
+                         "Their trainer's log says what it left out.",
                          self._metric, there)  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mmar_runner.interfaces.client_trainer import TrainerContext
+
+_log = logging.getLogger(__name__)
 
 #: Held-out data is measured in batches of this size unless the configuration says so.
 BATCH = 256
@@ -43,6 +46,7 @@ class Measuring:
         self._loss = context.blueprint(ComponentKind.LOSS, loss).build() if loss else None
         declared = [m for m in validate.get("metrics", []) if not m.get("disabled")]
         self._metrics = dict(_metric(context, declaration) for declaration in declared)
+        self._undefined: set[str] = set()
 
     def measure(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         """Return ``val_loss`` and every metric that is defined on this data.
@@ -66,7 +70,17 @@ class Measuring:
         values = {label: metric.compute() for label, metric in self._metrics.items()}
         if self._loss is not None and seen:
             values["val_loss"] = loss_sum / seen
+        self._say_undefined({label for label, value in values.items() if value is None})
         return {label: value for label, value in values.items() if value is not None}
+
+    def _say_undefined(self, labels: set[str]) -> None:
+        """Say once of every metric that is left out what it needs: its number is missed."""
+        for label in sorted(labels - self._undefined):
+            needs = self._metrics[label].needs
+            _log.warning(
+                "%s is left out, it is not defined on this data: it needs %s", label, needs
+            )
+        self._undefined |= labels
 
 
 def _metric(context: TrainerContext, declaration: Mapping[str, Any]) -> tuple[str, Metric]:

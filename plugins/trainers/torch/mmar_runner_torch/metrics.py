@@ -4,12 +4,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 
 
 class Metric(ABC):
-    """Sees a model's outputs batch by batch and answers with one number."""
+    """Sees a model's outputs batch by batch and answers with one number.
+
+    Attributes:
+        needs: What has to be there for it to be defined, for whoever misses the number.
+    """
+
+    needs: ClassVar[str] = "other held-out data"
 
     @abstractmethod
     def reset(self) -> None:
@@ -63,6 +70,8 @@ class AUC(Metric):
 
     Not defined where only one class was seen, or not all of several.
     """
+
+    needs = "held-out cases of every class that the model tells apart"
 
     def __init__(self) -> None:
         self.reset()
