@@ -66,7 +66,7 @@ def test_a_new_run_is_begun_at_once_if_it_is_asked_for(tmp_path: Path) -> None:
             variables=scene.variables,
             listen=scene.listen,
         ) as server:
-            server.wait_for(Topic.LISTENING, run_number=2, before="left")
+            server.wait_for(Topic.LISTENING, run_number=2, before="finished")
             # Nobody told them: as far as they know, the run goes on, and this is it.
             server.wait_for(Topic.ROUND_STARTED, round=0)
 
