@@ -143,7 +143,8 @@ class Members:
             self._progress += 1
             self._observe(Topic.CLIENT_JOINED, client=client.name, active=self._active())
             self._coordinator.client_joined(client.name)
-        elif before is not None and now - before.registered >= _SAID_AGAIN_SECONDS:
+        elif now - client.told_back >= _SAID_AGAIN_SECONDS:
+            client.told_back = now
             self._observe(Topic.CLIENT_BACK, client=client.name, active=self._active())
         return self._tokens.issue(client)
 

@@ -51,8 +51,7 @@ class Client:
             was since the server came up.
         given: The round and the attempt of the task that it was given last.
         works_on: The round that it said last that it works on; -1 for none.
-        registered: When it registered last, on the server's clock; far back if not with this
-            server.
+        told_back: When it was told last that it is back, on the server's clock; far back if never.
     """
 
     name: str
@@ -67,7 +66,7 @@ class Client:
     heard: float | None = None
     given: tuple[int, int] = (-1, 0)
     works_on: int = -1
-    registered: float = float("-inf")
+    told_back: float = float("-inf")
 
     def is_as(self, other: Client) -> bool:
         """Return True if the journal would say the same of both."""
@@ -130,7 +129,9 @@ class ClientRegistry:
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
         # Also of one that was there: what another process of it did before is done by nobody.
-        client.registered = client.since = client.heard = now
+        client.since = client.heard = now
+        if known is not None:
+            client.told_back = known.told_back
         self._departed.pop(name, None)
         self._clients[name] = client
         return client, known is None
