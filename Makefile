@@ -76,7 +76,7 @@ protos: $(STAMP) ## Generate the protocol's modules again; fail if they differed
 # What is measured, such as BENCH="--write", BENCH="--quick" or BENCH="--case 100MB-2".
 BENCH ?=
 
-bench: $(STAMP) ## Measure all that has a bound (25 minutes); BENCH="--write" keeps the table
+bench: $(STAMP) ## Measure all that has a bound (10 to 25 minutes); BENCH="--write" keeps the table
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
 
 bench-trust: $(STAMP) ## Measure what signing and verifying an MMAR cost beside plain hashing
