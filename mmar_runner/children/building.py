@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,24 @@ from mmar_runner.storage.atomic import NO_SPACE
 if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildContext, ChildSpec
     from mmar_runner.interfaces.catalog import Blueprint, ComponentKind
+
+
+def trainer_context(told: ChildContext, blueprints: Callable[..., Blueprint]) -> TrainerContext:
+    """Return what a trainer or validator is told.
+
+    Args:
+        told: The same, as it travels to a child.
+        blueprints: Looks up a nested component, see `TrainerContext`.
+    """
+    return TrainerContext(
+        client_name=told.client_name,
+        mmar=Path(told.mmar),
+        workspace=Path(told.workspace),
+        train_config=told.train_config,
+        validation_config=told.validation_config,
+        variables=told.variables,
+        blueprint=blueprints,
+    )
 
 
 class Workshop:
@@ -59,15 +77,7 @@ class Workshop:
 
     def context(self, told: ChildContext) -> TrainerContext:
         """Return what a trainer or validator is told."""
-        return TrainerContext(
-            client_name=told.client_name,
-            mmar=Path(told.mmar),
-            workspace=Path(told.workspace),
-            train_config=told.train_config,
-            validation_config=told.validation_config,
-            variables=told.variables,
-            blueprint=self._blueprint,
-        )
+        return trainer_context(told, self._blueprint)
 
     def _blueprint(self, kind: ComponentKind, declaration: Mapping[str, Any]) -> Blueprint:
         return blueprint(

@@ -8,16 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmar_runner.children.building import trainer_context
 from mmar_runner.errors import MmarRunnerError, TaskFailedError
 from mmar_runner.hooks.components import blueprint
-from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.client.tasks.training import Trainer
     from mmar_runner.interfaces.catalog import ComponentCatalog
-    from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
+    from mmar_runner.interfaces.client_trainer import (
+        ClientTrainer,
+        TrainerContext,
+        TrainResult,
+        TrainTask,
+    )
 
 
 class ObjectTrainers:
@@ -74,14 +79,8 @@ class _ObjectTrainer:
 
 
 def _context(spec: ChildSpec, catalog: ComponentCatalog) -> TrainerContext:
-    told = spec.context
     custom = None if spec.custom_dir is None else Path(spec.custom_dir)
-    return TrainerContext(
-        client_name=told.client_name,
-        mmar=Path(told.mmar),
-        workspace=Path(told.workspace),
-        train_config=told.train_config,
-        validation_config=told.validation_config,
-        variables=told.variables,
-        blueprint=lambda kind, declared: blueprint(catalog, kind, declared, custom_dir=custom),
+    return trainer_context(
+        spec.context,
+        lambda kind, declared: blueprint(catalog, kind, declared, custom_dir=custom),
     )
