@@ -169,7 +169,7 @@ SHELL: Final = (
     _shell("head", "Show a text's beginning: [-n N] [-c N] FILE.", "head server -n 5 events.jsonl"),
     _shell("tail", "Show a text's end: [-n N] [-c N] FILE.", "tail site-1 logs/trainer.log"),
     _shell(
-        "grep", "Show lines with a fixed text: [-n -i -b] TEXT FILE.", "grep server -i error log"
+        "grep", "Show lines with a fixed text: [-n -i -b] TEXT FILE.", "grep server -i x log.txt"
     ),
     _shell("env", "Show harmless variables of the environment.", "env site-1"),
 )

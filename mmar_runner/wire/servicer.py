@@ -43,19 +43,19 @@ if TYPE_CHECKING:
     )
 
 
-_Part = TypeVar("_Part", covariant=True)
-_Answer = TypeVar("_Answer", contravariant=True)
+_Part_co = TypeVar("_Part_co", covariant=True)
+_Answer_contra = TypeVar("_Answer_contra", contravariant=True)
 
 
-class PartStream(ABC, Generic[_Part, _Answer]):
+class PartStream(ABC, Generic[_Part_co, _Answer_contra]):
     """One call in which parts come and answers go, as the servicer sees it."""
 
     @abstractmethod
-    async def read(self) -> _Part | None:
+    async def read(self) -> _Part_co | None:
         """Return the next part, or None once the peer has no more to say."""
 
     @abstractmethod
-    async def write(self, item: _Answer) -> None:
+    async def write(self, item: _Answer_contra) -> None:
         """Send one answer."""
 
 
