@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmar_runner.cli.output import echo_json, json_option
+from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.starting.addresses import require_address
 from mmar_runner.cli.starting.kits import open_kit
 from mmar_runner.cli.views.admin_view import AdminView
@@ -65,9 +66,18 @@ async def _order(
     kit: StartupKit, target: str, words: tuple[str, ...], *, yes: bool, as_json: bool
 ) -> dict[str, Any]:
     # Deferred: wrong usage is answered without gRPC.
+    from mmar_runner.console import transfers  # noqa: PLC0415
     from mmar_runner.console.session import admin_session  # noqa: PLC0415
 
     async with admin_session(kit, target) as session:
+        if words and words[0] in transfers.TRANSFERS:
+            began = time.monotonic()
+            value = await transfers.transferred(session, words)
+            if not as_json:
+                say(transfers.sentence(words, value))
+            seconds = round(time.monotonic() - began, 6)
+            end = {"status": "done", "seconds": seconds}
+            return {"command": list(words), **end, "value": value, "missing": []}
         call = session.understood(words)
         if call.spec.destructive and not yes:
             click.confirm(f"{' '.join(words)}: really?", abort=True, err=True)
