@@ -123,6 +123,18 @@ class Intake:
         line.accepted()
         return admission
 
+    def look_only(self, folder: Path) -> Admission:
+        """Return the same as `look`, and keep no copy: the store is not that of runs.
+
+        Raises:
+            MmarError: As `look`.
+            TrustError: As `look`.
+            StorageError: As `look`.
+        """
+        admission = self.look(folder)
+        self._store.remove(admission.root)
+        return admission
+
     def take(self, folder: Path) -> TakenIn:
         """Return an MMAR that may run here, and at enough sites.
 

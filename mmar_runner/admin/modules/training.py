@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import counted
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Event, Status, Table, Text, Value
 from mmar_runner.orders.commands import TRAINING
@@ -173,6 +174,8 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         facts = await operations.enqueue(call)
         yield Text(f"{facts['mmar']} waits at place {facts['place']}")
+        if facts["paused"]:
+            yield Text(_PAUSED)
         yield Value(facts)
 
     async def _dequeue(
@@ -181,6 +184,22 @@ class TrainingCommands(AdminCmdModule):
         facts = operations.dequeue(call.arguments["PLACE"], call.user)
         yield Text(f"{facts['mmar']} waits no more")
         yield Value(facts)
+
+    async def _resume_queue(
+        self, _: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        waiting = operations.resume_queue()
+        yield Text(f"the queue goes on: {counted(waiting, 'run')} in it")
+        yield Value({"paused": False, "waiting": waiting})
+
+    async def _list_runs(
+        self, call: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        found = await operations.get_runs(call.user)
+        columns = ("run_number", "status", "mmar", "digest", "owner")
+        rows = [[str(one[key] or "-")[:40] for key in columns] for one in found]
+        yield Table(columns, rows, "Runs")
+        yield Value({"runs": [dict(one) for one in found]})
 
     async def _list_mmars(
         self, call: CommandCall, operations: ServerOperations
@@ -250,6 +269,12 @@ def _shown(state: ServerState) -> list[Event]:
         events.append(
             Table(cells, [[str(one[key]) for key in cells] for one in state.queue], "Queue")
         )
+    if state.paused and state.queue:
+        events.append(Text(_PAUSED))
+    if state.failed:
+        keys = ("mmar", "user", "failed", "reason", "message")
+        failed = [[str(one[key]) for key in keys] for one in state.failed]
+        events.append(Table(keys, failed, "Could not begin when their turn came"))
     return events
 
 
@@ -262,4 +287,5 @@ def _client_table(gathered: Gathered) -> Table:
     return Table(columns, rows, "Clients")
 
 
+_PAUSED = "the queue is paused: `start server` or `resume_queue` lets it go on"
 _KEYS = ("state", "run_number", "round", "mmar", "message")
