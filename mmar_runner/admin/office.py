@@ -16,6 +16,7 @@ from mmar_runner.admin.federation_state import StateFile
 from mmar_runner.admin.gate import AdminGate
 from mmar_runner.admin.handing_on import HandingOn
 from mmar_runner.admin.hub import RequestHub
+from mmar_runner.admin.installed import installed_modules
 from mmar_runner.admin.leaving import Leaving
 from mmar_runner.admin.modules.training import TrainingCommands
 from mmar_runner.admin.offer import Offer
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from mmar_runner.admin.federation_state import RunEntry
     from mmar_runner.admin.taking_in import TakenIn
     from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.kits.kit import StartupKit
@@ -252,13 +254,16 @@ class _Office:
             self._admin_gate,
             self._access,
             Sessions(self._settings.idle_seconds),
-            offer=Offer([TrainingCommands()]),
+            offer=Offer([TrainingCommands(), *self._installed()]),
             operations=operations,
             transfers=transfers,
             revocations=self._revocations,
             memory=OrderMemory(),
             audit=self._audit,
         )
+
+    def _installed(self) -> list[AdminCmdModule]:
+        return installed_modules(self._plugins.registry, self._access.policy.admin.get("modules"))
 
     def _settings_of(self, taken: TakenIn) -> ServerSettings:
         settings = self._settings

@@ -8,13 +8,13 @@ session. An order whose answer broke off is not: the server may have carried it 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.console.helping import known_of, own_answer
 from mmar_runner.console.known import KnownNames
-from mmar_runner.console.own_commands import NOT_NEEDED, OWN, today
+from mmar_runner.console.moving import MOVING, moving
+from mmar_runner.console.own_commands import NOT_NEEDED, OWN, TYPED, today
 from mmar_runner.console.session import admin_session
 from mmar_runner.errors import MmarRunnerError, RefusedError, UnreachableError, UsageError
 from mmar_runner.orders.typed import understood
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: How long a connection that was lost may take to come back before another is made.
 _PATIENCE: Final = 1.0
-#: An argument that the console computes.
-_ADDED: Final = "SHA256"
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 #: Another session mends these, and nothing was carried out.
 _OVER: Final = frozenset({"SESSION_OVER", "TOKEN_NOT_BOUND"})
@@ -103,6 +101,8 @@ class Conversation:
         name, *rest = today(words, self._specs)
         if name in NOT_NEEDED and name not in self._specs:
             raise UsageError(NOT_NEEDED[name], hint="`help` lists what there is")
+        if name == "download":  # where the older console had a flag
+            rest = [word for word in rest if word != "--out"]
         return understood((name, *rest), self._specs, self.user)
 
     async def events(self, words: Sequence[str]) -> AsyncGenerator[dict[str, Any], None]:
@@ -120,12 +120,18 @@ class Conversation:
                 yield own.to_json()
             yield _end()
             return
+        named = self._names(call, words)
         session = await self._present()
-        async with aclosing(self._ordered(session, today(words, self._specs))) as events:
+        async with aclosing(self._ordered(session, named)) as events:
             async for event in events:
                 if event["kind"] == "value":
                     self.known.hear(event["value"])
                 yield event
+
+    def _names(self, call: CommandCall, words: Sequence[str]) -> Sequence[str]:
+        if call.spec.name in MOVING:
+            return (call.spec.name, *(str(value) for value in call.arguments.values()))
+        return today(words, self._specs)
 
     async def refresh(self, kind: str) -> None:
         """Ask the server for names again, unless they are fresh; nobody is told of a failure.
@@ -148,8 +154,9 @@ class Conversation:
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Order something, and once more in a new session if the old one was over."""
         try:
-            async for event in session.execute(words):
-                yield event
+            async with aclosing(_carried_out(session, words)) as events:
+                async for event in events:
+                    yield event
         except RefusedError as error:
             if error.reason not in _OVER:
                 raise
@@ -159,8 +166,9 @@ class Conversation:
         else:
             return
         session = await self._log_in_again("the session was over")
-        async for event in session.execute(words):
-            yield event
+        async with aclosing(_carried_out(session, words)) as events:
+            async for event in events:
+                yield event
 
     async def _present(self) -> AdminSession:
         """Return a session whose server is there."""
@@ -193,10 +201,13 @@ def _end() -> dict[str, Any]:
     return {"kind": "end", "status": "done", "seconds": 0.0, "at": f"{datetime.now(UTC):{_TIME}}"}
 
 
+def _carried_out(
+    session: AdminSession, words: Sequence[str]
+) -> AsyncGenerator[dict[str, Any], None]:
+    return moving(session, words) if words[0] in MOVING else session.execute(words)
+
+
 def typed(specs: Mapping[str, CommandSpec]) -> dict[str, CommandSpec]:
-    """Return commands as they are typed: what the console adds by itself is left out."""
-    kept = {
-        name: tuple(one for one in spec.parameters if one.name != _ADDED)
-        for name, spec in specs.items()
-    }
-    return {name: replace(spec, parameters=kept[name]) for name, spec in specs.items()}
+    """Return commands as they are typed: what moves files says where on this machine."""
+    here = {name: TYPED[name] for name in specs if name in TYPED}
+    return {**specs, **here}

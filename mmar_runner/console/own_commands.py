@@ -41,6 +41,32 @@ OWN: Final = by_name(
     )
 )
 
+#: Commands that move files, as they are typed: what else the server is told, the console adds.
+TYPED: Final = by_name(
+    (
+        CommandSpec(
+            "upload",
+            "Hand a signed MMAR of this machine to the server.",
+            right=Right.UPLOAD,
+            parameters=(Parameter("FOLDER", summary="a folder of this machine"),),
+            examples=("upload mmars/study",),
+        ),
+        CommandSpec(
+            "download",
+            "Fetch a file of a run from the server, or a folder as an archive.",
+            right=Right.TRAIN,
+            parameters=(
+                Parameter("PATH", summary="below the workspace, such as run_1/summary.json"),
+                Parameter("FOLDER", optional=True, summary="that gets it; without it this one"),
+            ),
+            examples=(
+                "download run_1/models/final.safetensors",
+                "download run_1/models results",
+            ),
+        ),
+    )
+)
+
 #: Names of the older systems' console, and other words for the same.
 ALIASES: Final = MappingProxyType(
     {

@@ -59,6 +59,8 @@ class TrainingCommands(AdminCmdModule):
         facts: Mapping[str, Any] = {}
         async for facts in operations.watch():
             yield Status(facts)
+        if not facts:
+            yield Text("no run has begun that could be watched")
         yield Value({"run": dict(facts)})
 
     async def _set_run_number(

@@ -88,9 +88,11 @@ class RunWatch:
 
 def line_of(facts: Mapping[str, Any]) -> str:
     """Return a status in a line."""
-    clients = _clients(facts)
-    working = sum(client.get("state") not in ("idle", "left") for client in clients)
-    parts = [_head(facts), f"{counted(len(clients), 'client')}, {working} at work"]
+    parts = [_head(facts), *_results(facts)]
+    if isinstance(facts.get("clients"), list):
+        clients = _clients(facts)
+        working = sum(client.get("state") not in ("idle", "left") for client in clients)
+        parts.append(f"{counted(len(clients), 'client')}, {working} at work")
     if waiting := _text(facts, "waiting_for"):
         parts.append(f"waiting since {_text(facts, 'since')}: {waiting}")
     if reason := _text(facts, "reason"):
@@ -108,14 +110,15 @@ def picture(facts: Mapping[str, Any], *, passed: float, most: int) -> Renderable
     """
     status = _text(facts, "status")
     parts: list[RenderableType] = [Text(_head(facts), style=_STYLES.get(status, "bold"))]
-    parts += [_bar(facts)]
+    parts += [_bar(facts), *map(Text, _results(facts))]
     if waiting := _text(facts, "waiting_for"):
         parts.append(Text(f"waiting since {_text(facts, 'since')}: {waiting}", style="yellow"))
     if reason := _text(facts, "reason"):
         parts.append(Text(reason, style="yellow"))
     if clients := _clients(facts):
         parts.append(_table(clients, _text(facts, "updated"), passed, most))
-    parts.append(Text("Ctrl-C ends this view; the run goes on.", style="dim"))
+    if status == "running":
+        parts.append(Text("Ctrl-C ends this view; the run goes on.", style="dim"))
     return Group(*parts)
 
 
@@ -128,10 +131,21 @@ def _head(facts: Mapping[str, Any]) -> str:
     return f"{head}{_text(facts, 'status') or 'unknown'}{where}{until}"
 
 
+def _results(facts: Mapping[str, Any]) -> list[str]:
+    """Return what a run that has ended says of itself: its last status is its summary."""
+    rounds, seconds = facts.get("rounds"), facts.get("wall_seconds")
+    if not isinstance(rounds, list):
+        return []
+    took = f" in {human_seconds(seconds)}" if isinstance(seconds, int | float) else ""
+    models = (("final model", "final_model"), ("best model", "best_model"))
+    named = [f"{what}: {said}" for what, key in models if (said := _text(facts, key))]
+    return [f"{counted(len(rounds), 'round')}{took}", *named]
+
+
 def _bar(facts: Mapping[str, Any]) -> RenderableType:
     number, total = facts.get("round"), facts.get("num_rounds")
     if isinstance(number, int) and isinstance(total, int) and total > 0:
-        return ProgressBar(total=total, completed=min(number, total), width=_BAR_WIDTH)
+        return ProgressBar(total=total, completed=max(0, min(number, total)), width=_BAR_WIDTH)
     return Text("")
 
 

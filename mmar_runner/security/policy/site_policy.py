@@ -47,8 +47,9 @@ class SitePolicy:
         clients: Names of the federation's clients; None if they are not known.
         trainer: Limits of the trainer's process.
         admin: What administrators may ask: ``accepted_names``, ``refused_commands``,
-            ``allowed_shell_cmds``; a key that is missing accepts everybody, refuses no
-            command, and allows no look into folders.
+            ``allowed_shell_cmds``, ``modules``; a key that is missing accepts everybody,
+            refuses no command, allows no look into folders, and offers every installed
+            command module.
         document: The file, for places; None if there is none.
     """
 
