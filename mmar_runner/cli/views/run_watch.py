@@ -145,7 +145,10 @@ def _results(facts: Mapping[str, Any]) -> list[str]:
 def _bar(facts: Mapping[str, Any]) -> RenderableType:
     number, total = facts.get("round"), facts.get("num_rounds")
     if isinstance(number, int) and isinstance(total, int) and total > 0:
-        return ProgressBar(total=total, completed=max(0, min(number, total)), width=_BAR_WIDTH)
+        bar = ProgressBar(total=total, completed=max(0, min(number, total)), width=_BAR_WIDTH)
+        line = Table.grid()  # a bar alone ends no line
+        line.add_row(bar)
+        return line
     return Text("")
 
 
