@@ -163,11 +163,11 @@ class RunDesk:
         self._kept.save()
 
     def choose(self, number: int) -> None:
-        """Make the folder of a run that was chosen, and remember it. Blocks."""
+        """Remember a run that was chosen, and make its folder. Blocks."""
+        self.save()
         folder = self._premises.workspace.run(number)
         with translated(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
-        self.save()
         self.status = ServerStatus.NOT_STARTED
         self.outcome = None
 

@@ -63,6 +63,38 @@ def _unheard(_done: int, _total: int) -> None:
     return
 
 
+async def transferred(
+    session: AdminSession, words: Sequence[str], *, moved: Moved = _unheard
+) -> dict[str, Any]:
+    """Carry out ``upload FOLDER`` or ``download PATH [--out DIR]``, as typed.
+
+    Raises:
+        UsageError: The words are neither.
+        MmarRunnerError: As `upload` and `download`.
+    """
+    match list(words):
+        case ["upload", folder]:
+            return await upload(session, Path(folder), moved=moved)
+        case ["download", path]:
+            return await download(session, path, Path(), moved=moved)
+        case ["download", path, "--out", out] | ["download", "--out", out, path]:
+            return await download(session, path, Path(out), moved=moved)
+    usage = "usage: upload FOLDER, or download PATH [--out DIR]"
+    msg = f"{' '.join(words)} does not say what is moved"
+    raise UsageError(printable(msg), hint=usage)
+
+
+def sentence(words: Sequence[str], value: Mapping[str, Any]) -> str:
+    """Say in a sentence what came of `transferred`."""
+    if words[0] == "upload":
+        version = "" if value.get("version") is None else f", version {value['version']}"
+        return printable(
+            f"{value['name']} is uploaded: {value['bytes']} bytes, "
+            f"digest {value['digest']}{version}"
+        )
+    return printable(f"{value['file']}: {value['bytes']} bytes, sha256 {value['sha256']}")
+
+
 async def upload(session: AdminSession, folder: Path, *, moved: Moved = _unheard) -> dict[str, Any]:
     """Hand a folder to the server and return what it says of it.
 
