@@ -108,6 +108,10 @@ class AdminView:
         }
 
     def _say(self, event: Mapping[str, Any]) -> None:
+        if event["kind"] != "progress":
+            self._bar.stop()  # what it counted has ended
+        if event["kind"] != "status":
+            self._watch.stop()
         match event["kind"]:
             case "text":
                 self._write(*event["text"].split("\n"))

@@ -42,7 +42,8 @@ class TransferBar:
         if self._progress is None or self._task is None:
             self._progress = Progress(*_columns(str(facts["unit"])), console=self._console)
             self._progress.start()
-            self._task = self._progress.add_task(printable(str(facts["what"])))
+            what = printable(str(facts["what"]))
+            self._task = self._progress.add_task(what, total=facts["total"])
         self._progress.update(self._task, completed=facts["done"], total=facts["total"])
 
     def stop(self) -> None:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-_SECONDS = 60.0
+_SECONDS = 25.0
 #: Sequences that a terminal obeys and does not show.
 _OBEYED = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[=>()][0-9A-B]?|\r")
 #: Where the cursor is: line editors ask, and a terminal answers.

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from mmar_runner.cli.interactive.asking import line_of, may_go_on
 from mmar_runner.cli.views.admin_view import AdminView
-from mmar_runner.cli.views.run_watch import RunWatch, line_of as status_line, picture
+from mmar_runner.cli.views.run_watch import RunWatch, picture
+from mmar_runner.cli.views.run_watch import line_of as status_line
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.errors import UsageError
 from mmar_runner.interfaces.admin_event import Missing, Progress, Status, Table, Text, Value
