@@ -47,7 +47,8 @@ async def moving(
     yield Text(_sentence(words[0], value)).to_json()
     yield Value(value).to_json()
     at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    yield {"kind": "end", "status": "done", "seconds": time.monotonic() - began, "at": at}
+    seconds = round(time.monotonic() - began, 6)
+    yield {"kind": "end", "status": "done", "seconds": seconds, "at": at}
 
 
 class _SoFar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ import click
 from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.starting.addresses import require_address
 from mmar_runner.cli.starting.kits import open_kit
-from mmar_runner.errors import UnreachableError, UsageError
+from mmar_runner.errors import MmarInvalidError, UnreachableError, UsageError
 from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class _Order:
     async def _order(self, talk: Any) -> bool:
         from mmar_runner.cli.interactive.asking import may_go_on  # noqa: PLC0415 - as above
         from mmar_runner.cli.interactive.carrying_out import carry_out  # noqa: PLC0415
+        from mmar_runner.cli.interactive.findings import say_findings  # noqa: PLC0415
         from mmar_runner.cli.views.admin_view import AdminView  # noqa: PLC0415
 
         call = talk.call(self._words)
@@ -139,15 +141,22 @@ class _Order:
             return False
         watching = call.spec.name == "watch"
         view = AdminView(quiet=self._json, statuses=self._json and watching)
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
                 await carry_out(talk, self._words, view)
+        except MmarInvalidError as error:
+            if not self._json:
+                say_findings(error)
+            raise
         except TimeoutError as error:
             msg = f"{self._target} has not answered {call.spec.name} within {self._timeout:g} s"
             hint = "whether it was carried out is not known: `check_status server` says"
             raise UnreachableError(msg, hint=hint) from error
         if self._json and not watching:
             echo_json(view.result(self._words))
+        elif not self._json and sys.stderr.isatty():
+            say(view.done(time.monotonic() - began), err=True)
         return view.is_done
 
 

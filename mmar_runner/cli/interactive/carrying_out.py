@@ -8,7 +8,6 @@ from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 from mmar_runner.cli.interactive.asking import may_go_on
-from mmar_runner.cli.interactive.interrupts import unless_interrupted
 from mmar_runner.cli.output import say
 from mmar_runner.cli.views.admin_view import AdminView
 from mmar_runner.console.redirected import redirected
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from mmar_runner.cli.interactive.asking import Ask
+    from mmar_runner.cli.interactive.interrupts import Interrupts
     from mmar_runner.console.conversation import Conversation
     from mmar_runner.console.typed_line import TypedLine
 
@@ -36,9 +36,21 @@ async def carry_out(conversation: Conversation, words: Sequence[str], view: Admi
 
 
 async def answer_line(
-    conversation: Conversation, line: TypedLine, *, ask: Ask | None, yes: bool
+    conversation: Conversation,
+    line: TypedLine,
+    interrupts: Interrupts,
+    *,
+    ask: Ask | None,
+    yes: bool,
 ) -> bool:
     """Carry out one line of the console and return True if it was done, wholly.
+
+    Args:
+        conversation: With the server.
+        line: What was typed.
+        interrupts: Hears Ctrl-C.
+        ask: Asks on a terminal; None where there is none.
+        yes: Do not ask.
 
     Raises:
         MmarRunnerError: It was refused, or the server is away.
@@ -50,7 +62,7 @@ async def answer_line(
     began = time.monotonic()
     with _output(line) as stream:
         view = AdminView(stream=stream)
-        finished = await unless_interrupted(carry_out(conversation, line.words, view))
+        finished = await interrupts.outwait(carry_out(conversation, line.words, view))
     if not finished:
         say(_interrupted(call.spec.name))
         return call.spec.name == "watch"

@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from mmar_runner.cli.interactive.carrying_out import answer_line
+from mmar_runner.cli.interactive.findings import say_findings
+from mmar_runner.cli.interactive.interrupts import Interrupts
 from mmar_runner.cli.interactive.prompt import PipedLines, TypedLines
 from mmar_runner.cli.output import echo_error, say
 from mmar_runner.cli.views.admin_view import AdminView
@@ -15,7 +17,7 @@ from mmar_runner.console.conversation import Conversation
 from mmar_runner.console.own_commands import ALIASES, RENAMED, today
 from mmar_runner.console.typed_line import typed_line
 from mmar_runner.documents.words import counted
-from mmar_runner.errors import MmarRunnerError
+from mmar_runner.errors import MmarInvalidError, MmarRunnerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +47,13 @@ async def run_console(
     """
     notice = lambda text: say(text, err=True)  # noqa: E731
     async with Conversation(kit, target, seconds=seconds, notice=notice) as talk:
+        interrupts = Interrupts()
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return await _Console(talk, PipedLines(), invocation, yes=yes).run()
+            return await _Console(talk, PipedLines(), invocation, interrupts, yes=yes).run()
         told = counted(len(talk.known.clients), "client")
         say(f"{target} lets {talk.user} in; {told} there. `help` lists commands, `bye` leaves.")
         typed = TypedLines(talk, kit.state_folder)
-        await _Console(talk, typed, invocation, yes=yes).run()
+        await _Console(talk, typed, invocation, interrupts, yes=yes).run()
         return True
 
 
@@ -58,14 +61,24 @@ class _Console:
     """Reads and answers."""
 
     def __init__(
-        self, talk: Conversation, lines: Lines, invocation: Invocation, *, yes: bool
+        self,
+        talk: Conversation,
+        lines: Lines,
+        invocation: Invocation,
+        interrupts: Interrupts,
+        *,
+        yes: bool,
     ) -> None:
         self._talk, self._lines, self._yes = talk, lines, yes
-        self._invocation = invocation
+        self._invocation, self._interrupts = invocation, interrupts
         self._ask = lines.ask if isinstance(lines, TypedLines) else None
 
     async def run(self) -> bool:
         """Answer every line; return True if none failed."""
+        with self._interrupts:
+            return await self._run()
+
+    async def _run(self) -> bool:
         good = True
         while True:
             try:
@@ -91,8 +104,12 @@ class _Console:
                 return words, True
             if words[0] in RENAMED and words[0] not in self._talk.specs:
                 say(f"{words[0]} is {ALIASES[words[0]]} now", err=True)
-            done = await answer_line(self._talk, line, ask=self._ask, yes=self._yes)
+            done = await answer_line(
+                self._talk, line, self._interrupts, ask=self._ask, yes=self._yes
+            )
         except MmarRunnerError as error:
+            if isinstance(error, MmarInvalidError):
+                say_findings(error)
             echo_error(error, self._invocation)
             say(AdminView().done(time.monotonic() - began))
             return words, False

@@ -1,35 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C while something is carried out: it ends the waiting for it, not the console."""
+"""Ctrl-C in a console: it ends the waiting for an answer, and never the console."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from types import TracebackType
 
 
-async def unless_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Wait for something, and return False if Ctrl-C has ended it before."""
-    task = asyncio.ensure_future(work)
-    loop, asked = asyncio.get_running_loop(), False
+class Interrupts:
+    """Hears Ctrl-C for a block; use it in ``with``, in the main thread's event loop.
 
-    def interrupt() -> None:
-        nonlocal asked
-        asked = True
-        task.cancel()
+    Where nothing is waited for it means nothing: it was pressed a moment too late.
+    """
 
-    before = signal.getsignal(signal.SIGINT)
-    loop.add_signal_handler(signal.SIGINT, interrupt)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not asked:  # the console itself is ending
-            task.cancel()
-            raise
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)
-    return not asked
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Future[None] | None = None
+        self._asked = False
+        self._before = signal.getsignal(signal.SIGINT)
+
+    def __enter__(self) -> Self:
+        self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, self._before)
+
+    async def outwait(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Wait for something, and return False if Ctrl-C has ended it before."""
+        self._asked = False
+        self._task = asyncio.ensure_future(work)
+        try:
+            await self._task
+        except asyncio.CancelledError:
+            if not self._asked:  # the console itself is ending
+                raise
+        finally:
+            self._task = None
+        return not self._asked
+
+    def _interrupt(self) -> None:
+        if self._task is not None:
+            self._asked = True
+            self._task.cancel()

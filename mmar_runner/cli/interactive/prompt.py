@@ -65,12 +65,12 @@ class TypedLines:
 
     async def next(self) -> str:
         """Return the next line."""
-        return await self._session.prompt_async(self._prompt)
+        return await self._session.prompt_async(self._prompt, handle_sigint=False)
 
     async def ask(self, question: str) -> str:
         """Return what is typed as an answer; nothing if Ctrl-C or Ctrl-D is pressed."""
         try:
-            return await self._asking.prompt_async(printable(question))
+            return await self._asking.prompt_async(printable(question), handle_sigint=False)
         except (EOFError, KeyboardInterrupt):
             return ""
 

@@ -55,7 +55,7 @@ def test_one_order_and_its_exit_code(federation):
         # Refused.
         done = federation.order("--json", "deploy", "nothing", "server")
         assert done.returncode == 1
-        assert fits("error", done.stdout)["error"]["hint"]
+        assert fits("error", done.stdout)["error"]["reason"] == "UNKNOWN"
         # Wrong usage, by the server's own list.
         for words in (("chek_status",), ("check_status", "nobody"), ("set_run_number", "x")):
             done = federation.order(*words)

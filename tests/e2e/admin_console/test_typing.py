@@ -54,6 +54,7 @@ def test_what_is_declined_is_not_done(federation):
         screen.type("half a line")
         screen.expect("half a line")
         screen.interrupt()
+        screen.interrupt()  # wherever the console is, it stays
         screen.expect(PROMPT)
         screen.line("check_status all")
         said = screen.expect(DONE)
