@@ -16,6 +16,8 @@ _MOST: Final = 100
 
 def say_findings(error: MmarInvalidError) -> None:
     """Say what was found, place and mend, on standard error."""
+    if len(error.findings) == 1:
+        return  # the error's sentence says it
     for found in error.findings[:_MOST]:
         place = ":".join(str(found[key]) for key in ("file", "line", "column") if key in found)
         say(f"{place}: {found.get('code', 'finding')}: {found.get('message', '')}", err=True)
