@@ -159,9 +159,9 @@ async def test_numbers_are_above_every_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [True, False])
-@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("writes", [0, 1, 2, None])
 async def test_whoever_dies_in_between_goes_on_with_the_same_run(
-    tmp_path: Path, writes: int, written: bool
+    tmp_path: Path, writes: int | None, written: bool
 ) -> None:
     first = StateFile(tmp_path)
     first.state.queue += [queued("one"), queued("two")]
@@ -172,7 +172,7 @@ async def test_whoever_dies_in_between_goes_on_with_the_same_run(
         await dying.queue.look()
     except Killed:
         died = True
-    assert died == (writes < 3)  # numbered, deployed, started
+    assert died == (writes is not None)  # numbered, deployed, started
 
     again = Server(tmp_path)
     entry = again.kept.state.current
