@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,17 @@ def finished(office: Office, number: int) -> bool:
     return path.exists() and json.loads(path.read_text())["status"] == "finished"
 
 
-def test_three_runs_over_a_server_that_is_killed(kits: Kits, tmp_path: Path) -> None:
+#: When the server is killed, in the order in which it comes about.
+MOMENTS: dict[str, Callable[[Office], bool]] = {
+    "run 1 is over": lambda office: finished(office, 1),
+    "run 2 has its number": lambda office: office.state()["run_number"] == 2,
+    "run 2 is started": lambda office: len(office.state()["queue"]) == 1,
+}
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_three_runs_over_a_server_that_is_killed(kits: Kits, tmp_path: Path, moment: str) -> None:
     mmar = signed_echo(tmp_path, kits)
     with Office(kits, tmp_path) as office:
         address = office.clients_address
@@ -32,7 +43,7 @@ def test_three_runs_over_a_server_that_is_killed(kits: Kits, tmp_path: Path) -> 
             office.order("enqueue", "echo", "client")
             office.order("enqueue", "echo", "client", "site-1", "site-2")
             office.order("enqueue", "echo", "client")
-            office._until(lambda: finished(office, 1), "run 1 does not finish", 60)
+            office._until(lambda: MOMENTS[moment](office), f"never: {moment}", 60)
             office.kill()
             with Office(kits, tmp_path, listen=address) as again:
                 again._until(lambda: finished(again, 3), "run 3 does not finish", 90)
