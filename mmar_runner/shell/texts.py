@@ -18,7 +18,7 @@ from mmar_runner.shell.paths import Root, parts_of, refused
 
 #: Names of keys, certificates, tokens and session keys, and of copies of them.
 _SECRET_NAME: Final = re.compile(
-    r"(^|[._-])(key|pem|p12|pfx)([._~-]|$)|^[._-]*token|session[._-]?key", re.IGNORECASE
+    r"\.(key|pem|p12|pfx)([._~-]|$)|^[._-]*token|(session|private)[._-]?key", re.IGNORECASE
 )
 _PRIVATE_KEY: Final = b"PRIVATE KEY-----"
 
