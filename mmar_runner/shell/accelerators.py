@@ -56,7 +56,7 @@ def _asked(program: Path, seconds: float) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={"LC_ALL": "C"},
-            text=True,
+            encoding="utf-8",
             errors="replace",
         )
     except OSError:

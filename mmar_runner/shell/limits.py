@@ -16,8 +16,9 @@ OUTPUT_BYTES: Final = 262_144
 NOTE_BYTES: Final = 4096
 NOTES: Final = 3
 NOTE_LETTERS: Final = 250
-#: Bytes of a file that are looked at.
+#: Bytes of a file that are looked at, and lines: a file of empty ones takes a second or two.
 LOOKED_AT_BYTES: Final = 67_108_864
+LOOKED_AT_LINES: Final = 2_000_000
 #: Bytes of a file among which no NUL may be if it is to count as text.
 TEXT_BYTES: Final = 8192
 #: Bytes that are read at once, and of a line those among which ``grep`` looks.

@@ -97,7 +97,7 @@ def _lines_of_cat(pieces: Iterable[bytes], flags: Sequence[str]) -> Iterator[str
         number += counts
         line = piece.replace("\t", "^I") if "T" in flags else piece
         yield f"{number:6d}\t{line}" if counts else line
-        begins = piece.endswith("\n") or (begins and not piece)
+        begins = piece.endswith("\n")
 
 
 def _is_numbered(flags: Sequence[str], *, empty: bool) -> bool:

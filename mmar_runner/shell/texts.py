@@ -13,7 +13,12 @@ from typing import BinaryIO, Final
 
 from mmar_runner.documents.words import printable
 from mmar_runner.errors import UsageError
-from mmar_runner.shell.limits import LOOKED_AT_BYTES, PIECE_BYTES, TEXT_BYTES
+from mmar_runner.shell.limits import (
+    LOOKED_AT_BYTES,
+    LOOKED_AT_LINES,
+    PIECE_BYTES,
+    TEXT_BYTES,
+)
 from mmar_runner.shell.paths import Root, parts_of, refused
 
 #: Names of keys, certificates, tokens and session keys, and of copies of them.
@@ -43,7 +48,10 @@ class TextFile:
     def pieces(self) -> Iterator[bytes]:
         """Yield the lines with their ends, and a line that is too long in pieces."""
         left = min(self.size, LOOKED_AT_BYTES)
-        while left > 0 and (piece := self.file.readline(min(left, PIECE_BYTES))):
+        for _ in range(LOOKED_AT_LINES):
+            piece = self.file.readline(min(left, PIECE_BYTES))
+            if not piece:
+                return
             left -= len(piece)
             yield piece
 

@@ -32,6 +32,16 @@ def test_an_unknown_command_is_none_even_if_the_owner_lists_it(root, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "hint"),
+    [("cta", "Did you mean 'cat'?"), ("rm", "there are: pwd, ls, cat, head, tail, grep, env")],
+)
+def test_an_unknown_command_is_told_the_near_one_or_all(root, name, hint):
+    with pytest.raises(UsageError) as caught:
+        shell_command([name], root, ["ls"])
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
     ("words", "cause", "usage"),
     [
         (["cat"], "FILE is missing", "cat [-n -b -s -T] FILE"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing outside the run's folder is shown, whatever is asked and whoever exchanges what."""
 
+import errno
 import os
 import socket
 import threading
@@ -132,7 +133,9 @@ def test_a_private_key_is_not_read_whatever_it_is_called(root):
     [
         (["cat", "nowhere"], "'nowhere'"),
         (["cat", "logs/nowhere/x"], "'logs/nowhere'"),
+        (["cat", "logs/nowhere/x/y"], "'logs/nowhere'"),
         (["cat", "summary.json/x"], "'summary.json'"),
+        (["ls", "logs/nowhere"], "'logs/nowhere'"),
         (["ls", "nowhere"], "'nowhere'"),
     ],
 )
@@ -182,6 +185,16 @@ def test_a_disk_that_fails_is_said_to_have_done_so(root, monkeypatch):
 
     with pytest.raises(StorageError, match=r"'summary\.json' cannot be read: Input/output error"):
         said()
+
+
+@pytest.mark.parametrize("words", [["ls", "logs"], ["cat", "logs/server.log"]])
+def test_a_folder_that_must_not_be_opened_is_said_to_be_so(root, monkeypatch, words):
+    def denied():
+        raise PermissionError(errno.EACCES, "no")
+
+    exchanging(monkeypatch, "logs", denied)
+    with pytest.raises(StorageError, match="'logs' cannot be read: Permission denied"):
+        shell_command(words, root, USAGES)
 
 
 def exchanging(monkeypatch, name, exchange):

@@ -62,6 +62,7 @@ def test_t_puts_the_newest_first_and_s_the_largest(say):
 def test_u_takes_the_time_of_the_last_reading(say):
     assert say("ls", "-au").split() == [".hidden", "summary.json", "model.safetensors", "logs"]
     assert say("ls", "-atu").split()[0] == ".hidden"
+    assert say("ls", "-aSu").split()[-3:] == ["summary.json", "model.safetensors", ".hidden"]
     assert "2033-05-18T03:33:19Z summary.json" in say("ls", "-lu")
     assert say("ls", "-lu").splitlines()[0].endswith("logs"), "with -l it only shows it"
 

@@ -45,6 +45,7 @@ def test_cat_with_options(say, lines, flags, shown):
         (["head", "-n0"], ""),
         (["head", "-n", "99"], "a\tb\n\n\n\nc\nlast"),
         (["head", "-c", "5"], "a\tb\n\n"),
+        (["head", "-c", "2"], "a\t"),
         (["head", "-c0"], ""),
         (["head", "-c999999999"], "a\tb\n\n\n\nc\nlast"),
         (["tail", "-n", "2"], "c\nlast"),
@@ -63,6 +64,18 @@ def test_ten_lines_if_nothing_is_said(say, root):
     (root / "many").write_text("".join(f"{n}\n" for n in range(30)))
     assert say("head", "many").split() == [str(n) for n in range(10)]
     assert say("tail", "many").split() == [str(n) for n in range(20, 30)]
+
+
+def test_an_empty_first_line_is_one(say, root):
+    (root / "blank").write_text("\na\nb")
+    assert say("tail", "-n3", "blank") == "\na\nb"
+    assert say("tail", "-n2", "blank") == "a\nb"
+
+
+def test_half_a_letter_at_the_end_is_shown(say, root):
+    (root / "half").write_bytes(b"ab\n\xe2\x82")
+    for words in (["cat"], ["head"], ["tail"], ["head", "-c99"]):
+        assert say(*words, "half") == "ab\n\\xe2\\x82"
 
 
 @pytest.mark.parametrize("command", ["cat", "head", "tail"])
@@ -107,7 +120,8 @@ def test_tail_keeps_the_end_of_what_grows_by_escapes(root):
     output = shell_command(["tail", "long"], root, USAGES)
     assert output.truncated
     assert len(output.text) <= OUTPUT_BYTES
-    assert "\\x1b\nend\n[the first " in output.text
+    left_out = 800_000 + len("\nend\n") - ROOM
+    assert output.text.endswith(f"\\x1b\nend\n[the first {left_out} bytes of this were left out]\n")
 
 
 @pytest.mark.parametrize("words", [["cat"], ["head", "-c999999"], ["tail", "-n1"], ["grep", "x"]])
@@ -136,6 +150,14 @@ def test_of_a_giant_file_a_part_is_looked_at(root, monkeypatch):
     output = shell_command(["cat", "-s", "giant"], root, USAGES)
     assert output.text == "\n[cut here: 4000 bytes more were left out]\n"
     assert "4000 bytes" in shell_command(["grep", "x", "giant"], root, USAGES).text
+
+
+def test_of_very_many_lines_a_part_is_looked_at(root, monkeypatch):
+    monkeypatch.setattr(texts, "LOOKED_AT_LINES", 100)
+    (root / "giant").write_text("ab\n" * 101)
+    for words in (["cat"], ["grep", "a"]):
+        output = shell_command([*words, "giant"], root, USAGES)
+        assert output.text == "ab\n" * 100 + "[cut here: 3 bytes more were left out]\n"
 
 
 def test_a_giant_sparse_file_costs_nothing_at_its_end(root):

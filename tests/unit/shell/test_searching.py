@@ -37,6 +37,11 @@ def test_the_lines_that_hold_a_text(say, log, words, shown):
     assert say("grep", *words, "log") == shown
 
 
+def test_bytes_that_are_no_text_are_searched_too(say, root):
+    (root / "bytes").write_bytes(b"a\xffB\n")
+    assert say("grep", "-i", "b", "bytes") == say("grep", "B", "bytes") == "a\\xffB\n"
+
+
 def test_an_expression_that_explodes_is_a_text(root):
     (root / "bait").write_text("a" * 50_000 + "!\n")
     begun = time.process_time()

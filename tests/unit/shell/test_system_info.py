@@ -62,11 +62,13 @@ def program(folder: Path, text: str) -> Path:
     return path
 
 
-def test_every_accelerator_is_told(tmp_path):
+def test_every_accelerator_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH_OF_OURS", "is not its business")
     smi = program(
         tmp_path,
         'test "$1" = --query-gpu=name,memory.total,memory.used,utilization.gpu || exit 1\n'
-        'test -z "$SECRET" || exit 1\n'
+        'test "$2" = --format=csv,noheader,nounits || exit 1\n'
+        'test -z "$PATH_OF_OURS" || exit 1\n'
         "echo 'NVIDIA H100 80GB HBM3, 81559, 4, 7'\necho 'Odd, [N/A], [Not Supported], x'\n"
         "echo 'too, few'",
     )
