@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from mmar_runner.security.redaction import Redaction
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -48,6 +50,7 @@ class SessionSettings:
             in processes of their own, whatever the MMAR declares.
         allowed_path_prefixes: Class paths that the site's policy allows in its children;
             None without a policy.
+        redaction: What the site hides of a task that failed.
     """
 
     spec: MmarSpec
@@ -65,6 +68,7 @@ class SessionSettings:
     trust: ClientTrust | None = None
     site_filters: SiteFilters = field(default_factory=dict)
     allowed_path_prefixes: tuple[str, ...] | None = None
+    redaction: Redaction = Redaction.NOTHING
 
     @property
     def work_digest(self) -> str:
@@ -86,6 +90,7 @@ class SessionSettings:
             threads=min(self.threads, _whole(limits, "threads") or self.threads),
             site_filters=policy.mandatory_filters,
             allowed_path_prefixes=policy.allowed_path_prefixes,
+            redaction=policy.redaction,
         )
 
     @property

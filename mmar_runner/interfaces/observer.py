@@ -41,7 +41,8 @@ class Topic(StrEnum):
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds
     TRAINING = "training"  # round
     TRAINED = "trained"  # round, seconds, num_samples, metrics
-    # round, reason, message, again; at the server also client; at a site, and in a simulation, hint
+    # round, reason, message, again; at the server also client, and log if the site let lines go;
+    # at a site, and in a simulation, hint
     TASK_FAILED = "task_failed"
     SUBMITTED = "submitted"  # round, bytes, seconds, duplicate
     REFUSED = "refused"  # round, reason, message, again ("", "same" or "another" cause)

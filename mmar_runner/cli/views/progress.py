@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO
 
 from mmar_runner.cli.output import harmless_json
-from mmar_runner.cli.views.wording import sentence
+from mmar_runner.cli.views.wording import further_lines, sentence
 from mmar_runner.interfaces.observer import NullObserver, Observer, Topic
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ class LineObserver(_StreamObserver):
     def observe(self, observation: Observation) -> None:
         """Write one line, unless the observation is one of many alike."""
         if observation.topic not in _CHATTY | _LOGGED:
-            self._write(f"{self._clock():%H:%M:%S} {sentence(observation)}")
+            said = f"{self._clock():%H:%M:%S} {sentence(observation)}"
+            self._write("\n".join([said, *further_lines(observation)]))
 
 
 class JsonObserver(_StreamObserver):
