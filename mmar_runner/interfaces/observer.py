@@ -22,6 +22,7 @@ class Topic(StrEnum):
     CLIENT_LEFT = "client_left"  # client, reason, active
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
+    MODEL_SENT = "model_sent"  # client, round (-1 for none), bytes; also if it broke off there
     CLIENT_PROGRESS = "client_progress"  # client, done, total, unit (bytes)
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics
     UPDATE_REFUSED = "update_refused"  # client, round, reason, message, again

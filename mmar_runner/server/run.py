@@ -119,7 +119,7 @@ class _Run:
             address = bind(server, self._settings.listen, credentials=parts.guard.credentials)
             await server.start()
             stack.enter_context(trimming())
-            stack.enter_context(workspace.endpoint(address))
+            stack.enter_context(workspace.endpoint(address, metrics=self._settings.metrics))
             stack.push_async_callback(self._status.close)
             self._tell_listening(address)
             parts.opened.journal.wait_for_space(parts.disk.note_journal)

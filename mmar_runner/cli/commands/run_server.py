@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
+from mmar_runner.cli.starting.metrics import (
+    metrics_option,
+    require_metrics_address,
+    served_metrics,
+)
 from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import parse_settings, validated
@@ -67,6 +73,7 @@ if TYPE_CHECKING:
 @new_run_option
 @retry_failed_option
 @durability_option("full")
+@metrics_option
 @plugins_dir_option
 @json_option
 @click.pass_context
@@ -83,6 +90,7 @@ def command(
     new_run: bool,
     retry_failed: bool,
     durability: str,
+    metrics: str | None,
     plugins_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -95,6 +103,7 @@ def command(
     """
     refuse_both(new_run=new_run, retry_failed=retry_failed)
     require_kit_or_insecure(kit, insecure=insecure)
+    require_metrics_address(metrics)
     plugins = load_plugins(plugins_dir=plugins_dir)
     variables = parse_settings(pairs)
     if kit is None:
@@ -125,8 +134,12 @@ def command(
         trust=trust,
     )
     settle_memory()
-    with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
-        outcome = asyncio.run(_serve(settings, plugins, observer))
+    with (
+        served_metrics(metrics) as served,
+        make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer,
+    ):
+        settings = replace(settings, metrics=served.address)
+        outcome = asyncio.run(_serve(settings, plugins, served.watching(observer)))
     if as_json:
         # One document, of a run that failed too: it says why itself.
         echo_json(outcome.summary)

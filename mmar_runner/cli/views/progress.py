@@ -25,7 +25,9 @@ Role = Literal["server", "client", "simulate"]
 #: What the log says on standard error already, in the same words.
 _LOGGED: Final = frozenset({Topic.MODEL_LOST})
 #: Topics that come many times a round and say little in a log.
-_CHATTY: Final = frozenset({Topic.CLIENT_PROGRESS, Topic.CLIENT_STATE, Topic.TRAINING})
+_CHATTY: Final = frozenset(
+    {Topic.CLIENT_PROGRESS, Topic.CLIENT_STATE, Topic.MODEL_SENT, Topic.TRAINING}
+)
 
 
 class RunObserver(Observer, Protocol):

@@ -258,6 +258,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     ),
     Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}{_steps(d)}",
     Topic.ROUND_STARTED: _round_started,
+    Topic.MODEL_SENT: lambda d: f"{d['client']} was sent {human_bytes(d.get('bytes') or 0)}",
     Topic.CLIENT_PROGRESS: lambda d: f"{d['client']}: {human_progress(d)}",
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: lambda d: _refusal(

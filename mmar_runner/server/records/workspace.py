@@ -165,10 +165,16 @@ class Workspace:
         return RunFolder(self.path / f"run_{number}", number)
 
     @contextmanager
-    def endpoint(self, listen: str) -> Iterator[None]:
-        """Publish where the server listens for as long as it accepts connections."""
+    def endpoint(self, listen: str, *, metrics: str | None = None) -> Iterator[None]:
+        """Publish where the server listens for as long as it accepts connections.
+
+        Args:
+            listen: Where clients connect.
+            metrics: Where metrics are served; None if nowhere.
+        """
         file = self.path / "endpoint.json"
-        write_json_atomic(file, {"listen": listen, "admin": None, "pid": os.getpid()})
+        found = {"listen": listen, "admin": None, "metrics": metrics, "pid": os.getpid()}
+        write_json_atomic(file, found)
         try:
             yield
         finally:
