@@ -42,7 +42,8 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        prometheus_client.disable_created_metrics()  # when a counter began says the run itself
+        # When a counter began is of no use: the library's word for it has no types.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = prometheus_client.CollectorRegistry(auto_describe=False)
         self._made = {one.name: _made(one, self._registry) for one in METRICS}
         self.gauge("mmar_build_info", version=__version__, python=platform.python_version()).set(1)

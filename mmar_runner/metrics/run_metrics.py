@@ -13,12 +13,12 @@ from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.metrics.catalog import CLIENT_STATES
-from mmar_runner.metrics.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mmar_runner.interfaces.observer import Observation, Observer
+    from mmar_runner.metrics.registry import Registry
 
 
 class RunMetrics:

@@ -32,8 +32,7 @@ _PLACE: Final = re.compile(r"(?<![\w./~-])(?P<path>[\w./-]+\.\w+):(?P<line>\d{1,
 _SIGN: Final = 0xE000
 
 _QUOTE: Final = re.compile(
-    "[\"'`\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f"
-    "\u00ab\u00bb\u2039\u203a\u300c\u300d]"
+    "[\"'`\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d]"
 )
 _STRAIGHT: Final = "\"'`"
 #: An apostrophe within a word is none: "can't".

@@ -33,7 +33,8 @@ def require_metrics_address(address: str | None) -> None:
     Raises:
         UsageError: It is no address, or not one of loopback.
     """
-    if address is not None and not is_loopback(host := require_address(address, option="--metrics")):
+    host = "localhost" if address is None else require_address(address, option="--metrics")
+    if not is_loopback(host):
         msg = f"--metrics is refused for {host!r}: whoever reaches it may read it"
         hint = "use 127.0.0.1; who scrapes from elsewhere comes through a proxy or a tunnel"
         raise UsageError(msg, hint=hint)
