@@ -34,7 +34,10 @@ def lines_since(log: Path, begin: int) -> tuple[str, ...]:
     """
     try:
         with opened(log) as file:
-            size = os.fstat(file.fileno()).st_size
+            found = os.fstat(file.fileno())
+            if not os.path.samestat(found, log.lstat()):
+                return ()  # a link, which whoever works there may have put in its place
+            size = found.st_size
             start = max(begin, size - _TAIL_BYTES)
             file.seek(start)
             text = file.read(size - start).decode(errors="replace")

@@ -88,7 +88,7 @@ class _Counted:
 def _listening(metrics: RunMetrics, data: Mapping[str, Any]) -> None:
     metrics.begin()
     metrics.show_status(data.get("ended") or RunStatus.RUNNING)
-    metrics.registry.gauge("mmar_run_number").set(data["run_number"])
+    metrics.registry.gauge("mmar_run_number").set(data.get("run_number") or 0)
 
 
 def _joined(metrics: RunMetrics, data: Mapping[str, Any]) -> None:

@@ -30,5 +30,8 @@ def test_a_log_that_was_made_shorter_or_is_no_file_has_no_lines(tmp_path: Path) 
     log = tmp_path / "log"
     log.write_text("short\n")
     assert lines_since(log, 1000) == ()
+    (tmp_path / "link").symlink_to(log)
+    assert lines_since(log, 0) == ("short",)
+    assert lines_since(tmp_path / "link", 0) == ()
     os.mkfifo(tmp_path / "pipe")
     assert lines_since(tmp_path / "pipe", 0) == ()
