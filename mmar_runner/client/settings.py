@@ -51,6 +51,8 @@ class SessionSettings:
         allowed_path_prefixes: Class paths that the site's policy allows in its children;
             None without a policy.
         redaction: What the site hides of a task that failed.
+        run_number: The only run that is worked for; None works for whatever run is open.
+        processes: How many processes the trainer has, started by torchrun; 1 without.
     """
 
     spec: MmarSpec
@@ -69,6 +71,8 @@ class SessionSettings:
     site_filters: SiteFilters = field(default_factory=dict)
     allowed_path_prefixes: tuple[str, ...] | None = None
     redaction: Redaction = Redaction.NOTHING
+    run_number: int | None = None
+    processes: int = 1
 
     @property
     def work_digest(self) -> str:

@@ -91,6 +91,10 @@ def _listening(metrics: RunMetrics, data: Mapping[str, Any]) -> None:
     metrics.registry.gauge("mmar_run_number").set(data.get("run_number") or 0)
 
 
+def _standing(metrics: RunMetrics, _data: Mapping[str, Any]) -> None:
+    metrics.begin()
+
+
 def _joined(metrics: RunMetrics, data: Mapping[str, Any]) -> None:
     metrics.registry.count("mmar_clients_joined_total")
     metrics.put({data["client"]: ClientStatus.IDLE})
@@ -153,6 +157,7 @@ def _ended(metrics: RunMetrics, data: Mapping[str, Any]) -> None:
 
 
 _FOLDS: Final[Mapping[Topic, Callable[[RunMetrics, Mapping[str, Any]], None]]] = {
+    Topic.STANDING: _standing,
     Topic.LISTENING: _listening,
     Topic.CLIENT_JOINED: _joined,
     Topic.CLIENT_BACK: _joined,

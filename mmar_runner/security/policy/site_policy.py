@@ -48,6 +48,9 @@ class SitePolicy:
         clients: Names of the federation's clients; None if they are not known.
         trainer: Limits of the trainer's process.
         redaction: What the site hides of a task that failed, before the server is told.
+        admin: What administrators may ask: ``accepted_names``, ``refused_commands``,
+            ``allowed_shell_cmds``; a key that is missing accepts everybody, refuses no
+            command, and allows no look into folders.
         document: The file, for places; None if there is none.
     """
 
@@ -62,6 +65,7 @@ class SitePolicy:
     clients: tuple[str, ...] | None = None
     trainer: Mapping[str, float] = field(default_factory=dict)
     redaction: Redaction = Redaction.EVERYTHING
+    admin: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     document: PolicyDocument | None = field(default=None, compare=False, repr=False)
 
     def allows_path(self, dotted: str) -> bool:
@@ -106,6 +110,7 @@ def _policy(document: PolicyDocument) -> SitePolicy:
         clients=None if clients is None else tuple(clients),
         trainer=value.get("trainer", {}),
         redaction=Redaction(value.get("redaction", Redaction.EVERYTHING)),
+        admin={key: tuple(said) for key, said in value.get("admin", {}).items()},
         document=document,
     )
 
