@@ -178,20 +178,12 @@ def command(
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
         trust=trust,
     )
-    settle_memory()
-    with (
-        served_metrics(metrics) as served,
-        make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer,
-    ):
+    with served_metrics(metrics) as served:
         settings = replace(settings, metrics=served.address)
-        outcome = asyncio.run(_serve(settings, plugins, served.watching(observer)))
+        with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
+            outcome = _run(settings, plugins, served.watching(observer))
     if as_json:
-        # One document, of a run that failed too: it says why itself.
-        echo_json(outcome.summary)
-        if outcome.status is RunStatus.STOPPED:
-            echo_hint(f"{same_command(new_run=new_run)} resumes it")
-        if outcome.status is RunStatus.FAILED:
-            echo_hint(goes_on_if_failed(retry_failed=retry_failed))
+        _tell_as_json(outcome, new_run=new_run, retry_failed=retry_failed)
         context.exit(outcome.status.exit_code)
     _conclude(outcome, new_run=new_run, retry_failed=retry_failed)
 
@@ -222,12 +214,26 @@ def _refuse_of_one_run(
         raise UsageError(msg, hint="administrators choose the run: set_run_number N")
 
 
+def _run(settings: ServerSettings, plugins: LoadedPlugins, observer: Observer) -> RunOutcome:
+    settle_memory()
+    return asyncio.run(_serve(settings, plugins, observer))
+
+
 async def _serve(
     settings: ServerSettings, plugins: LoadedPlugins, observer: Observer
 ) -> RunOutcome:
     stop = asyncio.Event()
     stop_on_signals(stop)
     return await run_server(settings, plugins, observer, stop)
+
+
+def _tell_as_json(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:
+    """Write one document, of a run that failed too: it says why itself."""
+    echo_json(outcome.summary)
+    if outcome.status is RunStatus.STOPPED:
+        echo_hint(f"{same_command(new_run=new_run)} resumes it")
+    if outcome.status is RunStatus.FAILED:
+        echo_hint(goes_on_if_failed(retry_failed=retry_failed))
 
 
 def _conclude(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:
