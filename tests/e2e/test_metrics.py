@@ -19,7 +19,8 @@ from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.testing.builders import MmarBuilder
-from mmar_runner.testing.processes import RunningClient, RunningServer
+from mmar_runner.testing.kits import make_kits
+from mmar_runner.testing.processes import RunningClient, RunningProgram, RunningServer
 
 SERVED = ("--metrics", "127.0.0.1:0")
 
@@ -82,6 +83,18 @@ def test_the_numbers_are_those_of_the_summary(tmp_path: Path) -> None:
         scrape(where)
 
 
+def test_a_server_that_stands_serves_them_before_there_is_a_run(tmp_path: Path) -> None:
+    kits = make_kits(tmp_path / "project")
+    arguments = ["run-server", "--kit", str(kits.server), "--workspace", str(tmp_path / "ws")]
+    arguments += ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *SERVED]
+    with RunningProgram(arguments, folder=tmp_path / "said", label="server") as server:
+        server.wait_for(Topic.STANDING)
+        value = json.loads((tmp_path / "ws" / "endpoint.json").read_bytes())
+        assert not faults(load_schema("endpoint"), value)
+        seen = scrape(value["metrics"])
+        assert seen["mmar_run_status", "running"] == seen["mmar_run_number",] == 0
+
+
 def test_whoever_serves_none_says_so_and_a_wrong_address_is_refused(tmp_path: Path) -> None:
     mmar = MmarBuilder().write(tmp_path)
     with RunningServer(mmar, tmp_path / "ws") as server:
@@ -132,7 +145,9 @@ def test_a_thousand_scrapes_leave_nothing_behind(tmp_path: Path) -> None:
         for _ in range(1000):
             scrape(where)
         after = held()
-        assert after[:2] == (files, threads)
+        # The last scrape, and status.json, may have a file open at either look.
+        assert after[0] <= files + 3
+        assert after[1] == threads
         assert after[2] < memory + (1 << 20)
 
 
