@@ -6,10 +6,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.errors import KitError, NotAuthorizedError, StorageError, UsageError
 from mmar_runner.security.kits.files import SIGNATURE_FILE, signed_files
-from mmar_runner.security.policy.authorization import SERVER_SITE
+from mmar_runner.security.policy.authorization import (
+    ACTIONS,
+    CONTENTS,
+    SERVER_SITE,
+    authorize,
+    site_rule,
+)
 from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.orders import judge_order
 from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mmar_runner.interfaces.admin_command import CommandSpec, Targets
-    from mmar_runner.security.decision import Decision
+    from mmar_runner.security.decision import Decision, Step
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.authorization_file import Authorization
 
@@ -105,6 +111,21 @@ class Access:
         if not places:  # "all", and nobody is there: it is for the server to say so
             return [self._decision(SERVER_SITE, user, spec.name, "")]
         return [self._decision(place, user, spec.name, spec.right) for place in places]
+
+    def steps(self, site: str, user: str, action: str) -> tuple[Step, ...]:
+        """Return what every rule of the project says of one action, or of one rule.
+
+        Raises:
+            UsageError: ACTION_UNKNOWN.
+        """
+        contents = {rule: content for content, (rule, _, _) in CONTENTS.items()}
+        if action in contents:
+            return (site_rule(self.authorization, contents[action], site),)
+        if action not in ACTIONS:
+            known = (*(name for name in ACTIONS if name != "run"), *contents)
+            msg = f"there is no right or rule {printable(action)!r}"
+            raise UsageError(msg, hint=f"one of {', '.join(known)}", reason="ACTION_UNKNOWN")
+        return authorize(self.authorization, user, action, site)
 
     def require_accepted(self, user: str) -> None:
         """Refuse whoever may not even open a session.

@@ -16,7 +16,9 @@ from mmar_runner.admin.federation_state import StateFile
 from mmar_runner.admin.gate import AdminGate
 from mmar_runner.admin.hub import RequestHub
 from mmar_runner.admin.leaving import Leaving
+from mmar_runner.admin.modules.inspection import InspectionCommands
 from mmar_runner.admin.modules.training import TrainingCommands
+from mmar_runner.admin.modules.validation import ValidationCommands
 from mmar_runner.admin.offer import Offer
 from mmar_runner.admin.operations import Operations
 from mmar_runner.admin.packages import CurrentPackage
@@ -227,7 +229,7 @@ class _Office:
             self._admin_gate,
             self._access,
             Sessions(self._settings.idle_seconds),
-            offer=Offer([TrainingCommands()]),
+            offer=Offer([TrainingCommands(), ValidationCommands(), InspectionCommands()]),
             operations=operations,
             transfers=transfers,
             revocations=self._revocations,

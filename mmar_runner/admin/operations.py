@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from mmar_runner.interfaces.server_operations import (
     ServerOperations,
     ServerState,
 )
+from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.server.wording import utc
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from mmar_runner.admin.run_desk import RunDesk
     from mmar_runner.admin.transfers import Transfers
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
+    from mmar_runner.security.decision import Step
     from mmar_runner.server.records.workspace import Workspace
 
 
@@ -289,12 +292,17 @@ class Operations(ServerOperations):
         raise NotImplementedError
 
     def get_cross_validation_results(self) -> Mapping[str, Any]:
-        """Return data client, then model owner, then metrics."""
-        raise NotImplementedError
+        """Return data client, then model owner, then metrics; empty if there are none."""
+        folder = self._desk.folder
+        return {} if folder is None else CrossSiteResults(folder).load()
 
     def authorization(self) -> Mapping[str, Any]:
         """Return the project's policy as it is in force."""
-        raise NotImplementedError
+        return asdict(replace(self._access.authorization, document=None))
+
+    def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
+        """Return what every rule says."""
+        return [_step_json(site, step) for step in self._access.steps(site, user, action)]
 
     def _clients(self, run: Mapping[str, Any] | None) -> list[ConnectedClient]:
         in_run = {one["name"]: one for one in (run or {}).get("clients", ())}
@@ -329,4 +337,16 @@ def _queued(place: int, entry: QueuedRun) -> Mapping[str, Any]:
         "user": entry.user,
         "clients": list(entry.clients),
         "queued": entry.queued,
+    }
+
+
+def _step_json(site: str, step: Step) -> dict[str, Any]:
+    return {
+        "site": site,
+        "rule": step.rule,
+        "accepted": step.accepted,
+        "message": step.message,
+        "reason": step.reason,
+        "place": "" if step.policy is None else str(step.policy),
+        "hint": step.hint or "",
     }

@@ -223,3 +223,16 @@ class ServerOperations(ABC):
     @abstractmethod
     def authorization(self) -> Mapping[str, Any]:
         """Return the project's policy as it is in force: users, sites, orgs, rights, rules."""
+
+    @abstractmethod
+    def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
+        """Return what every rule says: site, rule, accepted, message, reason, place, hint.
+
+        Args:
+            site: A client's name, or ``server``.
+            user: An e-mail address; empty for a site's rule.
+            action: ``upload``, ``deploy``, ``train``, ``view`` or ``operate``; or a rule's name.
+
+        Raises:
+            UsageError: ACTION_UNKNOWN.
+        """
