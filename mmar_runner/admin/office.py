@@ -82,6 +82,7 @@ class OfficeSettings:
         durability: Whether receipts wait for the disk.
         variables: The ``--set`` values, for every run.
         plugins_dir: A folder of one-file plugins, for children.
+        metrics: Where this process serves metrics, ``host:port``; None if nowhere.
     """
 
     kit: StartupKit
@@ -94,6 +95,7 @@ class OfficeSettings:
     durability: Durability = Durability.FULL
     variables: Mapping[str, Any] = field(default_factory=dict)
     plugins_dir: Path | None = None
+    metrics: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,9 @@ class _Office:
             await clients.start()
             await admin.start()
             stack.enter_context(trimming())
-            stack.enter_context(self._workspace.endpoint(address, admin=admin_address))
+            stack.enter_context(
+                self._workspace.endpoint(address, admin=admin_address, metrics=settings.metrics)
+            )
             looking = asyncio.create_task(self._look_again())
             stack.callback(looking.cancel)
             self._tell_listening(address, admin_address)
