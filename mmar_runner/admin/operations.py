@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import shutil
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.federation_state import QueuedRun, RunEntry
@@ -37,6 +36,10 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
     from mmar_runner.security.decision import Step
     from mmar_runner.server.records.workspace import Workspace
+
+
+#: How often somebody who watches is told what has changed, in seconds.
+_WATCH_SECONDS: Final = 1.0
 
 
 class Operations(ServerOperations):
@@ -74,9 +77,7 @@ class Operations(ServerOperations):
         """Return what the server, its run and its clients are at."""
         state, parts = self._desk.state, self._desk.parts
         entry, taken = state.current, self._desk.taken
-        run = None if parts is None else dict(parts.board.facts())
-        if run is None and self._desk.outcome is not None:
-            run = {"status": self._desk.outcome.status.value, "reason": self._desk.outcome.reason}
+        run = self._desk.past() if parts is None else dict(parts.board.facts())
         server = None if taken is None else taken.spec.server
         book = None if parts is None else parts.coordinator.round
         return ServerState(
@@ -114,9 +115,9 @@ class Operations(ServerOperations):
             if parts is not None and (facts := dict(parts.board.facts())) != seen:
                 seen = facts
                 yield facts
-            await asyncio.wait([asyncio.ensure_future(self._desk.ended())], timeout=1.0)
-        if self._desk.outcome is not None:
-            yield {"status": self._desk.outcome.status.value, **self._desk.outcome.summary}
+            await self._desk.ended(within=_WATCH_SECONDS)
+        if (past := self._desk.past()) is not None:
+            yield past
 
     def get_client_names(self, targets: Targets | None = None) -> list[str]:
         """Return the names of those who are there, or of those that are meant."""

@@ -224,7 +224,8 @@ def _shown(state: ServerState) -> list[Event]:
         ["run number", number],
         ["server status", f"{int(state.status)} ({state.status.name.lower().replace('_', ' ')})"],
         ["MMAR", state.mmar or "none is deployed"],
-        ["round", f"{run.get('round', '-')} of {run.get('num_rounds', '-')}"],
+        ["run", _run_text(run)],
+        ["round", f"{_dash(run.get('round'))} of {_dash(run.get('num_rounds'))}"],
         ["clients", f"{len(state.clients)} (min {state.min_clients}, max {state.max_clients})"],
         ["updates of the round", str(state.submitted_models)],
     ]
@@ -251,6 +252,16 @@ def _shown(state: ServerState) -> list[Event]:
             Table(cells, [[str(one[key]) for key in cells] for one in state.queue], "Queue")
         )
     return events
+
+
+def _run_text(run: Mapping[str, Any]) -> str:
+    if not run:
+        return "has not begun"
+    return ": ".join(filter(None, (str(run["status"]), str(run.get("reason") or ""))))
+
+
+def _dash(value: object) -> str:
+    return "-" if value is None else str(value)
 
 
 def _client_table(gathered: Gathered) -> Table:
