@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import shutil
 from dataclasses import asdict, replace
@@ -260,6 +261,18 @@ class Operations(ServerOperations):
         names = self.get_client_names(call.targets)
         facts = {"run_number": state.run_number, **(context or {})}
         return await self._hub.ask(names, call.order, facts, state.timeout)
+
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected."""
+        try:
+            async with asyncio.timeout(seconds):
+                while len(names := self.get_client_names()) < number:
+                    await self._hub.changed()
+        except TimeoutError:
+            msg = f"{len(names)} of {number} clients came within {seconds:g} s"
+            hint = f"there are: {', '.join(names) or 'none'}; see the logs of the others"
+            raise OrderError(msg, hint=hint, reason="NO_ANSWER") from None
+        return names
 
     def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""

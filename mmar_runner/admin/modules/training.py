@@ -60,6 +60,14 @@ class TrainingCommands(AdminCmdModule):
             yield Status(facts)
         yield Value({"run": dict(facts)})
 
+    async def _wait_for_clients(
+        self, call: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        seconds = call.arguments.get("SECONDS", _WAIT_SECONDS)
+        names = await operations.wait_for_clients(call.arguments["N"], seconds)
+        yield Text(f"{len(names)} clients are connected: {', '.join(names)}")
+        yield Value({"clients": names})
+
     async def _set_run_number(
         self, call: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
@@ -273,4 +281,6 @@ def _client_table(gathered: Gathered) -> Table:
     return Table(columns, rows, "Clients")
 
 
+#: How long clients are waited for if nobody says, in seconds.
+_WAIT_SECONDS = 60.0
 _KEYS = ("state", "run_number", "round", "mmar", "message")
