@@ -38,9 +38,10 @@
     │   ├── RefusedError              the peer said no, with a stable reason
     │   ├── UnreachableError          nobody answers
     │   └── ProtocolError             the peer answered something impossible
-    └── RunError
-        ├── RunFailedError            the run ended without its rounds            exit 1
-        └── RunStoppedError           the run stopped and can be resumed          exit 3
+    ├── RunError
+    │   ├── RunFailedError            the run ended without its rounds            exit 1
+    │   └── RunStoppedError           the run stopped and can be resumed          exit 3
+    └── ReportError                   no page can be made of a run                exit 1
 
 Every error carries a stable ``reason`` (an upper-case id that also travels over
 the wire and into ``--json`` output), and, where there is one, a ``hint``: the mend.
@@ -344,3 +345,9 @@ class RunStoppedError(RunError):
 
     default_reason = "RUN_STOPPED"
     exit_code = 3
+
+
+class ReportError(MmarRunnerError):
+    """No page can be made of a run."""
+
+    default_reason = "REPORT"

@@ -52,6 +52,9 @@ _COMMANDS: Final = {
     "status": LazyCommand(
         "mmar_runner.cli.commands.status", "Say what a run is at, and what it waits for since when."
     ),
+    "report": LazyCommand(
+        "mmar_runner.cli.commands.report", "Write a page of a run, with plots, as one HTML file."
+    ),
     "simulate": LazyCommand(
         "mmar_runner.cli.commands.simulate", "Run a whole federation on this machine."
     ),
@@ -81,7 +84,6 @@ _COMMANDS: Final = {
 
 _LATER: Final = {
     "admin": "will be the administrator's console",
-    "report": "will make a page of a run, with plots",
 }
 
 

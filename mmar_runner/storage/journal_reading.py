@@ -55,6 +55,21 @@ def read_events(path: Path, *, after: int = 0) -> list[JournalEvent]:
     return [_event(path, *row) for row in rows]
 
 
+def stream_events(path: Path) -> Iterator[JournalEvent]:
+    """Yield the events of a journal, in order; memory does not grow with their number.
+
+    Args:
+        path: The database; another process may have it open.
+
+    Raises:
+        JournalError: There is no journal, or it cannot be read; events before what cannot be
+            read were yielded.
+    """
+    with _reading(path) as connection:
+        for row in connection.execute(SELECT, (0,)):
+            yield _event(path, *row)
+
+
 def _event(path: Path, seq: Any, time: Any, kind: Any, data: Any) -> JournalEvent:
     """Return the event in a row: SQLite keeps no column to its type."""
     try:
