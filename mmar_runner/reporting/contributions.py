@@ -95,7 +95,7 @@ def _last(points: Points | None) -> float | None:
     return None if points is None else points.last
 
 
-def weights_card(canvas: Canvas, history: History) -> tuple[Card, list[Legend]] | None:
+def weights_card(canvas: Canvas, history: History) -> Card | None:
     """Draw whose weight made up the models; None if nobody had one."""
     heavy = [site for site in active(history) if site.weights.total > 0]
     if not heavy or not history.rounds:
@@ -111,7 +111,7 @@ def weights_card(canvas: Canvas, history: History) -> tuple[Card, list[Legend]] 
     if others:
         legend.append(Legend(swatch(_OTHERS), f"the other {counted(others, 'site')}"))
     drawing = stacked_chart(canvas, "Weight by site and round", what, bars)
-    return Card("Weight in the model", drawing, what), legend
+    return Card("Weight in the model", drawing, what, tuple(legend))
 
 
 def _bars(history: History, shown: list[Site], *, others: bool) -> tuple[list[Bar], int]:
@@ -143,16 +143,18 @@ def _sums(parts: list[range], sites: list[Site]) -> list[float]:
     return sums
 
 
-def time_cards(canvas: Canvas, history: History) -> list[Card]:
-    """Draw where the time went and who sent how much."""
-    cards = [_rounds_card(canvas, history)]
-    cards.append(_ranked(canvas, history, "Training", lambda s: s.train.middle, seconds_text))
-    cards.append(_ranked(canvas, history, "Upload", lambda s: s.upload.middle, seconds_text))
-    cards.append(_ranked(canvas, history, "Sent in all", lambda s: s.bytes.total, bytes_text))
+def ranked_cards(canvas: Canvas, history: History) -> list[Card]:
+    """Draw who trained and uploaded for how long, and who sent how much."""
+    cards = [
+        _ranked(canvas, history, "Training", lambda s: s.train.middle, seconds_text),
+        _ranked(canvas, history, "Upload", lambda s: s.upload.middle, seconds_text),
+        _ranked(canvas, history, "Sent in all", lambda s: s.bytes.total, bytes_text),
+    ]
     return [card for card in cards if card is not None]
 
 
-def _rounds_card(canvas: Canvas, history: History) -> Card | None:
+def rounds_card(canvas: Canvas, history: History) -> Card | None:
+    """Draw how long every round took; None if no round is finished."""
     whole = [(one.number, one.seconds) for one in history.rounds if one.seconds >= 0]
     if not whole:
         return None
@@ -162,13 +164,14 @@ def _rounds_card(canvas: Canvas, history: History) -> Card | None:
             slowest[at] = max(value, slowest.get(at, 0.0))
     lines = [Line("the whole round", whole, 0)]
     if slowest:
-        lines.append(Line("the slowest training in it", sorted(slowest.items()), 1))
+        lines.append(Line("the slowest training in it", sorted(slowest.items()), 2))
+    legend = tuple(Legend(swatch(line.style), line.name) for line in lines)
     total = sum(value for _, value in whole)
     trained = sum(value for at, value in slowest.items())
     what = f"All rounds together took {seconds_text(total)}"
     what += f", of which the slowest training took {seconds_text(trained)}." if slowest else "."
     drawing = line_chart(canvas, "Seconds of every round", what, lines, say=seconds_text)
-    return Card("Time of a round", drawing, what)
+    return Card("Time of a round", drawing, what, legend)
 
 
 def _ranked(

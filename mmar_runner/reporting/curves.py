@@ -33,20 +33,21 @@ Pick = Callable[["Site"], Points | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One drawing with what is said below it."""
-
-    title: str
-    drawing: Drawing
-    caption: str
-
-
-@dataclass(frozen=True, slots=True)
 class Legend:
     """What a style means."""
 
     swatch: Drawing
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One drawing with what is said below it, and, if it has one of its own, its legend."""
+
+    title: str
+    drawing: Drawing
+    caption: str
+    legend: tuple[Legend, ...] = ()
 
 
 def metric_names(history: History) -> list[str]:

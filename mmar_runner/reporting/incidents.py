@@ -64,7 +64,7 @@ def incident_tables(history: History) -> Iterator[Table]:
         )
     if history.again:
         rows_again = [(time_text(at), word) for at, word in history.again]
-        yield table("When the run was gone on with", [("When", "t"), ("How", "t")], rows_again)
+        yield table("When the run was gone on with", [("When", "d"), ("How", "t")], rows_again)
 
 
 def _span(first: int | None, last: int | None) -> str:
@@ -80,7 +80,7 @@ def round_tables(history: History) -> Iterator[Table]:
     names = metric_names(history)[:_METRICS]
     columns = [
         ("Round", "n"),
-        ("Began", "t"),
+        ("Began", "d"),
         ("Took", "n"),
         ("Counted", "n"),
         ("Samples", "n"),
@@ -113,7 +113,7 @@ def trust_tables(history: History, trust: Trust) -> Iterator[Table]:
     if names:
         yield table(
             "Sites that answered",
-            [("Site", "t"), ("Answer", "t"), ("When", "t"), ("MMAR", "t"), ("Why", "m")],
+            [("Site", "t"), ("Answer", "t"), ("When", "d"), ("MMAR", "t"), ("Why", "m")],
             [_site_row(name, history, trust) for name in names],
         )
     if trust.refusals:

@@ -124,12 +124,12 @@ def figures(history: History, num_rounds: int | None) -> Iterator[Fact]:
         yield Fact("Best score", number_text(best.score), remark)
     if history.rounds:
         last = history.rounds[-1]
-        yield Fact("Samples a round", count_text(last.samples), f"in round {last.number}")
+        yield Fact("Samples", count_text(last.samples), f"in round {last.number}")
     updates = sum(one.updates for one in history.rounds)
     refused = sum(history.reasons.values())
     yield Fact("Updates", count_text(updates), f"{refused:,} did not count")
     yield Fact("Received", bytes_text(sum(one.bytes for one in history.rounds)), "in updates")
-    yield Fact("Time", seconds_text(history.wall_seconds), "of servers at work")
+    yield Fact("Time", seconds_text(history.wall_seconds), "in all")
 
 
 def _planned(history: History, num_rounds: int) -> int:

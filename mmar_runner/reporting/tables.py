@@ -29,7 +29,7 @@ class Table:
         caption: What it is.
         head: Names of its columns.
         kinds: A letter for each column: ``t`` for text, ``n`` for numbers, ``c`` for digests,
-            ``m`` for messages.
+            ``m`` for messages, ``d`` for dates.
         rows: Texts, by column.
         folded: Whether it is shown only if somebody opens it.
         left_out: How many rows stand in the middle and are not shown.
@@ -90,6 +90,8 @@ def _bytes(count: float) -> str:
 
 
 def _seconds(seconds: float) -> str:
+    if 0 <= seconds < 0.001:  # noqa: PLR2004
+        return f"{seconds * 1000:.2g} ms" if seconds else "0 s"
     return human_seconds(seconds) if 0 <= seconds < 1e9 else f"{seconds:.3g} s"  # noqa: PLR2004
 
 
