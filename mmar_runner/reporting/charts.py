@@ -31,6 +31,7 @@ _MOST_FAINT: Final = 60
 #: Up to so many rounds, every point has its mark.
 _MOST_MARKS: Final = 30
 _ROW: Final = 24.0
+_NAME_LETTERS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def line_chart(
     bands: Sequence[Band] = (),
     mark: Mark | None = None,
     say: Callable[[float], str] = short,
+    from_zero: bool = False,
 ) -> Drawing:
     """Draw curves by round.
 
@@ -88,11 +90,12 @@ def line_chart(
         bands: Areas below them.
         mark: A round to be marked.
         say: Writes a number of the vertical axis.
+        from_zero: Whether the vertical axis begins at zero; no number is below.
     """
     rounds = [at for line in lines for at, _ in line.points]
     values = [value for line in lines for _, value in line.points]
     values += [edge for band in bands for _, *edges in band.points for edge in edges]
-    low, high = rounded_out(*widened(min(values), max(values)), 4)
+    low, high = rounded_out(*widened(0.0 if from_zero else min(values), max(values)), 4)
     x = _rounds_axis(min(rounds), max(rounds))
     y = Scale(low, high, _BOTTOM, _TOP)
     return canvas.drawing(
@@ -154,9 +157,7 @@ def _point(
     return element("path", title, class_=css, d=marker(max(1, line.style), x(at), y(value)))
 
 
-def _marked(
-    mark: Mark | None, x: Scale, y: Scale, say: Callable[[float], str]
-) -> Iterator[str]:
+def _marked(mark: Mark | None, x: Scale, y: Scale, say: Callable[[float], str]) -> Iterator[str]:
     if mark is None or not x.low <= mark.at <= x.high:
         return
     at = x(mark.at)
@@ -164,8 +165,11 @@ def _marked(
     yield element("path", title, class_="best", d=f"M{place(at)} {place(_TOP)}V{place(_BOTTOM)}")
     left = at > (_LEFT + _RIGHT) / 2
     yield element(
-        "text", "best", class_="bestname" + (" left" if left else ""),
-        x=at + (-5 if left else 5), y=_BOTTOM - 6,
+        "text",
+        "best",
+        class_="bestname" + (" left" if left else ""),
+        x=at + (-5 if left else 5),
+        y=_BOTTOM - 6,
     )
     if mark.value is not None and y.low <= mark.value <= y.high:
         title = element("title", text(f"{mark.words}: {say(mark.value)}"))
@@ -201,7 +205,12 @@ def _column(bar: Bar, left: float, width: float, y: Scale) -> Iterator[str]:
         top, bottom = y(below + value), y(below)
         title = element("title", text(f"{name}, round {bar.name}: {value:.1%}"))
         yield element(
-            "rect", title, class_=f"part s{style}", x=left, y=top, width=width,
+            "rect",
+            title,
+            class_=f"part s{style}",
+            x=left,
+            y=top,
+            width=width,
             height=max(0.0, bottom - top - 1),  # a gap, so that neighbours are told apart
         )
         below += value
@@ -225,21 +234,27 @@ def ranked_chart(
     """
     known = list(rows)
     most = max((value for _, value in known), default=0.0) or 1.0
-    x = Scale(0.0, most, 120.0, 370.0)
+    x = Scale(0.0, most, 116.0, 246.0)
     pieces = []
     for index, (name, value) in enumerate(known):
         top = 6 + index * _ROW
         whole = element("title", text(f"{name}: {say(value)}"))
-        cut = name if len(name) <= 16 else f"{name[:15]}…"  # noqa: PLR2004
+        cut = name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…"
         pieces += [
-            element("text", whole, text(cut), class_="y", x=112.0, y=top + 12),
+            element("text", whole, text(cut), class_="y", x=108.0, y=top + 12),
             element(
-                "rect", whole, class_="part s1", x=120.0, y=top + 1,
-                width=max(1.0, x(value) - 120.0), height=_ROW - 8,
+                "rect",
+                whole,
+                class_="part s1",
+                x=116.0,
+                y=top + 1,
+                width=max(1.0, x(value) - 116.0),
+                height=_ROW - 8,
             ),
             element("text", text(say(value)), class_="value", x=x(value) + 6, y=top + 12),
         ]
-    return canvas.drawing(title, description, *pieces, height=12 + len(known) * _ROW)
+    size = (330.0, 12 + len(known) * _ROW)
+    return canvas.drawing(title, description, *pieces, css="chart ranked", size=size)
 
 
 def swatch(style: int | str) -> Drawing:
@@ -251,6 +266,4 @@ def swatch(style: int | str) -> Drawing:
     else:
         inside = element("path", class_=f"line s{style}", d="M1 8H27")
         inside += element("path", class_=f"mark s{style}", d=marker(max(1, style), 14.0, 8.0))
-    return Drawing(
-        element("svg", inside, class_="swatch", aria_hidden="true", viewBox="0 0 28 16")
-    )
+    return Drawing(element("svg", inside, class_="swatch", aria_hidden="true", viewBox="0 0 28 16"))

@@ -122,8 +122,10 @@ def _bars(history: History, shown: list[Site], *, others: bool) -> tuple[list[Ba
     bars = []
     for at, part in enumerate(parts):
         total = totals[at]
-        shares = [(site.name, sums[at] / total if total else 0.0) for site, sums in
-                  zip(shown, each, strict=True)]
+        shares = [
+            (site.name, sums[at] / total if total else 0.0)
+            for site, sums in zip(shown, each, strict=True)
+        ]
         pieces = [(name, share, style) for style, (name, share) in enumerate(shares, 1)]
         if others and total:
             rest = max(0.0, 1.0 - sum(share for _, share in shares))
@@ -170,7 +172,9 @@ def rounds_card(canvas: Canvas, history: History) -> Card | None:
     trained = sum(value for at, value in slowest.items())
     what = f"All rounds together took {seconds_text(total)}"
     what += f", of which the slowest training took {seconds_text(trained)}." if slowest else "."
-    drawing = line_chart(canvas, "Seconds of every round", what, lines, say=seconds_text)
+    drawing = line_chart(
+        canvas, "Seconds of every round", what, lines, say=seconds_text, from_zero=True
+    )
     return Card("Time of a round", drawing, what, legend)
 
 

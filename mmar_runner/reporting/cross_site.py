@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.reporting.points import number
 from mmar_runner.reporting.reading import read_object
+from mmar_runner.reporting.tables import natural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +64,7 @@ def read_matrices(folder: Path, notes: list[str]) -> tuple[Matrix, ...]:
         notes.append("cross_site_validation/results.json is not all of numbers, by site and model")
     if len(found) > _MOST_METRICS:
         notes.append(f"cross-site validation has {len(found)} metrics; {_MOST_METRICS} are shown")
-    return tuple(
-        _matrix(metric, found[metric], notes) for metric in sorted(found)[:_MOST_METRICS]
-    )
+    return tuple(_matrix(metric, found[metric], notes) for metric in sorted(found)[:_MOST_METRICS])
 
 
 def _gather(results: Mapping[str, Any], found: dict[str, dict[tuple[str, str], float]]) -> bool:
@@ -84,8 +83,8 @@ def _gather(results: Mapping[str, Any], found: dict[str, dict[tuple[str, str], f
 
 
 def _matrix(metric: str, cells: Mapping[tuple[str, str], float], notes: list[str]) -> Matrix:
-    owners = sorted({owner for owner, _ in cells})
-    sites = sorted({site for _, site in cells})
+    owners = sorted({owner for owner, _ in cells}, key=natural)
+    sites = sorted({site for _, site in cells}, key=natural)
     if max(len(owners), len(sites)) > _MOST:
         notes.append(f"of {metric}, only {_MOST} models and sites are shown in the matrix")
     owners, sites = owners[:_MOST], sites[:_MOST]

@@ -111,7 +111,11 @@ def metric_card(canvas: Canvas, history: History, name: str) -> Card | None:
 
 def by_site(history: History, pick: Pick) -> tuple[list[Line], list[Band]]:
     """Return a line for every site, or, if there are too many, areas in which they lie."""
-    found = [(site.name, points) for site in history.sites.values() if (points := pick(site))]
+    found = [
+        (site.name, points)
+        for site in history.sites.values()
+        if (points := pick(site)) is not None and points.numbers
+    ]
     styles = styles_of(history)
     found.sort(key=lambda one: natural(one[0]))
     if len(found) <= _MOST_LINES:

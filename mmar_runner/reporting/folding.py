@@ -33,18 +33,25 @@ _MOST_REFUSALS: Final = 2_000
 #: Different things of one sort that are kept: a metric's names, clients, reasons.
 _MOST_NAMES: Final = 100_000
 _MOST_METRICS: Final = 64
+#: Events that are read one by one in a few seconds.
+_MOST_EVENTS: Final = 100_000
+_UPDATE: Final = str(Kind.UPDATE_ACCEPTED)
 _WORDS: Final = frozenset(map(str, RunStatus))
 
 
 class Folding:
     """A history that grows by one event after the other.
 
+    Args:
+        events: About how many there are. Of very many updates those of some rounds are passed
+            over: what is said of them counts, but not what each site measured.
+
     Attributes:
         history: What the events so far add up to.
     """
 
-    def __init__(self) -> None:
-        self.history = History()
+    def __init__(self, events: int = 0) -> None:
+        self.history = History(every=max(1, round(events / _MOST_EVENTS)))
         self._updates: dict[str, Mapping[str, Any]] = {}
         self._before: dict[str, Mapping[str, Any]] = {}
         self._bests: list[Best] = []
@@ -80,6 +87,15 @@ class Folding:
             except (LookupError, TypeError, ValueError, AttributeError):
                 self.history.odd += 1
 
+    def passes_over(self, kind: str) -> bool:
+        """Return True if the next event need not be read; it is counted."""
+        now = self.history.open
+        if kind != _UPDATE or now is None or now.number % self.history.every == 0:
+            return False
+        self.history.events += 1
+        now.updates += 1
+        return True
+
     def _run_started(self, event: JournalEvent) -> None:
         data, history = event.data, self.history
         history.begun = event.time
@@ -114,14 +130,14 @@ class Folding:
     def _update_accepted(self, event: JournalEvent) -> None:
         self._updates[str(event.data["client"])] = event.data
         if self.history.open is not None:
-            self.history.open.updates = len(self._updates)
+            self.history.open.updates += 1
 
     def _refused(self, event: JournalEvent) -> None:
         data, history = event.data, self.history
         client, reason = str(data["client"]), str(data["reason"])
         task = event.kind == Kind.TASK_FAILED
         if not task and self._updates.pop(client, None) is not None and history.open is not None:
-            history.open.updates = len(self._updates)
+            history.open.updates -= 1
         if (reason, task) in history.reasons or len(history.reasons) < _MOST_NAMES:
             history.reasons[reason, task] = history.reasons.get((reason, task), 0) + 1
         if len(history.refusals) < _MOST_REFUSALS:
@@ -149,13 +165,11 @@ class Folding:
         """
         at, history = _whole(summary["round"]), self.history
         opened = history.open if history.open and history.open.number == at else None
-        samples = size = 0.0
         contributions = summary["contributions"]
+        samples = size = 0.0
         for one in contributions:
-            self._contributed(at, one)
-            # What is no number counts as none in a sum.
-            samples += _or_none(one["num_samples"]) or 0.0
-            size += _or_none(one["bytes"]) or 0.0
+            more_samples, more_bytes = self._contributed(at, one)
+            samples, size = samples + more_samples, size + more_bytes
         history.rounds.append(
             Round(
                 number=at,
@@ -172,22 +186,25 @@ class Folding:
         )
         self._before, self._updates, history.open = self._updates, {}, None
 
-    def _contributed(self, at: int, one: Mapping[str, Any]) -> None:
+    def _contributed(self, at: int, one: Mapping[str, Any]) -> tuple[float, float]:
+        """Add one contribution; return its samples and bytes, 0 for what is no number."""
         name = str(one["client"])
-        if name not in self.history.sites and len(self.history.sites) >= _MOST_NAMES:
-            return
-        site = self.history.site(name)
-        site.samples.add(at, number(one["num_samples"]))
-        site.weights.add(at, number(one["weight"]))
-        site.bytes.add(at, number(one["bytes"]))
-        site.train.add(at, number(one["seconds_train"]))
-        site.upload.add(at, number(one["seconds_upload"]))
-        told = self._updates.get(name)
-        if told is None:
-            return
-        for kind in ("metrics", "validation"):
-            for metric, value in told[kind].items():
-                _add(site.metrics, metric, at, number(value))
+        samples, size = number(one["num_samples"]), number(one["bytes"])
+        site = self.history.sites.get(name)
+        if site is None and len(self.history.sites) < _MOST_NAMES:
+            site = self.history.site(name)
+        if site is not None:
+            site.add(
+                at,
+                samples=samples,
+                weight=number(one["weight"]),
+                size=size,
+                train=number(one["seconds_train"]),
+                upload=number(one["seconds_upload"]),
+            )
+            if (told := self._updates.get(name)) is not None:
+                _measured(site.metrics, at, told)
+        return (0.0 if math.isnan(samples) else samples), (0.0 if math.isnan(size) else size)
 
     def _best_model(self, event: JournalEvent) -> None:
         rounds = self.history.rounds
@@ -237,15 +254,16 @@ class Folding:
         history.wall_seconds = _or_none(data.get("wall_seconds"))
 
 
-def _add(metrics: dict[str, Points], name: str, at: int, value: float) -> None:
-    points = metrics.get(name)
-    if points is None:
-        if len(metrics) >= _MOST_METRICS:
-            return
-        points = metrics[name] = Points()
-    if points.rounds and points.rounds[-1] == at:
-        points.cut(at)  # of two with one name, that of the validation, as the mean has it
-    points.add(at, value)
+def _measured(metrics: dict[str, Points], at: int, told: Mapping[str, Any]) -> None:
+    """Add what a site measured; of two with one name that of the validation, as the mean has it."""
+    for name, value in (told["metrics"] | told["validation"]).items():
+        points = metrics.get(name)
+        if points is None:
+            if len(metrics) >= _MOST_METRICS:
+                continue
+            points = metrics[name] = Points()
+        points.rounds.append(at)
+        points.values.append(number(value))
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, float]:

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any
 
 from mmar_runner.reporting.points import Points
 
 
-@dataclass(slots=True)
 class Site:
     """What one client contributed to closed rounds, by round.
 
-    Attributes:
+    Args:
         name: The client's.
+
+    Attributes:
         samples: Samples that it trained on.
         weights: Its share in the round's model, as the aggregator weighs it.
         bytes: Sizes of its updates.
@@ -24,19 +27,35 @@ class Site:
         refused: How many of its updates, or tasks, came to nothing.
     """
 
-    name: str
-    samples: Points = field(default_factory=Points)
-    weights: Points = field(default_factory=Points)
-    bytes: Points = field(default_factory=Points)
-    train: Points = field(default_factory=Points)
-    upload: Points = field(default_factory=Points)
-    metrics: dict[str, Points] = field(default_factory=dict)
-    refused: int = 0
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._rounds = array("q")
+        self.samples = Points(self._rounds)
+        self.weights = Points(self._rounds)
+        self.bytes = Points(self._rounds)
+        self.train = Points(self._rounds)
+        self.upload = Points(self._rounds)
+        self.metrics: dict[str, Points] = {}
+        self.refused = 0
+
+    def add(
+        self, at: int, *, samples: float, weight: float, size: float, train: float, upload: float
+    ) -> None:
+        """Add its contribution to a later round; NaN for what it does not say."""
+        self._rounds.append(at)
+        self.samples.values.append(samples)
+        self.weights.values.append(weight)
+        self.bytes.values.append(size)
+        self.train.values.append(train)
+        self.upload.values.append(upload)
 
     def cut(self, first: int) -> None:
         """Forget a round and what comes after it."""
-        every = (self.samples, self.weights, self.bytes, self.train, self.upload)
-        for points in (*every, *self.metrics.values()):
+        where = bisect_left(self._rounds, first)
+        del self._rounds[where:]
+        for points in (self.samples, self.weights, self.bytes, self.train, self.upload):
+            del points.values[where:]
+        for points in self.metrics.values():
             points.cut(first)
 
 
@@ -169,6 +188,7 @@ class History:
         registered: Clients that registered, by name.
         best: The best model, if one was chosen.
         open: The round under way, if there is one.
+        every: Of how many rounds one is looked at for what sites measured: 1 unless it is long.
         events: How many events were read.
         odd: How many of them could not be understood.
     """
@@ -197,6 +217,7 @@ class History:
     registered: dict[str, Registered] = field(default_factory=dict)
     best: Best | None = None
     open: Open | None = None
+    every: int = 1
     events: int = 0
     odd: int = 0
 

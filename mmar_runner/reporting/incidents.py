@@ -47,8 +47,13 @@ def incident_tables(history: History) -> Iterator[Table]:
             "Components that failed while the run went on",
             [("Component", "m"), ("At", "t"), ("Times", "n"), ("Rounds", "n"), ("Said last", "m")],
             [
-                (one.component, one.event, count_text(one.times), _span(one.first, one.last),
-                 one.message)
+                (
+                    one.component,
+                    one.event,
+                    count_text(one.times),
+                    _span(one.first, one.last),
+                    one.message,
+                )
                 for one in history.broken.values()
             ],
         )
@@ -57,14 +62,20 @@ def incident_tables(history: History) -> Iterator[Table]:
             "Models that were lost; the run went back a round for each",
             [("Round", "n"), ("File", "t"), ("What was wrong", "t"), ("Updates kept", "n")],
             [
-                (str(one.get("round")), str(one.get("file")), str(one.get("reason")),
-                 count_text(len(one.get("kept") or ())))
+                (
+                    str(one.get("round")),
+                    str(one.get("file")),
+                    str(one.get("reason")),
+                    count_text(len(one.get("kept") or ())),
+                )
                 for one in history.lost
             ],
         )
     if history.again:
         rows_again = [(time_text(at), word) for at, word in history.again]
-        yield table("When the run was gone on with", [("When", "d"), ("How", "t")], rows_again)
+        yield table(
+            "When a server took the run up again", [("When", "d"), ("How", "t")], rows_again
+        )
 
 
 def _span(first: int | None, last: int | None) -> str:
@@ -93,7 +104,9 @@ def round_tables(history: History) -> Iterator[Table]:
             str(one.number),
             time_text(one.opened),
             seconds_text(one.seconds),
-            str(one.updates) if one.participants is None else f"{one.updates} of {one.participants}",
+            str(one.updates)
+            if one.participants is None
+            else f"{one.updates} of {one.participants}",
             count_text(one.samples),
             bytes_text(one.bytes),
             count_text(one.rejected),
@@ -111,11 +124,11 @@ def trust_tables(history: History, trust: Trust) -> Iterator[Table]:
     """Yield what became of every site, and what was refused."""
     names = sorted(history.registered.keys() | trust.sites.keys(), key=natural)
     if names:
-        yield table(
-            "Sites that answered",
-            [("Site", "t"), ("Answer", "t"), ("When", "d"), ("MMAR", "t"), ("Why", "m")],
-            [_site_row(name, history, trust) for name in names],
-        )
+        columns = [("Site", "t"), ("Answer", "t"), ("When", "d"), ("MMAR", "t"), ("Why", "m")]
+        rows = [_site_row(name, history, trust) for name in names]
+        if not any(row[-1] for row in rows):
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        yield table("Sites that answered", columns, rows)
     if trust.refusals:
         counts = sorted(trust.refusals.items(), key=lambda one: (-one[1], one[0]))
         yield table(

@@ -18,6 +18,8 @@ _MOST: Final = 1e300
 
 def number(value: object) -> float:
     """Return a number as a file gave it; NaN for anything that is none."""
+    if type(value) is float and -_MOST <= value <= _MOST:  # nearly always, millions of times
+        return value
     if type(value) not in {int, float}:
         return math.nan
     try:
@@ -28,29 +30,27 @@ def number(value: object) -> float:
 
 
 class Points:
-    """One number for each of some rounds, in the order of rounds."""
+    """One number for each of some rounds, in the order of rounds; NaN where none was said.
+
+    Args:
+        rounds: The rounds; several `Points` may share them.
+        values: The number of each.
+    """
 
     __slots__ = ("rounds", "values")
 
-    def __init__(self, points: Iterable[tuple[int, float]] = ()) -> None:
-        self.rounds = array("q")
-        self.values = array("d")
-        for at, value in points:
-            self.add(at, value)
+    def __init__(self, rounds: array[int] | None = None, values: Iterable[float] = ()) -> None:
+        self.rounds = array("q") if rounds is None else rounds
+        self.values = array("d", values)
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
-        """Yield round and number."""
-        return zip(self.rounds, self.values, strict=True)
+        """Yield round and number, where there is one."""
+        pairs = zip(self.rounds, self.values, strict=True)
+        return (pair for pair in pairs if pair[1] == pair[1])
 
     def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self.rounds)
-
-    def add(self, at: int, value: float) -> None:
-        """Add the number of a later round; what is no number is left out."""
-        if value == value:  # noqa: PLR0124 - the shortest test for NaN, made a million times
-            self.rounds.append(at)
-            self.values.append(value)
+        """Return of how many rounds something is on record."""
+        return len(self.values)
 
     def cut(self, first: int) -> None:
         """Forget a round and what comes after it."""
@@ -59,19 +59,25 @@ class Points:
         del self.values[where:]
 
     @property
+    def numbers(self) -> list[float]:
+        """All numbers."""
+        return [value for value in self.values if value == value]  # noqa: PLR0124 - no NaN
+
+    @property
     def last(self) -> float | None:
         """The number of the last round."""
-        return self.values[-1] if self.values else None
+        return (self.numbers or [None])[-1]
 
     @property
     def total(self) -> float:
         """The sum of all."""
-        return sum(self.values)
+        return sum(self.numbers)
 
     @property
     def middle(self) -> float | None:
         """The median."""
-        return median(self.values) if self.values else None
+        numbers = self.numbers
+        return median(numbers) if numbers else None
 
 
 def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:

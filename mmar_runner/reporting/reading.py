@@ -12,7 +12,7 @@ from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.reporting.folding import Folding
 from mmar_runner.reporting.points import number
 from mmar_runner.storage.bounded import opened, read_bounded
-from mmar_runner.storage.journal_reading import JournalEvent, stream_events
+from mmar_runner.storage.journal_reading import JournalEvent, count_events, stream_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,7 +62,8 @@ def read_history(folder: Path, notes: list[str]) -> History:
 def _journal(path: Path, notes: list[str]) -> Folding | None:
     folding = Folding()
     try:
-        folding.add(stream_events(path))
+        folding = Folding(count_events(path))
+        folding.add(stream_events(path, passed_over=folding.passes_over))
     except (JournalError, DiskFullError) as error:
         if not path.exists():
             notes.append("there is no journal.db")

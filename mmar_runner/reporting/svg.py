@@ -12,10 +12,11 @@ from mmar_runner.documents.words import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNITS: Final = {"width": 460, "height": 250}
+#: Width and height of a drawing, unless it says otherwise; its units are pixels at about that size.
+_SIZE: Final = (460.0, 250.0)
 #: Letters of one text.
 _MOST: Final = 300
-_SIZE: Final = 3.5  # of a marker, from its middle
+_HALF: Final = 3.5  # of a marker, from its middle
 _MARKERS: Final = (
     "M{x} {y}m-{r} 0a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z",  # circle
     "M{x} {y}m-{r} -{r}h{d}v{d}h-{d}z",  # square
@@ -84,7 +85,7 @@ def path_of(points: Iterator[tuple[float, float]]) -> str:
 def marker(style: int, x: float, y: float) -> str:
     """Return the path of a marker; a style from 1 on has one of its own, as far as they reach."""
     shape = _MARKERS[(style - 1) % len(_MARKERS)]
-    return shape.format(x=place(x), y=place(y), r=place(_SIZE), d=place(2 * _SIZE))
+    return shape.format(x=place(x), y=place(y), r=place(_HALF), d=place(2 * _HALF))
 
 
 class Canvas:
@@ -94,7 +95,12 @@ class Canvas:
         self._numbers = count(1)
 
     def drawing(
-        self, title: str, description: str, *children: str, height: float = _UNITS["height"]
+        self,
+        title: str,
+        description: str,
+        *children: str,
+        css: str = "chart",
+        size: tuple[float, float] = _SIZE,
     ) -> Drawing:
         """Return a whole drawing with a name and a description for who cannot see it."""
         number = next(self._numbers)
@@ -105,9 +111,9 @@ class Canvas:
                 element("title", text(title), id=names[0]),
                 element("desc", text(description), id=names[1]),
                 *children,
-                class_="chart",
+                class_=css,
                 role="img",
                 aria_labelledby=" ".join(names),
-                viewBox=f"0 0 {_UNITS['width']} {place(height)}",
+                viewBox=f"0 0 {place(size[0])} {place(size[1])}",
             )
         )

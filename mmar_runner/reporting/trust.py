@@ -107,9 +107,7 @@ def read_trust(folder: Path, history: History, notes: list[str]) -> Trust:
 
 def _read_signature(path: Path, trust: Trust, notes: list[str]) -> None:
     try:
-        envelope = parse_checked(
-            read_bounded(path, _SIGNATURE), "signature", limit=_SIGNATURE
-        )
+        envelope = parse_checked(read_bounded(path, _SIGNATURE), "signature", limit=_SIGNATURE)
         trust.signature = read_manifest(b64decode(envelope["payload"]))
         trust.keys = tuple(str(one["keyid"]) for one in envelope["signatures"])
     except FileNotFoundError:
