@@ -42,17 +42,21 @@ def _found(folder: Path) -> Path:
         raise _no_run(f"{folder} {missing}", hint)
     if _is_run(folder):
         return folder
-    if any((folder / name).exists() for name in _OF_CLIENTS):
+    last = None if _is_clients(folder) else Workspace(folder).last_run()
+    if last is not None and _is_run(last.path):
+        return last.path
+    if _is_clients(folder) or any(map(_is_clients, folder.iterdir())):
         msg = f"{folder} is a client's: what a run did is known at its server"
         raise _no_run(msg, "name the server's folder, WORKSPACE/run_<N>")
-    last = Workspace(folder).last_run()
     if last is None:
         hint = "name the folder of a run, such as WORKSPACE/run_1, or a server's --workspace"
         raise _no_run(f"{folder} is no folder of a run, and none lies in it", hint)
-    if not _is_run(last.path):
-        msg = f"{last.path} holds neither a journal nor a summary: nothing is on record there"
-        raise _no_run(msg, "a run leaves them as soon as it begins, in its server's workspace")
-    return last.path
+    msg = f"{last.path} holds neither a journal nor a summary: nothing is on record there"
+    raise _no_run(msg, "a run leaves them as soon as it begins, in its server's workspace")
+
+
+def _is_clients(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _OF_CLIENTS)
 
 
 def _is_run(folder: Path) -> bool:
