@@ -6,16 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import counted
-from mmar_runner.reporting.charts import (
-    STYLES,
-    Bar,
-    Line,
-    line_chart,
-    ranked_chart,
-    stacked_chart,
-    swatch,
-)
+from mmar_runner.reporting.bars import Bar, ranked_chart, stacked_chart
+from mmar_runner.reporting.charts import Line, line_chart
 from mmar_runner.reporting.curves import Card, Legend, metric_names
+from mmar_runner.reporting.frame import STYLES, swatch
 from mmar_runner.reporting.points import stretches
 from mmar_runner.reporting.tables import (
     Table,
@@ -130,8 +124,7 @@ def _bars(history: History, shown: list[Site], *, others: bool) -> tuple[list[Ba
         if others and total:
             rest = max(0.0, 1.0 - sum(share for _, share in shares))
             pieces.append(("the others", rest, _OTHERS))
-        name = str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}"
-        bars.append(Bar(name, pieces))
+        bars.append(Bar(part, pieces))
     return bars, len(parts[0])
 
 

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import counted
-from mmar_runner.reporting.charts import (
-    FAINT,
-    STYLES,
-    Band,
-    Line,
-    Mark,
-    line_chart,
-    swatch,
-)
+from mmar_runner.reporting.charts import Band, Line, Mark, line_chart
+from mmar_runner.reporting.frame import FAINT, STYLES, swatch
 from mmar_runner.reporting.points import Points, quantile, stretches
 from mmar_runner.reporting.scales import short
 from mmar_runner.reporting.tables import natural

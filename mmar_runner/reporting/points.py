@@ -66,7 +66,8 @@ class Points:
     @property
     def last(self) -> float | None:
         """The number of the last round."""
-        return (self.numbers or [None])[-1]
+        numbers = self.numbers
+        return numbers[-1] if numbers else None
 
     @property
     def total(self) -> float:

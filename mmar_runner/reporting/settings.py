@@ -103,7 +103,7 @@ def read_settings(folder: Path, history: History, notes: list[str]) -> Settings:
     given = without_secrets(history.settings)
     last = _task(sources.server).get("num_rounds")
     return Settings(
-        rows=tuple((*_server(sources.server), *_client(sources.client))),
+        rows=(*_server(sources.server), *_client(sources.client)),
         variables=tuple((name, _value(value)) for name, value in sorted(given.items())),
         files=tuple((one.file, _lines(one.value)) for one in sources.documents()),
         num_rounds=last if type(last) is int and last >= 0 else None,

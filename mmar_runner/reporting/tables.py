@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_ROWS: Final = 2_500
 _FOLDED: Final = 16
 _DIGITS: Final = re.compile(r"(\d{1,18})")
-NOTHING: Final = "–"
+NOTHING: Final = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,16 @@ def test_any_number_of_sites_is_drawn(tmp_path, sites):
     assert len(lines) >= (2 * sites if sites <= 40 else 2)
 
 
+@pytest.mark.parametrize("sites", [2, 50])
+def test_a_metric_that_only_sites_know_is_drawn(tmp_path, sites):
+    names = [f"site-{at}" for at in range(sites)]
+    with written(tmp_path / "run_1") as run:
+        run.start()
+        run.open(0, names)
+        run.close_round(0, [run.update(0, name) for name in names], metrics={})
+    assert "No average of it is on record." in page_of(tmp_path).text
+
+
 def test_numbers_beyond_all_measure_are_drawn(tmp_path):
     with written(tmp_path / "run_1") as run:
         run.start()
