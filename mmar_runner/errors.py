@@ -350,4 +350,4 @@ class RunStoppedError(RunError):
 class ReportError(MmarRunnerError):
     """No page can be made of a run."""
 
-    default_reason = "REPORT"
+    default_reason = "NOT_A_RUN"

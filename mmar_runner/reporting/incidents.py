@@ -40,7 +40,6 @@ def incident_tables(history: History) -> Iterator[Table]:
             "What did not count, one by one",
             [("Round", "n"), ("Site", "t"), ("Reason", "t"), ("Why", "m")],
             [(str(r.round), r.client, r.reason, r.message) for r in history.refusals],
-            folded=True,
         )
     if history.broken:
         yield table(

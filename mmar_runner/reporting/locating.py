@@ -64,4 +64,4 @@ def _is_run(folder: Path) -> bool:
 
 
 def _no_run(message: str, hint: str) -> ReportError:
-    return ReportError(message, reason="NOT_A_RUN", hint=hint)
+    return ReportError(message, hint=hint)
