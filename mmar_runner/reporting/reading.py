@@ -26,6 +26,7 @@ _LINE: Final = 64 << 20
 _SUMMARY: Final = 256 << 20
 _SUMMARY_BESIDE: Final = 8 << 20
 _SMALL: Final = 16 << 20
+_MOST_RUNS: Final = 1 << 31
 
 
 def read_history(folder: Path, notes: list[str]) -> History:
@@ -130,13 +131,15 @@ def _summarized(summary: Mapping[str, Any] | None, notes: list[str]) -> Folding:
     history, mmar = folding.history, summary.get("mmar")
     if isinstance(mmar, dict):
         history.mmar, history.digest = str(mmar.get("name", "")), str(mmar.get("digest", ""))
-    history.run_number = int(max(0.0, number(summary.get("run_number"))) or 0)
+    told = summary.get("run_number")
+    history.run_number = told if type(told) is int and 0 < told < _MOST_RUNS else 0
     status = str(summary.get("status"))
     history.status = status if status in set(map(str, RunStatus)) else str(RunStatus.RUNNING)
     history.reason = str(summary.get("reason") or "")
     wall = number(summary.get("wall_seconds"))
     history.wall_seconds = wall if wall >= 0 else None
-    for one in summary.get("rounds") or ():
+    rounds = summary.get("rounds")
+    for one in rounds if isinstance(rounds, list) else ():
         history.events += 1
         try:
             folding.close(one)

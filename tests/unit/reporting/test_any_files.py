@@ -81,6 +81,14 @@ NEARLY = st.one_of(
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(NEARLY, max_size=12), ANYTHING, ANYTHING, ANYTHING)
 def test_whatever_the_files_say(events, summary, status, results):
+    page_of_anything(events, summary, status, results)
+
+
+def test_a_summary_whose_rounds_are_none():
+    page_of_anything([], {"rounds": True, "run_number": 1e300}, None, None)
+
+
+def page_of_anything(events, summary, status, results):
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run_1"
         (folder / "cross_site_validation").mkdir(parents=True)
