@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner import __version__
+from mmar_runner.errors import DiskFullError, StorageError
 from mmar_runner.reporting import contributions, curves, incidents, overview
 from mmar_runner.reporting.cross_site import read_matrices
 from mmar_runner.reporting.locating import find_run
@@ -71,7 +72,7 @@ def write_report(folder: Path, out: Path | None = None) -> Report:
     history = read_history(run, notes)
     data = render(_page(run, history, notes)).encode()
     path = run / NAME if out is None else out
-    write_bytes_atomic(path, data)
+    _write(path, data)
     return Report(
         path=path,
         run=run,
@@ -82,6 +83,15 @@ def write_report(folder: Path, out: Path | None = None) -> Report:
         bytes=len(data),
         notes=tuple(notes),
     )
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_bytes_atomic(path, data)
+    except DiskFullError:
+        raise
+    except StorageError as error:
+        raise StorageError(error.message, hint="--out FILE writes the page elsewhere") from error
 
 
 def _page(run: Path, history: History, notes: list[str]) -> dict[str, Any]:

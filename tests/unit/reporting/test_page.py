@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from mmar_runner.errors import ReportError
+from mmar_runner.errors import ReportError, StorageError
 from mmar_runner.reporting import rendering
 from mmar_runner.reporting.report import write_report
 from tests.unit.reporting.pages import Page, check
@@ -212,6 +212,16 @@ def test_a_page_is_replaced_as_a_whole_and_may_lie_elsewhere(tmp_path):
     assert out.stat().st_size == report.bytes
     assert not (tmp_path / "run_1" / "report.html").exists()
     assert not list(tmp_path.glob(".*tmp"))
+
+
+@pytest.mark.parametrize("name", ["", "no/such/folder.html"])
+def test_a_page_that_cannot_be_written_says_where_it_could(tmp_path, name):
+    finished(tmp_path / "run_1")
+    with pytest.raises(StorageError) as caught:
+        write_report(tmp_path, tmp_path / "run_1" / name)
+    assert caught.value.exit_code == 1
+    assert caught.value.hint == "--out FILE writes the page elsewhere"
+    assert not list(tmp_path.rglob(".*tmp"))
 
 
 def test_without_jinja2_the_mend_is_named(tmp_path, monkeypatch):
