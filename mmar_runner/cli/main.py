@@ -77,13 +77,12 @@ _COMMANDS: Final = {
     "schema": LazyCommand(
         "mmar_runner.cli.commands.schema", "Print the JSON Schema of a file format."
     ),
+    "admin": LazyCommand(
+        "mmar_runner.cli.commands.admin", "Order something of a server that stands."
+    ),
     "policy": LazyCommand(
         "mmar_runner.cli.commands.policy", "Explain which rule decides; accept or block an MMAR."
     ),
-}
-
-_LATER: Final = {
-    "admin": "will be the administrator's console",
 }
 
 
@@ -91,7 +90,6 @@ _LATER: Final = {
     name="mmar-runner",
     cls=LazyGroup,
     lazy=_COMMANDS,
-    later=_LATER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(

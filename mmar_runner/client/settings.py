@@ -48,6 +48,8 @@ class SessionSettings:
             in processes of their own, whatever the MMAR declares.
         allowed_path_prefixes: Class paths that the site's policy allows in its children;
             None without a policy.
+        run_number: The only run that is worked for; None works for whatever run is open.
+        processes: How many processes the trainer has, started by torchrun; 1 without.
     """
 
     spec: MmarSpec
@@ -65,6 +67,8 @@ class SessionSettings:
     trust: ClientTrust | None = None
     site_filters: SiteFilters = field(default_factory=dict)
     allowed_path_prefixes: tuple[str, ...] | None = None
+    run_number: int | None = None
+    processes: int = 1
 
     @property
     def work_digest(self) -> str:

@@ -35,6 +35,8 @@ _REACTIONS: Final = {
     "DISK_FULL": Reaction.RETRY,
     "OVERLOADED": Reaction.RETRY,
     "SERVER_STOPPING": Reaction.RETRY,
+    # A standing server between two runs, or before the one that was announced.
+    "NO_RUN": Reaction.RETRY,
     # The server's disk, which says nothing about what was sent.
     "STORAGE": Reaction.RETRY,
     "TOO_MANY_UPLOADS": Reaction.RETRY,

@@ -17,6 +17,7 @@ class Topic(StrEnum):
     """What an observation is about; its ``data`` keys follow the dash."""
 
     LISTENING = "listening"  # listen, workspace, run_number, resumed, before, ended
+    STANDING = "standing"  # listen, admin, workspace, pid; of a server that waits to be told
     CLIENT_JOINED = "client_joined"  # client, active
     CLIENT_BACK = "client_back"  # client, active; registered again before its lease had ended
     CLIENT_LEFT = "client_left"  # client, reason, active

@@ -7,8 +7,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from mmar_runner.errors import DiskFullError, StorageError, UsageError
@@ -38,7 +37,6 @@ _log = logging.getLogger(__name__)
 
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 #: What is said of the run before a new one: how it has ended, or that it is left unfinished.
 Before: TypeAlias = RunStatus | Literal["left", ""]
 
@@ -82,20 +80,20 @@ class OpenedRun:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be run; see `open_run`."""
+    """What is to be run.
+
+    Attributes:
+        digest: The effective digest.
+        plugins: Versions of the distributions in use, by name.
+        expressions: What the aggregator may look for in the names of tensors.
+    """
 
     digest: str
-    plugins: Mapping[str, str]
-    expressions: Sequence[str]
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    expressions: Sequence[str] = ()
 
 
-async def open_run(
-    settings: ServerSettings,
-    workspace: Workspace,
-    digest: str,
-    expressions: Sequence[str],
-    plugins: Mapping[str, str] = _NONE,
-) -> OpenedRun:
+async def open_run(settings: ServerSettings, workspace: Workspace, wanted: Wanted) -> OpenedRun:
     """Resume or begin a run, or return one whose end its clients may not have heard of.
 
     A run that has failed is taken up again only if that is asked for.
@@ -106,16 +104,13 @@ async def open_run(
     Args:
         settings: Of the server.
         workspace: Locked by this process.
-        digest: The effective digest of what would be run.
-        expressions: What the aggregator may look for in the names of tensors.
-        plugins: Versions of the distributions in use, by name.
+        wanted: What would be run.
 
     Raises:
         UsageError: The last run is unfinished and was another MMAR's, or its seed's.
         StorageError: Its files are damaged.
         RunFailedError: There is no initial model, or an expression takes too long.
     """
-    wanted = Wanted(digest, plugins, expressions)
     runs = workspace.runs()
     if not runs:
         return await _begin(settings, workspace.run(1), wanted)
@@ -135,6 +130,31 @@ async def open_run(
     reused = newest is not begun and newest.is_empty and newest.clear()
     following = newest if reused else workspace.run(newest.number + 1)
     return replace(await _begin(settings, following, wanted), before=before)
+
+
+async def open_numbered(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun:
+    """Go on with the run of a certain folder, or begin it there.
+
+    Args:
+        settings: Of the server.
+        folder: Of the run; it need not exist.
+        wanted: What would be run.
+
+    Raises:
+        UsageError: RUN_OVER, the folder's run has ended; RUN_DIFFERS, it was another's.
+        StorageError: Its files are damaged.
+        RunFailedError: There is no initial model, or an expression takes too long.
+    """
+    if folder.journal.exists():
+        opened = await _resume(settings, folder, wanted)
+        if isinstance(opened, OpenedRun):
+            return opened
+        if opened is not None:
+            msg = f"run {folder.number} has {opened} already"
+            hint = "choose another with set_run_number, or delete this one with delete_run_number"
+            raise UsageError(msg, hint=hint, reason="RUN_OVER")
+    folder.clear()  # what lies there was prepared, and never begun
+    return await _begin(settings, folder, wanted)
 
 
 async def _resume(

@@ -10,28 +10,26 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner import __version__
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
-from mmar_runner.security.audit.log import held_open
 from mmar_runner.server.assembly import assemble
 from mmar_runner.server.components.building import ServerComponents
 from mmar_runner.server.ending import Hurry, unless_stopped
 from mmar_runner.server.file_limit import raise_file_limit
-from mmar_runner.server.gate.guard import make_guard
 from mmar_runner.server.goodbye import Goodbye
-from mmar_runner.server.opening import open_run
+from mmar_runner.server.opening import Wanted
+from mmar_runner.server.place import OwnPlace
 from mmar_runner.server.records import losses
 from mmar_runner.server.records.workspace import Workspace
 from mmar_runner.server.settling import Settling
 from mmar_runner.server.status.limit import WaitLimit
 from mmar_runner.server.status.progress import ProgressTeller
 from mmar_runner.server.status.status import StatusFile
-from mmar_runner.server.trimming import trimming
-from mmar_runner.wire.binding import bind, require_free
-from mmar_runner.wire.server import build_server
+from mmar_runner.wire.binding import require_free
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.parts import RunParts
+    from mmar_runner.server.place import Place
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.settling import RunOutcome
     from mmar_runner.server.status.facts import RunFacts
@@ -52,24 +50,40 @@ async def run_server(
         MmarRunnerError: The run cannot begin.
     """
     connections = raise_file_limit(settings.server.max_num_clients)
+    workspace = Workspace(settings.workspace, durable=settings.durable)
+    with workspace.locked():
+        require_free(settings.listen)  # a refused start leaves no run behind
+        place = OwnPlace(settings, workspace, connections)
+        return await serve_run(settings, plugins, observer, stop, place)
+
+
+async def serve_run(
+    settings: ServerSettings,
+    plugins: LoadedPlugins,
+    observer: Observer,
+    stop: asyncio.Event,
+    place: Place,
+) -> RunOutcome:
+    """Serve one run at a place until it has ended or ``stop`` is set.
+
+    Raises:
+        UsageError: A setting cannot be met.
+        RunStoppedError: It was asked to stop before the run had begun.
+        MmarRunnerError: The run cannot begin.
+    """
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
-    workspace = Workspace(settings.workspace, durable=settings.durable)
     digest = settings.spec.effective_digest(settings.variables, components.versions)
-    with workspace.locked():
-        require_free(settings.listen)  # a refused start leaves no run behind
-        opening = open_run(settings, workspace, digest, components.expressions, components.versions)
-        opened = await unless_stopped(opening, stop)
-        try:
-            with held_open(workspace.path / "audit.jsonl") as audit:
-                guard = make_guard(settings, audit)
-                status = StatusFile(opened.folder.status, observer)
-                parts = assemble(settings, plugins, status, components, opened, guard=guard)
-                run = _Run(settings, status, parts, connections, stop)
-                return await run.serve(workspace)
-        finally:
-            opened.journal.close()
+    wanted = Wanted(digest, components.versions, components.expressions)
+    opened = await unless_stopped(place.open_run(settings, wanted), stop)
+    try:
+        with place.guarded() as guard:
+            status = StatusFile(opened.folder.status, observer)
+            parts = assemble(settings, plugins, status, components, opened, guard=guard)
+            return await _Run(settings, status, parts, place, stop).serve()
+    finally:
+        opened.journal.close()
 
 
 class _Run:
@@ -80,13 +94,13 @@ class _Run:
         settings: ServerSettings,
         status: StatusFile,
         parts: RunParts,
-        connections: int,
+        place: Place,
         stop: asyncio.Event,
     ) -> None:
         self._settings = settings
         self._status = status
         self._parts = parts
-        self._connections = connections
+        self._place = place
         self._stop = stop
         self._progress = ProgressTeller(status)
         self._hurry = Hurry()
@@ -101,25 +115,15 @@ class _Run:
             stop=self._stop_for,
         )
 
-    async def serve(self, workspace: Workspace) -> RunOutcome:
-        """Accept connections until the run has ended; then finish its files."""
+    async def serve(self) -> RunOutcome:
+        """Let clients in until the run has ended; then finish its files."""
         parts = self._parts
         async with AsyncExitStack() as stack:
             stopping = asyncio.create_task(self._stop_when_asked())
             stack.callback(stopping.cancel)  # last: a stop gives up what closing waits for
             stack.push_async_callback(parts.close)
             await unless_stopped(parts.events.start(), self._stop)
-            server = build_server(
-                parts.servicer,
-                parts.guard.gate,
-                discovery=parts.packages,
-                max_connections=self._connections,
-            )
-            stack.push_async_callback(server.stop, 0)
-            address = bind(server, self._settings.listen, credentials=parts.guard.credentials)
-            await server.start()
-            stack.enter_context(trimming())
-            stack.enter_context(workspace.endpoint(address))
+            address = await stack.enter_async_context(self._place.door(parts))
             stack.push_async_callback(self._status.close)
             self._tell_listening(address)
             parts.opened.journal.wait_for_space(parts.disk.note_journal)

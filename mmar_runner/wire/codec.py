@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias, TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from mmar_runner.errors import ProtocolError
 from mmar_runner.wire.messages import (
@@ -33,7 +33,7 @@ Chunk: TypeAlias = bytes | bytearray | memoryview
 UpdateItem: TypeAlias = UpdateBegin | UpdateCommit | TaskFailure | Chunk
 ReplyItem: TypeAlias = UpdateReady | UpdateCredit | UpdateReceipt
 
-_Message = TypeVar("_Message", ModelPart, UpdatePart, UpdateReply, PackagePart)
+_Message = TypeVar("_Message", bound=Message)
 
 
 class FramedBuffer:
@@ -95,7 +95,7 @@ def decode_model_part(message: bytes) -> ModelItem:
     """Decode one message of GetModel's answer."""
     if message[:1] == b"\x12":
         return unframe_chunk(message)
-    part = _parse(ModelPart, message)
+    part = parse(ModelPart, message)
     if part.WhichOneof("part") != "header":
         msg = "a part of a model is neither a header nor data"
         raise ProtocolError(msg)
@@ -115,7 +115,7 @@ def decode_package_part(message: bytes) -> PackageItem:
     """Decode one message of GetPackage's answer."""
     if message[:1] == b"\x12":
         return unframe_chunk(message)
-    part = _parse(PackagePart, message)
+    part = parse(PackagePart, message)
     if part.WhichOneof("part") != "header":
         msg = "a part of a package is neither a header nor data"
         raise ProtocolError(msg)
@@ -139,7 +139,7 @@ def decode_update_part(message: bytes) -> UpdateItem:
     """Decode one message of SubmitUpdate's request."""
     if message[:1] == b"\x12":
         return unframe_chunk(message)
-    part = _parse(UpdatePart, message)
+    part = parse(UpdatePart, message)
     match part.WhichOneof("part"):
         case "begin":
             return part.begin
@@ -165,7 +165,7 @@ def encode_reply(item: ReplyItem) -> bytes:
 
 def decode_reply(message: bytes) -> ReplyItem:
     """Decode one message of SubmitUpdate's answer."""
-    reply = _parse(UpdateReply, message)
+    reply = parse(UpdateReply, message)
     match reply.WhichOneof("reply"):
         case "ready":
             return reply.ready
@@ -178,6 +178,19 @@ def decode_reply(message: bytes) -> ReplyItem:
             raise ProtocolError(msg)
 
 
+def parse(kind: type[_Message], message: bytes) -> _Message:
+    """Return a message of a kind.
+
+    Raises:
+        ProtocolError: The bytes are none.
+    """
+    try:
+        return kind.FromString(message)
+    except DecodeError as error:
+        text = f"a message is not a {kind.DESCRIPTOR.name}"
+        raise ProtocolError(text) from error
+
+
 def _prefix(length: int) -> bytes:
     prefix = bytearray((_DATA_TAG,))
     while length > _VARINT_LOW:
@@ -185,11 +198,3 @@ def _prefix(length: int) -> bytes:
         length >>= 7
     prefix.append(length)
     return bytes(prefix)
-
-
-def _parse(kind: type[_Message], message: bytes) -> _Message:
-    try:
-        return kind.FromString(message)
-    except DecodeError as error:
-        text = f"a message is not a {kind.DESCRIPTOR.name}"
-        raise ProtocolError(text) from error

@@ -18,14 +18,20 @@ from mmar_runner.errors import MmarRunnerError, ProtocolError, RefusedError
 from mmar_runner.wire import limits, methods
 from mmar_runner.wire.faults import Faults
 from mmar_runner.wire.gate import caller_of
+from mmar_runner.wire.part_stream import GrpcPartStream
 from mmar_runner.wire.status import shortened, status_of, trailing_metadata
-from mmar_runner.wire.update_stream import GrpcUpdateStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from mmar_runner.wire.gate import Gate, Peer
-    from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
+    from mmar_runner.wire.servicer import (
+        AdminServicer,
+        DiscoveryServicer,
+        FederationServicer,
+        PartStream,
+        RequestsServicer,
+    )
 
 
 class _GoneError(ProtocolError):
@@ -33,29 +39,36 @@ class _GoneError(ProtocolError):
 
 
 class Handlers:
-    """Turns a servicer's answers into gRPC's handlers.
+    """Turns servicers' answers into gRPC's handlers.
 
     Args:
-        servicer: Answers the calls of a run.
         gate: Decides who may call.
     """
 
-    def __init__(self, servicer: FederationServicer, gate: Gate) -> None:
-        self._servicer = servicer
+    def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._faults = Faults()
 
-    def generic(self) -> list[grpc.GenericRpcHandler]:
-        """Return the handlers of the services that a run has."""
-        servicer = self._servicer
+    def of_federation(
+        self, servicer: FederationServicer, requests: RequestsServicer | None = None
+    ) -> list[grpc.GenericRpcHandler]:
+        """Return the handlers of the services that clients of a run call.
+
+        Args:
+            servicer: Answers the calls of a run.
+            requests: Answers clients that wait for administrators; None has no such.
+        """
         training = {
             "Register": self._unary(servicer.register, methods.REGISTER),
             "Quit": self._unary(servicer.quit, methods.QUIT),
             "Heartbeat": self._unary(servicer.heartbeat, methods.HEARTBEAT),
             "GetModel": self._streamed(servicer.get_model, methods.GET_MODEL),
-            "SubmitUpdate": self._submit_update(),
+            "SubmitUpdate": self._parts(servicer.submit_update, methods.SUBMIT_UPDATE),
         }
         communicating = {"SendResult": self._unary(servicer.send_result, methods.SEND_RESULT)}
+        if requests is not None:
+            communicating["Retrieve"] = self._streamed(requests.retrieve, methods.RETRIEVE)
+            communicating["SendReply"] = self._unary(requests.send_reply, methods.SEND_REPLY)
         return [
             grpc.method_handlers_generic_handler(methods.FEDERATED_TRAINING, training),
             grpc.method_handlers_generic_handler(methods.ADMIN_COMMUNICATING, communicating),
@@ -68,6 +81,17 @@ class Handlers:
             "Decline": self._unary(servicer.decline, methods.DECLINE),
         }
         return grpc.method_handlers_generic_handler(methods.DISCOVERY, discovery)
+
+    def of_admin(self, servicer: AdminServicer) -> grpc.GenericRpcHandler:
+        """Return the handlers of the service for administrators."""
+        admin = {
+            "Login": self._unary(servicer.login, methods.LOGIN),
+            "Logout": self._unary(servicer.logout, methods.LOGOUT),
+            "Execute": self._streamed(servicer.execute, methods.EXECUTE),
+            "Upload": self._parts(servicer.upload, methods.UPLOAD),
+            "Download": self._streamed(servicer.download, methods.DOWNLOAD),
+        }
+        return grpc.method_handlers_generic_handler(methods.ADMIN, admin)
 
     # Calls of one message are streams to gRPC here, as they are on the wire: whoever may not
     # call is told so before its message is read, and nobody may take for ever to send it.
@@ -99,13 +123,15 @@ class Handlers:
             handle, response_serializer=method.encode_reply
         )
 
-    def _submit_update(self) -> grpc.RpcMethodHandler[Any, Any]:
-        method = methods.SUBMIT_UPDATE
-
+    def _parts(
+        self,
+        answer: Callable[[PartStream[Any, Any], Peer], Awaitable[None]],
+        method: methods.Method[Any, Any],
+    ) -> grpc.RpcMethodHandler[Any, Any]:
         async def handle(_requests: object, context: Any) -> None:
             try:
                 with self._gate.call(method.name, context) as peer:
-                    await self._servicer.submit_update(GrpcUpdateStream(context), peer)
+                    await answer(GrpcPartStream(context), peer)
             except Exception as error:  # noqa: BLE001 - always leaves as an abort
                 await self._abort(method, context, error)
 

@@ -1,7 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every message of the protocol under one name, so that no other file knows how they are made."""
 
-from mmar_runner.wire.proto.admin_communicating_pb2 import ResultReply, ResultRequest
+from mmar_runner.wire.proto.admin_communicating_pb2 import (
+    AdminReply,
+    AdminReplyReceipt,
+    AdminRequest,
+    ResultReply,
+    ResultRequest,
+    RetrieveRequest,
+)
+from mmar_runner.wire.proto.admin_pb2 import (
+    DownloadHeader,
+    DownloadPart,
+    DownloadRequest,
+    ExecutePart,
+    ExecuteRequest,
+    LoginReply,
+    LoginRequest,
+    LogoutReply,
+    LogoutRequest,
+    UploadBegin,
+    UploadCommit,
+    UploadCredit,
+    UploadPart,
+    UploadReady,
+    UploadReceipt,
+    UploadReply,
+)
 from mmar_runner.wire.proto.discovery_pb2 import (
     DeclineReply,
     DeclineRequest,
@@ -32,13 +57,25 @@ from mmar_runner.wire.proto.federated_training_pb2 import (
 )
 
 __all__ = [
+    "AdminReply",
+    "AdminReplyReceipt",
+    "AdminRequest",
     "ClientState",
     "DeclineReply",
     "DeclineRequest",
+    "DownloadHeader",
+    "DownloadPart",
+    "DownloadRequest",
+    "ExecutePart",
+    "ExecuteRequest",
     "GetModelRequest",
     "GetPackageRequest",
     "HeartbeatReply",
     "HeartbeatRequest",
+    "LoginReply",
+    "LoginRequest",
+    "LogoutReply",
+    "LogoutRequest",
     "ModelHeader",
     "ModelPart",
     "PackageHeader",
@@ -49,6 +86,7 @@ __all__ = [
     "RegisterRequest",
     "ResultReply",
     "ResultRequest",
+    "RetrieveRequest",
     "RunEnd",
     "TaskFailure",
     "UpdateBegin",
@@ -58,4 +96,11 @@ __all__ = [
     "UpdateReady",
     "UpdateReceipt",
     "UpdateReply",
+    "UploadBegin",
+    "UploadCommit",
+    "UploadCredit",
+    "UploadPart",
+    "UploadReady",
+    "UploadReceipt",
+    "UploadReply",
 ]

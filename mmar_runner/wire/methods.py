@@ -7,25 +7,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from mmar_runner.wire import codec
+from mmar_runner.wire import admin_codec, codec
 from mmar_runner.wire.messages import (
+    AdminReply,
+    AdminReplyReceipt,
+    AdminRequest,
     DeclineReply,
     DeclineRequest,
+    DownloadRequest,
+    ExecutePart,
+    ExecuteRequest,
     GetModelRequest,
     GetPackageRequest,
     HeartbeatReply,
     HeartbeatRequest,
+    LoginReply,
+    LoginRequest,
+    LogoutReply,
+    LogoutRequest,
     QuitReply,
     QuitRequest,
     RegisterReply,
     RegisterRequest,
     ResultReply,
     ResultRequest,
+    RetrieveRequest,
 )
 
 FEDERATED_TRAINING: Final = "mmar_runner.v1.FederatedTraining"
 ADMIN_COMMUNICATING: Final = "mmar_runner.v1.AdminCommunicating"
 DISCOVERY: Final = "mmar_runner.v1.Discovery"
+ADMIN: Final = "mmar_runner.v1.Admin"
 
 _Request = TypeVar("_Request")
 _Reply = TypeVar("_Reply")
@@ -48,7 +60,7 @@ class Method(Generic[_Request, _Reply]):
         return f"/{self.service}/{self.name}"
 
 
-def _unary(service: str, name: str, request: Any, reply: Any) -> Method[Any, Any]:
+def _plain(service: str, name: str, request: Any, reply: Any) -> Method[Any, Any]:
     return Method(
         service,
         name,
@@ -59,13 +71,13 @@ def _unary(service: str, name: str, request: Any, reply: Any) -> Method[Any, Any
     )
 
 
-REGISTER: Final[Method[RegisterRequest, RegisterReply]] = _unary(
+REGISTER: Final[Method[RegisterRequest, RegisterReply]] = _plain(
     FEDERATED_TRAINING, "Register", RegisterRequest, RegisterReply
 )
-QUIT: Final[Method[QuitRequest, QuitReply]] = _unary(
+QUIT: Final[Method[QuitRequest, QuitReply]] = _plain(
     FEDERATED_TRAINING, "Quit", QuitRequest, QuitReply
 )
-HEARTBEAT: Final[Method[HeartbeatRequest, HeartbeatReply]] = _unary(
+HEARTBEAT: Final[Method[HeartbeatRequest, HeartbeatReply]] = _plain(
     FEDERATED_TRAINING, "Heartbeat", HeartbeatRequest, HeartbeatReply
 )
 GET_MODEL: Final[Method[GetModelRequest, Any]] = Method(
@@ -84,7 +96,7 @@ SUBMIT_UPDATE: Final[Method[codec.UpdateItem, codec.ReplyItem]] = Method(
     codec.encode_reply,
     codec.decode_reply,
 )
-SEND_RESULT: Final[Method[ResultRequest, ResultReply]] = _unary(
+SEND_RESULT: Final[Method[ResultRequest, ResultReply]] = _plain(
     ADMIN_COMMUNICATING, "SendResult", ResultRequest, ResultReply
 )
 GET_PACKAGE: Final[Method[GetPackageRequest, Any]] = Method(
@@ -95,6 +107,35 @@ GET_PACKAGE: Final[Method[GetPackageRequest, Any]] = Method(
     codec.encode_package_part,
     codec.decode_package_part,
 )
-DECLINE: Final[Method[DeclineRequest, DeclineReply]] = _unary(
+DECLINE: Final[Method[DeclineRequest, DeclineReply]] = _plain(
     DISCOVERY, "Decline", DeclineRequest, DeclineReply
+)
+RETRIEVE: Final[Method[RetrieveRequest, AdminRequest]] = _plain(
+    ADMIN_COMMUNICATING, "Retrieve", RetrieveRequest, AdminRequest
+)
+SEND_REPLY: Final[Method[AdminReply, AdminReplyReceipt]] = _plain(
+    ADMIN_COMMUNICATING, "SendReply", AdminReply, AdminReplyReceipt
+)
+LOGIN: Final[Method[LoginRequest, LoginReply]] = _plain(ADMIN, "Login", LoginRequest, LoginReply)
+LOGOUT: Final[Method[LogoutRequest, LogoutReply]] = _plain(
+    ADMIN, "Logout", LogoutRequest, LogoutReply
+)
+EXECUTE: Final[Method[ExecuteRequest, ExecutePart]] = _plain(
+    ADMIN, "Execute", ExecuteRequest, ExecutePart
+)
+UPLOAD: Final[Method[admin_codec.UploadItem, admin_codec.UploadAnswer]] = Method(
+    ADMIN,
+    "Upload",
+    admin_codec.encode_upload_part,
+    admin_codec.decode_upload_part,
+    admin_codec.encode_upload_reply,
+    admin_codec.decode_upload_reply,
+)
+DOWNLOAD: Final[Method[DownloadRequest, Any]] = Method(
+    ADMIN,
+    "Download",
+    DownloadRequest.SerializeToString,
+    DownloadRequest.FromString,
+    admin_codec.encode_download_part,
+    admin_codec.decode_download_part,
 )

@@ -12,7 +12,12 @@ from mmar_runner.wire.handlers import Handlers
 
 if TYPE_CHECKING:
     from mmar_runner.wire.gate import Gate
-    from mmar_runner.wire.servicer import DiscoveryServicer, FederationServicer
+    from mmar_runner.wire.servicer import (
+        AdminServicer,
+        DiscoveryServicer,
+        FederationServicer,
+        RequestsServicer,
+    )
 
 _SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", limits.MAX_REQUEST_BYTES),
@@ -40,23 +45,44 @@ def build_server(
     gate: Gate,
     *,
     discovery: DiscoveryServicer | None = None,
+    requests: RequestsServicer | None = None,
     max_connections: int | None = None,
 ) -> grpc.aio.Server:
-    """Return a gRPC server for a servicer; it has no port yet and is not started.
+    """Return a gRPC server for clients; it has no port yet and is not started.
 
     Args:
         servicer: Answers the calls.
         gate: Decides who may call.
         discovery: Answers clients that have no MMAR yet; None has none to give.
+        requests: Answers clients that wait for administrators; None has no such.
         max_connections: More are closed as they come, strangers' among them, so that they
             cannot use up the files of this process; None takes what comes.
     """
-    options = list(_SERVER_OPTIONS)
-    if max_connections is not None:
-        options.append(("grpc.max_allowed_incoming_connections", max_connections))
-    server = grpc.aio.server(options=options)
-    handlers = Handlers(servicer, gate)
-    server.add_generic_rpc_handlers(handlers.generic())
+    server = _server(max_connections)
+    handlers = Handlers(gate)
+    server.add_generic_rpc_handlers(handlers.of_federation(servicer, requests))
     if discovery is not None:
         server.add_generic_rpc_handlers([handlers.of_discovery(discovery)])
     return server
+
+
+def build_admin_server(
+    servicer: AdminServicer, gate: Gate, *, max_connections: int
+) -> grpc.aio.Server:
+    """Return a gRPC server for administrators; it has no port yet and is not started.
+
+    Args:
+        servicer: Answers the calls.
+        gate: Decides who may call.
+        max_connections: More are closed as they come.
+    """
+    server = _server(max_connections)
+    server.add_generic_rpc_handlers([Handlers(gate).of_admin(servicer)])
+    return server
+
+
+def _server(max_connections: int | None) -> grpc.aio.Server:
+    options = list(_SERVER_OPTIONS)
+    if max_connections is not None:
+        options.append(("grpc.max_allowed_incoming_connections", max_connections))
+    return grpc.aio.server(options=options)

@@ -8,39 +8,60 @@ a reason of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from mmar_runner.wire.admin_codec import SentDownloadItem, UploadAnswer, UploadItem
     from mmar_runner.wire.codec import ReplyItem, SentModelItem, SentPackageItem, UpdateItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
+        AdminReply,
+        AdminReplyReceipt,
+        AdminRequest,
         DeclineReply,
         DeclineRequest,
+        DownloadRequest,
+        ExecutePart,
+        ExecuteRequest,
         GetModelRequest,
         GetPackageRequest,
         HeartbeatReply,
         HeartbeatRequest,
+        LoginReply,
+        LoginRequest,
+        LogoutReply,
+        LogoutRequest,
         QuitReply,
         QuitRequest,
         RegisterReply,
         RegisterRequest,
         ResultReply,
         ResultRequest,
+        RetrieveRequest,
     )
 
 
-class UpdateStream(ABC):
-    """One SubmitUpdate as the servicer sees it."""
+_Part_co = TypeVar("_Part_co", covariant=True)
+_Answer_contra = TypeVar("_Answer_contra", contravariant=True)
+
+
+class PartStream(ABC, Generic[_Part_co, _Answer_contra]):
+    """One call in which parts come and answers go, as the servicer sees it."""
 
     @abstractmethod
-    async def read(self) -> UpdateItem | None:
-        """Return the next part, or None once the client has no more to say."""
+    async def read(self) -> _Part_co | None:
+        """Return the next part, or None once the peer has no more to say."""
 
     @abstractmethod
-    async def write(self, item: ReplyItem) -> None:
-        """Send one reply."""
+    async def write(self, item: _Answer_contra) -> None:
+        """Send one answer."""
+
+
+#: One SubmitUpdate, and one Upload.
+UpdateStream: TypeAlias = PartStream["UpdateItem", "ReplyItem"]
+UploadStream: TypeAlias = PartStream["UploadItem", "UploadAnswer"]
 
 
 class FederationServicer(ABC):
@@ -81,3 +102,39 @@ class DiscoveryServicer(ABC):
     @abstractmethod
     async def decline(self, request: DeclineRequest, peer: Peer) -> DeclineReply:
         """Hear that a site will not run the MMAR."""
+
+
+class RequestsServicer(ABC):
+    """What a server answers to clients that wait for administrators' requests."""
+
+    @abstractmethod
+    def retrieve(self, request: RetrieveRequest, peer: Peer) -> AsyncIterator[AdminRequest]:
+        """Yield one empty message, then requests for as long as the client listens."""
+
+    @abstractmethod
+    async def send_reply(self, reply: AdminReply, peer: Peer) -> AdminReplyReceipt:
+        """Hear the answer to a request."""
+
+
+class AdminServicer(ABC):
+    """What a server answers to administrators."""
+
+    @abstractmethod
+    async def login(self, request: LoginRequest, peer: Peer) -> LoginReply:
+        """Open a session."""
+
+    @abstractmethod
+    async def logout(self, request: LogoutRequest, peer: Peer) -> LogoutReply:
+        """End a session."""
+
+    @abstractmethod
+    def execute(self, request: ExecuteRequest, peer: Peer) -> AsyncIterator[ExecutePart]:
+        """Carry out one order and yield what comes of it."""
+
+    @abstractmethod
+    async def upload(self, stream: UploadStream, peer: Peer) -> None:
+        """Receive one package."""
+
+    @abstractmethod
+    def download(self, request: DownloadRequest, peer: Peer) -> AsyncIterator[SentDownloadItem]:
+        """Yield a header and the bytes of a file."""

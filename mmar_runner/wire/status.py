@@ -63,6 +63,7 @@ STATUS_OF_REASON: Final = {
     "ROUND_MISMATCH": _Code.FAILED_PRECONDITION,
     "NOT_A_PARTICIPANT": _Code.FAILED_PRECONDITION,
     "RUN_MISMATCH": _Code.FAILED_PRECONDITION,
+    "NO_RUN": _Code.UNAVAILABLE,
     "RUN_OVER": _Code.OUT_OF_RANGE,
     "SERVER_STOPPING": _Code.UNAVAILABLE,
     "BASE_MISMATCH": _Code.FAILED_PRECONDITION,
@@ -168,4 +169,8 @@ def translate(error: AioRpcError, target: str) -> WireError:
         return UnreachableError(f"no answer from {target}: {why}")
     if error.code() is _Code.RESOURCE_EXHAUSTED:
         return RefusedError(f"{target} is overloaded: {details}", reason="OVERLOADED")
+    if error.code() is _Code.UNIMPLEMENTED:
+        hint = "is it another version of the runner, or a server that was started for one run?"
+        msg = f"{target} does not know this call"
+        return RefusedError(msg, reason="UNIMPLEMENTED", hint=hint)
     return WireError(f"{target} answered {error.code().name}: {details}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -47,7 +47,7 @@ class ModelCall:
         Raises:
             WireError: The stream was refused or broke off.
         """
-        while (item := await _translated(self._call.read(), self._target)) is not grpc.aio.EOF:
+        while (item := await translated_call(self._call.read(), self._target)) is not grpc.aio.EOF:
             yield item
 
     def cancel(self) -> None:
@@ -55,40 +55,53 @@ class ModelCall:
         self._call.cancel()
 
 
-class UpdateCall:
-    """A running SubmitUpdate: write parts, read replies."""
+_Part = TypeVar("_Part")
+_Answer = TypeVar("_Answer")
+
+
+class PartCall(Generic[_Part, _Answer]):
+    """A running call of parts and answers: write parts, read answers.
+
+    Args:
+        call: As gRPC gives it.
+        target: The server's address, for error sentences.
+    """
 
     def __init__(self, call: Any, target: str) -> None:
         self._call = call
         self._target = target
 
-    async def write(self, item: UpdateItem) -> None:
+    async def write(self, item: _Part) -> None:
         """Send one part.
 
         Raises:
-            WireError: The server refused the update, or the stream broke off.
+            WireError: The server refused it, or the stream broke off.
         """
-        await _translated(self._write(item), self._target)
+        await translated_call(self._write(item), self._target)
 
-    async def read(self) -> ReplyItem | None:
-        """Return the next reply, or None once the server has no more to say."""
-        item = await _translated(self._call.read(), self._target)
+    async def read(self) -> _Answer | None:
+        """Return the next answer, or None once the server has no more to say."""
+        item = await translated_call(self._call.read(), self._target)
         return None if item is grpc.aio.EOF else item
 
     async def done_writing(self) -> None:
         """Say that no part follows."""
-        await _translated(self._call.done_writing(), self._target)
+        await translated_call(self._call.done_writing(), self._target)
 
     def cancel(self) -> None:
         """Give the call up; what the server holds is kept for a later attempt."""
         self._call.cancel()
 
-    async def _write(self, item: UpdateItem) -> None:
+    async def _write(self, item: _Part) -> None:
         try:
             await self._call.write(item)
         except asyncio.InvalidStateError:
             # The call ended while we wrote; its status says why.
             await self._call.read()
+
+
+#: A running SubmitUpdate.
+UpdateCall: TypeAlias = PartCall["UpdateItem", "ReplyItem"]
 
 
 class FederationStub:
@@ -101,10 +114,10 @@ class FederationStub:
 
     def __init__(self, channel: grpc.aio.Channel, target: str = "the server") -> None:
         self._target = target
-        self._register = _unary(channel, methods.REGISTER)
-        self._quit = _unary(channel, methods.QUIT)
-        self._heartbeat = _unary(channel, methods.HEARTBEAT)
-        self._send_result = _unary(channel, methods.SEND_RESULT)
+        self._register = unary_call(channel, methods.REGISTER)
+        self._quit = unary_call(channel, methods.QUIT)
+        self._heartbeat = unary_call(channel, methods.HEARTBEAT)
+        self._send_result = unary_call(channel, methods.SEND_RESULT)
         self._get_model: Any = channel.unary_stream(
             methods.GET_MODEL.path,
             request_serializer=methods.GET_MODEL.encode_request,
@@ -120,23 +133,23 @@ class FederationStub:
         self, request: RegisterRequest, *, timeout: float | None = None
     ) -> RegisterReply:
         """Join the run."""
-        return await _translated(self._register(request, timeout=timeout), self._target)
+        return await translated_call(self._register(request, timeout=timeout), self._target)
 
     async def quit(self, request: QuitRequest, *, timeout: float | None = None) -> QuitReply:
         """Leave the run."""
-        return await _translated(self._quit(request, timeout=timeout), self._target)
+        return await translated_call(self._quit(request, timeout=timeout), self._target)
 
     async def heartbeat(
         self, request: HeartbeatRequest, *, timeout: float | None = None
     ) -> HeartbeatReply:
         """Renew the lease."""
-        return await _translated(self._heartbeat(request, timeout=timeout), self._target)
+        return await translated_call(self._heartbeat(request, timeout=timeout), self._target)
 
     async def send_result(
         self, request: ResultRequest, *, timeout: float | None = None
     ) -> ResultReply:
         """Send a result for a topic."""
-        return await _translated(self._send_result(request, timeout=timeout), self._target)
+        return await translated_call(self._send_result(request, timeout=timeout), self._target)
 
     def get_model(self, request: GetModelRequest) -> ModelCall:
         """Ask for the next model; the call is held until there is one."""
@@ -157,7 +170,7 @@ class DiscoveryStub:
 
     def __init__(self, channel: grpc.aio.Channel, target: str = "the server") -> None:
         self._target = target
-        self._decline = _unary(channel, methods.DECLINE)
+        self._decline = unary_call(channel, methods.DECLINE)
         self._get_package: Any = channel.unary_stream(
             methods.GET_PACKAGE.path,
             request_serializer=methods.GET_PACKAGE.encode_request,
@@ -172,7 +185,7 @@ class DiscoveryStub:
         """
         call = self._get_package(request)
         try:
-            while (item := await _translated(call.read(), self._target)) is not grpc.aio.EOF:
+            while (item := await translated_call(call.read(), self._target)) is not grpc.aio.EOF:
                 yield item
         finally:
             call.cancel()
@@ -185,12 +198,13 @@ class DiscoveryStub:
         Raises:
             WireError: The server did not take it.
         """
-        return await _translated(self._decline(request, timeout=timeout), self._target)
+        return await translated_call(self._decline(request, timeout=timeout), self._target)
 
 
-def _unary(
+def unary_call(
     channel: grpc.aio.Channel, method: methods.Method[Any, Any]
 ) -> Callable[..., Awaitable[Any]]:
+    """Return a call of one message and one answer, as gRPC gives it."""
     call: Callable[..., Awaitable[Any]] = channel.unary_unary(
         method.path,
         request_serializer=method.encode_request,
@@ -199,7 +213,12 @@ def _unary(
     return call
 
 
-async def _translated(awaitable: Awaitable[_T], target: str) -> _T:
+async def translated_call(awaitable: Awaitable[_T], target: str) -> _T:
+    """Return what a call of gRPC returns; its errors become those of the error tree.
+
+    Raises:
+        WireError: It was refused, or nobody answered.
+    """
     try:
         return await awaitable
     except grpc.aio.AioRpcError as error:

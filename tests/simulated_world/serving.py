@@ -31,7 +31,7 @@ class SimulatedServer:
         process = network.world.current
         assert process is not None
         self.network, self.process = network, process
-        self._handlers = Handlers(servicer, gate).generic()
+        self._handlers = Handlers(gate).of_federation(servicer)
         self.running: dict[ServedCall, None] = {}
         self.stopped = False
 

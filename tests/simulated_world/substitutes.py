@@ -28,7 +28,7 @@ from mmar_runner.client.connection import line
 from mmar_runner.client.files import workspace as client_workspace
 from mmar_runner.client.transfer import update_file
 from mmar_runner.security.audit import log
-from mmar_runner.server import opening, run
+from mmar_runner.server import opening, place, run
 from mmar_runner.server.calls import announcement, servicer, streaming, windows
 from mmar_runner.server.components import component_thread
 from mmar_runner.server.parts import RunParts
@@ -103,12 +103,12 @@ def _replacements(
     yield client_workspace, "boot_id", lambda: _boot_id(world)
     yield line, "open_channel", lambda *_, **__: SimulatedChannel(network)
     yield line, "look_for_tls", lambda *_: None  # it would ask the real network for a name
-    yield run, "build_server", lambda *args, **named: SimulatedServer(network, *args, **named)
-    yield run, "bind", lambda *_, **__: "simulated:1"
+    yield place, "build_server", lambda *args, **named: SimulatedServer(network, *args, **named)
+    yield place, "bind", lambda *_, **__: "simulated:1"
     yield run, "require_free", lambda *_: None
     yield log, "AuditLog", _Audit
     yield os, "getpid", lambda: 4711
-    yield run, "trimming", nullcontext
+    yield place, "trimming", nullcontext
     yield run, "raise_file_limit", lambda _: None
     yield (
         opening,

@@ -59,6 +59,12 @@ def sentence(observation: Observation) -> str:
     return printable(_SENTENCES[observation.topic](observation.data))
 
 
+def _standing(d: Mapping[str, Any]) -> str:
+    if "client" in d:
+        return f"{d['client']} waits for orders from {d.get('target')}"
+    return f"waiting for clients on {d.get('listen')}, for administrators on {d.get('admin')}"
+
+
 def _listening(data: Mapping[str, Any]) -> str:
     number = data.get("run_number") or 0
     if data.get("ended"):
@@ -209,6 +215,7 @@ def _why_ended(data: Mapping[str, Any]) -> str:
 
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.LISTENING: _listening,
+    Topic.STANDING: _standing,
     Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
     Topic.CLIENT_BACK: lambda d: f"{d['client']} is back, {d.get('active')} active",
     Topic.CLIENT_LEFT: lambda d: (

@@ -165,10 +165,15 @@ class Workspace:
         return RunFolder(self.path / f"run_{number}", number)
 
     @contextmanager
-    def endpoint(self, listen: str) -> Iterator[None]:
-        """Publish where the server listens for as long as it accepts connections."""
+    def endpoint(self, listen: str, *, admin: str | None = None) -> Iterator[None]:
+        """Publish where the server listens for as long as it accepts connections.
+
+        Args:
+            listen: To clients.
+            admin: To administrators; None if it does not.
+        """
         file = self.path / "endpoint.json"
-        write_json_atomic(file, {"listen": listen, "admin": None, "pid": os.getpid()})
+        write_json_atomic(file, {"listen": listen, "admin": admin, "pid": os.getpid()})
         try:
             yield
         finally:

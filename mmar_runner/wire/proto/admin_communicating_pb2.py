@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0mmar_runner/wire/proto/admin_communicating.proto\x12\x0emmar_runner.v1\"=\n\rResultRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0e\n\x06result\x18\x03 \x01(\x0c\"\x1c\n\x0bResultReply\x12\r\n\x05reply\x18\x01 \x01(\x0c\x32^\n\x12\x41\x64minCommunicating\x12H\n\nSendResult\x12\x1d.mmar_runner.v1.ResultRequest\x1a\x1b.mmar_runner.v1.ResultReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0mmar_runner/wire/proto/admin_communicating.proto\x12\x0emmar_runner.v1\"=\n\rResultRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0e\n\x06result\x18\x03 \x01(\x0c\"\x1c\n\x0bResultReply\x12\r\n\x05reply\x18\x01 \x01(\x0c\"p\n\x0fRetrieveRequest\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\x12\x13\n\x0bsession_key\x18\x02 \x01(\x0c\x12\x16\n\x0erunner_version\x18\x03 \x01(\t\x12\x1b\n\x13revocations_version\x18\x04 \x01(\x03\"h\n\x0c\x41\x64minRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05order\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63ontext\x18\x03 \x01(\x0c\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x13\n\x0brevocations\x18\x05 \x01(\x0c\"s\n\nAdminReply\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05reply\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0c\n\x04hint\x18\x06 \x01(\t\"$\n\x11\x41\x64minReplyReceipt\x12\x0f\n\x07\x61waited\x18\x01 \x01(\x08\x32\xf7\x01\n\x12\x41\x64minCommunicating\x12H\n\nSendResult\x12\x1d.mmar_runner.v1.ResultRequest\x1a\x1b.mmar_runner.v1.ResultReply\x12K\n\x08Retrieve\x12\x1f.mmar_runner.v1.RetrieveRequest\x1a\x1c.mmar_runner.v1.AdminRequest0\x01\x12J\n\tSendReply\x12\x1a.mmar_runner.v1.AdminReply\x1a!.mmar_runner.v1.AdminReplyReceiptb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESULTREQUEST']._serialized_end=129
   _globals['_RESULTREPLY']._serialized_start=131
   _globals['_RESULTREPLY']._serialized_end=159
-  _globals['_ADMINCOMMUNICATING']._serialized_start=161
-  _globals['_ADMINCOMMUNICATING']._serialized_end=255
+  _globals['_RETRIEVEREQUEST']._serialized_start=161
+  _globals['_RETRIEVEREQUEST']._serialized_end=273
+  _globals['_ADMINREQUEST']._serialized_start=275
+  _globals['_ADMINREQUEST']._serialized_end=379
+  _globals['_ADMINREPLY']._serialized_start=381
+  _globals['_ADMINREPLY']._serialized_end=496
+  _globals['_ADMINREPLYRECEIPT']._serialized_start=498
+  _globals['_ADMINREPLYRECEIPT']._serialized_end=534
+  _globals['_ADMINCOMMUNICATING']._serialized_start=537
+  _globals['_ADMINCOMMUNICATING']._serialized_end=784
 # @@protoc_insertion_point(module_scope)

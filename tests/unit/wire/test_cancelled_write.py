@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from mmar_runner.wire.messages import UpdateCredit
-from mmar_runner.wire.update_stream import GrpcUpdateStream
+from mmar_runner.wire.part_stream import GrpcPartStream
 
 
 class SlowContext:
@@ -25,7 +25,7 @@ class SlowContext:
 
 async def test_whoever_is_cancelled_in_a_write_leaves_when_it_was_sent():
     context = SlowContext()
-    writing = asyncio.create_task(GrpcUpdateStream(context).write(UpdateCredit(credits=1)))
+    writing = asyncio.create_task(GrpcPartStream(context).write(UpdateCredit(credits=1)))
     await context.begun.wait()
     writing.cancel()
     done, _ = await asyncio.wait({writing}, timeout=0.05)

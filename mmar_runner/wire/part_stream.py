@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One SubmitUpdate over gRPC: a write that ends, whatever the peer takes of it."""
+"""A call of parts and answers over gRPC: a write that ends, whatever the peer takes of it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 import grpc.aio
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.wire import limits
-from mmar_runner.wire.servicer import UpdateStream
+from mmar_runner.wire.servicer import PartStream
 
-if TYPE_CHECKING:
-    from mmar_runner.wire.codec import ReplyItem, UpdateItem
+_Part = TypeVar("_Part")
+_Answer = TypeVar("_Answer")
 
 
-class GrpcUpdateStream(UpdateStream):
+class GrpcPartStream(PartStream[_Part, _Answer], Generic[_Part, _Answer]):
     """The stream of one call.
 
     Args:
@@ -26,7 +26,7 @@ class GrpcUpdateStream(UpdateStream):
     def __init__(self, context: Any) -> None:
         self._context = context
 
-    async def read(self) -> UpdateItem | None:
+    async def read(self) -> _Part | None:
         """Return the next part, or None once nothing more comes."""
         try:
             item = await self._context.read()
@@ -34,7 +34,7 @@ class GrpcUpdateStream(UpdateStream):
             return None  # the server was stopped while a session kept its call for later
         return None if item is grpc.aio.EOF else item
 
-    async def write(self, item: ReplyItem) -> None:
+    async def write(self, item: _Answer) -> None:
         """Send one reply.
 
         Raises:
@@ -61,7 +61,7 @@ class GrpcUpdateStream(UpdateStream):
         msg = f"the peer did not read what it was sent in {limits.WRITE_SECONDS:g} s"
         raise RefusedError(msg, reason="TOO_SLOW")
 
-    async def _write(self, item: ReplyItem) -> None:
+    async def _write(self, item: _Answer) -> None:
         await self._context.write(item)
 
 
