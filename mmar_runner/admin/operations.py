@@ -21,6 +21,8 @@ from mmar_runner.interfaces.server_operations import (
 )
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.server.wording import utc
+from mmar_runner.shell.command import shell_command
+from mmar_runner.shell.system_info import system_info
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
@@ -283,13 +285,17 @@ class Operations(ServerOperations):
         """Return what was uploaded and this user may see."""
         return self._transfers.visible(user)
 
-    def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
-        """Look into the run's folder."""
-        raise NotImplementedError
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Look into the folder of the run that is set."""
+        entry = self._desk.require_entry()
+        folder = self._workspace.run(entry.number).path
+        allowed = self._access.policy.admin.get("allowed_shell_cmds", ())
+        found = await in_thread(shell_command, words, folder, allowed)
+        return {"text": found.text, "truncated": found.truncated}
 
-    def system_info(self) -> Mapping[str, Any]:
+    async def system_info(self) -> Mapping[str, Any]:
         """Return processor, memory, disk and accelerators."""
-        raise NotImplementedError
+        return await in_thread(system_info, self._workspace.path)
 
     def get_cross_validation_results(self) -> Mapping[str, Any]:
         """Return data client, then model owner, then metrics; empty if there are none."""

@@ -209,12 +209,12 @@ class ServerOperations(ABC):
         """Return what was uploaded and this user may see: name, digest, owner, time, bytes."""
 
     @abstractmethod
-    def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
-        """Look into the run's folder; see `mmar_runner.shell`."""
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Look into the folder of the run that is set; return ``text`` and ``truncated``."""
 
     @abstractmethod
-    def system_info(self) -> Mapping[str, Any]:
-        """Return processor, memory, disk and accelerators."""
+    async def system_info(self) -> Mapping[str, Any]:
+        """Return processor, memory, disk and accelerators, as in the schema ``system_info``."""
 
     @abstractmethod
     def get_cross_validation_results(self) -> Mapping[str, Any]:

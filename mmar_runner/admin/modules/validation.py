@@ -63,7 +63,7 @@ def _chosen(
     }
 
 
-def _found(among: Mapping[str, Mapping[str, object]], name: str, what: str) -> Mapping[str, object]:
+def _found(among: Mapping[str, _T], name: str, what: str) -> _T:
     if name not in among:
         known = ", ".join(sorted(among)) or "none"
         msg = f"nothing was validated on {what} {name!r}"

@@ -252,6 +252,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_LEFT: _client_left,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
+    Topic.MODEL_SENT: _nothing,
     Topic.CLIENT_PROGRESS: _client_progress,
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: _update_refused,
