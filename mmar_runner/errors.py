@@ -38,6 +38,7 @@
     │   ├── RefusedError              the peer said no, with a stable reason
     │   ├── UnreachableError          nobody answers
     │   └── ProtocolError             the peer answered something impossible
+    ├── OrderError                    what an administrator ordered cannot be done now
     ├── RunError
     │   ├── RunFailedError            the run ended without its rounds            exit 1
     │   └── RunStoppedError           the run stopped and can be resumed          exit 3
@@ -372,6 +373,12 @@ class ProtocolError(WireError):
     """The peer answered something that the protocol does not allow."""
 
     default_reason = "PROTOCOL"
+
+
+class OrderError(MmarRunnerError):
+    """What an administrator ordered cannot be done as things are; nothing was changed."""
+
+    default_reason = "ORDER"
 
 
 class RunError(MmarRunnerError):

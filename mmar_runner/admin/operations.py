@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.federation_state import QueuedRun, RunEntry
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import OrderError
 from mmar_runner.interfaces.server_operations import (
     ConnectedClient,
     Gathered,
@@ -130,7 +130,7 @@ class Operations(ServerOperations):
         taken = self._desk.taken
         if taken is None or taken.spec.server is None:
             msg = "nothing is deployed at the server"
-            raise UsageError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
+            raise OrderError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
         return taken.spec.server.task_name
 
     def get_run_number(self) -> int | None:
@@ -143,7 +143,7 @@ class Operations(ServerOperations):
         """Choose the run that is worked on next.
 
         Raises:
-            UsageError: RUN_OPEN.
+            OrderError: RUN_OPEN.
             NotAuthorizedError: UNKNOWN, it is another organisation's.
         """
         self._desk.require_idle("no other run is chosen")
@@ -159,7 +159,7 @@ class Operations(ServerOperations):
         """Delete a run's folder at the server.
 
         Raises:
-            UsageError: RUN_OPEN, it is the run that is open.
+            OrderError: RUN_OPEN, it is the run that is open.
             NotAuthorizedError: UNKNOWN, there is none, or it is another organisation's.
         """
         state = self._desk.state
@@ -272,7 +272,7 @@ class Operations(ServerOperations):
         if names := self.get_client_names():
             msg = f"{len(names)} clients are connected: {', '.join(names[:10])}"
             hint = "shut them down first: shutdown client"
-            raise UsageError(msg, hint=hint, reason="CLIENTS_CONNECTED")
+            raise OrderError(msg, hint=hint, reason="CLIENTS_CONNECTED")
         self._leaving.leave(reason)
 
     def fl_restart(self, reason: str) -> None:

@@ -195,7 +195,7 @@ class ServerOperations(ABC):
         """End the server once it has answered.
 
         Raises:
-            UsageError: CLIENTS_CONNECTED, clients are there; they are to be shut down first.
+            OrderError: CLIENTS_CONNECTED, clients are there; they are to be shut down first.
         """
 
     @abstractmethod
@@ -234,5 +234,5 @@ class ServerOperations(ABC):
             action: ``upload``, ``deploy``, ``train``, ``view`` or ``operate``; or a rule's name.
 
         Raises:
-            UsageError: ACTION_UNKNOWN.
+            OrderError: ACTION_UNKNOWN.
         """

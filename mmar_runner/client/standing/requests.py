@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_strict
-from mmar_runner.errors import MmarRunnerError, ProtocolError, UsageError
+from mmar_runner.errors import MmarRunnerError, OrderError, ProtocolError
 from mmar_runner.security.policy.orders import SHELL_COMMANDS
 from mmar_runner.shell.command import shell_command
 from mmar_runner.shell.system_info import system_info
@@ -107,7 +107,7 @@ class Requests:
         """Look into the folder of the run that this client works, or worked, for."""
         if not (number := self._work.state.run_number):
             msg = "nothing is deployed at this client, so that there is no folder to look into"
-            raise UsageError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
+            raise OrderError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
         folder = self._settings.workspace / f"run_{number}"
         allowed = self._permission.policy.admin.get("allowed_shell_cmds", ())
         found = await in_thread(shell_command, (call.spec.name, *call.words), folder, allowed)
