@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that stands, in the process of a test: real TLS, real files, a loop of the test's.
 
-    async with office(kits.server, tmp_path / "ws") as standing:
-        async with standing.session(kits.admin("lead@example.org")) as lead:
-            answer = await ordered(lead, "check_status server")
+async with office(kits.server, tmp_path / "ws") as standing:
+    async with standing.session(kits.admin("lead@example.org")) as lead:
+        answer = await ordered(lead, "check_status server")
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ async def _standing(task: asyncio.Task[OfficeOutcome], seen: Recorder) -> dict[s
     """Return where a server answers, once it does; by the name in its certificate."""
     loop = asyncio.get_running_loop()
     told = loop.run_in_executor(None, seen.wait_for, Topic.STANDING)
-    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED, timeout=_STAND_SECONDS)
+    both: set[asyncio.Future[Any]] = {task, told}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED, timeout=_STAND_SECONDS)
     if task.done():
         msg = f"the server did not stand: {task.result()}"
         raise AssertionError(msg)

@@ -82,9 +82,7 @@ class StandingStub:
             MmarRunnerError: It is refused.
         """
         stream = self.stub.retrieve(
-            RetrieveRequest(
-                client_name=self.name, session_key=self.key, runner_version=__version__
-            )
+            RetrieveRequest(client_name=self.name, session_key=self.key, runner_version=__version__)
         )
         try:
             await anext(stream)
