@@ -7,7 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean, printable
-from mmar_runner.errors import KitError, NotAuthorizedError, StorageError, UsageError
+from mmar_runner.errors import (
+    KitError,
+    NotAuthorizedError,
+    OrderError,
+    StorageError,
+    UsageError,
+)
 from mmar_runner.security.kits.files import SIGNATURE_FILE, signed_files
 from mmar_runner.security.policy.authorization import (
     ACTIONS,
@@ -116,7 +122,7 @@ class Access:
         """Return what every rule of the project says of one action, or of one rule.
 
         Raises:
-            UsageError: ACTION_UNKNOWN.
+            OrderError: ACTION_UNKNOWN.
         """
         contents = {rule: content for content, (rule, _, _) in CONTENTS.items()}
         if action in contents:
@@ -124,7 +130,7 @@ class Access:
         if action not in ACTIONS:
             known = (*(name for name in ACTIONS if name != "run"), *contents)
             msg = f"there is no right or rule {printable(action)!r}"
-            raise UsageError(msg, hint=f"one of {', '.join(known)}", reason="ACTION_UNKNOWN")
+            raise OrderError(msg, hint=f"one of {', '.join(known)}", reason="ACTION_UNKNOWN")
         return authorize(self.authorization, user, action, site)
 
     def require_accepted(self, user: str) -> None:

@@ -16,9 +16,7 @@ from mmar_runner.admin.federation_state import StateFile
 from mmar_runner.admin.gate import AdminGate
 from mmar_runner.admin.hub import RequestHub
 from mmar_runner.admin.leaving import Leaving
-from mmar_runner.admin.modules.inspection import InspectionCommands
-from mmar_runner.admin.modules.training import TrainingCommands
-from mmar_runner.admin.modules.validation import ValidationCommands
+from mmar_runner.admin.modules.built_in import BUILT_IN_MODULES
 from mmar_runner.admin.offer import Offer
 from mmar_runner.admin.operations import Operations
 from mmar_runner.admin.packages import CurrentPackage
@@ -84,6 +82,7 @@ class OfficeSettings:
         durability: Whether receipts wait for the disk.
         variables: The ``--set`` values, for every run.
         plugins_dir: A folder of one-file plugins, for children.
+        metrics: Where this process serves metrics, ``host:port``; None if nowhere.
     """
 
     kit: StartupKit
@@ -96,6 +95,7 @@ class OfficeSettings:
     durability: Durability = Durability.FULL
     variables: Mapping[str, Any] = field(default_factory=dict)
     plugins_dir: Path | None = None
+    metrics: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,9 @@ class _Office:
             await clients.start()
             await admin.start()
             stack.enter_context(trimming())
-            stack.enter_context(self._workspace.endpoint(address, admin=admin_address))
+            stack.enter_context(
+                self._workspace.endpoint(address, admin=admin_address, metrics=settings.metrics)
+            )
             looking = asyncio.create_task(self._look_again())
             stack.callback(looking.cancel)
             self._tell_listening(address, admin_address)
@@ -225,7 +227,7 @@ class _Office:
             self._admin_gate,
             self._access,
             Sessions(self._settings.idle_seconds),
-            offer=Offer([TrainingCommands(), ValidationCommands(), InspectionCommands()]),
+            offer=Offer([module() for module in BUILT_IN_MODULES]),
             operations=operations,
             transfers=transfers,
             revocations=self._revocations,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.federation_state import QueuedRun, RunEntry
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import OrderError
 from mmar_runner.interfaces.server_operations import (
     ConnectedClient,
     Gathered,
@@ -21,6 +21,8 @@ from mmar_runner.interfaces.server_operations import (
 )
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.server.wording import utc
+from mmar_runner.shell.command import shell_command
+from mmar_runner.shell.system_info import system_info
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
@@ -128,7 +130,7 @@ class Operations(ServerOperations):
         taken = self._desk.taken
         if taken is None or taken.spec.server is None:
             msg = "nothing is deployed at the server"
-            raise UsageError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
+            raise OrderError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
         return taken.spec.server.task_name
 
     def get_run_number(self) -> int | None:
@@ -141,7 +143,7 @@ class Operations(ServerOperations):
         """Choose the run that is worked on next.
 
         Raises:
-            UsageError: RUN_OPEN.
+            OrderError: RUN_OPEN.
             NotAuthorizedError: UNKNOWN, it is another organisation's.
         """
         self._desk.require_idle("no other run is chosen")
@@ -157,7 +159,7 @@ class Operations(ServerOperations):
         """Delete a run's folder at the server.
 
         Raises:
-            UsageError: RUN_OPEN, it is the run that is open.
+            OrderError: RUN_OPEN, it is the run that is open.
             NotAuthorizedError: UNKNOWN, there is none, or it is another organisation's.
         """
         state = self._desk.state
@@ -270,7 +272,7 @@ class Operations(ServerOperations):
         if names := self.get_client_names():
             msg = f"{len(names)} clients are connected: {', '.join(names[:10])}"
             hint = "shut them down first: shutdown client"
-            raise UsageError(msg, hint=hint, reason="CLIENTS_CONNECTED")
+            raise OrderError(msg, hint=hint, reason="CLIENTS_CONNECTED")
         self._leaving.leave(reason)
 
     def fl_restart(self, reason: str) -> None:
@@ -283,13 +285,17 @@ class Operations(ServerOperations):
         """Return what was uploaded and this user may see."""
         return self._transfers.visible(user)
 
-    def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
-        """Look into the run's folder."""
-        raise NotImplementedError
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Look into the folder of the run that is set."""
+        entry = self._desk.require_entry()
+        folder = self._workspace.run(entry.number).path
+        allowed = self._access.policy.admin.get("allowed_shell_cmds", ())
+        found = await in_thread(shell_command, words, folder, allowed)
+        return {"text": found.text, "truncated": found.truncated}
 
-    def system_info(self) -> Mapping[str, Any]:
+    async def system_info(self) -> Mapping[str, Any]:
         """Return processor, memory, disk and accelerators."""
-        raise NotImplementedError
+        return await in_thread(system_info, self._workspace.path)
 
     def get_cross_validation_results(self) -> Mapping[str, Any]:
         """Return data client, then model owner, then metrics; empty if there are none."""

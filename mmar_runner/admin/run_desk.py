@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.admin.place import StandingPlace
-from mmar_runner.errors import MmarRunnerError, RunStoppedError, UsageError
+from mmar_runner.errors import MmarRunnerError, OrderError, RunStoppedError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.server_operations import ServerStatus
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
@@ -128,32 +128,32 @@ class RunDesk:
         """Refuse what cannot be done while a run is open.
 
         Raises:
-            UsageError: RUN_OPEN.
+            OrderError: RUN_OPEN.
         """
         if self.is_running:
             msg = f"{what} while run {self.state.run_number} is open"
             hint = "wait until it has ended, or stop it with `abort server`"
-            raise UsageError(msg, hint=hint, reason="RUN_OPEN")
+            raise OrderError(msg, hint=hint, reason="RUN_OPEN")
 
     def require_entry(self) -> RunEntry:
         """Return the run that is set.
 
         Raises:
-            UsageError: RUN_NUMBER_UNSET.
+            OrderError: RUN_NUMBER_UNSET.
         """
         if (entry := self.state.current) is None:
             msg = "no run number is set"
-            raise UsageError(msg, hint="set one: set_run_number N", reason="RUN_NUMBER_UNSET")
+            raise OrderError(msg, hint="set one: set_run_number N", reason="RUN_NUMBER_UNSET")
         return entry
 
     def require_parts(self) -> RunParts:
         """Return the parts of the run that is open.
 
         Raises:
-            UsageError: NO_RUN.
+            OrderError: NO_RUN.
         """
         if self.parts is None:
-            raise UsageError("no run is open", hint="start server", reason="NO_RUN")
+            raise OrderError("no run is open", hint="start server", reason="NO_RUN")
         return self.parts
 
     def save(self) -> None:
@@ -182,7 +182,7 @@ class RunDesk:
         """Take an MMAR for the run that is set, in place of an earlier one.
 
         Raises:
-            UsageError: RUN_OPEN or RUN_NUMBER_UNSET; RUN_DIFFERS, the run has begun with another.
+            OrderError: RUN_OPEN or RUN_NUMBER_UNSET; RUN_DIFFERS, the run has begun with another.
             MmarError: It is no MMAR that can run.
             TrustError: A rule refuses it.
         """
@@ -193,7 +193,7 @@ class RunDesk:
             if entry.digest and entry.digest != taken.digest and self._has_begun(entry):
                 msg = f"run {entry.number} has begun with another MMAR ({entry.mmar})"
                 hint = "set_run_number to a new number first"
-                raise UsageError(msg, hint=hint, reason="RUN_DIFFERS")
+                raise OrderError(msg, hint=hint, reason="RUN_DIFFERS")
             entry.mmar, entry.digest, entry.started = folder.name, taken.digest, False
             entry.clients.clear()
             await in_thread(self._kept.save)
@@ -204,7 +204,7 @@ class RunDesk:
         """Begin the run, or go on with it; return once clients can join.
 
         Raises:
-            UsageError: RUN_OPEN, RUN_NUMBER_UNSET or NOT_DEPLOYED.
+            OrderError: RUN_OPEN, RUN_NUMBER_UNSET or NOT_DEPLOYED.
             MmarRunnerError: Why it cannot begin.
         """
         async with self._changing:
@@ -212,7 +212,7 @@ class RunDesk:
             entry = self.require_entry()
             if not entry.digest:
                 msg = f"nothing is deployed at the server for run {entry.number}"
-                raise UsageError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
+                raise OrderError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
             if self.taken is None:
                 copy = self._premises.workspace.path / "store" / entry.digest / entry.mmar
                 self._take_up(await in_thread(self._intake.take, copy), entry)
@@ -224,10 +224,10 @@ class RunDesk:
         """Stop the run that is open, so that it can be started again.
 
         Raises:
-            UsageError: NO_RUN, none is open.
+            OrderError: NO_RUN, none is open.
         """
         if not self.is_running or self._running is None:
-            raise UsageError("no run is open", hint="check_status server", reason="NO_RUN")
+            raise OrderError("no run is open", hint="check_status server", reason="NO_RUN")
         self._reason = reason
         if (entry := self.state.current) is not None:
             entry.started = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import OrderError
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Event, Table, Text, Value
 from mmar_runner.orders.commands import VALIDATION
@@ -51,7 +51,7 @@ def _chosen(
     """Return the rows and columns that are asked for.
 
     Raises:
-        UsageError: VALIDATION_UNKNOWN, there is none of that name.
+        OrderError: VALIDATION_UNKNOWN, there is none of that name.
     """
     data, owner = arguments.get("DATA_CLIENT", _ALL), arguments.get("MODEL_OWNER", _ALL)
     rows = dict(matrix) if data == _ALL else {data: _found(matrix, data, "data of")}
@@ -63,11 +63,11 @@ def _chosen(
     }
 
 
-def _found(among: Mapping[str, Mapping[str, object]], name: str, what: str) -> Mapping[str, object]:
+def _found(among: Mapping[str, _T], name: str, what: str) -> _T:
     if name not in among:
         known = ", ".join(sorted(among)) or "none"
         msg = f"nothing was validated on {what} {name!r}"
-        raise UsageError(msg, hint=f"known: {known}", reason="VALIDATION_UNKNOWN")
+        raise OrderError(msg, hint=f"known: {known}", reason="VALIDATION_UNKNOWN")
     return among[name]
 
 

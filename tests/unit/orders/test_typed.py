@@ -111,7 +111,7 @@ WRONG = {
     "a_fraction": ("set_run_number 1.5", "N is a whole number"),
     "zero": ("set_run_number 0", "N is at least 1"),
     "below_zero": ("set_run_number -1", "N is at least 1"),
-    "not_a_number": ("set_timeout nan", "SECONDS is at least 0.1"),
+    "not_a_number": ("set_timeout nan", "SECONDS is a number, not 'nan'"),
     "a_word_for_seconds": ("set_timeout soon", "SECONDS is a number"),
     "no_processes": ("start_mgpu client site-1", "N is a whole number"),
     "an_argument_of_none": ("show_users x", "does not take 'x'"),
