@@ -54,7 +54,16 @@ def test_anything_else_is_a_value_error(data):
     ],
     ids=[
         *("large", "byte_order_mark", "no_utf8", "key_twice", "key_twice_escaped", "nan"),
-        *("infinity", "infinity_in_digits", "surrogate", "deep", "digits", "two_values", "quotes", "comma"),
+        *(
+            "infinity",
+            "infinity_in_digits",
+            "surrogate",
+            "deep",
+            "digits",
+            "two_values",
+            "quotes",
+            "comma",
+        ),
     ],
 )
 def test_each_slip_is_named(data, word):
