@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 MAX_REPLY_BYTES: Final = 512 << 10
 _ANSWERS_BYTES: Final = 2 << 20
 _LEAST_BYTES: Final = 4 << 10
+#: How deeply an answer may be nested.
+_DEPTH: Final = 32
 #: Requests that one client may have to answer at once.
 _WAITING: Final = 32
 _MIN_KEY_BYTES: Final = 16
@@ -249,4 +251,15 @@ def _answer(reply: AdminReply, limit: int) -> Mapping[str, Any] | Missing:
         return Missing(name, "PROTOCOL", f"the answer of {name} {error}")
     if not isinstance(value, dict):
         return Missing(name, "PROTOCOL", f"the answer of {name} is no object")
+    if not _is_flat(value, _DEPTH):
+        return Missing(name, "PROTOCOL", f"the answer of {name} is nested too deeply")
     return value
+
+
+def _is_flat(value: object, left: int) -> bool:
+    """Return whether a value is nested at most so deeply: what is read need not be writable."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return True
+    return left > 0 and all(_is_flat(one, left - 1) for one in value)

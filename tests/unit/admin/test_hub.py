@@ -164,7 +164,7 @@ async def test_an_answer_that_is_none_is_the_fault_of_whoever_gave_it(
     assert answered.missing == {"site-2": "PROTOCOL"}
 
 
-@pytest.mark.parametrize("depth", [50, 300, 500, 700, 900, 950, 990, 1000])
+@pytest.mark.parametrize("depth", [20, 50, 300, 900, *range(970, 990), 1000])
 async def test_however_deep_an_answer_is_the_others_are_heard(
     kits, standing, lead, depth: int
 ) -> None:
