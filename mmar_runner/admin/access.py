@@ -84,7 +84,7 @@ class Access:
         """
         clients = sorted(set(present)) if targets.all_clients else targets.clients
         sites = {self.site_of(client): None for client in clients}
-        places = [*([SERVER_SITE] if targets.server else []), *sites]
+        places = [*([SERVER_SITE] if targets.server or spec.server_too else []), *sites]
         if not places:  # "all", and nobody is there: it is for the server to say so
             return [self._decision(SERVER_SITE, user, spec.name, "")]
         return [self._decision(place, user, spec.name, spec.right) for place in places]
