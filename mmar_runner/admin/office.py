@@ -288,6 +288,8 @@ class _Office:
         try:
             await desk.start()
         except MmarRunnerError as error:
+            if desk.outcome is not None:
+                return  # it was over: only that had not been written down
             _log.warning("run %d does not go on: %s", entry.number, error.message)
             self._kept.state.paused = True  # whoever starts it, or the queue, has looked at it
 
