@@ -82,8 +82,7 @@ class Downloads:
         """Yield a header and a file's bytes, from where the console left off.
 
         Raises:
-            UsageError: PATH.
-            NotAuthorizedError: UNKNOWN, the run is not there, or another organisation's.
+            NotAuthorizedError: PATH; UNKNOWN, the run is not there, or another organisation's.
             RefusedError: TOO_MANY_DOWNLOADS.
             PackageError: A folder holds what cannot be packed.
             StorageError: It cannot be read.

@@ -18,7 +18,7 @@ from mmar_runner.admin.handing_on import HandingOn
 from mmar_runner.admin.hub import RequestHub
 from mmar_runner.admin.installed import installed_modules
 from mmar_runner.admin.leaving import Leaving
-from mmar_runner.admin.modules.training import TrainingCommands
+from mmar_runner.admin.modules.built_in import BUILT_IN_MODULES
 from mmar_runner.admin.offer import Offer
 from mmar_runner.admin.operations import Operations
 from mmar_runner.admin.packages import CurrentPackage
@@ -67,6 +67,8 @@ _log = logging.getLogger(__name__)
 
 #: Connections of administrators, and of strangers who try.
 _ADMIN_CONNECTIONS: Final = 256
+#: How long answers that are under way may still take at the end, in seconds.
+_ANSWER_SECONDS: Final = 1.0
 #: How often it is looked at again who may be there, in seconds.
 _LOOK_SECONDS: Final = 5.0
 
@@ -86,6 +88,7 @@ class OfficeSettings:
         durability: Whether receipts wait for the disk.
         variables: The ``--set`` values, for every run.
         plugins_dir: A folder of one-file plugins, for children.
+        metrics: Where this process serves metrics, ``host:port``; None if nowhere.
     """
 
     kit: StartupKit
@@ -98,6 +101,7 @@ class OfficeSettings:
     durability: Durability = Durability.FULL
     variables: Mapping[str, Any] = field(default_factory=dict)
     plugins_dir: Path | None = None
+    metrics: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +183,22 @@ class _Office:
                 self._admin_gate,
                 max_connections=_ADMIN_CONNECTIONS,
             )
-            stack.push_async_callback(admin.stop, 0)
+            stack.push_async_callback(admin.stop, _ANSWER_SECONDS)
             admin_address = bind(admin, settings.admin_listen, credentials=server_credentials(tls))
             stack.push_async_callback(desk.close)
             await clients.start()
             await admin.start()
             stack.enter_context(trimming())
-            stack.enter_context(self._workspace.endpoint(address, admin=admin_address))
+            stack.enter_context(
+                self._workspace.endpoint(address, admin=admin_address, metrics=settings.metrics)
+            )
             looking = asyncio.create_task(self._look_again())
             stack.callback(looking.cancel)
             self._tell_listening(address, admin_address)
             await self._go_on(desk)
             for work in self._queue(desk, transfers):
                 stack.push_async_callback(end, asyncio.create_task(work))
-            await first_of(_set(stop), _set(self._leaving.asked))
+            await first_of(_set(stop), _set(self._leaving.asked), desk.broken())
         return OfficeOutcome(self._leaving.reason or "it was asked to stop", self._leaving.again)
 
     def _run_desk(self, address: str, credentials: grpc.ServerCredentials) -> RunDesk:
@@ -254,11 +260,12 @@ class _Office:
             self._admin_gate,
             self._access,
             Sessions(self._settings.idle_seconds),
-            offer=Offer([TrainingCommands(), *self._installed()]),
+            offer=Offer([*(module() for module in BUILT_IN_MODULES), *self._installed()]),
             operations=operations,
             transfers=transfers,
             revocations=self._revocations,
             memory=OrderMemory(),
+            leaving=self._leaving,
             audit=self._audit,
         )
 
@@ -286,6 +293,8 @@ class _Office:
         try:
             await desk.start()
         except MmarRunnerError as error:
+            if desk.outcome is not None:
+                return  # it was over: only that had not been written down
             _log.warning("run %d does not go on: %s", entry.number, error.message)
             self._kept.state.paused = True  # whoever starts it, or the queue, has looked at it
 

@@ -7,20 +7,23 @@ import asyncio
 import base64
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.federation_state import QueuedRun, RunEntry
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import OrderError
 from mmar_runner.interfaces.server_operations import (
     ConnectedClient,
     Gathered,
     ServerOperations,
     ServerState,
 )
+from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.server.wording import utc
+from mmar_runner.shell.command import shell_command
+from mmar_runner.shell.system_info import system_info
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from mmar_runner.admin.run_desk import RunDesk
     from mmar_runner.admin.transfers import Transfers
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
+    from mmar_runner.security.decision import Step
     from mmar_runner.server.records.workspace import RunFolder, Workspace
 
 #: Runs that may wait.
@@ -41,6 +45,12 @@ MOST_QUEUED: Final = 100
 _FETCHING: Final = frozenset({"deploy", "enqueue"})
 FETCH_SECONDS: Final = 60.0
 _SUMMARY_BYTES: Final = 16 << 20
+
+
+#: Letters of the digest of a client's session key that are shown: enough to tell two apart.
+_SESSION_LETTERS: Final = 8
+#: How often somebody who watches is told what has changed, in seconds.
+_WATCH_SECONDS: Final = 1.0
 
 
 class Operations(ServerOperations):
@@ -78,9 +88,7 @@ class Operations(ServerOperations):
         """Return what the server, its run and its clients are at."""
         state, parts = self._desk.state, self._desk.parts
         entry, taken = state.current, self._desk.taken
-        run = None if parts is None else dict(parts.board.facts())
-        if run is None and self._desk.outcome is not None:
-            run = {"status": self._desk.outcome.status.value, "reason": self._desk.outcome.reason}
+        run = self._desk.past() if parts is None else dict(parts.board.facts())
         server = None if taken is None else taken.spec.server
         book = None if parts is None else parts.coordinator.round
         return ServerState(
@@ -96,6 +104,7 @@ class Operations(ServerOperations):
             paused=state.paused,
             failed=[asdict(one) for one in state.failed],
             clients=self._clients(run),
+            failures=list(self._desk.contributions.failures),
         )
 
     def check_aggregation(self) -> Mapping[str, Any]:
@@ -120,9 +129,9 @@ class Operations(ServerOperations):
             if parts is not None and (facts := dict(parts.board.facts())) != seen:
                 seen = facts
                 yield facts
-            await asyncio.wait([asyncio.ensure_future(self._desk.ended())], timeout=1.0)
-        if self._desk.outcome is not None:
-            yield {"status": self._desk.outcome.status.value, **self._desk.outcome.summary}
+            await self._desk.ended(within=_WATCH_SECONDS)
+        if (past := self._desk.past()) is not None:
+            yield past
 
     def get_client_names(self, targets: Targets | None = None) -> list[str]:
         """Return the names of those who are there, or of those that are meant."""
@@ -136,7 +145,7 @@ class Operations(ServerOperations):
         taken = self._desk.taken
         if taken is None or taken.spec.server is None:
             msg = "nothing is deployed at the server"
-            raise UsageError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
+            raise OrderError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
         return taken.spec.server.task_name
 
     def get_run_number(self) -> int | None:
@@ -149,7 +158,7 @@ class Operations(ServerOperations):
         """Choose the run that is worked on next.
 
         Raises:
-            UsageError: RUN_OPEN.
+            OrderError: RUN_OPEN.
             NotAuthorizedError: UNKNOWN, it is another organisation's.
         """
         self._desk.require_idle("no other run is chosen")
@@ -165,7 +174,7 @@ class Operations(ServerOperations):
         """Delete a run's folder at the server.
 
         Raises:
-            UsageError: RUN_OPEN, it is the run that is open.
+            OrderError: RUN_OPEN, it is the run that is open.
             NotAuthorizedError: UNKNOWN, there is none, or it is another organisation's.
         """
         state = self._desk.state
@@ -228,13 +237,13 @@ class Operations(ServerOperations):
 
         Raises:
             NotAuthorizedError: UNKNOWN, there is no such MMAR, or it is another organisation's.
-            UsageError: QUEUE_FULL.
+            OrderError: QUEUE_FULL.
         """
         name, state = call.arguments["MMAR"], self._desk.state
         self._transfers.require(name, call.user)
         if len(state.queue) >= MOST_QUEUED:
             msg = f"{MOST_QUEUED} runs wait already"
-            raise UsageError(msg, hint="dequeue PLACE, or wait", reason="QUEUE_FULL")
+            raise OrderError(msg, hint="dequeue PLACE, or wait", reason="QUEUE_FULL")
         entry = QueuedRun(
             mmar=name,
             digest=self._transfers.digest_of(name) or "",
@@ -291,6 +300,18 @@ class Operations(ServerOperations):
             seconds = max(seconds, FETCH_SECONDS)
         return await self._hub.ask(names, call.order, facts, seconds)
 
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected."""
+        try:
+            async with asyncio.timeout(seconds):
+                while len(names := self.get_client_names()) < number:
+                    await self._hub.changes.wait()
+        except TimeoutError:
+            msg = f"{len(names)} of {number} clients came within {seconds:g} s"
+            hint = f"there are: {', '.join(names) or 'none'}; see the logs of the others"
+            raise OrderError(msg, hint=hint, reason="NO_ANSWER") from None
+        return names
+
     def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""
         self._desk.state.timeout = seconds
@@ -303,7 +324,7 @@ class Operations(ServerOperations):
         if names := self.get_client_names():
             msg = f"{len(names)} clients are connected: {', '.join(names[:10])}"
             hint = "shut them down first: shutdown client"
-            raise UsageError(msg, hint=hint, reason="CLIENTS_CONNECTED")
+            raise OrderError(msg, hint=hint, reason="CLIENTS_CONNECTED")
         self._leaving.leave(reason)
 
     def fl_restart(self, reason: str) -> None:
@@ -316,21 +337,30 @@ class Operations(ServerOperations):
         """Return what was uploaded and this user may see."""
         return self._transfers.visible(user)
 
-    def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
-        """Look into the run's folder."""
-        raise NotImplementedError
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Look into the folder of the run that is set."""
+        entry = self._desk.require_entry()
+        folder = self._workspace.run(entry.number).path
+        allowed = self._access.policy.admin.get("allowed_shell_cmds", ())
+        found = await in_thread(shell_command, words, folder, allowed)
+        return {"text": found.text, "truncated": found.truncated}
 
-    def system_info(self) -> Mapping[str, Any]:
+    async def system_info(self) -> Mapping[str, Any]:
         """Return processor, memory, disk and accelerators."""
-        raise NotImplementedError
+        return await in_thread(system_info, self._workspace.path)
 
     def get_cross_validation_results(self) -> Mapping[str, Any]:
-        """Return data client, then model owner, then metrics."""
-        raise NotImplementedError
+        """Return data client, then model owner, then metrics; empty if there are none."""
+        folder = self._desk.folder
+        return {} if folder is None else CrossSiteResults(folder).load()
 
     def authorization(self) -> Mapping[str, Any]:
         """Return the project's policy as it is in force."""
-        raise NotImplementedError
+        return asdict(replace(self._access.authorization, document=None))
+
+    def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
+        """Return what every rule says."""
+        return [_step_json(site, step) for step in self._access.steps(site, user, action)]
 
     def _run(self, entry: RunEntry) -> Mapping[str, Any]:
         """Return what is known of a run. Blocks."""
@@ -353,13 +383,20 @@ class Operations(ServerOperations):
     def _client(
         self, name: str, listener: Listener | None, facts: Mapping[str, Any] | None
     ) -> ConnectedClient:
-        state = "" if facts is None else str(facts["state"])
+        counted, parts = self._desk.contributions, self._desk.parts
+        member = None if parts is None else parts.members.known(name)
         heard = "" if facts is None else facts["last_heard"] or ""
-        site = self._access.site_of(name)
-        if listener is None:
-            return ConnectedClient(name, site, "", heard, state=state)
-        last = max(heard, utc(listener.heard))
-        return ConnectedClient(name, site, utc(listener.since), last, listener.version, state=state)
+        return ConnectedClient(
+            name=name,
+            site=self._access.site_of(name),
+            since="" if listener is None else utc(listener.since),
+            last_heard=heard if listener is None else max(heard, utc(listener.heard)),
+            version="" if listener is None else listener.version,
+            state="" if facts is None else str(facts["state"]),
+            last_round=counted.last.get(name),
+            contributions=counted.accepted[name],
+            session="" if member is None else member.key_sha256[:_SESSION_LETTERS],
+        )
 
 
 def _ended_as(folder: RunFolder) -> str | None:
@@ -379,4 +416,16 @@ def _queued(place: int, entry: QueuedRun) -> Mapping[str, Any]:
         "user": entry.user,
         "clients": list(entry.clients),
         "queued": entry.queued,
+    }
+
+
+def _step_json(site: str, step: Step) -> dict[str, Any]:
+    return {
+        "site": site,
+        "rule": step.rule,
+        "accepted": step.accepted,
+        "message": step.message,
+        "reason": step.reason,
+        "place": "" if step.policy is None else str(step.policy),
+        "hint": step.hint or "",
     }

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.admin.contributions import Contributions
 from mmar_runner.admin.place import StandingPlace
-from mmar_runner.errors import MmarRunnerError, RunStoppedError, UsageError
+from mmar_runner.errors import MmarRunnerError, OrderError, RunStoppedError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.server_operations import ServerStatus
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
 from mmar_runner.server.calls.windows import download_window
 from mmar_runner.server.gate.names import CertifiedNames
+from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.run import serve_run
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
@@ -76,6 +79,7 @@ class RunDesk:
     Attributes:
         status: One of four.
         parts: Of the run that clients can join; None if there is none.
+        contributions: Of the run that is, or was, open last.
     """
 
     def __init__(
@@ -97,8 +101,10 @@ class RunDesk:
         self._changing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._reserved = False
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.status = ServerStatus.NOT_STARTED
         self.parts: RunParts | None = None
+        self.contributions = Contributions(premises.observer)
         self.outcome: RunOutcome | None = None
         self.failure: MmarRunnerError | None = None
 
@@ -127,36 +133,60 @@ class RunDesk:
         """Refuse what cannot be done while a run is open.
 
         Raises:
-            UsageError: RUN_OPEN.
+            OrderError: RUN_OPEN.
         """
         if self.is_running:
             msg = f"{what} while run {self.state.run_number} is open"
             hint = "wait until it has ended, or stop it with `abort server`"
-            raise UsageError(msg, hint=hint, reason="RUN_OPEN")
+            raise OrderError(msg, hint=hint, reason="RUN_OPEN")
         if self._reserved:
             msg = f"{what} while the next run of the queue is being started"
-            raise UsageError(msg, hint="try again a little later", reason="RUN_OPEN")
+            raise OrderError(msg, hint="try again a little later", reason="RUN_OPEN")
 
     def require_entry(self) -> RunEntry:
         """Return the run that is set.
 
         Raises:
-            UsageError: RUN_NUMBER_UNSET.
+            OrderError: RUN_NUMBER_UNSET.
         """
         if (entry := self.state.current) is None:
             msg = "no run number is set"
-            raise UsageError(msg, hint="set one: set_run_number N", reason="RUN_NUMBER_UNSET")
+            raise OrderError(msg, hint="set one: set_run_number N", reason="RUN_NUMBER_UNSET")
         return entry
 
     def require_parts(self) -> RunParts:
         """Return the parts of the run that is open.
 
         Raises:
-            UsageError: NO_RUN.
+            OrderError: NO_RUN.
         """
         if self.parts is None:
-            raise UsageError("no run is open", hint="start server", reason="NO_RUN")
+            raise OrderError("no run is open", hint="start server", reason="NO_RUN")
         return self.parts
+
+    def past(self) -> dict[str, Any] | None:
+        """Return how the run that is set ended, or stands, as its summary says; None without.
+
+        Its keys are those of ``status.json``, as far as they mean something of a run that is over.
+        """
+        if (folder := self.folder) is None:
+            return None
+        try:
+            summary = json.loads(folder.summary.read_bytes())
+            rounds = [one["round"] for one in summary["rounds"]]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # it has not begun, or nobody can tell
+        spec = None if self.taken is None else self.taken.spec.server
+        return {
+            "status": summary["status"],
+            "reason": summary["reason"],
+            "run_number": folder.number,
+            "round": rounds[-1] if rounds else None,
+            "num_rounds": None if spec is None else spec.num_rounds,
+            "waiting_for": "",
+            "clients": [],
+            **{key: summary.get(key) for key in ("best_round", "final_model", "wall_seconds")},
+        }
 
     def save(self) -> None:
         """Write what is remembered to the disk. Blocks."""
@@ -182,10 +212,14 @@ class RunDesk:
                 self._premises.workspace.run(number).path.rmdir()
         self.save()
 
-    async def ended(self) -> None:
-        """Wait until no run is open."""
+    async def ended(self, *, within: float | None = None) -> None:
+        """Wait until no run is open, or for so many seconds."""
         if self._running is not None:
-            await asyncio.wait({self._running})
+            await asyncio.wait({self._running}, timeout=within)
+
+    async def broken(self) -> None:
+        """Wait for a fault in a run that nobody foresaw, and raise it."""
+        await self._broken
 
     @property
     def changes(self) -> asyncio.Event:
@@ -225,7 +259,7 @@ class RunDesk:
             queued: It is whoever has reserved this who asks.
 
         Raises:
-            UsageError: RUN_OPEN or RUN_NUMBER_UNSET; RUN_DIFFERS, the run has begun with another.
+            OrderError: RUN_OPEN or RUN_NUMBER_UNSET; RUN_DIFFERS, the run has begun with another.
             MmarError: It is no MMAR that can run.
             TrustError: A rule refuses it.
         """
@@ -237,7 +271,7 @@ class RunDesk:
             if entry.digest and entry.digest != taken.digest and self._has_begun(entry):
                 msg = f"run {entry.number} has begun with another MMAR ({entry.mmar})"
                 hint = "set_run_number to a new number first"
-                raise UsageError(msg, hint=hint, reason="RUN_DIFFERS")
+                raise OrderError(msg, hint=hint, reason="RUN_DIFFERS")
             entry.mmar, entry.digest, entry.started = folder.name, taken.digest, False
             entry.clients.clear()
             if not queued:
@@ -253,7 +287,7 @@ class RunDesk:
             queued: It is whoever has reserved this who asks.
 
         Raises:
-            UsageError: RUN_OPEN, RUN_NUMBER_UNSET or NOT_DEPLOYED.
+            OrderError: RUN_OPEN, RUN_NUMBER_UNSET or NOT_DEPLOYED.
             MmarRunnerError: Why it cannot begin.
         """
         async with self._changing:
@@ -262,7 +296,7 @@ class RunDesk:
             entry = self.require_entry()
             if not entry.digest:
                 msg = f"nothing is deployed at the server for run {entry.number}"
-                raise UsageError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
+                raise OrderError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
             if self.taken is None:
                 copy = self._premises.workspace.path / "store" / entry.digest / entry.mmar
                 self._take_up(await in_thread(self._intake.take, copy), entry)
@@ -274,10 +308,10 @@ class RunDesk:
         """Stop the run that is open, so that it can be started again.
 
         Raises:
-            UsageError: NO_RUN, none is open.
+            OrderError: NO_RUN, none is open.
         """
         if not self.is_running or self._running is None:
-            raise UsageError("no run is open", hint="check_status server", reason="NO_RUN")
+            raise OrderError("no run is open", hint="check_status server", reason="NO_RUN")
         self._reason = reason
         if (entry := self.state.current) is not None:
             entry.started = False
@@ -301,7 +335,7 @@ class RunDesk:
         self._taken, self._taken_for = taken, entry.number
         self.status, self.outcome = ServerStatus.NOT_STARTED, None
         needed = 0 if spec.server is None else spec.server.min_num_clients
-        package = premises.workspace.path / "store" / f"{taken.digest}.zip"
+        package = _package_file(premises.workspace.path / "packages", taken.digest)
         deployment = Deployment(spec.root, taken.digest, package, taken.trust.decisions, needed)
         premises.package.offer(
             PackageDesk(
@@ -315,6 +349,7 @@ class RunDesk:
         joinable: asyncio.Future[RunParts] = asyncio.get_running_loop().create_future()
         self._running = asyncio.create_task(self._serve(entry, self._taken, joinable))
         self._running.add_done_callback(lambda _: self.look_at_queue())
+        self._running.add_done_callback(self._note_fault)
         both: set[asyncio.Future[Any]] = {self._running, joinable}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if joinable.done():
@@ -328,9 +363,12 @@ class RunDesk:
         self, entry: RunEntry, taken: TakenIn, joinable: asyncio.Future[RunParts]
     ) -> None:
         premises = self._premises
+        counted = Contributions(premises.observer)
 
         def joined(parts: RunParts) -> None:
-            self.parts, self.status = parts, ServerStatus.STARTED
+            state, events = parts.opened.record.state, parts.opened.journal.events()
+            counted.take_up(closed_rounds(events), state.round, state.accepted)
+            self.parts, self.contributions, self.status = parts, counted, ServerStatus.STARTED
             joinable.set_result(parts)
             self.look_at_queue()
 
@@ -344,15 +382,19 @@ class RunDesk:
         )
         settings = premises.like(taken)
         try:
-            self.outcome = await serve_run(
-                settings, premises.plugins, premises.observer, self._stop, place
-            )
+            self.outcome = await serve_run(settings, premises.plugins, counted, self._stop, place)
         except MmarRunnerError as error:
             _log.info("run %d could not go on", entry.number, exc_info=error)
             self.failure, self.outcome = error, None
         finally:
             self.parts, self.status = None, ServerStatus.STOPPED
         await self._note_end(entry)
+
+    def _note_fault(self, running: asyncio.Task[None]) -> None:
+        """Let a fault that nobody foresaw end the server, as it would end one of one run."""
+        fault = None if running.cancelled() else running.exception()
+        if fault is not None and not self._broken.done():
+            self._broken.set_exception(fault)
 
     async def _note_end(self, entry: RunEntry) -> None:
         """Remember that a run is over; one that was stopped with the server goes on with it."""
@@ -362,3 +404,13 @@ class RunDesk:
             with suppress(MmarRunnerError):  # at worst it is started again, and is over at once
                 await in_thread(self._kept.save)
         self._ended(entry, self.outcome)
+
+
+def _package_file(folder: Path, digest: str) -> Path:
+    """Return where an MMAR's package is made; those of earlier ones go."""
+    with translated(folder):
+        folder.mkdir(exist_ok=True, mode=0o700)
+        for old in folder.glob("*.zip"):
+            if old.stem != digest:
+                old.unlink()
+    return folder / f"{digest}.zip"

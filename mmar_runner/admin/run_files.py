@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from mmar_runner.documents.words import printable
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.security.packages.names import name_problem
 from mmar_runner.storage.atomic import translated
 
@@ -68,7 +68,7 @@ def run_path(text: str) -> RunPath:
     """Return the path that somebody typed.
 
     Raises:
-        UsageError: PATH, it is none below a run, or one that nobody fetches.
+        NotAuthorizedError: PATH, it is none below a run, or one that nobody fetches.
     """
     parts = tuple(text.removesuffix("/").split("/"))
     found = _RUN.fullmatch(parts[0])
@@ -85,7 +85,7 @@ def opened(workspace: Path, path: RunPath) -> Iterator[int]:
     """Open a file or a folder below a workspace for the block, following no link.
 
     Raises:
-        UsageError: PATH, it is not there, or neither a plain file nor a folder.
+        NotAuthorizedError: PATH, it is not there, or neither a plain file nor a folder.
         StorageError: It cannot be opened.
     """
     with translated(workspace):
@@ -107,6 +107,6 @@ def opened(workspace: Path, path: RunPath) -> Iterator[int]:
         os.close(here)
 
 
-def _wrong(text: str, what: str) -> UsageError:
+def _wrong(text: str, what: str) -> NotAuthorizedError:
     hint = "such as run_1/summary.json, run_1/models or run_1/logs; `ls server` lists what is there"
-    return UsageError(f"{printable(text)[:_SHOWN]!r} {what}", hint=hint, reason="PATH")
+    return NotAuthorizedError(f"{printable(text)[:_SHOWN]!r} {what}", hint=hint, reason="PATH")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.admin.federation_state import FailedRun, RunEntry
 from mmar_runner.documents.words import printable
-from mmar_runner.errors import MmarRunnerError, UsageError
+from mmar_runner.errors import MmarRunnerError, OrderError
 from mmar_runner.orders.commands import BUILT_IN
 from mmar_runner.orders.order import opened
 from mmar_runner.orders.typed import understood
@@ -150,6 +150,6 @@ class RunQueue:
         await in_thread(self._desk.release, number)
 
 
-def _changed(queued: QueuedRun) -> UsageError:
+def _changed(queued: QueuedRun) -> OrderError:
     msg = f"{queued.mmar} is not there as it was when it was queued"
-    return UsageError(msg, hint="enqueue it again", reason="MMAR_CHANGED")
+    return OrderError(msg, hint="enqueue it again", reason="MMAR_CHANGED")

@@ -242,6 +242,7 @@ class _Upload:
         while (answer := await call.read()) is not None:
             match answer:
                 case UploadReceipt():
+                    self._moved(self._package.size, self._package.size)
                     return _value(answer.event)
                 case UploadReady():
                     self._start(answer)

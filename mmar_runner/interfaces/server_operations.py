@@ -40,7 +40,7 @@ class ConnectedClient:
         state: What it does in the run, if it takes part in one: as in ``status.json``.
         last_round: The round of its last accepted update, or None.
         contributions: How many of its updates were accepted in this run.
-        token: The first letters of its run's token, or empty.
+        session: Names its session in the run: the beginning of the digest of its key.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ConnectedClient:
     state: str = ""
     last_round: int | None = None
     contributions: int = 0
-    token: str = ""
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class ServerState:
         clients: Who is there, and who is in the run.
         paused: Whether the queue waits until somebody says that it goes on.
         failed: The last runs that waited and could not begin, each with its reason.
+        failures: What came to nothing of late: client, round, reason, message, log.
     """
 
     status: ServerStatus
@@ -85,6 +86,7 @@ class ServerState:
     clients: Sequence[ConnectedClient] = ()
     paused: bool = False
     failed: Sequence[Mapping[str, Any]] = ()
+    failures: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,14 @@ class ServerOperations(ABC):
         """
 
     @abstractmethod
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected; return their names.
+
+        Raises:
+            OrderError: NO_ANSWER, they were not in time.
+        """
+
+    @abstractmethod
     def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""
 
@@ -207,7 +217,7 @@ class ServerOperations(ABC):
         """End the server once it has answered.
 
         Raises:
-            UsageError: CLIENTS_CONNECTED, clients are there; they are to be shut down first.
+            OrderError: CLIENTS_CONNECTED, clients are there; they are to be shut down first.
         """
 
     @abstractmethod
@@ -221,12 +231,12 @@ class ServerOperations(ABC):
         """Return what was uploaded and this user may see: name, digest, owner, time, bytes."""
 
     @abstractmethod
-    def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
-        """Look into the run's folder; see `mmar_runner.shell`."""
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Look into the folder of the run that is set; return ``text`` and ``truncated``."""
 
     @abstractmethod
-    def system_info(self) -> Mapping[str, Any]:
-        """Return processor, memory, disk and accelerators."""
+    async def system_info(self) -> Mapping[str, Any]:
+        """Return processor, memory, disk and accelerators, as in the schema ``system_info``."""
 
     @abstractmethod
     def get_cross_validation_results(self) -> Mapping[str, Any]:
@@ -235,3 +245,16 @@ class ServerOperations(ABC):
     @abstractmethod
     def authorization(self) -> Mapping[str, Any]:
         """Return the project's policy as it is in force: users, sites, orgs, rights, rules."""
+
+    @abstractmethod
+    def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
+        """Return what every rule says: site, rule, accepted, message, reason, place, hint.
+
+        Args:
+            site: A client's name, or ``server``.
+            user: An e-mail address; empty for a site's rule.
+            action: ``upload``, ``deploy``, ``train``, ``view`` or ``operate``; or a rule's name.
+
+        Raises:
+            OrderError: ACTION_UNKNOWN.
+        """

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
 
 _TIME: Final = "2026-01-01T12:00:00Z"
+_ORG: Final = "a.org"
 _RUN: Final[Mapping[str, Any]] = {
     "status": "running",
     "reason": "",
@@ -152,6 +153,10 @@ class QuietOperations(ServerOperations):
         self.done.append("ask_clients")
         return Gathered({name: {"message": "done"} for name in self.get_client_names(call.targets)})
 
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Return those who are there."""
+        return self.get_client_names()
+
     def set_timeout(self, seconds: float) -> None:
         """Note it."""
         self.done.append("set_timeout")
@@ -169,12 +174,12 @@ class QuietOperations(ServerOperations):
         facts = {"name": "study", "digest": "0" * 64, "owner": user, "org": "org-server"}
         return [{**facts, "uploaded": _TIME, "bytes": 1000}]
 
-    def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
         """Note it."""
         self.done.append("shell")
         return {"text": "", "truncated": False}
 
-    def system_info(self) -> Mapping[str, Any]:
+    async def system_info(self) -> Mapping[str, Any]:
         """Return nothing."""
         return {}
 
@@ -183,5 +188,19 @@ class QuietOperations(ServerOperations):
         return {"site-1": {"site-2": {"val_accuracy": 0.5}}}
 
     def authorization(self) -> Mapping[str, Any]:
-        """Return an empty policy."""
-        return {"users": {}, "sites": {}, "orgs": {}, "rights": {}, "rules": {}}
+        """Return a policy of one organisation without rules of its own."""
+        sites = {name: _ORG for name in ("server", "site-1", "site-2")}
+        return {
+            "roles": {"lead": ""},
+            "users": {"lead@a.org": {"org": _ORG, "roles": ["lead"]}},
+            "orgs": {_ORG: []},
+            "sites": sites,
+            "groups": {},
+            "rights": {},
+            "rules": {},
+        }
+
+    def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
+        """Return one rule, which accepts."""
+        said = {"site": site, "rule": action, "accepted": True, "message": "it may be done"}
+        return [{**said, "reason": "", "place": "", "hint": ""}]

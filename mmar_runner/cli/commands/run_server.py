@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
+from mmar_runner.cli.starting.metrics import (
+    metrics_option,
+    require_metrics_address,
+    served_metrics,
+)
 from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import parse_settings, validated
@@ -78,6 +84,7 @@ if TYPE_CHECKING:
 @new_run_option
 @retry_failed_option
 @durability_option("full")
+@metrics_option
 @plugins_dir_option
 @json_option
 @click.pass_context
@@ -96,6 +103,7 @@ def command(
     new_run: bool,
     retry_failed: bool,
     durability: str,
+    metrics: str | None,
     plugins_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -117,6 +125,7 @@ def command(
         msg = "--admin-listen and --session-idle are for a server that stands"
         raise UsageError(msg, hint="leave out MMAR: administrators deploy it")
     require_kit_or_insecure(kit, insecure=insecure)
+    require_metrics_address(metrics)
     plugins = load_plugins(plugins_dir=plugins_dir)
     variables = parse_settings(pairs)
     if mmar is None:
@@ -124,19 +133,23 @@ def command(
         from mmar_runner.cli.starting.standing_server import Standing, stand  # noqa: PLC0415
 
         assert kit is not None  # noqa: S101 - it was asked for above
-        standing = Standing(
-            kit,
-            workspace,
-            listen,
-            admin_listen,
-            session_idle,
-            _parse_keep(keep_models),
-            Durability(durability),
-            variables,
-            plugins_dir,
-        )
-        with make_observer("server", context.obj, mmar="", quiet=as_json) as observer:
-            stand(standing, plugins, observer, as_json=as_json)
+        with (
+            served_metrics(metrics) as served,
+            make_observer("server", context.obj, mmar="", quiet=as_json) as observer,
+        ):
+            standing = Standing(
+                kit,
+                workspace,
+                listen,
+                admin_listen,
+                session_idle,
+                _parse_keep(keep_models),
+                Durability(durability),
+                variables,
+                plugins_dir,
+                served.address,
+            )
+            stand(standing, plugins, served.watching(observer), as_json=as_json)
         return
     if kit is None:
         address = listen_address(None, listen)
@@ -165,16 +178,12 @@ def command(
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
         trust=trust,
     )
-    settle_memory()
-    with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
-        outcome = asyncio.run(_serve(settings, plugins, observer))
+    with served_metrics(metrics) as served:
+        settings = replace(settings, metrics=served.address)
+        with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
+            outcome = _run(settings, plugins, served.watching(observer))
     if as_json:
-        # One document, of a run that failed too: it says why itself.
-        echo_json(outcome.summary)
-        if outcome.status is RunStatus.STOPPED:
-            echo_hint(f"{same_command(new_run=new_run)} resumes it")
-        if outcome.status is RunStatus.FAILED:
-            echo_hint(goes_on_if_failed(retry_failed=retry_failed))
+        _tell_as_json(outcome, new_run=new_run, retry_failed=retry_failed)
         context.exit(outcome.status.exit_code)
     _conclude(outcome, new_run=new_run, retry_failed=retry_failed)
 
@@ -205,12 +214,26 @@ def _refuse_of_one_run(
         raise UsageError(msg, hint="administrators choose the run: set_run_number N")
 
 
+def _run(settings: ServerSettings, plugins: LoadedPlugins, observer: Observer) -> RunOutcome:
+    settle_memory()
+    return asyncio.run(_serve(settings, plugins, observer))
+
+
 async def _serve(
     settings: ServerSettings, plugins: LoadedPlugins, observer: Observer
 ) -> RunOutcome:
     stop = asyncio.Event()
     stop_on_signals(stop)
     return await run_server(settings, plugins, observer, stop)
+
+
+def _tell_as_json(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:
+    """Write one document, of a run that failed too: it says why itself."""
+    echo_json(outcome.summary)
+    if outcome.status is RunStatus.STOPPED:
+        echo_hint(f"{same_command(new_run=new_run)} resumes it")
+    if outcome.status is RunStatus.FAILED:
+        echo_hint(goes_on_if_failed(retry_failed=retry_failed))
 
 
 def _conclude(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:

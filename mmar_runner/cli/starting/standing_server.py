@@ -34,7 +34,11 @@ _RUNNING = "is this server running already? Stop it, or give this one a --worksp
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the command line says; see the options of ``run-server``."""
+    """What the command line says; see the options of ``run-server``.
+
+    Attributes:
+        metrics: Where metrics are served already; None if nowhere.
+    """
 
     kit: Path
     workspace: Path | None
@@ -45,6 +49,7 @@ class Standing:
     durability: Durability
     variables: Mapping[str, Any]
     plugins_dir: Path | None
+    metrics: str | None
 
     def settings(self) -> OfficeSettings:
         """Return what the server is started with.
@@ -70,6 +75,7 @@ class Standing:
             durability=self.durability,
             variables=self.variables,
             plugins_dir=plugins_dir,
+            metrics=self.metrics,
         )
 
     def _admin(self, kit: StartupKit, listen: str) -> str:

@@ -90,6 +90,15 @@ class RunView:
         """
         return self.clients.setdefault(data.get("client") or self.own_name, ClientRow())
 
+    def begin_run(self, data: Mapping[str, Any]) -> None:
+        """Forget an earlier run: who stands works for one after the other."""
+        if self.run_number not in {None, data.get("run_number")} or self.status:
+            self.round = self.num_rounds = self.last_seconds = None
+            self.rounds_done, self.best, self.status, self.message = 0, "", "", ""
+            self.metrics = {}
+            self.clients.clear()
+        self.run_number = data.get("run_number")
+
     def enter_round(self, data: Mapping[str, Any]) -> None:
         """Note the round that ``data`` speaks of."""
         self.round = data["round"]
@@ -113,13 +122,13 @@ def _harmless(value: Any) -> Any:
 
 
 def _listening(view: RunView, data: Mapping[str, Any]) -> None:
+    view.begin_run(data)
     view.listen = str(data.get("listen") or data.get("target") or "")
-    view.run_number = data.get("run_number")
 
 
 def _registered(view: RunView, data: Mapping[str, Any]) -> None:
     view.own_name = str(data["client"])
-    view.run_number = data.get("run_number")
+    view.begin_run(data)
     view.num_rounds = data.get("num_rounds")
     view.message = ""
     view.row(data).state = ClientStatus.IDLE
@@ -245,13 +254,23 @@ def _training(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = ClientStatus.TRAINING
 
 
+def _standing(view: RunView, data: Mapping[str, Any]) -> None:
+    if "client" in data:
+        view.message = f"waits for orders from {data.get('target')}"
+        return
+    view.listen = str(data.get("listen") or "")
+    view.message = f"administrators come in on {data.get('admin')}"
+
+
 _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.LISTENING: _listening,
+    Topic.STANDING: _standing,
     Topic.CLIENT_JOINED: _client_joined,
     Topic.CLIENT_BACK: _client_joined,
     Topic.CLIENT_LEFT: _client_left,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
+    Topic.MODEL_SENT: _nothing,
     Topic.CLIENT_PROGRESS: _client_progress,
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: _update_refused,

@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mmar_runner.cli.views.wording import human_progress, human_seconds
-from mmar_runner.documents.words import counted, printable
+from mmar_runner.cli.views.wording import human_progress
+from mmar_runner.documents.words import counted, human_seconds, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

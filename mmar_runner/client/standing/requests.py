@@ -7,7 +7,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_strict
-from mmar_runner.errors import MmarRunnerError, ProtocolError
+from mmar_runner.errors import MmarRunnerError, OrderError, ProtocolError
+from mmar_runner.security.policy.orders import SHELL_COMMANDS
+from mmar_runner.shell.command import shell_command
+from mmar_runner.shell.system_info import system_info
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
@@ -86,6 +89,8 @@ class Requests:
             "delete_run_number": lambda: work.delete_run(arguments["N"]),
             "restart": lambda: self._leave(call),
             "shutdown": lambda: self._leave(call),
+            "sys_info": self._system_info,
+            **{name: lambda: self._shell(call) for name in SHELL_COMMANDS},
         }
         return await doing[call.spec.name]()
 
@@ -95,6 +100,19 @@ class Requests:
     async def _deploy_and_start(self, mmar: str, number: int) -> dict[str, Any]:
         await self._work.make_way(number)
         return {**await self._work.deploy(mmar, number), **await self._work.start()}
+
+    async def _system_info(self) -> dict[str, Any]:
+        return await in_thread(system_info, self._settings.workspace)
+
+    async def _shell(self, call: CommandCall) -> dict[str, Any]:
+        """Look into the folder of the run that this client works, or worked, for."""
+        if not (number := self._work.state.run_number):
+            msg = "nothing is deployed at this client, so that there is no folder to look into"
+            raise OrderError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
+        folder = self._settings.workspace / f"run_{number}"
+        allowed = await in_thread(self._permission.allowed_shell_commands)
+        found = await in_thread(shell_command, (call.spec.name, *call.words), folder, allowed)
+        return {"text": found.text, "truncated": found.truncated}
 
     async def _leave(self, call: CommandCall) -> dict[str, Any]:
         self.reason = f"{call.user} ordered it to {call.spec.name}"

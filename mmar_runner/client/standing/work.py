@@ -16,7 +16,7 @@ from mmar_runner.client.delivery.fetching import Delivery, fetch_mmar
 from mmar_runner.client.session import run_session
 from mmar_runner.client.standing.seen import Seen
 from mmar_runner.client.standing.state import StandingState
-from mmar_runner.errors import MmarRunnerError, UsageError
+from mmar_runner.errors import MmarRunnerError, OrderError
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
@@ -89,7 +89,7 @@ class StandingWork:
             run_number: For which run.
 
         Raises:
-            UsageError: WORKING, a session works for another.
+            OrderError: WORKING, a session works for another.
             MmarRunnerError: Why this site does not take it.
         """
         async with self._changing:
@@ -109,7 +109,7 @@ class StandingWork:
             )
             if admission.root.name != mmar:
                 msg = f"the server gave {admission.root.name}, and {mmar} was ordered"
-                raise UsageError(msg, reason="MMAR_DIFFERS", hint="deploy it at the server first")
+                raise OrderError(msg, reason="MMAR_DIFFERS", hint="deploy it at the server first")
             self._admitted, self.outcome, self.failure = (admission, rules), None, None
             self.state = StandingState(mmar, admission.digest, run_number)
             await in_thread(self.state.save, settings.workspace)
@@ -128,14 +128,14 @@ class StandingWork:
         """Begin to work for what is deployed, or go on with it.
 
         Raises:
-            UsageError: WORKING or NOT_DEPLOYED.
+            OrderError: WORKING or NOT_DEPLOYED.
             MmarRunnerError: Why it cannot be run any more.
         """
         async with self._changing:
             self._require_idle("nothing is started")
             if not self.state.digest:
                 msg = "nothing is deployed at this client"
-                raise UsageError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
+                raise OrderError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
             await self._begin(processes)
             return {"message": f"works for run {self.state.run_number}"}
 
@@ -164,7 +164,7 @@ class StandingWork:
         """Delete a run's files at this client.
 
         Raises:
-            UsageError: WORKING, it is the run that is worked for.
+            OrderError: WORKING, it is the run that is worked for.
         """
         if number == self.state.run_number:
             self._require_idle("its files are not deleted")
@@ -183,7 +183,7 @@ class StandingWork:
     def _require_idle(self, what: str) -> None:
         if self.is_working:
             msg = f"{what} while this client works for run {self.state.run_number}"
-            raise UsageError(msg, hint="abort client NAME first", reason="WORKING")
+            raise OrderError(msg, hint="abort client NAME first", reason="WORKING")
 
     async def _begin(self, processes: int) -> None:
         admitted = self._admitted

@@ -17,6 +17,7 @@ from mmar_runner.security.policy.document import (
     refuse_other,
     schema_faults,
 )
+from mmar_runner.security.redaction import Redaction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,7 @@ class SitePolicy:
         allow_custom_datalist: Whether an MMAR may bring its own data list.
         clients: Names of the federation's clients; None if they are not known.
         trainer: Limits of the trainer's process.
+        redaction: What the site hides of a task that failed, before the server is told.
         admin: What administrators may ask: ``accepted_names``, ``refused_commands``,
             ``allowed_shell_cmds``, ``modules``; a key that is missing accepts everybody,
             refuses no command, allows no look into folders, and offers every installed
@@ -63,6 +65,7 @@ class SitePolicy:
     allow_custom_datalist: bool = False
     clients: tuple[str, ...] | None = None
     trainer: Mapping[str, float] = field(default_factory=dict)
+    redaction: Redaction = Redaction.EVERYTHING
     admin: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     document: PolicyDocument | None = field(default=None, compare=False, repr=False)
 
@@ -107,6 +110,7 @@ def _policy(document: PolicyDocument) -> SitePolicy:
         allow_custom_datalist=value.get("allow_custom_datalist", False),
         clients=None if clients is None else tuple(clients),
         trainer=value.get("trainer", {}),
+        redaction=Redaction(value.get("redaction", Redaction.EVERYTHING)),
         admin={key: tuple(said) for key, said in value.get("admin", {}).items()},
         document=document,
     )

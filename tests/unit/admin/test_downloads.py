@@ -15,7 +15,7 @@ import pytest
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.downloads import DOWNLOADS_OF_ONE, Downloads
-from mmar_runner.errors import NotAuthorizedError, PackageError, RefusedError, UsageError
+from mmar_runner.errors import NotAuthorizedError, PackageError, RefusedError
 from mmar_runner.interfaces.admin_command import CommandCall, Targets
 from mmar_runner.orders.commands import BUILT_IN
 from mmar_runner.wire.admin_codec import decode_download_part, encode_download_part
@@ -105,7 +105,7 @@ async def test_another_run_and_another_path_are_refused(downloads: Downloads) ->
     with pytest.raises(NotAuthorizedError) as caught:
         await fetch(downloads, "run_2/summary.json")
     assert caught.value.reason == "UNKNOWN"
-    with pytest.raises(UsageError):
+    with pytest.raises(NotAuthorizedError):
         await fetch(downloads, "run_1/journal.db")
 
 

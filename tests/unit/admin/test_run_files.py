@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmar_runner.admin.run_files import opened, run_path
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import NotAuthorizedError
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_path_below_a_run_is_one(text: str) -> None:
     ],
 )
 def test_everything_else_is_refused(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(NotAuthorizedError) as caught:
         run_path(text)
     assert caught.value.reason == "PATH"
 
@@ -86,7 +86,7 @@ def test_links_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
     paths = ("run_1/file", "run_1/folder", "run_1/folder/s", "run_2/s", "run_1/pipe", "run_1/none")
     for text in paths:
         with (
-            pytest.raises(UsageError) as caught,
+            pytest.raises(NotAuthorizedError) as caught,
             opened(tmp_path / "ws", run_path(text)),
         ):
             pass

@@ -4,34 +4,11 @@
 import pytest
 
 from mmar_runner.cli.views.wording import (
-    human_bytes,
+    further_lines,
     human_metrics,
-    human_seconds,
     sentence,
 )
 from mmar_runner.interfaces.observer import Observation, Topic
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (100_000_000, "95.4 MiB"),
-        (5 << 40, "5.0 TiB"),
-    ],
-)
-def test_bytes_for_people(count, text):
-    assert human_bytes(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0123, "12 ms"), (3.44, "3.4 s"), (125, "2 min 05 s"), (3725, "1 h 02 min")],
-)
-def test_durations_for_people(seconds, text):
-    assert human_seconds(seconds) == text
 
 
 def test_metrics_for_people_are_numbers_only():
@@ -74,6 +51,18 @@ def test_a_task_that_failed_again_is_not_told_in_the_same_words():
         f"{what} again, for the same reason [DATA]",
         f"{what} again: no column [DATA]",
     ]
+
+
+def test_a_failed_tasks_log_is_shown_folded_and_harmless_and_once():
+    log = [f"line {number}" for number in range(39)] + ["\x1b[2Jred\u202e"]
+    facts = {"client": "site-1", "round": 0, "reason": "DATA", "message": "no", "log": log}
+    shown = further_lines(Observation(Topic.TASK_FAILED, facts))
+    assert shown[0] == "    | ... 30 lines before, in the run's events.jsonl"
+    assert shown[1] == "    | line 30"
+    assert shown[-1] == "    | \\x1b[2Jred\\u202e"
+    assert len(shown) == 11
+    assert further_lines(Observation(Topic.TASK_FAILED, {**facts, "again": "same"})) == []
+    assert further_lines(Observation(Topic.WAITING, {"message": "m"})) == []
 
 
 def test_a_failed_runs_line_leaves_causes_to_the_error():
