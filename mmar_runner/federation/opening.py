@@ -107,12 +107,28 @@ class Opening:
         self._failures, self._again, self._first = {}, {}, False
         return book
 
-    def quorum(self, invited: Collection[str]) -> int:
+    def quorum(self, invited: Collection[str], minimum: int | None = None) -> int:
         """Return of how many sites a round needs updates for which these clients were invited.
 
         Where only some work, of no more than there are; where everybody does, others may come.
+
+        Args:
+            invited: Who was.
+            minimum: Which minimum is meant; None for the one in force.
         """
-        return max(1, self.minimum if self.admits_late else min(self.minimum, len(invited)))
+        least = self.minimum if minimum is None else minimum
+        return max(1, least if self.admits_late else min(least, len(invited)))
+
+    def knows(self, client: str) -> bool:
+        """Return whether a client had a part in the first round, which is not open yet."""
+        return client in self._accepted | self._participants
+
+    def remove(self, client: str) -> None:
+        """Take a client out of what an earlier process knew of the first round."""
+        if self.knows(client):
+            self._accepted -= {client}
+            self._removed |= {client}
+            self._again[client] = self._again.get(client, 0) + 1
 
     def choose(self, number: int, among: AbstractSet[str], per_round: int | None) -> Sequence[str]:
         """Return who of some clients work in a round; of all, or of a number of them."""

@@ -121,17 +121,22 @@ class RoundBook:
         """Return True if the quorum is not there and nobody is at work."""
         return self.enough_at is None and not self.unanswered() & active
 
-    def is_hopeless(self, active: AbstractSet[str]) -> bool:
+    def is_hopeless(self, active: AbstractSet[str], quorum: int | None = None) -> bool:
         """Return True if tasks have failed and the quorum cannot be reached any more.
 
         Everyone who is there has answered or failed, and even if all who were lost came
         back, and every admitted site that has not come or failed, their updates would be
         too few. Where sites are not known, nobody is expected who never came.
+
+        Args:
+            active: Who is there.
+            quorum: Which number is meant; None for the round's own.
         """
         if not self.failed or self.unanswered() & active:
             return False
         could = self.accepted | self.unanswered() | (active - self.invited)
-        return self.sites.count(could | self.sites.absent(self.failed)) < self.quorum
+        needed = self.quorum if quorum is None else quorum
+        return self.sites.count(could | self.sites.absent(self.failed)) < needed
 
     def _expected(self, active: AbstractSet[str]) -> set[str]:
         return self.accepted | (self.unanswered() & active)

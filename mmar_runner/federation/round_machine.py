@@ -116,14 +116,23 @@ class RoundMachine:
         book = self._open
         return () if book is None or book.closed else tuple(book.missing_clients())
 
-    def is_there(self, client: str) -> bool:
-        """Return whether a client is there."""
-        return client in self._active
+    def present(self) -> list[str]:
+        """Return who is there, sorted."""
+        return sorted(self._active)
 
     def works(self, client: str) -> bool:
-        """Return whether a client was given the open round's task, while that takes answers."""
+        """Return whether a client has a part in the round, while that takes answers."""
         book = self._open
-        return book is not None and not book.closed and client in book.invited - book.removed
+        if book is None:
+            return self._opening.knows(client)
+        return not book.closed and client in book.invited - book.removed
+
+    def can_reach(self, minimum: int) -> bool:
+        """Return whether the open round could still reach another minimum; if none is, True."""
+        book = self._open
+        if book is None or book.closed:
+            return True
+        return not book.is_hopeless(self._active, self._opening.quorum(book.invited, minimum))
 
     def handle(self, event: events.Event, now: float) -> list[actions.Action]:
         """Take one event and return what is to be done, in order.
@@ -209,7 +218,9 @@ class RoundMachine:
     def _removed(self, client: str) -> None:
         """Go on without a client; of a round that is being added up it stays a part."""
         self._active.discard(client)
-        if self._open is not None and not self._open.closed:
+        if self._open is None:
+            self._opening.remove(client)
+        elif not self._open.closed:
             self._open.remove(client)
 
     def _change_minimum(self, number: int, now: float) -> None:

@@ -20,6 +20,9 @@ class Topic(StrEnum):
     CLIENT_JOINED = "client_joined"  # client, active
     CLIENT_BACK = "client_back"  # client, active; registered again before its lease had ended
     CLIENT_LEFT = "client_left"  # client, reason, active
+    CLIENT_REMOVED = "client_removed"  # client, reason, round (None if it had no part), message
+    MIN_CLIENTS = "min_clients"  # number, before, round; an administrator changed it
+    TASK_GIVEN_AGAIN = "task_given_again"  # client, round; by an administrator
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
     CLIENT_PROGRESS = "client_progress"  # client, done, total, unit (bytes)

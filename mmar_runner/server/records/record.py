@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mmar_runner.interfaces.aggregator import Contribution
 from mmar_runner.interfaces.update import UpdateFacts, finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+#: Why the work of a client does not count that an administrator removed.
+REMOVED: Final = "REMOVED"
 
 
 class Kind(StrEnum):
@@ -25,6 +29,9 @@ class Kind(StrEnum):
     RUN_RETRIED = "run_retried"
     CLIENT_REGISTERED = "client_registered"
     CLIENT_LEFT = "client_left"
+    CLIENT_REMOVED = "client_removed"
+    MIN_CLIENTS_SET = "min_clients_set"
+    TASK_GIVEN_AGAIN = "task_given_again"
     ROUND_OPENED = "round_opened"
     UPDATE_ACCEPTED = "update_accepted"
     UPDATE_REFUSED = "update_refused"
@@ -159,6 +166,43 @@ class CountedUpdate:
 
     update: AcceptedUpdate
     number: Numbered
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A client that an administrator removed from the run.
+
+    Attributes:
+        client: Its name.
+        key_sha256: Of the key of the session that is over, hex.
+        reason: Why, in the administrator's words.
+        round: The round that its work left; None if it had none in it, or that was closing.
+    """
+
+    client: str
+    key_sha256: str
+    reason: str
+    round: int | None
+
+    @property
+    def rejected(self) -> Rejected | None:
+        """What the summary of the round says of it; None if it left none."""
+        if self.round is None:
+            return None
+        return Rejected(self.client, self.round, REMOVED, self.reason)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the journal stores it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Removed:
+        """Read what `to_json` gave.
+
+        Raises:
+            LookupError: Something is not there.
+        """
+        return cls(data["client"], data["key_sha256"], data["reason"], data["round"])
 
 
 @dataclass(frozen=True, slots=True)
