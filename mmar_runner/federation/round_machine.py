@@ -176,12 +176,6 @@ class RoundMachine:
                 return self._joined(client)
             case events.ClientLeft(client):
                 self._left(client)
-            case events.ClientRemoved(client):
-                self._removed(client)
-            case events.MinimumChanged(number):
-                self._change_minimum(number, now)
-            case events.TaskGivenAgain(client):
-                return self._given_again(client)
             case events.UpdateAccepted(client, number):
                 if (book := self._open_for(number)) is not None:
                     book.accept(client, now)
@@ -193,6 +187,19 @@ class RoundMachine:
                 self._aggregated(number)
             case events.Tick():
                 self._timer = None  # it may have come a moment early; then it is set again
+            case _:
+                return self._take_decision(event, now)
+        return []
+
+    def _take_decision(self, event: events.Event, now: float) -> list[actions.Action]:
+        """Take what an administrator has decided."""
+        match event:
+            case events.ClientRemoved(client):
+                self._removed(client)
+            case events.MinimumChanged(number):
+                self._change_minimum(number, now)
+            case events.TaskGivenAgain(client):
+                return self._given_again(client)
         return []
 
     def _joined(self, client: str) -> list[actions.Action]:

@@ -31,6 +31,7 @@ def check(federation: Federation) -> None:
     files_say_what_the_journal_says(federation)
     who_lives_knows_what_the_journal_adds_up_to(federation)
     nothing_is_trained_in_vain(federation)
+    no_round_is_closed_with_too_little(federation)
 
 
 def nothing_unforeseen_happened(federation: Federation) -> None:
@@ -137,6 +138,15 @@ def nothing_is_trained_in_vain(federation: Federation) -> None:
             elif seen.topic is Topic.TRAINING and number in receipted:
                 again = (number, client.name) in federation.story.revoked
                 assert again, f"{client.name} trains round {number} twice, at {at:.3f} s"
+
+
+def no_round_is_closed_with_too_little(federation: Federation) -> None:
+    """A round has as many updates as it needed, or did while it was open."""
+    story = federation.story
+    for number, (clients, needed) in enumerate(
+        zip(story.accepted_sets(), story.lowest, strict=True)
+    ):
+        assert len(clients) >= needed, f"round {number} needs {needed}, and adds up {clients}"
 
 
 # Small helpers

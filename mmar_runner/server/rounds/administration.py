@@ -142,7 +142,7 @@ class Administration:
         if self.assignments.current is not None:
             self.assignments.current.invited.pop(name, None)
         if leaves:
-            clearing = self._clear(removed, counted, recorded, ended)
+            clearing = self._clear(name, number, counted, recorded, ended)
             self.ledger.clearing(name, self.workbench.spawn(clearing))
         sentence = self._sentence(removed, counted is not None)
         self.reporter.client_removed(removed, sentence)
@@ -151,7 +151,8 @@ class Administration:
 
     async def _clear(
         self,
-        removed: Removed,
+        name: str,
+        number: int,
         counted: CountedUpdate | None,
         recorded: Future[int],
         ended: Collection[asyncio.Task[object]],
@@ -164,10 +165,9 @@ class Administration:
             loop = asyncio.get_running_loop()
             if counted is not None:
                 await asyncio.wrap_future(self.ledger.drop(counted))
-            thread = self.workbench.thread
-            await loop.run_in_executor(thread, self.spool.discard, removed.round, removed.client)
+            await loop.run_in_executor(self.workbench.thread, self.spool.discard, number, name)
         except StorageError as error:  # what is left of it goes with its round
-            _log.warning("what %s sent is not deleted yet: %s", removed.client, error.message)
+            _log.warning("what %s sent is not deleted yet: %s", name, error.message)
 
     def _sentence(self, removed: Removed, had_update: bool) -> str:  # noqa: FBT001
         name, number = removed.client, self.machine.round

@@ -87,6 +87,7 @@ class Coordinator:
         self._closer = closer
         self._reporter = reporter
         self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
         self._workbench = Workbench(self.fail)
         self._ledger = Ledger(record, updates, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
@@ -100,9 +101,8 @@ class Coordinator:
             spool=spool,
             workbench=self._workbench,
             decide=self._handle,
-            is_over=lambda: self.ended.done(),
+            is_over=self.ended.done,
         )
-        self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
         self.hint = ""
 
     # What the world tells
