@@ -41,8 +41,8 @@ class Administrator:
         self._removing: list[asyncio.Task[None]] = []
 
     def change_the_minimum(self) -> None:
-        """Have rounds need another number of updates; it may be one that they cannot."""
-        number = self.world.rng.randint(0, len(self.clients) + 1)
+        """Have rounds need another number of updates; it may be one that is refused."""
+        number = self.world.rng.choice([0, *range(1, len(self.clients) + 1), 1000])
         self._at_the_server(
             f"needs {number} updates", lambda run: run.coordinator.set_min_clients(number)
         )

@@ -97,6 +97,14 @@ class Story:
                     self.withdrawn.add(key)
                 if data["reason"] == "UPDATE_LOST":
                     self.lost.append(key)
+            case "checkpoint_lost":
+                self._go_back(data["round"], data["kept"])
+            case _:
+                self._decided(kind, key, data)
+
+    def _decided(self, kind: str, key: Key, data: Any) -> None:
+        """Take what an administrator has decided."""
+        match kind:
             case "client_removed":
                 self.removals += 1
                 if self.counted.pop(key, None) is not None:
@@ -105,13 +113,8 @@ class Story:
             case "task_given_again":
                 self.given_again += 1
             case "min_clients_set":
-                self._minimum_set(data["number"])
-            case "checkpoint_lost":
-                self._go_back(data["round"], data["kept"])
-
-    def _minimum_set(self, number: int) -> None:
-        self.minimum = number
-        self._lowest = min(self._lowest, number)
+                self.minimum = data["number"]
+                self._lowest = min(self._lowest, self.minimum)
 
     def _go_back(self, lost: int, kept: list[str]) -> None:
         """Undo the round whose result the lost model is."""
