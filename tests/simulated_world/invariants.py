@@ -128,7 +128,10 @@ def who_lives_knows_what_the_journal_adds_up_to(federation: Federation) -> None:
 
 
 def nothing_is_trained_in_vain(federation: Federation) -> None:
-    """Once its update was receipted, a client trains that round again only if it was revoked."""
+    """Once its update was receipted, a client trains that round again only if it was revoked.
+
+    Or if it was given the task again meanwhile: then it has that before it has the receipt.
+    """
     for client in federation.clients:
         receipted: set[int] = set()
         for at, seen in client.watcher.seen:
@@ -136,7 +139,8 @@ def nothing_is_trained_in_vain(federation: Federation) -> None:
             if seen.topic is Topic.SUBMITTED:
                 receipted.add(number)
             elif seen.topic is Topic.TRAINING and number in receipted:
-                again = (number, client.name) in federation.story.revoked
+                story = federation.story
+                again = (number, client.name) in story.revoked | story.given_again
                 assert again, f"{client.name} trains round {number} twice, at {at:.3f} s"
 
 

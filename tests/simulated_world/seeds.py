@@ -86,7 +86,7 @@ def tried(seed: int) -> Tried:
         len(story.withdrawn),
         len(story.removed),
         story.removals,
-        story.given_again,
+        len(story.given_again),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
     )

@@ -30,7 +30,7 @@ class Story:
         withdrawn: Those of them that were withdrawn.
         removed: Those of them whose client was removed.
         removals: How many clients were removed, whether or not an update went with them.
-        given_again: How many tasks were given again that had not failed.
+        given_again: Whose task was given again although it had not failed.
         minimum: How many updates a round needs.
         lowest: How many at least it needed while a round was open; of each closed round.
         lost: Updates that were accepted, and were not on the disk when a server looked.
@@ -45,7 +45,7 @@ class Story:
     withdrawn: set[Key] = field(default_factory=set)
     removed: set[Key] = field(default_factory=set)
     removals: int = 0
-    given_again: int = 0
+    given_again: set[Key] = field(default_factory=set)
     minimum: int = 1
     lowest: list[int] = field(default_factory=list)
     lost: list[Key] = field(default_factory=list)
@@ -111,7 +111,7 @@ class Story:
                     self.revoked.add(key)
                     self.removed.add(key)
             case "task_given_again":
-                self.given_again += 1
+                self.given_again.add(key)
             case "min_clients_set":
                 self.minimum = data["number"]
                 self._lowest = min(self._lowest, self.minimum)
