@@ -102,7 +102,7 @@ class Opening:
         # Of those who have answered, too: an update that is withdrawn has its client asked again.
         book.failures = {c: self._failures[c] for c in sorted(invited & self._failures.keys())}
         book.again = {c: self._again[c] for c in sorted(invited & self._again.keys())}
-        book.removed = set(invited & self._removed)
+        book.removed = set(invited & self._removed - active)
         self._accepted = self._participants = self._removed = frozenset()
         self._failures, self._again, self._first = {}, {}, False
         return book

@@ -50,6 +50,7 @@ class RoundBook:
         self.accepted.add(client)
         self.invited.add(client)
         self.failed.pop(client, None)
+        self.removed.discard(client)
         if self.enough_at is None and self.have() >= self.quorum:
             self.enough_at = now
 
@@ -65,7 +66,7 @@ class RoundBook:
 
     def remove(self, client: str) -> None:
         """Take a client and what it sent out; one that comes anew under its name works anew."""
-        if client in self.invited:
+        if client in self.invited - self.removed:
             self.accepted.discard(client)
             self.removed.add(client)
             self.give_again(client)
