@@ -38,6 +38,7 @@
     │   ├── RefusedError              the peer said no, with a stable reason
     │   ├── UnreachableError          nobody answers
     │   └── ProtocolError             the peer answered something impossible
+    ├── OrderError                    what an administrator ordered cannot be done now
     └── RunError
         ├── RunFailedError            the run ended without its rounds            exit 1
         └── RunStoppedError           the run stopped and can be resumed          exit 3
@@ -77,6 +78,16 @@ class MmarRunnerError(Exception):
     def may_pass(self) -> bool:
         """Whether the same succeeds later, once there is space on this machine's disk."""
         return False
+
+
+def default_reasons(root: type[MmarRunnerError] = MmarRunnerError) -> frozenset[str]:
+    """Return the reasons that kinds of errors have by themselves.
+
+    Args:
+        root: Where in the tree to begin.
+    """
+    below = (default_reasons(kind) for kind in root.__subclasses__())
+    return frozenset({root.default_reason}).union(*below)
 
 
 class UsageError(MmarRunnerError):
@@ -263,9 +274,19 @@ class AuditError(TrustError):
 
 
 class TaskError(MmarRunnerError):
-    """Work in a child process did not succeed; the parent process lives on."""
+    """Work in a child process did not succeed; the parent process lives on.
+
+    ``log`` holds the last lines that the child logged since it was asked, as they are: they
+    may say what must not leave the machine.
+    """
 
     default_reason = "TASK"
+    log: tuple[str, ...] = ()
+
+    @property
+    def own_words(self) -> bool:
+        """Whether the message is the parent's own, with nothing in it that the child said."""
+        return False
 
 
 class TaskFailedError(TaskError):
@@ -290,17 +311,43 @@ class TaskTimeoutError(TaskError):
 
     default_reason = "TASK_TIMEOUT"
 
+    @property
+    def own_words(self) -> bool:
+        """They are."""
+        return True
+
 
 class TaskStalledError(TaskError):
     """The task made no further step for too long; its process group was killed."""
 
     default_reason = "TASK_STALLED"
 
+    @property
+    def own_words(self) -> bool:
+        """They are."""
+        return True
+
 
 class ChildDiedError(TaskError):
     """The child process ended before it answered."""
 
     default_reason = "CHILD_DIED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        reason: str | None = None,
+        own_words: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self._own_words = own_words
+
+    @property
+    def own_words(self) -> bool:
+        """Whether the message says no more than how the process ended."""
+        return self._own_words
 
 
 class WireError(MmarRunnerError):
@@ -325,6 +372,12 @@ class ProtocolError(WireError):
     """The peer answered something that the protocol does not allow."""
 
     default_reason = "PROTOCOL"
+
+
+class OrderError(MmarRunnerError):
+    """What an administrator ordered cannot be done as things are; nothing was changed."""
+
+    default_reason = "ORDER"
 
 
 class RunError(MmarRunnerError):

@@ -11,10 +11,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.answers import Reply, Step, no_answer, read_answer
+from mmar_runner.children.log_tail import lines_since, log_end
 from mmar_runner.children.messages import LINE_LIMIT, encode
 from mmar_runner.children.starting import StartedProcess, start_process
 from mmar_runner.children.step_watch import StepWatch
-from mmar_runner.errors import ChildDiedError, TaskFailedError, TaskStalledError, TaskTimeoutError
+from mmar_runner.errors import (
+    ChildDiedError,
+    TaskError,
+    TaskFailedError,
+    TaskStalledError,
+    TaskTimeoutError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,9 +73,14 @@ class ChildProcess:
             TaskTimeoutError: That took longer than ``timeout``.
             ChildDiedError: The process could not be started, or ended.
         """
+        begin = log_end(log)
         child = cls(await start_process(spec, log), log)
         try:
             await child.request("start", spec.to_json(), timeout=timeout)
+        except TaskError as error:
+            error.log = lines_since(log, begin)  # and what it logged before it was asked
+            await child.kill()
+            raise
         except BaseException:
             await child.kill()
             raise
@@ -108,9 +120,27 @@ class ChildProcess:
             TaskTimeoutError: No answer in time; the process group was killed.
             TaskStalledError: No step in time; the process group was killed.
             ChildDiedError: The process ended before it answered.
+
+        Whichever is raised holds in ``log`` what the child has logged meanwhile.
         """
         if self._death is not None:
             raise self._death
+        begin = log_end(self._log)
+        try:
+            return await self._answered(method, params, timeout, stall=stall, told=told)
+        except TaskError as error:
+            error.log = lines_since(self._log, begin)
+            raise
+
+    async def _answered(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        timeout: float | None,
+        *,
+        stall: float | None,
+        told: Progress | None,
+    ) -> dict[str, Any]:
         number, reply = self._send(method, params)
         watch = StepWatch(told, stall, lambda: _stalled(reply, method, stall, self._log))
         self._watches[number] = watch
@@ -209,7 +239,8 @@ class ChildProcess:
         self._lifeline.close()
         self._writer.close()
         why = describe_exit(code) if self._nonsense is None else self._nonsense.message
-        self._death = ChildDiedError(why, hint=f"its log is {self._log}")
+        own_words = self._nonsense is None
+        self._death = ChildDiedError(why, hint=f"its log is {self._log}", own_words=own_words)
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(self._death)

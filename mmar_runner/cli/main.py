@@ -74,13 +74,15 @@ _COMMANDS: Final = {
     "schema": LazyCommand(
         "mmar_runner.cli.commands.schema", "Print the JSON Schema of a file format."
     ),
+    "admin": LazyCommand(
+        "mmar_runner.cli.commands.admin", "Order something of a server that stands."
+    ),
     "policy": LazyCommand(
         "mmar_runner.cli.commands.policy", "Explain which rule decides; accept or block an MMAR."
     ),
 }
 
 _LATER: Final = {
-    "admin": "will be the administrator's console",
     "report": "will make a page of a run, with plots",
 }
 

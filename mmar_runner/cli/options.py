@@ -62,6 +62,7 @@ def goes_on_if_failed(*, retry_failed: bool) -> str:
 
 
 mmar_argument = click.argument("mmar", type=click.Path(path_type=Path))
+optional_mmar_argument = click.argument("mmar", required=False, type=click.Path(path_type=Path))
 
 kit_option = click.option(
     "--kit",

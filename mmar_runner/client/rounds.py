@@ -176,7 +176,7 @@ class ClientRounds:
 
     async def _report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
         _log.info("round %d: the task failed", task.round, exc_info=error)
-        await self._submission.report_failure(task, error)
+        await self._submission.report_failure(task, error, self._work.words_for(error))
         self._newest.ask_anew()
 
     def _tell(self, topic: Topic, **facts: object) -> None:

@@ -149,6 +149,11 @@ class _Session:
 
     async def _one_run(self) -> RunEnded:
         registration = self._connection.registration
+        only = self._settings.run_number
+        if only is not None and registration.run_number != only:
+            await self._connection.quit(f"it works for run {only}")
+            reason = f"the server works on run {registration.run_number}, and not on run {only}"
+            return RunEnded(RunStatus.STOPPED, reason)
         files = await self._run_files(registration.run_number, registration.run_id)
         self._run_number, self._run_folder = files.number, files.folder
         work = LocalWork(self._settings, files, registration, self._hosts)

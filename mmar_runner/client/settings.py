@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from mmar_runner.security.redaction import Redaction
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -48,6 +50,9 @@ class SessionSettings:
             in processes of their own, whatever the MMAR declares.
         allowed_path_prefixes: Class paths that the site's policy allows in its children;
             None without a policy.
+        redaction: What the site hides of a task that failed.
+        run_number: The only run that is worked for; None works for whatever run is open.
+        processes: How many processes the trainer has, started by torchrun; 1 without.
     """
 
     spec: MmarSpec
@@ -65,6 +70,9 @@ class SessionSettings:
     trust: ClientTrust | None = None
     site_filters: SiteFilters = field(default_factory=dict)
     allowed_path_prefixes: tuple[str, ...] | None = None
+    redaction: Redaction = Redaction.NOTHING
+    run_number: int | None = None
+    processes: int = 1
 
     @property
     def work_digest(self) -> str:
@@ -86,6 +94,7 @@ class SessionSettings:
             threads=min(self.threads, _whole(limits, "threads") or self.threads),
             site_filters=policy.mandatory_filters,
             allowed_path_prefixes=policy.allowed_path_prefixes,
+            redaction=policy.redaction,
         )
 
     @property

@@ -95,25 +95,7 @@ class ClientTrust:
         Raises:
             CertificateError: CERT_REVOKED, ROLE, CERT_PROJECT or CERT_INVALID.
         """
-        # Imported late: it needs cryptography, and whoever speaks plain text does not.
-        from mmar_runner.security.pki.certificates import read_peer_certificate  # noqa: PLC0415
-
-        shown = read_peer_certificate(certificate)
-        who = f"{self.target} shows the certificate of the {shown.identity.role} "
-        who += shown.identity.name
-        if shown.identity.project != self.kit.identity.project:
-            msg = f"{who}, of the project {shown.identity.project!r}"
-            raise CertificateError(msg, reason="CERT_PROJECT", hint="is it the right server?")
-        if shown.identity.role is not Role.SERVER:
-            msg = f"{who}, which is no server"
-            raise CertificateError(msg, reason="ROLE", hint="is it the right server?")
-        if self.revocations.current.revokes_certificate(shown.serial):
-            msg = f"{who}, which was revoked (serial {shown.serial})"
-            hint = (
-                "somebody may have stolen the server's key: ask the project's office; the "
-                "server needs its new kit (`provision renew PROJECT.yml NAME --new-key`)"
-            )
-            raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)
+        judge_server(certificate, self.kit, self.revocations, self.target)
 
     def refused(self, error: MmarRunnerError) -> None:
         """Write down that a session ends because one side refuses the other.
@@ -134,3 +116,38 @@ class ClientTrust:
         self.audit.record(
             action, who=who, peer=self.target, decision=decision, reason=reason, **facts
         )
+
+
+def judge_server(
+    certificate: bytes, kit: StartupKit, revocations: RevocationMemory, target: str
+) -> None:
+    """Refuse a server that has no certificate of the project's server, or a revoked one.
+
+    Args:
+        certificate: What the server showed, PEM; the authority issued it.
+        kit: Whoever asks.
+        revocations: What is revoked.
+        target: Where the server is, for the sentence.
+
+    Raises:
+        CertificateError: CERT_REVOKED, ROLE, CERT_PROJECT or CERT_INVALID.
+    """
+    # Imported late: it needs cryptography, and whoever speaks plain text does not.
+    from mmar_runner.security.pki.certificates import read_peer_certificate  # noqa: PLC0415
+
+    shown = read_peer_certificate(certificate)
+    who = f"{target} shows the certificate of the {shown.identity.role} "
+    who += shown.identity.name
+    if shown.identity.project != kit.identity.project:
+        msg = f"{who}, of the project {shown.identity.project!r}"
+        raise CertificateError(msg, reason="CERT_PROJECT", hint="is it the right server?")
+    if shown.identity.role is not Role.SERVER:
+        msg = f"{who}, which is no server"
+        raise CertificateError(msg, reason="ROLE", hint="is it the right server?")
+    if revocations.current.revokes_certificate(shown.serial):
+        msg = f"{who}, which was revoked (serial {shown.serial})"
+        hint = (
+            "somebody may have stolen the server's key: ask the project's office; the "
+            "server needs its new kit (`provision renew PROJECT.yml NAME --new-key`)"
+        )
+        raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)

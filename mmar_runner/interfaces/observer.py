@@ -17,6 +17,7 @@ class Topic(StrEnum):
     """What an observation is about; its ``data`` keys follow the dash."""
 
     LISTENING = "listening"  # listen, workspace, run_number, resumed, before, ended
+    STANDING = "standing"  # listen, admin, workspace, pid; of a server that waits to be told
     CLIENT_JOINED = "client_joined"  # client, active
     CLIENT_BACK = "client_back"  # client, active; registered again before its lease had ended
     CLIENT_LEFT = "client_left"  # client, reason, active
@@ -25,6 +26,7 @@ class Topic(StrEnum):
     TASK_GIVEN_AGAIN = "task_given_again"  # client, round; by an administrator
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
+    MODEL_SENT = "model_sent"  # client, round (-1 for none), bytes; also if it broke off there
     CLIENT_PROGRESS = "client_progress"  # client, done, total, unit (bytes)
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics
     UPDATE_REFUSED = "update_refused"  # client, round, reason, message, again
@@ -44,7 +46,8 @@ class Topic(StrEnum):
     MODEL_RECEIVED = "model_received"  # round, bytes, seconds
     TRAINING = "training"  # round
     TRAINED = "trained"  # round, seconds, num_samples, metrics
-    # round, reason, message, again; at the server also client; at a site, and in a simulation, hint
+    # round, reason, message, again; at the server also client, and log if the site let lines go;
+    # at a site, and in a simulation, hint
     TASK_FAILED = "task_failed"
     SUBMITTED = "submitted"  # round, bytes, seconds, duplicate
     REFUSED = "refused"  # round, reason, message, again ("", "same" or "another" cause)

@@ -195,7 +195,7 @@ class ServerOperations(ABC):
         """End the server once it has answered.
 
         Raises:
-            UsageError: CLIENTS_CONNECTED, clients are there; they are to be shut down first.
+            OrderError: CLIENTS_CONNECTED, clients are there; they are to be shut down first.
         """
 
     @abstractmethod
@@ -209,12 +209,12 @@ class ServerOperations(ABC):
         """Return what was uploaded and this user may see: name, digest, owner, time, bytes."""
 
     @abstractmethod
-    def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
-        """Look into the run's folder; see `mmar_runner.shell`."""
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Look into the folder of the run that is set; return ``text`` and ``truncated``."""
 
     @abstractmethod
-    def system_info(self) -> Mapping[str, Any]:
-        """Return processor, memory, disk and accelerators."""
+    async def system_info(self) -> Mapping[str, Any]:
+        """Return processor, memory, disk and accelerators, as in the schema ``system_info``."""
 
     @abstractmethod
     def get_cross_validation_results(self) -> Mapping[str, Any]:
@@ -223,3 +223,16 @@ class ServerOperations(ABC):
     @abstractmethod
     def authorization(self) -> Mapping[str, Any]:
         """Return the project's policy as it is in force: users, sites, orgs, rights, rules."""
+
+    @abstractmethod
+    def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
+        """Return what every rule says: site, rule, accepted, message, reason, place, hint.
+
+        Args:
+            site: A client's name, or ``server``.
+            user: An e-mail address; empty for a site's rule.
+            action: ``upload``, ``deploy``, ``train``, ``view`` or ``operate``; or a rule's name.
+
+        Raises:
+            OrderError: ACTION_UNKNOWN.
+        """

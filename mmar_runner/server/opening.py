@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from mmar_runner.errors import DiskFullError, StorageError, UsageError
+from mmar_runner.errors import DiskFullError, OrderError, StorageError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.components.exclusion import excluded_names
 from mmar_runner.server.components.persisting import find_checkpoint, make_initial_model
@@ -141,7 +141,8 @@ async def open_numbered(settings: ServerSettings, folder: RunFolder, wanted: Wan
         wanted: What would be run.
 
     Raises:
-        UsageError: RUN_OVER, the folder's run has ended; RUN_DIFFERS, it was another's.
+        OrderError: RUN_ENDED, the folder's run has.
+        UsageError: RUN_DIFFERS, it was another's.
         StorageError: Its files are damaged.
         RunFailedError: There is no initial model, or an expression takes too long.
     """
@@ -152,7 +153,7 @@ async def open_numbered(settings: ServerSettings, folder: RunFolder, wanted: Wan
         if opened is not None:
             msg = f"run {folder.number} has {opened} already"
             hint = "choose another with set_run_number, or delete this one with delete_run_number"
-            raise UsageError(msg, hint=hint, reason="RUN_OVER")
+            raise OrderError(msg, hint=hint, reason="RUN_ENDED")
     folder.clear()  # what lies there was prepared, and never begun
     return await _begin(settings, folder, wanted)
 

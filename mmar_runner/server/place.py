@@ -84,7 +84,8 @@ class OwnPlace(Place):
         try:
             address = bind(server, self._settings.listen, credentials=parts.guard.credentials)
             await server.start()
-            with trimming(), self._workspace.endpoint(address):
+            published = self._workspace.endpoint(address, metrics=self._settings.metrics)
+            with trimming(), published:
                 yield address
         finally:
             await server.stop(0)

@@ -35,6 +35,7 @@ class ServerSettings:
         trust: Identity and rules of a start-up kit; None speaks plain text, which is
             allowed on loopback only.
         token_seconds: How long a session's token is good for.
+        metrics: Where this process serves metrics, ``host:port``; None if nowhere.
     """
 
     spec: MmarSpec
@@ -50,6 +51,7 @@ class ServerSettings:
     plugins_dir: Path | None = None
     trust: ServerTrust | None = None
     token_seconds: float = 900.0
+    metrics: str | None = None
 
     @property
     def server(self) -> ServerSpec:

@@ -55,6 +55,10 @@ STATUS_OF_REASON: Final = {
     "SITE_UNKNOWN": _Code.PERMISSION_DENIED,
     "BYOC_NOT_ALLOWED": _Code.PERMISSION_DENIED,
     "DATALIST_NOT_ALLOWED": _Code.PERMISSION_DENIED,
+    "PATH": _Code.PERMISSION_DENIED,
+    "SHELL_REFUSED": _Code.PERMISSION_DENIED,
+    "FILE_MISSING": _Code.NOT_FOUND,
+    "NOT_TEXT": _Code.INVALID_ARGUMENT,
     "UNSAFE_PATH": _Code.INVALID_ARGUMENT,
     "UNSAFE_ENTRY": _Code.INVALID_ARGUMENT,
     "RATE_LIMITED": _Code.RESOURCE_EXHAUSTED,
@@ -170,4 +174,8 @@ def translate(error: AioRpcError, target: str) -> WireError:
         return UnreachableError(f"no answer from {target}: {why}")
     if error.code() is _Code.RESOURCE_EXHAUSTED:
         return RefusedError(f"{target} is overloaded: {details}", reason="OVERLOADED")
+    if error.code() is _Code.UNIMPLEMENTED:
+        hint = "is it another version of the runner, or a server that was started for one run?"
+        msg = f"{target} does not know this call"
+        return RefusedError(msg, reason="UNIMPLEMENTED", hint=hint)
     return WireError(f"{target} answered {error.code().name}: {details}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mmar_runner.security.redaction import LINE_LETTERS, LOG_BYTES, LOG_LINES
 from mmar_runner.wire.messages import QuitRequest, ResultRequest, TaskFailure, UpdateReceipt
 
 
@@ -132,6 +133,29 @@ def test_c05_a_failure_report_cannot_write_to_the_terminal(large: Any) -> None:
     (failed,) = large.evidence.events("task_failed")
     assert (failed["reason"] + failed["message"]).isprintable()
     assert len(failed["message"]) <= 2000
+
+
+def test_c05_a_failure_with_too_much_of_a_log_is_cut(large: Any) -> None:
+    async def play(attacker: Any) -> None:
+        call = attacker.stub.submit_update()
+        failure = TaskFailure(
+            token=attacker.token,
+            run_number=1,
+            attempt=attacker.header.attempt,
+            reason="TASK_FAILED",
+            log=["early", *(["\x1b[2J" + "x" * 10_000] * 50), *(["\u202e<b>\r\n"] * 30), "last"],
+        )
+        await call.write(failure)
+        assert isinstance(await call.read(), UpdateReceipt)
+        call.cancel()
+
+    large.attack(play)
+    log = large.evidence.events("task_failed")[-1]["log"]
+    assert log[-1] == "last"
+    assert 30 < len(log) <= LOG_LINES
+    assert all(line.isprintable() and len(line) <= LINE_LETTERS for line in log)
+    assert sum(len(line) for line in log) <= LOG_BYTES
+    assert "\x1b" not in large.server.stdout + large.server.stderr
 
 
 def test_c05_goodbyes_cannot_write_to_the_terminal(large: Any) -> None:

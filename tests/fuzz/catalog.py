@@ -12,6 +12,7 @@ from tests.fuzz import (
     targets_mmar,
     targets_processes,
     targets_security,
+    targets_shell,
     targets_storage,
     targets_wire,
 )
@@ -25,6 +26,7 @@ _FAMILIES: Final = (
     targets_mmar,
     targets_disk,
     targets_processes,
+    targets_shell,
 )
 TARGETS: Final[dict[str, Target]] = {
     target.name: target for target in chain.from_iterable(family.TARGETS for family in _FAMILIES)

@@ -113,7 +113,22 @@ def messages() -> Mapping[str, dict[str, bytes]]:
     }
 
 
-FAMILIES: Final = (documents, tensors, messages, trust, runs)
+def commands() -> Mapping[str, dict[str, bytes]]:
+    """Commands of administrators, a line each."""
+    reading = (
+        *(b"cat\0-nsT\0logs/a.txt", b"head\0-n\x002\0logs/a.txt", b"tail\0-c5\0logs/a.txt"),
+        *(b"grep\0-inb\0A\0logs/a.txt", b"grep\0--\0-n\0logs/a.txt"),
+    )
+    looking = (b"pwd", b"env", b"ls", b"ls\0-laRtu\0logs", b"ls\0-S\0./logs/")
+    return {
+        "shell": {
+            "looking": b"\n".join(looking),
+            "reading": b"\n".join(reading),
+        }
+    }
+
+
+FAMILIES: Final = (documents, tensors, messages, commands, trust, runs)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from mmar_runner.cli.options import (
     task_timeout_option,
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option, say
+from mmar_runner.cli.starting.again import execute_again
 from mmar_runner.cli.starting.believed_client import believed_name, believed_settings
 from mmar_runner.cli.starting.client_site import ClientSite
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, require_kit_or_insecure
@@ -30,7 +31,7 @@ from mmar_runner.cli.starting.validated import parse_settings, say_settings
 from mmar_runner.cli.views.progress import make_observer
 from mmar_runner.client.session import SessionOutcome, run_session
 from mmar_runner.client.settings import SessionSettings, smaller
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import RefusedError, RunStoppedError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.storage.memory import settle_memory
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mmar_runner.cli.starting.trusted_client import TrustedClient
+    from mmar_runner.client.standing.agent import StandingOutcome
     from mmar_runner.client.trust import ClientTrust
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
@@ -111,7 +113,8 @@ def command(
 
     With --kit the kit says who this client is and where the server is, and the site's
     own policy decides what may run. Without MMAR it then takes the one that the server
-    deployed, if the site accepts it.
+    deployed, if the site accepts it; at a server that waits for administrators it does,
+    run after run, what they order and the site allows.
     """
     require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
@@ -134,6 +137,9 @@ def command(
         client = trusted.name
         log = site.workspace(trusted.job(site), client) / "audit.jsonl"
         with naming_who_runs(log, _RUNNING):
+            if mmar is None and (stood := _stand(trusted, site, limits, display)) is not None:
+                _conclude_standing(context, stood, client, as_json=as_json)
+                return
             outcome = _run_trusted(trusted, site, limits, display)
     if as_json:
         echo_json(_as_json(client, outcome))
@@ -184,6 +190,57 @@ def _run_trusted(
 
     with trusted.trust(site) as trust, display(mmar=trusted.job(site)) as observer:
         return asyncio.run(work(trust, observer))
+
+
+def _stand(
+    trusted: TrustedClient,
+    site: ClientSite,
+    limits: _Limits,
+    display: Callable[..., AbstractContextManager[Observer]],
+) -> tuple[StandingOutcome, bool] | None:
+    """Stand until it is over; None if the server is one that was started for one run."""
+    # Deferred: a client of one run takes no orders.
+    from mmar_runner.client.standing.agent import NO_ORDERS, StandingClient  # noqa: PLC0415
+    from mmar_runner.client.standing.settings import StandingSettings  # noqa: PLC0415
+
+    settle_memory()
+
+    async def work(trust: ClientTrust, observer: Observer) -> tuple[StandingOutcome, bool]:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        settings = StandingSettings(
+            trusted.name,
+            trust,
+            site.workspace(trusted.job(site), trusted.name),
+            lambda admitted: limits.of(trusted.session(site, admitted, trust)),
+            site.variables,
+            limits.connect_timeout,
+        )
+        client = StandingClient(settings, site.plugins, observer)
+        return await client.stand(stop), stop.is_set()
+
+    try:
+        with trusted.trust(site) as trust, display(mmar=trusted.job(site)) as observer:
+            return asyncio.run(work(trust, observer))
+    except RefusedError as error:
+        if error.reason != NO_ORDERS:
+            raise
+        return None
+
+
+def _conclude_standing(
+    context: click.Context, stood: tuple[StandingOutcome, bool], client: str, *, as_json: bool
+) -> None:
+    outcome, stopped = stood
+    if as_json:
+        echo_json({"client": client, "reason": outcome.reason, "again": outcome.again})
+    else:
+        say(f"{client} has ended: {outcome.reason}", err=True)
+    if outcome.again:
+        execute_again()
+    if stopped:
+        echo_hint("the same command goes on where it was")
+        context.exit(RunStoppedError.exit_code)
 
 
 async def _join(

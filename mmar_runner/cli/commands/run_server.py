@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ from mmar_runner.cli.options import (
     goes_on_if_failed,
     insecure_option,
     kit_option,
-    mmar_argument,
     new_run_option,
+    optional_mmar_argument,
     plugins_dir_option,
     refuse_both,
     retry_failed_option,
@@ -25,6 +26,11 @@ from mmar_runner.cli.options import (
 )
 from mmar_runner.cli.output import echo_hint, echo_json, json_option
 from mmar_runner.cli.starting.kits import DEFAULT_ADDRESS, listen_address, require_kit_or_insecure
+from mmar_runner.cli.starting.metrics import (
+    metrics_option,
+    require_metrics_address,
+    served_metrics,
+)
 from mmar_runner.cli.starting.running_already import naming_who_runs
 from mmar_runner.cli.starting.signals import stop_on_signals
 from mmar_runner.cli.starting.validated import parse_settings, validated
@@ -45,13 +51,24 @@ if TYPE_CHECKING:
 
 
 @click.command("run-server")
-@mmar_argument
+@optional_mmar_argument
 @workspace_option
 @click.option(
     "--listen",
     metavar="HOST:PORT",
     help="Where clients connect; port 0 picks a free one.  "
     f"[default: the kit's, else {DEFAULT_ADDRESS}]",
+)
+@click.option(
+    "--admin-listen",
+    metavar="HOST:PORT",
+    help="Without MMAR: where administrators connect.  [default: the kit's admin_port]",
+)
+@click.option(
+    "--session-idle",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Without MMAR: how long a session lives that no administrator uses.  [default: 3600]",
 )
 @kit_option
 @insecure_option
@@ -67,14 +84,17 @@ if TYPE_CHECKING:
 @new_run_option
 @retry_failed_option
 @durability_option("full")
+@metrics_option
 @plugins_dir_option
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    mmar: Path,
+    mmar: Path | None,
     workspace: Path | None,
     listen: str | None,
+    admin_listen: str | None,
+    session_idle: float | None,
     kit: Path | None,
     insecure: bool,
     pairs: tuple[str, ...],
@@ -83,6 +103,7 @@ def command(
     new_run: bool,
     retry_failed: bool,
     durability: str,
+    metrics: str | None,
     plugins_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -92,11 +113,44 @@ def command(
     1 failed, 3 stopped. The same command on the same workspace resumes a run that
     was stopped or killed. With --kit, clients are known by their certificates,
     everything is encrypted, and the MMAR must be signed.
+
+    Without MMAR (with a kit only) the server stands: administrators hand it MMARs, deploy,
+    start and stop runs with `mmar-runner admin`. It ends when one of them shuts it down, and
+    goes on with its run when it is started again.
     """
     refuse_both(new_run=new_run, retry_failed=retry_failed)
+    if mmar is None:
+        _refuse_of_one_run(kit, seed=seed, new_run=new_run, retry_failed=retry_failed)
+    elif admin_listen is not None or session_idle is not None:
+        msg = "--admin-listen and --session-idle are for a server that stands"
+        raise UsageError(msg, hint="leave out MMAR: administrators deploy it")
     require_kit_or_insecure(kit, insecure=insecure)
+    require_metrics_address(metrics)
     plugins = load_plugins(plugins_dir=plugins_dir)
     variables = parse_settings(pairs)
+    if mmar is None:
+        # Deferred: a server of one run is not administered.
+        from mmar_runner.cli.starting.standing_server import Standing, stand  # noqa: PLC0415
+
+        assert kit is not None  # noqa: S101 - it was asked for above
+        with (
+            served_metrics(metrics) as served,
+            make_observer("server", context.obj, mmar="", quiet=as_json) as observer,
+        ):
+            standing = Standing(
+                kit,
+                workspace,
+                listen,
+                admin_listen,
+                session_idle,
+                _parse_keep(keep_models),
+                Durability(durability),
+                variables,
+                plugins_dir,
+                served.address,
+            )
+            stand(standing, plugins, served.watching(observer), as_json=as_json)
+        return
     if kit is None:
         address = listen_address(None, listen)
         spec, trust = validated(mmar, plugins, side="server", settings=variables), None
@@ -124,18 +178,45 @@ def command(
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
         trust=trust,
     )
-    settle_memory()
-    with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
-        outcome = asyncio.run(_serve(settings, plugins, observer))
+    with served_metrics(metrics) as served:
+        settings = replace(settings, metrics=served.address)
+        with make_observer("server", context.obj, mmar=spec.name, quiet=as_json) as observer:
+            outcome = _run(settings, plugins, served.watching(observer))
     if as_json:
-        # One document, of a run that failed too: it says why itself.
-        echo_json(outcome.summary)
-        if outcome.status is RunStatus.STOPPED:
-            echo_hint(f"{same_command(new_run=new_run)} resumes it")
-        if outcome.status is RunStatus.FAILED:
-            echo_hint(goes_on_if_failed(retry_failed=retry_failed))
+        _tell_as_json(outcome, new_run=new_run, retry_failed=retry_failed)
         context.exit(outcome.status.exit_code)
     _conclude(outcome, new_run=new_run, retry_failed=retry_failed)
+
+
+def _refuse_of_one_run(
+    kit: Path | None, *, seed: int | None, new_run: bool, retry_failed: bool
+) -> None:
+    """Refuse what only a server of one run can be told.
+
+    Raises:
+        UsageError: There is no kit, or such an option.
+    """
+    if kit is None:
+        msg = "run-server needs an MMAR, or a start-up kit with which it waits for administrators"
+        hint = "give the MMAR's folder; or --kit DIR of a project's server"
+        raise UsageError(msg, hint=hint)
+    given = [
+        name
+        for name, is_given in (
+            ("--seed", seed is not None),
+            ("--new-run", new_run),
+            ("--retry-failed", retry_failed),
+        )
+        if is_given
+    ]
+    if given:
+        msg = f"{given[0]} is for a server of one run, and no MMAR was given"
+        raise UsageError(msg, hint="administrators choose the run: set_run_number N")
+
+
+def _run(settings: ServerSettings, plugins: LoadedPlugins, observer: Observer) -> RunOutcome:
+    settle_memory()
+    return asyncio.run(_serve(settings, plugins, observer))
 
 
 async def _serve(
@@ -144,6 +225,15 @@ async def _serve(
     stop = asyncio.Event()
     stop_on_signals(stop)
     return await run_server(settings, plugins, observer, stop)
+
+
+def _tell_as_json(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:
+    """Write one document, of a run that failed too: it says why itself."""
+    echo_json(outcome.summary)
+    if outcome.status is RunStatus.STOPPED:
+        echo_hint(f"{same_command(new_run=new_run)} resumes it")
+    if outcome.status is RunStatus.FAILED:
+        echo_hint(goes_on_if_failed(retry_failed=retry_failed))
 
 
 def _conclude(outcome: RunOutcome, *, new_run: bool, retry_failed: bool) -> None:

@@ -13,6 +13,7 @@ from mmar_runner.cli.starting.kits import open_kit, say_lost_policy
 from mmar_runner.cli.starting.validated import require_valid
 from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.security.identity import Role
+from mmar_runner.security.redaction import Redaction
 from mmar_runner.server.trust import ServerTrust
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _say_what_is_idle(policy: SitePolicy) -> None:
     for key, given in (
         ("mandatory_filters", any(policy.mandatory_filters.values())),
         ("trainer", bool(policy.trainer)),
+        ("redaction", policy.redaction is not Redaction.EVERYTHING),
     ):
         if given:
             place = policy.place(key)

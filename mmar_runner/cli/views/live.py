@@ -15,7 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mmar_runner.cli.views.run_view import ClientRow, RunView, TaskStatus
-from mmar_runner.cli.views.wording import human_bytes, human_metrics, human_seconds, sentence
+from mmar_runner.cli.views.wording import (
+    further_lines,
+    human_bytes,
+    human_metrics,
+    human_seconds,
+    sentence,
+)
 from mmar_runner.documents.words import printable
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
@@ -108,7 +114,8 @@ class LiveObserver:
         with self._lock:
             self._view.see(observation)
         if observation.topic in _KEPT and observation.data.get("reason") != RunStatus.FINISHED:
-            self._console.print(Text(sentence(observation), style="dim"))
+            said = "\n".join([sentence(observation), *further_lines(observation)])
+            self._console.print(Text(said, style="dim"))
 
     def _render(self) -> RenderableType:
         with self._lock:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO
 
 from mmar_runner.cli.output import harmless_json
-from mmar_runner.cli.views.wording import sentence
+from mmar_runner.cli.views.wording import further_lines, sentence
 from mmar_runner.interfaces.observer import NullObserver, Observer, Topic
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ Role = Literal["server", "client", "simulate"]
 #: What the log says on standard error already, in the same words.
 _LOGGED: Final = frozenset({Topic.MODEL_LOST})
 #: Topics that come many times a round and say little in a log.
-_CHATTY: Final = frozenset({Topic.CLIENT_PROGRESS, Topic.CLIENT_STATE, Topic.TRAINING})
+_CHATTY: Final = frozenset(
+    {Topic.CLIENT_PROGRESS, Topic.CLIENT_STATE, Topic.MODEL_SENT, Topic.TRAINING}
+)
 
 
 class RunObserver(Observer, Protocol):
@@ -123,7 +125,8 @@ class LineObserver(_StreamObserver):
     def observe(self, observation: Observation) -> None:
         """Write one line, unless the observation is one of many alike."""
         if observation.topic not in _CHATTY | _LOGGED:
-            self._write(f"{self._clock():%H:%M:%S} {sentence(observation)}")
+            said = f"{self._clock():%H:%M:%S} {sentence(observation)}"
+            self._write("\n".join([said, *further_lines(observation)]))
 
 
 class JsonObserver(_StreamObserver):

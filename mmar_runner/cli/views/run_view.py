@@ -245,13 +245,23 @@ def _training(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = ClientStatus.TRAINING
 
 
+def _standing(view: RunView, data: Mapping[str, Any]) -> None:
+    if "client" in data:
+        view.message = f"waits for orders from {data.get('target')}"
+        return
+    view.listen = str(data.get("listen") or "")
+    view.message = f"administrators come in on {data.get('admin')}"
+
+
 _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.LISTENING: _listening,
+    Topic.STANDING: _standing,
     Topic.CLIENT_JOINED: _client_joined,
     Topic.CLIENT_BACK: _client_joined,
     Topic.CLIENT_LEFT: _client_left,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
+    Topic.MODEL_SENT: _nothing,
     Topic.CLIENT_PROGRESS: _client_progress,
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: _update_refused,

@@ -19,6 +19,8 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 #: Clients of whom a line says why they were left out.
 _MOST_CLIENTS: Final = 10
+#: Lines of a failed task's log that are shown.
+_LOG_SHOWN: Final = 10
 #: What is said of the run before a new one.
 _BEFORE: Final[Mapping[str, str]] = {
     RunStatus.FINISHED: "is finished",
@@ -83,6 +85,26 @@ def round_of(number: int, num_rounds: int | None) -> str:
 def sentence(observation: Observation) -> str:
     """Return one line that says what happened, without a time and without a full stop."""
     return printable(_SENTENCES[observation.topic](observation.data))
+
+
+def further_lines(observation: Observation) -> list[str]:
+    """Return what is said below the sentence: the end of a failed task's log, indented.
+
+    A failure that is the same again shows none.
+    """
+    log = observation.data.get("log") or ()
+    if not log or observation.data.get("again") == "same":
+        return []
+    shown = [f"    | {printable(str(line))}" for line in log[-_LOG_SHOWN:]]
+    if more := len(log) - len(shown):
+        shown.insert(0, f"    | ... {counted(more, 'line')} before, in the run's events.jsonl")
+    return shown
+
+
+def _standing(d: Mapping[str, Any]) -> str:
+    if "client" in d:
+        return f"{d['client']} waits for orders from {d.get('target')}"
+    return f"waiting for clients on {d.get('listen')}, for administrators on {d.get('admin')}"
 
 
 def _listening(data: Mapping[str, Any]) -> str:
@@ -235,6 +257,7 @@ def _why_ended(data: Mapping[str, Any]) -> str:
 
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.LISTENING: _listening,
+    Topic.STANDING: _standing,
     Topic.CLIENT_JOINED: lambda d: f"{d['client']} joined, {d.get('active')} active",
     Topic.CLIENT_BACK: lambda d: f"{d['client']} is back, {d.get('active')} active",
     Topic.CLIENT_LEFT: lambda d: (
@@ -250,6 +273,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     ),
     Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}{_steps(d)}",
     Topic.ROUND_STARTED: _round_started,
+    Topic.MODEL_SENT: lambda d: f"{d['client']} was sent {human_bytes(d.get('bytes') or 0)}",
     Topic.CLIENT_PROGRESS: lambda d: f"{d['client']}: {human_progress(d)}",
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: lambda d: _refusal(

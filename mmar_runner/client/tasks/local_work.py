@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
+from mmar_runner.client.tasks.failure_words import failure_words
 from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.client.tasks.training import TrainerHosts
     from mmar_runner.client.transfer.downloads import ReceivedModel
+    from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.client_trainer import Progress, TrainResult
-    from mmar_runner.wire.messages import RegisterReply
+    from mmar_runner.wire.messages import RegisterReply, TaskFailure
 
 
 class LocalWork:
@@ -100,6 +102,11 @@ class LocalWork:
         leaving = await self._outbound.apply(files.update, files.filtered_update, context)
         leaving = await self._site_outbound.apply(leaving, files.site_filtered_update, context)
         return self._finished(model, result, leaving, seconds)
+
+    def words_for(self, error: MmarRunnerError) -> TaskFailure:
+        """Return what of a failure the site lets the server know."""
+        settings = self._settings
+        return failure_words(error, settings.redaction, settings.spec.root)
 
     async def close(self) -> None:
         """End the children, even in the middle of a task."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.transfer.downloads import RoundTask
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.wire.messages import UpdateReceipt
+    from mmar_runner.wire.messages import TaskFailure, UpdateReceipt
     from mmar_runner.wire.stub import FederationStub
 
 _log = logging.getLogger(__name__)
@@ -83,13 +83,20 @@ class Submission:
         """Give up the call that is kept for the next update."""
         self._uploads.close()
 
-    async def report_failure(self, task: RoundTask, error: MmarRunnerError) -> None:
+    async def report_failure(
+        self, task: RoundTask, error: MmarRunnerError, failure: TaskFailure
+    ) -> None:
         """Tell observer and server that a task cannot be done.
 
         Where its traceback lies is told here alone: the site's paths are its own.
+
+        Args:
+            task: Which task.
+            error: Why.
+            failure: The same, in words that may leave the site.
         """
         self._tell_failure(Topic.TASK_FAILED, task.round, error, hint=error.hint)
-        await self._uploads.report_failure(task, error.reason, error.message)
+        await self._uploads.report_failure(task, failure)
 
     async def _send(self, update: PendingUpdate) -> UpdateReceipt:
         path = self._files.folder / update.file

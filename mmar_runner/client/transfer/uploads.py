@@ -98,18 +98,18 @@ class UpdateUploads:
         self._idle = call
         return receipt
 
-    async def report_failure(self, task: RoundTask, reason: str, message: str) -> None:
+    async def report_failure(self, task: RoundTask, failure: TaskFailure) -> None:
         """Tell the server that a task cannot be done.
 
         A server that has gone on to another round does not mind.
+
+        Args:
+            task: Which task.
+            failure: Why, in words that may leave the site; the rest is filled in here.
         """
-        failure = TaskFailure(
-            run_number=self._connection.registration.run_number,
-            round=task.round,
-            attempt=task.attempt,
-            reason=reason,
-            message=message,
-        )
+        failure.run_number = self._connection.registration.run_number
+        failure.round = task.round
+        failure.attempt = task.attempt
         try:
             await self._connection.call(lambda stub, token: _fail(stub, token, failure))
         except RefusedError as error:

@@ -82,7 +82,11 @@ KIT_FILES: Final[Mapping[Role, KitFiles]] = {
     Role.SERVER: KitFiles("server.key", "server.crt", "fed_server.json", "site_policy.json"),
     Role.CLIENT: KitFiles("client.key", "client.crt", "fed_client.json", "site_policy.json"),
     Role.ADMIN: KitFiles(
-        "client.key", "client.crt", release_key="release.key", release_public="release.pub"
+        "client.key",
+        "client.crt",
+        "fed_admin.json",
+        release_key="release.key",
+        release_public="release.pub",
     ),
 }
 

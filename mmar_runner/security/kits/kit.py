@@ -48,9 +48,8 @@ class StartupKit:
         cert_file: The certificate, PEM.
         key_file: Its private key, PEM.
         root_file: The certificate of the project's authority, PEM.
-        config: What ``fed_server.json`` or ``fed_client.json`` says; empty for an
-            administrator.
-        target: Where the server answers, ``host:port``; None for an administrator.
+        config: What ``fed_server.json``, ``fed_client.json`` or ``fed_admin.json`` says.
+        target: Where the server answers clients, ``host:port``.
         trust_root: Whose signatures are known.
         authorization: The project's policy.
         policy: The site's own policy; where it is missing, whoever judges by it refuses
@@ -74,6 +73,14 @@ class StartupKit:
     revocations: Path
     state_folder: Path
     release_key_file: Path | None = None
+
+    @property
+    def admin_target(self) -> str | None:
+        """Where the server answers administrators, ``host:port``; a site is not told."""
+        for server in self.config.get("servers", ()):
+            if "admin_port" in server and self.target is not None:
+                return f"{self.target.rpartition(':')[0]}:{server['admin_port']}"
+        return None
 
     def revocation_memory(self) -> RevocationMemory:
         """Return the newest list that is known here: the kit's, or a newer one from a server.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CONFIGS: Final = frozenset({"fed_server.json", "fed_client.json"})
+_CONFIGS: Final = frozenset({"fed_server.json", "fed_client.json", "fed_admin.json"})
 _SERVERS: Final = ("server.key", "server.crt", "fed_server.json")
-_ADMINS: Final = ("release.key", "release.pub")
+_ADMINS: Final = ("release.key", "release.pub", "fed_admin.json")
 _AUTHORIZATION: Final = "authorization.json"
 
 

@@ -17,6 +17,7 @@ from mmar_runner.security.policy.document import (
     refuse_other,
     schema_faults,
 )
+from mmar_runner.security.redaction import Redaction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,10 @@ class SitePolicy:
         allow_custom_datalist: Whether an MMAR may bring its own data list.
         clients: Names of the federation's clients; None if they are not known.
         trainer: Limits of the trainer's process.
+        redaction: What the site hides of a task that failed, before the server is told.
+        admin: What administrators may ask: ``accepted_names``, ``refused_commands``,
+            ``allowed_shell_cmds``; a key that is missing accepts everybody, refuses no
+            command, and allows no look into folders.
         document: The file, for places; None if there is none.
     """
 
@@ -59,6 +64,8 @@ class SitePolicy:
     allow_custom_datalist: bool = False
     clients: tuple[str, ...] | None = None
     trainer: Mapping[str, float] = field(default_factory=dict)
+    redaction: Redaction = Redaction.EVERYTHING
+    admin: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     document: PolicyDocument | None = field(default=None, compare=False, repr=False)
 
     def allows_path(self, dotted: str) -> bool:
@@ -102,6 +109,8 @@ def _policy(document: PolicyDocument) -> SitePolicy:
         allow_custom_datalist=value.get("allow_custom_datalist", False),
         clients=None if clients is None else tuple(clients),
         trainer=value.get("trainer", {}),
+        redaction=Redaction(value.get("redaction", Redaction.EVERYTHING)),
+        admin={key: tuple(said) for key, said in value.get("admin", {}).items()},
         document=document,
     )
 

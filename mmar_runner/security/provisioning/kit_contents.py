@@ -63,12 +63,14 @@ def authorization(project: Project) -> bytes:
     return _json(value)
 
 
-def config(project: Project, participant: Participant) -> bytes | None:
-    """Return ``fed_server.json`` or ``fed_client.json``; None for an administrator."""
+def config(project: Project, participant: Participant) -> bytes:
+    """Return ``fed_server.json``, ``fed_client.json`` or ``fed_admin.json``."""
     role = participant.identity.role
     if role is Role.SERVER:
         return _json(_server(project))
-    return _json(_client(project, participant)) if role is Role.CLIENT else None
+    if role is Role.CLIENT:
+        return _json(_client(project, participant))
+    return _json(_admin(project, participant))
 
 
 def site_policy() -> bytes:
@@ -125,6 +127,17 @@ def _client(project: Project, participant: Participant) -> dict[str, Any]:
     return {**_head(project), "servers": [server], "client": client}
 
 
+def _admin(project: Project, participant: Participant) -> dict[str, Any]:
+    server = {
+        "name": project.name,
+        "service": {"target": _target(project)},
+        "admin_host": project.server.name,
+        "admin_port": project.settings.admin_port,
+    }
+    admin = {"name": participant.name, **_ssl(Role.ADMIN)}
+    return {**_head(project), "servers": [server], "admin": admin}
+
+
 def _head(project: Project) -> dict[str, Any]:
     return {
         "format_version": _FORMAT_VERSION,
@@ -166,11 +179,18 @@ _SITE: Final = (
     "The other files are signed by the project; a changed one is refused.",
 )
 _USES: Final = {
-    Role.SERVER: ("    mmar-runner run-server MMAR --kit THIS_FOLDER", "", *_SITE),
+    Role.SERVER: (
+        "    mmar-runner run-server MMAR --kit THIS_FOLDER    (one run)",
+        "    mmar-runner run-server --kit THIS_FOLDER         (runs as administrators order)",
+        "",
+        *_SITE,
+    ),
     Role.CLIENT: ("    mmar-runner run-client --kit THIS_FOLDER", "", *_SITE),
     Role.ADMIN: (
         "    mmar-runner sign-mmar MMAR --kit THIS_FOLDER",
+        "    mmar-runner admin --kit THIS_FOLDER",
         "",
-        "release.key signs MMARs in your name; whether that suffices is every site's decision.",
+        "release.key signs MMARs and orders in your name; whether that suffices is every",
+        "site's decision.",
     ),
 }

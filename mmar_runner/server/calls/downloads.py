@@ -106,6 +106,7 @@ class Downloads:
         if model.inline is not None:
             header.inline = model.inline
             yield header
+            self._members.sent(client, header.round, model.size)
             return
         await self._soundness.require(header.round, model)
         if request.sha256 == model.sha256 and request.offset <= model.size:
@@ -128,6 +129,8 @@ class Downloads:
         except StorageError:
             await self._soundness.doubt(header.round, model)
             raise
+        finally:
+            self._members.sent(client, header.round, done - header.offset)
 
     async def _next_task(
         self, client: str, after: tuple[int, int], mine: object

@@ -25,6 +25,7 @@ from mmar_runner.server.calls.announcement import (
     check_inline,
 )
 from mmar_runner.server.calls.attempts import TOO_MANY_ATTEMPTS, Attempts
+from mmar_runner.server.calls.failure_logs import FailureLogs
 from mmar_runner.server.calls.paced_stream import PacedStream, message_paces
 from mmar_runner.server.calls.streaming import ChunkReceiver
 from mmar_runner.server.calls.turns import Turns
@@ -113,6 +114,7 @@ class Reception:
         self._attempts = Attempts(schema.data_bytes + schema.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
+        self._logs = FailureLogs()
         self._receiving: dict[str, asyncio.Task[bool]] = {}
         self._paces = message_paces()
 
@@ -145,8 +147,9 @@ class Reception:
         self._check_run(failure.run_number)
         reason = plain(failure.reason, _MAX_REASON)
         message = plain(failure.message, _MAX_MESSAGE)
+        log = self._logs.kept(client, failure.round, failure.log)
         await self._answers.fail(
-            client, failure.round, failure.attempt, reason=reason, message=message
+            client, failure.round, failure.attempt, reason=reason, message=message, log=log
         )
 
     async def _take(self, session: Client, begin: UpdateBegin, stream: UpdateStream) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -32,9 +32,15 @@ ROLE_OF_METHOD: Final = {
     "SendResult": Role.CLIENT,
     "GetPackage": Role.CLIENT,
     "Decline": Role.CLIENT,
+    "Retrieve": Role.CLIENT,
+    "SendReply": Role.CLIENT,
 }
+#: The same of the port for administrators.
+ROLE_OF_ADMIN_METHOD: Final = dict.fromkeys(
+    ("Login", "Logout", "Execute", "Upload", "Download"), Role.ADMIN
+)
 #: Calls by which somebody comes in.
-_ENTRANCES: Final = frozenset({"Register", "GetPackage"})
+_ENTRANCES: Final = frozenset({"Register", "GetPackage", "Retrieve", "Login"})
 #: Calls a second that one certificate may make for long, and at once.
 CALLS_PER_SECOND: Final = 50.0
 CALLS_AT_ONCE: Final = 400.0
@@ -51,6 +57,10 @@ RUNNING_OF_METHOD: Final = {
     "SubmitUpdate": 2 * MAX_INSTANCES,
     "GetPackage": MAX_INSTANCES,
     "SendResult": MAX_INSTANCES,
+    "Retrieve": 2 * MAX_INSTANCES,
+    "SendReply": 4 * MAX_INSTANCES,
+    "Upload": 2,
+    "Download": 4,
 }
 
 Clock = Callable[[], datetime]
@@ -71,15 +81,23 @@ class CertificateGate(AuditedGate):
         project: The project that certificates must name.
         revocations: What the project has revoked.
         audit: Gets a line for every refusal.
+        roles: Which role may make which call.
         clock: Tells the time, UTC.
     """
 
     def __init__(
-        self, project: str, revocations: Revocations, audit: AuditLog, *, clock: Clock = utc_now
+        self,
+        project: str,
+        revocations: Revocations,
+        audit: AuditLog,
+        *,
+        roles: Mapping[str, Role] = ROLE_OF_METHOD,
+        clock: Clock = utc_now,
     ) -> None:
         super().__init__(audit)
         self._project = project
         self._revocations = revocations
+        self._roles = roles
         self._clock = clock
         self._paces = Paces(CALLS_PER_SECOND, CALLS_AT_ONCE)
 
@@ -125,7 +143,7 @@ class CertificateGate(AuditedGate):
             raise CertificateError(msg, reason="CERT_REVOKED", hint=hint)
 
     def _check_role(self, method: str, certificate: PeerCertificate) -> None:
-        needed, role = ROLE_OF_METHOD.get(method), certificate.identity.role
+        needed, role = self._roles.get(method), certificate.identity.role
         if needed is None:
             raise CertificateError(f"nobody may call {method}", reason="ROLE")
         if role is not needed:

@@ -60,27 +60,46 @@ class CertifiedNames:
 
     def check(self, name: str, peer: Peer, present: Sequence[str]) -> None:
         """Raise unless a name is the caller's and its site may run the MMAR."""
-        if peer.certificate is None:
-            msg = "a client is known by its certificate here"
-            raise RefusedError(msg, reason="CERT_MISSING", hint="start the client with --kit")
-        own = peer.certificate.identity.name
-        if name != own and not self._is_instance(name, own):
-            msg = f"the certificate is {own!r}'s, not {plain(name, _SHOWN)!r}'s"
-            hint = f"register as {own}, or as a further instance with --instance K"
-            raise RefusedError(msg, reason="NAME_MISMATCH", hint=hint)
-        if name != own and name.removeprefix(f"{own}_") not in _NUMBERS:
-            msg = f"the instances of {own} are numbered 1 to {MAX_INSTANCES}"
-            hint = "give another number with --instance"
-            raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint=hint)
-        if name not in present and len(present) >= MAX_INSTANCES:
-            msg = f"{own} has {len(present)} clients at once already"
-            raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint="let one of them end")
+        own = require_own_name(name, peer, present, self._participants)
         require_site(own, self._decisions)
 
-    def _is_instance(self, name: str, own: str) -> bool:
-        number = name.removeprefix(f"{own}_")
-        plain_number = number.isascii() and number.isdecimal() and not number.startswith("0")
-        return name == f"{own}_{number}" and plain_number and name not in self._participants
+
+def require_own_name(
+    name: str, peer: Peer, present: Sequence[str], participants: Collection[str]
+) -> str:
+    """Return the name in a caller's certificate, if what it asks for is that or an instance's.
+
+    Args:
+        name: What it asks for.
+        peer: Who it is.
+        present: Names that clients of the same certificate have.
+        participants: Every client of the project: none of their names is an instance's.
+
+    Raises:
+        RefusedError: CERT_MISSING, NAME_MISMATCH or TOO_MANY_INSTANCES.
+    """
+    if peer.certificate is None:
+        msg = "a client is known by its certificate here"
+        raise RefusedError(msg, reason="CERT_MISSING", hint="start the client with --kit")
+    own = peer.certificate.identity.name
+    if name != own and not _is_instance(name, own, participants):
+        msg = f"the certificate is {own!r}'s, not {plain(name, _SHOWN)!r}'s"
+        hint = f"register as {own}, or as a further instance with --instance K"
+        raise RefusedError(msg, reason="NAME_MISMATCH", hint=hint)
+    if name != own and name.removeprefix(f"{own}_") not in _NUMBERS:
+        msg = f"the instances of {own} are numbered 1 to {MAX_INSTANCES}"
+        hint = "give another number with --instance"
+        raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint=hint)
+    if name not in present and len(present) >= MAX_INSTANCES:
+        msg = f"{own} has {len(present)} clients at once already"
+        raise RefusedError(msg, reason="TOO_MANY_INSTANCES", hint="let one of them end")
+    return own
+
+
+def _is_instance(name: str, own: str, participants: Collection[str]) -> bool:
+    number = name.removeprefix(f"{own}_")
+    plain_number = number.isascii() and number.isdecimal() and not number.startswith("0")
+    return name == f"{own}_{number}" and plain_number and name not in participants
 
 
 def require_site(site: str, decisions: Mapping[str, Decision]) -> None:

@@ -275,6 +275,10 @@ class Members:
             for name in self._registry.instances(fingerprint):
                 leaving.callback(self._leave, name, reason)
 
+    def sent(self, client: str, round_number: int, count: int) -> None:
+        """Tell that a client was sent so many bytes of a model, the last of them just now."""
+        self._observe(Topic.MODEL_SENT, client=client, round=round_number, bytes=count)
+
     def known(self, name: str) -> Client | None:
         """Return a client that is there, or was; see `ClientRegistry.known`."""
         return self._registry.known(name)

@@ -110,12 +110,14 @@ class Rejected:
         round: In which round.
         reason: The stable id of why.
         message: Why, in a sentence.
+        log: The last lines of the task's log, as far as its site let them go.
     """
 
     client: str
     round: int
     reason: str
     message: str
+    log: tuple[str, ...] = ()
 
     @property
     def cause(self) -> str:
@@ -124,7 +126,9 @@ class Rejected:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal stores it."""
-        return asdict(self)
+        facts = asdict(self)
+        del facts["log"]
+        return facts | ({"log": list(self.log)} if self.log else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Rejected:
@@ -133,7 +137,8 @@ class Rejected:
         Raises:
             LookupError: Something is not there.
         """
-        return cls(data["client"], data["round"], data["reason"], data["message"])
+        log = tuple(data.get("log", ()))
+        return cls(data["client"], data["round"], data["reason"], data["message"], log)
 
 
 class Numbered(Protocol):

@@ -62,10 +62,15 @@ def round_summary(
             }
             for update, weight in zip(updates, weights, strict=True)
         ],
-        "rejected": [{"client": one.client, "reason": one.cause} for one in rejected],
+        "rejected": [_rejection(one) for one in rejected],
         "metrics": dict(metrics),
         "model_sha256": model_sha256,
     }
+
+
+def _rejection(rejected: Rejected) -> dict[str, Any]:
+    said: dict[str, Any] = {"client": rejected.client, "reason": rejected.cause}
+    return said | ({"log": list(rejected.log)} if rejected.log else {})
 
 
 class Summary:

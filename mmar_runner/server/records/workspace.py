@@ -165,10 +165,19 @@ class Workspace:
         return RunFolder(self.path / f"run_{number}", number)
 
     @contextmanager
-    def endpoint(self, listen: str) -> Iterator[None]:
-        """Publish where the server listens for as long as it accepts connections."""
+    def endpoint(
+        self, listen: str, *, admin: str | None = None, metrics: str | None = None
+    ) -> Iterator[None]:
+        """Publish where the server listens for as long as it accepts connections.
+
+        Args:
+            listen: To clients.
+            admin: To administrators; None if it does not.
+            metrics: To whoever scrapes metrics; None if it serves none.
+        """
         file = self.path / "endpoint.json"
-        write_json_atomic(file, {"listen": listen, "admin": None, "pid": os.getpid()})
+        found = {"listen": listen, "admin": admin, "metrics": metrics, "pid": os.getpid()}
+        write_json_atomic(file, found)
         try:
             yield
         finally:

@@ -101,7 +101,14 @@ class Answers:
         self._failed(rejected)
 
     async def fail(
-        self, client: str, round_number: int, attempt: int, *, reason: str, message: str
+        self,
+        client: str,
+        round_number: int,
+        attempt: int,
+        *,
+        reason: str,
+        message: str,
+        log: tuple[str, ...] = (),
     ) -> None:
         """A client says that it cannot do its task; return once that is on record.
 
@@ -114,7 +121,7 @@ class Answers:
         current = self.require_round(round_number)
         if current.invited.get(client) != attempt:
             return
-        rejected = Rejected(client, current.number, reason, message)
+        rejected = Rejected(client, current.number, reason, message, log)
         recorded = self.ledger.reject(current, Kind.TASK_FAILED, rejected)
         self._reporter.task_failed(rejected)
         self._failed(rejected)

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import StorageError
+from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server.wording import utc
 from mmar_runner.storage.atomic import write_json_atomic
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: What changes nothing that the file says.
+_UNCHANGED: Final = frozenset({Topic.MODEL_SENT})
 #: The pause between two writes, and the longest one, in seconds.
 PAUSE_SECONDS: Final = 1.0
 REFRESH_SECONDS: Final = 2.0
@@ -64,7 +67,8 @@ class StatusFile:
     def observe(self, observation: Observation) -> None:
         """Hand an observation on to whoever watches, and note that something has changed."""
         self._observer.observe(observation)
-        self.touch()
+        if observation.topic not in _UNCHANGED:
+            self.touch()
 
     def begin(self, look: Callable[[], RunFacts]) -> None:
         """Write from now on.

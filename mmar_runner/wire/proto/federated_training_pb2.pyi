@@ -207,20 +207,22 @@ class UpdateCommit(_message.Message):
     def __init__(self, sha256: _Optional[str] = ...) -> None: ...
 
 class TaskFailure(_message.Message):
-    __slots__ = ("token", "run_number", "round", "reason", "message", "attempt")
+    __slots__ = ("token", "run_number", "round", "reason", "message", "attempt", "log")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     round: int
     reason: str
     message: str
     attempt: int
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+    log: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., attempt: _Optional[int] = ..., log: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UpdatePart(_message.Message):
     __slots__ = ("begin", "data", "commit", "failure")

@@ -4,6 +4,7 @@
 import pytest
 
 from mmar_runner.cli.views.wording import (
+    further_lines,
     human_bytes,
     human_metrics,
     human_seconds,
@@ -74,6 +75,18 @@ def test_a_task_that_failed_again_is_not_told_in_the_same_words():
         f"{what} again, for the same reason [DATA]",
         f"{what} again: no column [DATA]",
     ]
+
+
+def test_a_failed_tasks_log_is_shown_folded_and_harmless_and_once():
+    log = [f"line {number}" for number in range(39)] + ["\x1b[2Jred\u202e"]
+    facts = {"client": "site-1", "round": 0, "reason": "DATA", "message": "no", "log": log}
+    shown = further_lines(Observation(Topic.TASK_FAILED, facts))
+    assert shown[0] == "    | ... 30 lines before, in the run's events.jsonl"
+    assert shown[1] == "    | line 30"
+    assert shown[-1] == "    | \\x1b[2Jred\\u202e"
+    assert len(shown) == 11
+    assert further_lines(Observation(Topic.TASK_FAILED, {**facts, "again": "same"})) == []
+    assert further_lines(Observation(Topic.WAITING, {"message": "m"})) == []
 
 
 def test_a_failed_runs_line_leaves_causes_to_the_error():

@@ -22,6 +22,7 @@ from mmar_runner.security.policy.class_paths import identity_allowed, spelling_a
 from mmar_runner.security.policy.edit import record_digest
 from mmar_runner.security.policy.path_arguments import allowed_argument, leaves_folder
 from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
+from mmar_runner.security.redaction import Redaction
 
 ONE, TWO = "1" * 64, "2" * 64
 
@@ -40,7 +41,8 @@ def test_an_empty_policy_allows_nothing_that_needs_a_decision(path):
     assert made.signatures == {"mmar": 1, "byoc": 1}
     assert not made.allow_custom_datalist
     properties = load_schema("site_policy")["properties"]
-    for name in ("byoc", "allow_custom_datalist"):
+    assert made.redaction is Redaction.EVERYTHING
+    for name in ("byoc", "allow_custom_datalist", "redaction"):
         assert properties[name]["default"] == getattr(made, name)
 
 

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether an administrator may order something, at every place that it is addressed to."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mmar_runner.documents.words import did_you_mean, printable
+from mmar_runner.errors import (
+    KitError,
+    NotAuthorizedError,
+    OrderError,
+    StorageError,
+    UsageError,
+)
+from mmar_runner.security.kits.files import SIGNATURE_FILE, signed_files
+from mmar_runner.security.policy.authorization import (
+    ACTIONS,
+    CONTENTS,
+    SERVER_SITE,
+    authorize,
+    site_rule,
+)
+from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.orders import judge_order
+from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
+from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.followed import FollowedFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mmar_runner.interfaces.admin_command import CommandSpec, Targets
+    from mmar_runner.security.decision import Decision, Step
+    from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.security.policy.authorization_file import Authorization
+
+
+class Access:
+    """The project's rights and the server's own policy, as they are on the disk now. Blocks.
+
+    A file that is changed counts from the next order on; one that is wrong, or is not what the
+    authority signed, changes nothing.
+
+    Args:
+        kit: The server's.
+
+    Raises:
+        UsageError: POLICY_INVALID, a policy cannot be read, or is wrong.
+    """
+
+    def __init__(self, kit: StartupKit) -> None:
+        self._kit = kit
+        passing = (StorageError, UsageError, KitError)
+        signature = kit.folder / SIGNATURE_FILE
+        self._file = FollowedFiles(
+            kit.authorization, signature, what="the project's authorization", passing=passing
+        )
+        self._authorization = load_authorization(kit.authorization)
+        self._policy = SitePolicy()
+        self._policy_file: FollowedFiles | None = None
+        if kit.policy is not None and kit.policy.exists():
+            self._policy = load_policy(kit.policy)
+            self._policy_file = FollowedFiles(
+                kit.policy, what="the server's policy", passing=passing
+            )
+
+    @property
+    def authorization(self) -> Authorization:
+        """The project's policy in force."""
+        found = self._file.changed(self._signed)
+        if found is not None:
+            self._authorization = found
+        return self._authorization
+
+    @property
+    def policy(self) -> SitePolicy:
+        """The server's own policy in force."""
+        if self._policy_file is not None and self._kit.policy is not None:
+            found = self._policy_file.changed(partial(load_policy, self._kit.policy))
+            self._policy = found or self._policy
+        return self._policy
+
+    def org_of(self, user: str) -> str:
+        """Return a user's organisation; empty if nobody knows the user."""
+        known = self.authorization.users.get(user)
+        return known.org if known else ""
+
+    def site_of(self, client: str) -> str:
+        """Return the site of a client's name, which may be an instance's."""
+        sites = self.authorization.sites
+        site, _, number = client.rpartition("_")
+        return site if client not in sites and number.isdecimal() and site in sites else client
+
+    def sees_all(self, user: str) -> bool:
+        """Return True if a user may see what other organisations have at the server."""
+        found = judge_order(
+            self.authorization, None, SERVER_SITE, user=user, command="", right="view"
+        )
+        return found.accepted
+
+    def decisions(
+        self, user: str, spec: CommandSpec, targets: Targets, present: Iterable[str]
+    ) -> list[Decision]:
+        """Return what is decided at every place that an order is addressed to.
+
+        Args:
+            user: Who orders it.
+            spec: What.
+            targets: Whom it is addressed to.
+            present: The clients that are there, whom "all" means.
+        """
+        clients = sorted(set(present)) if targets.all_clients else targets.clients
+        sites = {self.site_of(client): None for client in clients}
+        places = [*([SERVER_SITE] if targets.server else []), *sites]
+        if not places:  # "all", and nobody is there: it is for the server to say so
+            return [self._decision(SERVER_SITE, user, spec.name, "")]
+        return [self._decision(place, user, spec.name, spec.right) for place in places]
+
+    def steps(self, site: str, user: str, action: str) -> tuple[Step, ...]:
+        """Return what every rule of the project says of one action, or of one rule.
+
+        Raises:
+            OrderError: ACTION_UNKNOWN.
+        """
+        contents = {rule: content for content, (rule, _, _) in CONTENTS.items()}
+        if action in contents:
+            return (site_rule(self.authorization, contents[action], site),)
+        if action not in ACTIONS:
+            known = (*(name for name in ACTIONS if name != "run"), *contents)
+            msg = f"there is no right or rule {printable(action)!r}"
+            raise OrderError(msg, hint=f"one of {', '.join(known)}", reason="ACTION_UNKNOWN")
+        return authorize(self.authorization, user, action, site)
+
+    def require_accepted(self, user: str) -> None:
+        """Refuse whoever may not even open a session.
+
+        Raises:
+            NotAuthorizedError: USER_UNKNOWN or ADMIN_NOT_ACCEPTED.
+        """
+        self._decision(SERVER_SITE, user, "", "").require()
+
+    def _decision(self, place: str, user: str, command: str, right: str) -> Decision:
+        # A site says for itself what it allows: here only the project speaks for it.
+        own = self.policy if place == SERVER_SITE else None
+        return judge_order(self.authorization, own, place, user=user, command=command, right=right)
+
+    def _signed(self) -> Authorization:
+        with translated(self._kit.root_file):
+            root = self._kit.root_file.read_bytes()
+        signed_files(self._kit.folder, root, self._kit.identity)
+        return load_authorization(self._kit.authorization)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> NotAuthorizedError:
+    """Return the one answer about what is not there, and about what is another's."""
+    hint = did_you_mean(name, known)
+    msg = f"there is no {what} {name!r} that you may see"
+    return NotAuthorizedError(msg, hint=hint, reason="UNKNOWN")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a standing server has to remember beside its runs: ``federation.json``.
+
+Written whole, atomically, before anything that it says is carried out: whoever starts the
+server again goes on where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.documents.strict_json import parse_checked
+from mmar_runner.errors import StorageError
+from mmar_runner.storage.atomic import translated, write_json_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE: Final = "federation.json"
+_LIMIT: Final = 16 << 20
+
+
+@dataclass(slots=True)
+class RunEntry:
+    """One run number.
+
+    Attributes:
+        number: It.
+        owner: Who chose it: an e-mail address.
+        org: The owner's organisation.
+        mmar: The MMAR that is deployed at the server; empty if none is.
+        digest: Its digest, hex.
+        started: Whether it is to go on when the server is started again.
+        clients: What became of the deployment at each client: empty, or a reason.
+    """
+
+    number: int
+    owner: str
+    org: str
+    mmar: str = ""
+    digest: str = ""
+    started: bool = False
+    clients: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class QueuedRun:
+    """One run that waits.
+
+    Attributes:
+        mmar: The uploaded MMAR.
+        digest: Its digest when it was queued.
+        user: Who queued it.
+        org: The user's organisation.
+        clients: For whom; empty for all that are there then.
+        order: What the user signed, for the clients; base64 in the file.
+        queued: When, UTC, ISO 8601.
+    """
+
+    mmar: str
+    digest: str
+    user: str
+    org: str
+    clients: list[str]
+    order: str
+    queued: str
+
+
+@dataclass(slots=True)
+class FederationState:
+    """Everything that is remembered.
+
+    Attributes:
+        run_number: The run that is set, or None.
+        runs: Every run number that was chosen and not deleted.
+        queue: Runs that wait, in order.
+        timeout: Seconds that clients may take to answer.
+    """
+
+    run_number: int | None = None
+    runs: dict[int, RunEntry] = field(default_factory=dict)
+    queue: list[QueuedRun] = field(default_factory=list)
+    timeout: float = 10.0
+
+    @property
+    def current(self) -> RunEntry | None:
+        """The run that is set, or None."""
+        return None if self.run_number is None else self.runs.get(self.run_number)
+
+
+class StateFile:
+    """Reads and writes the state. Blocks; the file is small.
+
+    Args:
+        workspace: The server's.
+
+    Attributes:
+        state: What is remembered; change it, then `save`.
+
+    Raises:
+        StorageError: It cannot be read, or is damaged.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._path = workspace / FILE
+        self.state = self._read()
+
+    def save(self) -> None:
+        """Write what is remembered to the disk.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        state = self.state
+        value = {
+            "version": 1,
+            "run_number": state.run_number,
+            "runs": [asdict(entry) for _, entry in sorted(state.runs.items())],
+            "queue": [asdict(entry) for entry in state.queue],
+            "timeout": state.timeout,
+        }
+        write_json_atomic(self._path, value)
+
+    def _read(self) -> FederationState:
+        with translated(self._path):
+            if not self._path.exists():
+                return FederationState()
+            data = self._path.read_bytes()
+        try:
+            value: dict[str, Any] = parse_checked(data, "federation", limit=_LIMIT)
+        except ValueError as error:
+            hint = "restore it from a copy; or remove it: runs and what was uploaded stay"
+            raise StorageError(f"{self._path} {error}", hint=hint) from error
+        return FederationState(
+            value["run_number"],
+            {entry["number"]: RunEntry(**entry) for entry in value["runs"]},
+            [QueuedRun(**entry) for entry in value["queue"]],
+            value["timeout"],
+        )

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests to clients that open no port: each holds a call, and answers with another.
+
+A request goes to those who are there. Who does not answer in time, has left, or refuses, is
+named with the reason; the others' answers are there all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.documents.strict_json import parse_strict
+from mmar_runner.errors import RefusedError
+from mmar_runner.interfaces.admin_event import Missing
+from mmar_runner.interfaces.server_operations import Gathered
+from mmar_runner.server.gate.names import require_own_name
+from mmar_runner.server.wording import plain
+from mmar_runner.wire.messages import AdminReplyReceipt, AdminRequest
+from mmar_runner.wire.servicer import RequestsServicer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+
+    from mmar_runner.security.audit.log import AuditLog
+    from mmar_runner.security.pki.followed import Revocations
+    from mmar_runner.wire.gate import Peer
+    from mmar_runner.wire.messages import AdminReply, RetrieveRequest
+
+#: The largest answer of one client, in bytes.
+MAX_REPLY_BYTES: Final = 512 << 10
+#: Requests that one client may have to answer at once.
+_WAITING: Final = 32
+_MIN_KEY_BYTES: Final = 16
+_SHOWN: Final = 600
+_VERSION_LETTERS: Final = 40
+
+
+@dataclass(slots=True)
+class Listener:
+    """One client that waits for requests; times are seconds since 1970."""
+
+    name: str
+    site: str
+    key_sha256: str
+    version: str
+    since: float
+    heard: float
+    fingerprint: str
+    requests: asyncio.Queue[AdminRequest | None] = field(default_factory=asyncio.Queue)
+
+
+@dataclass(slots=True)
+class _Question:
+    """One request to one client, whose answer is awaited."""
+
+    client: str
+    answer: asyncio.Future[Mapping[str, Any] | Missing]
+
+
+class RequestHub(RequestsServicer):
+    """Knows who waits for requests, and gathers answers. Used from the event loop.
+
+    Args:
+        participants: Gives every client of the project.
+        audit: Gets a line for whoever comes and goes.
+        revocations: What the project has revoked.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        participants: Callable[[], Sequence[str]],
+        audit: AuditLog,
+        revocations: Revocations,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._participants = participants
+        self._audit = audit
+        self._revocations = revocations
+        self._clock = clock
+        self._listeners: dict[str, Listener] = {}
+        self._questions: dict[str, _Question] = {}
+        self._changed = asyncio.Event()
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Those who are there, by name."""
+        return [self._listeners[name] for name in sorted(self._listeners)]
+
+    async def changed(self) -> None:
+        """Wait until somebody comes or goes."""
+        await self._changed.wait()
+
+    def note(self) -> None:
+        """Let those who wait look again."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def retrieve(self, request: RetrieveRequest, peer: Peer) -> AsyncIterator[AdminRequest]:
+        """Yield an empty message, then what is asked of this client, until it leaves.
+
+        Raises:
+            RefusedError: CERT_MISSING, NAME_MISMATCH, TOO_MANY_INSTANCES, NAME_TAKEN or PROTOCOL.
+        """
+        listener = self._let_in(request, peer)
+        revoked = self._revocations
+        newer = revoked.current.version > request.revocations_version
+        try:
+            yield AdminRequest(revocations=revoked.signed if newer else b"")
+            while (asked := await listener.requests.get()) is not None:
+                yield asked
+        finally:
+            self._let_go(listener)
+
+    async def send_reply(self, reply: AdminReply, peer: Peer) -> AdminReplyReceipt:
+        """Take the answer to a request.
+
+        Raises:
+            RefusedError: The name is not the caller's, or PROTOCOL.
+        """
+        require_own_name(reply.client_name, peer, [reply.client_name], self._participants())
+        if (listener := self._listeners.get(reply.client_name)) is not None:
+            listener.heard = self._clock()
+        question = self._questions.get(reply.request_id)
+        if question is None or question.client != reply.client_name or question.answer.done():
+            return AdminReplyReceipt(awaited=False)
+        question.answer.set_result(_answer(reply))
+        return AdminReplyReceipt(awaited=True)
+
+    async def ask(
+        self, clients: Iterable[str], order: bytes, context: Mapping[str, Any], seconds: float
+    ) -> Gathered:
+        """Hand an order on to clients, all at once, and gather what they answer.
+
+        Args:
+            clients: Their names.
+            order: What was signed.
+            context: What the server adds.
+            seconds: How long each may take.
+        """
+        text = json.dumps(dict(context)).encode()
+        questions = [self._put(name, order, text, seconds) for name in clients]
+        answers = [question.answer for question in questions if not question.answer.done()]
+        if answers:
+            await asyncio.wait(answers, timeout=seconds)
+        replies: dict[str, Mapping[str, Any]] = {}
+        missing = []
+        for question in questions:
+            answer = self._taken(question, seconds)
+            if isinstance(answer, Missing):
+                missing.append(answer)
+            else:
+                replies[question.client] = answer
+        self._questions = {k: q for k, q in self._questions.items() if q not in questions}
+        return Gathered(replies, missing)
+
+    def _put(self, name: str, order: bytes, context: bytes, seconds: float) -> _Question:
+        question = _Question(name, asyncio.get_running_loop().create_future())
+        listener = self._listeners.get(name)
+        if listener is None:
+            question.answer.set_result(
+                Missing(name, "NOT_CONNECTED", f"{name} is not connected", "is it running?")
+            )
+            return question
+        if listener.requests.qsize() >= _WAITING:
+            message = f"{name} has {_WAITING} requests to answer already"
+            question.answer.set_result(Missing(name, "BUSY", message, "try again a little later"))
+            return question
+        request_id = secrets.token_hex(16)
+        self._questions[request_id] = question
+        listener.requests.put_nowait(
+            AdminRequest(request_id=request_id, order=order, context=context, seconds=seconds)
+        )
+        return question
+
+    def _taken(self, question: _Question, seconds: float) -> Mapping[str, Any] | Missing:
+        if question.answer.done():
+            return question.answer.result()
+        question.answer.cancel()
+        message = f"{question.client} did not answer within {seconds:g} s"
+        return Missing(question.client, "NO_ANSWER", message, "set_timeout SECONDS gives more time")
+
+    def _let_in(self, request: RetrieveRequest, peer: Peer) -> Listener:
+        name = request.client_name
+        own = [one.name for one in self._listeners.values() if one.fingerprint == peer.fingerprint]
+        site = require_own_name(name, peer, own, self._participants())
+        if len(request.session_key) < _MIN_KEY_BYTES:
+            msg = f"the session key has fewer than {_MIN_KEY_BYTES} bytes"
+            raise RefusedError(msg, reason="PROTOCOL")
+        key = sha256(request.session_key).hexdigest()
+        before = self._listeners.get(name)
+        if before is not None:
+            if not hmac.compare_digest(before.key_sha256, key):
+                msg = f"the client name {name!r} is taken by a client that is alive"
+                hint = "stop the other one, or start this one with --instance K"
+                raise RefusedError(msg, reason="NAME_TAKEN", hint=hint)
+            before.requests.put_nowait(None)
+        version = plain(request.runner_version, _VERSION_LETTERS)
+        now = self._clock()
+        listener = Listener(name, site, key, version, now, now, peer.fingerprint)
+        self._audit.record("Retrieve", who=peer.who, peer=peer.address, client=name)
+        self._listeners[name] = listener
+        self.note()
+        return listener
+
+    def _let_go(self, listener: Listener) -> None:
+        """Forget one who has left, and answer for it what it has not."""
+        if self._listeners.get(listener.name) is not listener:
+            return  # it came again over a newer call, which has taken over
+        del self._listeners[listener.name]
+        for question in self._questions.values():
+            if question.client == listener.name and not question.answer.done():
+                message = f"{listener.name} left before it answered"
+                question.answer.set_result(Missing(listener.name, "LEFT", message))
+        self.note()
+
+
+def _answer(reply: AdminReply) -> Mapping[str, Any] | Missing:
+    """Return what a client said; what cannot be read is missing."""
+    name = reply.client_name
+    if reply.reason:
+        said = (plain(text, _SHOWN) for text in (reply.reason, reply.message, reply.hint))
+        return Missing(name, *said)
+    try:
+        value = parse_strict(reply.reply, limit=MAX_REPLY_BYTES)
+    except ValueError as error:
+        return Missing(name, "PROTOCOL", f"the answer of {name} {error}")
+    if not isinstance(value, dict):
+        return Missing(name, "PROTOCOL", f"the answer of {name} is no object")
+    return value

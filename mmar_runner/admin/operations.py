@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be done with a standing server, put together from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.admin.access import unknown
+from mmar_runner.admin.federation_state import QueuedRun, RunEntry
+from mmar_runner.errors import OrderError
+from mmar_runner.interfaces.server_operations import (
+    ConnectedClient,
+    Gathered,
+    ServerOperations,
+    ServerState,
+)
+from mmar_runner.server.records.cross_site_results import CrossSiteResults
+from mmar_runner.server.wording import utc
+from mmar_runner.shell.command import shell_command
+from mmar_runner.shell.system_info import system_info
+from mmar_runner.storage.atomic import translated
+from mmar_runner.waiting.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from mmar_runner.admin.access import Access
+    from mmar_runner.admin.hub import Listener, RequestHub
+    from mmar_runner.admin.leaving import Leaving
+    from mmar_runner.admin.run_desk import RunDesk
+    from mmar_runner.admin.transfers import Transfers
+    from mmar_runner.interfaces.admin_command import CommandCall, Targets
+    from mmar_runner.security.decision import Step
+    from mmar_runner.server.records.workspace import Workspace
+
+
+class Operations(ServerOperations):
+    """What can be done with one standing server. Used from the event loop.
+
+    Args:
+        desk: Runs.
+        hub: Clients that wait for requests.
+        access: Who may see what.
+        transfers: What was uploaded.
+        workspace: The server's.
+        leaving: How the server itself ends.
+    """
+
+    def __init__(
+        self,
+        desk: RunDesk,
+        hub: RequestHub,
+        access: Access,
+        *,
+        transfers: Transfers,
+        workspace: Workspace,
+        leaving: Leaving,
+    ) -> None:
+        self._desk = desk
+        self._hub = hub
+        self._access = access
+        self._transfers = transfers
+        self._workspace = workspace
+        self._leaving = leaving
+
+    # What it is at
+
+    def check_status(self) -> ServerState:
+        """Return what the server, its run and its clients are at."""
+        state, parts = self._desk.state, self._desk.parts
+        entry, taken = state.current, self._desk.taken
+        run = None if parts is None else dict(parts.board.facts())
+        if run is None and self._desk.outcome is not None:
+            run = {"status": self._desk.outcome.status.value, "reason": self._desk.outcome.reason}
+        server = None if taken is None else taken.spec.server
+        book = None if parts is None else parts.coordinator.round
+        return ServerState(
+            status=self._desk.status,
+            run_number=state.run_number,
+            mmar=entry.mmar or None if entry else None,
+            digest=entry.digest or None if entry else None,
+            run=run,
+            min_clients=server.min_num_clients if server else None,
+            max_clients=server.max_num_clients if server else None,
+            submitted_models=0 if book is None else len(book.accepted),
+            queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
+            clients=self._clients(run),
+        )
+
+    def check_aggregation(self) -> Mapping[str, Any]:
+        """Return what the open round has and lacks."""
+        parts = self._desk.parts
+        if parts is None:
+            return {"round": None, "accepted": [], "missing": [], "waiting_for": ""}
+        current, facts = parts.coordinator.round, parts.board.facts()
+        return {
+            "round": facts["round"],
+            "accepted": sorted(current.accepted) if current else [],
+            "missing": list(parts.coordinator.missing()),
+            "waiting_for": facts["waiting_for"],
+            "since": facts["since"],
+        }
+
+    async def watch(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield what the run is at, about every second, until it has ended."""
+        seen: object = None
+        while self._desk.is_running:
+            parts = self._desk.parts
+            if parts is not None and (facts := dict(parts.board.facts())) != seen:
+                seen = facts
+                yield facts
+            await asyncio.wait([asyncio.ensure_future(self._desk.ended())], timeout=1.0)
+        if self._desk.outcome is not None:
+            yield {"status": self._desk.outcome.status.value, **self._desk.outcome.summary}
+
+    def get_client_names(self, targets: Targets | None = None) -> list[str]:
+        """Return the names of those who are there, or of those that are meant."""
+        present = [listener.name for listener in self._hub.listeners]
+        if targets is None or targets.all_clients:
+            return present
+        return list(targets.clients)
+
+    def get_task_name(self) -> str:
+        """Return the federated task's name."""
+        taken = self._desk.taken
+        if taken is None or taken.spec.server is None:
+            msg = "nothing is deployed at the server"
+            raise OrderError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")
+        return taken.spec.server.task_name
+
+    def get_run_number(self) -> int | None:
+        """Return the run that is set, or None."""
+        return self._desk.state.run_number
+
+    # Runs
+
+    async def set_run_number(self, number: int, user: str) -> None:
+        """Choose the run that is worked on next.
+
+        Raises:
+            OrderError: RUN_OPEN.
+            NotAuthorizedError: UNKNOWN, it is another organisation's.
+        """
+        self._desk.require_idle("no other run is chosen")
+        state = self._desk.state
+        if number in state.runs:
+            self._require_visible(number, user)
+        else:
+            state.runs[number] = RunEntry(number, user, self._access.org_of(user))
+        state.run_number = number
+        await in_thread(self._desk.choose, number)
+
+    async def delete_run_number(self, number: int, user: str) -> None:
+        """Delete a run's folder at the server.
+
+        Raises:
+            OrderError: RUN_OPEN, it is the run that is open.
+            NotAuthorizedError: UNKNOWN, there is none, or it is another organisation's.
+        """
+        state = self._desk.state
+        if number == state.run_number:
+            self._desk.require_idle("its files are not deleted")
+        folder = self._workspace.run(number)
+        if number in state.runs or not folder.path.exists():
+            self._require_visible(number, user)
+        with translated(folder.path):
+            if folder.path.exists():
+                await in_thread(shutil.rmtree, folder.path)
+        state.runs.pop(number, None)
+        if state.run_number == number:
+            state.run_number = None
+        await in_thread(self._desk.save)
+
+    async def deploy_mmar(self, name: str, user: str) -> Mapping[str, Any]:
+        """Take an uploaded MMAR for the run that is set."""
+        folder = self._transfers.require(name, user)
+        taken = await self._desk.deploy(folder)
+        refusals = taken.deployment.refusals
+        return {
+            "mmar": name,
+            "digest": taken.digest,
+            "run_number": self._desk.state.run_number,
+            "sites": sorted(taken.deployment.decisions),
+            "refused": dict(refusals),
+        }
+
+    async def start_server_training(self, user: str) -> Mapping[str, Any]:
+        """Begin the run, or go on with it."""
+        entry = self._desk.require_entry()
+        self._require_visible(entry.number, user)
+        parts = await self._desk.start()
+        return {
+            "run_number": entry.number,
+            "resumed": parts.opened.resumed,
+            "round": parts.coordinator.next_round,
+        }
+
+    async def stop_server_training(self, reason: str) -> None:
+        """Stop the run so that it can be started again."""
+        await self._desk.stop(reason)
+
+    def set_min_clients(self, number: int) -> None:
+        """Change for this run how many updates a round needs."""
+        self._desk.require_parts().coordinator.set_min_clients(number)
+
+    async def remove_client(self, name: str, reason: str) -> None:
+        """Let a client go from the run, and what it sent for the open round with it."""
+        self._desk.require_parts().members.remove(name, reason)
+
+    async def reset_model_for_client(self, name: str) -> None:
+        """Give a client its task of the open round again."""
+        self._desk.require_parts().coordinator.give_again(name)
+
+    async def enqueue(self, call: CommandCall) -> Mapping[str, Any]:
+        """Let a run wait until those before it have ended."""
+        name = call.arguments["MMAR"]
+        self._transfers.require(name, call.user)
+        entry = QueuedRun(
+            mmar=name,
+            digest=self._transfers.digest_of(name),
+            user=call.user,
+            org=self._access.org_of(call.user),
+            clients=list(call.targets.clients),
+            order=base64.b64encode(call.order).decode(),
+            queued=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        )
+        self._desk.state.queue.append(entry)
+        await in_thread(self._desk.save)
+        self._desk.look_at_queue()
+        return _queued(len(self._desk.state.queue), entry)
+
+    def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
+        """Take a run that waits out of the queue.
+
+        Raises:
+            NotAuthorizedError: UNKNOWN, there is none, or it is another organisation's.
+        """
+        queue = self._desk.state.queue
+        entry = queue[position - 1] if position <= len(queue) else None
+        own = entry is not None and entry.org == self._access.org_of(user)
+        if entry is None or not (own or self._access.sees_all(user)):
+            raise unknown("place in the queue", str(position), ())
+        queue.remove(entry)
+        self._desk.save()
+        return _queued(position, entry)
+
+    # Clients
+
+    async def ask_clients(
+        self, call: CommandCall, *, context: Mapping[str, Any] | None = None
+    ) -> Gathered:
+        """Hand an order on to clients and gather the answers."""
+        state = self._desk.state
+        names = self.get_client_names(call.targets)
+        facts = {"run_number": state.run_number, **(context or {})}
+        return await self._hub.ask(names, call.order, facts, state.timeout)
+
+    def set_timeout(self, seconds: float) -> None:
+        """Change how long clients may take to answer."""
+        self._desk.state.timeout = seconds
+        self._desk.save()
+
+    # The server itself
+
+    def fl_shutdown(self, reason: str) -> None:
+        """End the server once it has answered."""
+        if names := self.get_client_names():
+            msg = f"{len(names)} clients are connected: {', '.join(names[:10])}"
+            hint = "shut them down first: shutdown client"
+            raise OrderError(msg, hint=hint, reason="CLIENTS_CONNECTED")
+        self._leaving.leave(reason)
+
+    def fl_restart(self, reason: str) -> None:
+        """End the server, and let it execute its own command again."""
+        self._leaving.leave(reason, again=True)
+
+    # What lies there
+
+    def get_mmars(self, user: str) -> list[Mapping[str, Any]]:
+        """Return what was uploaded and this user may see."""
+        return self._transfers.visible(user)
+
+    async def shell(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """Look into the folder of the run that is set."""
+        entry = self._desk.require_entry()
+        folder = self._workspace.run(entry.number).path
+        allowed = self._access.policy.admin.get("allowed_shell_cmds", ())
+        found = await in_thread(shell_command, words, folder, allowed)
+        return {"text": found.text, "truncated": found.truncated}
+
+    async def system_info(self) -> Mapping[str, Any]:
+        """Return processor, memory, disk and accelerators."""
+        return await in_thread(system_info, self._workspace.path)
+
+    def get_cross_validation_results(self) -> Mapping[str, Any]:
+        """Return data client, then model owner, then metrics; empty if there are none."""
+        folder = self._desk.folder
+        return {} if folder is None else CrossSiteResults(folder).load()
+
+    def authorization(self) -> Mapping[str, Any]:
+        """Return the project's policy as it is in force."""
+        return asdict(replace(self._access.authorization, document=None))
+
+    def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
+        """Return what every rule says."""
+        return [_step_json(site, step) for step in self._access.steps(site, user, action)]
+
+    def _clients(self, run: Mapping[str, Any] | None) -> list[ConnectedClient]:
+        in_run = {one["name"]: one for one in (run or {}).get("clients", ())}
+        listening = {listener.name: listener for listener in self._hub.listeners}
+        names = sorted({*in_run, *listening})
+        return [self._client(name, listening.get(name), in_run.get(name)) for name in names]
+
+    def _client(
+        self, name: str, listener: Listener | None, facts: Mapping[str, Any] | None
+    ) -> ConnectedClient:
+        state = "" if facts is None else str(facts["state"])
+        heard = "" if facts is None else facts["last_heard"] or ""
+        site = self._access.site_of(name)
+        if listener is None:
+            return ConnectedClient(name, site, "", heard, state=state)
+        last = max(heard, utc(listener.heard))
+        return ConnectedClient(name, site, utc(listener.since), last, listener.version, state=state)
+
+    def _require_visible(self, number: int, user: str) -> None:
+        """Refuse a run that is another organisation's as one that is not there."""
+        entry = self._desk.state.runs.get(number)
+        own = entry is not None and entry.org == self._access.org_of(user)
+        if entry is None or not (own or self._access.sees_all(user)):
+            raise unknown("run", str(number), ())
+
+
+def _queued(place: int, entry: QueuedRun) -> Mapping[str, Any]:
+    return {
+        "place": place,
+        "mmar": entry.mmar,
+        "digest": entry.digest,
+        "user": entry.user,
+        "clients": list(entry.clients),
+        "queued": entry.queued,
+    }
+
+
+def _step_json(site: str, step: Step) -> dict[str, Any]:
+    return {
+        "site": site,
+        "rule": step.rule,
+        "accepted": step.accepted,
+        "message": step.message,
+        "reason": step.reason,
+        "place": "" if step.policy is None else str(step.policy),
+        "hint": step.hint or "",
+    }

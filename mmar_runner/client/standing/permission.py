@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether this site does what somebody ordered: who signed it, for whom, once, and by which right.
+
+The server hands orders on. It is believed nothing: neither who ordered, nor what, nor that it
+is new.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mmar_runner.errors import NotAuthorizedError, StorageError, UsageError
+from mmar_runner.orders.commands import BUILT_IN, OF_A_CLIENT
+from mmar_runner.orders.memory import OrderMemory
+from mmar_runner.orders.order import opened
+from mmar_runner.orders.typed import understood
+from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.orders import judge_order
+from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
+from mmar_runner.storage.followed import FollowedFiles
+
+if TYPE_CHECKING:
+    from mmar_runner.client.standing.settings import StandingSettings
+    from mmar_runner.interfaces.admin_command import CommandCall
+
+_SPECS = {name: BUILT_IN[name] for name in OF_A_CLIENT}
+
+
+class Permission:
+    """Judges orders by this site's own files. Blocks; one thread at a time.
+
+    The site's policy is read again when it changes; one that is wrong changes nothing.
+
+    Args:
+        settings: Of the client.
+
+    Raises:
+        UsageError: POLICY_INVALID, a policy cannot be read, or is wrong.
+    """
+
+    def __init__(self, settings: StandingSettings) -> None:
+        kit = settings.trust.kit
+        self._settings = settings
+        self._trust = settings.trust
+        self._memory = OrderMemory(settings.workspace / "orders.json")
+        self._authorization = load_authorization(kit.authorization)
+        self._policy = SitePolicy()
+        self._file: FollowedFiles | None = None
+        if kit.policy is not None and kit.policy.exists():
+            self._policy = load_policy(kit.policy)
+            self._file = FollowedFiles(
+                kit.policy, what="the site's policy", passing=(StorageError, UsageError)
+            )
+
+    def require(self, data: bytes) -> CommandCall:
+        """Return what is ordered, if this site does it.
+
+        Args:
+            data: The signed order.
+
+        Raises:
+            SignatureError: It is nobody's whom this site knows, too old, or not the first time.
+            UsageError: COMMAND_UNKNOWN, it is nothing that a client does; or wrong arguments.
+            NotAuthorizedError: NOT_ADDRESSED, it is not for this client; or a rule refuses it.
+            StorageError: That it was ordered cannot be kept.
+        """
+        now = datetime.now(UTC)
+        order = opened(data, self._trust.kit.trust_root, self._trust.revocations.current, now=now)
+        self._memory.note(order, now=now)
+        call = understood(order.words, _SPECS, order.user)
+        if not call.targets.meets(self._settings.name):
+            msg = f"the order is for {call.targets}, and this is {self._settings.name}"
+            raise NotAuthorizedError(msg, reason="NOT_ADDRESSED")
+        judge_order(
+            self._authorization,
+            self._current_policy(),
+            self._settings.site,
+            user=order.user,
+            command=order.command,
+            right=call.spec.right,
+        ).require()
+        return call
+
+    def _current_policy(self) -> SitePolicy:
+        kit = self._trust.kit
+        if self._file is not None and kit.policy is not None:
+            self._policy = self._file.changed(partial(load_policy, kit.policy)) or self._policy
+        return self._policy
+
+    @property
+    def policy(self) -> SitePolicy:
+        """The site's policy, as it was last looked at."""
+        return self._policy

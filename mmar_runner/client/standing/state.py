@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a standing client has to remember: ``standing.json``.
+
+Whoever is killed in the middle of a run goes on with it by itself, without asking anybody.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from mmar_runner.errors import StorageError
+from mmar_runner.storage.atomic import translated, write_json_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE: Final = "standing.json"
+
+
+@dataclass(slots=True)
+class StandingState:
+    """What is deployed here, and whether it is worked for.
+
+    Attributes:
+        mmar: The MMAR's name; empty if nothing is deployed.
+        digest: Its digest, hex.
+        run_number: For which run; 0 for none.
+        started: Whether a session works, or is to go on working, for it.
+        processes: How many processes the trainer has, by torchrun; 1 without.
+    """
+
+    mmar: str = ""
+    digest: str = ""
+    run_number: int = 0
+    started: bool = False
+    processes: int = 1
+
+    @classmethod
+    def read(cls, workspace: Path) -> StandingState:
+        """Return what an earlier process remembered; nothing if there was none.
+
+        Raises:
+            StorageError: It cannot be read, or is damaged.
+        """
+        path = workspace / FILE
+        with translated(path):
+            if not path.exists():
+                return cls()
+            data = path.read_bytes()
+        try:
+            return cls(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            hint = "remove it, and have the MMAR deployed again"
+            raise StorageError(f"{path} is damaged: {error}", hint=hint) from error
+
+    def save(self, workspace: Path) -> None:
+        """Write it to the disk.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        write_json_atomic(workspace / FILE, asdict(self))
