@@ -210,7 +210,7 @@ class Operations(ServerOperations):
 
     async def remove_client(self, name: str, reason: str) -> None:
         """Let a client go from the run, and what it sent for the open round with it."""
-        self._desk.require_parts().members.remove(name, reason)
+        await self._desk.require_parts().members.remove(name, reason)
 
     async def reset_model_for_client(self, name: str) -> None:
         """Give a client its task of the open round again."""
