@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarRunnerError, RefusedError, UsageError
+from mmar_runner.errors import MmarRunnerError, OrderError, RefusedError
 
 if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
@@ -68,7 +68,7 @@ class Administrator:
         try:
             said = await run.members.remove(name, "as administrators do")
             self.world.note("admin", said)
-        except UsageError as error:
+        except OrderError as error:
             self._refuse(error)
         except MmarRunnerError as error:  # the disk is full, and the run is stopped
             self.world.note("admin", f"{name} may not be removed: {error.reason}")
@@ -82,10 +82,10 @@ class Administrator:
         self.world.note("admin", what)
         try:
             decide(process.parts)
-        except UsageError as error:
+        except OrderError as error:
             self._refuse(error)
 
-    def _refuse(self, error: UsageError) -> None:
+    def _refuse(self, error: OrderError) -> None:
         self.refused.append(error.reason)
         self.world.note("admin", f"is refused: {error.reason}")
 

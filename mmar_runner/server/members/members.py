@@ -245,7 +245,7 @@ class Members:
             added up the client's update stays a part.
 
         Raises:
-            UsageError: CLIENT_UNKNOWN or RUN_OVER.
+            OrderError: CLIENT_UNKNOWN or RUN_ENDED.
             StorageError: It cannot be recorded: the run is stopped.
             AuditError: It cannot be written down; the client is removed.
         """

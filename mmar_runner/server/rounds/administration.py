@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmar_runner.errors import StorageError, UsageError
+from mmar_runner.errors import OrderError, StorageError
 from mmar_runner.federation import events
 from mmar_runner.server.records.record import Kind, Removed
 from mmar_runner.server.rounds.minimum import unreachable
@@ -78,8 +78,8 @@ class Administration:
         """Have every round need updates of so many sites, the open one among them.
 
         Raises:
-            UsageError: MIN_CLIENTS, no round could reach it, or the aggregator not use it;
-                RUN_OVER.
+            OrderError: MIN_CLIENTS, no round could reach it, or the aggregator not use it;
+                RUN_ENDED.
         """
         self.require_run()
         self.bounds.check(number)
@@ -96,22 +96,22 @@ class Administration:
         """Give a client its task of the open round again; no failure of it counts any more.
 
         Raises:
-            UsageError: NO_ROUND, CLIENT_UNKNOWN, CLIENT_DONE or NOT_A_PARTICIPANT.
+            OrderError: NO_ROUND, CLIENT_UNKNOWN, CLIENT_DONE or NOT_A_PARTICIPANT.
         """
         number = self.machine.round
         if self.is_over() or self.machine.phase != "updates":
             msg = f"no round takes updates now: {self._at()}"
-            raise UsageError(msg, hint="wait until a round is open", reason="NO_ROUND")
+            raise OrderError(msg, hint="wait until a round is open", reason="NO_ROUND")
         if name not in (present := self.machine.present()):
             raise unknown_client(name, present)
         if self.ledger.already_counted(name, number):
             msg = f"the update of {name} for round {number} was accepted: its task is done"
             hint = "its next task comes with the next round"
-            raise UsageError(msg, hint=hint, reason="CLIENT_DONE")
+            raise OrderError(msg, hint=hint, reason="CLIENT_DONE")
         if not self.machine.works(name):
             msg = f"{name} has no task in round {number}: others were drawn for it"
             hint = "its task comes with a round for which it is drawn"
-            raise UsageError(msg, hint=hint, reason="NOT_A_PARTICIPANT")
+            raise OrderError(msg, hint=hint, reason="NOT_A_PARTICIPANT")
         self.ledger.record(Kind.TASK_GIVEN_AGAIN, {"client": name, "round": number})
         self.reporter.task_given_again(name, number)
         self.decide(events.TaskGivenAgain(name))
@@ -131,7 +131,7 @@ class Administration:
             ended: Its calls, which are ending: until they have, one may still write its file.
 
         Raises:
-            UsageError: RUN_OVER.
+            OrderError: RUN_ENDED.
         """
         self.require_run()
         number = self.machine.round
@@ -182,17 +182,17 @@ class Administration:
         """Refuse to decide anything of a run that has ended.
 
         Raises:
-            UsageError: RUN_OVER.
+            OrderError: RUN_ENDED.
         """
         if self.is_over():
             msg = "the run has ended: nothing of it can be changed any more"
-            raise UsageError(msg, hint="begin another run", reason="RUN_OVER")
+            raise OrderError(msg, hint="begin another run", reason="RUN_ENDED")
 
     def _at(self) -> str:
         return "the run has ended" if self.is_over() else self.machine.waiting_for()
 
 
-def unknown_client(name: str, names: Collection[str]) -> UsageError:
+def unknown_client(name: str, names: Collection[str]) -> OrderError:
     """Return the error of a name under which no client is there.
 
     Args:
@@ -201,4 +201,4 @@ def unknown_client(name: str, names: Collection[str]) -> UsageError:
     """
     hint = f"there are: {', '.join(sorted(names))}" if names else "no client is there"
     msg = f"no client {name!r:.80} is in this run"
-    return UsageError(msg, hint=hint, reason="CLIENT_UNKNOWN")
+    return OrderError(msg, hint=hint, reason="CLIENT_UNKNOWN")

@@ -159,7 +159,7 @@ class Coordinator:
         """Have every round need updates of so many sites; see `Administration`.
 
         Raises:
-            UsageError: MIN_CLIENTS or RUN_OVER.
+            OrderError: MIN_CLIENTS or RUN_ENDED.
         """
         self._administration.set_min_clients(number)
 
@@ -167,7 +167,7 @@ class Coordinator:
         """Give a client its task of the open round again; see `Administration`.
 
         Raises:
-            UsageError: NO_ROUND, CLIENT_UNKNOWN, CLIENT_DONE or NOT_A_PARTICIPANT.
+            OrderError: NO_ROUND, CLIENT_UNKNOWN, CLIENT_DONE or NOT_A_PARTICIPANT.
         """
         self._administration.give_again(name)
 
@@ -175,7 +175,7 @@ class Coordinator:
         """Refuse to decide anything of a run that has ended.
 
         Raises:
-            UsageError: RUN_OVER.
+            OrderError: RUN_ENDED.
         """
         self._administration.require_run()
 
@@ -185,7 +185,7 @@ class Coordinator:
         """Take a client out of the run; see `Administration`, and `Members.remove`.
 
         Raises:
-            UsageError: RUN_OVER.
+            OrderError: RUN_ENDED.
         """
         self.answers.need_no_space()
         return self._administration.remove(name, key_sha256, reason, ended)

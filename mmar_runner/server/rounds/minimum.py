@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import OrderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,17 +37,17 @@ class MinimumBounds:
         """Refuse a number that no round could ever reach, or that the aggregator cannot use.
 
         Raises:
-            UsageError: MIN_CLIENTS.
+            OrderError: MIN_CLIENTS.
         """
         least = max(1, self.min_updates)
         if number < least:
             msg = f"a round cannot need {number} updates: {self.aggregator} needs {least} or more"
             hint = f"give a number of {least} or more"
-            raise UsageError(msg, hint=hint, reason=_REASON)
+            raise OrderError(msg, hint=hint, reason=_REASON)
         for most, what in self._most():
             if number > most:
                 msg = f"a round cannot need {number} updates: {what}"
-                raise UsageError(msg, hint=f"give a number of {most} or less", reason=_REASON)
+                raise OrderError(msg, hint=f"give a number of {most} or less", reason=_REASON)
 
     def _most(self) -> Iterator[tuple[int, str]]:
         if self.sites:
@@ -57,7 +57,7 @@ class MinimumBounds:
             yield self.clients_per_round, f"clients_per_round is {self.clients_per_round}"
 
 
-def unreachable(number: int, waiting_for: str) -> UsageError:
+def unreachable(number: int, waiting_for: str) -> OrderError:
     """Return the error of a number that the open round could not reach any more.
 
     Args:
@@ -66,4 +66,4 @@ def unreachable(number: int, waiting_for: str) -> UsageError:
     """
     msg = f"a round cannot need {number} updates now: tasks have failed ({waiting_for})"
     hint = "give the clients whose tasks failed their task again first, or give a smaller number"
-    return UsageError(msg, hint=hint, reason=_REASON)
+    return OrderError(msg, hint=hint, reason=_REASON)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.errors import JournalError, RefusedError, UsageError
+from mmar_runner.errors import JournalError, OrderError, RefusedError
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server import run
@@ -163,7 +163,7 @@ def test_an_update_under_way_is_refused_and_the_removal_is_told(
         told = at.federation.server.wait_for(Topic.CLIENT_REMOVED, client="site-2")
         assert told.data["round"] == 0
         assert at.status()["waiting_for"].startswith("round 0: 0 of 2 updates; missing site-1")
-        with pytest.raises(UsageError, match="no client 'site-2' is in this run") as error:
+        with pytest.raises(OrderError, match="no client 'site-2' is in this run") as error:
             at.remove("site-2")
         assert (error.value.reason, error.value.hint) == ("CLIENT_UNKNOWN", "there are: site-1")
         assert at.journal("update_accepted") == []
@@ -198,7 +198,7 @@ def test_a_minimum_that_no_round_could_reach_is_refused(
     with scene(tmp_path, monkeypatch) as at:
         at.federation.serve()
         for number in (0, 101):
-            with pytest.raises(UsageError) as error:
+            with pytest.raises(OrderError) as error:
                 at.decide("set_min_clients", number)
             assert error.value.reason == "MIN_CLIENTS"
         at.decide("set_min_clients", 2)  # as it is
@@ -211,7 +211,7 @@ def test_a_task_is_given_again_to_who_is_there_and_is_not_done(
     with scene(tmp_path, monkeypatch) as at:
         at.federation.serve()
         for name, reason in (("site-1", "NO_ROUND"), ("nobody", "NO_ROUND")):
-            with pytest.raises(UsageError) as error:
+            with pytest.raises(OrderError) as error:
                 at.decide("give_again", name)
             assert error.value.reason == reason
         at.release("site-2")
@@ -220,7 +220,7 @@ def test_a_task_is_given_again_to_who_is_there_and_is_not_done(
         at.accepted("site-2")
         assert at.trainers["site-1"].tasks.acquire(timeout=30)
         for name, reason in (("site-2", "CLIENT_DONE"), ("nobody", "CLIENT_UNKNOWN")):
-            with pytest.raises(UsageError) as error:
+            with pytest.raises(OrderError) as error:
                 at.decide("give_again", name)
             assert error.value.reason == reason
         at.decide("give_again", "site-1")
@@ -244,7 +244,7 @@ def test_a_task_is_given_again_to_who_is_there_and_is_not_done(
 def test_a_minimum_out_of_bounds_says_which(
     bounds: MinimumBounds, number: int, near: int, said: str
 ) -> None:
-    with pytest.raises(UsageError, match=said) as error:
+    with pytest.raises(OrderError, match=said) as error:
         bounds.check(number)
     assert str(near) in (error.value.hint or "")
     bounds.check(near)
