@@ -32,6 +32,7 @@ def check(federation: Federation) -> None:
     who_lives_knows_what_the_journal_adds_up_to(federation)
     nothing_is_trained_in_vain(federation)
     no_round_is_closed_with_too_little(federation)
+    who_was_removed_stays_out(federation)
 
 
 def nothing_unforeseen_happened(federation: Federation) -> None:
@@ -151,6 +152,22 @@ def no_round_is_closed_with_too_little(federation: Federation) -> None:
         zip(story.accepted_sets(), story.lowest, strict=True)
     ):
         assert len(clients) >= needed, f"round {number} needs {needed}, and adds up {clients}"
+
+
+def who_was_removed_stays_out(federation: Federation) -> None:
+    """A session that an administrator removed is never let in again, nor is an update of it."""
+    removed: set[str] = set()
+    out: set[str] = set()
+    for event in federation.records.events:
+        match event.kind:
+            case "client_removed":
+                removed.add(event.data["key_sha256"])
+                out.add(event.data["client"])
+            case "client_registered":
+                assert event.data["key_sha256"] not in removed, f"{event.seq}: {event.data}"
+                out.discard(event.data["client"])
+            case "update_accepted":
+                assert event.data["client"] not in out, f"{event.seq}: {event.data['client']}"
 
 
 # Small helpers

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mmar_runner.interfaces.aggregator import Contribution
 from mmar_runner.interfaces.update import UpdateFacts, finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-#: Why the work of a client does not count that an administrator removed.
-REMOVED: Final = "REMOVED"
 
 
 class Kind(StrEnum):
@@ -124,6 +120,11 @@ class Rejected:
         """Reason and sentence in one, as the summary and the run's own reason say them."""
         return f"{self.reason}: {self.message}"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether its client failed; one that was removed did not."""
+        return self.reason != "REMOVED"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal stores it."""
         facts = asdict(self)
@@ -194,7 +195,7 @@ class Removed:
         """What the summary of the round says of it; None if it left none."""
         if self.round is None:
             return None
-        return Rejected(self.client, self.round, REMOVED, self.reason)
+        return Rejected(self.client, self.round, "REMOVED", self.reason)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal stores it."""

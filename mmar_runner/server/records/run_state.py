@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.federation.run_status import RunStatus
-from mmar_runner.server.records.record import REMOVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,7 +161,7 @@ class RunState:
 
     def failures(self) -> Counter[str]:
         """Return how often each client's work was rejected in `round`; a removal is no failure."""
-        return Counter(one.client for one in self.rejected if one.reason != REMOVED)
+        return Counter(one.client for one in self.rejected if one.is_failure)
 
     def out(self) -> frozenset[str]:
         """Return the names of removed clients under which nobody has come anew."""

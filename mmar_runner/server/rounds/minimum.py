@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mmar_runner.errors import OrderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-#: The stable id of a number that is out of bounds.
-_REASON: Final = "MIN_CLIENTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,11 @@ class MinimumBounds:
         if number < least:
             msg = f"a round cannot need {number} updates: {self.aggregator} needs {least} or more"
             hint = f"give a number of {least} or more"
-            raise OrderError(msg, hint=hint, reason=_REASON)
+            raise OrderError(msg, hint=hint, reason="MIN_CLIENTS")
         for most, what in self._most():
             if number > most:
                 msg = f"a round cannot need {number} updates: {what}"
-                raise OrderError(msg, hint=f"give a number of {most} or less", reason=_REASON)
+                raise OrderError(msg, hint=f"give a number of {most} or less", reason="MIN_CLIENTS")
 
     def _most(self) -> Iterator[tuple[int, str]]:
         if self.sites:
@@ -66,4 +63,4 @@ def unreachable(number: int, waiting_for: str) -> OrderError:
     """
     msg = f"a round cannot need {number} updates now: tasks have failed ({waiting_for})"
     hint = "give the clients whose tasks failed their task again first, or give a smaller number"
-    return OrderError(msg, hint=hint, reason=_REASON)
+    return OrderError(msg, hint=hint, reason="MIN_CLIENTS")
