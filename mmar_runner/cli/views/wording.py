@@ -263,7 +263,9 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.CLIENT_LEFT: lambda d: (
         f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
     ),
-    Topic.CLIENT_REMOVED: lambda d: f"{d.get('message')} ({d.get('reason')})",
+    Topic.CLIENT_REMOVED: lambda d: (
+        f"{d.get('message')}{' (' + str(d['reason']) + ')' if d.get('reason') else ''}"
+    ),
     Topic.MIN_CLIENTS: lambda d: (
         f"from round {d.get('round')} on a round needs updates of {d.get('number')} sites, "
         f"no more {d.get('before')}"
