@@ -185,6 +185,14 @@ class ServerOperations(ABC):
         """
 
     @abstractmethod
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected; return their names.
+
+        Raises:
+            OrderError: NO_ANSWER, they were not in time.
+        """
+
+    @abstractmethod
     def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""
 

@@ -90,6 +90,15 @@ class RunView:
         """
         return self.clients.setdefault(data.get("client") or self.own_name, ClientRow())
 
+    def begin_run(self, data: Mapping[str, Any]) -> None:
+        """Forget an earlier run: who stands works for one after the other."""
+        if self.run_number not in {None, data.get("run_number")} or self.status:
+            self.round = self.num_rounds = self.last_seconds = None
+            self.rounds_done, self.best, self.status, self.message = 0, "", "", ""
+            self.metrics = {}
+            self.clients.clear()
+        self.run_number = data.get("run_number")
+
     def enter_round(self, data: Mapping[str, Any]) -> None:
         """Note the round that ``data`` speaks of."""
         self.round = data["round"]
@@ -113,13 +122,13 @@ def _harmless(value: Any) -> Any:
 
 
 def _listening(view: RunView, data: Mapping[str, Any]) -> None:
+    view.begin_run(data)
     view.listen = str(data.get("listen") or data.get("target") or "")
-    view.run_number = data.get("run_number")
 
 
 def _registered(view: RunView, data: Mapping[str, Any]) -> None:
     view.own_name = str(data["client"])
-    view.run_number = data.get("run_number")
+    view.begin_run(data)
     view.num_rounds = data.get("num_rounds")
     view.message = ""
     view.row(data).state = ClientStatus.IDLE

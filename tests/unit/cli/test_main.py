@@ -287,8 +287,8 @@ def test_a_server_without_an_mmar_is_told_that_one_is_needed(capsys):
     with pytest.raises(SystemExit) as asked:
         program.main(["run-server", "--help"])
     assert asked.value.code == 0
-    assert "run-server [OPTIONS] MMAR\n" in capsys.readouterr().out
+    assert "run-server [OPTIONS] [MMAR]\n" in capsys.readouterr().out
     with pytest.raises(SystemExit) as refused:
         program.main(["run-server", "--insecure"])
     assert refused.value.code == 2
-    assert "Missing argument 'MMAR'" in capsys.readouterr().err
+    assert "run-server needs an MMAR, or a start-up kit" in capsys.readouterr().err
