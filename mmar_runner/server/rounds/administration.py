@@ -93,7 +93,10 @@ class Administration:
         self.decide(events.MinimumChanged(number))
 
     def give_again(self, name: str) -> None:
-        """Give a client its task of the open round again; no failure of it counts any more.
+        """Give a client its task of the open round again, without counting a failure.
+
+        It is given once that is on record: a client must not have an attempt of which a server
+        that is started again knows nothing.
 
         Raises:
             OrderError: NO_ROUND, CLIENT_UNKNOWN, CLIENT_DONE or NOT_A_PARTICIPANT.
@@ -112,9 +115,9 @@ class Administration:
             msg = f"{name} has no task in round {number}: others were drawn for it"
             hint = "its task comes with a round for which it is drawn"
             raise OrderError(msg, hint=hint, reason="NOT_A_PARTICIPANT")
-        self.ledger.record(Kind.TASK_GIVEN_AGAIN, {"client": name, "round": number})
+        recorded = self.ledger.record(Kind.TASK_GIVEN_AGAIN, {"client": name, "round": number})
         self.reporter.task_given_again(name, number)
-        self.decide(events.TaskGivenAgain(name))
+        self.workbench.spawn(self._give_again(name, number, recorded))
 
     def remove(
         self, name: str, key_sha256: str, reason: str, ended: Collection[asyncio.Task[object]]
@@ -148,6 +151,14 @@ class Administration:
         self.reporter.client_removed(removed, sentence)
         self.decide(events.ClientRemoved(name))
         return Removal(removed, sentence, asyncio.wrap_future(recorded))
+
+    async def _give_again(self, name: str, number: int, recorded: Future[int]) -> None:
+        try:
+            await asyncio.wrap_future(recorded)
+        except StorageError:
+            return  # the ledger has told, and the run is interrupted
+        if self.machine.round == number:
+            self.decide(events.TaskGivenAgain(name))
 
     async def _clear(
         self,

@@ -81,6 +81,11 @@ class Scene:
         events = read_events(self.workspace / "run_1" / "journal.db")
         return [event for event in events if event.kind == kind]
 
+    async def asked(self, whom: dict[str, int]) -> None:
+        assignments = self.parts.coordinator._assignments
+        while assignments.current.invited != whom:
+            await assignments.changed()
+
     def status(self) -> Any:
         async def facts() -> Any:
             return self.parts.board.facts()
@@ -224,7 +229,7 @@ def test_a_task_is_given_again_to_who_is_there_and_is_not_done(
                 at.decide("give_again", name)
             assert error.value.reason == reason
         at.decide("give_again", "site-1")
-        assert at.parts.coordinator.round.invited == {"site-1": 2}
+        at.wait(at.asked({"site-1": 2}))
         at.release("site-1")
         assert at.federation.wait().status == "finished"
     (given,) = at.journal("task_given_again")
