@@ -74,7 +74,8 @@ def _publish_the_model_before(patch: pytest.MonkeyPatch) -> None:
     publish = ModelStore.publish
 
     def one_before(self: ModelStore, number: int, *args: Any, **options: Any) -> Any:
-        return publish(self, number - 1, *args, **options)
+        there = self._folder.model(number - 1).exists()  # else nothing would be published
+        return publish(self, number - 1 if there else number, *args, **options)
 
     patch.setattr(ModelStore, "publish", one_before)
 
