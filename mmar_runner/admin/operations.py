@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.workspace import Workspace
 
 
+#: Letters of the digest of a client's session key that are shown: enough to tell two apart.
+_SESSION_LETTERS: Final = 8
 #: How often somebody who watches is told what has changed, in seconds.
 _WATCH_SECONDS: Final = 1.0
 
@@ -92,6 +94,7 @@ class Operations(ServerOperations):
             submitted_models=0 if book is None else len(book.accepted),
             queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
             clients=self._clients(run),
+            failures=list(self._desk.contributions.failures),
         )
 
     def check_aggregation(self) -> Mapping[str, Any]:
@@ -333,13 +336,20 @@ class Operations(ServerOperations):
     def _client(
         self, name: str, listener: Listener | None, facts: Mapping[str, Any] | None
     ) -> ConnectedClient:
-        state = "" if facts is None else str(facts["state"])
+        counted, parts = self._desk.contributions, self._desk.parts
+        member = None if parts is None else parts.members.known(name)
         heard = "" if facts is None else facts["last_heard"] or ""
-        site = self._access.site_of(name)
-        if listener is None:
-            return ConnectedClient(name, site, "", heard, state=state)
-        last = max(heard, utc(listener.heard))
-        return ConnectedClient(name, site, utc(listener.since), last, listener.version, state=state)
+        return ConnectedClient(
+            name=name,
+            site=self._access.site_of(name),
+            since="" if listener is None else utc(listener.since),
+            last_heard=heard if listener is None else max(heard, utc(listener.heard)),
+            version="" if listener is None else listener.version,
+            state="" if facts is None else str(facts["state"]),
+            last_round=counted.last.get(name),
+            contributions=counted.accepted[name],
+            session="" if member is None else member.key_sha256[:_SESSION_LETTERS],
+        )
 
     def _require_visible(self, number: int, user: str) -> None:
         """Refuse a run that is another organisation's as one that is not there."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.admin.contributions import Contributions
 from mmar_runner.admin.place import StandingPlace
 from mmar_runner.errors import MmarRunnerError, OrderError, RunStoppedError
 from mmar_runner.federation.run_status import RunStatus
@@ -17,6 +18,7 @@ from mmar_runner.interfaces.server_operations import ServerStatus
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
 from mmar_runner.server.calls.windows import download_window
 from mmar_runner.server.gate.names import CertifiedNames
+from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.run import serve_run
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
@@ -78,6 +80,7 @@ class RunDesk:
     Attributes:
         status: One of four.
         parts: Of the run that clients can join; None if there is none.
+        contributions: Of the run that is, or was, open last.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class RunDesk:
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.status = ServerStatus.NOT_STARTED
         self.parts: RunParts | None = None
+        self.contributions = Contributions(premises.observer)
         self.outcome: RunOutcome | None = None
         self.failure: MmarRunnerError | None = None
 
@@ -307,9 +311,12 @@ class RunDesk:
         self, entry: RunEntry, taken: TakenIn, joinable: asyncio.Future[RunParts]
     ) -> None:
         premises = self._premises
+        counted = Contributions(premises.observer)
 
         def joined(parts: RunParts) -> None:
-            self.parts, self.status = parts, ServerStatus.STARTED
+            state, events = parts.opened.record.state, parts.opened.journal.events()
+            counted.take_up(closed_rounds(events), state.round, state.accepted)
+            self.parts, self.contributions, self.status = parts, counted, ServerStatus.STARTED
             joinable.set_result(parts)
 
         names = CertifiedNames(taken.trust.decisions.keys(), taken.trust.decisions)
@@ -322,9 +329,7 @@ class RunDesk:
         )
         settings = premises.like(taken)
         try:
-            self.outcome = await serve_run(
-                settings, premises.plugins, premises.observer, self._stop, place
-            )
+            self.outcome = await serve_run(settings, premises.plugins, counted, self._stop, place)
         except MmarRunnerError as error:
             _log.info("run %d could not go on", entry.number, exc_info=error)
             self.failure, self.outcome = error, None

@@ -134,9 +134,10 @@ TRAINING: Final = (
     CommandSpec(
         "enqueue",
         "Let a run wait until those before it have ended: deployed and started by itself.",
-        right=Right.TRAIN,
+        right=Right.RUN,
         targets=TargetKind.CLIENTS,
         parameters=(_MMAR,),
+        server_too=True,
         examples=("enqueue study client site-1 site-2", "enqueue study client"),
     ),
     CommandSpec(

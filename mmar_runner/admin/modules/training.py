@@ -240,10 +240,14 @@ def _shown(state: ServerState) -> list[Event]:
     if waiting := run.get("waiting_for"):
         rows.append(["waiting for", f"{waiting}, since {run.get('since')}"])
     events: list[Event] = [Table(("", ""), rows, "Server")]
-    columns = ("client", "state", "last heard", "since", "last round", "contributions")
+    columns = (
+        *("client", "session", "state", "last heard", "since"),
+        *("last round", "contributions"),
+    )
     clients = [
         [
             one.name,
+            one.session or "-",
             one.state or "connected",
             one.last_heard,
             one.since,
@@ -254,6 +258,12 @@ def _shown(state: ServerState) -> list[Event]:
     ]
     if clients:
         events.append(Table(columns, clients, "Clients"))
+    if state.failures:
+        cells = ("client", "round", "reason", "message")
+        rows = [[str(one[key]) for key in cells] for one in state.failures]
+        events.append(Table(cells, rows, "What came to nothing of late"))
+        if log := state.failures[-1]["log"]:
+            events.append(Text("the newest one's log:\n" + "\n".join(f"  {line}" for line in log)))
     if state.queue:
         cells = ("place", "mmar", "user", "queued")
         events.append(
