@@ -7,6 +7,8 @@ session. An order whose answer broke off is not: the server may have carried it 
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 #: How long a connection that was lost may take to come back before another is made.
 _PATIENCE: Final = 1.0
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+#: Between two attempts to reach a server that is not up yet, in seconds.
+_PAUSE: Final = 0.3
 #: Another session mends these, and nothing was carried out.
 _OVER: Final = frozenset({"SESSION_OVER", "TOKEN_NOT_BOUND"})
 
@@ -43,16 +47,23 @@ class Conversation:
         target: Where the server answers administrators, ``host:port``.
         seconds: How long it may take to let us in.
         notice: Is told in a sentence when the console has logged in again.
+        wait: For so many seconds a server that is away may yet come up, at the beginning.
 
     Attributes:
         known: Names that were heard of.
     """
 
     def __init__(
-        self, kit: StartupKit, target: str, *, seconds: float, notice: Callable[[str], None]
+        self,
+        kit: StartupKit,
+        target: str,
+        *,
+        seconds: float,
+        notice: Callable[[str], None],
+        wait: float = 0.0,
     ) -> None:
         self._kit, self._target, self._seconds = kit, target, seconds
-        self._notice = notice
+        self._notice, self._wait = notice, wait
         self._stack = AsyncExitStack()
         self._session: AdminSession | None = None
         self._last: AdminSession | None = None
@@ -65,8 +76,16 @@ class Conversation:
         Raises:
             MmarRunnerError: As `mmar_runner.console.session.admin_session`.
         """
-        await self._log_in()
-        return self
+        until = time.monotonic() + self._wait
+        while True:
+            try:
+                await self._log_in()
+            except UnreachableError:
+                if time.monotonic() + _PAUSE > until:
+                    raise
+                await asyncio.sleep(_PAUSE)  # nothing tells that a port is open
+            else:
+                return self
 
     async def __aexit__(
         self,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TIME: Final = "2026-01-01T12:00:00Z"
 _ORG: Final = "a.org"
+_USERS: Final = ("lead@a.org", "lead@example.org")
 _RUN: Final[Mapping[str, Any]] = {
     "status": "running",
     "reason": "",
@@ -118,9 +119,10 @@ class QuietOperations(ServerOperations):
         """Note it."""
         self.done.append("set_min_clients")
 
-    async def remove_client(self, name: str, reason: str) -> None:
+    async def remove_client(self, name: str, reason: str) -> str:
         """Note it."""
         self.done.append("remove_client")
+        return f"{name} is removed"
 
     async def reset_model_for_client(self, name: str) -> None:
         """Note it."""
@@ -192,7 +194,7 @@ class QuietOperations(ServerOperations):
         sites = {name: _ORG for name in ("server", "site-1", "site-2")}
         return {
             "roles": {"lead": ""},
-            "users": {"lead@a.org": {"org": _ORG, "roles": ["lead"]}},
+            "users": {user: {"org": _ORG, "roles": ["lead"]} for user in _USERS},
             "orgs": {_ORG: []},
             "sites": sites,
             "groups": {},

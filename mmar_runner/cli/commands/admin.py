@@ -49,6 +49,13 @@ _TRAILING: Final = frozenset({"--json", "--yes"})
     metavar="SECONDS",
     help="How long the answer to COMMAND may take.  [default: no limit]",
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="How long a server that is away may take to come up.  [default: 0]",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before something is destroyed or ended.")
 @json_option
 @click.pass_context
@@ -58,6 +65,7 @@ def command(
     kit: Path,
     server: str | None,
     timeout: float | None,
+    wait: float,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -77,12 +85,12 @@ def command(
         raise UsageError(msg, hint="give --server HOST:PORT")
     require_address(target, option="--server")
     if words:
-        order = _Order(admin, target, words, timeout, yes=yes, as_json=as_json)
+        order = _Order(admin, target, words, timeout, wait=wait, yes=yes, as_json=as_json)
         context.exit(0 if asyncio.run(order.carry_out()) else 1)
     if as_json or timeout is not None:
         msg = "--json and --timeout are for one command, and none is given"
         raise UsageError(msg, hint="`mmar-runner admin --kit KIT help` lists commands")
-    context.exit(0 if _console(admin, target, context.obj, yes=yes) else 1)
+    context.exit(0 if _console(admin, target, context.obj, wait, yes=yes) else 1)
 
 
 def _trailing(words: tuple[str, ...]) -> tuple[tuple[str, ...], set[str]]:
@@ -94,11 +102,15 @@ def _trailing(words: tuple[str, ...]) -> tuple[tuple[str, ...], set[str]]:
     return words, found
 
 
-def _console(kit: StartupKit, target: str, invocation: Invocation, *, yes: bool) -> bool:
+def _console(
+    kit: StartupKit, target: str, invocation: Invocation, wait: float, *, yes: bool
+) -> bool:
     # Deferred: one order needs no line editor.
     from mmar_runner.cli.interactive.console import run_console  # noqa: PLC0415
 
-    return asyncio.run(run_console(kit, target, invocation, seconds=_LOGIN_SECONDS, yes=yes))
+    return asyncio.run(
+        run_console(kit, target, invocation, seconds=_LOGIN_SECONDS, wait=wait, yes=yes)
+    )
 
 
 class _Order:
@@ -111,11 +123,12 @@ class _Order:
         words: tuple[str, ...],
         timeout: float | None,
         *,
+        wait: float,
         yes: bool,
         as_json: bool,
     ) -> None:
         self._kit, self._target, self._words = kit, target, words
-        self._timeout, self._yes, self._json = timeout, yes, as_json
+        self._timeout, self._wait, self._yes, self._json = timeout, wait, yes, as_json
 
     async def carry_out(self) -> bool:
         """Carry it out; return True if it was done, at every target."""
@@ -123,8 +136,9 @@ class _Order:
         from mmar_runner.console.conversation import Conversation  # noqa: PLC0415
 
         seconds = min(_LOGIN_SECONDS, self._timeout or _LOGIN_SECONDS)
+        notice = lambda text: say(text, err=True)  # noqa: E731
         async with Conversation(
-            self._kit, self._target, seconds=seconds, notice=lambda text: say(text, err=True)
+            self._kit, self._target, seconds=seconds, notice=notice, wait=self._wait
         ) as talk:
             return await self._order(talk)
 

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 
 async def run_console(
-    kit: StartupKit, target: str, invocation: Invocation, *, seconds: float, yes: bool
+    kit: StartupKit,
+    target: str,
+    invocation: Invocation,
+    *,
+    seconds: float,
+    wait: float,
+    yes: bool,
 ) -> bool:
     """Carry out line after line until somebody leaves, or no more come.
 
@@ -37,6 +43,7 @@ async def run_console(
         target: Where the server answers, ``host:port``.
         invocation: How the program was called.
         seconds: How long the server may take to let us in.
+        wait: How long a server that is away may take to come up.
         yes: Do not ask before something is destroyed.
 
     Returns:
@@ -46,7 +53,7 @@ async def run_console(
         MmarRunnerError: The server does not let us in.
     """
     notice = lambda text: say(text, err=True)  # noqa: E731
-    async with Conversation(kit, target, seconds=seconds, notice=notice) as talk:
+    async with Conversation(kit, target, seconds=seconds, notice=notice, wait=wait) as talk:
         interrupts = Interrupts()
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             return await _Console(talk, PipedLines(), invocation, interrupts, yes=yes).run()
