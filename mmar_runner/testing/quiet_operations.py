@@ -191,7 +191,7 @@ class QuietOperations(ServerOperations):
 
     def authorization(self) -> Mapping[str, Any]:
         """Return a policy of one organisation without rules of its own."""
-        sites = {name: _ORG for name in ("server", "site-1", "site-2")}
+        sites = dict.fromkeys(("server", "site-1", "site-2"), _ORG)
         return {
             "roles": {"lead": ""},
             "users": {user: {"org": _ORG, "roles": ["lead"]} for user in _USERS},
