@@ -94,7 +94,7 @@ _CLIENTS: Final = frozenset({"CLIENT", "SITE", "DATA_CLIENT", "MODEL_OWNER"})
 _FIXED: Final[Mapping[str, Sequence[Candidate]]] = {
     "SITE": (Candidate("server"),),
     "DATA_CLIENT": (Candidate("all"),),
-    "RIGHT": tuple(Candidate(right.value) for right in Right if right),
+    "RIGHT": tuple(Candidate(right.value) for right in Right if right not in ("", "run")),
     "RULE": (Candidate("allow_byoc"), Candidate("allow_custom_datalist")),
 }
 _SERVER: Final = Candidate("server")
