@@ -224,9 +224,9 @@ class Operations(ServerOperations):
         """Change for this run how many updates a round needs."""
         self._desk.require_parts().coordinator.set_min_clients(number)
 
-    async def remove_client(self, name: str, reason: str) -> None:
+    async def remove_client(self, name: str, reason: str) -> str:
         """Let a client go from the run, and what it sent for the open round with it."""
-        self._desk.require_parts().members.remove(name, reason)
+        return await self._desk.require_parts().members.remove(name, reason)
 
     async def reset_model_for_client(self, name: str) -> None:
         """Give a client its task of the open round again."""
