@@ -49,9 +49,12 @@ class Office(RunningProgram):
         kits: The project's.
         folder: Where its workspace lies, and what it says.
         listen: Where clients come in.
+        rounds: Of every run.
     """
 
-    def __init__(self, kits: Kits, folder: Path, listen: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, kits: Kits, folder: Path, listen: str = "127.0.0.1:0", *, rounds: int = 2
+    ) -> None:
         self.kits = kits
         self.workspace = folder / "ws"
         self._endpoint = self.workspace / "endpoint.json"
@@ -59,7 +62,7 @@ class Office(RunningProgram):
             self._endpoint.unlink()  # of one that was killed
         arguments = ["run-server", "--kit", str(kits.server), "--workspace", str(self.workspace)]
         arguments += ["--listen", listen, "--admin-listen", "127.0.0.1:0"]
-        arguments += ["--set", "MIN_NUM_CLIENTS=2", "--set", "NUM_ROUNDS=2"]
+        arguments += ["--set", "MIN_NUM_CLIENTS=2", "--set", f"NUM_ROUNDS={rounds}"]
         super().__init__(arguments, folder=folder, label="office")
 
     @property

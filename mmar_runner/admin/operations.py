@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from mmar_runner.admin.run_desk import RunDesk
     from mmar_runner.admin.transfers import Transfers
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
+    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.security.decision import Step
+    from mmar_runner.server.parts import RunParts
     from mmar_runner.server.records.workspace import RunFolder, Workspace
 
 #: Runs that may wait.
@@ -97,7 +99,7 @@ class Operations(ServerOperations):
             mmar=entry.mmar or None if entry else None,
             digest=entry.digest or None if entry else None,
             run=run,
-            min_clients=server.min_num_clients if server else None,
+            min_clients=_least(parts, server),
             max_clients=server.max_num_clients if server else None,
             submitted_models=0 if book is None else len(book.accepted),
             queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
@@ -406,6 +408,13 @@ def _ended_as(folder: RunFolder) -> str | None:
             return str(json.loads(file.read(_SUMMARY_BYTES))["status"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def _least(parts: RunParts | None, server: ServerSpec | None) -> int | None:
+    """Return how many updates a round needs, as an administrator may have changed it."""
+    if parts is not None:
+        return parts.coordinator.min_clients
+    return server.min_num_clients if server else None
 
 
 def _queued(place: int, entry: QueuedRun) -> Mapping[str, Any]:

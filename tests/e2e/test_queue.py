@@ -126,3 +126,25 @@ def resigned(mmar: Path, kits: Kits) -> Path:
     from tests.signed_mmars import sign, signer_of
 
     return sign(mmar, signer_of(kits.admin("lead@a.org")), version=2)
+
+
+def test_clients_leave_a_run_that_was_stopped_for_the_next(kits: Kits, tmp_path: Path) -> None:
+    mmar = signed_echo(tmp_path, kits)
+    with (
+        Office(kits, tmp_path, rounds=40) as office,
+        office.client("site-1"),
+        office.client("site-2"),
+    ):
+        office.order("upload", str(mmar))
+        office.order("enqueue", "echo", "client")
+        office.order("enqueue", "echo", "client")
+        office._until(lambda: len(office.state()["queue"]) == 1, "run 1 is not started", 30)
+        office._until(
+            lambda: len(office.state()["runs"][0]["clients"]) == 2, "no client is asked", 30
+        )
+        office.order("abort", "server")
+        assert not finished(office, 1)
+        office.order("resume_queue")
+        office._until(lambda: finished(office, 2), "run 2 does not finish", 50)
+        assert set(office.state()["runs"][1]["clients"].values()) == {""}
+        assert not finished(office, 1)

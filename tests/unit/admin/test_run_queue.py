@@ -58,7 +58,7 @@ class Desk(RunDesk):
     """
 
     def __init__(self, kept: StateFile, workspace: Path) -> None:
-        premises: Any = SimpleNamespace(workspace=Workspace(workspace))
+        premises: Any = SimpleNamespace(workspace=Workspace(workspace), observer=None)
         intake: Any = SimpleNamespace(take=lambda folder: taken_in(folder.name))
         super().__init__(premises, intake, kept, lambda *_: None)
         self.over = asyncio.Event()
