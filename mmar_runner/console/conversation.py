@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: How long a connection that was lost may take to come back before another is made.
 _PATIENCE: Final = 1.0
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+#: How long Tab waits for names, in seconds.
+_REFRESH_SECONDS: Final = 2.0
 #: Between two attempts to reach a server that is not up yet, in seconds.
 _PAUSE: Final = 0.3
 #: Another session mends these, and nothing was carried out.
@@ -162,10 +164,14 @@ class Conversation:
             return
         words = ("list_mmars",) if kind == "mmars" else ("check_status", "server")
         try:
-            async for event in self._session.execute(words):
-                if event["kind"] == "value":
-                    self.known.hear(event["value"])
-        except MmarRunnerError:
+            async with (
+                asyncio.timeout(_REFRESH_SECONDS),
+                aclosing(self._session.execute(words)) as events,
+            ):
+                async for event in events:
+                    if event["kind"] == "value":
+                        self.known.hear(event["value"])
+        except (MmarRunnerError, TimeoutError):
             return  # whoever may not ask, or is away, completes what was heard before
 
     async def _ordered(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Rows of a table that a terminal shows; a file gets them all.
 _MOST_ROWS: Final = 1000
+#: Columns that are drawn side by side however narrow the terminal is.
+_FEW: Final = 2
 _MISSING: Final = ("target", "reason", "message", "hint")
 
 
@@ -137,14 +139,12 @@ class AdminView:
         if not self._is_terminal:
             self._write_table(event["title"], columns, rows)
             return
-        shown = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
-        shown.title = Text(printable(event["title"]), style="bold") if event["title"] else None
-        shown.title_justify = "left"
-        for column in columns:
-            shown.add_column(Text(column), overflow="fold")
-        for row in rows[:_MOST_ROWS]:
-            shown.add_row(*map(Text, row))
-        self._console.print(shown)
+        title = printable(event["title"])
+        if _fits(columns, rows[:_MOST_ROWS], self._console.width):
+            self._console.print(_grid(title, columns, rows[:_MOST_ROWS]))
+        else:
+            for row in rows[:_MOST_ROWS]:
+                self._console.print(_record(title, columns, row))
         if (more := len(rows) - _MOST_ROWS) > 0:
             self._write(f"and {more} more: COMMAND > FILE writes them all into a file")
 
@@ -155,3 +155,33 @@ class AdminView:
     def _write(self, *lines: str) -> None:
         self._stream.write("".join(f"{printable(line)}\n" for line in lines))
         self._stream.flush()
+
+
+def _fits(columns: list[str], rows: list[list[str]], width: int) -> bool:
+    """Return True if no word is broken when a table is drawn so wide."""
+    words = ((cell.split() for cell in cells) for cells in zip(columns, *rows, strict=True))
+    longest = [max((len(word) for cell in column for word in cell), default=0) for column in words]
+    # A digest may be broken where it is all that is too long.
+    return len(columns) <= _FEW or sum(longest) + 3 * len(columns) <= width
+
+
+def _grid(title: str, columns: list[str], rows: list[list[str]]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
+    shown.title = Text(title, style="bold") if title else None
+    shown.title_justify = "left"
+    for column in columns:
+        shown.add_column(Text(column), overflow="fold")
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    return shown
+
+
+def _record(title: str, columns: list[str], row: list[str]) -> Table:
+    """Return a row by itself, a line for every cell: its table is wider than the terminal."""
+    shown = Table(box=None, show_header=False, pad_edge=False)
+    shown.title, shown.title_justify = Text(title, style="bold"), "left"
+    shown.add_column(style="dim")
+    shown.add_column(overflow="fold")
+    for column, cell in zip(columns, row, strict=True):
+        shown.add_row(Text(column), Text(cell))
+    return shown

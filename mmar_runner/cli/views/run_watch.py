@@ -8,7 +8,7 @@ or of another kind is left out.
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Group
@@ -59,7 +59,7 @@ class RunWatch:
 
     def show(self, facts: Mapping[str, Any]) -> None:
         """Show a status in place of the one before."""
-        self._facts, self._came = facts, self._clock()
+        self._facts, self._came = {"updated": _now(), **_known(facts)}, self._clock()
         if not self._console.is_terminal:
             self._say(line_of(facts))
         elif self._live is None:
@@ -192,6 +192,14 @@ def _ago(heard: str, updated: str, passed: float) -> str:
 def _clients(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     clients = facts.get("clients")
     return [one for one in clients if isinstance(one, dict)] if isinstance(clients, list) else []
+
+
+def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _text(facts: Mapping[str, Any], key: str) -> str:

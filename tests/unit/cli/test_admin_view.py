@@ -113,6 +113,17 @@ def test_a_narrow_terminal_loses_nothing(monkeypatch):
     assert max(map(len, lines)) <= 30
 
 
+def test_a_table_that_is_too_wide_is_shown_row_by_row(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    columns = ("client", "state", "since")
+    rows = [["site-1", "training", "2026-01-01T12:00:00Z"]] * 2
+    text, _ = shown(Table(columns, rows, "Clients"), screen=Screen())
+    assert text.count("2026-01-01T12:00:00Z") == 2
+    assert text.count("training") == 2
+    assert max(map(len, re.sub(r"\x1b\[\d+m", "", text).splitlines())) <= 40
+
+
 def test_no_color_is_respected(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     table = Table(("a", "b"), [["1", "2"]], "title")
