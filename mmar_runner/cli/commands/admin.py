@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: How long the server may take to let an administrator in, in seconds.
 _LOGIN_SECONDS: Final = 10.0
+_LEFT_ALONE: Final = "its answer is not waited for; it may have been carried out"
 #: Options that may stand behind a command, too.
 _TRAILING: Final = frozenset({"--json", "--yes"})
 
@@ -159,6 +160,10 @@ class _Order:
         try:
             async with asyncio.timeout(self._timeout):
                 await carry_out(talk, self._words, view)
+        except asyncio.CancelledError:  # Ctrl-C
+            ended = "the view has ended; the run goes on" if watching else _LEFT_ALONE
+            say(ended, err=True)
+            raise
         except MmarInvalidError as error:
             if not self._json:
                 say_findings(error)

@@ -6,6 +6,7 @@ import stat
 from threading import Event
 
 from tests.e2e.admin_console.conftest import LEAD
+from tests.e2e.admin_console.terminal import Terminal
 
 PROMPT = f"demo {LEAD}>"
 DONE = "Done ["
@@ -85,6 +86,11 @@ def test_a_run_from_the_upload_to_its_end(federation):
         screen.expect("training")
         screen.interrupt()
         screen.expect("the view has ended; the run goes on")
+        with Terminal(["admin", *federation.options, "watch"], federation.folder) as view:
+            view.expect("Ctrl-C ends this view")
+            view.interrupt()
+            view.expect("the view has ended; the run goes on")
+            assert view.wait() == 130
         screen.line("check_status server > status.txt")
         assert "written to status.txt" in screen.expect(DONE)
         assert "1 of" not in (federation.folder / "status.txt").read_text().splitlines()[0]
