@@ -109,12 +109,16 @@ class Operations(ServerOperations):
     async def watch(self) -> AsyncIterator[Mapping[str, Any]]:
         """Yield what the run is at, about every second, until it has ended."""
         seen: object = None
-        while self._desk.is_running:
-            parts = self._desk.parts
-            if parts is not None and (facts := dict(parts.board.facts())) != seen:
-                seen = facts
-                yield facts
-            await asyncio.wait([asyncio.ensure_future(self._desk.ended())], timeout=1.0)
+        over = asyncio.ensure_future(self._desk.ended())
+        try:
+            while self._desk.is_running and not over.done():
+                parts = self._desk.parts
+                if parts is not None and (facts := dict(parts.board.facts())) != seen:
+                    seen = facts
+                    yield facts
+                await asyncio.wait({over}, timeout=1.0)
+        finally:
+            over.cancel()
         if self._desk.outcome is not None:
             yield {"status": self._desk.outcome.status.value, **self._desk.outcome.summary}
 
