@@ -7,6 +7,7 @@ carried out is only said, so that every command can be ordered at every place.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,9 @@ from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.server import build_admin_server
 
+#: Whoever deploys an MMAR of this name is told of it without end, as a run's events come.
+FOR_EVER = "for-ever"
+
 
 class _Harmless(AdminCmdModule):
     """Offers every command and carries none out."""
@@ -40,6 +44,9 @@ class _Harmless(AdminCmdModule):
 
     async def execute(self, call, operations):
         yield Text(f"would do {call.spec.name} at {call.targets}")
+        while call.arguments.get("MMAR") == FOR_EVER:
+            await asyncio.sleep(0.02)
+            yield Text("still at it")
 
 
 class _Present:

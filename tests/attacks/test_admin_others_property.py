@@ -164,7 +164,7 @@ async def test_e04_both_answers_take_as_long(standing: Office, alice: Any, bob: 
 
 async def test_e04_every_attempt_is_written_down(standing: Office, bob: Any) -> None:
     await answer(bob, "delete_run_number 1 server")
-    lines = standing.audit(action="admin.delete_run_number", who=f"admin {BOB}")
+    lines = await standing.audited(action="admin.delete_run_number", who=f"admin {BOB}")
     assert [line["decision"] for line in lines] == ["accepted"], "rights were there"
-    refused = standing.audit(action="Execute", who=f"admin {BOB}", decision="refused")
+    refused = await standing.audited(action="Execute", who=f"admin {BOB}", decision="refused")
     assert [line["reason"] for line in refused] == ["UNKNOWN"]

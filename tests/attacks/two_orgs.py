@@ -15,6 +15,7 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.security.identity import Role
+from mmar_runner.security.pki.certificates import read_peer_certificate
 from mmar_runner.security.pki.keys import load_private_key
 from mmar_runner.security.pki.revocation import read_revocations, sign_revocations
 from mmar_runner.storage.atomic import write_bytes_atomic
@@ -88,8 +89,6 @@ class TwoOrgs:
 
     def revoke(self, kit: Path, *owners: str) -> None:
         """Replace a server's list by one that revokes certificates of somebody's."""
-        from mmar_runner.security.pki.certificates import read_peer_certificate
-
         path, root = kit / "revocations.json", (kit / "rootCA.pem").read_bytes()
         own = read_revocations(path.read_bytes(), root)
         files = [self.kits.out / owner / "client.crt" for owner in owners]

@@ -92,9 +92,7 @@ def test_another_certificates_attempt_does_not_keep_a_session(
     assert refused(lambda: sessions.require(token, peer())) == "SESSION_OVER"
 
 
-def test_one_certificate_has_so_many_and_hinders_no_other(
-    sessions: Sessions, clock: Clock
-) -> None:
+def test_one_certificate_has_so_many_and_hinders_no_other(sessions: Sessions, clock: Clock) -> None:
     for _ in range(module._OF_ONE):
         sessions.open("lead@a.org", peer())
     assert refused(lambda: sessions.open("lead@a.org", peer())) == "TOO_MANY_SESSIONS"
@@ -103,9 +101,7 @@ def test_one_certificate_has_so_many_and_hinders_no_other(
     sessions.open("lead@a.org", peer())
 
 
-def test_all_together_have_a_bound_too(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_together_have_a_bound_too(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST", 3)
     for number in range(3):
         sessions.open("lead@a.org", peer(str(number)))
