@@ -80,12 +80,13 @@ async def calls(kit: Path, target: str, stub: Any) -> AsyncIterator[Any]:
 async def reason(call: Any) -> str:
     """Return why a call was refused; it may be one that streams."""
     with pytest.raises(MmarRunnerError) as refused:
-        if hasattr(call, "__anext__"):
-            async for _ in call:
-                pass
-        else:
-            await call
+        await (_drained(call) if hasattr(call, "__anext__") else call)
     return str(refused.value.reason)
+
+
+async def _drained(call: Any) -> None:
+    async for _ in call:
+        pass
 
 
 ADMIN_CALLS = {
