@@ -58,12 +58,12 @@ class Access:
             kit.authorization, signature, what="the project's authorization", passing=passing
         )
         self._authorization = load_authorization(kit.authorization)
-        self._policy = SitePolicy()
-        self._policy_file: FollowedFiles | None = None
-        if kit.policy is not None and kit.policy.exists():
-            self._policy = load_policy(kit.policy)
+        self._policy, self._policy_file = SitePolicy(), None
+        if kit.policy is not None:
+            if kit.policy.exists():  # one that is wrong from the start is no policy to stand by
+                self._policy = load_policy(kit.policy)
             self._policy_file = FollowedFiles(
-                kit.policy, what="the server's policy", passing=passing
+                kit.policy, what="the server's policy", optional=True, passing=passing
             )
 
     @property

@@ -49,12 +49,13 @@ class Permission:
         self._trust = settings.trust
         self._memory = OrderMemory(settings.workspace / "orders.json")
         self._authorization = load_authorization(kit.authorization)
-        self._policy = SitePolicy()
-        self._file: FollowedFiles | None = None
-        if kit.policy is not None and kit.policy.exists():
-            self._policy = load_policy(kit.policy)
+        self._policy, self._file = SitePolicy(), None
+        if kit.policy is not None:
+            if kit.policy.exists():  # one that is wrong from the start is no policy to stand by
+                self._policy = load_policy(kit.policy)
+            passing = (StorageError, UsageError)
             self._file = FollowedFiles(
-                kit.policy, what="the site's policy", passing=(StorageError, UsageError)
+                kit.policy, what="the site's policy", optional=True, passing=passing
             )
 
     def require(self, data: bytes) -> CommandCall:
