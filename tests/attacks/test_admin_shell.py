@@ -56,6 +56,10 @@ def furnish(standing: Office) -> None:
     (run / "server.key").write_text(SECRET)
 
 
+def below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
 async def test_the_control_a_file_of_the_run_is_shown(alice: Any) -> None:
     assert "three" in (await ordered(alice, "cat server log.txt")).text
     shown = (await ordered(alice, ["grep", "server", "; id", "log.txt"])).text
@@ -87,12 +91,12 @@ async def test_the_control_a_file_of_the_run_is_shown(alice: Any) -> None:
 async def test_e01_words_are_letters_or_are_refused(
     alice: Any, tmp_path: Path, words: list[str]
 ) -> None:
-    before = sorted(tmp_path.rglob("*"))
+    before = below(tmp_path)
     with pytest.raises(MmarRunnerError) as refused:
         await ordered(alice, [word.replace("CANARY", str(tmp_path / "canary")) for word in words])
     assert refused.value.reason != "INTERNAL"
     assert refused.value.message.isprintable()
-    assert sorted(tmp_path.rglob("*")) == before
+    assert below(tmp_path) == before
 
 
 @pytest.mark.parametrize(
