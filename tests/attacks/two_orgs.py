@@ -98,8 +98,10 @@ class TwoOrgs:
         write_bytes_atomic(path, sign_revocations(newer, key))
 
     def mmar(self, folder: Path, name: str, signer: str = ALICE) -> Path:
-        """Return a signed copy of the sample that needs no data."""
+        """Return a signed copy of the sample that needs no data; no two are the same."""
         root = Path(shutil.copytree(ECHO, folder / name))
+        path = root / "config" / "environment.json"
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"NAME": name}))
         signed_mmars.sign(root, signed_mmars.signer_of(self.kits.admin(signer)))
         return root
 
