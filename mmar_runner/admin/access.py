@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.errors import (
-    KitError,
     NotAuthorizedError,
     OrderError,
     StorageError,
     UsageError,
 )
-from mmar_runner.security.kits.files import SIGNATURE_FILE, signed_files
 from mmar_runner.security.policy.authorization import (
     ACTIONS,
     CONTENTS,
@@ -22,10 +20,9 @@ from mmar_runner.security.policy.authorization import (
     authorize,
     site_rule,
 )
-from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.followed_authorization import FollowedAuthorization
 from mmar_runner.security.policy.orders import judge_order
 from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
-from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.followed import FollowedFiles
 
 if TYPE_CHECKING:
@@ -52,16 +49,12 @@ class Access:
 
     def __init__(self, kit: StartupKit) -> None:
         self._kit = kit
-        passing = (StorageError, UsageError, KitError)
-        signature = kit.folder / SIGNATURE_FILE
-        self._file = FollowedFiles(
-            kit.authorization, signature, what="the project's authorization", passing=passing
-        )
-        self._authorization = load_authorization(kit.authorization)
+        self._followed = FollowedAuthorization(kit)
         self._policy, self._policy_file = SitePolicy(), None
         if kit.policy is not None:
             if kit.policy.exists():  # one that is wrong from the start is no policy to stand by
                 self._policy = load_policy(kit.policy)
+            passing = (StorageError, UsageError)
             self._policy_file = FollowedFiles(
                 kit.policy, what="the server's policy", optional=True, passing=passing
             )
@@ -69,10 +62,7 @@ class Access:
     @property
     def authorization(self) -> Authorization:
         """The project's policy in force."""
-        found = self._file.changed(self._signed)
-        if found is not None:
-            self._authorization = found
-        return self._authorization
+        return self._followed.current
 
     @property
     def policy(self) -> SitePolicy:
@@ -145,12 +135,6 @@ class Access:
         # A site says for itself what it allows: here only the project speaks for it.
         own = self.policy if place == SERVER_SITE else None
         return judge_order(self.authorization, own, place, user=user, command=command, right=right)
-
-    def _signed(self) -> Authorization:
-        with translated(self._kit.root_file):
-            root = self._kit.root_file.read_bytes()
-        signed_files(self._kit.folder, root, self._kit.identity)
-        return load_authorization(self._kit.authorization)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> NotAuthorizedError:

@@ -67,6 +67,8 @@ async def harmless_desk(
     present: Sequence[str] = (),
     access: Any = Access,
     sessions: Sessions | None = None,
+    memory: OrderMemory | None = None,
+    gate_of: Any = AdminGate,
 ) -> AsyncIterator[str]:
     """Serve administrators for a block; yield where, by the name in the certificate.
 
@@ -76,11 +78,13 @@ async def harmless_desk(
         present: Clients that are there.
         access: Makes what knows the rights.
         sessions: Those that are open; None makes them.
+        memory: Of orders; None makes one.
+        gate_of: Makes the gate.
     """
     kit = load_kit(kit_folder, Role.SERVER, now=datetime.now(UTC))
     with held_open(_folder(workspace) / "audit.jsonl") as audit:
         revocations = Revocations(kit.revocations, kit.revocation_memory())
-        gate = AdminGate(kit.identity.project, revocations, audit)
+        gate = gate_of(kit.identity.project, revocations, audit)
         desk = AdminDesk(
             kit,
             gate,
@@ -90,7 +94,7 @@ async def harmless_desk(
             operations=_Present(present),
             transfers=None,
             revocations=revocations,
-            memory=OrderMemory(),
+            memory=memory or OrderMemory(),
             audit=audit,
         )
         server = build_admin_server(desk, gate, max_connections=64)

@@ -17,7 +17,7 @@ from mmar_runner.orders.commands import BUILT_IN, OF_A_CLIENT
 from mmar_runner.orders.memory import OrderMemory
 from mmar_runner.orders.order import opened
 from mmar_runner.orders.typed import understood
-from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.policy.followed_authorization import FollowedAuthorization
 from mmar_runner.security.policy.orders import judge_order
 from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
 from mmar_runner.storage.followed import FollowedFiles
@@ -34,7 +34,8 @@ _SPECS = {name: BUILT_IN[name] for name in OF_A_CLIENT}
 class Permission:
     """Judges orders by this site's own files. Blocks; one thread at a time.
 
-    The site's policy is read again when it changes; one that is wrong changes nothing.
+    The site's policy and the project's are read again when they change; one that is wrong
+    changes nothing.
 
     Args:
         settings: Of the client.
@@ -48,7 +49,7 @@ class Permission:
         self._settings = settings
         self._trust = settings.trust
         self._memory = OrderMemory(settings.workspace / "orders.json")
-        self._authorization = load_authorization(kit.authorization)
+        self._authorization = FollowedAuthorization(kit)
         self._policy, self._file = SitePolicy(), None
         if kit.policy is not None:
             if kit.policy.exists():  # one that is wrong from the start is no policy to stand by
@@ -79,7 +80,7 @@ class Permission:
             msg = f"the order is for {whom}, and this is {self._settings.name}"
             raise NotAuthorizedError(msg, reason="NOT_ADDRESSED")
         judge_order(
-            self._authorization,
+            self._authorization.current,
             self._current_policy(),
             self._settings.site,
             user=order.user,

@@ -11,7 +11,9 @@ import pytest
 
 from mmar_runner.errors import MmarRunnerError, StorageError, UsageError
 from mmar_runner.orders.commands import BUILT_IN, OF_A_CLIENT
+from mmar_runner.security.identity import Role
 from mmar_runner.security.pki.keys import new_release_key
+from tests.attacks.resigned import put_authorization
 from tests.unit.client.standing.conftest import BOB, LEAD
 
 STATUS = ("check_status", "client", "site-1")
@@ -153,3 +155,19 @@ def test_a_damaged_memory_keeps_the_site_from_beginning(site: Any) -> None:
     (site.workspace / "orders.json").write_text(json.dumps({"x": "now"}))
     with pytest.raises(StorageError, match="damaged"):
         site.permission()
+
+
+def test_the_projects_policy_counts_as_it_was_signed_last(site: Any) -> None:
+    """Whoever is given a new kit need not start again; what nobody signed changes nothing."""
+    value = json.loads((site.kit / "authorization.json").read_bytes())
+    dropped = json.loads(json.dumps(value))
+    dropped["users"][LEAD]["roles"] = ["site_researcher"]
+    authority, restart = site.kits.out / "authority", ("restart", "client", "site-1")
+    permission = site.permission()
+    permission.require(site.order(*restart))
+    put_authorization(site.kit, Role.CLIENT, dropped, authority, sign=False)
+    permission.require(site.order(*restart))
+    put_authorization(site.kit, Role.CLIENT, dropped, authority)
+    assert reason(permission, site.order(*restart)) == "NOT_AUTHORIZED"
+    put_authorization(site.kit, Role.CLIENT, value, authority)
+    permission.require(site.order(*restart))
