@@ -3,16 +3,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean, printable
-from mmar_runner.errors import (
-    NotAuthorizedError,
-    OrderError,
-    StorageError,
-    UsageError,
-)
+from mmar_runner.errors import NotAuthorizedError, OrderError
+from mmar_runner.security.kits.followed import FollowedRules
 from mmar_runner.security.policy.authorization import (
     ACTIONS,
     CONTENTS,
@@ -20,18 +15,17 @@ from mmar_runner.security.policy.authorization import (
     authorize,
     site_rule,
 )
-from mmar_runner.security.policy.followed_authorization import FollowedAuthorization
 from mmar_runner.security.policy.orders import judge_order
-from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
-from mmar_runner.storage.followed import FollowedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from mmar_runner.admin.federation_state import RunEntry
     from mmar_runner.interfaces.admin_command import CommandSpec, Targets
     from mmar_runner.security.decision import Decision, Step
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.authorization_file import Authorization
+    from mmar_runner.security.policy.site_policy import SitePolicy
 
 
 class Access:
@@ -48,29 +42,17 @@ class Access:
     """
 
     def __init__(self, kit: StartupKit) -> None:
-        self._kit = kit
-        self._followed = FollowedAuthorization(kit)
-        self._policy, self._policy_file = SitePolicy(), None
-        if kit.policy is not None:
-            if kit.policy.exists():  # one that is wrong from the start is no policy to stand by
-                self._policy = load_policy(kit.policy)
-            passing = (StorageError, UsageError)
-            self._policy_file = FollowedFiles(
-                kit.policy, what="the server's policy", optional=True, passing=passing
-            )
+        self._rules = FollowedRules(kit)
 
     @property
     def authorization(self) -> Authorization:
         """The project's policy in force."""
-        return self._followed.current
+        return self._rules.authorization()
 
     @property
     def policy(self) -> SitePolicy:
         """The server's own policy in force."""
-        if self._policy_file is not None and self._kit.policy is not None:
-            found = self._policy_file.changed(partial(load_policy, self._kit.policy))
-            self._policy = found or self._policy
-        return self._policy
+        return self._rules.policy()
 
     def org_of(self, user: str) -> str:
         """Return a user's organisation; empty if nobody knows the user."""
@@ -89,6 +71,20 @@ class Access:
             self.authorization, None, SERVER_SITE, user=user, command="", right="view"
         )
         return found.accepted
+
+    def sees(self, user: str, org: str) -> bool:
+        """Return True if a user may know of what an organisation has at the server."""
+        return org == self.org_of(user) or self.sees_all(user)
+
+    def require_run(self, number: int, runs: Mapping[int, RunEntry], user: str) -> None:
+        """Refuse a run that is another organisation's as one that is not there.
+
+        Raises:
+            NotAuthorizedError: UNKNOWN.
+        """
+        entry = runs.get(number)
+        if entry is None or not self.sees(user, entry.org):
+            raise unknown("run", str(number), ())
 
     def decisions(
         self, user: str, spec: CommandSpec, targets: Targets, present: Iterable[str]

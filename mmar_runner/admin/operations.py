@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import shutil
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.federation_state import QueuedRun, RunEntry
@@ -35,8 +36,23 @@ if TYPE_CHECKING:
     from mmar_runner.admin.run_desk import RunDesk
     from mmar_runner.admin.transfers import Transfers
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
+    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.security.decision import Step
-    from mmar_runner.server.records.workspace import Workspace
+    from mmar_runner.server.parts import RunParts
+    from mmar_runner.server.records.workspace import RunFolder, Workspace
+
+#: Runs that may wait.
+MOST_QUEUED: Final = 100
+#: What clients fetch a package for, and how long that may take at least, in seconds.
+_FETCHING: Final = frozenset({"deploy", "enqueue"})
+FETCH_SECONDS: Final = 60.0
+_SUMMARY_BYTES: Final = 16 << 20
+
+
+#: Letters of the digest of a client's session key that are shown: enough to tell two apart.
+_SESSION_LETTERS: Final = 8
+#: How often somebody who watches is told what has changed, in seconds.
+_WATCH_SECONDS: Final = 1.0
 
 
 class Operations(ServerOperations):
@@ -74,9 +90,7 @@ class Operations(ServerOperations):
         """Return what the server, its run and its clients are at."""
         state, parts = self._desk.state, self._desk.parts
         entry, taken = state.current, self._desk.taken
-        run = None if parts is None else dict(parts.board.facts())
-        if run is None and self._desk.outcome is not None:
-            run = {"status": self._desk.outcome.status.value, "reason": self._desk.outcome.reason}
+        run = self._desk.past() if parts is None else dict(parts.board.facts())
         server = None if taken is None else taken.spec.server
         book = None if parts is None else parts.coordinator.round
         return ServerState(
@@ -85,11 +99,14 @@ class Operations(ServerOperations):
             mmar=entry.mmar or None if entry else None,
             digest=entry.digest or None if entry else None,
             run=run,
-            min_clients=server.min_num_clients if server else None,
+            min_clients=_least(parts, server),
             max_clients=server.max_num_clients if server else None,
             submitted_models=0 if book is None else len(book.accepted),
             queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
+            paused=state.paused,
+            failed=[asdict(one) for one in state.failed],
             clients=self._clients(run),
+            failures=list(self._desk.contributions.failures),
         )
 
     def check_aggregation(self) -> Mapping[str, Any]:
@@ -109,18 +126,14 @@ class Operations(ServerOperations):
     async def watch(self) -> AsyncIterator[Mapping[str, Any]]:
         """Yield what the run is at, about every second, until it has ended."""
         seen: object = None
-        over = asyncio.ensure_future(self._desk.ended())
-        try:
-            while self._desk.is_running and not over.done():
-                parts = self._desk.parts
-                if parts is not None and (facts := dict(parts.board.facts())) != seen:
-                    seen = facts
-                    yield facts
-                await asyncio.wait({over}, timeout=1.0)
-        finally:
-            over.cancel()
-        if self._desk.outcome is not None:
-            yield {"status": self._desk.outcome.status.value, **self._desk.outcome.summary}
+        while self._desk.is_running:
+            parts = self._desk.parts
+            if parts is not None and (facts := dict(parts.board.facts())) != seen:
+                seen = facts
+                yield facts
+            await self._desk.ended(within=_WATCH_SECONDS)
+        if (past := self._desk.past()) is not None:
+            yield past
 
     def get_client_names(self, targets: Targets | None = None) -> list[str]:
         """Return the names of those who are there, or of those that are meant."""
@@ -153,7 +166,7 @@ class Operations(ServerOperations):
         self._desk.require_idle("no other run is chosen")
         state = self._desk.state
         if number in state.runs:
-            self._require_visible(number, user)
+            self._access.require_run(number, state.runs, user)
         else:
             state.runs[number] = RunEntry(number, user, self._access.org_of(user))
         state.run_number = number
@@ -173,7 +186,7 @@ class Operations(ServerOperations):
         # A folder that nobody chose here is for those who may see everything.
         unowned = number not in state.runs and folder.path.exists()
         if not (unowned and self._access.sees_all(user)):
-            self._require_visible(number, user)
+            self._access.require_run(number, state.runs, user)
         with translated(folder.path):
             if folder.path.exists():
                 await in_thread(shutil.rmtree, folder.path)
@@ -191,8 +204,7 @@ class Operations(ServerOperations):
         """
         folder = self._transfers.require(name, user)
         entry = self._desk.require_entry()
-        if not self._sees(user, entry):
-            raise unknown("run", str(entry.number), ())
+        self._access.require_run(entry.number, self._desk.state.runs, user)
         taken = await self._desk.deploy(folder)
         refusals = taken.deployment.refusals
         return {
@@ -206,7 +218,8 @@ class Operations(ServerOperations):
     async def start_server_training(self, user: str) -> Mapping[str, Any]:
         """Begin the run, or go on with it."""
         entry = self._desk.require_entry()
-        self._require_visible(entry.number, user)
+        self._access.require_run(entry.number, self._desk.state.runs, user)
+        self._desk.state.paused = False
         parts = await self._desk.start()
         return {
             "run_number": entry.number,
@@ -221,7 +234,7 @@ class Operations(ServerOperations):
             OrderError: NO_RUN, none is open that this user may see.
         """
         entry = self._desk.state.current
-        if not self._desk.is_running or entry is None or not self._sees(user, entry):
+        if not self._desk.is_running or entry is None or not self._access.sees(user, entry.org):
             raise OrderError("no run is open", hint="start server", reason="NO_RUN")
 
     async def stop_server_training(self, reason: str) -> None:
@@ -232,31 +245,40 @@ class Operations(ServerOperations):
         """Change for this run how many updates a round needs."""
         self._desk.require_parts().coordinator.set_min_clients(number)
 
-    async def remove_client(self, name: str, reason: str) -> None:
+    async def remove_client(self, name: str, reason: str) -> str:
         """Let a client go from the run, and what it sent for the open round with it."""
-        self._desk.require_parts().members.remove(name, reason)
+        return await self._desk.require_parts().members.remove(name, reason)
 
     async def reset_model_for_client(self, name: str) -> None:
         """Give a client its task of the open round again."""
         self._desk.require_parts().coordinator.give_again(name)
 
     async def enqueue(self, call: CommandCall) -> Mapping[str, Any]:
-        """Let a run wait until those before it have ended."""
-        name = call.arguments["MMAR"]
+        """Let a run wait until those before it have ended.
+
+        Raises:
+            NotAuthorizedError: UNKNOWN, there is no such MMAR, or it is another organisation's.
+            OrderError: QUEUE_FULL.
+        """
+        name, state = call.arguments["MMAR"], self._desk.state
         self._transfers.require(name, call.user)
+        if len(state.queue) >= MOST_QUEUED:
+            msg = f"{MOST_QUEUED} runs wait already"
+            raise OrderError(msg, hint="dequeue PLACE, or wait", reason="QUEUE_FULL")
         entry = QueuedRun(
             mmar=name,
-            digest=self._transfers.digest_of(name),
+            digest=self._transfers.digest_of(name) or "",
             user=call.user,
             org=self._access.org_of(call.user),
             clients=list(call.targets.clients),
             order=base64.b64encode(call.order).decode(),
             queued=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         )
-        self._desk.state.queue.append(entry)
+        state.queue.append(entry)
+        place = len(state.queue)
         await in_thread(self._desk.save)
         self._desk.look_at_queue()
-        return _queued(len(self._desk.state.queue), entry)
+        return {**_queued(place, entry), "paused": state.paused}
 
     def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Take a run that waits out of the queue.
@@ -266,12 +288,24 @@ class Operations(ServerOperations):
         """
         queue = self._desk.state.queue
         entry = queue[position - 1] if position <= len(queue) else None
-        own = entry is not None and entry.org == self._access.org_of(user)
-        if entry is None or not (own or self._access.sees_all(user)):
+        if entry is None or not self._access.sees(user, entry.org):
             raise unknown("place in the queue", str(position), ())
         queue.remove(entry)
         self._desk.save()
         return _queued(position, entry)
+
+    def resume_queue(self) -> int:
+        """Let the queue go on, and return how many runs wait."""
+        self._desk.state.paused = False
+        self._desk.save()
+        self._desk.look_at_queue()
+        return len(self._desk.state.queue)
+
+    async def get_runs(self, user: str) -> list[Mapping[str, Any]]:
+        """Return the runs that have a folder and this user may see, by number."""
+        state = self._desk.state
+        own = [one for _, one in sorted(state.runs.items()) if self._access.sees(user, one.org)]
+        return await in_thread(lambda: [self._run(one) for one in own])
 
     # Clients
 
@@ -282,7 +316,22 @@ class Operations(ServerOperations):
         state = self._desk.state
         names = self.get_client_names(call.targets)
         facts = {"run_number": state.run_number, **(context or {})}
-        return await self._hub.ask(names, call.order, facts, state.timeout)
+        seconds = state.timeout
+        if call.spec.name in _FETCHING:
+            seconds = max(seconds, FETCH_SECONDS)
+        return await self._hub.ask(names, call.order, facts, seconds)
+
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected."""
+        try:
+            async with asyncio.timeout(seconds):
+                while len(names := self.get_client_names()) < number:
+                    await self._hub.changes.wait()
+        except TimeoutError:
+            msg = f"{len(names)} of {number} clients came within {seconds:g} s"
+            hint = f"there are: {', '.join(names) or 'none'}; see the logs of the others"
+            raise OrderError(msg, hint=hint, reason="NO_ANSWER") from None
+        return names
 
     def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""
@@ -334,6 +383,18 @@ class Operations(ServerOperations):
         """Return what every rule says."""
         return [_step_json(site, step) for step in self._access.steps(site, user, action)]
 
+    def _run(self, entry: RunEntry) -> Mapping[str, Any]:
+        """Return what is known of a run. Blocks."""
+        is_open = self._desk.is_running and entry.number == self._desk.state.run_number
+        return {
+            "run_number": entry.number,
+            "owner": entry.owner,
+            "org": entry.org,
+            "mmar": entry.mmar or None,
+            "digest": entry.digest or None,
+            "status": "running" if is_open else _ended_as(self._workspace.run(entry.number)),
+        }
+
     def _clients(self, run: Mapping[str, Any] | None) -> list[ConnectedClient]:
         in_run = {one["name"]: one for one in (run or {}).get("clients", ())}
         listening = {listener.name: listener for listener in self._hub.listeners}
@@ -343,23 +404,36 @@ class Operations(ServerOperations):
     def _client(
         self, name: str, listener: Listener | None, facts: Mapping[str, Any] | None
     ) -> ConnectedClient:
-        state = "" if facts is None else str(facts["state"])
+        counted, parts = self._desk.contributions, self._desk.parts
+        member = None if parts is None else parts.members.known(name)
         heard = "" if facts is None else facts["last_heard"] or ""
-        site = self._access.site_of(name)
-        if listener is None:
-            return ConnectedClient(name, site, "", heard, state=state)
-        last = max(heard, utc(listener.heard))
-        return ConnectedClient(name, site, utc(listener.since), last, listener.version, state=state)
+        return ConnectedClient(
+            name=name,
+            site=self._access.site_of(name),
+            since="" if listener is None else utc(listener.since),
+            last_heard=heard if listener is None else max(heard, utc(listener.heard)),
+            version="" if listener is None else listener.version,
+            state="" if facts is None else str(facts["state"]),
+            last_round=counted.last.get(name),
+            contributions=counted.accepted[name],
+            session="" if member is None else member.key_sha256[:_SESSION_LETTERS],
+        )
 
-    def _sees(self, user: str, entry: RunEntry) -> bool:
-        return entry.org == self._access.org_of(user) or self._access.sees_all(user)
 
-    def _require_visible(self, number: int, user: str) -> None:
-        """Refuse a run that is another organisation's as one that is not there."""
-        entry = self._desk.state.runs.get(number)
-        own = entry is not None and entry.org == self._access.org_of(user)
-        if entry is None or not (own or self._access.sees_all(user)):
-            raise unknown("run", str(number), ())
+def _ended_as(folder: RunFolder) -> str | None:
+    """Return how a run has ended, as its summary says; None if it has none."""
+    try:
+        with folder.summary.open("rb") as file:
+            return str(json.loads(file.read(_SUMMARY_BYTES))["status"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _least(parts: RunParts | None, server: ServerSpec | None) -> int | None:
+    """Return how many updates a round needs, as an administrator may have changed it."""
+    if parts is not None:
+        return parts.coordinator.min_clients
+    return server.min_num_clients if server else None
 
 
 def _queued(place: int, entry: QueuedRun) -> Mapping[str, Any]:

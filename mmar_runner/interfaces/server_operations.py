@@ -40,7 +40,7 @@ class ConnectedClient:
         state: What it does in the run, if it takes part in one: as in ``status.json``.
         last_round: The round of its last accepted update, or None.
         contributions: How many of its updates were accepted in this run.
-        token: The first letters of its run's token, or empty.
+        session: Names its session in the run: the beginning of the digest of its key.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ConnectedClient:
     state: str = ""
     last_round: int | None = None
     contributions: int = 0
-    token: str = ""
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,9 @@ class ServerState:
         submitted_models: Updates that the open round has.
         queue: Runs that wait, in order.
         clients: Who is there, and who is in the run.
+        paused: Whether the queue waits until somebody says that it goes on.
+        failed: The last runs that waited and could not begin, each with its reason.
+        failures: What came to nothing of late: client, round, reason, message, log.
     """
 
     status: ServerStatus
@@ -81,6 +84,9 @@ class ServerState:
     submitted_models: int
     queue: Sequence[Mapping[str, Any]] = ()
     clients: Sequence[ConnectedClient] = ()
+    paused: bool = False
+    failed: Sequence[Mapping[str, Any]] = ()
+    failures: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +166,12 @@ class ServerOperations(ABC):
         """Change for this run how many updates a round needs."""
 
     @abstractmethod
-    async def remove_client(self, name: str, reason: str) -> None:
-        """Let a client go from the run, and what it sent for the open round with it."""
+    async def remove_client(self, name: str, reason: str) -> str:
+        """Let a client go from the run, and what it sent for the open round with it.
+
+        Returns:
+            A sentence about what became of that.
+        """
 
     @abstractmethod
     async def reset_model_for_client(self, name: str) -> None:
@@ -175,6 +185,14 @@ class ServerOperations(ABC):
     def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Take a run that waits out of the queue."""
 
+    @abstractmethod
+    def resume_queue(self) -> int:
+        """Let the queue go on after a run was stopped; return how many runs wait."""
+
+    @abstractmethod
+    async def get_runs(self, user: str) -> list[Mapping[str, Any]]:
+        """Return the runs that this user may see: number, owner, MMAR, digest, status."""
+
     # Clients
 
     @abstractmethod
@@ -186,6 +204,14 @@ class ServerOperations(ABC):
         Args:
             call: The order; clients believe nothing but what is signed in it.
             context: What the server adds for them.
+        """
+
+    @abstractmethod
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected; return their names.
+
+        Raises:
+            OrderError: NO_ANSWER, they were not in time.
         """
 
     @abstractmethod

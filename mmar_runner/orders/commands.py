@@ -31,6 +31,15 @@ TRAINING: Final = (
         examples=("watch  # Ctrl-C ends the view, not the run",),
     ),
     CommandSpec(
+        "wait_for_clients",
+        "Wait until so many clients are connected; for scripts.",
+        parameters=(
+            Parameter("N", "int", least=1),
+            Parameter("SECONDS", "number", optional=True, least=0, summary="at most; 60 if left"),
+        ),
+        examples=("wait_for_clients 3",),
+    ),
+    CommandSpec(
         "set_run_number",
         "Choose the run that is deployed and started next.",
         right=Right.TRAIN,
@@ -138,6 +147,12 @@ TRAINING: Final = (
         parameters=(Parameter("PLACE", "int", least=1),),
         destructive=True,
         examples=("dequeue 1",),
+    ),
+    CommandSpec(
+        "resume_queue",
+        "Let the queue go on after a run was stopped; that run stays stopped.",
+        right=Right.TRAIN,
+        examples=("resume_queue",),
     ),
     CommandSpec(
         "list_mmars", "List what was uploaded.", right=Right.NOBODY, examples=("list_mmars",)

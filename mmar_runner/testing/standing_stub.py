@@ -121,8 +121,9 @@ class StandingStub:
         Raises:
             MmarRunnerError: The answer is refused.
         """
-        said = answer if isinstance(answer, AdminReply) else None
-        reply = said or AdminReply(reply=json.dumps(answer or {}).encode())
+        reply = answer
+        if not isinstance(reply, AdminReply):
+            reply = AdminReply(reply=json.dumps(dict(reply or {})).encode())
         reply.client_name, reply.request_id = reply.client_name or self.name, request_id
         receipt = await self.stub.send_reply(reply, timeout=_REPLY_SECONDS)
         return bool(receipt.awaited)

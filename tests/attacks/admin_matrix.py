@@ -40,8 +40,10 @@ COMMANDS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     # What it begins by itself is a deployment and a start, at the server and at the client.
     "enqueue": ("deploy and train, at the server too", {"C": "enqueue study client {site}"}),
     "dequeue": ("train", {"S": "dequeue 1"}),
+    "resume_queue": ("train", {"S": "resume_queue"}),
     "list_mmars": ("", {"S": "list_mmars"}),
     "list_runs": ("view", {"S": "list_runs"}),
+    "wait_for_clients": ("view", {"S": "wait_for_clients 2 1"}),
     "validate": ("view", {"S": "validate all"}),
     "taskname": ("view", {"S": "taskname"}),
     "pwd": ("view", {"S": "pwd server", "C": "pwd {site}"}),

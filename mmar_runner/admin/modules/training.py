@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import counted
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Event, Status, Table, Text, Value
 from mmar_runner.orders.commands import TRAINING
@@ -64,7 +65,17 @@ class TrainingCommands(AdminCmdModule):
         facts: Mapping[str, Any] = {}
         async for facts in operations.watch():
             yield Status(facts)
+        if not facts:
+            yield Text("no run has begun that could be watched")
         yield Value({"run": dict(facts)})
+
+    async def _wait_for_clients(
+        self, call: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        seconds = call.arguments.get("SECONDS", _WAIT_SECONDS)
+        names = await operations.wait_for_clients(call.arguments["N"], seconds)
+        yield Text(f"{len(names)} clients are connected: {', '.join(names)}")
+        yield Value({"clients": names})
 
     async def _set_run_number(
         self, call: CommandCall, operations: ServerOperations
@@ -146,8 +157,7 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         names = call.arguments["CLIENT"]
         for name in names:
-            await operations.remove_client(name, f"{call.user} removed it")
-            yield Text(f"{name} is removed from the run")
+            yield Text(await operations.remove_client(name, f"{call.user} removed it"))
         yield Value({"removed": list(names)})
 
     async def _reset_client(
@@ -179,6 +189,8 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         facts = await operations.enqueue(call)
         yield Text(f"{facts['mmar']} waits at place {facts['place']}")
+        if facts["paused"]:
+            yield Text(_PAUSED)
         yield Value(facts)
 
     async def _dequeue(
@@ -187,6 +199,22 @@ class TrainingCommands(AdminCmdModule):
         facts = operations.dequeue(call.arguments["PLACE"], call.user)
         yield Text(f"{facts['mmar']} waits no more")
         yield Value(facts)
+
+    async def _resume_queue(
+        self, _: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        waiting = operations.resume_queue()
+        yield Text(f"the queue goes on: {counted(waiting, 'run')} in it")
+        yield Value({"paused": False, "waiting": waiting})
+
+    async def _list_runs(
+        self, call: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        found = await operations.get_runs(call.user)
+        columns = ("run_number", "status", "mmar", "digest", "owner")
+        rows = [[str(one[key] or "-")[:40] for key in columns] for one in found]
+        yield Table(columns, rows, "Runs")
+        yield Value({"runs": [dict(one) for one in found]})
 
     async def _list_mmars(
         self, call: CommandCall, operations: ServerOperations
@@ -230,17 +258,22 @@ def _shown(state: ServerState) -> list[Event]:
         ["run number", number],
         ["server status", f"{int(state.status)} ({state.status.name.lower().replace('_', ' ')})"],
         ["MMAR", state.mmar or "none is deployed"],
-        ["round", f"{run.get('round', '-')} of {run.get('num_rounds', '-')}"],
+        ["run", _run_text(run)],
+        ["round", f"{_dash(run.get('round'))} of {_dash(run.get('num_rounds'))}"],
         ["clients", f"{len(state.clients)} (min {state.min_clients}, max {state.max_clients})"],
         ["updates of the round", str(state.submitted_models)],
     ]
     if waiting := run.get("waiting_for"):
         rows.append(["waiting for", f"{waiting}, since {run.get('since')}"])
     events: list[Event] = [Table(("", ""), rows, "Server")]
-    columns = ("client", "state", "last heard", "since", "last round", "contributions")
+    columns = (
+        *("client", "session", "state", "last heard", "since"),
+        *("last round", "contributions"),
+    )
     clients = [
         [
             one.name,
+            one.session or "-",
             one.state or "connected",
             one.last_heard,
             one.since,
@@ -251,12 +284,34 @@ def _shown(state: ServerState) -> list[Event]:
     ]
     if clients:
         events.append(Table(columns, clients, "Clients"))
+    if state.failures:
+        cells = ("client", "round", "reason", "message")
+        rows = [[str(one[key]) for key in cells] for one in state.failures]
+        events.append(Table(cells, rows, "What came to nothing of late"))
+        if log := state.failures[-1]["log"]:
+            events.append(Text("the newest one's log:\n" + "\n".join(f"  {line}" for line in log)))
     if state.queue:
         cells = ("place", "mmar", "user", "queued")
         events.append(
             Table(cells, [[str(one[key]) for key in cells] for one in state.queue], "Queue")
         )
+    if state.paused and state.queue:
+        events.append(Text(_PAUSED))
+    if state.failed:
+        keys = ("mmar", "user", "failed", "reason", "message")
+        failed = [[str(one[key]) for key in keys] for one in state.failed]
+        events.append(Table(keys, failed, "Could not begin when their turn came"))
     return events
+
+
+def _run_text(run: Mapping[str, Any]) -> str:
+    if not run:
+        return "has not begun"
+    return ": ".join(filter(None, (str(run["status"]), str(run.get("reason") or ""))))
+
+
+def _dash(value: object) -> str:
+    return "-" if value is None else str(value)
 
 
 def _client_table(gathered: Gathered) -> Table:
@@ -268,4 +323,7 @@ def _client_table(gathered: Gathered) -> Table:
     return Table(columns, rows, "Clients")
 
 
+_PAUSED = "the queue is paused: `start server` or `resume_queue` lets it go on"
+#: How long clients are waited for if nobody says, in seconds.
+_WAIT_SECONDS = 60.0
 _KEYS = ("state", "run_number", "round", "mmar", "message")

@@ -90,6 +90,15 @@ class RunView:
         """
         return self.clients.setdefault(data.get("client") or self.own_name, ClientRow())
 
+    def begin_run(self, data: Mapping[str, Any]) -> None:
+        """Forget an earlier run: who stands works for one after the other."""
+        if self.run_number not in {None, data.get("run_number")} or self.status:
+            self.round = self.num_rounds = self.last_seconds = None
+            self.rounds_done, self.best, self.status, self.message = 0, "", "", ""
+            self.metrics = {}
+            self.clients.clear()
+        self.run_number = data.get("run_number")
+
     def enter_round(self, data: Mapping[str, Any]) -> None:
         """Note the round that ``data`` speaks of."""
         self.round = data["round"]
@@ -113,13 +122,13 @@ def _harmless(value: Any) -> Any:
 
 
 def _listening(view: RunView, data: Mapping[str, Any]) -> None:
+    view.begin_run(data)
     view.listen = str(data.get("listen") or data.get("target") or "")
-    view.run_number = data.get("run_number")
 
 
 def _registered(view: RunView, data: Mapping[str, Any]) -> None:
     view.own_name = str(data["client"])
-    view.run_number = data.get("run_number")
+    view.begin_run(data)
     view.num_rounds = data.get("num_rounds")
     view.message = ""
     view.row(data).state = ClientStatus.IDLE
@@ -137,6 +146,11 @@ def _client_left(view: RunView, data: Mapping[str, Any]) -> None:
         row.state, row.note = ClientStatus.DONE, ""
     else:
         row.state, row.note = ClientStatus.LEFT, reason
+
+
+def _client_removed(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = ClientStatus.LEFT, str(data.get("message") or "")
 
 
 def _site_declined(view: RunView, data: Mapping[str, Any]) -> None:
@@ -241,6 +255,11 @@ def _task_failed(view: RunView, data: Mapping[str, Any]) -> None:
     row.state, row.note = TaskStatus.FAILED, str(data.get("message") or data.get("reason") or "")
 
 
+def _given_again(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = ClientStatus.ASKED, "given its task again"
+
+
 def _training(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = ClientStatus.TRAINING
 
@@ -259,6 +278,9 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_JOINED: _client_joined,
     Topic.CLIENT_BACK: _client_joined,
     Topic.CLIENT_LEFT: _client_left,
+    Topic.CLIENT_REMOVED: _client_removed,
+    Topic.MIN_CLIENTS: _nothing,
+    Topic.TASK_GIVEN_AGAIN: _given_again,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
     Topic.MODEL_SENT: _nothing,

@@ -8,11 +8,12 @@ import logging
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admission.admitting import admit
 from mmar_runner.admission.rules import rules_of
 from mmar_runner.client.delivery.fetching import Delivery, fetch_mmar
+from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.session import run_session
 from mmar_runner.client.standing.seen import Seen
 from mmar_runner.client.standing.state import StandingState
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
 
 _log = logging.getLogger(__name__)
+
+#: How long the session for a run that is over may take to hear so, in seconds.
+MAKE_WAY_SECONDS: Final = 20.0
 
 
 class StandingWork:
@@ -111,6 +115,15 @@ class StandingWork:
             self.state = StandingState(mmar, admission.digest, run_number)
             await in_thread(self.state.save, settings.workspace)
             return {"mmar": mmar, "digest": admission.digest, "message": f"accepted {mmar}"}
+
+    async def make_way(self, run_number: int) -> None:
+        """Let the session for another run end: the server, which serves one, has gone on."""
+        session = self._session
+        if session is None or not self.is_working or self.state.run_number == run_number:
+            return
+        await asyncio.wait({session}, timeout=MAKE_WAY_SECONDS)
+        if self.is_working:
+            await self.abort()
 
     async def start(self, *, processes: int = 1) -> dict[str, Any]:
         """Begin to work for what is deployed, or go on with it.
@@ -212,6 +225,9 @@ class StandingWork:
         except MmarRunnerError as error:
             _log.info("the session ended", exc_info=error)
             self.failure = error
+            if error.reason == "CLIENT_REMOVED":
+                # Not by itself, but if somebody orders it to start again, it is let in again.
+                await in_thread(ClientWorkspace(settings.workspace).renew_session_key)
         if not self._stop.is_set():  # the run is over; one that was stopped may go on
             self.state.started = False
             await in_thread(self.state.save, self._settings.workspace)

@@ -41,7 +41,8 @@ def test_a_kit_says_who_somebody_is_and_whom_it_trusts(kits, role):
     assert kit.trust_root.project == "demo"
     assert {kit.cert_file.parent, kit.key_file.parent, kit.root_file.parent} == {folder}
     assert json.loads(kit.authorization.read_bytes())["sites"]["site-1"] == "org-site-1"
-    assert kit.target == (None if role is Role.ADMIN else "localhost:8002")
+    assert kit.target == "localhost:8002"
+    assert kit.admin_target == (None if role is Role.CLIENT else "localhost:8003")
     assert (kit.policy is None) == (role is Role.ADMIN)
     assert (kit.release_key_file is None) == (role is not Role.ADMIN)
     assert kit.revocation_memory().current.version == 1
