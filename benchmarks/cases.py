@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import administer
 import heartbeat
 import ours
 import restart
@@ -110,6 +111,16 @@ def trust_cost(plan: Plan) -> dict[str, Any]:
     return trust.measure(["verify", "admit", "explain-small"], repeats=plan.repeats or 5)
 
 
+def admin_200(plan: Plan) -> dict[str, Any]:
+    """Let 200 clients wait for orders, and ask for the server's status and all of theirs."""
+    return administer.many(clients=200, asks=10 * (plan.repeats or 2))
+
+
+def admin_busy(plan: Plan) -> dict[str, Any]:
+    """Ask a client for its status while it trains, and while it moves 500 MB."""
+    return administer.busy(model_mb=500, asks=plan.rounds or 20)
+
+
 def upload_200mb(plan: Plan) -> dict[str, Any]:
     """Upload an MMAR of 200 MB to a standing server; the floor is a bare stream under TLS."""
     return upload.measure(plan.keys, megabytes=200, repeats=plan.repeats or 3)
@@ -135,6 +146,8 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "upload-200MB": upload_200mb,
     "idle-server": idle_server,
     "heartbeat": heartbeat_8,
+    "admin-200": admin_200,
+    "admin-busy": admin_busy,
     "restart-8": restart_8,
     "restart-8-tls": restart_8_tls,
     "soak": soak_4,

@@ -141,6 +141,11 @@ MUSTS: Final = (
     Must("2,000 rounds: growth of server and sessions, at most", ("soak",), "growth", 5, None, "%"),
     Must("2,000 rounds: more open files in a process", ("soak",), "files", 0, None, ""),
     Must("heartbeats while 8 sessions move 100 MB: p99", ("heartbeat",), "p99_s", 1, None, "s"),
+    Must("status of a standing server with 200 clients",
+         ("admin-200",), "status_s", 300, None, "ms"),
+    Must("an order to 200 clients, answered by all", ("admin-200",), "all_s", 2, None, "s"),
+    Must("a client's answer while it trains, and while it moves 500 MB: p95",
+         ("admin-busy",), "p95_s", 100, None, "ms"),
 )
 # fmt: on
 #: The cases that at least one bound stands on.

@@ -183,7 +183,9 @@ class Operations(ServerOperations):
         if number == state.run_number:
             self._desk.require_idle("its files are not deleted")
         folder = self._workspace.run(number)
-        if number in state.runs or not folder.path.exists():
+        # A folder that nobody chose here is for those who may see everything.
+        unowned = number not in state.runs and folder.path.exists()
+        if not (unowned and self._access.sees_all(user)):
             self._access.require_run(number, state.runs, user)
         with translated(folder.path):
             if folder.path.exists():
@@ -194,8 +196,15 @@ class Operations(ServerOperations):
         await in_thread(self._desk.save)
 
     async def deploy_mmar(self, name: str, user: str) -> Mapping[str, Any]:
-        """Take an uploaded MMAR for the run that is set."""
+        """Take an uploaded MMAR for the run that is set.
+
+        Raises:
+            NotAuthorizedError: UNKNOWN, the MMAR or the run is another organisation's, or
+                there is none.
+        """
         folder = self._transfers.require(name, user)
+        entry = self._desk.require_entry()
+        self._access.require_run(entry.number, self._desk.state.runs, user)
         taken = await self._desk.deploy(folder)
         refusals = taken.deployment.refusals
         return {
@@ -217,6 +226,16 @@ class Operations(ServerOperations):
             "resumed": parts.opened.resumed,
             "round": parts.coordinator.next_round,
         }
+
+    def require_run_of(self, user: str) -> None:
+        """Refuse what concerns the run that is open, if this user may not see it.
+
+        Raises:
+            OrderError: NO_RUN, none is open that this user may see.
+        """
+        entry = self._desk.state.current
+        if not self._desk.is_running or entry is None or not self._access.sees(user, entry.org):
+            raise OrderError("no run is open", hint="start server", reason="NO_RUN")
 
     async def stop_server_training(self, reason: str) -> None:
         """Stop the run so that it can be started again."""

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     )
     from mmar_runner.wire.servicer import UploadStream
 
+#: What takes longer than so many seconds is asked about again before more of it is told.
+_LOOK_SECONDS = 2.0
 #: Letters of what was ordered that the audit log keeps.
 _SHOWN = 500
 
@@ -143,8 +145,12 @@ class AdminDesk(AdminServicer):
         if module is None:
             msg = f"{call.spec.name} is a call of its own, and no order to execute"
             raise ProtocolError(msg)
+        looked = began
         async with aclosing(module.execute(call, self._operations)) as events:  # type: ignore[type-var]
             async for event in events:
+                if time.monotonic() - looked >= _LOOK_SECONDS:
+                    await self._require_still(request.token, call, peer)
+                    looked = time.monotonic()
                 missing += isinstance(event, Missing)
                 yield ExecutePart(event=_json(event.to_json()))
         end = {
@@ -190,6 +196,16 @@ class AdminDesk(AdminServicer):
             raise
         self._audit.record(action, who=peer.who, peer=peer.address, **facts)
         return replace(call, order=order)
+
+    async def _require_still(self, token: str, call: CommandCall, peer: Peer) -> None:
+        """Refuse to go on with what takes a while: session and rights may be gone meanwhile.
+
+        Raises:
+            RefusedError: SESSION_OVER or TOKEN_NOT_BOUND.
+            NotAuthorizedError: A rule refuses it by now.
+        """
+        self._sessions.require(token, peer)
+        await in_thread(self._require, call, self._operations.get_client_names())
 
     def _require(self, call: CommandCall, present: list[str]) -> None:
         for decision in self._access.decisions(call.user, call.spec, call.targets, present):

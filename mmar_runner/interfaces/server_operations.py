@@ -154,6 +154,10 @@ class ServerOperations(ABC):
         """Begin the run, or go on with it; return once clients can join."""
 
     @abstractmethod
+    def require_run_of(self, user: str) -> None:
+        """Refuse what concerns the run that is open, if this user may not see it."""
+
+    @abstractmethod
     async def stop_server_training(self, reason: str) -> None:
         """Stop the run so that it can be started again; return once it has stopped."""
 

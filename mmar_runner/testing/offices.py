@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +22,6 @@ from mmar_runner.console.session import admin_session
 from mmar_runner.hooks import load_plugins
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.orders.typed import split
-from mmar_runner.security.audit.reading import read_audit
 from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 from mmar_runner.storage.durability import Durability
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 #: How long a server may take until it stands, in seconds.
 _STAND_SECONDS = 30.0
+#: How long a line of the audit log may take until it is written, and how often that is looked
+#: for, in seconds: files raise no event here.
+_AUDIT_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +83,28 @@ class Office:
             stubs = [StandingStub(kit, self.listen, answering=answering) for kit in kits]
             yield [await stack.enter_async_context(stub) for stub in stubs]
 
-    def audit(self, **facts: Any) -> list[dict[str, Any]]:
-        """Return the lines of the audit log that hold some facts.
+    async def audited(self, least: int = 1, **facts: Any) -> list[dict[str, Any]]:
+        """Return the lines of the audit log that hold some facts, once there are some.
 
         Args:
+            least: How many are waited for: a thread writes them.
             facts: What a line must say, by its keys.
+
+        Raises:
+            AssertionError: There are fewer.
         """
-        lines = read_audit(self.workspace / "audit.jsonl")
-        return [dict(line) for line in lines if facts.items() <= line.items()]
+        deadline = time.monotonic() + _AUDIT_SECONDS
+        while len(found := self._lines(facts)) < least:
+            if time.monotonic() > deadline:
+                msg = f"{len(found)} lines with {facts}, not {least}: {self._lines({})}"
+                raise AssertionError(msg)
+            await asyncio.sleep(_POLL_SECONDS)
+        return found
+
+    def _lines(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        data = (self.workspace / "audit.jsonl").read_bytes()
+        lines = map(json.loads, data[: data.rfind(b"\n") + 1].splitlines())
+        return [line for line in lines if facts.items() <= line.items()]
 
 
 @asynccontextmanager

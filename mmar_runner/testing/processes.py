@@ -148,7 +148,7 @@ class RunningServer(RunningProgram):
     """``run-server`` on a free port of loopback.
 
     Args:
-        mmar: The MMAR's folder.
+        mmar: The MMAR's folder; None has it stand, and wait for administrators.
         workspace: Its workspace; output files lie beside it.
         options: Further arguments.
         variables: ``--set`` values.
@@ -160,7 +160,7 @@ class RunningServer(RunningProgram):
 
     def __init__(
         self,
-        mmar: Path,
+        mmar: Path | None,
         workspace: Path,
         *options: str,
         variables: Mapping[str, Any] | None = None,
@@ -173,7 +173,8 @@ class RunningServer(RunningProgram):
         self._endpoint = workspace / "endpoint.json"
         with suppress(FileNotFoundError):
             self._endpoint.unlink()  # of a server that was killed
-        arguments = ["run-server", str(mmar), "--workspace", str(workspace)]
+        what = ["--admin-listen", "127.0.0.1:0"] if mmar is None else [str(mmar)]
+        arguments = ["run-server", *what, "--workspace", str(workspace)]
         arguments += ["--listen", listen, *_kit(kit), *_settings(variables), *options]
         label = label or f"{workspace.name}-server"
         super().__init__(arguments, folder=workspace.parent, label=label, environment=environment)
@@ -186,6 +187,15 @@ class RunningServer(RunningProgram):
         """
         self._until(self._endpoint.exists, "no endpoint.json", timeout)
         return str(json.loads(self._endpoint.read_text())["listen"])
+
+    def admin_address(self, *, timeout: float = _TIMEOUT_SECONDS) -> str:
+        """Wait until it stands and return where administrators are answered.
+
+        Raises:
+            AssertionError: It ended, or the time is over, before that.
+        """
+        self.address(timeout=timeout)
+        return str(json.loads(self._endpoint.read_text())["admin"])
 
     def summary(self, run_number: int = 1) -> dict[str, Any]:
         """Return what a run's ``summary.json`` says now."""

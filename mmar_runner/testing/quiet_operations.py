@@ -111,6 +111,9 @@ class QuietOperations(ServerOperations):
         self.done.append("start_server_training")
         return {"run_number": 1, "round": 0, "resumed": False}
 
+    def require_run_of(self, user: str) -> None:
+        """Refuse nobody: whoever asks may see the run."""
+
     async def stop_server_training(self, reason: str) -> None:
         """Note it."""
         self.done.append("stop_server_training")

@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "resume_queue": ("train", {"S": "resume_queue"}),
     "list_mmars": ("", {"S": "list_mmars"}),
     "list_runs": ("view", {"S": "list_runs"}),
+    "wait_for_clients": ("view", {"S": "wait_for_clients 2 1"}),
     "validate": ("view", {"S": "validate all"}),
     "taskname": ("view", {"S": "taskname"}),
     "pwd": ("view", {"S": "pwd server", "C": "pwd {site}"}),

@@ -7,6 +7,7 @@ carried out is only said, so that every command can be ordered at every place.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,9 @@ from mmar_runner.wire.binding import bind
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.server import build_admin_server
 
+#: Whoever deploys an MMAR of this name is told of it without end, as a run's events come.
+FOR_EVER = "for-ever"
+
 
 class _Harmless(AdminCmdModule):
     """Offers every command and carries none out."""
@@ -40,6 +44,9 @@ class _Harmless(AdminCmdModule):
 
     async def execute(self, call, operations):
         yield Text(f"would do {call.spec.name} at {call.targets}")
+        while call.arguments.get("MMAR") == FOR_EVER:
+            await asyncio.sleep(0.02)
+            yield Text("still at it")
 
 
 class _Present:
@@ -60,6 +67,8 @@ async def harmless_desk(
     present: Sequence[str] = (),
     access: Any = Access,
     sessions: Sessions | None = None,
+    memory: OrderMemory | None = None,
+    gate_of: Any = AdminGate,
 ) -> AsyncIterator[str]:
     """Serve administrators for a block; yield where, by the name in the certificate.
 
@@ -69,11 +78,13 @@ async def harmless_desk(
         present: Clients that are there.
         access: Makes what knows the rights.
         sessions: Those that are open; None makes them.
+        memory: Of orders; None makes one.
+        gate_of: Makes the gate.
     """
     kit = load_kit(kit_folder, Role.SERVER, now=datetime.now(UTC))
     with held_open(_folder(workspace) / "audit.jsonl") as audit:
         revocations = Revocations(kit.revocations, kit.revocation_memory())
-        gate = AdminGate(kit.identity.project, revocations, audit)
+        gate = gate_of(kit.identity.project, revocations, audit)
         desk = AdminDesk(
             kit,
             gate,
@@ -83,7 +94,7 @@ async def harmless_desk(
             operations=_Present(present),
             transfers=None,
             revocations=revocations,
-            memory=OrderMemory(),
+            memory=memory or OrderMemory(),
             audit=audit,
         )
         server = build_admin_server(desk, gate, max_connections=64)

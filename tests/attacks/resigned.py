@@ -30,8 +30,8 @@ def put_authorization(
     pem = (kit / KIT_FILES[role].certificate).read_bytes()
     identity = read_peer_certificate(pem).identity
     data = json.dumps(value).encode()
-    files = {name: (kit / name).read_bytes() for name in KIT_FILES[role].signed}
-    files["authorization.json"] = data
+    others = (name for name in KIT_FILES[role].signed if name != "authorization.json")
+    files = {"authorization.json": data} | {name: (kit / name).read_bytes() for name in others}
     write_bytes_atomic(kit / "authorization.json", data)
     if sign:
         key = load_private_key(authority / "root.key")

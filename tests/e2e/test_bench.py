@@ -121,6 +121,29 @@ def test_heartbeats_do_not_wait_for_bulk():
             assert beats["p99_ms"] < 1000, (who, beats)
 
 
+def administered(call):
+    program = f"import administer, json; print(json.dumps(administer.{call}))"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=BENCH.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_many_clients_are_asked_in_no_time():
+    """The case `admin-200`, with generous factors: a status of 0.3 s, all answers in 2 s."""
+    found = administered("many(clients=200, asks=5)")
+    assert found["status"]["beats"] == found["all"]["beats"] == 5
+    assert found["status_s"] < 3 * 0.3
+    assert found["all_s"] < 3 * 2
+
+
+def test_a_client_that_works_answers_nearly_as_soon_as_one_that_does_not():
+    """The case `admin-busy` in short: by the ratio, since a busy machine delays both."""
+    found = administered("busy(model_mb=100, asks=20)")
+    assert min(found[state]["beats"] for state in ("idle", "training", "transferring")) >= 20
+    assert found["p95_s"] < 0.1 or found["ratio"] < 10, found
+
+
 def test_an_unknown_case_is_wrong_usage():
     done = subprocess.run(
         [sys.executable, str(BENCH), "--case", "no-such-case"],

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     )
 
 
+#: What changes the run that is open.
+_OF_THE_RUN = frozenset({"abort", "remove_client", "reset_client", "set_min_clients"})
+
+
 class TrainingCommands(AdminCmdModule):
     """Answers the commands about runs and clients."""
 
@@ -33,6 +37,8 @@ class TrainingCommands(AdminCmdModule):
         self, call: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
         """Carry one out."""
+        if call.spec.name in _OF_THE_RUN and call.targets.server:
+            operations.require_run_of(call.user)
         answer: Callable[[CommandCall, ServerOperations], AsyncIterator[Event]]
         answer = getattr(self, f"_{call.spec.name}")
         async for event in answer(call, operations):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mmar_runner.documents.words import printable
 from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.orders.commands import BUILT_IN, OF_A_CLIENT
 from mmar_runner.orders.memory import OrderMemory
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mmar_runner.client.standing.settings import StandingSettings
     from mmar_runner.interfaces.admin_command import CommandCall
 
+#: Letters of an order's addressees that are told.
+_SHOWN = 200
 _SPECS = {name: BUILT_IN[name] for name in OF_A_CLIENT}
 
 
@@ -60,7 +63,8 @@ class Permission:
         self._memory.note(order, now=now)
         call = understood(order.words, _SPECS, order.user)
         if not call.targets.meets(self._settings.name):
-            msg = f"the order is for {call.targets}, and this is {self._settings.name}"
+            whom = printable(str(call.targets)[:_SHOWN])
+            msg = f"the order is for {whom}, and this is {self._settings.name}"
             raise NotAuthorizedError(msg, reason="NOT_ADDRESSED")
         judge_order(
             self._rules.authorization(),

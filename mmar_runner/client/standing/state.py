@@ -6,10 +6,10 @@ Whoever is killed in the middle of a run goes on with it by itself, without aski
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.documents.strict_json import parse_checked
 from mmar_runner.errors import StorageError
 from mmar_runner.storage.atomic import translated, write_json_atomic
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE: Final = "standing.json"
+_LIMIT: Final = 64 << 10
 
 
 @dataclass(slots=True)
@@ -50,10 +51,10 @@ class StandingState:
                 return cls()
             data = path.read_bytes()
         try:
-            return cls(**json.loads(data))
-        except (ValueError, TypeError) as error:
+            return cls(**parse_checked(data, "standing", limit=_LIMIT))
+        except ValueError as error:
             hint = "remove it, and have the MMAR deployed again"
-            raise StorageError(f"{path} is damaged: {error}", hint=hint) from error
+            raise StorageError(f"{path} is damaged: it {error}", hint=hint) from error
 
     def save(self, workspace: Path) -> None:
         """Write it to the disk.

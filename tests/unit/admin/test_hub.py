@@ -290,9 +290,8 @@ async def test_whoever_asks_and_leaves_leaves_nothing_behind(kits, standing, lea
 
 async def test_whoever_comes_has_a_line_and_a_name_without_tricks(kits, standing) -> None:
     async with standing.clients(kits.client("site-1")):
-        assert [line["data"] for line in standing.audit(action="Retrieve")] == [
-            {"client": "site-1"}
-        ]
+        (line,) = await standing.audited(action="Retrieve")
+        assert (line["who"], line["data"]) == ("client site-1", {"client": "site-1"})
 
 
 async def test_clients_are_listed_with_what_is_known_of_them(kits, standing, lead) -> None:
