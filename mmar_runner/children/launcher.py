@@ -52,7 +52,7 @@ def _wait(rank: int, process: subprocess.Popen[bytes]) -> None:
         CalledProcessError: It failed.
     """
     if code := process.wait():
-        print(f"rank {rank} ended with code {code}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"rank {rank} ended with code {code}\n")
         raise subprocess.CalledProcessError(code, process.args)
 
 

@@ -31,7 +31,6 @@ class RankLine:
 
     Attributes:
         rank: Which one it is, from 0.
-        pid: Its process id, and that of its process group.
 
     Raises:
         ChildDiedError: It does not say which.
@@ -44,10 +43,11 @@ class RankLine:
         line.settimeout(_HELLO_SECONDS)
         said = decode(_first_line(line))
         line.settimeout(None)
-        self.rank, self.pid = said.get("rank"), said.get("pid")
-        if not (isinstance(self.rank, int) and 0 <= self.rank < processes):
-            msg = f"a process of the trainer is of rank {self.rank!a}, of {processes} processes"
+        rank = said.get("rank")
+        if not (isinstance(rank, int) and 0 <= rank < processes):
+            msg = f"a process of the trainer is of rank {rank!a}, of {processes} processes"
             raise ChildDiedError(msg)
+        self.rank = rank
         self._lifeline, its_lifeline = socket.socketpair()
         self.log = RankLog(self.rank)
         with its_lifeline, open(self.log.end, "wb"):  # noqa: PTH123 - closed here, once sent

@@ -33,7 +33,7 @@ def main(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as line:
         try:
             line.connect(path)
-            line.sendall(encode({"rank": int(os.environ["RANK"]), "pid": os.getpid()}))
+            line.sendall(encode({"rank": int(os.environ["RANK"])}))
             _, handed, _, _ = socket.recv_fds(line, 1, _HANDED)
         except OSError:
             return  # whoever asked for this process is gone, or wants it no more

@@ -14,27 +14,27 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.children.answers import Reply, no_answer
+from mmar_runner.children.answers import no_answer
+from mmar_runner.children.rank_answers import RankAnswers
 from mmar_runner.children.rank_line import RankLine
-from mmar_runner.errors import ChildDiedError, TaskError, TaskFailedError
+from mmar_runner.errors import ChildDiedError, TaskFailedError
 from mmar_runner.interfaces.client_trainer import tell_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mmar_runner.children.answers import Reply, Step
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.errors import TaskError
     from mmar_runner.interfaces.client_trainer import Progress
 
 #: In the trainer's folder, where its processes work; removed when they are gone.
 FOLDER: Final = Path(".processes")
-#: How long after a rank's exception another one's end is waited for, which may be its cause.
-_CAUSE_SECONDS: Final = 0.5
 #: How long the launcher may take to end, and to say why, once its processes have.
 _END_SECONDS: Final = 2.0
 
@@ -56,6 +56,7 @@ class Ranks:
         self._lines: dict[int, RankLine] = {}
         self._selector = selectors.DefaultSelector()
         self._number = 0
+        self._whole = True
         shutil.rmtree(FOLDER, ignore_errors=True)  # what a process that was killed left
         FOLDER.mkdir(mode=0o700)
         ended, self._ended = socket.socketpair()
@@ -75,7 +76,7 @@ class Ranks:
     @property
     def alive(self) -> bool:
         """Whether all of them can be asked: none has ended, or said anything unasked."""
-        return bool(self._lines) and not self._selector.select(0)
+        return self._whole and bool(self._lines) and not self._selector.select(0)
 
     def ask(self, method: str, params: Mapping[str, Any], told: Progress) -> dict[str, Any]:
         """Ask all of them, and return what rank 0 answers once all have answered.
@@ -145,37 +146,23 @@ class Ranks:
 
     def _ask(self, method: str, params: list[Any], told: Progress) -> dict[str, Any]:
         self._number += 1
-        for rank, line in self._lines.items():
-            request = {"id": self._number, "method": method, "params": params[rank]}
+        for line in self._lines.values():
+            request = {"id": self._number, "method": method, "params": params[line.rank]}
             with suppress(OSError):  # its end is heard of below, with whatever it said before
                 line.send(request)
-        answers: dict[int, dict[str, Any]] = {}
-        failures: list[tuple[int | None, TaskError]] = []
-        until: float | None = None
-        while len(answers) + len(failures) < self._processes:
-            for rank, event in self._heard(until):
-                if isinstance(event, TaskError):
-                    failures.append((rank, event))
-                elif not isinstance(event, Reply):
-                    if rank == 0:
-                        told(event.done, event.total)
-                elif event.error is not None:
-                    failures.append((rank, event.error))
-                elif rank is not None:
-                    answers[rank] = event.result
-            if any(isinstance(error, ChildDiedError) for _, error in failures):
-                break
-            if failures and until is None:
-                until = time.monotonic() + _CAUSE_SECONDS
-            if until is not None and time.monotonic() >= until:
-                break
-        if failures:
-            raise self._failed(*_first(failures))
-        return answers[0]
+        answers = RankAnswers(self._processes, told)
+        while (answer := answers.first) is None:
+            for rank, event in self._heard(answers.seconds_left):
+                answers.take(rank, event)
+            if answers.first is None and (failure := answers.failure) is not None:
+                raise self._failed(*failure)
+        self._whole = answers.whole
+        return answer
 
-    def _heard(self, until: float | None) -> Iterator[tuple[int | None, Any]]:
+    def _heard(
+        self, seconds: float | None
+    ) -> Iterator[tuple[int | None, Step | Reply | TaskError]]:
         """Give what was said, with the rank that said it; of the launcher's end with none."""
-        seconds = None if until is None else max(until - time.monotonic(), 0)
         for key, _ in self._selector.select(seconds):
             if key.fileobj is self._ended:
                 self._selector.unregister(self._ended)
@@ -193,11 +180,13 @@ class Ranks:
                 yield line.rank, error
 
     def _failed(self, rank: int | None, error: TaskError) -> TaskFailedError:
+        """Return the error for one rank's failure; its traceback is in the log, by its rank."""
+        if isinstance(error, ChildDiedError):
+            with suppress(subprocess.TimeoutExpired):
+                self._launcher.wait(_END_SECONDS)  # it says with which code
         who = "" if rank is None else f"rank {rank} of {self._processes} processes: "
-        details = error.details if isinstance(error, TaskFailedError) else ""
-        return TaskFailedError(
-            f"{who}{error.message}", hint=error.hint, reason=error.reason, details=details
-        )
+        message = f"{who}{error.message}"
+        return TaskFailedError(message, hint=error.hint, reason=error.reason, details=message)
 
 
 def _command(spec: ChildSpec) -> list[str]:
@@ -216,10 +205,3 @@ def _wait(launcher: subprocess.Popen[bytes], ended: socket.socket) -> None:
 
 def _launcher_ended() -> ChildDiedError:
     return ChildDiedError("what starts the trainer's processes has ended; its last lines say why")
-
-
-def _first(failures: list[tuple[int | None, TaskError]]) -> tuple[int | None, TaskError]:
-    """Return the failure that explains the others: a rank's end goes before exceptions."""
-    ends = [one for one in failures if isinstance(one[1], ChildDiedError)]
-    of_a_rank = [one for one in ends if one[0] is not None]
-    return (of_a_rank or ends or failures)[0]

@@ -73,7 +73,7 @@ class EchoTrainer(ClientTrainer):
         nan = self._fails(task.round) and self._failure.happen()
         change = Change(self._constant, self._noise, seed=task.seed, nan=nan)
         if self._processes > 1:
-            print(f"rank {self._rank} of {self._processes} was asked for round {task.round}")
+            sys.stdout.write(f"one of {self._processes} is asked for round {task.round}\n")
         if not self._rank:
             transform(task.model, task.update, change)
         metrics = {"constant": self._constant}
