@@ -39,9 +39,10 @@
     │   ├── UnreachableError          nobody answers
     │   └── ProtocolError             the peer answered something impossible
     ├── OrderError                    what an administrator ordered cannot be done now
-    └── RunError
-        ├── RunFailedError            the run ended without its rounds            exit 1
-        └── RunStoppedError           the run stopped and can be resumed          exit 3
+    ├── RunError
+    │   ├── RunFailedError            the run ended without its rounds            exit 1
+    │   └── RunStoppedError           the run stopped and can be resumed          exit 3
+    └── ReportError                   no page can be made of a run                exit 1
 
 Every error carries a stable ``reason`` (an upper-case id that also travels over
 the wire and into ``--json`` output), and, where there is one, a ``hint``: the mend.
@@ -397,3 +398,9 @@ class RunStoppedError(RunError):
 
     default_reason = "RUN_STOPPED"
     exit_code = 3
+
+
+class ReportError(MmarRunnerError):
+    """No page can be made of a run."""
+
+    default_reason = "NOT_A_RUN"

@@ -3,18 +3,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import did_you_mean, printable
-from mmar_runner.errors import (
-    KitError,
-    NotAuthorizedError,
-    OrderError,
-    StorageError,
-    UsageError,
-)
-from mmar_runner.security.kits.files import SIGNATURE_FILE, signed_files
+from mmar_runner.errors import NotAuthorizedError, OrderError
+from mmar_runner.security.kits.followed import FollowedRules
 from mmar_runner.security.policy.authorization import (
     ACTIONS,
     CONTENTS,
@@ -22,11 +15,7 @@ from mmar_runner.security.policy.authorization import (
     authorize,
     site_rule,
 )
-from mmar_runner.security.policy.authorization_file import load_authorization
 from mmar_runner.security.policy.orders import judge_order
-from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
-from mmar_runner.storage.atomic import translated
-from mmar_runner.storage.followed import FollowedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +24,7 @@ if TYPE_CHECKING:
     from mmar_runner.security.decision import Decision, Step
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.policy.authorization_file import Authorization
+    from mmar_runner.security.policy.site_policy import SitePolicy
 
 
 class Access:
@@ -51,36 +41,17 @@ class Access:
     """
 
     def __init__(self, kit: StartupKit) -> None:
-        self._kit = kit
-        passing = (StorageError, UsageError, KitError)
-        signature = kit.folder / SIGNATURE_FILE
-        self._file = FollowedFiles(
-            kit.authorization, signature, what="the project's authorization", passing=passing
-        )
-        self._authorization = load_authorization(kit.authorization)
-        self._policy = SitePolicy()
-        self._policy_file: FollowedFiles | None = None
-        if kit.policy is not None and kit.policy.exists():
-            self._policy = load_policy(kit.policy)
-            self._policy_file = FollowedFiles(
-                kit.policy, what="the server's policy", passing=passing
-            )
+        self._rules = FollowedRules(kit)
 
     @property
     def authorization(self) -> Authorization:
         """The project's policy in force."""
-        found = self._file.changed(self._signed)
-        if found is not None:
-            self._authorization = found
-        return self._authorization
+        return self._rules.authorization()
 
     @property
     def policy(self) -> SitePolicy:
         """The server's own policy in force."""
-        if self._policy_file is not None and self._kit.policy is not None:
-            found = self._policy_file.changed(partial(load_policy, self._kit.policy))
-            self._policy = found or self._policy
-        return self._policy
+        return self._rules.policy()
 
     def org_of(self, user: str) -> str:
         """Return a user's organisation; empty if nobody knows the user."""
@@ -113,7 +84,7 @@ class Access:
         """
         clients = sorted(set(present)) if targets.all_clients else targets.clients
         sites = {self.site_of(client): None for client in clients}
-        places = [*([SERVER_SITE] if targets.server else []), *sites]
+        places = [*([SERVER_SITE] if targets.server or spec.server_too else []), *sites]
         if not places:  # "all", and nobody is there: it is for the server to say so
             return [self._decision(SERVER_SITE, user, spec.name, "")]
         return [self._decision(place, user, spec.name, spec.right) for place in places]
@@ -145,12 +116,6 @@ class Access:
         # A site says for itself what it allows: here only the project speaks for it.
         own = self.policy if place == SERVER_SITE else None
         return judge_order(self.authorization, own, place, user=user, command=command, right=right)
-
-    def _signed(self) -> Authorization:
-        with translated(self._kit.root_file):
-            root = self._kit.root_file.read_bytes()
-        signed_files(self._kit.folder, root, self._kit.identity)
-        return load_authorization(self._kit.authorization)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> NotAuthorizedError:

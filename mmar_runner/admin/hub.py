@@ -33,8 +33,13 @@ if TYPE_CHECKING:
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import AdminReply, RetrieveRequest
 
-#: The largest answer of one client, in bytes.
+#: The largest answer of one client, and of all that are asked at once, in bytes: they travel
+#: on in one message.
 MAX_REPLY_BYTES: Final = 512 << 10
+_ANSWERS_BYTES: Final = 2 << 20
+_LEAST_BYTES: Final = 4 << 10
+#: How deeply an answer may be nested.
+_DEPTH: Final = 32
 #: Requests that one client may have to answer at once.
 _WAITING: Final = 32
 _MIN_KEY_BYTES: Final = 16
@@ -61,6 +66,7 @@ class _Question:
     """One request to one client, whose answer is awaited."""
 
     client: str
+    limit: int
     answer: asyncio.Future[Mapping[str, Any] | Missing]
 
 
@@ -132,7 +138,7 @@ class RequestHub(RequestsServicer):
         question = self._questions.get(reply.request_id)
         if question is None or question.client != reply.client_name or question.answer.done():
             return AdminReplyReceipt(awaited=False)
-        question.answer.set_result(_answer(reply))
+        question.answer.set_result(_answer(reply, question.limit))
         return AdminReplyReceipt(awaited=True)
 
     async def ask(
@@ -146,11 +152,16 @@ class RequestHub(RequestsServicer):
             context: What the server adds.
             seconds: How long each may take.
         """
-        text = json.dumps(dict(context)).encode()
-        questions = [self._put(name, order, text, seconds) for name in clients]
+        text, names = json.dumps(dict(context)).encode(), list(clients)
+        limit = min(MAX_REPLY_BYTES, max(_LEAST_BYTES, _ANSWERS_BYTES // max(1, len(names))))
+        questions = [self._put(_question(name, limit), order, text, seconds) for name in names]
         answers = [question.answer for question in questions if not question.answer.done()]
-        if answers:
-            await asyncio.wait(answers, timeout=seconds)
+        try:
+            if answers:
+                await asyncio.wait(answers, timeout=seconds)
+        finally:  # whoever asked may have left meanwhile
+            over = {id(question) for question in questions}
+            self._questions = {k: q for k, q in self._questions.items() if id(q) not in over}
         replies: dict[str, Mapping[str, Any]] = {}
         missing = []
         for question in questions:
@@ -159,11 +170,12 @@ class RequestHub(RequestsServicer):
                 missing.append(answer)
             else:
                 replies[question.client] = answer
-        self._questions = {k: q for k, q in self._questions.items() if q not in questions}
         return Gathered(replies, missing)
 
-    def _put(self, name: str, order: bytes, context: bytes, seconds: float) -> _Question:
-        question = _Question(name, asyncio.get_running_loop().create_future())
+    def _put(
+        self, question: _Question, order: bytes, context: bytes, seconds: float
+    ) -> _Question:
+        name = question.client
         listener = self._listeners.get(name)
         if listener is None:
             question.answer.set_result(
@@ -223,16 +235,31 @@ class RequestHub(RequestsServicer):
         self.note()
 
 
-def _answer(reply: AdminReply) -> Mapping[str, Any] | Missing:
+def _question(client: str, limit: int) -> _Question:
+    return _Question(client, limit, asyncio.get_running_loop().create_future())
+
+
+def _answer(reply: AdminReply, limit: int) -> Mapping[str, Any] | Missing:
     """Return what a client said; what cannot be read is missing."""
     name = reply.client_name
     if reply.reason:
         said = (plain(text, _SHOWN) for text in (reply.reason, reply.message, reply.hint))
         return Missing(name, *said)
     try:
-        value = parse_strict(reply.reply, limit=MAX_REPLY_BYTES)
+        value = parse_strict(reply.reply, limit=limit)
     except ValueError as error:
         return Missing(name, "PROTOCOL", f"the answer of {name} {error}")
     if not isinstance(value, dict):
         return Missing(name, "PROTOCOL", f"the answer of {name} is no object")
+    if not _is_flat(value, _DEPTH):
+        return Missing(name, "PROTOCOL", f"the answer of {name} is nested too deeply")
     return value
+
+
+def _is_flat(value: object, left: int) -> bool:
+    """Return whether a value is nested at most so deeply: what is read need not be writable."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return True
+    return left > 0 and all(_is_flat(one, left - 1) for one in value)

@@ -10,7 +10,7 @@ class Leaving:
     """Whether the server is to end. Used from the event loop.
 
     Attributes:
-        asked: Set once it is.
+        asked: Set once it is, and whoever ordered it has the answer.
         reason: Why, in a sentence; empty before.
         again: Whether it is to execute its own command again.
     """
@@ -21,10 +21,10 @@ class Leaving:
         self.again = False
 
     def leave(self, reason: str, *, again: bool = False) -> None:
-        """Ask the server to end, once what is under way has been answered."""
+        """Ask the server to end, once whoever orders it has been answered."""
         self.reason, self.again = reason, again
-        asyncio.get_running_loop().call_later(_ANSWER_SECONDS, self.asked.set)
 
-
-#: How long an answer that is under way may still take, in seconds.
-_ANSWER_SECONDS = 0.2
+    def answered(self) -> None:
+        """See that an order has been answered."""
+        if self.reason:
+            self.asked.set()

@@ -63,6 +63,8 @@ _log = logging.getLogger(__name__)
 
 #: Connections of administrators, and of strangers who try.
 _ADMIN_CONNECTIONS: Final = 256
+#: How long answers that are under way may still take at the end, in seconds.
+_ANSWER_SECONDS: Final = 1.0
 #: How often it is looked at again who may be there, in seconds.
 _LOOK_SECONDS: Final = 5.0
 
@@ -174,7 +176,7 @@ class _Office:
             admin = build_admin_server(
                 self._admin_desk(desk), self._admin_gate, max_connections=_ADMIN_CONNECTIONS
             )
-            stack.push_async_callback(admin.stop, 0)
+            stack.push_async_callback(admin.stop, _ANSWER_SECONDS)
             admin_address = bind(admin, settings.admin_listen, credentials=server_credentials(tls))
             stack.push_async_callback(desk.close)
             await clients.start()
@@ -187,7 +189,7 @@ class _Office:
             stack.callback(looking.cancel)
             self._tell_listening(address, admin_address)
             await self._go_on(desk)
-            await first_of(_set(stop), _set(self._leaving.asked))
+            await first_of(_set(stop), _set(self._leaving.asked), desk.broken())
         return OfficeOutcome(self._leaving.reason or "it was asked to stop", self._leaving.again)
 
     def _run_desk(self, address: str, credentials: grpc.ServerCredentials) -> RunDesk:
@@ -232,6 +234,7 @@ class _Office:
             transfers=transfers,
             revocations=self._revocations,
             memory=OrderMemory(),
+            leaving=self._leaving,
             audit=self._audit,
         )
 

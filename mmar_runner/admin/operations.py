@@ -8,7 +8,7 @@ import base64
 import shutil
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.federation_state import QueuedRun, RunEntry
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
     from mmar_runner.security.decision import Step
     from mmar_runner.server.records.workspace import Workspace
+
+
+#: Letters of the digest of a client's session key that are shown: enough to tell two apart.
+_SESSION_LETTERS: Final = 8
+#: How often somebody who watches is told what has changed, in seconds.
+_WATCH_SECONDS: Final = 1.0
 
 
 class Operations(ServerOperations):
@@ -74,9 +80,7 @@ class Operations(ServerOperations):
         """Return what the server, its run and its clients are at."""
         state, parts = self._desk.state, self._desk.parts
         entry, taken = state.current, self._desk.taken
-        run = None if parts is None else dict(parts.board.facts())
-        if run is None and self._desk.outcome is not None:
-            run = {"status": self._desk.outcome.status.value, "reason": self._desk.outcome.reason}
+        run = self._desk.past() if parts is None else dict(parts.board.facts())
         server = None if taken is None else taken.spec.server
         book = None if parts is None else parts.coordinator.round
         return ServerState(
@@ -90,6 +94,7 @@ class Operations(ServerOperations):
             submitted_models=0 if book is None else len(book.accepted),
             queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
             clients=self._clients(run),
+            failures=list(self._desk.contributions.failures),
         )
 
     def check_aggregation(self) -> Mapping[str, Any]:
@@ -114,9 +119,9 @@ class Operations(ServerOperations):
             if parts is not None and (facts := dict(parts.board.facts())) != seen:
                 seen = facts
                 yield facts
-            await asyncio.wait([asyncio.ensure_future(self._desk.ended())], timeout=1.0)
-        if self._desk.outcome is not None:
-            yield {"status": self._desk.outcome.status.value, **self._desk.outcome.summary}
+            await self._desk.ended(within=_WATCH_SECONDS)
+        if (past := self._desk.past()) is not None:
+            yield past
 
     def get_client_names(self, targets: Targets | None = None) -> list[str]:
         """Return the names of those who are there, or of those that are meant."""
@@ -260,6 +265,18 @@ class Operations(ServerOperations):
         facts = {"run_number": state.run_number, **(context or {})}
         return await self._hub.ask(names, call.order, facts, state.timeout)
 
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected."""
+        try:
+            async with asyncio.timeout(seconds):
+                while len(names := self.get_client_names()) < number:
+                    await self._hub.changed()
+        except TimeoutError:
+            msg = f"{len(names)} of {number} clients came within {seconds:g} s"
+            hint = f"there are: {', '.join(names) or 'none'}; see the logs of the others"
+            raise OrderError(msg, hint=hint, reason="NO_ANSWER") from None
+        return names
+
     def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""
         self._desk.state.timeout = seconds
@@ -319,13 +336,20 @@ class Operations(ServerOperations):
     def _client(
         self, name: str, listener: Listener | None, facts: Mapping[str, Any] | None
     ) -> ConnectedClient:
-        state = "" if facts is None else str(facts["state"])
+        counted, parts = self._desk.contributions, self._desk.parts
+        member = None if parts is None else parts.members.known(name)
         heard = "" if facts is None else facts["last_heard"] or ""
-        site = self._access.site_of(name)
-        if listener is None:
-            return ConnectedClient(name, site, "", heard, state=state)
-        last = max(heard, utc(listener.heard))
-        return ConnectedClient(name, site, utc(listener.since), last, listener.version, state=state)
+        return ConnectedClient(
+            name=name,
+            site=self._access.site_of(name),
+            since="" if listener is None else utc(listener.since),
+            last_heard=heard if listener is None else max(heard, utc(listener.heard)),
+            version="" if listener is None else listener.version,
+            state="" if facts is None else str(facts["state"]),
+            last_round=counted.last.get(name),
+            contributions=counted.accepted[name],
+            session="" if member is None else member.key_sha256[:_SESSION_LETTERS],
+        )
 
     def _require_visible(self, number: int, user: str) -> None:
         """Refuse a run that is another organisation's as one that is not there."""

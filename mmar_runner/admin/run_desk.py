@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.admin.contributions import Contributions
 from mmar_runner.admin.place import StandingPlace
 from mmar_runner.errors import MmarRunnerError, OrderError, RunStoppedError
 from mmar_runner.federation.run_status import RunStatus
@@ -16,6 +18,7 @@ from mmar_runner.interfaces.server_operations import ServerStatus
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
 from mmar_runner.server.calls.windows import download_window
 from mmar_runner.server.gate.names import CertifiedNames
+from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.run import serve_run
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
@@ -77,6 +80,7 @@ class RunDesk:
     Attributes:
         status: One of four.
         parts: Of the run that clients can join; None if there is none.
+        contributions: Of the run that is, or was, open last.
     """
 
     def __init__(
@@ -98,8 +102,10 @@ class RunDesk:
         self._stop = asyncio.Event()
         self._reason = ""
         self._changing = asyncio.Lock()
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.status = ServerStatus.NOT_STARTED
         self.parts: RunParts | None = None
+        self.contributions = Contributions(premises.observer)
         self.outcome: RunOutcome | None = None
         self.failure: MmarRunnerError | None = None
 
@@ -156,6 +162,30 @@ class RunDesk:
             raise OrderError("no run is open", hint="start server", reason="NO_RUN")
         return self.parts
 
+    def past(self) -> dict[str, Any] | None:
+        """Return how the run that is set ended, or stands, as its summary says; None without.
+
+        Its keys are those of ``status.json``, as far as they mean something of a run that is over.
+        """
+        if (folder := self.folder) is None:
+            return None
+        try:
+            summary = json.loads(folder.summary.read_bytes())
+            rounds = [one["round"] for one in summary["rounds"]]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # it has not begun, or nobody can tell
+        spec = None if self.taken is None else self.taken.spec.server
+        return {
+            "status": summary["status"],
+            "reason": summary["reason"],
+            "run_number": folder.number,
+            "round": rounds[-1] if rounds else None,
+            "num_rounds": None if spec is None else spec.num_rounds,
+            "waiting_for": "",
+            "clients": [],
+            **{key: summary.get(key) for key in ("best_round", "final_model", "wall_seconds")},
+        }
+
     def save(self) -> None:
         """Write what is remembered to the disk. Blocks."""
         self._kept.save()
@@ -169,10 +199,14 @@ class RunDesk:
         self.status = ServerStatus.NOT_STARTED
         self.outcome = None
 
-    async def ended(self) -> None:
-        """Wait until no run is open."""
+    async def ended(self, *, within: float | None = None) -> None:
+        """Wait until no run is open, or for so many seconds."""
         if self._running is not None:
-            await asyncio.wait({self._running})
+            await asyncio.wait({self._running}, timeout=within)
+
+    async def broken(self) -> None:
+        """Wait for a fault in a run that nobody foresaw, and raise it."""
+        await self._broken
 
     def look_at_queue(self) -> None:
         """Begin the next run that waits, if none is open."""
@@ -250,7 +284,7 @@ class RunDesk:
         self._taken, self._taken_for = taken, entry.number
         self.status, self.outcome = ServerStatus.NOT_STARTED, None
         needed = 0 if spec.server is None else spec.server.min_num_clients
-        package = premises.workspace.path / "store" / f"{taken.digest}.zip"
+        package = _package_file(premises.workspace.path / "packages", taken.digest)
         deployment = Deployment(spec.root, taken.digest, package, taken.trust.decisions, needed)
         premises.package.offer(
             PackageDesk(
@@ -263,6 +297,7 @@ class RunDesk:
         self._stop, self.status, self.failure = asyncio.Event(), ServerStatus.STARTING, None
         joinable: asyncio.Future[RunParts] = asyncio.get_running_loop().create_future()
         self._running = asyncio.create_task(self._serve(entry, self._taken, joinable))
+        self._running.add_done_callback(self._note_fault)
         both: set[asyncio.Future[Any]] = {self._running, joinable}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if joinable.done():
@@ -276,9 +311,12 @@ class RunDesk:
         self, entry: RunEntry, taken: TakenIn, joinable: asyncio.Future[RunParts]
     ) -> None:
         premises = self._premises
+        counted = Contributions(premises.observer)
 
         def joined(parts: RunParts) -> None:
-            self.parts, self.status = parts, ServerStatus.STARTED
+            state, events = parts.opened.record.state, parts.opened.journal.events()
+            counted.take_up(closed_rounds(events), state.round, state.accepted)
+            self.parts, self.contributions, self.status = parts, counted, ServerStatus.STARTED
             joinable.set_result(parts)
 
         names = CertifiedNames(taken.trust.decisions.keys(), taken.trust.decisions)
@@ -291,15 +329,19 @@ class RunDesk:
         )
         settings = premises.like(taken)
         try:
-            self.outcome = await serve_run(
-                settings, premises.plugins, premises.observer, self._stop, place
-            )
+            self.outcome = await serve_run(settings, premises.plugins, counted, self._stop, place)
         except MmarRunnerError as error:
             _log.info("run %d could not go on", entry.number, exc_info=error)
             self.failure, self.outcome = error, None
         finally:
             self.parts, self.status = None, ServerStatus.STOPPED
         await self._note_end(entry)
+
+    def _note_fault(self, running: asyncio.Task[None]) -> None:
+        """Let a fault that nobody foresaw end the server, as it would end one of one run."""
+        fault = None if running.cancelled() else running.exception()
+        if fault is not None and not self._broken.done():
+            self._broken.set_exception(fault)
 
     async def _note_end(self, entry: RunEntry) -> None:
         """Remember that a run is over; one that was stopped with the server goes on with it."""
@@ -309,3 +351,13 @@ class RunDesk:
             with suppress(MmarRunnerError):  # at worst it is started again, and is over at once
                 await in_thread(self._kept.save)
         self._ended(entry, self.outcome)
+
+
+def _package_file(folder: Path, digest: str) -> Path:
+    """Return where an MMAR's package is made; those of earlier ones go."""
+    with translated(folder):
+        folder.mkdir(exist_ok=True, mode=0o700)
+        for old in folder.glob("*.zip"):
+            if old.stem != digest:
+                old.unlink()
+    return folder / f"{digest}.zip"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.admin.access import Access
     from mmar_runner.admin.gate import AdminGate
+    from mmar_runner.admin.leaving import Leaving
     from mmar_runner.admin.offer import Offer
     from mmar_runner.admin.sessions import Sessions
     from mmar_runner.admin.transfers import Transfers
@@ -66,6 +67,7 @@ class AdminDesk(AdminServicer):
         transfers: Takes and gives files.
         revocations: What no longer counts.
         memory: Which orders were carried out.
+        leaving: How the server itself ends.
         audit: Gets a line for every order.
     """
 
@@ -81,6 +83,7 @@ class AdminDesk(AdminServicer):
         transfers: Transfers,
         revocations: Revocations,
         memory: OrderMemory,
+        leaving: Leaving,
         audit: AuditLog,
     ) -> None:
         self._kit = kit
@@ -92,6 +95,7 @@ class AdminDesk(AdminServicer):
         self._transfers = transfers
         self._revocations = revocations
         self._memory = memory
+        self._leaving = leaving
         self._audit = audit
 
     async def login(self, request: LoginRequest, peer: Peer) -> LoginReply:
@@ -126,6 +130,13 @@ class AdminDesk(AdminServicer):
 
     async def execute(self, request: ExecuteRequest, peer: Peer) -> AsyncIterator[ExecutePart]:
         """Carry out an order and yield its events, the last of which says how it ended."""
+        try:
+            async for part in self._carried_out(request, peer):
+                yield part
+        finally:
+            self._leaving.answered()
+
+    async def _carried_out(self, request: ExecuteRequest, peer: Peer) -> AsyncIterator[ExecutePart]:
         began, missing = time.monotonic(), 0
         call = await self._call(request.token, request.order, peer)
         module = self._offer.module_of(call.spec.name)

@@ -33,16 +33,12 @@ class LazyGroup(Group):
 
     Args:
         lazy: Command name to where it lives.
-        later: Commands of later versions: name to what it will do.
         settings: What `click.Group` takes.
     """
 
-    def __init__(
-        self, *, lazy: Mapping[str, LazyCommand], later: Mapping[str, str], **settings: Any
-    ) -> None:
+    def __init__(self, *, lazy: Mapping[str, LazyCommand], **settings: Any) -> None:
         super().__init__(**settings)
         self._lazy = lazy
-        self._later = later
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it
         """Return the names of all commands, in the order in which they were declared."""
@@ -61,17 +57,6 @@ class LazyGroup(Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{entry.module}.command is not a click command")
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the called command; one of a later version is refused in a sentence."""
-        name = args[0]
-        if name in self._later:
-            raise click.UsageError(
-                f"'{name}' is not available in this version: it {self._later[name]}.", ctx=ctx
-            )
-        return super().resolve_command(ctx, args)
 
     def format_commands(
         self,

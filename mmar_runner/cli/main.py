@@ -52,6 +52,9 @@ _COMMANDS: Final = {
     "status": LazyCommand(
         "mmar_runner.cli.commands.status", "Say what a run is at, and what it waits for since when."
     ),
+    "report": LazyCommand(
+        "mmar_runner.cli.commands.report", "Write a page of a run, with plots, as one HTML file."
+    ),
     "simulate": LazyCommand(
         "mmar_runner.cli.commands.simulate", "Run a whole federation on this machine."
     ),
@@ -82,16 +85,11 @@ _COMMANDS: Final = {
     ),
 }
 
-_LATER: Final = {
-    "report": "will make a page of a run, with plots",
-}
-
 
 @click.group(
     name="mmar-runner",
     cls=LazyGroup,
     lazy=_COMMANDS,
-    later=_LATER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(

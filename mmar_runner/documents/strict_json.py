@@ -8,6 +8,7 @@ is read as it was probably meant.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from mmar_runner.documents.schema_check import faults
@@ -24,14 +25,16 @@ def parse_strict(data: bytes, *, limit: int) -> Any:
 
     Raises:
         ValueError: It is larger, no JSON of RFC 8259, has a key twice, holds NaN or
-            an infinity, text that is no Unicode, or is nested too deeply. The
+            an infinity (1e999 is one), text that is no Unicode, or is nested too deeply. The
             message is a clause that goes on after the name of what was read.
     """
     if len(data) > limit:
         raise ValueError(f"is larger than {limit} bytes")
     try:
         text = data.decode()
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite
+        )
         if "\\u" in text:  # half of a surrogate pair can only be written as an escape
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeError as error:
@@ -75,6 +78,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"has the key {name[:100]!r} twice")
         seen.add(name)
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"holds {text[:40]}, which is larger than any number here")
+    return number
 
 
 def _no_constant(word: str) -> NoReturn:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _AS_NEAR = 0.1
 #: Known words that are compared: each costs some 20 microseconds, and a stranger may name many.
 _MOST_KNOWN = 500
+_KIB = 1024
+_MINUTE = 60
+_HOUR = 3600
 
 
 def pointer_text(path: JsonPath) -> str:
@@ -69,6 +72,29 @@ def printable(text: str) -> str:
 def counted(number: float, noun: str) -> str:
     """Return ``1 client`` or ``3 clients``."""
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def human_bytes(count: float) -> str:
+    """Return a number of bytes in the unit that keeps it short: ``95.4 MiB``."""
+    if count < _KIB:
+        return f"{count:.0f} B"
+    unit = "KiB"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last unit is used below
+        count /= _KIB
+        if count < _KIB:
+            break
+    return f"{count:.1f} {unit}"
+
+
+def human_seconds(seconds: float) -> str:
+    """Return a duration as people say it: ``12 ms``, ``3.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:02.0f} s"
+    return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:02.0f} min"
 
 
 def some_of(names: Sequence[str], most: int) -> str:

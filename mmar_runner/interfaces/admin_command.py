@@ -38,6 +38,8 @@ class Right(StrEnum):
     TRAIN = "train"
     VIEW = "view"
     OPERATE = "operate"
+    #: Deploy and train, both.
+    RUN = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class CommandSpec:
         parameters: Arguments before the target.
         after_target: Arguments between the word ``client`` and the names.
         free: Whether any words follow the target: flags, files, patterns.
+        server_too: Whether the right is needed at ``server`` as well, whoever is addressed.
         destructive: Whether a console asks before it sends it.
         examples: Whole lines, with what they do after a ``#``.
     """
@@ -84,6 +87,7 @@ class CommandSpec:
     parameters: tuple[Parameter, ...] = ()
     after_target: tuple[Parameter, ...] = ()
     free: bool = False
+    server_too: bool = False
     destructive: bool = False
     examples: tuple[str, ...] = ()
 

@@ -40,7 +40,7 @@ class ConnectedClient:
         state: What it does in the run, if it takes part in one: as in ``status.json``.
         last_round: The round of its last accepted update, or None.
         contributions: How many of its updates were accepted in this run.
-        token: The first letters of its run's token, or empty.
+        session: Names its session in the run: the beginning of the digest of its key.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ConnectedClient:
     state: str = ""
     last_round: int | None = None
     contributions: int = 0
-    token: str = ""
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class ServerState:
         submitted_models: Updates that the open round has.
         queue: Runs that wait, in order.
         clients: Who is there, and who is in the run.
+        failures: What came to nothing of late: client, round, reason, message, log.
     """
 
     status: ServerStatus
@@ -81,6 +82,7 @@ class ServerState:
     submitted_models: int
     queue: Sequence[Mapping[str, Any]] = ()
     clients: Sequence[ConnectedClient] = ()
+    failures: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,14 @@ class ServerOperations(ABC):
         Args:
             call: The order; clients believe nothing but what is signed in it.
             context: What the server adds for them.
+        """
+
+    @abstractmethod
+    async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
+        """Wait until so many clients are connected; return their names.
+
+        Raises:
+            OrderError: NO_ANSWER, they were not in time.
         """
 
     @abstractmethod

@@ -31,6 +31,15 @@ TRAINING: Final = (
         examples=("watch  # Ctrl-C ends the view, not the run",),
     ),
     CommandSpec(
+        "wait_for_clients",
+        "Wait until so many clients are connected; for scripts.",
+        parameters=(
+            Parameter("N", "int", least=1),
+            Parameter("SECONDS", "number", optional=True, least=0, summary="at most; 60 if left"),
+        ),
+        examples=("wait_for_clients 3",),
+    ),
+    CommandSpec(
         "set_run_number",
         "Choose the run that is deployed and started next.",
         right=Right.TRAIN,
@@ -125,9 +134,10 @@ TRAINING: Final = (
     CommandSpec(
         "enqueue",
         "Let a run wait until those before it have ended: deployed and started by itself.",
-        right=Right.TRAIN,
+        right=Right.RUN,
         targets=TargetKind.CLIENTS,
         parameters=(_MMAR,),
+        server_too=True,
         examples=("enqueue study client site-1 site-2", "enqueue study client"),
     ),
     CommandSpec(

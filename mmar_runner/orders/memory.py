@@ -3,22 +3,35 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.errors import SignatureError
+from mmar_runner.documents.strict_json import parse_strict
+from mmar_runner.documents.words import printable
+from mmar_runner.errors import SignatureError, StorageError
 from mmar_runner.orders.order import SKEW
-from mmar_runner.storage.atomic import write_json_atomic
+from mmar_runner.storage.atomic import translated, write_json_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.orders.order import Order
 
-#: Orders that may be good at once; whoever sends more waits until some are too old.
+#: Orders that may be good at once, of one administrator and of all; whoever gives more waits
+#: until some are too old.
+_OF_ONE: Final = 2_000
 _MOST: Final = 10_000
+#: The most bytes of the file: as many orders, each with the longest address.
+_LIMIT: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """Whose an order was, and until when it is good."""
+
+    user: str
+    until: datetime
 
 
 class OrderMemory:
@@ -26,15 +39,14 @@ class OrderMemory:
 
     Args:
         path: Where they are kept; None forgets them with the process.
+
+    Raises:
+        StorageError: What an earlier process kept cannot be read, or is damaged.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._seen: dict[str, datetime] = {}
-        if path is not None:
-            with suppress(FileNotFoundError):
-                kept = json.loads(path.read_bytes())
-                self._seen = {key: datetime.fromisoformat(at) for key, at in kept.items()}
+        self._seen: dict[str, _Noted] = {} if path is None else _read(path)
 
     def note(self, order: Order, *, now: datetime) -> None:
         """Remember an order before it is carried out.
@@ -43,13 +55,39 @@ class OrderMemory:
             SignatureError: ORDER_REPLAYED, it was carried out before, or ORDER_FLOOD.
             StorageError: It cannot be kept.
         """
-        self._seen = {key: until for key, until in self._seen.items() if now <= until + SKEW}
+        self._seen = {key: noted for key, noted in self._seen.items() if now <= noted.until + SKEW}
         if order.id in self._seen:
-            msg = f"the order {order.command} of {order.user} was carried out before"
+            msg = f"the order {printable(order.command)} of {order.user} was carried out before"
             raise SignatureError(msg, reason="ORDER_REPLAYED", hint="order it anew")
-        if len(self._seen) >= _MOST:
-            msg = f"{_MOST} orders are remembered already"
+        own = sum(noted.user == order.user for noted in self._seen.values())
+        if own >= _OF_ONE or len(self._seen) >= _MOST:
+            msg = f"{own} orders of {order.user} are remembered already, {len(self._seen)} of all"
             raise SignatureError(msg, reason="ORDER_FLOOD", hint="try again in some minutes")
-        self._seen[order.id] = order.expires
+        self._seen[order.id] = _Noted(order.user, order.expires)
         if self._path is not None:
-            write_json_atomic(self._path, {k: at.isoformat() for k, at in self._seen.items()})
+            write_json_atomic(self._path, {key: _json(one) for key, one in self._seen.items()})
+
+
+def _read(path: Path) -> dict[str, _Noted]:
+    with translated(path):
+        if not path.exists():
+            return {}
+        data = path.read_bytes()
+    try:
+        kept = parse_strict(data, limit=_LIMIT)
+        seen = {key: _Noted(one["user"], _time(one["until"])) for key, one in kept.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        hint = "remove it once no order is good any more: five minutes, and those of queued runs"
+        raise StorageError(f"{path} is damaged: {error}", hint=hint) from error
+    return seen
+
+
+def _json(noted: _Noted) -> dict[str, Any]:
+    return {"user": noted.user, "until": noted.until.isoformat()}
+
+
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("has a time without a time zone")
+    return at

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_checked
+from mmar_runner.documents.words import printable
 from mmar_runner.errors import SignatureError
 from mmar_runner.security.pki.envelope import read_envelope, sign, verify
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 ORDER_TYPE: Final = "application/vnd.mmar-runner.order+json"
 #: How long an order is good from when it is signed.
 LIFE: Final = timedelta(minutes=5)
+#: How long an order may be good at most: one that waits in the queue.
+MOST_LIFE: Final = timedelta(days=30)
 #: By how much clocks of console, server and site may differ.
 SKEW: Final = timedelta(minutes=5)
 #: The most bytes of a signed order; its words are short.
@@ -121,17 +124,21 @@ def opened(
 
 
 def _check(order: Order, signers: set[str], project: str, now: datetime) -> None:
+    user = printable(order.user)
     if order.user not in signers:
-        msg = f"the order says it is {order.user}'s, and is signed by {', '.join(sorted(signers))}"
+        msg = f"the order says it is {user}'s, and is signed by {', '.join(sorted(signers))}"
         raise SignatureError(msg, reason="SIGNER_NOT_TRUSTED")
     if order.project != project:
         msg = f"the order is for the project {order.project!r}, this is {project!r}"
         raise SignatureError(msg, reason="WRONG_PROJECT")
+    if not timedelta() <= order.expires - order.issued <= MOST_LIFE:
+        msg = f"the order is not good for a time of at most {MOST_LIFE.days} days"
+        raise SignatureError(msg, reason="FORMAT")
     clock = "compare the clocks of console, server and site"
-    if now > order.expires + SKEW:
+    if now - order.expires > SKEW:
         msg = f"the order was good until {order.expires.isoformat(timespec='seconds')}"
         raise SignatureError(msg, reason="ORDER_EXPIRED", hint=f"order it again; or {clock}")
-    if now < order.issued - SKEW:
+    if order.issued - now > SKEW:
         msg = (
             f"the order was signed at {order.issued.isoformat(timespec='seconds')}, later than now"
         )

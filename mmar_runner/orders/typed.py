@@ -6,6 +6,7 @@ There is no shell in it: quotes hold words together, and nothing else has a mean
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 #: Whom words name that stand where a client's name could.
 _WORDS = frozenset({"server", "client", "all"})
+#: How numbers are written, and the largest: a run's number, or seconds.
+_NUMBERS = {
+    "int": (re.compile(r"-?[0-9]{1,12}"), 10**9),
+    "number": (re.compile(r"-?[0-9]{1,12}(\.[0-9]{0,12})?"), 10**9),
+}
+#: Letters of a word that an error shows.
+_SHOWN = 60
 
 
 def split(line: str) -> list[str]:
@@ -143,13 +151,14 @@ class _Words:
     def _value(self, parameter: Parameter, word: str) -> Any:
         if parameter.kind == "word":
             return word
-        try:
-            value = int(word) if parameter.kind == "int" else float(word)
-        except ValueError:
+        # Written as people write numbers: no 1_000, no inf, no digits of other scripts.
+        form, most = _NUMBERS[parameter.kind]
+        if not form.fullmatch(word):
             noun = "a whole number" if parameter.kind == "int" else "a number"
-            raise wrong(
-                self._spec, f"{parameter.name} is {noun}, not {printable(word)!r}"
-            ) from None
+            raise wrong(self._spec, f"{parameter.name} is {noun}, not {printable(word[:_SHOWN])!r}")
+        value = int(word) if parameter.kind == "int" else float(word)
+        if value > most:
+            raise wrong(self._spec, f"{parameter.name} is at most {most:g}")
         if parameter.least is not None and not value >= parameter.least:
             raise wrong(self._spec, f"{parameter.name} is at least {parameter.least:g}")
         return value

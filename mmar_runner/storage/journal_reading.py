@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.errors import DiskFullError, JournalError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 #: Rows after a number, in order.
@@ -53,6 +53,37 @@ def read_events(path: Path, *, after: int = 0) -> list[JournalEvent]:
     with _reading(path) as connection:
         rows = connection.execute(SELECT, (after,)).fetchall()
     return [_event(path, *row) for row in rows]
+
+
+def count_events(path: Path) -> int:
+    """Return how many events a journal has.
+
+    Raises:
+        JournalError: There is no journal, or it cannot be read.
+    """
+    with _reading(path) as connection:
+        (last,) = connection.execute("SELECT max(seq) FROM events").fetchone()
+    return last or 0
+
+
+def stream_events(
+    path: Path, *, passed_over: Callable[[str], bool] = lambda _: False
+) -> Iterator[JournalEvent]:
+    """Yield the events of a journal, in order; memory does not grow with their number.
+
+    Args:
+        path: The database; another process may have it open.
+        passed_over: Is asked of every event by its kind; one of which it says True is neither
+            parsed, which is what takes the time, nor yielded.
+
+    Raises:
+        JournalError: There is no journal, or it cannot be read; events before what cannot be
+            read were yielded.
+    """
+    with _reading(path) as connection:
+        for seq, time, kind, data in connection.execute(SELECT, (0,)):
+            if not passed_over(kind):
+                yield _event(path, seq, time, kind, data)
 
 
 def _event(path: Path, seq: Any, time: Any, kind: Any, data: Any) -> JournalEvent:

@@ -76,6 +76,9 @@ def test_the_core_holds_its_data_and_nothing_else(wheels):
     schemas = {path.name for path in (ROOT / "schemas").glob("*.json")}
     packed = {Path(name).name for name in names if name.startswith("mmar_runner/_data/schemas/")}
     assert packed == schemas
+    assert {"mmar_runner/_data/report/page.html", "mmar_runner/_data/report/style.css"} <= set(
+        names
+    )
     assert "mmar_runner/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -114,3 +117,5 @@ def test_a_federation_runs(program, tmp_path):
     summary = json.loads((tmp_path / "w" / "run_1" / "summary.json").read_text())
     assert summary["status"] == "finished"
     assert len(summary["rounds"]) == 2
+    run(program, "report", tmp_path / "w", cwd=tmp_path)
+    assert (tmp_path / "w" / "run_1" / "report.html").read_text().startswith("<!doctype html>")

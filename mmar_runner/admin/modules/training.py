@@ -60,6 +60,14 @@ class TrainingCommands(AdminCmdModule):
             yield Status(facts)
         yield Value({"run": dict(facts)})
 
+    async def _wait_for_clients(
+        self, call: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        seconds = call.arguments.get("SECONDS", _WAIT_SECONDS)
+        names = await operations.wait_for_clients(call.arguments["N"], seconds)
+        yield Text(f"{len(names)} clients are connected: {', '.join(names)}")
+        yield Value({"clients": names})
+
     async def _set_run_number(
         self, call: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
@@ -224,17 +232,22 @@ def _shown(state: ServerState) -> list[Event]:
         ["run number", number],
         ["server status", f"{int(state.status)} ({state.status.name.lower().replace('_', ' ')})"],
         ["MMAR", state.mmar or "none is deployed"],
-        ["round", f"{run.get('round', '-')} of {run.get('num_rounds', '-')}"],
+        ["run", _run_text(run)],
+        ["round", f"{_dash(run.get('round'))} of {_dash(run.get('num_rounds'))}"],
         ["clients", f"{len(state.clients)} (min {state.min_clients}, max {state.max_clients})"],
         ["updates of the round", str(state.submitted_models)],
     ]
     if waiting := run.get("waiting_for"):
         rows.append(["waiting for", f"{waiting}, since {run.get('since')}"])
     events: list[Event] = [Table(("", ""), rows, "Server")]
-    columns = ("client", "state", "last heard", "since", "last round", "contributions")
+    columns = (
+        *("client", "session", "state", "last heard", "since"),
+        *("last round", "contributions"),
+    )
     clients = [
         [
             one.name,
+            one.session or "-",
             one.state or "connected",
             one.last_heard,
             one.since,
@@ -245,12 +258,28 @@ def _shown(state: ServerState) -> list[Event]:
     ]
     if clients:
         events.append(Table(columns, clients, "Clients"))
+    if state.failures:
+        cells = ("client", "round", "reason", "message")
+        rows = [[str(one[key]) for key in cells] for one in state.failures]
+        events.append(Table(cells, rows, "What came to nothing of late"))
+        if log := state.failures[-1]["log"]:
+            events.append(Text("the newest one's log:\n" + "\n".join(f"  {line}" for line in log)))
     if state.queue:
         cells = ("place", "mmar", "user", "queued")
         events.append(
             Table(cells, [[str(one[key]) for key in cells] for one in state.queue], "Queue")
         )
     return events
+
+
+def _run_text(run: Mapping[str, Any]) -> str:
+    if not run:
+        return "has not begun"
+    return ": ".join(filter(None, (str(run["status"]), str(run.get("reason") or ""))))
+
+
+def _dash(value: object) -> str:
+    return "-" if value is None else str(value)
 
 
 def _client_table(gathered: Gathered) -> Table:
@@ -262,4 +291,6 @@ def _client_table(gathered: Gathered) -> Table:
     return Table(columns, rows, "Clients")
 
 
+#: How long clients are waited for if nobody says, in seconds.
+_WAIT_SECONDS = 60.0
 _KEYS = ("state", "run_number", "round", "mmar", "message")

@@ -13,10 +13,9 @@ from mmar_runner.cli.output import echo_json, json_option, say
 from mmar_runner.cli.views.wording import (
     human_metrics,
     human_progress,
-    human_seconds,
     round_of,
 )
-from mmar_runner.documents.words import counted
+from mmar_runner.documents.words import counted, human_seconds
 from mmar_runner.errors import UsageError
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus

@@ -15,14 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mmar_runner.cli.views.run_view import ClientRow, RunView, TaskStatus
-from mmar_runner.cli.views.wording import (
-    further_lines,
-    human_bytes,
-    human_metrics,
-    human_seconds,
-    sentence,
-)
-from mmar_runner.documents.words import printable
+from mmar_runner.cli.views.wording import further_lines, human_metrics, sentence
+from mmar_runner.documents.words import human_bytes, human_seconds, printable
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.documents.words import counted, printable
+from mmar_runner.documents.words import counted, human_bytes, human_seconds, printable
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Topic
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.observer import Observation
 
-_KIB: Final = 1024
-_MINUTE: Final = 60
-_HOUR: Final = 3600
 #: Clients of whom a line says why they were left out.
 _MOST_CLIENTS: Final = 10
 #: Lines of a failed task's log that are shown.
@@ -27,29 +24,6 @@ _BEFORE: Final[Mapping[str, str]] = {
     RunStatus.FAILED: "has failed",
     "left": "is left unfinished",
 }
-
-
-def human_bytes(count: float) -> str:
-    """Return a number of bytes in the unit that keeps it short: ``95.4 MiB``."""
-    if count < _KIB:
-        return f"{count:.0f} B"
-    unit = "KiB"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last unit is used below
-        count /= _KIB
-        if count < _KIB:
-            break
-    return f"{count:.1f} {unit}"
-
-
-def human_seconds(seconds: float) -> str:
-    """Return a duration as people say it: ``12 ms``, ``3.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    if seconds < _HOUR:
-        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:02.0f} s"
-    return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:02.0f} min"
 
 
 def human_metrics(metrics: Mapping[str, Any] | None) -> str:

@@ -21,6 +21,7 @@ from mmar_runner.client.standing.permission import Permission
 from mmar_runner.client.standing.requests import Requests
 from mmar_runner.client.standing.work import StandingWork
 from mmar_runner.errors import MmarRunnerError, RefusedError, UnreachableError
+from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.races import end, first_of
 from mmar_runner.waiting.threads import in_thread
@@ -134,6 +135,16 @@ class StandingClient:
     async def _open(self) -> Any:
         """Hold a call, and return it once the server knows of this client."""
         await self._line.identify()
+        before = self._line.stub
+        try:
+            return await self._held()
+        except RefusedError as error:
+            if reaction_to(error.reason) is not Reaction.RENEW:
+                raise
+            await self._retries.renew(error, before)
+            raise UnreachableError(error.message) from error  # again, over the new line
+
+    async def _held(self) -> Any:
         trust = self._settings.trust
         stub = RequestsStub(self._line.channel, trust.target)
         stream = stub.retrieve(

@@ -8,18 +8,15 @@ is new.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
-from mmar_runner.errors import NotAuthorizedError, StorageError, UsageError
+from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.orders.commands import BUILT_IN, OF_A_CLIENT
 from mmar_runner.orders.memory import OrderMemory
 from mmar_runner.orders.order import opened
 from mmar_runner.orders.typed import understood
-from mmar_runner.security.policy.authorization_file import load_authorization
+from mmar_runner.security.kits.followed import FollowedRules
 from mmar_runner.security.policy.orders import judge_order
-from mmar_runner.security.policy.site_policy import SitePolicy, load_policy
-from mmar_runner.storage.followed import FollowedFiles
 
 if TYPE_CHECKING:
     from mmar_runner.client.standing.settings import StandingSettings
@@ -41,18 +38,10 @@ class Permission:
     """
 
     def __init__(self, settings: StandingSettings) -> None:
-        kit = settings.trust.kit
         self._settings = settings
         self._trust = settings.trust
         self._memory = OrderMemory(settings.workspace / "orders.json")
-        self._authorization = load_authorization(kit.authorization)
-        self._policy = SitePolicy()
-        self._file: FollowedFiles | None = None
-        if kit.policy is not None and kit.policy.exists():
-            self._policy = load_policy(kit.policy)
-            self._file = FollowedFiles(
-                kit.policy, what="the site's policy", passing=(StorageError, UsageError)
-            )
+        self._rules = FollowedRules(settings.trust.kit)
 
     def require(self, data: bytes) -> CommandCall:
         """Return what is ordered, if this site does it.
@@ -74,8 +63,8 @@ class Permission:
             msg = f"the order is for {call.targets}, and this is {self._settings.name}"
             raise NotAuthorizedError(msg, reason="NOT_ADDRESSED")
         judge_order(
-            self._authorization,
-            self._current_policy(),
+            self._rules.authorization(),
+            self._rules.policy(),
             self._settings.site,
             user=order.user,
             command=order.command,
@@ -83,13 +72,6 @@ class Permission:
         ).require()
         return call
 
-    def _current_policy(self) -> SitePolicy:
-        kit = self._trust.kit
-        if self._file is not None and kit.policy is not None:
-            self._policy = self._file.changed(partial(load_policy, kit.policy)) or self._policy
-        return self._policy
-
-    @property
-    def policy(self) -> SitePolicy:
-        """The site's policy, as it was last looked at."""
-        return self._policy
+    def allowed_shell_commands(self) -> tuple[str, ...]:
+        """Return the commands that may look into the run's folder."""
+        return self._rules.policy().admin.get("allowed_shell_cmds", ())

@@ -109,7 +109,7 @@ class Requests:
             msg = "nothing is deployed at this client, so that there is no folder to look into"
             raise OrderError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
         folder = self._settings.workspace / f"run_{number}"
-        allowed = self._permission.policy.admin.get("allowed_shell_cmds", ())
+        allowed = await in_thread(self._permission.allowed_shell_commands)
         found = await in_thread(shell_command, (call.spec.name, *call.words), folder, allowed)
         return {"text": found.text, "truncated": found.truncated}
 

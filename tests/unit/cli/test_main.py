@@ -168,12 +168,6 @@ def test_a_command_ends_with_the_code_it_exits_with(monkeypatch):
     assert call(monkeypatch, lambda: None) == 0
 
 
-@pytest.mark.parametrize("name", sorted(program.cli._later))
-def test_a_command_of_a_later_version_says_so(monkeypatch, capsys, name):
-    assert call(monkeypatch, lambda: None, name, "x") == 2
-    assert f"'{name}' is not available in this version" in capsys.readouterr().err
-
-
 def test_an_unknown_command_is_wrong_usage(monkeypatch, capsys):
     assert call(monkeypatch, lambda: None, "run-sever") == 2
     assert "No such command 'run-sever'. Did you mean 'run-server'?" in capsys.readouterr().err

@@ -5,34 +5,10 @@ import pytest
 
 from mmar_runner.cli.views.wording import (
     further_lines,
-    human_bytes,
     human_metrics,
-    human_seconds,
     sentence,
 )
 from mmar_runner.interfaces.observer import Observation, Topic
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1.0 KiB"),
-        (100_000_000, "95.4 MiB"),
-        (5 << 40, "5.0 TiB"),
-    ],
-)
-def test_bytes_for_people(count, text):
-    assert human_bytes(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.0123, "12 ms"), (3.44, "3.4 s"), (125, "2 min 05 s"), (3725, "1 h 02 min")],
-)
-def test_durations_for_people(seconds, text):
-    assert human_seconds(seconds) == text
 
 
 def test_metrics_for_people_are_numbers_only():

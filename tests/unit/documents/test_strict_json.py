@@ -44,6 +44,7 @@ def test_anything_else_is_a_value_error(data):
         (b'{"\\u0061": 1, "a": 2}', "'a' twice"),
         (b"[NaN]", "NaN"),
         (b"[-Infinity]", "-Infinity"),
+        (b"[-1e999]", "holds -1e999"),
         (b'["\\udc00"]', "UTF-8"),
         (b"[" * 999, "not JSON|deep"),
         (b"1" * 999 + b"x", "not JSON"),
@@ -53,7 +54,16 @@ def test_anything_else_is_a_value_error(data):
     ],
     ids=[
         *("large", "byte_order_mark", "no_utf8", "key_twice", "key_twice_escaped", "nan"),
-        *("infinity", "surrogate", "deep", "digits", "two_values", "quotes", "comma"),
+        *(
+            "infinity",
+            "infinity_in_digits",
+            "surrogate",
+            "deep",
+            "digits",
+            "two_values",
+            "quotes",
+            "comma",
+        ),
     ],
 )
 def test_each_slip_is_named(data, word):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was meant by a word, and which of its letters only looks like the right one."""
+"""What was meant by a word, which letters only look right, and numbers as people read them."""
 
 from __future__ import annotations
 
 import pytest
 
 from mmar_runner.documents.schema_check import faults
-from mmar_runner.documents.words import did_you_mean
+from mmar_runner.documents.words import did_you_mean, human_bytes, human_seconds
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,25 @@ def test_one_object_where_a_list_of_them_belongs_gets_brackets(items, value, hin
     (fault,) = faults({"type": "array", "items": items}, value)
 
     assert fault.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (100_000_000, "95.4 MiB"),
+        (5 << 40, "5.0 TiB"),
+    ],
+)
+def test_bytes_for_people(count, text):
+    assert human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0123, "12 ms"), (3.44, "3.4 s"), (125, "2 min 05 s"), (3725, "1 h 02 min")],
+)
+def test_durations_for_people(seconds, text):
+    assert human_seconds(seconds) == text
