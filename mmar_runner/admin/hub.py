@@ -172,9 +172,7 @@ class RequestHub(RequestsServicer):
                 replies[question.client] = answer
         return Gathered(replies, missing)
 
-    def _put(
-        self, question: _Question, order: bytes, context: bytes, seconds: float
-    ) -> _Question:
+    def _put(self, question: _Question, order: bytes, context: bytes, seconds: float) -> _Question:
         name = question.client
         listener = self._listeners.get(name)
         if listener is None:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from mmar_runner.admin.run_desk import RunDesk
     from mmar_runner.admin.transfers import Transfers
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
+    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.security.decision import Step
+    from mmar_runner.server.parts import RunParts
     from mmar_runner.server.records.workspace import Workspace
 
 
@@ -89,7 +91,7 @@ class Operations(ServerOperations):
             mmar=entry.mmar or None if entry else None,
             digest=entry.digest or None if entry else None,
             run=run,
-            min_clients=server.min_num_clients if server else None,
+            min_clients=_least(parts, server),
             max_clients=server.max_num_clients if server else None,
             submitted_models=0 if book is None else len(book.accepted),
             queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
@@ -213,9 +215,9 @@ class Operations(ServerOperations):
         """Change for this run how many updates a round needs."""
         self._desk.require_parts().coordinator.set_min_clients(number)
 
-    async def remove_client(self, name: str, reason: str) -> None:
+    async def remove_client(self, name: str, reason: str) -> str:
         """Let a client go from the run, and what it sent for the open round with it."""
-        self._desk.require_parts().members.remove(name, reason)
+        return await self._desk.require_parts().members.remove(name, reason)
 
     async def reset_model_for_client(self, name: str) -> None:
         """Give a client its task of the open round again."""
@@ -357,6 +359,13 @@ class Operations(ServerOperations):
         own = entry is not None and entry.org == self._access.org_of(user)
         if entry is None or not (own or self._access.sees_all(user)):
             raise unknown("run", str(number), ())
+
+
+def _least(parts: RunParts | None, server: ServerSpec | None) -> int | None:
+    """Return how many updates a round needs, as an administrator may have changed it."""
+    if parts is not None:
+        return parts.coordinator.min_clients
+    return server.min_num_clients if server else None
 
 
 def _queued(place: int, entry: QueuedRun) -> Mapping[str, Any]:

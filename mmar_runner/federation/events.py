@@ -24,6 +24,27 @@ class ClientLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientRemoved:
+    """An administrator removed a client, and what it sent for the open round with it."""
+
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinimumChanged:
+    """An administrator changed of how many sites a round needs updates."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGivenAgain:
+    """An administrator wants a client to have its task of the open round again."""
+
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateAccepted:
     """A client's update for a round was accepted."""
 
@@ -75,6 +96,9 @@ class StopRequested:
 Event: TypeAlias = (
     ClientJoined
     | ClientLeft
+    | ClientRemoved
+    | MinimumChanged
+    | TaskGivenAgain
     | UpdateAccepted
     | UpdateFailed
     | UpdatesWithdrawn

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from mmar_runner.federation.round_book import RoundBook
@@ -32,7 +33,7 @@ class Workflow(Protocol):
 class Opening:
     """Opens the rounds of one run, one after the other.
 
-    The last three arguments are of an earlier process, and of the first round alone.
+    The last five arguments are of an earlier process, and of the first round alone.
 
     Args:
         plan: What the run is to do.
@@ -41,6 +42,11 @@ class Opening:
         accepted: Clients whose updates were accepted.
         participants: Clients that were given its model, if it was open: it opens for them.
         failures: How often their tasks had failed.
+        again: How often their tasks were given again for another reason.
+        removed: Who was removed from the run, and has not come anew.
+
+    Attributes:
+        minimum: Of how many sites a round needs updates.
     """
 
     def __init__(
@@ -52,19 +58,24 @@ class Opening:
         accepted: Collection[str],
         participants: Collection[str],
         failures: Mapping[str, int],
+        again: Mapping[str, int] = MappingProxyType({}),
+        removed: Collection[str] = (),
     ) -> None:
+        self.minimum = plan.min_num_clients
         self._plan = plan
         self._workflow = workflow
         self._sites = sites
         self._accepted = frozenset(accepted)
         self._participants = frozenset(participants)
         self._failures = dict(failures)
+        self._again = dict(again)
+        self._removed = frozenset(removed)
         self._first = True
 
     @property
     def needed(self) -> int:
         """How many clients must be there."""
-        least, expected = self._plan.min_num_clients, self._plan.expected_clients
+        least, expected = self.minimum, self._plan.expected_clients
         return max(least, expected) if self._first and expected is not None else least
 
     @property
@@ -85,16 +96,39 @@ class Opening:
             now: When.
         """
         invited = (self._resumed(active) or self._chosen(number, active)) | self._accepted
-        quorum = max(1, min(self._plan.min_num_clients, len(invited)))
-        book = RoundBook(now, quorum, set(invited), sites=self._sites)
+        book = RoundBook(now, self.quorum(invited), set(invited), sites=self._sites)
         for client in self._accepted:
             book.accept(client, now)
         # Of those who have answered, too: an update that is withdrawn has its client asked again.
-        failed = sorted(invited & self._failures.keys())
-        book.attempts = {client: self._failures[client] + 1 for client in failed}
-        self._accepted = self._participants = frozenset()
-        self._failures, self._first = {}, False
+        book.failures = {c: self._failures[c] for c in sorted(invited & self._failures.keys())}
+        book.again = {c: self._again[c] for c in sorted(invited & self._again.keys())}
+        book.removed = set(invited & self._removed - active)
+        self._accepted = self._participants = self._removed = frozenset()
+        self._failures, self._again, self._first = {}, {}, False
         return book
+
+    def quorum(self, invited: Collection[str], minimum: int | None = None) -> int:
+        """Return of how many sites a round needs updates for which these clients were invited.
+
+        Where only some work, of no more than there are; where everybody does, others may come.
+
+        Args:
+            invited: Who was.
+            minimum: Which minimum is meant; None for the one in force.
+        """
+        least = self.minimum if minimum is None else minimum
+        return max(1, least if self.admits_late else min(least, len(invited)))
+
+    def knows(self, client: str) -> bool:
+        """Return whether a client had a part in the first round, which is not open yet."""
+        return client in self._accepted | self._participants
+
+    def remove(self, client: str) -> None:
+        """Take a client out of what an earlier process knew of the first round."""
+        if self.knows(client):
+            self._accepted -= {client}
+            self._removed |= {client}
+            self._again[client] = self._again.get(client, 0) + 1
 
     def choose(self, number: int, among: AbstractSet[str], per_round: int | None) -> Sequence[str]:
         """Return who of some clients work in a round; of all, or of a number of them."""

@@ -23,7 +23,9 @@ class RoundBook:
         invited: Everyone who was given its model, there or not.
         accepted: Whose update counts.
         failed: Who has failed for good, and why.
-        attempts: How often the task was given, by client.
+        failures: How often its task failed, by client.
+        again: How often it was given again for another reason, by client.
+        removed: Who was removed from the run, and has not come anew.
         late: Who was invited when there were enough updates already.
         enough_at: When the last update of the quorum came; None before.
         closed: Whether it takes no more updates.
@@ -35,7 +37,9 @@ class RoundBook:
     invited: set[str]
     accepted: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    again: dict[str, int] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
     enough_at: float | None = None
     closed: bool = False
@@ -46,6 +50,7 @@ class RoundBook:
         self.accepted.add(client)
         self.invited.add(client)
         self.failed.pop(client, None)
+        self.removed.discard(client)
         if self.enough_at is None and self.have() >= self.quorum:
             self.enough_at = now
 
@@ -54,10 +59,36 @@ class RoundBook:
         for client in self.accepted & reasons.keys():
             self.accepted.discard(client)
             self.failed[client] = reasons[client]
-            self.attempts.setdefault(client, 1)
+            self.failures[client] = self.failures.get(client, 0) + 1
         self.closed = False
         if self.have() < self.quorum:
             self.enough_at = None
+
+    def remove(self, client: str) -> None:
+        """Take a client and what it sent out; one that comes anew under its name works anew."""
+        if client in self.invited - self.removed:
+            self.accepted.discard(client)
+            self.removed.add(client)
+            self.give_again(client)
+            if self.have() < self.quorum:
+                self.enough_at = None
+
+    def need(self, quorum: int, now: float) -> None:
+        """Need updates of so many sites from now on."""
+        self.quorum = quorum
+        if self.have() < quorum:
+            self.enough_at = None
+        elif self.enough_at is None:
+            self.enough_at = now
+
+    def give_again(self, client: str) -> None:
+        """Count one more attempt of a client, which has not failed, or is forgiven."""
+        self.failed.pop(client, None)
+        self.again[client] = self.again.get(client, 0) + 1
+
+    def attempt(self, client: str) -> int:
+        """Return the number of the attempt that a client has, or is given next."""
+        return 1 + self.failures.get(client, 0) + self.again.get(client, 0)
 
     def have(self) -> int:
         """Return of how many sites there are updates."""
@@ -66,6 +97,10 @@ class RoundBook:
     def unanswered(self) -> set[str]:
         """Return everyone invited of whom an update may still come, there or not."""
         return self.invited - self.accepted - self.failed.keys()
+
+    def missing_clients(self) -> list[str]:
+        """Return of whom an update is missing, there or not, sorted; not who was removed."""
+        return sorted(self.unanswered() - self.removed)
 
     def awaited(self, active: AbstractSet[str]) -> set[str]:
         """Return everyone there whose update a round with enough of them waits for.
@@ -87,17 +122,22 @@ class RoundBook:
         """Return True if the quorum is not there and nobody is at work."""
         return self.enough_at is None and not self.unanswered() & active
 
-    def is_hopeless(self, active: AbstractSet[str]) -> bool:
+    def is_hopeless(self, active: AbstractSet[str], quorum: int | None = None) -> bool:
         """Return True if tasks have failed and the quorum cannot be reached any more.
 
         Everyone who is there has answered or failed, and even if all who were lost came
         back, and every admitted site that has not come or failed, their updates would be
         too few. Where sites are not known, nobody is expected who never came.
+
+        Args:
+            active: Who is there.
+            quorum: Which number is meant; None for the round's own.
         """
         if not self.failed or self.unanswered() & active:
             return False
         could = self.accepted | self.unanswered() | (active - self.invited)
-        return self.sites.count(could | self.sites.absent(self.failed)) < self.quorum
+        needed = self.quorum if quorum is None else quorum
+        return self.sites.count(could | self.sites.absent(self.failed)) < needed
 
     def _expected(self, active: AbstractSet[str]) -> set[str]:
         return self.accepted | (self.unanswered() & active)

@@ -37,7 +37,7 @@ Phase: TypeAlias = Literal["clients", "updates", "aggregation", "over"]
 class RoundMachine:
     """Decides the rounds of one run.
 
-    The last five arguments are for a server that takes up an unfinished run.
+    The last seven arguments are for a server that takes up an unfinished run.
 
     Args:
         plan: What the run is to do.
@@ -50,6 +50,8 @@ class RoundMachine:
             then opens again at the first event, for them.
         failures: How often their tasks had failed in that round; attempts are counted
             on from there, so that a client can tell a new one from one it has had.
+        again: How often their tasks were given again for another reason, likewise.
+        removed: Who was removed from the run by an administrator, and has not come anew.
     """
 
     def __init__(
@@ -63,10 +65,19 @@ class RoundMachine:
         active: Collection[str] = (),
         participants: Collection[str] = (),
         failures: Mapping[str, int] = MappingProxyType({}),
+        again: Mapping[str, int] = MappingProxyType({}),
+        removed: Collection[str] = (),
     ) -> None:
         self._plan = plan
         self._opening = Opening(
-            plan, workflow, sites, accepted=accepted, participants=participants, failures=failures
+            plan,
+            workflow,
+            sites,
+            accepted=accepted,
+            participants=participants,
+            failures=failures,
+            again=again,
+            removed=removed,
         )
         self._next_round = plan.start_round if first_round is None else first_round
         self._active: set[str] = set(active)
@@ -78,6 +89,11 @@ class RoundMachine:
     def round(self) -> int:
         """The round that is open, or that opens next."""
         return self._next_round
+
+    @property
+    def minimum(self) -> int:
+        """Of how many sites a round needs updates, as it is in force."""
+        return self._opening.minimum
 
     @property
     def stalled(self) -> bool:
@@ -98,7 +114,25 @@ class RoundMachine:
     def missing(self) -> tuple[str, ...]:
         """Return of whom the open round has no answer, there or not, sorted."""
         book = self._open
-        return () if book is None or book.closed else tuple(sorted(book.unanswered()))
+        return () if book is None or book.closed else tuple(book.missing_clients())
+
+    def present(self) -> list[str]:
+        """Return who is there, sorted."""
+        return sorted(self._active)
+
+    def works(self, client: str) -> bool:
+        """Return whether a client has a part in the round, while that takes answers."""
+        book = self._open
+        if book is None:
+            return self._opening.knows(client)
+        return not book.closed and client in book.invited - book.removed
+
+    def can_reach(self, minimum: int) -> bool:
+        """Return whether the open round could still reach another minimum; if none is, True."""
+        book = self._open
+        if book is None or book.closed:
+            return True
+        return not book.is_hopeless(self._active, self._opening.quorum(book.invited, minimum))
 
     def handle(self, event: events.Event, now: float) -> list[actions.Action]:
         """Take one event and return what is to be done, in order.
@@ -153,6 +187,19 @@ class RoundMachine:
                 self._aggregated(number)
             case events.Tick():
                 self._timer = None  # it may have come a moment early; then it is set again
+            case _:
+                return self._take_decision(event, now)
+        return []
+
+    def _take_decision(self, event: events.Event, now: float) -> list[actions.Action]:
+        """Take what an administrator has decided."""
+        match event:
+            case events.ClientRemoved(client):
+                self._removed(client)
+            case events.MinimumChanged(number):
+                self._change_minimum(number, now)
+            case events.TaskGivenAgain(client):
+                return self._given_again(client)
         return []
 
     def _joined(self, client: str) -> list[actions.Action]:
@@ -160,6 +207,8 @@ class RoundMachine:
             return []
         self._active.add(client)
         book = self._open
+        if book is not None:
+            book.removed.discard(client)
         if book is None or book.closed or client in book.accepted:
             return []
         if book.enough_at is not None:
@@ -169,19 +218,43 @@ class RoundMachine:
 
     def _left(self, client: str) -> None:
         self._active.discard(client)
-        if self._open is not None and self._open.failed.pop(client, None) is not None:
+        if self._open is not None:
             # When it comes back it may be mended; meanwhile it is lost, not failed.
-            self._open.attempts[client] += 1
+            self._open.failed.pop(client, None)
+
+    def _removed(self, client: str) -> None:
+        """Go on without a client; of a round that is being added up it stays a part."""
+        self._active.discard(client)
+        if self._open is None:
+            self._opening.remove(client)
+        elif not self._open.closed:
+            self._open.remove(client)
+
+    def _change_minimum(self, number: int, now: float) -> None:
+        self._opening.minimum = number
+        if self._open is not None:
+            self._open.need(self._opening.quorum(self._open.invited), now)
+
+    def _given_again(self, client: str) -> list[actions.Action]:
+        book = self._open
+        if book is None or not self.works(client) or client in book.accepted:
+            return []
+        book.give_again(client)
+        return [self._invite(book, client)] if client in self._active else []
 
     def _failed(self, client: str, number: int, reason: str) -> list[actions.Action]:
         book = self._open_for(number)
         if book is None or client not in book.unanswered():
             return []
-        attempt = book.attempts.get(client, 1)
-        if attempt >= self._plan.task_attempts:
-            book.failed[client], book.attempts[client] = reason, attempt
+        book.failures[client] = book.failures.get(client, 0) + 1
+        return self._try_again(book, client, reason)
+
+    def _try_again(self, book: RoundBook, client: str, reason: str) -> list[actions.Action]:
+        """Give a task again that has failed, or give its client up if it failed too often."""
+        if book.failures[client] >= self._plan.task_attempts:
+            book.failed[client] = reason
             return []
-        book.attempts[client] = attempt + 1
+        book.failed.pop(client, None)
         return [self._invite(book, client)]
 
     def _withdrawn(self, number: int, reasons: Mapping[str, str]) -> list[actions.Action]:
@@ -196,8 +269,7 @@ class RoundMachine:
             if client not in self._active:
                 self._left(client)
             elif book.enough_at is None:
-                del book.failed[client]
-                again += self._failed(client, number, reason)
+                again += self._try_again(book, client, reason)
         return again
 
     def _aggregated(self, number: int) -> None:
@@ -222,7 +294,7 @@ class RoundMachine:
 
     def _open_round(self, now: float) -> list[actions.Action]:
         book = self._open = self._opening.book(self._next_round, self._active, now)
-        again = [client for client in book.attempts if client in book.unanswered()]
+        again = [c for c in book.missing_clients() if book.attempt(c) > 1]
         opening: list[actions.Action] = [
             actions.OpenRound(self._next_round, tuple(sorted(book.invited))),
             *(self._invite(book, client) for client in again),
@@ -259,7 +331,7 @@ class RoundMachine:
 
     def _invite(self, book: RoundBook, client: str) -> actions.Invite:
         book.invited.add(client)
-        return actions.Invite(self._next_round, client, book.attempts.setdefault(client, 1))
+        return actions.Invite(self._next_round, client, book.attempt(client))
 
     def _set_timer(self, at: float) -> list[actions.Action]:
         if at == self._timer:

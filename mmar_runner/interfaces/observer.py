@@ -21,6 +21,9 @@ class Topic(StrEnum):
     CLIENT_JOINED = "client_joined"  # client, active
     CLIENT_BACK = "client_back"  # client, active; registered again before its lease had ended
     CLIENT_LEFT = "client_left"  # client, reason, active
+    CLIENT_REMOVED = "client_removed"  # client, reason, round (None if it had no part), message
+    MIN_CLIENTS = "min_clients"  # number, before, round; an administrator changed it
+    TASK_GIVEN_AGAIN = "task_given_again"  # client, round; by an administrator
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
     MODEL_SENT = "model_sent"  # client, round (-1 for none), bytes; also if it broke off there

@@ -158,8 +158,12 @@ class ServerOperations(ABC):
         """Change for this run how many updates a round needs."""
 
     @abstractmethod
-    async def remove_client(self, name: str, reason: str) -> None:
-        """Let a client go from the run, and what it sent for the open round with it."""
+    async def remove_client(self, name: str, reason: str) -> str:
+        """Let a client go from the run, and what it sent for the open round with it.
+
+        Returns:
+            A sentence about what became of that.
+        """
 
     @abstractmethod
     async def reset_model_for_client(self, name: str) -> None:

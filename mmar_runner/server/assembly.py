@@ -33,6 +33,7 @@ from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.status.board import Board
 from mmar_runner.server.telling.events import EventDispatcher
@@ -111,6 +112,8 @@ def assemble(
         reporter=reporter,
         note_refusal=LateRefusals(guard.audit, registry, sites).record_refusal,
         disk=disk,
+        spool=spool,
+        bounds=_bounds(settings, components, sites),
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
     reporter.expect(sites, members.present)
@@ -243,7 +246,7 @@ def _machine(
     plan = RunPlan(
         start_round=server.start_round,
         num_rounds=server.num_rounds,
-        min_num_clients=server.min_num_clients,
+        min_num_clients=state.min_clients or server.min_num_clients,
         max_num_clients=server.max_num_clients,
         wait_after_min_clients=server.wait_after_min_clients,
         clients_per_round=server.clients_per_round,
@@ -260,6 +263,19 @@ def _machine(
         active=state.clients.keys(),
         participants=state.participants,
         failures=state.failures(),
+        again=state.again,
+        removed=state.out(),
+    )
+
+
+def _bounds(settings: ServerSettings, components: ServerComponents, sites: Sites) -> MinimumBounds:
+    server = settings.server
+    return MinimumBounds(
+        min_updates=components.aggregator.min_updates,
+        max_num_clients=server.max_num_clients,
+        clients_per_round=server.clients_per_round,
+        sites=len(sites.admitted),
+        aggregator=server.aggregator.label,
     )
 
 

@@ -54,6 +54,8 @@ class RunParts:
         """Take back what an earlier process left, and begin."""
         state = self.opened.record.state
         self.spool.keep_only([state.round])
+        for name in sorted(state.out() - state.accepted.keys()):
+            self.spool.discard(state.round, name)  # it was killed before it could
         self.members.restore(state.clients.values())
         self.members.start_sweeping()
         self.watch.begin()

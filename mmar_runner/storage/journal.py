@@ -136,13 +136,17 @@ class Journal:
         """
         return self._put(NewEvent(self._clock(), str(kind), encoded(data), blob))
 
-    def drop_blobs(self, before_seq: int) -> Future[int]:
+    def drop_blobs(self, before_seq: int, *, from_seq: int = 0) -> Future[int]:
         """Remove the blobs of all events before one, which are no longer needed.
+
+        Args:
+            before_seq: That one's number.
+            from_seq: The first whose blob is to go.
 
         Returns:
             How many there were, once they are gone.
         """
-        return self._put(DroppedBlobs(before_seq))
+        return self._put(DroppedBlobs(before_seq, from_seq))
 
     def wait_for_space(self, tell: Callable[[StorageError | None], None]) -> None:
         """From now on keep what a full disk refuses, and try until it can be written.

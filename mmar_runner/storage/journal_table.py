@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS events (
 )
 """
 _INSERT: Final = "INSERT INTO events (seq, time, kind, data, blob) VALUES (?, ?, ?, ?, ?)"
-_DROP: Final = "UPDATE events SET blob = NULL WHERE seq < ? AND blob IS NOT NULL"
+_DROP: Final = "UPDATE events SET blob = NULL WHERE seq < ? AND seq >= ? AND blob IS NOT NULL"
 # A checkpoint copies the log's pages into the database and syncs; rarely is enough.
 _CHECKPOINT_PAGES: Final = 4096
 _BUSY_MILLISECONDS: Final = 5000
@@ -57,9 +57,10 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class DroppedBlobs:
-    """The blobs of all events before a number are no longer needed."""
+    """The blobs of all events before a number, from another on, are no longer needed."""
 
     before_seq: int
+    from_seq: int = 0
 
 
 Change: TypeAlias = NewEvent | DroppedBlobs
@@ -125,7 +126,7 @@ class JournalTable:
 
     def _write(self, change: Change) -> int:
         if isinstance(change, DroppedBlobs):
-            return self._connection.execute(_DROP, (change.before_seq,)).rowcount
+            return self._connection.execute(_DROP, (change.before_seq, change.from_seq)).rowcount
         self.last_seq += 1
         row = (self.last_seq, change.time, change.kind, change.data, change.blob)
         self._connection.execute(_INSERT, row)

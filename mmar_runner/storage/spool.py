@@ -107,6 +107,20 @@ class Spool:
             record.write(part)
         return SpoolFile(part, final, record, schema, durable=self._durable)
 
+    def discard(self, round_number: int, client: str) -> None:
+        """Remove what a client sent for a round, committed or not; it may be nothing.
+
+        Nobody may be writing it. None of its files is kept for reuse.
+
+        Raises:
+            StorageError: It cannot be removed.
+        """
+        final = self.path(round_number, client)
+        part = final.with_suffix(".part")
+        with translated(final):
+            for path in (final, part, PartRecord.path(part)):
+                path.unlink(missing_ok=True)
+
     def delete_round(self, round_number: int) -> None:
         """Remove a round's files, committed or not; some committed ones are kept for reuse.
 

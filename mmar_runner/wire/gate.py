@@ -81,6 +81,7 @@ class _LiveCall:
     method: str
     peer: Peer
     ended_by: MmarRunnerError | None = None
+    client: str = ""
 
 
 class Gate(ABC):
@@ -145,6 +146,28 @@ class Gate(ABC):
                 live.ended_by = expelled[live.peer] = error
                 task.cancel()
         return expelled
+
+    def name_caller(self, client: str) -> None:
+        """Note which client of a run makes the call that is being answered."""
+        task = asyncio.current_task()
+        if task is not None and (live := self._live.get(task)) is not None:
+            live.client = client
+
+    def end_calls_of(self, client: str, error: MmarRunnerError) -> set[asyncio.Task[object]]:
+        """End every running call that a client of a run makes, and return what answers them.
+
+        Calls that it makes otherwise than as this client go on: see `name_caller`.
+
+        Args:
+            client: Its name.
+            error: What it is told.
+        """
+        ending = {task: live for task, live in self._live.items() if live.client == client}
+        for task, live in ending.items():
+            if live.ended_by is None:
+                live.ended_by = error
+                task.cancel()
+        return set(ending)
 
     def live_calls(self, fingerprint: str, method: str | None = None) -> int:
         """Return how many calls of one certificate are running, all or those of a method."""

@@ -20,7 +20,7 @@ from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files
 from mmar_runner.testing.kits import make_kits
 from mmar_runner.testing.offices import office, ordered
-from mmar_runner.testing.processes import RunningClient
+from mmar_runner.testing.processes import RunningClient, RunningServer
 
 pytestmark = pytest.mark.slow
 
@@ -120,3 +120,21 @@ def test_start_mgpu_trains_by_torchrun_and_goes_on_after_a_kill(tmp_path):
     trainer = asyncio.run(scenario())
     log = next(trainer.parent.glob("logs/trainer.log")).read_text()
     assert "Traceback" not in log, log
+
+
+def test_a_client_without_an_administrator_is_told_when_it_starts(tmp_path):
+    numbers = {"MIN_NUM_CLIENTS": 1, "NUM_ROUNDS": 2, "MODEL_MB": 0.01, "SECONDS": 0}
+    echo, clients = MMARS / "echo", tmp_path / "clients"
+    with RunningServer(echo, tmp_path / "ws", variables=numbers) as server:
+        at = server.address()
+        many = ("--processes", "4096")
+        with RunningClient(echo, at, "site-1", clients, *many, variables=numbers) as client:
+            assert client.wait() == 2
+            assert "TOO_MANY_PROCESSES" in client.stderr
+        several = ("--processes", "2")
+        with RunningClient(echo, at, "site-1", clients, *several, variables=numbers) as client:
+            assert client.wait() == 0, client.stderr
+        assert server.wait() == 0, server.stderr
+    lines = next(clients.glob("**/logs/trainer.log")).read_text().splitlines()
+    asked = [f"[rank {rank}] one of 2 is asked for round {n}" for rank in (0, 1) for n in (0, 1)]
+    assert sorted(lines) == asked

@@ -25,8 +25,11 @@ from mmar_runner.federation.events import (
     Aggregated,
     ClientJoined,
     ClientLeft,
+    ClientRemoved,
     Event,
+    MinimumChanged,
     StopRequested,
+    TaskGivenAgain,
     Tick,
     UpdateAccepted,
     UpdateFailed,
@@ -91,6 +94,9 @@ class Rounds(RuleBasedStateMachine):
         self.asked: set[str] = set()
         self.accepted: set[str] = set()
         self.failures: dict[str, int] = {}
+        self.again: dict[str, int] = {}
+        self.removed: set[str] = set()
+        self.least = least
         self.timer: float | None = None
         self.finished: FinishRun | None = None
 
@@ -110,17 +116,19 @@ class Rounds(RuleBasedStateMachine):
                 assert number < self.plan.num_rounds
                 assert list(participants) == sorted(set(participants))
                 assert set(participants) <= self.active
-                assert len(self.active) >= self.plan.min_num_clients
+                assert len(self.active) >= self.least
                 if self.plan.clients_per_round is not None:
                     assert len(participants) <= self.plan.clients_per_round
                 self.open, self.asked = number, set(participants)
-                self.quorum = max(1, min(self.plan.min_num_clients, len(participants)))
-                self.accepted, self.failures = set(), {}
+                self.quorum = self.needed()
+                self.accepted, self.failures, self.again = set(), {}, {}
+                self.removed = set()
             case Invite(number, client, attempt):
                 assert number == self.open
                 assert client in self.active
                 assert client not in self.accepted
-                assert attempt == self.failures.get(client, 0) + 1
+                failures, again = self.failures.get(client, 0), self.again.get(client, 0)
+                assert attempt == failures + again + 1
                 self.asked.add(client)
             case CloseRound(number, accepted):
                 assert number == self.open
@@ -142,9 +150,42 @@ class Rounds(RuleBasedStateMachine):
                     assert self.sites.count(hopeless) < self.quorum
                 self.finished = action
 
+    def needed(self) -> int:
+        everybody = self.plan.clients_per_round is None
+        return max(1, self.least if everybody else min(self.least, len(self.asked)))
+
+    @rule(client=_CLIENTS)
+    def remove(self, client: str) -> None:
+        self.active.discard(client)
+        if self.open is not None and client in self.asked and client not in self.removed:
+            self.accepted.discard(client)
+            self.again[client] = self.again.get(client, 0) + 1
+            self.removed.add(client)
+        self.feed(ClientRemoved(client))
+        if self.open is not None and self.finished is None:
+            assert client not in self.machine.missing()
+
+    @rule(number=st.integers(1, 5))
+    def change_the_minimum(self, number: int) -> None:
+        if not self.machine.can_reach(number):
+            return
+        self.least = number
+        if self.asked:
+            self.quorum = self.needed()
+        self.feed(MinimumChanged(number))
+        assert self.machine.minimum == number or self.finished is not None
+
+    @precondition(lambda self: self.open is not None and self.asked & self.active - self.accepted)
+    @rule(data=st.data())
+    def give_again(self, data: st.DataObject) -> None:
+        client = data.draw(st.sampled_from(sorted(self.asked & self.active - self.accepted)))
+        self.again[client] = self.again.get(client, 0) + 1
+        self.feed(TaskGivenAgain(client))
+
     @rule(client=_CLIENTS)
     def join(self, client: str) -> None:
         self.active.add(client)
+        self.removed.discard(client)
         self.feed(ClientJoined(client))
 
     @rule(client=_CLIENTS)
@@ -158,6 +199,7 @@ class Rounds(RuleBasedStateMachine):
         client = data.draw(st.sampled_from(sorted(self.asked - self.accepted)))
         assert self.open is not None
         self.accepted.add(client)
+        self.removed.discard(client)
         self.feed(UpdateAccepted(client, self.open))
 
     @precondition(lambda self: self.open is not None and self.accepted)

@@ -18,6 +18,7 @@ from mmar_runner.server.settings import ServerSettings
 from mmar_runner.server.wording import utc
 from mmar_runner.storage.durability import Durability
 from tests.simulated_world import substitutes
+from tests.simulated_world.administrator import Administrator
 from tests.simulated_world.disk import Disk
 from tests.simulated_world.hosts import ClientHost, Host, ServerHost
 from tests.simulated_world.journal import Records
@@ -61,6 +62,7 @@ class Federation:
         trainers: What was trained.
         server: The server's machine.
         clients: The clients' machines.
+        administrator: Who decides something now and then.
         silences: When a server that ran did not say what the run waits for.
         spoiled: How often the newest model was damaged while no server ran.
     """
@@ -95,6 +97,7 @@ class Federation:
             *self._machine("server", Deaths(weather.server_deaths, _SERVER_SHARE, server_cuts)),
         )
         self.clients = [self._client(f"site-{index}", cuts) for index in range(1, count + 1)]
+        self.administrator = Administrator(self.world, self.server, self.clients)
         self._plan_accidents()
 
     @property
@@ -126,7 +129,7 @@ class Federation:
     @property
     def story(self) -> Story:
         """What the journal adds up to."""
-        return Story.of(self.records.events)
+        return Story.of(self.records.events, self.spec_of_server.min_num_clients)
 
     def run(self) -> None:
         """Let it run until it has ended."""
@@ -194,6 +197,10 @@ class Federation:
         self._sometimes(weather.partitions, self._partition)
         self._sometimes(weather.full_disks, self._fill_a_disk)
         self._sometimes(weather.spoiled_models, self._spoil_the_newest_model)
+        administrator = self.administrator
+        self._sometimes(weather.removals, administrator.remove_somebody)
+        self._sometimes(weather.minimums, administrator.change_the_minimum)
+        self._sometimes(weather.given_again, administrator.give_a_task_again)
 
     def _sometimes(self, count: int, accident: Callable[[], None]) -> None:
         for _ in range(count):

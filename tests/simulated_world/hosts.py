@@ -15,6 +15,7 @@ from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.run import run_server
 from mmar_runner.server.settings import ServerSettings
+from tests.simulated_world.administrator import start_anew
 from tests.simulated_world.process import Deaths, Process
 
 if TYPE_CHECKING:
@@ -146,3 +147,7 @@ class ClientHost(Host):
         return run_session(
             self.settings, self.plugins, self.watcher, self.stop_event, children=self.trainers
         )
+
+    def _ended(self, process: Process) -> None:
+        super()._ended(process)
+        start_anew(self, process)

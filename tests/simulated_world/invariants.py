@@ -31,6 +31,8 @@ def check(federation: Federation) -> None:
     files_say_what_the_journal_says(federation)
     who_lives_knows_what_the_journal_adds_up_to(federation)
     nothing_is_trained_in_vain(federation)
+    no_round_is_closed_with_too_little(federation)
+    who_was_removed_stays_out(federation)
 
 
 def nothing_unforeseen_happened(federation: Federation) -> None:
@@ -127,7 +129,10 @@ def who_lives_knows_what_the_journal_adds_up_to(federation: Federation) -> None:
 
 
 def nothing_is_trained_in_vain(federation: Federation) -> None:
-    """Once its update was receipted, a client trains that round again only if it was revoked."""
+    """Once its update was receipted, a client trains that round again only if it was revoked.
+
+    Or if it was given the task again meanwhile: then it has that before it has the receipt.
+    """
     for client in federation.clients:
         receipted: set[int] = set()
         for at, seen in client.watcher.seen:
@@ -135,8 +140,34 @@ def nothing_is_trained_in_vain(federation: Federation) -> None:
             if seen.topic is Topic.SUBMITTED:
                 receipted.add(number)
             elif seen.topic is Topic.TRAINING and number in receipted:
-                again = (number, client.name) in federation.story.revoked
+                story = federation.story
+                again = (number, client.name) in story.revoked | story.given_again
                 assert again, f"{client.name} trains round {number} twice, at {at:.3f} s"
+
+
+def no_round_is_closed_with_too_little(federation: Federation) -> None:
+    """A round has as many updates as it needed, or did while it was open."""
+    story = federation.story
+    for number, (clients, needed) in enumerate(
+        zip(story.accepted_sets(), story.lowest, strict=True)
+    ):
+        assert len(clients) >= needed, f"round {number} needs {needed}, and adds up {clients}"
+
+
+def who_was_removed_stays_out(federation: Federation) -> None:
+    """A session that an administrator removed is never let in again, nor is an update of it."""
+    removed: set[str] = set()
+    out: set[str] = set()
+    for event in federation.records.events:
+        match event.kind:
+            case "client_removed":
+                removed.add(event.data["key_sha256"])
+                out.add(event.data["client"])
+            case "client_registered":
+                assert event.data["key_sha256"] not in removed, f"{event.seq}: {event.data}"
+                out.discard(event.data["client"])
+            case "update_accepted":
+                assert event.data["client"] not in out, f"{event.seq}: {event.data['client']}"
 
 
 # Small helpers

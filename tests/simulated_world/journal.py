@@ -130,11 +130,11 @@ class SimulatedJournal:
         self._world.action(f"append {kind}, done")
         return future
 
-    def drop_blobs(self, before_seq: int) -> Future[int]:
-        """Remove the bytes of all events before one."""
+    def drop_blobs(self, before_seq: int, *, from_seq: int = 0) -> Future[int]:
+        """Remove the bytes of all events before one, from another on."""
 
         def apply() -> int:
-            old = [seq for seq in self._records.blobs if seq < before_seq]
+            old = [seq for seq in self._records.blobs if from_seq <= seq < before_seq]
             for seq in old:
                 del self._records.blobs[seq]
             return len(old)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulated_world.loop import ProcessLoop
 
 if TYPE_CHECKING:
+    from mmar_runner.server.parts import RunParts
     from tests.simulated_world.disk import Disk
     from tests.simulated_world.world import World
 
@@ -53,6 +54,7 @@ class Process:
         error: What that raised.
         at_death: Called when it is no more.
         descriptors: The files that it has open.
+        parts: Of the run that it serves, once they are made.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Process:
         self.error: BaseException | None = None
         self.at_death: list[Callable[[], None]] = []
         self.descriptors: set[int] = set()
+        self.parts: RunParts | None = None
         self.loop = ProcessLoop(self)
         world.processes.append(self)
         world.note(name, "starts")

@@ -26,6 +26,9 @@ class Tried:
         accepted: Who was added up, round by round.
         models: The models' digests, round by round.
         withdrawn: How many updates were accepted and had to be left out.
+        removed: How many updates were accepted and left the round with their client.
+        removals: How many clients were removed.
+        given_again: How many tasks were given again that had not failed.
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
     """
@@ -35,6 +38,9 @@ class Tried:
     accepted: tuple[tuple[str, ...], ...]
     models: tuple[str, ...]
     withdrawn: int
+    removed: int
+    removals: int
+    given_again: int
     deaths: int
     power_cuts: int
 
@@ -78,6 +84,9 @@ def tried(seed: int) -> Tried:
         story.accepted_sets(),
         story.models(),
         len(story.withdrawn),
+        len(story.removed),
+        story.removals,
+        len(story.given_again),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
     )

@@ -28,6 +28,11 @@ class Story:
         revoked: Whose updates counted once and then no longer: they were withdrawn, or the
             run went back.
         withdrawn: Those of them that were withdrawn.
+        removed: Those of them whose client was removed.
+        removals: How many clients were removed, whether or not an update went with them.
+        given_again: Whose task was given again although it had not failed.
+        minimum: How many updates a round needs.
+        lowest: How many at least it needed while a round was open; of each closed round.
         lost: Updates that were accepted, and were not on the disk when a server looked.
         twice: Updates that were accepted although another counted already.
         astray: Rounds that were opened or closed although it was another's turn.
@@ -38,15 +43,28 @@ class Story:
     counted: dict[Key, Any] = field(default_factory=dict)
     revoked: set[Key] = field(default_factory=set)
     withdrawn: set[Key] = field(default_factory=set)
+    removed: set[Key] = field(default_factory=set)
+    removals: int = 0
+    given_again: set[Key] = field(default_factory=set)
+    minimum: int = 1
+    lowest: list[int] = field(default_factory=list)
     lost: list[Key] = field(default_factory=list)
     twice: list[Key] = field(default_factory=list)
     astray: list[str] = field(default_factory=list)
     gone_back: int = 0
 
+    def __post_init__(self) -> None:
+        self._lowest = self.minimum
+
     @classmethod
-    def of(cls, events: Iterable[JournalEvent]) -> Story:
-        """Return the story of a journal."""
-        story = cls()
+    def of(cls, events: Iterable[JournalEvent], minimum: int = 1) -> Story:
+        """Return the story of a journal.
+
+        Args:
+            events: Of the journal.
+            minimum: How many updates a round of the run needs, as it is declared.
+        """
+        story = cls(minimum=minimum)
         for event in events:
             story._add(event.kind, event.data)
         return story
@@ -67,6 +85,8 @@ class Story:
                     self.astray.append(f"round {key[0]} after {len(self.closed) - 1}")
                 if kind == "round_closed":
                     self.closed.append(data["summary"])
+                    self.lowest.append(self._lowest)
+                    self._lowest = self.minimum
             case "update_accepted":
                 if key in self.counted:
                     self.twice.append(key)
@@ -79,6 +99,22 @@ class Story:
                     self.lost.append(key)
             case "checkpoint_lost":
                 self._go_back(data["round"], data["kept"])
+            case _:
+                self._decided(kind, key, data)
+
+    def _decided(self, kind: str, key: Key, data: Any) -> None:
+        """Take what an administrator has decided."""
+        match kind:
+            case "client_removed":
+                self.removals += 1
+                if self.counted.pop(key, None) is not None:
+                    self.revoked.add(key)
+                    self.removed.add(key)
+            case "task_given_again":
+                self.given_again.add(key)
+            case "min_clients_set":
+                self.minimum = data["number"]
+                self._lowest = min(self._lowest, self.minimum)
 
     def _go_back(self, lost: int, kept: list[str]) -> None:
         """Undo the round whose result the lost model is."""
@@ -87,6 +123,7 @@ class Story:
             self.astray.append(f"model {lost} is lost, and {len(self.closed)} rounds are closed")
             return
         self.closed.pop()
+        self.lowest.pop()
         for key in list(self.counted):
             if key[0] == lost or (key[0] == lost - 1 and key[1] not in kept):
                 del self.counted[key]

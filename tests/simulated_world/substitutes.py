@@ -120,7 +120,7 @@ def _replacements(
         "post",
         lambda _self, work: asyncio.get_running_loop().call_soon(work),
     )
-    yield run, "assemble", _mirrored(run.assemble)
+    yield run, "assemble", _mirrored(world, run.assemble)
     yield faults.Faults, "tell", lambda _self, method, error: _note(world, method, error)
     yield threading.Thread, "start", _no_thread
     yield summary, "peak_rss_bytes", lambda: 0
@@ -133,13 +133,15 @@ def _replacements(
         yield windows, "LEAST_CHUNK_BYTES", _CHUNK // 2
 
 
-def _mirrored(assemble: Callable[..., RunParts]) -> Callable[..., RunParts]:
-    """Have a run's journal know whose it is, so that it can compare."""
+def _mirrored(world: World, assemble: Callable[..., RunParts]) -> Callable[..., RunParts]:
+    """Have a run's journal know whose it is, so that it can compare; and its process."""
 
     def assembled(*args: Any, **named: Any) -> RunParts:
         parts = assemble(*args, **named)
         journal: Any = parts.opened.journal
         journal.mirror.parts = parts
+        if world.current is not None:
+            world.current.parts = parts
         return parts
 
     return assembled

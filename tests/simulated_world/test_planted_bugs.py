@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from mmar_runner.federation.round_book import RoundBook
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.server.calls import reception
+from mmar_runner.server.members.members import Members
 from mmar_runner.server.records import run_record
 from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.record import Kind, Numbered
@@ -72,7 +74,8 @@ def _publish_the_model_before(patch: pytest.MonkeyPatch) -> None:
     publish = ModelStore.publish
 
     def one_before(self: ModelStore, number: int, *args: Any, **options: Any) -> Any:
-        return publish(self, number - 1, *args, **options)
+        there = self._folder.model(number - 1).exists()  # else nothing would be published
+        return publish(self, number - 1 if there else number, *args, **options)
 
     patch.setattr(ModelStore, "publish", one_before)
 
@@ -120,6 +123,14 @@ def _remember_a_refusal_otherwise_than_on_record(patch: pytest.MonkeyPatch) -> N
     patch.setattr(run_record, "apply_event", shorter)
 
 
+def _let_in_who_was_removed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Members, "_require_not_removed", lambda *_: None)
+
+
+def _close_with_the_update_of_who_was_removed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RoundBook, "remove", lambda *_: None)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
@@ -151,6 +162,11 @@ def _remember_a_refusal_otherwise_than_on_record(patch: pytest.MonkeyPatch) -> N
         (
             _delete_updates_before_their_result_is_on_record,
             invariants.what_was_acknowledged_is_durable_and_counts,
+        ),
+        (_let_in_who_was_removed, invariants.who_was_removed_stays_out),
+        (
+            _close_with_the_update_of_who_was_removed,
+            invariants.who_lives_knows_what_the_journal_adds_up_to,
         ),
     ],
     ids=lambda value: value.__name__.strip("_"),

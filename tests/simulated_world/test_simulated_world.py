@@ -31,6 +31,8 @@ def test_nothing_is_lost_whatever_happens(number: int) -> None:
     assert sum(result.deaths for result in results) > len(results), "many processes die"
     assert sum(result.power_cuts for result in results) > 0, "and some machines"
     assert sum(result.withdrawn for result in results) > 0, "some updates are withdrawn"
+    assert sum(result.removed for result in results) > 0, "some leave with a removed client"
+    assert sum(result.given_again for result in results) > 0, "some tasks are given again"
 
 
 def test_a_seed_replays_exactly() -> None:

@@ -33,6 +33,9 @@ class Weather:
         spoiled_models: How often the newest model is damaged while the server is down.
         task_failures: The share of tasks that fail.
         poison: The share of updates that are more than the sum can hold.
+        removals: How often an administrator removes a client.
+        minimums: How often one changes how many updates a round needs.
+        given_again: How often one gives a client its task again.
         faults_end: When the world becomes calm.
     """
 
@@ -54,6 +57,9 @@ class Weather:
     spoiled_models: int = 0
     task_failures: float = 0.0
     poison: float = 0.0
+    removals: int = 0
+    minimums: int = 0
+    given_again: int = 0
     faults_end: float = 0.0
 
     @classmethod
@@ -80,5 +86,8 @@ class Weather:
             spoiled_models=rng.choice([0, 0, 0, 1]),
             task_failures=rng.choice([0.0, 0.0, 0.0, 0.2]),
             poison=rng.choice([0.0, 0.0, 0.15]),
+            removals=rng.choice([0, 0, 1, 3]),
+            minimums=rng.choice([0, 0, 1, 3]),
+            given_again=rng.choice([0, 0, 1, 3]),
             faults_end=FAULTS_END,
         )

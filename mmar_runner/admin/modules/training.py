@@ -148,8 +148,7 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         names = call.arguments["CLIENT"]
         for name in names:
-            await operations.remove_client(name, f"{call.user} removed it")
-            yield Text(f"{name} is removed from the run")
+            yield Text(await operations.remove_client(name, f"{call.user} removed it"))
         yield Value({"removed": list(names)})
 
     async def _reset_client(

@@ -148,6 +148,11 @@ def _client_left(view: RunView, data: Mapping[str, Any]) -> None:
         row.state, row.note = ClientStatus.LEFT, reason
 
 
+def _client_removed(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = ClientStatus.LEFT, str(data.get("message") or "")
+
+
 def _site_declined(view: RunView, data: Mapping[str, Any]) -> None:
     row = view.row(data)
     row.state, row.note = TaskStatus.REFUSED, str(data.get("message") or data.get("reason") or "")
@@ -250,6 +255,11 @@ def _task_failed(view: RunView, data: Mapping[str, Any]) -> None:
     row.state, row.note = TaskStatus.FAILED, str(data.get("message") or data.get("reason") or "")
 
 
+def _given_again(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = ClientStatus.ASKED, "given its task again"
+
+
 def _training(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = ClientStatus.TRAINING
 
@@ -268,6 +278,9 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_JOINED: _client_joined,
     Topic.CLIENT_BACK: _client_joined,
     Topic.CLIENT_LEFT: _client_left,
+    Topic.CLIENT_REMOVED: _client_removed,
+    Topic.MIN_CLIENTS: _nothing,
+    Topic.TASK_GIVEN_AGAIN: _given_again,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
     Topic.MODEL_SENT: _nothing,

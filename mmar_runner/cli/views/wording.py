@@ -237,6 +237,16 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.CLIENT_LEFT: lambda d: (
         f"{d['client']} left ({d.get('reason')}), {d.get('active')} active"
     ),
+    Topic.CLIENT_REMOVED: lambda d: (
+        f"{d.get('message')}{' (' + str(d['reason']) + ')' if d.get('reason') else ''}"
+    ),
+    Topic.MIN_CLIENTS: lambda d: (
+        f"from round {d.get('round')} on a round needs updates of {d.get('number')} sites, "
+        f"no more {d.get('before')}"
+    ),
+    Topic.TASK_GIVEN_AGAIN: lambda d: (
+        f"{d['client']} is given its task of round {d.get('round')} again"
+    ),
     Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}{_steps(d)}",
     Topic.ROUND_STARTED: _round_started,
     Topic.MODEL_SENT: lambda d: f"{d['client']} was sent {human_bytes(d.get('bytes') or 0)}",

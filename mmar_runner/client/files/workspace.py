@@ -175,6 +175,15 @@ class ClientWorkspace:
             raise StorageError(msg, hint=hint)
         return key
 
+    def renew_session_key(self) -> None:
+        """Be another session from the next one on; the server no longer wants the last.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        path = self.path / "session.key"
+        write_bytes_atomic(path, secrets.token_bytes(SESSION_KEY_BYTES), mode=0o600)
+
     def run(self, number: int, run_id: str = "") -> RunFiles:
         """Return the files of a run, its folders made.
 

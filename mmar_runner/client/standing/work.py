@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.admission.admitting import admit
 from mmar_runner.admission.rules import rules_of
 from mmar_runner.client.delivery.fetching import Delivery, fetch_mmar
+from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.session import run_session
 from mmar_runner.client.standing.seen import Seen
 from mmar_runner.client.standing.state import StandingState
@@ -218,6 +219,9 @@ class StandingWork:
         except MmarRunnerError as error:
             _log.info("the session ended", exc_info=error)
             self.failure = error
+            if error.reason == "CLIENT_REMOVED":
+                # Not by itself, but if somebody orders it to start again, it is let in again.
+                await in_thread(ClientWorkspace(settings.workspace).renew_session_key)
         if not self._stop.is_set():  # the run is over; one that was stopped may go on
             self.state.started = False
             await in_thread(self.state.save, self._settings.workspace)

@@ -233,6 +233,7 @@ class Reception:
         async with self._turns.turn(sender.session.fingerprint or sender.client):
             if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
+            await self._answers.ledger.until_cleared(sender.client)
             self._check_invited(sender.client, sender.begin)
             return await self._spooled(sender, stream)
 

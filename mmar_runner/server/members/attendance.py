@@ -10,6 +10,7 @@ from mmar_runner.server.records.record import Kind
 if TYPE_CHECKING:
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.server.members.registry import Client
+    from mmar_runner.server.records.record import Removed
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.wire.gate import Peer
 
@@ -59,6 +60,24 @@ class Attendance:
             "host": client.host,
         }
         self._record.append(Kind.CLIENT_REGISTERED, facts)
+
+    def removed(self, key_sha256: str) -> Removed | None:
+        """Return how an administrator removed a client, by the digest of its session's key."""
+        return self._record.state.removed.get(key_sha256)
+
+    def out(self) -> frozenset[str]:
+        """Return the names of removed clients under which nobody has come anew."""
+        return self._record.state.out()
+
+    def note_removed(self, name: str, reason: str) -> None:
+        """Note that an administrator removed a client, and why.
+
+        Raises:
+            AuditError: It cannot be written down.
+        """
+        self._audit.record(
+            "client.removed", who=name, decision="noted", client=name, message=reason
+        )
 
     def note_left(self, name: str, reason: str) -> None:
         """Note that a client has left, and why.

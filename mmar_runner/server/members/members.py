@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import AuditError, RefusedError
@@ -15,6 +16,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.members.attendance import Attendance
 from mmar_runner.server.members.registry import Client
 from mmar_runner.server.members.session_tokens import SessionTokens
+from mmar_runner.server.rounds.administration import unknown_client
 from mmar_runner.server.wording import plain
 from mmar_runner.wire.messages import ClientState
 
@@ -77,6 +79,7 @@ class Members:
         self._registry = registry
         self._tokens = SessionTokens(mint, run_number=run_number, epoch=epoch)
         self._names = guard.names
+        self._gate = guard.gate
         self._attendance = Attendance(record, guard.audit)
         self._coordinator = coordinator
         self._observer = observer
@@ -111,7 +114,7 @@ class Members:
 
         Raises:
             RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_MISMATCH, NAME_TAKEN,
-                TOO_MANY_INSTANCES, TOO_MANY_CLIENTS or RATE_LIMITED.
+                TOO_MANY_INSTANCES, TOO_MANY_CLIENTS, RATE_LIMITED or CLIENT_REMOVED.
             NotAuthorizedError: The client's site may not run this MMAR.
             AuditError: It cannot be written down; whoever was not there has not come.
         """
@@ -121,6 +124,7 @@ class Members:
             msg = f"this server runs the task {self._task_name!r}, not {named!r}"
             hint = "servers[0].name must be the same in both federated configuration files"
             raise RefusedError(msg, reason="TASK_MISMATCH", hint=hint)
+        self._require_not_removed(sha256(request.session_key).hexdigest())
         now = self._loop.time()
         before = self._registry.known(request.client_name)
         client, joined = self._registry.register(
@@ -149,19 +153,22 @@ class Members:
         return self._tokens.issue(client)
 
     def authenticate(self, token: str, peer: Peer) -> Client:
-        """Return whose token it is and renew the lease.
+        """Return whose token it is and renew the lease; the call is that client's from now on.
 
         Raises:
-            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_NOT_BOUND.
+            RefusedError: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_BOUND or CLIENT_REMOVED.
         """
-        return self._client(self._tokens.read(token, peer))
+        client = self._client(self._tokens.read(token, peer))
+        self._gate.name_caller(client.name)
+        return client
 
     def require_session(self, client: Client) -> None:
         """Refuse whoever has left, or has made room for another session, since it came.
 
         Raises:
-            RefusedError: TOKEN_INVALID.
+            RefusedError: TOKEN_INVALID or CLIENT_REMOVED.
         """
+        self._require_not_removed(client.key_sha256)
         self._registry.session(client.name, client.key_sha256, now=self._loop.time())
 
     def progressed(self, name: str, done: int, total: int) -> None:
@@ -222,6 +229,42 @@ class Members:
         client = self.authenticate(token, peer)
         self._leave(client.name, plain(comment, _MAX_COMMENT) or "it quit")
 
+    async def remove(self, name: str, reason: str) -> str:
+        """Remove a client from the run, and what it sent for the open round with it.
+
+        Its lease ends at once, and so do its calls; its session may not come back in this run.
+        Another session may come under its name: one that was started anew, with another key.
+        All of that is so before this first waits; it returns once it is on record.
+
+        Args:
+            name: Who; it may have left already.
+            reason: Why, in the administrator's words.
+
+        Returns:
+            What it means for the open round, in a sentence. Of a round whose updates are being
+            added up the client's update stays a part.
+
+        Raises:
+            OrderError: CLIENT_UNKNOWN or RUN_ENDED.
+            StorageError: It cannot be recorded: the run is stopped.
+            AuditError: It cannot be written down; the client is removed.
+        """
+        self._coordinator.require_run()
+        client, out = self._registry.known(name), self._attendance.out()
+        if client is None or name in out:
+            departed = (one.name for one in self.departed())
+            raise unknown_client(name, {*self.present(), *departed})
+        reason = plain(reason, _MAX_COMMENT)
+        if name in self._registry.present():
+            self._registry.remove(name, now=self._loop.time())
+        ended = self._gate.end_calls_of(name, _removed_error(name, reason))
+        removal = self._coordinator.remove(name, client.key_sha256, reason, ended)
+        try:
+            self._attendance.note_removed(name, reason)
+        finally:
+            await asyncio.shield(removal.recorded)
+        return removal.sentence
+
     def expel(self, fingerprint: str, reason: str) -> None:
         """Let every client of a certificate go, because it is no longer trusted.
 
@@ -247,8 +290,9 @@ class Members:
         return (self._progress, *steps)
 
     def departed(self) -> list[Client]:
-        """Return who was there and has left."""
-        return self._registry.departed()
+        """Return who was there and has left; not who was removed."""
+        out = self._attendance.out()
+        return [client for client in self._registry.departed() if client.name not in out]
 
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
@@ -282,7 +326,13 @@ class Members:
             facts = {"client": client.name, "state": state.value, "step": step, "steps": steps}
             self._observe(Topic.CLIENT_STATE, **facts)
 
+    def _require_not_removed(self, key_sha256: str) -> None:
+        removed = self._attendance.removed(key_sha256)
+        if removed is not None:
+            raise _removed_error(removed.client, removed.reason)
+
     def _client(self, claims: TokenClaims) -> Client:
+        self._require_not_removed(claims.session)
         return self._registry.session(claims.client, claims.session, now=self._loop.time())
 
     def _leave(self, name: str, reason: str) -> None:
@@ -297,3 +347,10 @@ class Members:
 
     def _observe(self, topic: Topic, **data: object) -> None:
         self._observer.observe(Observation(topic, data))
+
+
+def _removed_error(name: str, reason: str) -> RefusedError:
+    why = f": {reason}" if reason else ""
+    msg = f"an administrator removed {name} from this run{why}"
+    hint = "an administrator has to start the client again, with a new session"
+    return RefusedError(msg, reason="CLIENT_REMOVED", hint=hint)

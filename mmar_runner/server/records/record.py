@@ -25,6 +25,9 @@ class Kind(StrEnum):
     RUN_RETRIED = "run_retried"
     CLIENT_REGISTERED = "client_registered"
     CLIENT_LEFT = "client_left"
+    CLIENT_REMOVED = "client_removed"
+    MIN_CLIENTS_SET = "min_clients_set"
+    TASK_GIVEN_AGAIN = "task_given_again"
     ROUND_OPENED = "round_opened"
     UPDATE_ACCEPTED = "update_accepted"
     UPDATE_REFUSED = "update_refused"
@@ -117,6 +120,11 @@ class Rejected:
         """Reason and sentence in one, as the summary and the run's own reason say them."""
         return f"{self.reason}: {self.message}"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether its client failed; one that was removed did not."""
+        return self.reason != "REMOVED"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal stores it."""
         facts = asdict(self)
@@ -164,6 +172,43 @@ class CountedUpdate:
 
     update: AcceptedUpdate
     number: Numbered
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A client that an administrator removed from the run.
+
+    Attributes:
+        client: Its name.
+        key_sha256: Of the key of the session that is over, hex.
+        reason: Why, in the administrator's words.
+        round: The round that its work left; None if it had none in it, or that was closing.
+    """
+
+    client: str
+    key_sha256: str
+    reason: str
+    round: int | None
+
+    @property
+    def rejected(self) -> Rejected | None:
+        """What the summary of the round says of it; None if it left none."""
+        if self.round is None:
+            return None
+        return Rejected(self.client, self.round, "REMOVED", self.reason)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the journal stores it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Removed:
+        """Read what `to_json` gave.
+
+        Raises:
+            LookupError: Something is not there.
+        """
+        return cls(data["client"], data["key_sha256"], data["reason"], data["round"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from mmar_runner.server.records.record import (
     LostModel,
     OnRecord,
     Rejected,
+    Removed,
 )
 from mmar_runner.server.records.run_state import Past, RecordedClient, RoundInputs, RunState
 
@@ -108,7 +109,7 @@ def _run_retried(state: RunState, data: Mapping[str, Any], number: Numbered) -> 
     """Go on with a run that had failed, as if nobody's task had failed in its last round."""
     _run_resumed(state, data, number)
     state.epoch, state.settled = data["epoch"], False
-    state.rejected = []
+    state.rejected, state.again = [], {}
 
 
 def _client_registered(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -126,6 +127,26 @@ def _client_left(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
     state.clients.pop(data["client"], None)
 
 
+def _client_removed(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    """Remember whose session is over, and take what it sent out of the open round."""
+    removed = Removed.from_json(data)
+    state.clients.pop(removed.client, None)
+    state.removed[removed.key_sha256] = removed
+    if removed.rejected is not None:
+        _withdraw(state, removed.client)
+        state.rejected.append(removed.rejected)
+        _given_again(state, data, _number)
+
+
+def _given_again(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    client = data["client"]
+    state.again[client] = state.again.get(client, 0) + 1
+
+
+def _min_clients_set(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    state.min_clients = data["number"]
+
+
 def _round_opened(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.participants = tuple(data["participants"])
 
@@ -138,9 +159,13 @@ def _update_accepted(state: RunState, data: Mapping[str, Any], number: Numbered)
 
 def _update_refused(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
     # One that had been accepted was withdrawn: it could not be aggregated.
-    if state.accepted.pop(data["client"], None) is not None:
-        del state.last_round[data["client"]]
+    _withdraw(state, data["client"])
     _rejected(state, data, number)
+
+
+def _withdraw(state: RunState, client: str) -> None:
+    if state.accepted.pop(client, None) is not None:
+        del state.last_round[client]
 
 
 def _rejected(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -157,6 +182,7 @@ def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) ->
         _best_model(state, data["best"], number)
     state.closed = RoundInputs(state.accepted, state.rejected, state.participants)
     state.accepted, state.rejected, state.participants = {}, [], ()
+    state.again = {}
 
 
 def _best_model(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -185,6 +211,7 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
     state.round, state.model_sha256 = lost.round - 1, before or ""
     state.accepted, state.participants = kept, closed.participants
     state.rejected = closed.rejected if kept else []
+    state.again = {}  # in another epoch nobody knows of an attempt
     state.closed = None
     state.epoch = data["epoch"]
     state.lost.append(lost)
@@ -214,6 +241,9 @@ _APPLY = {
     Kind.RUN_RETRIED: _run_retried,
     Kind.CLIENT_REGISTERED: _client_registered,
     Kind.CLIENT_LEFT: _client_left,
+    Kind.CLIENT_REMOVED: _client_removed,
+    Kind.MIN_CLIENTS_SET: _min_clients_set,
+    Kind.TASK_GIVEN_AGAIN: _given_again,
     Kind.ROUND_OPENED: _round_opened,
     Kind.UPDATE_ACCEPTED: _update_accepted,
     Kind.UPDATE_REFUSED: _update_refused,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.server.records.failed_components import Failures
-    from mmar_runner.server.records.record import CountedUpdate, LostModel, Rejected
+    from mmar_runner.server.records.record import CountedUpdate, LostModel, Rejected, Removed
 
 
 @dataclass(slots=True)
@@ -95,7 +95,10 @@ class RunState:
         accepted: The accepted updates of that round, by client.
         last_round: For every client, the last round an update of it was accepted in.
         clients: Who was there.
+        removed: Whom administrators removed, by the digest of the session's key.
+        min_clients: Of how many sites a round needs updates, if an administrator changed it.
         rejected: Of the round to go on with.
+        again: How often tasks of that round were given again that had not failed, by client.
         participants: Who was given that round's model, if it was open.
         best: The best round and its score.
         closed: The round closed last, if the run has not gone back since.
@@ -118,7 +121,10 @@ class RunState:
     accepted: dict[str, CountedUpdate] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)
+    removed: dict[str, Removed] = field(default_factory=dict)
+    min_clients: int | None = None
     rejected: list[Rejected] = field(default_factory=list)
+    again: dict[str, int] = field(default_factory=dict)
     participants: tuple[str, ...] = ()
     best: tuple[int, float] | None = None
     closed: RoundInputs | None = None
@@ -154,5 +160,9 @@ class RunState:
         return self.past
 
     def failures(self) -> Counter[str]:
-        """Return how often each client's work was rejected in `round`."""
-        return Counter(one.client for one in self.rejected)
+        """Return how often each client's work was rejected in `round`; a removal is no failure."""
+        return Counter(one.client for one in self.rejected if one.is_failure)
+
+    def out(self) -> frozenset[str]:
+        """Return the names of removed clients under which nobody has come anew."""
+        return frozenset(one.client for one in self.removed.values()) - self.clients.keys()

@@ -45,6 +45,10 @@ class UpdateBytes:
             self._room -= len(data)
             self._at_hand[update.sha256] = data
 
+    def drop(self, update: AcceptedUpdate) -> None:
+        """Keep an update's bytes at hand no more: it does not count."""
+        self._room += len(self._at_hand.pop(update.sha256, b""))
+
     def forget(self) -> None:
         """Keep nothing at hand any more: another round begins."""
         self._at_hand, self._room = {}, _AT_HAND

@@ -17,6 +17,7 @@ from mmar_runner.errors import MmarRunnerError, StorageError
 from mmar_runner.federation import actions, events
 from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.server.records.record import Kind
+from mmar_runner.server.rounds.administration import Administration
 from mmar_runner.server.rounds.answers import Answers
 from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
@@ -24,17 +25,20 @@ from mmar_runner.server.rounds.withdrawal import Withdrawal
 from mmar_runner.server.rounds.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.update_bytes import UpdateBytes
+    from mmar_runner.server.rounds.administration import Removal
     from mmar_runner.server.rounds.assignments import Assignments
     from mmar_runner.server.rounds.closing import RoundCloser
+    from mmar_runner.server.rounds.minimum import MinimumBounds
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.telling.reporter import Reporter
     from mmar_runner.server.telling.space import DiskWait
+    from mmar_runner.storage.spool import Spool
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +56,8 @@ class Coordinator:
         reporter: Tells who wants to know.
         note_refusal: Writes down whose update was withdrawn, the reason and a sentence.
         disk: Knows what waits for space.
+        spool: Where large updates lie.
+        bounds: What an administrator may change the minimum to.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -72,6 +78,8 @@ class Coordinator:
         reporter: Reporter,
         note_refusal: Callable[[str, str, str], None],
         disk: DiskWait,
+        spool: Spool,
+        bounds: MinimumBounds,
     ) -> None:
         self._machine = machine
         self._model = model
@@ -79,11 +87,22 @@ class Coordinator:
         self._closer = closer
         self._reporter = reporter
         self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
         self._workbench = Workbench(self.fail)
         self._ledger = Ledger(record, updates, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
         self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
-        self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
+        self._administration = Administration(
+            machine=machine,
+            assignments=assignments,
+            ledger=self._ledger,
+            reporter=reporter,
+            bounds=bounds,
+            spool=spool,
+            workbench=self._workbench,
+            decide=self._handle,
+            is_over=self.ended.done,
+        )
         self.hint = ""
 
     # What the world tells
@@ -134,7 +153,49 @@ class Coordinator:
         """The run's end is on record: from now on clients are told."""
         self._assignments.announce(*self.ended.result())
 
+    # What an administrator decides
+
+    def set_min_clients(self, number: int) -> None:
+        """Have every round need updates of so many sites; see `Administration`.
+
+        Raises:
+            OrderError: MIN_CLIENTS or RUN_ENDED.
+        """
+        self._administration.set_min_clients(number)
+
+    def give_again(self, name: str) -> None:
+        """Give a client its task of the open round again; see `Administration`.
+
+        Raises:
+            OrderError: NO_ROUND, CLIENT_UNKNOWN, CLIENT_DONE or NOT_A_PARTICIPANT.
+        """
+        self._administration.give_again(name)
+
+    def require_run(self) -> None:
+        """Refuse to decide anything of a run that has ended.
+
+        Raises:
+            OrderError: RUN_ENDED.
+        """
+        self._administration.require_run()
+
+    def remove(
+        self, name: str, key_sha256: str, reason: str, ended: Collection[asyncio.Task[object]]
+    ) -> Removal:
+        """Take a client out of the run; see `Administration`, and `Members.remove`.
+
+        Raises:
+            OrderError: RUN_ENDED.
+        """
+        self.answers.need_no_space()
+        return self._administration.remove(name, key_sha256, reason, ended)
+
     # What the world asks
+
+    @property
+    def min_clients(self) -> int:
+        """Of how many sites a round needs updates, as it is in force."""
+        return self._machine.minimum
 
     @property
     def round(self) -> OpenRound | None:

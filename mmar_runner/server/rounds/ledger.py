@@ -8,6 +8,7 @@ a record to be durable waits on the future that it gives.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.server.records.record import Kind
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mmar_runner.server.records.model_file import ModelFile
-    from mmar_runner.server.records.record import AcceptedUpdate, Rejected
+    from mmar_runner.server.records.record import AcceptedUpdate, CountedUpdate, Rejected
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.update_bytes import UpdateBytes
 
@@ -43,6 +44,7 @@ class Ledger:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._recording: dict[str, asyncio.Future[int]] = {}
+        self._clearing: dict[str, set[asyncio.Task[None]]] = {}
 
     def record(
         self, kind: Kind, data: Mapping[str, Any], *, blob: bytes | None = None
@@ -67,9 +69,9 @@ class Ledger:
         self._bytes.forget()
         facts = {"round": number, "participants": list(participants)}
         self.record(Kind.ROUND_OPENED, {**facts, "model_sha256": model.sha256})
-        failures = state.failures()
-        waiting = [client for client in participants if client not in state.accepted]
-        invited = {client: 1 + failures[client] for client in waiting}
+        failures, again, out = state.failures(), state.again, state.out()
+        waiting = [c for c in participants if c not in state.accepted and c not in out]
+        invited = {client: 1 + failures[client] + again.get(client, 0) for client in waiting}
         return OpenRound(
             number, model, now, invited, accepted=state.accepted, rejected=state.rejected
         )
@@ -106,6 +108,35 @@ class Ledger:
         recording = self._recording.get(client)
         if recording is not None:
             await asyncio.shield(recording)
+
+    def accepted(self, client: str) -> CountedUpdate | None:
+        """Return the accepted update of a client in the round to go on with."""
+        return self._record.state.accepted.get(client)
+
+    def drop(self, counted: CountedUpdate) -> Future[int]:
+        """Delete the bytes of an update that travelled in the journal and does not count.
+
+        Returns:
+            Resolved once they are gone.
+        """
+        self._bytes.drop(counted.update)
+        number = counted.number.result()  # on record: what says that it does not count is, too
+        return self._record.journal.drop_blobs(number + 1, from_seq=number)
+
+    def clearing(self, client: str, work: asyncio.Task[None]) -> None:
+        """Have a client's next update wait until what it had sent before is deleted."""
+        self._clearing.setdefault(client, set()).add(work)
+        work.add_done_callback(partial(self._cleared, client))
+
+    async def until_cleared(self, client: str) -> None:
+        """Wait until nothing is deleted any more that a client sent before it was removed."""
+        while work := self._clearing.get(client):
+            await asyncio.wait(set(work))
+
+    def _cleared(self, client: str, work: asyncio.Task[None]) -> None:
+        self._clearing[client].discard(work)
+        if not self._clearing[client]:
+            del self._clearing[client]
 
     def _recorded(self, done: Future[int]) -> None:
         error = done.exception()

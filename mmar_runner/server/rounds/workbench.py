@@ -37,11 +37,12 @@ class Workbench:
             self._timer.cancel()
         self._timer = self._loop.call_at(at, due)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin a task, and hold it until it has ended."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begin a task, hold it until it has ended, and return it."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def give_up(self) -> None:
         """Cancel every task."""

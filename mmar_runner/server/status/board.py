@@ -90,6 +90,7 @@ class Board:
             "run_number": self._run_number,
             "num_rounds": self._num_rounds,
             "round": self._coordinator.next_round,
+            "min_clients": self._coordinator.min_clients,
             "waiting_for": waiting_for,
             "since": self._utc(since) if waiting_for else None,
             "clients": clients,

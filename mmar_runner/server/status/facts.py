@@ -57,6 +57,7 @@ class RunFacts(TypedDict):
     run_number: int
     num_rounds: int | None
     round: int
+    min_clients: NotRequired[int]  # an earlier program wrote none
     waiting_for: str
     since: str | None
     clients: list[ClientFacts]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.federation.sites import Sites
     from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.records.record import AcceptedUpdate, Rejected
+    from mmar_runner.server.records.record import AcceptedUpdate, Rejected, Removed
     from mmar_runner.server.telling.events import EventDispatcher
 
 
@@ -111,6 +111,25 @@ class Reporter:
         """A client's work did not come about: it says so itself, with paths of its own."""
         again = self._failures.note(rejected.round, rejected.cause, rejected.client)
         self._observe(Topic.TASK_FAILED, **rejected.to_json(), again=again)
+
+    def client_removed(self, removed: Removed, sentence: str) -> None:
+        """An administrator removed a client.
+
+        Args:
+            removed: What goes on record of it.
+            sentence: What that means for the open round.
+        """
+        self._unanswered.discard(removed.client)
+        told = {"client": removed.client, "reason": removed.reason, "round": removed.round}
+        self._observe(Topic.CLIENT_REMOVED, **told, message=sentence)
+
+    def min_clients(self, number: int, before: int, round_number: int) -> None:
+        """An administrator changed of how many sites a round needs updates."""
+        self._observe(Topic.MIN_CLIENTS, number=number, before=before, round=round_number)
+
+    def task_given_again(self, client: str, round_number: int) -> None:
+        """An administrator gave a client its task again."""
+        self._observe(Topic.TASK_GIVEN_AGAIN, client=client, round=round_number)
 
     def waiting(self, message: str, *, for_clients: bool = False) -> None:
         """Nothing goes on; said at once for every reason, and again while it lasts.

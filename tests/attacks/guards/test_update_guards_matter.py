@@ -27,6 +27,7 @@ from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.ledger import Ledger
+from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.storage import update_check
 from mmar_runner.storage.model_schema import ModelSchema
@@ -101,6 +102,7 @@ class Run:
         self.record = RunRecord(journal, RunState(round=3))
         parts: Any = {"record": self.record, "reporter": reporter, "closer": None}
         parts["disk"] = SimpleNamespace(note=ignore)
+        parts |= {"spool": None, "bounds": MinimumBounds()}
         model: Any = SimpleNamespace(sha256="model")
         self.round = OpenRound(
             3, model, 0.0, invited={invited: 1}, accepted=self.record.state.accepted

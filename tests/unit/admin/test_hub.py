@@ -91,9 +91,7 @@ async def test_who_is_not_there_is_told_beside_the_answers_of_the_others(
     assert answered.missing == {"site-2": "NOT_CONNECTED"}
 
 
-async def test_who_does_not_answer_in_time_holds_up_nobody_for_longer(
-    kits, standing, lead
-) -> None:
+async def test_who_does_not_answer_in_time_holds_up_nobody_for_longer(kits, standing, lead) -> None:
     await ordered(lead, "set_timeout 0.3")
     quick = kits.client("site-1")
     async with (
@@ -217,8 +215,8 @@ async def test_a_client_answers_only_what_it_was_asked(kits, standing, lead) -> 
         asking = asyncio.create_task(ordered(lead, "check_status client site-1"))
         request = await honest.asked()
         assert not await evil.reply(request.request_id, {"message": "I am site-1"})
+        forged = AdminReply(client_name="site-1", reply=b'{"message": "I am site-1"}')
         with pytest.raises(RefusedError) as refused:
-            forged = AdminReply(client_name="site-1", reply=b'{"message": "I am site-1"}')
             await evil.reply(request.request_id, forged)
         assert refused.value.reason == "NAME_MISMATCH"
         assert await honest.reply(request.request_id, {"message": "it is me"})

@@ -36,7 +36,7 @@ def test_a_round_from_which_too_much_was_withdrawn_is_open_again() -> None:
     book.closed = True
     book.withdraw({"c": "X", "stranger": "Y"})
     assert (book.closed, book.enough_at) == (False, 7.0)
-    assert (book.accepted, book.failed, book.attempts) == ({"a", "b"}, {"c": "X"}, {"c": 1})
+    assert (book.accepted, book.failed, book.failures) == ({"a", "b"}, {"c": "X"}, {"c": 1})
     book.withdraw({"b": "Z"})
     assert book.enough_at is None
     assert book.failed == {"b": "Z", "c": "X"}

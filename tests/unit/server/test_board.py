@@ -66,6 +66,7 @@ class Scene:
         coordinator.phase, coordinator.next_round = machine.phase, machine.round
         coordinator.missing, coordinator.waiting_for = machine.missing, machine.waiting_for
         coordinator.round = self.round
+        coordinator.min_clients = machine.minimum
         return self.board.facts()
 
     def open(self, *invited: str, accepted: tuple[str, ...] = ()) -> None:

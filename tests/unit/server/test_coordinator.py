@@ -14,6 +14,7 @@ from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.telling.space import DiskWait
 
 
@@ -37,6 +38,8 @@ def _coordinator(disk: DiskWait) -> Coordinator:
         reporter=reporter,
         note_refusal=nobody,
         disk=disk,
+        spool=nobody,
+        bounds=MinimumBounds(),
     )
 
 

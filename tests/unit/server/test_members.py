@@ -13,9 +13,11 @@ from mmar_runner.errors import AuditError
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.security.audit.reading import read_audit, verify_audit
 from mmar_runner.security.tokens import TokenMint
+from mmar_runner.server.gate.audited_gate import AuditedGate
 from mmar_runner.server.gate.names import BelievedNames
 from mmar_runner.server.members.members import Members
 from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.records.run_state import RunState
 from mmar_runner.testing.federation import Federation
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.wire.channel import open_channel
@@ -95,7 +97,7 @@ async def test_a_client_whose_coming_was_not_written_down_comes_with_its_next_at
     log, joined, journaled = FullLog(), list[str](), list[str]()
     registry = ClientRegistry(max_clients=9, lease_seconds=3600)
     coordinator: Any = SimpleNamespace(client_joined=joined.append)
-    record: Any = SimpleNamespace(append=lambda kind, _: journaled.append(kind))
+    record: Any = SimpleNamespace(append=lambda kind, _: journaled.append(kind), state=RunState())
     members = _members(registry, coordinator, record, Recorder(), log)
     with pytest.raises(AuditError):
         members.register(REQUEST, PEER)
@@ -110,7 +112,9 @@ async def test_a_client_whose_coming_was_not_written_down_comes_with_its_next_at
 async def test_a_step_that_every_heartbeat_repeats_is_told_once() -> None:
     """A client that trains for an hour on one step filled the log of whoever watched."""
     registry, recorder = ClientRegistry(max_clients=9, lease_seconds=3600), Recorder()
-    nothing: Any = SimpleNamespace(client_joined=lambda _: None, append=lambda *_: None)
+    nothing: Any = SimpleNamespace(
+        client_joined=lambda _: None, append=lambda *_: None, state=RunState()
+    )
     log: Any = SimpleNamespace(record=lambda *_, **__: None)
     members = _members(registry, nothing, nothing, recorder, log)
     token = members.register(REQUEST, PEER)
@@ -125,7 +129,9 @@ async def test_a_step_that_every_heartbeat_repeats_is_told_once() -> None:
 async def test_who_comes_back_within_its_lease_is_told_and_does_nothing_yet() -> None:
     """Progress was silent, and what the killed process had done went on for ever."""
     registry, recorder = ClientRegistry(max_clients=9, lease_seconds=3600), Recorder()
-    nothing: Any = SimpleNamespace(client_joined=lambda _: None, append=lambda *_: None)
+    nothing: Any = SimpleNamespace(
+        client_joined=lambda _: None, append=lambda *_: None, state=RunState()
+    )
     log: Any = SimpleNamespace(record=lambda *_, **__: None)
     members = _members(registry, nothing, nothing, recorder, log)
     token = members.register(REQUEST, PEER)
@@ -149,7 +155,7 @@ PEER = Peer("ipv4:127.0.0.1:1")
 def _members(
     registry: ClientRegistry, coordinator: Any, record: Any, recorder: Recorder, log: Any
 ) -> Members:
-    guard: Any = SimpleNamespace(names=BelievedNames(), audit=log)
+    guard: Any = SimpleNamespace(names=BelievedNames(), audit=log, gate=AuditedGate(log))
     return Members(
         registry,
         coordinator,

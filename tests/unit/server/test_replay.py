@@ -131,3 +131,25 @@ def test_an_end_is_untold_until_it_is_settled() -> None:
     assert not replayed(ended, (Kind.RUN_SETTLED, {"untold": []})).untold
     stopped = (Kind.RUN_ENDED, {"status": "stopped", "reason": "", "wall_seconds": 2.0})
     assert not replayed(stopped).untold
+
+
+def test_a_removed_client_takes_its_update_of_the_open_round_along_and_is_no_failure() -> None:
+    removed = {"client": "site-1", "key_sha256": "k", "reason": "asked to", "round": 0}
+    registered = {"client": "site-1", "key_sha256": "n", "mmar_digest": "d"}
+    began = (Kind.ROUND_OPENED, {"round": 0, "participants": ["site-1", "site-2"]})
+    state = replayed(began, accepted("site-1"), accepted("site-2"), (Kind.CLIENT_REMOVED, removed))
+    assert list(state.accepted) == list(state.last_round) == ["site-2"]
+    assert [one.cause for one in state.rejected] == ["REMOVED: asked to"]
+    assert (state.failures(), state.again) == ({}, {"site-1": 1})
+    assert state.out() == {"site-1"}
+    assert state.participants == ("site-1", "site-2")
+    anew = replayed(began, (Kind.CLIENT_REMOVED, removed), (Kind.CLIENT_REGISTERED, registered))
+    assert anew.out() == frozenset()
+    assert set(anew.removed) == {"k"}, "its first session stays out"
+
+
+def test_a_removal_while_a_round_is_added_up_leaves_that_round_as_it_is() -> None:
+    removed = {"client": "site-1", "key_sha256": "k", "reason": "", "round": None}
+    state = replayed(accepted("site-1"), (Kind.CLIENT_REMOVED, removed))
+    assert list(state.accepted) == ["site-1"]
+    assert state.rejected == []

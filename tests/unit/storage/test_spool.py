@@ -83,6 +83,20 @@ def test_the_same_update_goes_on_where_it_was(spool: Spool) -> None:
     assert again.commit(_sha(_UPDATE)).read_bytes() == _UPDATE
 
 
+def test_what_one_client_sent_for_a_round_is_discarded_and_no_more(spool: Spool) -> None:
+    for client in ("site-1", "site-2"):
+        file = _open(spool, client=client)
+        file.write(_UPDATE)
+        file.commit(_sha(_UPDATE))
+    begun = _open(spool, "u2")
+    begun.write(_UPDATE[:1000])
+    begun.close()
+    spool.discard(7, "site-1")
+    spool.discard(7, "site-1")  # nothing is there any more
+    assert _files(spool) == {"round_0007/site-2.safetensors"}
+    assert _open(spool, "u2").offset == 0
+
+
 @pytest.mark.parametrize("part", [3, 8, 20, 100])
 def test_it_goes_on_from_inside_the_header_too(spool: Spool, part: int) -> None:
     file = _open(spool)

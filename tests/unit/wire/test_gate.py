@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -180,6 +181,33 @@ async def test_an_upload_under_way_is_ended_with_the_reason() -> None:
             await call.read()
         assert refused.value.reason == "CERT_REVOKED"
         assert servicer.left == ["submit_update"]
+
+
+async def test_the_calls_of_one_client_are_ended_and_those_of_others_go_on() -> None:
+    gate = WatchedGate()
+    ended, began = list[str](), asyncio.Semaphore(0)
+    context: Any = SimpleNamespace(peer=lambda: "ipv4:127.0.0.1:1", auth_context=dict)
+
+    async def call(client: str) -> None:
+        try:
+            with gate.call("GetModel", context):
+                gate.name_caller(client)
+                began.release()
+                await asyncio.Event().wait()
+        except RefusedError as error:
+            ended.append(f"{client}: {error.reason}")
+
+    calls = [asyncio.create_task(call(name)) for name in ("site-1", "site-2")]
+    for _ in calls:
+        await began.acquire()
+    error = RefusedError("it was removed", reason="CLIENT_REMOVED")
+    assert gate.end_calls_of("site-1", error) == {calls[0]}
+    await calls[0]
+    assert ended == ["site-1: CLIENT_REMOVED"]
+    assert gate.live_calls("") == 1
+    gate.name_caller("nobody")  # outside of a call it says nothing
+    calls[1].cancel()
+    await asyncio.wait({calls[1]})
 
 
 async def test_only_those_are_ended_whom_the_verdict_names() -> None:

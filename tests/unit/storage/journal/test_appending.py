@@ -136,6 +136,16 @@ def test_blobs_are_dropped_and_events_stay(path: Path) -> None:
         assert len(journal.events()) == 4
 
 
+def test_the_blob_of_one_event_alone_is_dropped(path: Path) -> None:
+    with Journal(path) as journal:
+        for n in range(4):
+            journal.append("a", {"n": n}, blob=bytes([n]))
+        assert journal.drop_blobs(3, from_seq=2).result() == 1
+        assert (journal.blob(1), journal.blob(3)) == (b"\x00", b"\x02")
+        with pytest.raises(JournalError, match="event 2 has no bytes"):
+            journal.blob(2)
+
+
 _CHILD = """
 import sys
 from pathlib import Path
