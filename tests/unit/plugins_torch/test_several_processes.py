@@ -10,6 +10,7 @@ import torch
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.spec import ChildContext, ChildSpec
+from mmar_runner.errors import TaskFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint
 from mmar_runner_torch.files import read_state
@@ -120,7 +121,7 @@ def test_nothing_of_the_launch_is_left(runs):
     assert "Error" not in log, log
 
 
-def test_a_rank_that_cannot_read_its_data_fails_the_task_and_the_next_one_runs(tmp_path):
+def test_a_rank_that_raises_or_is_killed_fails_the_task_and_the_next_one_runs(tmp_path):
     model = initial_model(tmp_path)
     folder = tmp_path / "site"
     (tmp_path / "custom").mkdir()
@@ -137,28 +138,37 @@ def test_a_rank_that_cannot_read_its_data_fails_the_task_and_the_next_one_runs(t
     async def scenario():
         child = await ChildProcess.start(spec, log=folder / "log")
         try:
-            with pytest.raises(Exception, match="rank 1 of 2 processes") as caught:
-                await child.request("train", task(folder, model, 0), timeout=60)
-            return caught.value, await child.request("train", task(folder, model, 1), timeout=60)
+            errors = []
+            for number in (0, 1):
+                with pytest.raises(TaskFailedError, match="rank 1 of 2 processes: ") as caught:
+                    await child.request("train", task(folder, model, number), timeout=120)
+                errors.append(caught.value)
+            return errors, await child.request("train", task(folder, model, 2), timeout=120)
         finally:
             await child.close()
 
-    error, answer = asyncio.run(scenario())
-    assert error.reason == "TASK_FAILED"
-    assert "ValueError: no such case" in error.message
-    assert any(line.startswith("[rank 1]") and "no such case" in line for line in error.log)
+    (raised, killed), answer = asyncio.run(scenario())
+    assert raised.reason == "TASK_FAILED"
+    assert "ValueError: no such case" in raised.message
+    assert any(line.startswith("[rank 1]") and "no such case" in line for line in raised.log)
+    # The first rank waited for the second one, and heard of its end by an exception of its own.
+    assert killed.reason == "CHILD_DIED"
+    assert any("SIGKILL" in line for line in killed.log), killed.log
     assert answer["num_samples"] == 3  # 1 of rank 0, and 2 of rank 1
     assert answer["metrics"] == pytest.approx({"loss": (1 * 5 + 2 * 8) / 3})
 
 
 MOODY = '''
+import os
+import signal
+
 import torch
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
 from mmar_runner_torch.models import MLP
 
 
 class Moody(TorchLoopTrainer):
-    """A loop of one's own, whose second process fails in round 0 while the first one waits."""
+    """A loop of one's own, whose second process fails while the first one waits for it."""
 
     def build_network(self, context):
         return MLP(30, 1, [8])
@@ -166,6 +176,8 @@ class Moody(TorchLoopTrainer):
     def train_round(self, network, task):
         if task.round == 0 and self.team.rank == 1:
             raise ValueError("no such case")
+        if task.round == 1 and self.team.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         network(torch.full((4, 30), float(self.team.rank))).sum().backward()
         optimizer.step()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 #: How long processes wait for each other. Whoever asked for the task ends it long before, by its
 #: own limit; torch's would end one whose first process measures for longer than half an hour.
 _PATIENCE: Final = timedelta(days=30)
-_LOOPBACK: Final = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+#: Where Gloo and NCCL read on which interface they may talk.
+_INTERFACES: Final = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Team:
         """
         team = cls(context.rank, context.processes)
         if team.size > 1:
-            os.environ.update(_LOOPBACK)  # all are on this machine
+            os.environ.update(dict.fromkeys(_INTERFACES, _loopback()))  # all are on this machine
             own = device.type == "cuda" and torch.cuda.device_count() >= team.size
             distributed.init_process_group(
                 "nccl" if own else "gloo",
@@ -114,6 +116,11 @@ class Team:
         """Let go of the other processes."""
         if self.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def _loopback() -> str:
+    """Return what this system calls the interface on which a machine talks to itself."""
+    return next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
 
 
 def device_of(context: TrainerContext, device: torch.device) -> torch.device:
