@@ -13,6 +13,7 @@ import ours
 import restart
 import soak
 import trust
+import upload
 from federations import DurabilityCost, Federation, TlsCost
 from plan import median, memory, mib
 
@@ -109,6 +110,11 @@ def trust_cost(plan: Plan) -> dict[str, Any]:
     return trust.measure(["verify", "admit", "explain-small"], repeats=plan.repeats or 5)
 
 
+def upload_200mb(plan: Plan) -> dict[str, Any]:
+    """Upload an MMAR of 200 MB to a standing server; the floor is a bare stream under TLS."""
+    return upload.measure(plan.keys, megabytes=200, repeats=plan.repeats or 3)
+
+
 CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "10KB-2": Federation(2, 0.01, 60, 2),
     "10KB-8": Federation(8, 0.01, 60, 3),
@@ -126,6 +132,7 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "simulate-8": Simulation(8, 0.01, 40, 3),
     "validate-cold": validate_cold,
     "trust": trust_cost,
+    "upload-200MB": upload_200mb,
     "idle-server": idle_server,
     "heartbeat": heartbeat_8,
     "restart-8": restart_8,

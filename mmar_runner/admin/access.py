@@ -18,8 +18,9 @@ from mmar_runner.security.policy.authorization import (
 from mmar_runner.security.policy.orders import judge_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from mmar_runner.admin.federation_state import RunEntry
     from mmar_runner.interfaces.admin_command import CommandSpec, Targets
     from mmar_runner.security.decision import Decision, Step
     from mmar_runner.security.kits.kit import StartupKit
@@ -70,6 +71,20 @@ class Access:
             self.authorization, None, SERVER_SITE, user=user, command="", right="view"
         )
         return found.accepted
+
+    def sees(self, user: str, org: str) -> bool:
+        """Return True if a user may know of what an organisation has at the server."""
+        return org == self.org_of(user) or self.sees_all(user)
+
+    def require_run(self, number: int, runs: Mapping[int, RunEntry], user: str) -> None:
+        """Refuse a run that is another organisation's as one that is not there.
+
+        Raises:
+            NotAuthorizedError: UNKNOWN.
+        """
+        entry = runs.get(number)
+        if entry is None or not self.sees(user, entry.org):
+            raise unknown("run", str(number), ())
 
     def decisions(
         self, user: str, spec: CommandSpec, targets: Targets, present: Iterable[str]

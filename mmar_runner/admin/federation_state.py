@@ -7,7 +7,8 @@ server again goes on where it was.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import threading
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_checked
@@ -33,6 +34,8 @@ class RunEntry:
         digest: Its digest, hex.
         started: Whether it is to go on when the server is started again.
         clients: What became of the deployment at each client: empty, or a reason.
+        order: Of a run that was queued: what was signed, for clients; base64.
+        targets: For which clients that is; empty for all that come.
     """
 
     number: int
@@ -42,6 +45,8 @@ class RunEntry:
     digest: str = ""
     started: bool = False
     clients: dict[str, str] = field(default_factory=dict)
+    order: str = ""
+    targets: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ class QueuedRun:
         clients: For whom; empty for all that are there then.
         order: What the user signed, for the clients; base64 in the file.
         queued: When, UTC, ISO 8601.
+        run_number: What it got when its turn came; 0 before.
     """
 
     mmar: str
@@ -65,6 +71,30 @@ class QueuedRun:
     clients: list[str]
     order: str
     queued: str
+    run_number: int = 0
+
+
+@dataclass(slots=True)
+class FailedRun:
+    """One run that waited and could not begin when its turn came.
+
+    Attributes:
+        mmar: The uploaded MMAR.
+        user: Who queued it.
+        org: The user's organisation.
+        queued: When, UTC, ISO 8601.
+        failed: When its turn came, likewise.
+        reason: Why, as an id.
+        message: Why, as a sentence.
+    """
+
+    mmar: str
+    user: str
+    org: str
+    queued: str
+    failed: str
+    reason: str
+    message: str
 
 
 @dataclass(slots=True)
@@ -76,12 +106,16 @@ class FederationState:
         runs: Every run number that was chosen and not deleted.
         queue: Runs that wait, in order.
         timeout: Seconds that clients may take to answer.
+        paused: Whether the queue waits until somebody says that it goes on.
+        failed: The last runs that waited and could not begin.
     """
 
     run_number: int | None = None
     runs: dict[int, RunEntry] = field(default_factory=dict)
     queue: list[QueuedRun] = field(default_factory=list)
     timeout: float = 10.0
+    paused: bool = False
+    failed: list[FailedRun] = field(default_factory=list)
 
     @property
     def current(self) -> RunEntry | None:
@@ -104,6 +138,7 @@ class StateFile:
 
     def __init__(self, workspace: Path) -> None:
         self._path = workspace / FILE
+        self._writing = threading.Lock()
         self.state = self._read()
 
     def save(self) -> None:
@@ -112,15 +147,20 @@ class StateFile:
         Raises:
             StorageError: It cannot be written.
         """
+        with self._writing:  # several threads may save: what is newer is written later
+            write_json_atomic(self._path, self._value())
+
+    def _value(self) -> dict[str, Any]:
         state = self.state
-        value = {
+        return {
             "version": 1,
             "run_number": state.run_number,
-            "runs": [asdict(entry) for _, entry in sorted(state.runs.items())],
-            "queue": [asdict(entry) for entry in state.queue],
+            "runs": [_as_json(entry) for _, entry in sorted(state.runs.items())],
+            "queue": [_as_json(entry) for entry in list(state.queue)],
             "timeout": state.timeout,
+            "paused": state.paused,
+            "failed": [_as_json(entry) for entry in list(state.failed)],
         }
-        write_json_atomic(self._path, value)
 
     def _read(self) -> FederationState:
         with translated(self._path):
@@ -137,4 +177,14 @@ class StateFile:
             {entry["number"]: RunEntry(**entry) for entry in value["runs"]},
             [QueuedRun(**entry) for entry in value["queue"]],
             value["timeout"],
+            value.get("paused", False),
+            [FailedRun(**entry) for entry in value.get("failed", ())],
         )
+
+
+def _as_json(entry: RunEntry | QueuedRun | FailedRun) -> dict[str, Any]:
+    # Copies of its own, each made in one step: the event loop may change them meanwhile.
+    value = {one.name: getattr(entry, one.name) for one in fields(entry)}
+    return {
+        key: type(one)(one) if isinstance(one, list | dict) else one for key, one in value.items()
+    }

@@ -101,9 +101,10 @@ class RequestHub(RequestsServicer):
         """Those who are there, by name."""
         return [self._listeners[name] for name in sorted(self._listeners)]
 
-    async def changed(self) -> None:
-        """Wait until somebody comes or goes."""
-        await self._changed.wait()
+    @property
+    def changes(self) -> asyncio.Event:
+        """What is set once somebody has come or gone."""
+        return self._changed
 
     def note(self) -> None:
         """Let those who wait look again."""

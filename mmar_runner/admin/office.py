@@ -14,17 +14,20 @@ from mmar_runner.admin.access import Access
 from mmar_runner.admin.current_run import CurrentRun
 from mmar_runner.admin.federation_state import StateFile
 from mmar_runner.admin.gate import AdminGate
+from mmar_runner.admin.handing_on import HandingOn
 from mmar_runner.admin.hub import RequestHub
+from mmar_runner.admin.installed import installed_modules
 from mmar_runner.admin.leaving import Leaving
 from mmar_runner.admin.modules.built_in import BUILT_IN_MODULES
 from mmar_runner.admin.offer import Offer
 from mmar_runner.admin.operations import Operations
 from mmar_runner.admin.packages import CurrentPackage
 from mmar_runner.admin.run_desk import Premises, RunDesk
+from mmar_runner.admin.run_queue import RunQueue
 from mmar_runner.admin.servicer import AdminDesk
 from mmar_runner.admin.sessions import IDLE_SECONDS, Sessions
 from mmar_runner.admin.taking_in import Intake, OfficeLog
-from mmar_runner.admin.transfers import Transfers
+from mmar_runner.admin.transfers import INCOMING, Transfers
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.orders.memory import OrderMemory
@@ -40,13 +43,13 @@ from mmar_runner.server.records.workspace import Workspace
 from mmar_runner.server.settings import ServerSettings
 from mmar_runner.server.trimming import trimming
 from mmar_runner.storage.durability import Durability
-from mmar_runner.waiting.races import first_of
+from mmar_runner.waiting.races import end, first_of
 from mmar_runner.wire.binding import bind, require_free
 from mmar_runner.wire.credentials import TlsFiles, server_credentials
 from mmar_runner.wire.server import build_admin_server, build_server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
     from pathlib import Path
 
     import grpc
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from mmar_runner.admin.federation_state import RunEntry
     from mmar_runner.admin.taking_in import TakenIn
     from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.kits.kit import StartupKit
@@ -172,9 +176,12 @@ class _Office:
         async with AsyncExitStack() as stack:
             address = bind(clients, settings.listen, credentials=credentials)
             desk = self._run_desk(address, credentials)
+            transfers = self._transfers()
             stack.push_async_callback(clients.stop, 0)
             admin = build_admin_server(
-                self._admin_desk(desk), self._admin_gate, max_connections=_ADMIN_CONNECTIONS
+                self._admin_desk(desk, transfers),
+                self._admin_gate,
+                max_connections=_ADMIN_CONNECTIONS,
             )
             stack.push_async_callback(admin.stop, _ANSWER_SECONDS)
             admin_address = bind(admin, settings.admin_listen, credentials=server_credentials(tls))
@@ -189,11 +196,12 @@ class _Office:
             stack.callback(looking.cancel)
             self._tell_listening(address, admin_address)
             await self._go_on(desk)
+            for work in self._queue(desk, transfers):
+                stack.push_async_callback(end, asyncio.create_task(work))
             await first_of(_set(stop), _set(self._leaving.asked), desk.broken())
         return OfficeOutcome(self._leaving.reason or "it was asked to stop", self._leaving.again)
 
     def _run_desk(self, address: str, credentials: grpc.ServerCredentials) -> RunDesk:
-        settings, kit = self._settings, self._settings.kit
         guard = Guard(
             self._gate, CertifiedNames((), {}), self._audit, credentials, self._revocations
         )
@@ -207,15 +215,38 @@ class _Office:
             address,
             self._settings_of,
         )
-        log = OfficeLog(self._audit, f"{kit.identity.role} {kit.identity.name}")
-        store = MmarStore(self._workspace.path / "store")
-        intake = Intake(kit, self._plugins.registry, store, log, settings.variables)
+        intake = self._intake(MmarStore(self._workspace.path / "store"))
         return RunDesk(premises, intake, self._kept, self._ended)
 
-    def _admin_desk(self, desk: RunDesk) -> AdminDesk:
+    def _intake(self, store: MmarStore) -> Intake:
+        settings, identity = self._settings, self._settings.kit.identity
+        log = OfficeLog(self._audit, f"{identity.role} {identity.name}")
+        return Intake(settings.kit, self._plugins.registry, store, log, settings.variables)
+
+    def _transfers(self) -> Transfers:
         kit = self._settings.kit
         storage = next(iter(kit.config["servers"])).get("admin_storage", "transfer")
-        transfers = Transfers(self._workspace.path / storage, self._access)
+        folder = self._workspace.path / storage
+        # Not the runs' store: what was only looked at is not kept.
+        store = MmarStore(folder / INCOMING / "store")
+        store.sweep()
+        store.prune(())
+        return Transfers(
+            folder,
+            self._access,
+            look=self._intake(store).look_only,
+            workspace=self._workspace.path,
+            runs=lambda: self._kept.state.runs,
+        )
+
+    def _queue(
+        self, desk: RunDesk, transfers: Transfers
+    ) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
+        queue = RunQueue(desk, transfers, self._access, self._settings.kit, self._revocations)
+        return queue.work(), HandingOn(desk, self._hub).work()
+
+    def _admin_desk(self, desk: RunDesk, transfers: Transfers) -> AdminDesk:
+        kit = self._settings.kit
         operations = Operations(
             desk,
             self._hub,
@@ -229,7 +260,7 @@ class _Office:
             self._admin_gate,
             self._access,
             Sessions(self._settings.idle_seconds),
-            offer=Offer([module() for module in BUILT_IN_MODULES]),
+            offer=Offer([*(module() for module in BUILT_IN_MODULES), *self._installed()]),
             operations=operations,
             transfers=transfers,
             revocations=self._revocations,
@@ -237,6 +268,9 @@ class _Office:
             leaving=self._leaving,
             audit=self._audit,
         )
+
+    def _installed(self) -> list[AdminCmdModule]:
+        return installed_modules(self._plugins.registry, self._access.policy.admin.get("modules"))
 
     def _settings_of(self, taken: TakenIn) -> ServerSettings:
         settings = self._settings
@@ -259,7 +293,10 @@ class _Office:
         try:
             await desk.start()
         except MmarRunnerError as error:
+            if desk.outcome is not None:
+                return  # it was over: only that had not been written down
             _log.warning("run %d does not go on: %s", entry.number, error.message)
+            self._kept.state.paused = True  # whoever starts it, or the queue, has looked at it
 
     def _ended(self, entry: RunEntry, outcome: RunOutcome | None) -> None:
         how = "could not go on" if outcome is None else f"has {outcome.status}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import shutil
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -38,7 +39,14 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.security.decision import Step
     from mmar_runner.server.parts import RunParts
-    from mmar_runner.server.records.workspace import Workspace
+    from mmar_runner.server.records.workspace import RunFolder, Workspace
+
+#: Runs that may wait.
+MOST_QUEUED: Final = 100
+#: What clients fetch a package for, and how long that may take at least, in seconds.
+_FETCHING: Final = frozenset({"deploy", "enqueue"})
+FETCH_SECONDS: Final = 60.0
+_SUMMARY_BYTES: Final = 16 << 20
 
 
 #: Letters of the digest of a client's session key that are shown: enough to tell two apart.
@@ -95,6 +103,8 @@ class Operations(ServerOperations):
             max_clients=server.max_num_clients if server else None,
             submitted_models=0 if book is None else len(book.accepted),
             queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
+            paused=state.paused,
+            failed=[asdict(one) for one in state.failed],
             clients=self._clients(run),
             failures=list(self._desk.contributions.failures),
         )
@@ -156,7 +166,7 @@ class Operations(ServerOperations):
         self._desk.require_idle("no other run is chosen")
         state = self._desk.state
         if number in state.runs:
-            self._require_visible(number, user)
+            self._access.require_run(number, state.runs, user)
         else:
             state.runs[number] = RunEntry(number, user, self._access.org_of(user))
         state.run_number = number
@@ -174,7 +184,7 @@ class Operations(ServerOperations):
             self._desk.require_idle("its files are not deleted")
         folder = self._workspace.run(number)
         if number in state.runs or not folder.path.exists():
-            self._require_visible(number, user)
+            self._access.require_run(number, state.runs, user)
         with translated(folder.path):
             if folder.path.exists():
                 await in_thread(shutil.rmtree, folder.path)
@@ -199,7 +209,8 @@ class Operations(ServerOperations):
     async def start_server_training(self, user: str) -> Mapping[str, Any]:
         """Begin the run, or go on with it."""
         entry = self._desk.require_entry()
-        self._require_visible(entry.number, user)
+        self._access.require_run(entry.number, self._desk.state.runs, user)
+        self._desk.state.paused = False
         parts = await self._desk.start()
         return {
             "run_number": entry.number,
@@ -224,22 +235,31 @@ class Operations(ServerOperations):
         self._desk.require_parts().coordinator.give_again(name)
 
     async def enqueue(self, call: CommandCall) -> Mapping[str, Any]:
-        """Let a run wait until those before it have ended."""
-        name = call.arguments["MMAR"]
+        """Let a run wait until those before it have ended.
+
+        Raises:
+            NotAuthorizedError: UNKNOWN, there is no such MMAR, or it is another organisation's.
+            OrderError: QUEUE_FULL.
+        """
+        name, state = call.arguments["MMAR"], self._desk.state
         self._transfers.require(name, call.user)
+        if len(state.queue) >= MOST_QUEUED:
+            msg = f"{MOST_QUEUED} runs wait already"
+            raise OrderError(msg, hint="dequeue PLACE, or wait", reason="QUEUE_FULL")
         entry = QueuedRun(
             mmar=name,
-            digest=self._transfers.digest_of(name),
+            digest=self._transfers.digest_of(name) or "",
             user=call.user,
             org=self._access.org_of(call.user),
             clients=list(call.targets.clients),
             order=base64.b64encode(call.order).decode(),
             queued=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         )
-        self._desk.state.queue.append(entry)
+        state.queue.append(entry)
+        place = len(state.queue)
         await in_thread(self._desk.save)
         self._desk.look_at_queue()
-        return _queued(len(self._desk.state.queue), entry)
+        return {**_queued(place, entry), "paused": state.paused}
 
     def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Take a run that waits out of the queue.
@@ -249,12 +269,24 @@ class Operations(ServerOperations):
         """
         queue = self._desk.state.queue
         entry = queue[position - 1] if position <= len(queue) else None
-        own = entry is not None and entry.org == self._access.org_of(user)
-        if entry is None or not (own or self._access.sees_all(user)):
+        if entry is None or not self._access.sees(user, entry.org):
             raise unknown("place in the queue", str(position), ())
         queue.remove(entry)
         self._desk.save()
         return _queued(position, entry)
+
+    def resume_queue(self) -> int:
+        """Let the queue go on, and return how many runs wait."""
+        self._desk.state.paused = False
+        self._desk.save()
+        self._desk.look_at_queue()
+        return len(self._desk.state.queue)
+
+    async def get_runs(self, user: str) -> list[Mapping[str, Any]]:
+        """Return the runs that have a folder and this user may see, by number."""
+        state = self._desk.state
+        own = [one for _, one in sorted(state.runs.items()) if self._access.sees(user, one.org)]
+        return await in_thread(lambda: [self._run(one) for one in own])
 
     # Clients
 
@@ -265,14 +297,17 @@ class Operations(ServerOperations):
         state = self._desk.state
         names = self.get_client_names(call.targets)
         facts = {"run_number": state.run_number, **(context or {})}
-        return await self._hub.ask(names, call.order, facts, state.timeout)
+        seconds = state.timeout
+        if call.spec.name in _FETCHING:
+            seconds = max(seconds, FETCH_SECONDS)
+        return await self._hub.ask(names, call.order, facts, seconds)
 
     async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
         """Wait until so many clients are connected."""
         try:
             async with asyncio.timeout(seconds):
                 while len(names := self.get_client_names()) < number:
-                    await self._hub.changed()
+                    await self._hub.changes.wait()
         except TimeoutError:
             msg = f"{len(names)} of {number} clients came within {seconds:g} s"
             hint = f"there are: {', '.join(names) or 'none'}; see the logs of the others"
@@ -329,6 +364,18 @@ class Operations(ServerOperations):
         """Return what every rule says."""
         return [_step_json(site, step) for step in self._access.steps(site, user, action)]
 
+    def _run(self, entry: RunEntry) -> Mapping[str, Any]:
+        """Return what is known of a run. Blocks."""
+        is_open = self._desk.is_running and entry.number == self._desk.state.run_number
+        return {
+            "run_number": entry.number,
+            "owner": entry.owner,
+            "org": entry.org,
+            "mmar": entry.mmar or None,
+            "digest": entry.digest or None,
+            "status": "running" if is_open else _ended_as(self._workspace.run(entry.number)),
+        }
+
     def _clients(self, run: Mapping[str, Any] | None) -> list[ConnectedClient]:
         in_run = {one["name"]: one for one in (run or {}).get("clients", ())}
         listening = {listener.name: listener for listener in self._hub.listeners}
@@ -353,12 +400,14 @@ class Operations(ServerOperations):
             session="" if member is None else member.key_sha256[:_SESSION_LETTERS],
         )
 
-    def _require_visible(self, number: int, user: str) -> None:
-        """Refuse a run that is another organisation's as one that is not there."""
-        entry = self._desk.state.runs.get(number)
-        own = entry is not None and entry.org == self._access.org_of(user)
-        if entry is None or not (own or self._access.sees_all(user)):
-            raise unknown("run", str(number), ())
+
+def _ended_as(folder: RunFolder) -> str | None:
+    """Return how a run has ended, as its summary says; None if it has none."""
+    try:
+        with folder.summary.open("rb") as file:
+            return str(json.loads(file.read(_SUMMARY_BYTES))["status"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _least(parts: RunParts | None, server: ServerSpec | None) -> int | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from mmar_runner.admin.current_run import CurrentRun
@@ -75,7 +75,6 @@ class RunDesk:
         intake: Looks at MMARs.
         kept: What is remembered.
         ended: Hears of every run that is over, and how; None if it could not begin.
-        looks: Looks at the queue.
 
     Attributes:
         status: One of four.
@@ -89,19 +88,19 @@ class RunDesk:
         intake: Intake,
         kept: StateFile,
         ended: Callable[[RunEntry, RunOutcome | None], None],
-        looks: Callable[[], None] = lambda: None,
     ) -> None:
         self._premises = premises
         self._intake = intake
         self._kept = kept
         self._ended = ended
-        self._looks = looks
         self._taken: TakenIn | None = None
         self._taken_for: int | None = None
         self._running: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._reason = ""
         self._changing = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._reserved = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.status = ServerStatus.NOT_STARTED
         self.parts: RunParts | None = None
@@ -140,6 +139,9 @@ class RunDesk:
             msg = f"{what} while run {self.state.run_number} is open"
             hint = "wait until it has ended, or stop it with `abort server`"
             raise OrderError(msg, hint=hint, reason="RUN_OPEN")
+        if self._reserved:
+            msg = f"{what} while the next run of the queue is being started"
+            raise OrderError(msg, hint="try again a little later", reason="RUN_OPEN")
 
     def require_entry(self) -> RunEntry:
         """Return the run that is set.
@@ -191,13 +193,24 @@ class RunDesk:
         self._kept.save()
 
     def choose(self, number: int) -> None:
-        """Make the folder of a run that was chosen, and remember it. Blocks."""
+        """Remember a run that was chosen, and make its folder. Blocks."""
+        self.save()
         folder = self._premises.workspace.run(number)
         with translated(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
-        self.save()
         self.status = ServerStatus.NOT_STARTED
         self.outcome = None
+
+    def release(self, number: int) -> None:
+        """Let a run's number be free again if nothing was deployed for it. Blocks."""
+        entry = self.state.runs.get(number)
+        if entry is not None and not self._has_begun(entry):
+            del self.state.runs[number]
+            if self.state.run_number == number:
+                self.state.run_number = None
+            with suppress(OSError):  # something lies in it: it stays
+                self._premises.workspace.run(number).path.rmdir()
+        self.save()
 
     async def ended(self, *, within: float | None = None) -> None:
         """Wait until no run is open, or for so many seconds."""
@@ -208,12 +221,42 @@ class RunDesk:
         """Wait for a fault in a run that nobody foresaw, and raise it."""
         await self._broken
 
-    def look_at_queue(self) -> None:
-        """Begin the next run that waits, if none is open."""
-        self._looks()
+    @property
+    def changes(self) -> asyncio.Event:
+        """What is set once a run has begun or ended, or the queue is to be looked at."""
+        return self._changed
 
-    async def deploy(self, folder: Path) -> TakenIn:
+    def free_number(self) -> int:
+        """Return a number above that of every run. Blocks."""
+        there = [folder.number for folder in self._premises.workspace.runs()]
+        return max((0, *there, *self.state.runs)) + 1
+
+    def look_at_queue(self) -> None:
+        """Let whoever begins runs that wait look again."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    @asynccontextmanager
+    async def reserved(self) -> AsyncIterator[bool]:
+        """Keep everybody else from choosing, deploying or starting for the block.
+
+        Yields:
+            Whether that can be: no run is open.
+        """
+        async with self._changing:
+            free = not self.is_running
+            self._reserved = free
+        try:
+            yield free
+        finally:
+            self._reserved = False
+
+    async def deploy(self, folder: Path, *, queued: bool = False) -> TakenIn:
         """Take an MMAR for the run that is set, in place of an earlier one.
+
+        Args:
+            folder: The MMAR.
+            queued: It is whoever has reserved this who asks.
 
         Raises:
             OrderError: RUN_OPEN or RUN_NUMBER_UNSET; RUN_DIFFERS, the run has begun with another.
@@ -221,7 +264,8 @@ class RunDesk:
             TrustError: A rule refuses it.
         """
         async with self._changing:
-            self.require_idle("nothing is deployed")
+            if not queued:
+                self.require_idle("nothing is deployed")
             entry = self.require_entry()
             taken = await in_thread(self._intake.take, folder)
             if entry.digest and entry.digest != taken.digest and self._has_begun(entry):
@@ -230,19 +274,25 @@ class RunDesk:
                 raise OrderError(msg, hint=hint, reason="RUN_DIFFERS")
             entry.mmar, entry.digest, entry.started = folder.name, taken.digest, False
             entry.clients.clear()
+            if not queued:
+                entry.order, entry.targets = "", []
             await in_thread(self._kept.save)
             self._take_up(taken, entry)
             return taken
 
-    async def start(self) -> RunParts:
+    async def start(self, *, queued: bool = False) -> RunParts:
         """Begin the run, or go on with it; return once clients can join.
+
+        Args:
+            queued: It is whoever has reserved this who asks.
 
         Raises:
             OrderError: RUN_OPEN, RUN_NUMBER_UNSET or NOT_DEPLOYED.
             MmarRunnerError: Why it cannot begin.
         """
         async with self._changing:
-            self.require_idle("nothing is started")
+            if not queued:
+                self.require_idle("nothing is started")
             entry = self.require_entry()
             if not entry.digest:
                 msg = f"nothing is deployed at the server for run {entry.number}"
@@ -265,6 +315,7 @@ class RunDesk:
         self._reason = reason
         if (entry := self.state.current) is not None:
             entry.started = False
+            self.state.paused = True  # whoever stops a run does not want the next one instead
             await in_thread(self._kept.save)
         self._stop.set()
         await asyncio.wait({self._running})
@@ -297,6 +348,7 @@ class RunDesk:
         self._stop, self.status, self.failure = asyncio.Event(), ServerStatus.STARTING, None
         joinable: asyncio.Future[RunParts] = asyncio.get_running_loop().create_future()
         self._running = asyncio.create_task(self._serve(entry, self._taken, joinable))
+        self._running.add_done_callback(lambda _: self.look_at_queue())
         self._running.add_done_callback(self._note_fault)
         both: set[asyncio.Future[Any]] = {self._running, joinable}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -318,6 +370,7 @@ class RunDesk:
             counted.take_up(closed_rounds(events), state.round, state.accepted)
             self.parts, self.contributions, self.status = parts, counted, ServerStatus.STARTED
             joinable.set_result(parts)
+            self.look_at_queue()
 
         names = CertifiedNames(taken.trust.decisions.keys(), taken.trust.decisions)
         place = StandingPlace(

@@ -98,8 +98,12 @@ class Intake:
         self._log = log
         self._variables = variables
 
-    def look(self, folder: Path) -> Admission:
+    def look(self, folder: Path, *, remember: bool = True) -> Admission:
         """Return what the rules and the validator say of a folder; it may run if they agree.
+
+        Args:
+            folder: The MMAR.
+            remember: Whether an older version is refused from now on.
 
         Raises:
             MmarError: It cannot be read, or has findings of severity error.
@@ -116,11 +120,26 @@ class Intake:
                 origin="delivered",
                 now=datetime.now(UTC),
                 settings=self._variables,
+                remember=remember,
             )
             line.of(admission)
             with_command(admission.decision, self._kit.folder).require()
             _require_valid(admission)
         line.accepted()
+        return admission
+
+    def look_only(self, folder: Path) -> Admission:
+        """Return the same as `look`, and keep nothing: neither a copy nor the version.
+
+        The store is not that of runs, and a run of an older version goes on.
+
+        Raises:
+            MmarError: As `look`.
+            TrustError: As `look`.
+            StorageError: As `look`.
+        """
+        admission = self.look(folder, remember=False)
+        self._store.remove(admission.root)
         return admission
 
     def take(self, folder: Path) -> TakenIn:

@@ -3,43 +3,67 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.admin.access import unknown
-from mmar_runner.errors import StorageError
+from mmar_runner.admin.downloads import Downloads
+from mmar_runner.admin.incoming import IncomingPackages
+from mmar_runner.admin.uploaded import Uploaded
+from mmar_runner.admin.uploads import Uploads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from mmar_runner.admin.access import Access
-    from mmar_runner.interfaces.admin_command import CommandCall
+    from mmar_runner.admin.federation_state import RunEntry
+    from mmar_runner.admin.uploads import Authorize
+    from mmar_runner.admission.admitting import Admission
     from mmar_runner.wire.admin_codec import SentDownloadItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import DownloadRequest
     from mmar_runner.wire.servicer import UploadStream
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
+#: Below the folder of uploads: what arrives, and archives that are sent.
+INCOMING: Final = ".incoming"
+OUTGOING: Final = ".outgoing"
 
 
 class Transfers:
-    """The folder of what was uploaded.
+    """The folder of what was uploaded, and the way in and out.
+
+    What an earlier process was in the middle of is finished or removed first.
 
     Args:
         folder: ``WORKSPACE/transfer``: a folder each, and beside it what is known of it.
         access: Who may see what.
+        look: Says whether an MMAR may run here; blocks.
+        workspace: The server's, with its runs.
+        runs: Gives the runs that are known, by number.
+
+    Raises:
+        StorageError: The folder cannot be used.
     """
 
-    def __init__(self, folder: Path, access: Access) -> None:
-        self._folder = folder
-        self._access = access
+    def __init__(
+        self,
+        folder: Path,
+        access: Access,
+        *,
+        look: Callable[[Path], Admission],
+        workspace: Path,
+        runs: Callable[[], Mapping[int, RunEntry]],
+    ) -> None:
+        incoming = IncomingPackages(folder / INCOMING)
+        self._uploaded = Uploaded(folder, access)
+        self._uploads = Uploads(incoming, self._uploaded, access, look)
+        self._downloads = Downloads(workspace, folder / OUTGOING, access, runs)
+        self._uploaded.settle(incoming.folder)
+        incoming.sweep()
+        self._downloads.sweep()
 
     def visible(self, user: str) -> list[Mapping[str, Any]]:
         """Return what this user may see: name, digest, owner, org, uploaded, bytes."""
-        org, everything = self._access.org_of(user), self._access.sees_all(user)
-        return [one for one in self._known() if everything or one["org"] == org]
+        return self._uploaded.visible(user)
 
     def require(self, name: str, user: str) -> Path:
         """Return an uploaded MMAR's folder.
@@ -47,43 +71,23 @@ class Transfers:
         Raises:
             NotAuthorizedError: UNKNOWN, there is none, or another organisation's.
         """
-        names = [one["name"] for one in self.visible(user)]
-        if name not in names:
-            raise unknown("uploaded MMAR", name, names)
-        return self._folder / name
+        return self._uploaded.require(name, user)
 
     def path_of(self, name: str) -> Path:
         """Return where an MMAR lies that was uploaded, for whoever it was."""
-        return self._folder / name
+        return self._uploaded.path_of(name)
 
-    def digest_of(self, name: str) -> str:
-        """Return an uploaded MMAR's digest, hex."""
-        return next(str(one["digest"]) for one in self._known() if one["name"] == name)
+    def digest_of(self, name: str) -> str | None:
+        """Return an uploaded MMAR's digest, hex; None if there is none of that name."""
+        there = self._uploaded.of(name)
+        return None if there is None else str(there["digest"])
 
-    async def receive(
-        self,
-        stream: UploadStream,
-        peer: Peer,
-        call: Callable[[str, bytes, Peer], Awaitable[CommandCall]],
-    ) -> None:
-        """Receive one package."""
-        raise NotImplementedError
+    async def receive(self, stream: UploadStream, peer: Peer, authorize: Authorize) -> None:
+        """Receive one package; see `Uploads.receive`."""
+        await self._uploads.receive(stream, peer, authorize)
 
     def send(
-        self,
-        request: DownloadRequest,
-        peer: Peer,
-        call: Callable[[str, bytes, Peer], Awaitable[CommandCall]],
+        self, request: DownloadRequest, peer: Peer, authorize: Authorize
     ) -> AsyncIterator[SentDownloadItem]:
-        """Send one file."""
-        raise NotImplementedError
-
-    def _known(self) -> list[dict[str, Any]]:
-        found = []
-        for path in sorted(self._folder.glob("*.json")):
-            if _NAME.fullmatch(path.stem) and (self._folder / path.stem).is_dir():
-                try:
-                    found.append(json.loads(path.read_bytes()))
-                except (OSError, ValueError) as error:
-                    raise StorageError(f"{path} cannot be read: {error}") from error
-        return found
+        """Send one file; see `Downloads.send`."""
+        return self._downloads.send(request, peer, authorize)

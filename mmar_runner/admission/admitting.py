@@ -67,6 +67,7 @@ def admit(
     now: datetime,
     settings: Mapping[str, Any] | None = None,
     client_name: str | None = None,
+    remember: bool = True,
 ) -> Admission:
     """Copy an MMAR into the store, look at the copy, and decide.
 
@@ -82,6 +83,7 @@ def admit(
         now: The present time, with a time zone.
         settings: The ``--set`` values.
         client_name: As which client it would run; None for the site's own name.
+        remember: Whether an older version is refused from now on; not if it is only looked at.
 
     Raises:
         MmarUnreadableError: There is no MMAR.
@@ -104,7 +106,7 @@ def admit(
     manifest = found.signatures.manifest
     if accepted:
         store.prune({listing.digest})
-    if accepted and manifest is not None:
+    if remember and accepted and manifest is not None:
         seen = SeenVersion(manifest.version, manifest.digest)
         rules.versions.remember(manifest.project, manifest.name, seen)
     return Admission(root, found.validation, found.decision, found.signatures.owners, manifest)

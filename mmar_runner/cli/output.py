@@ -8,6 +8,7 @@ can be piped into another program.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,4 +130,5 @@ def write_traceback(error: BaseException) -> Path:
 
 
 def _styled(text: str, colour: str) -> str:
-    return click.style(text, fg=colour, bold=True) if sys.stderr.isatty() else text
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    return click.style(text, fg=colour, bold=True) if coloured else text

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner import __version__
 from mmar_runner.client.connection.line import Line
 from mmar_runner.client.trust import judge_server
-from mmar_runner.documents.strict_json import parse_strict
-from mmar_runner.errors import ProtocolError, RefusedError, UnreachableError
-from mmar_runner.interfaces.admin_command import CommandSpec
+from mmar_runner.console import told
+from mmar_runner.errors import RefusedError, UnreachableError
 from mmar_runner.orders.order import LIFE, new_order, signed
 from mmar_runner.orders.typed import understood
 from mmar_runner.security.pki.keys import load_release_key
@@ -25,8 +23,9 @@ from mmar_runner.wire.tls_files import TlsFiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
-    from mmar_runner.interfaces.admin_command import CommandCall
+    from mmar_runner.interfaces.admin_command import CommandCall, CommandSpec
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.pki.envelope import PrivateKey
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 _LOGIN_SECONDS: Final = 10.0
 #: How long an order to queue a run is good: the run may begin much later.
 _QUEUE_LIFE: Final = timedelta(days=30)
-_EVENT_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +62,47 @@ class AdminSession:
     Args:
         kit: The administrator's.
         key: The release key that signs orders.
-        stub: The server's calls.
+        line: The connection.
+        stub: The server's calls over it.
         admitted: What the server told.
+
+    Attributes:
+        target: Where the server answers, ``host:port``.
     """
 
     def __init__(
-        self, kit: StartupKit, key: PrivateKey, stub: AdminStub, admitted: Admitted
+        self, kit: StartupKit, key: PrivateKey, line: Line, stub: AdminStub, admitted: Admitted
     ) -> None:
         self._kit = kit
         self._key = key
+        self._line = line
         self.stub = stub
         self.admitted = admitted
+        self.target = stub.target
 
     @property
     def user(self) -> str:
         """Whose session it is."""
         return self._kit.identity.name
+
+    @property
+    def kit_folder(self) -> Path:
+        """Where the start-up kit lies."""
+        return self._kit.folder
+
+    @property
+    def certificate_until(self) -> str:
+        """Until when the administrator's certificate holds, UTC, ISO 8601."""
+        return f"{self._kit.certificate.not_after:%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server is there, as far as it is known."""
+        return self._line.is_connected
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so many seconds, or until a connection that was lost is there again."""
+        await self._line.pause(seconds)
 
     def understood(self, words: Sequence[str]) -> CommandCall:
         """Return the call that words make, checked as the server will.
@@ -108,7 +131,7 @@ class AdminSession:
         request = ExecuteRequest(token=self.admitted.token, order=self.signed(words))
         async with aclosing(self.stub.execute(request)) as parts:
             async for part in parts:
-                yield _event(part.event)
+                yield told.event(part.event)
 
 
 @asynccontextmanager
@@ -139,16 +162,15 @@ async def admin_session(
         stub = AdminStub(line.channel, target)
         request = LoginRequest(user=kit.identity.name, runner_version=__version__)
         reply = await stub.login(request, timeout=seconds)
-        specs = [CommandSpec.from_json(one) for one in json.loads(reply.commands)]
         admitted = Admitted(
             reply.token,
             reply.project,
-            {spec.name: spec for spec in specs},
+            told.commands(reply.commands),
             list(reply.clients),
             reply.server_version,
             reply.idle_seconds,
         )
-        session = AdminSession(kit, key, stub, admitted)
+        session = AdminSession(kit, key, line, stub, admitted)
         try:
             yield session
         finally:
@@ -173,14 +195,3 @@ async def _log_out(stub: AdminStub, token: str) -> None:
         await stub.logout(LogoutRequest(token=token), timeout=2.0)
     except (UnreachableError, RefusedError):
         return  # the session ends by itself
-
-
-def _event(data: bytes) -> dict[str, Any]:
-    try:
-        value = parse_strict(data, limit=_EVENT_BYTES)
-    except ValueError as error:
-        raise ProtocolError(f"what the server answers {error}") from error
-    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        msg = "the server answers something that is no event"
-        raise ProtocolError(msg)
-    return value

@@ -69,6 +69,8 @@ class ServerState:
         submitted_models: Updates that the open round has.
         queue: Runs that wait, in order.
         clients: Who is there, and who is in the run.
+        paused: Whether the queue waits until somebody says that it goes on.
+        failed: The last runs that waited and could not begin, each with its reason.
         failures: What came to nothing of late: client, round, reason, message, log.
     """
 
@@ -82,6 +84,8 @@ class ServerState:
     submitted_models: int
     queue: Sequence[Mapping[str, Any]] = ()
     clients: Sequence[ConnectedClient] = ()
+    paused: bool = False
+    failed: Sequence[Mapping[str, Any]] = ()
     failures: Sequence[Mapping[str, Any]] = ()
 
 
@@ -176,6 +180,14 @@ class ServerOperations(ABC):
     @abstractmethod
     def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Take a run that waits out of the queue."""
+
+    @abstractmethod
+    def resume_queue(self) -> int:
+        """Let the queue go on after a run was stopped; return how many runs wait."""
+
+    @abstractmethod
+    async def get_runs(self, user: str) -> list[Mapping[str, Any]]:
+        """Return the runs that this user may see: number, owner, MMAR, digest, status."""
 
     # Clients
 

@@ -60,6 +60,10 @@ OLDER_NAMES = MappingProxyType(
         "IntimeModelSelectionHandler": "use BestModelSelector (mmar-runner-metrics)",
         "IntimeModelSelector": "use BestModelSelector (mmar-runner-metrics)",
         "ValidateResultProcessor": "cross-site validation needs a plugin that offers it",
+        "TrainingCommandModule": "a server that waits for administrators has its commands",
+        "ValidationCommandModule": "a server that waits for administrators has its commands",
+        "ShellCommandModule": "a server that waits for administrators has its commands",
+        "SystemCommandModule": "a server that waits for administrators has its commands",
         "ClientTrainer": "use the client_trainer of an installed plugin",
     }
 )

@@ -149,6 +149,12 @@ TRAINING: Final = (
         examples=("dequeue 1",),
     ),
     CommandSpec(
+        "resume_queue",
+        "Let the queue go on after a run was stopped; that run stays stopped.",
+        right=Right.TRAIN,
+        examples=("resume_queue",),
+    ),
+    CommandSpec(
         "list_mmars", "List what was uploaded.", right=Right.NOBODY, examples=("list_mmars",)
     ),
     CommandSpec("list_runs", "List the runs that have a folder.", examples=("list_runs",)),

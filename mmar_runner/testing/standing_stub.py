@@ -123,7 +123,7 @@ class StandingStub:
         """
         reply = answer
         if not isinstance(reply, AdminReply):
-            reply = AdminReply(reply=json.dumps(dict(answer or {})).encode())
+            reply = AdminReply(reply=json.dumps(dict(reply or {})).encode())
         reply.client_name, reply.request_id = reply.client_name or self.name, request_id
         receipt = await self.stub.send_reply(reply, timeout=_REPLY_SECONDS)
         return bool(receipt.awaited)

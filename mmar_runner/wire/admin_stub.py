@@ -41,7 +41,7 @@ class AdminStub:
     """
 
     def __init__(self, channel: grpc.aio.Channel, target: str = "the server") -> None:
-        self._target = target
+        self._target = self.target = target
         self._login = unary_call(channel, methods.LOGIN)
         self._logout = unary_call(channel, methods.LOGOUT)
         self._execute = _streamed(channel, methods.EXECUTE)

@@ -70,6 +70,11 @@ class Connectivity:
         self._connected = asyncio.Event()
         self._watching = asyncio.create_task(self._watch())
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection, as far as it is known."""
+        return self._connected.is_set()
+
     async def pause(self, seconds: float) -> None:
         """Wait so many seconds, or until a connection that is not there comes about."""
         if self._connected.is_set():

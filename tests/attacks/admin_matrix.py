@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     # What it begins by itself is a deployment and a start, at the server and at the client.
     "enqueue": ("deploy and train, at the server too", {"C": "enqueue study client {site}"}),
     "dequeue": ("train", {"S": "dequeue 1"}),
+    "resume_queue": ("train", {"S": "resume_queue"}),
     "list_mmars": ("", {"S": "list_mmars"}),
     "list_runs": ("view", {"S": "list_runs"}),
     "validate": ("view", {"S": "validate all"}),

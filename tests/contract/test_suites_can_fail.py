@@ -3,6 +3,8 @@
 
 import ast
 import inspect
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 from _pytest.outcomes import Skipped
 
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
+from mmar_runner.interfaces.admin_command import CommandSpec, Parameter, TargetKind
+from mmar_runner.interfaces.admin_event import Table, Text, Value
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.interfaces.filter import Filter
@@ -278,8 +282,24 @@ def test_a_bad_validator_is_caught(tmp_path):
 
 
 class Greets(AdminCmdModule):
+    specs: Sequence[object] = (
+        CommandSpec("hello", "Greet the server."),
+        CommandSpec(
+            "good_bye",
+            "Say good-bye to clients.",
+            targets=TargetKind.CLIENTS,
+            parameters=(Parameter("N", "int"),),
+            examples=("good_bye 3 client site-1  # three times",),
+        ),
+    )
+    last: object = Value({})
+
     def get_commands(self):
-        return ("hello", "good-bye")
+        return self.specs
+
+    async def execute(self, call, operations):
+        yield Text("hello")
+        yield self.last
 
 
 class TestGreets(AdminCmdModuleContract):
@@ -287,11 +307,35 @@ class TestGreets(AdminCmdModuleContract):
         return Greets()
 
 
-@pytest.mark.parametrize("commands", [(), ("hello", "hello"), ("hello you",)])
-def test_a_bad_command_module_is_caught(commands):
-    bad = type("Bad", (Greets,), {"get_commands": lambda _: commands})
+HELLO, GOOD_BYE = Greets.specs
+WITHOUT_EXAMPLE = CommandSpec("hello", "Greet.", parameters=(Parameter("N"),))
+
+
+@pytest.mark.parametrize(
+    ("specs", "tests"),
+    [
+        ((), {"test_commands"}),
+        ((HELLO, HELLO), {"test_commands"}),
+        ((replace(HELLO, name="hello you"),), {"test_commands"}),
+        ((replace(HELLO, name="deploy"),), {"test_commands"}),
+        ((replace(HELLO, summary="Greet"),), {"test_specifications"}),
+        ((replace(GOOD_BYE, parameters=(Parameter("n"),)),), {"test_specifications"}),
+        ((WITHOUT_EXAMPLE,), {"test_examples"}),
+        ((replace(HELLO, examples=("hullo",)),), {"test_examples", "test_execution"}),
+        ((replace(HELLO, examples=("hello you",)),), {"test_examples", "test_execution"}),
+    ],
+)
+def test_a_command_module_with_bad_specifications_is_caught(specs, tests):
+    bad = type("Bad", (Greets,), {"specs": specs})
     suite = type("Suite", (AdminCmdModuleContract,), {"make": lambda _: bad()})
-    assert failures(suite) == {"test_commands"}
+    assert tests <= failures(suite) <= tests | {"test_execution"}
+
+
+@pytest.mark.parametrize("last", [Text("bye"), Text(3), Table(("a",), [[1]])])
+def test_a_command_module_with_bad_events_is_caught(last):
+    bad = type("Bad", (Greets,), {"last": last})
+    suite = type("Suite", (AdminCmdModuleContract,), {"make": lambda _: bad()})
+    assert failures(suite) == {"test_execution"}
 
 
 class InventsClients(Workflow):

@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.timeout(300)]
 
 PIP = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target")
 #: Kinds that a group takes from PyTorch, and one that nobody asks yet.
-NOT_BEGUN = {"optimizer", "lr_scheduler", "transform", "admin_cmd_module"}
+NOT_BEGUN = {"optimizer", "lr_scheduler", "transform"}
+#: What no MMAR names.
+OF_NO_MMAR = {"admin_cmd_module"}
 #: What needs no PyTorch, all of it in one MMAR; the rest is in another.
 PLAIN = {
     *("aggregator", "client_trainer", "filter", "handler"),
@@ -135,7 +137,7 @@ def test_a_run_with_those_that_need_no_torch(work: Work) -> None:
 
 @pytest.mark.slow
 def test_a_run_with_the_parts_of_a_training(work: Work) -> None:
-    parts = sorted(set(plugin_kinds()) - PLAIN)
+    parts = sorted(set(plugin_kinds()) - PLAIN - OF_NO_MMAR)
     work.program("init", "mmar", "deep")
     work.named_as_said("deep", parts)
     server = work.folder / "deep/config/config_fed_server.json"

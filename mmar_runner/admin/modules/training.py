@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.documents.words import counted
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Event, Status, Table, Text, Value
 from mmar_runner.orders.commands import TRAINING
@@ -58,6 +59,8 @@ class TrainingCommands(AdminCmdModule):
         facts: Mapping[str, Any] = {}
         async for facts in operations.watch():
             yield Status(facts)
+        if not facts:
+            yield Text("no run has begun that could be watched")
         yield Value({"run": dict(facts)})
 
     async def _wait_for_clients(
@@ -180,6 +183,8 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         facts = await operations.enqueue(call)
         yield Text(f"{facts['mmar']} waits at place {facts['place']}")
+        if facts["paused"]:
+            yield Text(_PAUSED)
         yield Value(facts)
 
     async def _dequeue(
@@ -188,6 +193,22 @@ class TrainingCommands(AdminCmdModule):
         facts = operations.dequeue(call.arguments["PLACE"], call.user)
         yield Text(f"{facts['mmar']} waits no more")
         yield Value(facts)
+
+    async def _resume_queue(
+        self, _: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        waiting = operations.resume_queue()
+        yield Text(f"the queue goes on: {counted(waiting, 'run')} in it")
+        yield Value({"paused": False, "waiting": waiting})
+
+    async def _list_runs(
+        self, call: CommandCall, operations: ServerOperations
+    ) -> AsyncIterator[Event]:
+        found = await operations.get_runs(call.user)
+        columns = ("run_number", "status", "mmar", "digest", "owner")
+        rows = [[str(one[key] or "-")[:40] for key in columns] for one in found]
+        yield Table(columns, rows, "Runs")
+        yield Value({"runs": [dict(one) for one in found]})
 
     async def _list_mmars(
         self, call: CommandCall, operations: ServerOperations
@@ -268,6 +289,12 @@ def _shown(state: ServerState) -> list[Event]:
         events.append(
             Table(cells, [[str(one[key]) for key in cells] for one in state.queue], "Queue")
         )
+    if state.paused and state.queue:
+        events.append(Text(_PAUSED))
+    if state.failed:
+        keys = ("mmar", "user", "failed", "reason", "message")
+        failed = [[str(one[key]) for key in keys] for one in state.failed]
+        events.append(Table(keys, failed, "Could not begin when their turn came"))
     return events
 
 
@@ -290,6 +317,7 @@ def _client_table(gathered: Gathered) -> Table:
     return Table(columns, rows, "Clients")
 
 
+_PAUSED = "the queue is paused: `start server` or `resume_queue` lets it go on"
 #: How long clients are waited for if nobody says, in seconds.
 _WAIT_SECONDS = 60.0
 _KEYS = ("state", "run_number", "round", "mmar", "message")

@@ -16,18 +16,25 @@ _NARROWEST: Final = 24
 _UNBOUNDED: Final = 100_000
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, indent: int = 0) -> str:
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    indent: int = 0,
+    width: int | None = None,
+) -> str:
     """Return rows in aligned columns; only the last column is wrapped.
 
     Args:
         head: The columns' titles.
         rows: One cell per column.
         indent: Spaces before every line.
+        width: Letters of a line; None for standard output's, 0 for any number.
     """
     cells = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head) - 1)]
     before = indent + sum(widths) + len(_GAP) * len(widths)
-    room = max(_NARROWEST, _width() - before)
+    room = max(_NARROWEST, (_UNBOUNDED if width == 0 else width or _width()) - before)
     lines = []
     for row in cells:
         fixed = _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))

@@ -78,6 +78,11 @@ class Line:
         return self._files is not None and 0 < self._files.unusable_seconds < TORN_SECONDS
 
     @property
+    def is_connected(self) -> bool:
+        """Whether the channel has a connection, as far as it is known."""
+        return self._connectivity.is_connected
+
+    @property
     def is_plain(self) -> bool:
         """Whether it speaks plain text."""
         return self._tls is None

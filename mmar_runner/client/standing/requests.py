@@ -98,6 +98,7 @@ class Requests:
         return self._work.facts()
 
     async def _deploy_and_start(self, mmar: str, number: int) -> dict[str, Any]:
+        await self._work.make_way(number)
         return {**await self._work.deploy(mmar, number), **await self._work.start()}
 
     async def _system_info(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import logging
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admission.admitting import admit
 from mmar_runner.admission.rules import rules_of
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
 
 _log = logging.getLogger(__name__)
+
+#: How long the session for a run that is over may take to hear so, in seconds.
+MAKE_WAY_SECONDS: Final = 20.0
 
 
 class StandingWork:
@@ -113,6 +116,15 @@ class StandingWork:
             self.state = StandingState(mmar, admission.digest, run_number)
             await in_thread(self.state.save, settings.workspace)
             return {"mmar": mmar, "digest": admission.digest, "message": f"accepted {mmar}"}
+
+    async def make_way(self, run_number: int) -> None:
+        """Let the session for another run end: the server, which serves one, has gone on."""
+        session = self._session
+        if session is None or not self.is_working or self.state.run_number == run_number:
+            return
+        await asyncio.wait({session}, timeout=MAKE_WAY_SECONDS)
+        if self.is_working:
+            await self.abort()
 
     async def start(self, *, processes: int | None = None) -> dict[str, Any]:
         """Begin to work for what is deployed, or go on with it.

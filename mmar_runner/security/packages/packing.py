@@ -13,7 +13,7 @@ import gzip
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -60,13 +60,20 @@ class PackedFile:
     size: int
 
 
-def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS) -> PackedFile:
+def pack(
+    folder: Path,
+    destination: Path,
+    limits: PackageLimits = DEFAULT_LIMITS,
+    *,
+    leave_out: Callable[[str], bool] = lambda _: False,
+) -> PackedFile:
     """Write every file of a folder into a zip file; the same files give the same bytes.
 
     Args:
         folder: What is packed, hidden files included; empty folders are left out.
         destination: The package; it appears once it is complete.
         limits: What may be packed.
+        leave_out: Says of a file's or a folder's name below the folder that it is left out.
 
     Raises:
         PackageError: UNSAFE_PATH, UNSAFE_ENTRY or TOO_LARGE: it could not be unpacked.
@@ -77,7 +84,7 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
         temporary.unlink(missing_ok=True)  # of a process that was killed, or a trap
     try:
         with translated(folder), ZipFile(temporary, "x", ZIP_STORED) as archive:
-            _pack(folder, archive, limits)
+            _pack(folder, archive, limits, leave_out)
         with translated(temporary), temporary.open("rb") as file:
             packed = PackedFile(destination, file_digest(file, "sha256").hexdigest(), file.tell())
         publish(temporary, destination, durable=False)
@@ -86,9 +93,11 @@ def pack(folder: Path, destination: Path, limits: PackageLimits = DEFAULT_LIMITS
     return packed
 
 
-def _pack(folder: Path, archive: ZipFile, limits: PackageLimits) -> None:
+def _pack(
+    folder: Path, archive: ZipFile, limits: PackageLimits, leave_out: Callable[[str], bool]
+) -> None:
     names = Names(depth=limits.depth)
-    for name in sorted(_files(folder, limits)):
+    for name in sorted(_files(folder, limits, leave_out)):
         names.file(name)
         _add(archive, folder, name)
 
@@ -136,10 +145,13 @@ def _gunzipped(stream: BinaryIO) -> Iterator[BinaryIO]:
         raise damaged("its compressed bytes are not sound") from error
 
 
-def _files(folder: Path, limits: PackageLimits) -> Iterator[str]:
+def _files(folder: Path, limits: PackageLimits, leave_out: Callable[[str], bool]) -> Iterator[str]:
     """Yield the names of all files below a folder, nothing else being there."""
     count = 0
     for parent, folders, files in os.walk(folder, onerror=_raise):
+        prefix = Path(parent).relative_to(folder)
+        for names in (folders, files):
+            names[:] = [name for name in names if not leave_out((prefix / name).as_posix())]
         for name in (*folders, *files):
             path = Path(parent, name)
             mode = path.lstat().st_mode
@@ -148,7 +160,6 @@ def _files(folder: Path, limits: PackageLimits) -> Iterator[str]:
         count += len(files)  # of folders nothing is packed but the names of their files
         if count > limits.entries:
             raise too_large(f"more than {limits.entries} entries")
-        prefix = Path(parent).relative_to(folder)
         yield from ((prefix / name).as_posix() for name in files)
 
 

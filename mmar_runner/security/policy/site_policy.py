@@ -49,8 +49,9 @@ class SitePolicy:
         trainer: Limits of the trainer's process.
         redaction: What the site hides of a task that failed, before the server is told.
         admin: What administrators may ask: ``accepted_names``, ``refused_commands``,
-            ``allowed_shell_cmds``; a key that is missing accepts everybody, refuses no
-            command, and allows no look into folders.
+            ``allowed_shell_cmds``, ``modules``; a key that is missing accepts everybody,
+            refuses no command, allows no look into folders, and offers every installed
+            command module.
         document: The file, for places; None if there is none.
     """
 
