@@ -16,7 +16,7 @@ from mmar_runner.hooks.components import blueprint
 from mmar_runner_torch.files import read_state
 from mmar_runner_torch.persistor import PTFileModelPersistor
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 LAUNCHER = "mmar_runner_torch.launch"
 
