@@ -109,7 +109,13 @@ async def test_a_console_that_is_killed_goes_on_where_it_was(kits: Kits, tmp_pat
         async with narrow(office.admin_address, 10 * MIB, cut=False) as (detour, full):
             command = ["-m", "mmar_runner", "admin", "--kit", str(kits.admin(LEAD))]
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, "--server", detour, "upload", str(mmar)
+                sys.executable,
+                *command,
+                "--server",
+                detour,
+                "upload",
+                str(mmar),
+                env={**os.environ, "TMPDIR": str(tmp_path)},  # whoever is killed clears nothing
             )
             async with asyncio.timeout(30):
                 await full.wait()
