@@ -93,6 +93,7 @@ class RequestHub(RequestsServicer):
         self._revocations = revocations
         self._clock = clock
         self._listeners: dict[str, Listener] = {}
+        self._closed = False
         self._questions: dict[str, _Question] = {}
         self._changed = asyncio.Event()
 
@@ -110,6 +111,12 @@ class RequestHub(RequestsServicer):
         """Let those who wait look again."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def close(self) -> None:
+        """Let every held call end in order, and take no other: the server ends."""
+        self._closed = True
+        for listener in self._listeners.values():
+            listener.requests.put_nowait(None)
 
     async def retrieve(self, request: RetrieveRequest, peer: Peer) -> AsyncIterator[AdminRequest]:
         """Yield an empty message, then what is asked of this client, until it leaves.
@@ -200,6 +207,8 @@ class RequestHub(RequestsServicer):
         return Missing(question.client, "NO_ANSWER", message, "set_timeout SECONDS gives more time")
 
     def _let_in(self, request: RetrieveRequest, peer: Peer) -> Listener:
+        if self._closed:
+            raise RefusedError("the server ends", reason="SERVER_STOPPING")
         name = request.client_name
         own = [one.name for one in self._listeners.values() if one.fingerprint == peer.fingerprint]
         site = require_own_name(name, peer, own, self._participants())

@@ -178,7 +178,8 @@ class _Office:
             address = bind(clients, settings.listen, credentials=credentials)
             desk = self._run_desk(address, credentials)
             transfers = self._transfers()
-            stack.push_async_callback(clients.stop, 0)
+            stack.push_async_callback(clients.stop, _ANSWER_SECONDS)
+            stack.callback(self._hub.close)
             admin = build_admin_server(
                 self._admin_desk(desk, transfers),
                 self._admin_gate,

@@ -12,6 +12,7 @@ from mmar_runner.admin.contributions import Contributions
 from mmar_runner.admin.place import StandingPlace
 from mmar_runner.errors import MmarRunnerError, RunStoppedError
 from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.server.ending import StopEvent
 from mmar_runner.server.gate.names import CertifiedNames
 from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.run import serve_run
@@ -77,7 +78,7 @@ class OpenRun:
     def __init__(self, premises: Premises, taken: TakenIn, folder: RunFolder) -> None:
         self._premises = premises
         self._taken = taken
-        self._stop = asyncio.Event()
+        self._stop = StopEvent()
         self._joinable: asyncio.Future[RunParts] = asyncio.get_running_loop().create_future()
         self.parts: RunParts | None = None
         self.contributions = Contributions(premises.observer)
@@ -110,9 +111,9 @@ class OpenRun:
         msg = "the run ended before clients could join"
         raise RunStoppedError(msg)
 
-    async def stop(self) -> None:
-        """Stop it, and wait until it is over."""
-        self._stop.set()
+    async def stop(self, reason: str) -> None:
+        """Stop it for a reason, a sentence, and wait until it is over."""
+        self._stop.ask(reason)
         await self.over()
 
     async def over(self, *, within: float | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.server.settling import RunOutcome
-
-_log = logging.getLogger(__name__)
 
 
 class RunDesk:
@@ -296,17 +293,16 @@ class RunDesk:
         run = self._run
         if run is None or run.is_over:
             raise OrderError("no run is open", hint="check_status server", reason="NO_RUN")
-        _log.info("%s", reason)
         if (entry := self.state.current) is not None:
             entry.started = False
             self.state.paused = True  # whoever stops a run does not want the next one instead
             await in_thread(self._kept.save)
-        await run.stop()
+        await run.stop(reason)
 
     async def close(self) -> None:
         """Stop the run with the server; whoever starts that again goes on with it."""
         if self._run is not None and self._following is not None:
-            await self._run.stop()
+            await self._run.stop("the server was asked to stop")
             await asyncio.wait({self._following})
         await self._premises.package.close()
 

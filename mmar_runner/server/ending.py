@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mmar_runner.errors import RunStoppedError
 from mmar_runner.waiting.races import unless
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 _T = TypeVar("_T")
+
+#: Why a server stops if nobody says more.
+_ASKED: Final = "the server was asked to stop"
 
 
 class Hurry:
@@ -31,6 +34,28 @@ class Hurry:
         """Ask it to stop."""
         self.reason = reason
         self.asked.set()
+
+
+class StopEvent(asyncio.Event):
+    """That a run is to stop, and why.
+
+    Attributes:
+        reason: Why, in a sentence.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = _ASKED
+
+    def ask(self, reason: str) -> None:
+        """Ask the run to stop."""
+        self.reason = reason
+        self.set()
+
+
+def reason_of(stop: asyncio.Event) -> str:
+    """Return why a run is to stop, as far as whoever set the event says."""
+    return stop.reason if isinstance(stop, StopEvent) else _ASKED
 
 
 async def unless_stopped(

@@ -12,7 +12,7 @@ from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.assembly import assemble
 from mmar_runner.server.components.building import ServerComponents
-from mmar_runner.server.ending import Hurry, unless_stopped
+from mmar_runner.server.ending import Hurry, reason_of, unless_stopped
 from mmar_runner.server.file_limit import raise_file_limit
 from mmar_runner.server.goodbye import Goodbye
 from mmar_runner.server.opening import Wanted
@@ -186,7 +186,7 @@ class _Run:
 
     async def _stop_when_asked(self) -> None:
         await self._stop.wait()
-        self._stop_for("the server was asked to stop")
+        self._stop_for(reason_of(self._stop))
 
     def _stop_for(self, reason: str) -> None:
         """Stop the run; if it has ended, leave what is still to be settled."""

@@ -67,7 +67,7 @@ class Run:
     async def joinable(self) -> Any:
         return self.parts
 
-    async def stop(self) -> None:
+    async def stop(self, reason: str) -> None:
         self.goes_on_later = True
         self.ends.set()
         await self.over()
