@@ -22,6 +22,7 @@ from mmar_runner.errors import DigestError, DiskFullError, ProtocolError, Refuse
 from mmar_runner.security.packages.sink import PackageLimits
 from mmar_runner.security.packages.unpacking import DEFAULT_LIMITS, unpack_hashed
 from mmar_runner.storage.atomic import translated, write_all
+from mmar_runner.storage.hashing_thread import HashingThread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,7 @@ class IncomingPackage:
         self.total = total
         self._digest = digest
         self._hash = sha256()
+        self._hashing = HashingThread()
         with translated(path):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._descriptor = os.open(path, flags, 0o600)
@@ -84,7 +86,7 @@ class IncomingPackage:
                 raise ProtocolError(msg)
             with translated(self.path):
                 write_all(self._descriptor, memoryview(chunk), self.offset)
-            self._hash.update(chunk)
+            self._hashing.update(self._hash, chunk)
             self.offset += len(chunk)
 
     def check(self) -> None:
@@ -97,12 +99,14 @@ class IncomingPackage:
         if self.offset != self.total:
             msg = f"a package of {self.total} bytes was announced, and {self.offset} arrived"
             raise ProtocolError(msg)
+        self._hashing.settle()
         if self._hash.hexdigest() != self._digest:
             msg = "the package arrived damaged"
             raise DigestError(msg, hint="nothing of it was kept; upload it again")
 
     def close(self) -> None:
         """Close the file; what has arrived stays."""
+        self._hashing.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.admission.admitting import admit, look_at
@@ -120,14 +121,16 @@ class Intake:
             )
         )
 
-    def look_only(self, folder: Path, hashed: Mapping[str, HashedFile]) -> Admission:
+    def look_only(
+        self, folder: Path, hashed: Mapping[str, HashedFile] = MappingProxyType({})
+    ) -> Admission:
         """Return the same of a folder itself, and keep nothing: neither a copy nor the version.
 
         A run of an older version goes on.
 
         Args:
             folder: The MMAR, unpacked here, where nobody else writes.
-            hashed: What its files hold, as they were written.
+            hashed: What its files hold, as they were written; the others are read.
 
         Raises:
             MmarError: As `look`.

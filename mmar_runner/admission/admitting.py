@@ -150,9 +150,7 @@ def look_at(
 
 def _admission(root: Path, found: Examination) -> Admission:
     signatures = found.signatures
-    return Admission(
-        root, found.validation, found.decision, signatures.owners, signatures.manifest
-    )
+    return Admission(root, found.validation, found.decision, signatures.owners, signatures.manifest)
 
 
 def _plain(source: Path) -> MmarFolder:

@@ -185,7 +185,9 @@ class _Upload:
         moved: Hears how many bytes have arrived.
     """
 
-    def __init__(self, session: AdminSession, package: FolderPackage, name: str, moved: Moved) -> None:
+    def __init__(
+        self, session: AdminSession, package: FolderPackage, name: str, moved: Moved
+    ) -> None:
         self._session = session
         self._package = package
         self._name = name

@@ -49,10 +49,14 @@ def list_files(
     Args:
         folder: It.
         hashed: What files hold, by path, that this process itself wrote a moment ago, where
-            nobody else writes: those are not read again.
+            nobody else writes: those are not read again, if their size is still that.
     """
     files = sorted(folder.contents)
-    found = {file: _known(file, hashed[file]) for file in files if file in hashed}
+    found: dict[str, ListedFile | str] = {
+        file: ListedFile(file, known.size, known.sha256, kind_of(file))
+        for file, known in hashed.items()
+        if folder.contents.get(file) == known.size
+    }
     # The large ones first, so that no thread is left alone with one at the end.
     order = sorted(set(files) - found.keys(), key=lambda file: -folder.contents[file])
     if sum(folder.contents[file] for file in order) < _WORTH_THREADS:
@@ -102,10 +106,6 @@ def read_signature(folder: MmarFolder) -> bytes | None:
         message = f"{folder.root / SIGNATURE_FILE} cannot be read: {error}"
         hint = "remove it, and have the MMAR signed again"
         raise SignatureError(message, hint=hint, reason="FORMAT") from error
-
-
-def _known(file: str, hashed: HashedFile) -> ListedFile | str:
-    return ListedFile(file, hashed.size, hashed.sha256, kind_of(file))
 
 
 def _entry(folder: MmarFolder, file: str) -> ListedFile | str:

@@ -23,7 +23,7 @@ _WORTH_IT: Final = 64 << 10
 class Digest(Protocol):
     """What hashes, as `hashlib` has it."""
 
-    def update(self, data: bytes | memoryview, /) -> None:
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
         """Take the next bytes."""
 
 
@@ -43,9 +43,13 @@ class HashingThread:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for what is under way, and end the thread."""
         self._pool.shutdown()
 
-    def update(self, digest: Digest, block: bytes | memoryview) -> None:
+    def update(self, digest: Digest, block: bytes | bytearray | memoryview) -> None:
         """Have a block hashed after those before it; it must not change until `settle`."""
         self.settle()
         if len(block) < _WORTH_IT:

@@ -92,7 +92,7 @@ def packed_in_place(folder: Path, limits: PackageLimits = DEFAULT_LIMITS) -> Fol
     with HashingThread() as hashing:
         outline = _Outline(hashing)
         # It cannot seek, so nothing is changed that was hashed already.
-        with translated(folder), ZipFile(outline, "w", ZIP_STORED) as archive:  # type: ignore[arg-type]
+        with translated(folder), ZipFile(outline, "w", ZIP_STORED) as archive:
             put_files(folder, archive, limits, content=outline.content)
         return outline.finish()
 
@@ -118,6 +118,9 @@ class _Outline:
 
     def flush(self) -> None:
         """Do nothing: there is nothing behind this."""
+
+    def close(self) -> None:
+        """Do nothing, likewise."""
 
     @contextmanager
     def content(self, path: Path, found: os.stat_result) -> Iterator[None]:

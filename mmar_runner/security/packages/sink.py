@@ -16,14 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import PackageError, StorageError
-from mmar_runner.security.packages.names import MAX_DEPTH, Names, shown
 from mmar_runner.security.listing import HashedFile
+from mmar_runner.security.packages.names import MAX_DEPTH, Names, shown
 from mmar_runner.storage.atomic import translated, write_all
-from mmar_runner.storage.hashing_thread import HashingThread
 from mmar_runner.storage.write_out import WriteOut
+
+if TYPE_CHECKING:
+    from mmar_runner.storage.hashing_thread import HashingThread
 
 #: Bytes that are read or written at once.
 BLOCK_BYTES: Final = 1 << 20
@@ -118,9 +120,7 @@ class Sink:
         finally:
             os.close(descriptor)
 
-    def _write(
-        self, descriptor: int, name: str, blocks: Iterator[bytes | memoryview]
-    ) -> None:
+    def _write(self, descriptor: int, name: str, blocks: Iterator[bytes | memoryview]) -> None:
         offset, digest, write_out = 0, sha256(), WriteOut(wanted=self._durable)
         for block in blocks:
             if self._hashing is not None:
