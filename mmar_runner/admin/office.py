@@ -20,9 +20,10 @@ from mmar_runner.admin.installed import installed_modules
 from mmar_runner.admin.leaving import Leaving
 from mmar_runner.admin.modules.built_in import BUILT_IN_MODULES
 from mmar_runner.admin.offer import Offer
+from mmar_runner.admin.open_run import Premises
 from mmar_runner.admin.operations import Operations
 from mmar_runner.admin.packages import CurrentPackage
-from mmar_runner.admin.run_desk import Premises, RunDesk
+from mmar_runner.admin.run_desk import RunDesk
 from mmar_runner.admin.run_queue import RunQueue
 from mmar_runner.admin.servicer import AdminDesk
 from mmar_runner.admin.sessions import IDLE_SECONDS, Sessions

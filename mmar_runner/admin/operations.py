@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import shutil
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -13,15 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.admin.access import unknown
 from mmar_runner.admin.federation_state import QueuedRun, RunEntry
+from mmar_runner.admin.server_view import ServerView, queued_facts
 from mmar_runner.errors import OrderError
-from mmar_runner.interfaces.server_operations import (
-    ConnectedClient,
-    Gathered,
-    ServerOperations,
-    ServerState,
-)
+from mmar_runner.interfaces.server_operations import Gathered, ServerOperations, ServerState
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
-from mmar_runner.server.wording import utc
 from mmar_runner.shell.command import shell_command
 from mmar_runner.shell.system_info import system_info
 from mmar_runner.storage.atomic import translated
@@ -31,28 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from mmar_runner.admin.access import Access
-    from mmar_runner.admin.hub import Listener, RequestHub
+    from mmar_runner.admin.hub import RequestHub
     from mmar_runner.admin.leaving import Leaving
     from mmar_runner.admin.run_desk import RunDesk
     from mmar_runner.admin.transfers import Transfers
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
-    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.security.decision import Step
-    from mmar_runner.server.parts import RunParts
-    from mmar_runner.server.records.workspace import RunFolder, Workspace
+    from mmar_runner.server.records.workspace import Workspace
 
 #: Runs that may wait.
 MOST_QUEUED: Final = 100
 #: What clients fetch a package for, and how long that may take at least, in seconds.
 _FETCHING: Final = frozenset({"deploy", "enqueue"})
 FETCH_SECONDS: Final = 60.0
-_SUMMARY_BYTES: Final = 16 << 20
-
-
-#: Letters of the digest of a client's session key that are shown: enough to tell two apart.
-_SESSION_LETTERS: Final = 8
-#: How often somebody who watches is told what has changed, in seconds.
-_WATCH_SECONDS: Final = 1.0
 
 
 class Operations(ServerOperations):
@@ -83,57 +68,21 @@ class Operations(ServerOperations):
         self._transfers = transfers
         self._workspace = workspace
         self._leaving = leaving
+        self._view = ServerView(desk, hub, access, workspace)
 
     # What it is at
 
     def check_status(self) -> ServerState:
         """Return what the server, its run and its clients are at."""
-        state, parts = self._desk.state, self._desk.parts
-        entry, taken = state.current, self._desk.taken
-        run = self._desk.past() if parts is None else dict(parts.board.facts())
-        server = None if taken is None else taken.spec.server
-        book = None if parts is None else parts.coordinator.round
-        return ServerState(
-            status=self._desk.status,
-            run_number=state.run_number,
-            mmar=entry.mmar or None if entry else None,
-            digest=entry.digest or None if entry else None,
-            run=run,
-            min_clients=_least(parts, server),
-            max_clients=server.max_num_clients if server else None,
-            submitted_models=0 if book is None else len(book.accepted),
-            queue=[_queued(place, one) for place, one in enumerate(state.queue, 1)],
-            paused=state.paused,
-            failed=[asdict(one) for one in state.failed],
-            clients=self._clients(run),
-            failures=list(self._desk.contributions.failures),
-        )
+        return self._view.state()
 
     def check_aggregation(self) -> Mapping[str, Any]:
         """Return what the open round has and lacks."""
-        parts = self._desk.parts
-        if parts is None:
-            return {"round": None, "accepted": [], "missing": [], "waiting_for": ""}
-        current, facts = parts.coordinator.round, parts.board.facts()
-        return {
-            "round": facts["round"],
-            "accepted": sorted(current.accepted) if current else [],
-            "missing": list(parts.coordinator.missing()),
-            "waiting_for": facts["waiting_for"],
-            "since": facts["since"],
-        }
+        return self._view.aggregation()
 
-    async def watch(self) -> AsyncIterator[Mapping[str, Any]]:
+    def watch(self) -> AsyncIterator[Mapping[str, Any]]:
         """Yield what the run is at, about every second, until it has ended."""
-        seen: object = None
-        while self._desk.is_running:
-            parts = self._desk.parts
-            if parts is not None and (facts := dict(parts.board.facts())) != seen:
-                seen = facts
-                yield facts
-            await self._desk.ended(within=_WATCH_SECONDS)
-        if (past := self._desk.past()) is not None:
-            yield past
+        return self._view.run_as_it_goes()
 
     def get_client_names(self, targets: Targets | None = None) -> list[str]:
         """Return the names of those who are there, or of those that are meant."""
@@ -278,7 +227,7 @@ class Operations(ServerOperations):
         place = len(state.queue)
         await in_thread(self._desk.save)
         self._desk.look_at_queue()
-        return {**_queued(place, entry), "paused": state.paused}
+        return {**queued_facts(place, entry), "paused": state.paused}
 
     def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Take a run that waits out of the queue.
@@ -292,7 +241,7 @@ class Operations(ServerOperations):
             raise unknown("place in the queue", str(position), ())
         queue.remove(entry)
         self._desk.save()
-        return _queued(position, entry)
+        return queued_facts(position, entry)
 
     def resume_queue(self) -> int:
         """Let the queue go on, and return how many runs wait."""
@@ -303,9 +252,7 @@ class Operations(ServerOperations):
 
     async def get_runs(self, user: str) -> list[Mapping[str, Any]]:
         """Return the runs that have a folder and this user may see, by number."""
-        state = self._desk.state
-        own = [one for _, one in sorted(state.runs.items()) if self._access.sees(user, one.org)]
-        return await in_thread(lambda: [self._run(one) for one in own])
+        return await in_thread(self._view.runs, user)
 
     # Clients
 
@@ -382,69 +329,6 @@ class Operations(ServerOperations):
     def evaluate(self, site: str, user: str, action: str) -> list[dict[str, Any]]:
         """Return what every rule says."""
         return [_step_json(site, step) for step in self._access.steps(site, user, action)]
-
-    def _run(self, entry: RunEntry) -> Mapping[str, Any]:
-        """Return what is known of a run. Blocks."""
-        is_open = self._desk.is_running and entry.number == self._desk.state.run_number
-        return {
-            "run_number": entry.number,
-            "owner": entry.owner,
-            "org": entry.org,
-            "mmar": entry.mmar or None,
-            "digest": entry.digest or None,
-            "status": "running" if is_open else _ended_as(self._workspace.run(entry.number)),
-        }
-
-    def _clients(self, run: Mapping[str, Any] | None) -> list[ConnectedClient]:
-        in_run = {one["name"]: one for one in (run or {}).get("clients", ())}
-        listening = {listener.name: listener for listener in self._hub.listeners}
-        names = sorted({*in_run, *listening})
-        return [self._client(name, listening.get(name), in_run.get(name)) for name in names]
-
-    def _client(
-        self, name: str, listener: Listener | None, facts: Mapping[str, Any] | None
-    ) -> ConnectedClient:
-        counted, parts = self._desk.contributions, self._desk.parts
-        member = None if parts is None else parts.members.known(name)
-        heard = "" if facts is None else facts["last_heard"] or ""
-        return ConnectedClient(
-            name=name,
-            site=self._access.site_of(name),
-            since="" if listener is None else utc(listener.since),
-            last_heard=heard if listener is None else max(heard, utc(listener.heard)),
-            version="" if listener is None else listener.version,
-            state="" if facts is None else str(facts["state"]),
-            last_round=counted.last.get(name),
-            contributions=counted.accepted[name],
-            session="" if member is None else member.key_sha256[:_SESSION_LETTERS],
-        )
-
-
-def _ended_as(folder: RunFolder) -> str | None:
-    """Return how a run has ended, as its summary says; None if it has none."""
-    try:
-        with folder.summary.open("rb") as file:
-            return str(json.loads(file.read(_SUMMARY_BYTES))["status"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-
-
-def _least(parts: RunParts | None, server: ServerSpec | None) -> int | None:
-    """Return how many updates a round needs, as an administrator may have changed it."""
-    if parts is not None:
-        return parts.coordinator.min_clients
-    return server.min_num_clients if server else None
-
-
-def _queued(place: int, entry: QueuedRun) -> Mapping[str, Any]:
-    return {
-        "place": place,
-        "mmar": entry.mmar,
-        "digest": entry.digest,
-        "user": entry.user,
-        "clients": list(entry.clients),
-        "queued": entry.queued,
-    }
 
 
 def _step_json(site: str, step: Step) -> dict[str, Any]:

@@ -7,19 +7,14 @@ import asyncio
 import json
 import logging
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.admin.contributions import Contributions
-from mmar_runner.admin.place import StandingPlace
-from mmar_runner.errors import MmarRunnerError, OrderError, RunStoppedError
-from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.admin.open_run import OpenRun
+from mmar_runner.errors import MmarRunnerError, OrderError
 from mmar_runner.interfaces.server_operations import ServerStatus
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
 from mmar_runner.server.calls.windows import download_window
-from mmar_runner.server.gate.names import CertifiedNames
-from mmar_runner.server.records.replay import closed_rounds
-from mmar_runner.server.run import serve_run
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
 
@@ -27,44 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from mmar_runner.admin.current_run import CurrentRun
     from mmar_runner.admin.federation_state import FederationState, RunEntry, StateFile
-    from mmar_runner.admin.packages import CurrentPackage
+    from mmar_runner.admin.open_run import Premises
     from mmar_runner.admin.taking_in import Intake, TakenIn
-    from mmar_runner.hooks import LoadedPlugins
-    from mmar_runner.interfaces.observer import Observer
-    from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.parts import RunParts
-    from mmar_runner.server.records.workspace import RunFolder, Workspace
-    from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.server.settling import RunOutcome
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Premises:
-    """What every run of a standing server shares.
-
-    Attributes:
-        workspace: Locked by this process.
-        plugins: In force.
-        observer: Sees what happens in runs.
-        guard: At the clients' port.
-        current: What clients see of the run that is open.
-        package: What clients are given that have no MMAR.
-        address: Where clients come in.
-        like: Settings of every run; MMAR and trust are each run's own.
-    """
-
-    workspace: Workspace
-    plugins: LoadedPlugins
-    observer: Observer
-    guard: Guard
-    current: CurrentRun
-    package: CurrentPackage
-    address: str
-    like: Callable[[TakenIn], ServerSettings]
 
 
 class RunDesk:
@@ -75,11 +40,7 @@ class RunDesk:
         intake: Looks at MMARs.
         kept: What is remembered.
         ended: Hears of every run that is over, and how; None if it could not begin.
-
-    Attributes:
-        status: One of four.
-        parts: Of the run that clients can join; None if there is none.
-        contributions: Of the run that is, or was, open last.
+        open_run: Begins a run.
     """
 
     def __init__(
@@ -88,25 +49,24 @@ class RunDesk:
         intake: Intake,
         kept: StateFile,
         ended: Callable[[RunEntry, RunOutcome | None], None],
+        *,
+        open_run: Callable[[Premises, TakenIn, RunFolder], OpenRun] = OpenRun,
     ) -> None:
         self._premises = premises
         self._intake = intake
         self._kept = kept
         self._ended = ended
+        self._open_run = open_run
         self._taken: TakenIn | None = None
         self._taken_for: int | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._stop = asyncio.Event()
-        self._reason = ""
+        self._run: OpenRun | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._is_fresh = True
+        self._none = Contributions(premises.observer)
         self._changing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._reserved = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.status = ServerStatus.NOT_STARTED
-        self.parts: RunParts | None = None
-        self.contributions = Contributions(premises.observer)
-        self.outcome: RunOutcome | None = None
-        self.failure: MmarRunnerError | None = None
 
     @property
     def state(self) -> FederationState:
@@ -116,7 +76,26 @@ class RunDesk:
     @property
     def is_running(self) -> bool:
         """Whether a run is open, begins, or ends just now."""
-        return self._running is not None and not self._running.done()
+        return self._run is not None and not self._run.is_over
+
+    @property
+    def status(self) -> ServerStatus:
+        """What the server is at: one of four."""
+        if self._run is None or self._is_fresh:
+            return ServerStatus.NOT_STARTED
+        if self._run.is_over:
+            return ServerStatus.STOPPED
+        return ServerStatus.STARTING if self._run.parts is None else ServerStatus.STARTED
+
+    @property
+    def parts(self) -> RunParts | None:
+        """Of the run that clients can join; None if there is none."""
+        return None if self._run is None else self._run.parts
+
+    @property
+    def contributions(self) -> Contributions:
+        """Of the run that is, or was, open last."""
+        return self._none if self._run is None else self._run.contributions
 
     @property
     def taken(self) -> TakenIn | None:
@@ -198,8 +177,7 @@ class RunDesk:
         folder = self._premises.workspace.run(number)
         with translated(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
-        self.status = ServerStatus.NOT_STARTED
-        self.outcome = None
+        self._is_fresh = True
 
     def release(self, number: int) -> None:
         """Let a run's number be free again if nothing was deployed for it. Blocks."""
@@ -214,12 +192,17 @@ class RunDesk:
 
     async def ended(self, *, within: float | None = None) -> None:
         """Wait until no run is open, or for so many seconds."""
-        if self._running is not None:
-            await asyncio.wait({self._running}, timeout=within)
+        if self._run is not None:
+            await self._run.over(within=within)
 
     async def broken(self) -> None:
         """Wait for a fault in a run that nobody foresaw, and raise it."""
         await self._broken
+
+    @property
+    def outcome(self) -> RunOutcome | None:
+        """How the run that was open last ended; None if it has not, or could not begin."""
+        return None if self._run is None or self._is_fresh else self._run.outcome
 
     @property
     def changes(self) -> asyncio.Event:
@@ -310,21 +293,21 @@ class RunDesk:
         Raises:
             OrderError: NO_RUN, none is open.
         """
-        if not self.is_running or self._running is None:
+        run = self._run
+        if run is None or run.is_over:
             raise OrderError("no run is open", hint="check_status server", reason="NO_RUN")
-        self._reason = reason
+        _log.info("%s", reason)
         if (entry := self.state.current) is not None:
             entry.started = False
             self.state.paused = True  # whoever stops a run does not want the next one instead
             await in_thread(self._kept.save)
-        self._stop.set()
-        await asyncio.wait({self._running})
+        await run.stop()
 
     async def close(self) -> None:
         """Stop the run with the server; whoever starts that again goes on with it."""
-        self._stop.set()
-        if self._running is not None:
-            await asyncio.wait({self._running})
+        if self._run is not None and self._following is not None:
+            await self._run.stop()
+            await asyncio.wait({self._following})
         await self._premises.package.close()
 
     def _has_begun(self, entry: RunEntry) -> bool:
@@ -333,7 +316,7 @@ class RunDesk:
     def _take_up(self, taken: TakenIn, entry: RunEntry) -> None:
         premises, spec = self._premises, taken.spec
         self._taken, self._taken_for = taken, entry.number
-        self.status, self.outcome = ServerStatus.NOT_STARTED, None
+        self._is_fresh = True
         needed = 0 if spec.server is None else spec.server.min_num_clients
         package = _package_file(premises.workspace.path / "packages", taken.digest)
         deployment = Deployment(spec.root, taken.digest, package, taken.trust.decisions, needed)
@@ -345,65 +328,30 @@ class RunDesk:
 
     async def _begin(self, entry: RunEntry) -> RunParts:
         assert self._taken is not None  # noqa: S101 - `start` saw to it
-        self._stop, self.status, self.failure = asyncio.Event(), ServerStatus.STARTING, None
-        joinable: asyncio.Future[RunParts] = asyncio.get_running_loop().create_future()
-        self._running = asyncio.create_task(self._serve(entry, self._taken, joinable))
-        self._running.add_done_callback(lambda _: self.look_at_queue())
-        self._running.add_done_callback(self._note_fault)
-        both: set[asyncio.Future[Any]] = {self._running, joinable}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if joinable.done():
-            return joinable.result()
-        if self.failure is not None:
-            raise self.failure
-        msg = "the run ended before clients could join"
-        raise RunStoppedError(msg)
+        folder = self._premises.workspace.run(entry.number)
+        self._run, self._is_fresh = self._open_run(self._premises, self._taken, folder), False
+        self._following = asyncio.create_task(self._follow(entry, self._run))
+        self._following.add_done_callback(self._note_fault)
+        parts = await self._run.joinable()
+        self.look_at_queue()
+        return parts
 
-    async def _serve(
-        self, entry: RunEntry, taken: TakenIn, joinable: asyncio.Future[RunParts]
-    ) -> None:
-        premises = self._premises
-        counted = Contributions(premises.observer)
-
-        def joined(parts: RunParts) -> None:
-            state, events = parts.opened.record.state, parts.opened.journal.events()
-            counted.take_up(closed_rounds(events), state.round, state.accepted)
-            self.parts, self.contributions, self.status = parts, counted, ServerStatus.STARTED
-            joinable.set_result(parts)
-            self.look_at_queue()
-
-        names = CertifiedNames(taken.trust.decisions.keys(), taken.trust.decisions)
-        place = StandingPlace(
-            folder=premises.workspace.run(entry.number),
-            guard=replace(premises.guard, names=names),
-            current=premises.current,
-            address=premises.address,
-            joinable=joined,
-        )
-        settings = premises.like(taken)
-        try:
-            self.outcome = await serve_run(settings, premises.plugins, counted, self._stop, place)
-        except MmarRunnerError as error:
-            _log.info("run %d could not go on", entry.number, exc_info=error)
-            self.failure, self.outcome = error, None
-        finally:
-            self.parts, self.status = None, ServerStatus.STOPPED
-        await self._note_end(entry)
-
-    def _note_fault(self, running: asyncio.Task[None]) -> None:
-        """Let a fault that nobody foresaw end the server, as it would end one of one run."""
-        fault = None if running.cancelled() else running.exception()
-        if fault is not None and not self._broken.done():
-            self._broken.set_exception(fault)
-
-    async def _note_end(self, entry: RunEntry) -> None:
-        """Remember that a run is over; one that was stopped with the server goes on with it."""
-        over = self.outcome is None or self.outcome.status is not RunStatus.STOPPED
-        if over and entry.started:
+    async def _follow(self, entry: RunEntry, run: OpenRun) -> None:
+        """See a run to its end; one that was stopped with the server goes on with it."""
+        await run.over()
+        if not run.goes_on_later and entry.started:
             entry.started = False
             with suppress(MmarRunnerError):  # at worst it is started again, and is over at once
                 await in_thread(self._kept.save)
-        self._ended(entry, self.outcome)
+        self.look_at_queue()
+        run.task.result()
+        self._ended(entry, run.outcome)
+
+    def _note_fault(self, followed: asyncio.Task[None]) -> None:
+        """Let a fault that nobody foresaw end the server, as it would end one of one run."""
+        fault = None if followed.cancelled() else followed.exception()
+        if fault is not None and not self._broken.done():
+            self._broken.set_exception(fault)
 
 
 def _package_file(folder: Path, digest: str) -> Path:

@@ -36,6 +36,8 @@ def trainer_context(told: ChildContext, blueprints: Callable[..., Blueprint]) ->
         validation_config=told.validation_config,
         variables=told.variables,
         blueprint=blueprints,
+        rank=told.rank,
+        processes=told.processes,
     )
 
 

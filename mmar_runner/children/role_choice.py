@@ -21,6 +21,10 @@ def role_of(spec: ChildSpec, workshop: Workshop, progress: Progress) -> Role:
         progress: Tells the parent of a step of the task under way.
     """
     # Imported here because each role brings libraries that the others do not need.
+    if spec.launcher:
+        from mmar_runner.children.parallel_role import ParallelTrainerRole  # noqa: PLC0415
+
+        return ParallelTrainerRole(spec, progress)
     if spec.role == "client_trainer":
         from mmar_runner.children.trainer_role import TrainerRole  # noqa: PLC0415
 

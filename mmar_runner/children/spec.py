@@ -60,6 +60,8 @@ class ChildContext:
         train_config: ``config_train.json``, its variables replaced; or empty.
         validation_config: ``config_validation.json`` likewise.
         variables: Every variable in force.
+        rank: Which of its processes a component is in, from 0.
+        processes: In how many it is.
     """
 
     client_name: str = ""
@@ -68,6 +70,8 @@ class ChildContext:
     train_config: Mapping[str, Any] = field(default_factory=dict)
     validation_config: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
+    rank: int = 0
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the context as a JSON object."""
@@ -96,6 +100,9 @@ class ChildSpec:
             one, before its parent ends it; None for no limit.
         allowed_path_prefixes: Class paths that the site's policy allows, by what is
             written and by what it leads to; None without a policy.
+        launcher: The module that starts the processes of a trainer that works in several
+            (see `mmar_runner.children.launcher`). The child then hosts no trainer, and has
+            every task done by them; empty for a child that does it itself.
     """
 
     role: Role
@@ -108,6 +115,7 @@ class ChildSpec:
     memory_limit_bytes: int | None = None
     stall_seconds: float | None = None
     allowed_path_prefixes: tuple[str, ...] | None = None
+    launcher: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as a JSON object."""

@@ -19,6 +19,7 @@ from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.rounds import ClientRounds
 from mmar_runner.client.tasks.component_specs import check_components
 from mmar_runner.client.tasks.local_work import LocalWork
+from mmar_runner.client.tasks.parallel import with_processes
 from mmar_runner.client.tasks.tally import Tally
 from mmar_runner.client.tasks.training import OwnChildren
 from mmar_runner.client.transfer.downloads import RunEnded
@@ -81,10 +82,12 @@ async def run_session(
         plugins: The plugins in force; the components must be among them.
         observer: Sees what happens.
         stop: Once set, the session leaves and ends its children.
-        children: Where trainers live; None gives the client a child of its own.
+        children: Where trainers live; None gives the client a child of its own. Only that one
+            works in several processes.
 
     Raises:
         PluginError: A component is not installed.
+        UsageError: NOT_PARALLEL or TOO_MANY_PROCESSES, see `with_processes`.
         RefusedError: The server does not want this client, or its name is taken.
         CertificateError: TLS does not come about, and waiting will not mend it.
         SignatureError: DIGEST_REVOKED, the MMAR was revoked during the run.
@@ -95,6 +98,8 @@ async def run_session(
         StorageError: The client's folder cannot be used.
     """
     check_components(settings, plugins.registry)
+    if children is None:
+        settings = await with_processes(settings, plugins.registry)
     workspace = ClientWorkspace(settings.workspace)
     with workspace.locked(settings.name):
         connection = Connection(settings, workspace.session_key(), observer)

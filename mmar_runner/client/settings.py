@@ -52,7 +52,9 @@ class SessionSettings:
             None without a policy.
         redaction: What the site hides of a task that failed.
         run_number: The only run that is worked for; None works for whatever run is open.
-        processes: How many processes the trainer has, started by torchrun; 1 without.
+        processes: In how many processes the trainer works; None if nobody said, which is one
+            unless the MMAR demands more (see `mmar_runner.client.tasks.parallel`).
+        launcher: The module that starts them, once that is found out.
     """
 
     spec: MmarSpec
@@ -72,7 +74,8 @@ class SessionSettings:
     allowed_path_prefixes: tuple[str, ...] | None = None
     redaction: Redaction = Redaction.NOTHING
     run_number: int | None = None
-    processes: int = 1
+    processes: int | None = None
+    launcher: str = ""
 
     @property
     def work_digest(self) -> str:

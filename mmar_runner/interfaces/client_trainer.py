@@ -45,6 +45,9 @@ class TrainerContext:
             by which the MMAR names a place outside it is there only if a file uses it.
         blueprint: Turns a declaration (``{"name": ..., "args": ...}``) of a kind into
             a `Blueprint`; raises ComponentNotFoundError or ComponentBuildError.
+        rank: Which of the trainer's processes this is, from 0. Each of them has a trainer, and
+            each is asked to train every task; the answer and the files of rank 0 count.
+        processes: How many there are; 1 unless the trainer works in several.
     """
 
     client_name: str
@@ -54,6 +57,8 @@ class TrainerContext:
     validation_config: Mapping[str, Any]
     variables: Mapping[str, Any]
     blueprint: Callable[[ComponentKind, Mapping[str, Any]], Blueprint]
+    rank: int = 0
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,11 @@ class TrainTask:
         run_number: The run, from 1.
         round: The round, from the run's start_round.
         num_rounds: The round to stop at; negative if the run never stops.
-        seed: H(run seed, client, round), 0 <= seed < 2**63: seed everything with it.
+        seed: H(run seed, client, round), 0 <= seed < 2**63: seed everything with it. It is
+            the same in every process of a trainer.
         model: The round's global model, a safetensors file; read-only.
-        update: Where to write the update, a safetensors file with the model's tensors.
+        update: Where to write the update, a safetensors file with the model's tensors. Of
+            several processes rank 0 writes it, and ``new_state``; the others write neither.
         state: A folder with what `save` of the last acknowledged round left (empty in
             the first round).
         new_state: An empty folder for what must be kept; it becomes ``state`` of the

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from mmar_runner.errors import ProtocolError
-from mmar_runner.wire.codec import Chunk, FramedBuffer, frame_chunk, parse, unframe_chunk
+from mmar_runner.wire.codec import Chunk, FramedBuffer, chunk_or, frame_chunk, inside
 from mmar_runner.wire.messages import (
     DownloadHeader,
     DownloadPart,
@@ -26,8 +25,6 @@ UploadItem: TypeAlias = UploadBegin | UploadCommit | Chunk
 UploadAnswer: TypeAlias = UploadReady | UploadCredit | UploadReceipt
 DownloadItem: TypeAlias = DownloadHeader | Chunk
 SentDownloadItem: TypeAlias = DownloadItem | FramedBuffer
-
-_DATA: bytes = b"\x12"  # field 2, length-delimited
 
 
 def encode_upload_part(item: UploadItem) -> bytes:
@@ -47,17 +44,10 @@ def decode_upload_part(message: bytes) -> UploadItem:
     Raises:
         ProtocolError: It is none.
     """
-    if message[:1] == _DATA:
-        return unframe_chunk(message)
-    part = parse(UploadPart, message)
-    match part.WhichOneof("part"):
-        case "begin":
-            return part.begin
-        case "commit":
-            return part.commit
-        case _:
-            msg = "a part of a package is none of begin, data and commit"
-            raise ProtocolError(msg)
+    item: UploadItem = chunk_or(
+        UploadPart, message, "a part of a package is none of begin, data and commit"
+    )
+    return item
 
 
 def encode_upload_reply(item: UploadAnswer) -> bytes:
@@ -77,17 +67,10 @@ def decode_upload_reply(message: bytes) -> UploadAnswer:
     Raises:
         ProtocolError: It is none.
     """
-    reply = parse(UploadReply, message)
-    match reply.WhichOneof("reply"):
-        case "ready":
-            return reply.ready
-        case "credit":
-            return reply.credit
-        case "receipt":
-            return reply.receipt
-        case _:
-            msg = "an answer to a package is none of ready, credit and receipt"
-            raise ProtocolError(msg)
+    item: UploadAnswer = inside(
+        UploadReply, message, "an answer to a package is none of ready, credit, receipt"
+    )
+    return item
 
 
 def encode_download_part(item: SentDownloadItem) -> bytes:
@@ -105,10 +88,7 @@ def decode_download_part(message: bytes) -> DownloadItem:
     Raises:
         ProtocolError: It is none.
     """
-    if message[:1] == _DATA:
-        return unframe_chunk(message)
-    part = parse(DownloadPart, message)
-    if part.WhichOneof("part") != "header":
-        msg = "a part of a file is neither a header nor data"
-        raise ProtocolError(msg)
-    return part.header
+    item: DownloadItem = chunk_or(
+        DownloadPart, message, "a part of a file is neither a header nor data"
+    )
+    return item

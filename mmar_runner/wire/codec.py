@@ -9,7 +9,7 @@ bytes), which is the same encoding, and is read back as a view of what arrived.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -58,6 +58,7 @@ PackageItem: TypeAlias = PackageHeader | Chunk
 SentPackageItem: TypeAlias = PackageItem | FramedBuffer
 
 _DATA_TAG: Final = 0x12  # field 2, length-delimited
+_DATA: Final = bytes((_DATA_TAG,))
 _VARINT_LOW: Final = 0x7F  # the seven bits that a byte of a varint carries
 _VARINT_BYTES: Final = 5  # enough for any 32-bit length
 
@@ -93,13 +94,8 @@ def encode_model_part(item: SentModelItem) -> bytes:
 
 def decode_model_part(message: bytes) -> ModelItem:
     """Decode one message of GetModel's answer."""
-    if message[:1] == b"\x12":
-        return unframe_chunk(message)
-    part = parse(ModelPart, message)
-    if part.WhichOneof("part") != "header":
-        msg = "a part of a model is neither a header nor data"
-        raise ProtocolError(msg)
-    return part.header
+    item: ModelItem = chunk_or(ModelPart, message, "a part of a model is neither a header nor data")
+    return item
 
 
 def encode_package_part(item: SentPackageItem) -> bytes:
@@ -113,13 +109,10 @@ def encode_package_part(item: SentPackageItem) -> bytes:
 
 def decode_package_part(message: bytes) -> PackageItem:
     """Decode one message of GetPackage's answer."""
-    if message[:1] == b"\x12":
-        return unframe_chunk(message)
-    part = parse(PackagePart, message)
-    if part.WhichOneof("part") != "header":
-        msg = "a part of a package is neither a header nor data"
-        raise ProtocolError(msg)
-    return part.header
+    item: PackageItem = chunk_or(
+        PackagePart, message, "a part of a package is neither a header nor data"
+    )
+    return item
 
 
 def encode_update_part(item: UpdateItem) -> bytes:
@@ -137,19 +130,9 @@ def encode_update_part(item: UpdateItem) -> bytes:
 
 def decode_update_part(message: bytes) -> UpdateItem:
     """Decode one message of SubmitUpdate's request."""
-    if message[:1] == b"\x12":
-        return unframe_chunk(message)
-    part = parse(UpdatePart, message)
-    match part.WhichOneof("part"):
-        case "begin":
-            return part.begin
-        case "commit":
-            return part.commit
-        case "failure":
-            return part.failure
-        case _:
-            msg = "a part of an update is none of begin, data, commit and failure"
-            raise ProtocolError(msg)
+    otherwise = "a part of an update is none of begin, data, commit and failure"
+    item: UpdateItem = chunk_or(UpdatePart, message, otherwise)
+    return item
 
 
 def encode_reply(item: ReplyItem) -> bytes:
@@ -165,17 +148,34 @@ def encode_reply(item: ReplyItem) -> bytes:
 
 def decode_reply(message: bytes) -> ReplyItem:
     """Decode one message of SubmitUpdate's answer."""
-    reply = parse(UpdateReply, message)
-    match reply.WhichOneof("reply"):
-        case "ready":
-            return reply.ready
-        case "credit":
-            return reply.credit
-        case "receipt":
-            return reply.receipt
-        case _:
-            msg = "an answer to an update is none of ready, credit and receipt"
-            raise ProtocolError(msg)
+    item: ReplyItem = inside(
+        UpdateReply, message, "an answer to an update is none of ready, credit, receipt"
+    )
+    return item
+
+
+def chunk_or(kind: type[Message], message: bytes, otherwise: str) -> Any:
+    """Return the chunk in a message, as a view, or whatever else it holds.
+
+    Raises:
+        ProtocolError: It holds nothing that is known; or it is no message of that kind.
+    """
+    if message[:1] == _DATA:
+        return unframe_chunk(message)
+    return inside(kind, message, otherwise)
+
+
+def inside(kind: type[Message], message: bytes, otherwise: str) -> Any:
+    """Return the one thing that a message holds, of those of which it can hold one.
+
+    Raises:
+        ProtocolError: It holds nothing that is known; or it is no message of that kind.
+    """
+    whole = parse(kind, message)
+    name = whole.WhichOneof(kind.DESCRIPTOR.oneofs[0].name)
+    if name in {None, "data"}:  # what is framed otherwise than a chunk is none
+        raise ProtocolError(otherwise)
+    return getattr(whole, name)
 
 
 def parse(kind: type[_Message], message: bytes) -> _Message:

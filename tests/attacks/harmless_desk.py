@@ -16,6 +16,7 @@ from typing import Any
 
 from mmar_runner.admin.access import Access
 from mmar_runner.admin.gate import AdminGate
+from mmar_runner.admin.leaving import Leaving
 from mmar_runner.admin.offer import Offer
 from mmar_runner.admin.servicer import AdminDesk
 from mmar_runner.admin.sessions import Sessions
@@ -95,6 +96,7 @@ async def harmless_desk(
             transfers=None,
             revocations=revocations,
             memory=memory or OrderMemory(),
+            leaving=Leaving(),
             audit=audit,
         )
         server = build_admin_server(desk, gate, max_connections=64)

@@ -80,6 +80,13 @@ _RUNNING: Final = (
 @task_timeout_option
 @stall_timeout_option
 @click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train in N processes, each with an accelerator of its own if there are as many.  "
+    "[default: 1, or all accelerators if the MMAR sets multi_gpu]",
+)
+@click.option(
     "--connect-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
@@ -101,6 +108,7 @@ def command(
     pairs: tuple[str, ...],
     task_timeout: float | None,
     stall_seconds: float | None,
+    processes: int | None,
     connect_timeout: float | None,
     plugins_dir: Path | None,
     as_json: bool,
@@ -119,7 +127,7 @@ def command(
     require_kit_or_insecure(kit, insecure=insecure)
     plugins = load_plugins(plugins_dir=plugins_dir)
     site = ClientSite(mmar, plugins, parse_settings(pairs), workspace)
-    limits = _Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout)
+    limits = _Limits(plugins_dir, task_timeout, stall_seconds, connect_timeout, processes)
     display = partial(make_observer, "client", context.obj, quiet=as_json)
     if kit is None:
         client = believed_name(name, instance)
@@ -156,6 +164,7 @@ class _Limits:
     task_timeout: float | None
     stall_seconds: float | None
     connect_timeout: float | None
+    processes: int | None
 
     def of(self, settings: SessionSettings) -> SessionSettings:
         return replace(
@@ -164,6 +173,7 @@ class _Limits:
             task_timeout=smaller(settings.task_timeout, self.task_timeout),
             stall_seconds=smaller(settings.stall_seconds, self.stall_seconds),
             connect_timeout=self.connect_timeout,
+            processes=self.processes,
         )
 
 

@@ -91,6 +91,7 @@ class StandingClient:
             RefusedError: UNIMPLEMENTED, the server is one that was started for one run; or it
                 does not want this client.
             CertificateError: TLS does not come about, and waiting will not mend it.
+            UnreachableError: Nobody answered within the time given by the settings.
         """
         try:
             await self._work.go_on()
@@ -120,7 +121,7 @@ class StandingClient:
         self._observer.observe(Observation(Topic.CONNECTING, facts))
         backoff = Backoff(random.random)
         while True:
-            stream = await self._retries.until_it_passes(self._open)
+            stream = await self._opened()
             try:
                 async with aclosing(stream) as requests:
                     backoff = Backoff(random.random)
@@ -131,6 +132,19 @@ class StandingClient:
             except RefusedError as error:
                 _log.info("the held call was refused: %s", error.message)
             await self._line.pause(backoff.next_delay())
+
+    async def _opened(self) -> Any:
+        """Hold a call, however long it takes until somebody answers; the first time, not longer.
+
+        Raises:
+            UnreachableError: Nobody answered within the time given by the settings.
+        """
+        first = not self._retries.begun
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout if first else None):
+                return await self._retries.until_it_passes(self._open)
+        except TimeoutError as error:
+            raise self._outage.error() from error
 
     async def _open(self) -> Any:
         """Hold a call, and return it once the server knows of this client."""
@@ -164,6 +178,7 @@ class StandingClient:
             raise
         if first.revocations:
             await in_thread(trust.offer, first.revocations, "")
+            await self._line.judge_again()
         if not self._retries.begun:
             self._retries.begun = True
             facts = {"client": self._settings.name, "target": trust.target}
@@ -182,7 +197,7 @@ class StandingClient:
         reply = AdminReply(client_name=self._settings.name, request_id=request.request_id)
         try:
             value = await self._requests.carry_out(request.order, request.context)
-            reply.reply = json.dumps(value, allow_nan=False).encode()
+            reply.reply = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except MmarRunnerError as error:
             reply.reason, reply.message = error.reason, error.message
             reply.hint = error.hint or ""

@@ -29,14 +29,14 @@ class StandingState:
         digest: Its digest, hex.
         run_number: For which run; 0 for none.
         started: Whether a session works, or is to go on working, for it.
-        processes: How many processes the trainer has, by torchrun; 1 without.
+        processes: In how many processes the trainer is to work; None if the order did not say.
     """
 
     mmar: str = ""
     digest: str = ""
     run_number: int = 0
     started: bool = False
-    processes: int = 1
+    processes: int | None = None
 
     @classmethod
     def read(cls, workspace: Path) -> StandingState:

@@ -17,6 +17,7 @@ from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.session import run_session
 from mmar_runner.client.standing.seen import Seen
 from mmar_runner.client.standing.state import StandingState
+from mmar_runner.client.tasks.parallel import with_processes
 from mmar_runner.errors import MmarRunnerError, OrderError
 from mmar_runner.security.packages.mmar_store import MmarStore
 from mmar_runner.storage.atomic import translated
@@ -125,11 +126,15 @@ class StandingWork:
         if self.is_working:
             await self.abort()
 
-    async def start(self, *, processes: int = 1) -> dict[str, Any]:
+    async def start(self, *, processes: int | None = None) -> dict[str, Any]:
         """Begin to work for what is deployed, or go on with it.
+
+        Args:
+            processes: In how many the trainer is to work, or None if the order does not say.
 
         Raises:
             OrderError: WORKING or NOT_DEPLOYED.
+            UsageError: NOT_PARALLEL or TOO_MANY_PROCESSES.
             MmarRunnerError: Why it cannot be run any more.
         """
         async with self._changing:
@@ -137,8 +142,9 @@ class StandingWork:
             if not self.state.digest:
                 msg = "nothing is deployed at this client"
                 raise OrderError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
-            await self._begin(processes)
-            return {"message": f"works for run {self.state.run_number}"}
+            settings = await self._begin(processes)
+            several = f" in {settings.processes} processes" if settings.launcher else ""
+            return {"message": f"works for run {self.state.run_number}{several}"}
 
     async def go_on(self) -> None:
         """Go on with what an earlier process was in the middle of."""
@@ -186,20 +192,20 @@ class StandingWork:
             msg = f"{what} while this client works for run {self.state.run_number}"
             raise OrderError(msg, hint="abort client NAME first", reason="WORKING")
 
-    async def _begin(self, processes: int) -> None:
+    async def _begin(self, processes: int | None) -> SessionSettings:
         admitted = self._admitted
         if admitted is None:
             admitted = await in_thread(self._admit_again)
         self._admitted = admitted
-        settings = replace(
-            self._settings.session(admitted),
-            run_number=self.state.run_number,
-            processes=processes,
-        )
+        settings = replace(self._settings.session(admitted), run_number=self.state.run_number)
+        if processes is not None:
+            settings = replace(settings, processes=processes)
+        settings = await with_processes(settings, self._plugins.registry)
         self.state.started, self.state.processes = True, processes
         await in_thread(self.state.save, self._settings.workspace)
         self._stop, self.outcome, self.failure = asyncio.Event(), None, None
         self._session = asyncio.create_task(self._work(settings))
+        return settings
 
     def _admit_again(self) -> tuple[Admission, SiteRules]:
         """Look once more at the copy that an earlier process accepted: rules may have changed."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.spec import ChildContext, ChildSpec
@@ -56,7 +57,11 @@ def trainer_spec(settings: SessionSettings, files: RunFiles) -> ChildSpec:
     custom = settings.allow_byoc and settings.spec.byoc
     trainer = settings.client.client_trainer
     label = trainer.label
-    return _spec(settings, files, "client_trainer", trainer.declaration, label, custom=custom)
+    spec = _spec(settings, files, "client_trainer", trainer.declaration, label, custom=custom)
+    if not settings.launcher:
+        return spec
+    several = replace(spec.context, processes=settings.processes or 1)
+    return replace(spec, launcher=settings.launcher, context=several)
 
 
 def filter_spec(

@@ -50,6 +50,36 @@ class DyingFile(StateFile):
         super().save()
 
 
+class Run:
+    """A run that is over when the test says so."""
+
+    def __init__(self, _premises: Any, _taken: Any, _folder: Any) -> None:
+        self.parts: Any = SimpleNamespace()
+        self.outcome = None
+        self.goes_on_later = False
+        self.ends = asyncio.Event()
+        self.task = asyncio.create_task(self._serve())
+
+    @property
+    def is_over(self) -> bool:
+        return self.task.done()
+
+    async def joinable(self) -> Any:
+        return self.parts
+
+    async def stop(self) -> None:
+        self.goes_on_later = True
+        self.ends.set()
+        await self.over()
+
+    async def over(self, *, within: float | None = None) -> None:
+        await asyncio.wait({self.task}, timeout=within)
+
+    async def _serve(self) -> None:
+        await self.ends.wait()
+        self.parts = None
+
+
 class Desk(RunDesk):
     """A desk whose runs are over when the test says so.
 
@@ -60,28 +90,18 @@ class Desk(RunDesk):
     def __init__(self, kept: StateFile, workspace: Path) -> None:
         premises: Any = SimpleNamespace(workspace=Workspace(workspace), observer=None)
         intake: Any = SimpleNamespace(take=lambda folder: taken_in(folder.name))
-        super().__init__(premises, intake, kept, lambda *_: None)
-        self.over = asyncio.Event()
+        super().__init__(premises, intake, kept, lambda *_: None, open_run=self._opened)
         self.begun: list[tuple[int, str]] = []
+        self.opened: Any = None
+
+    def _opened(self, premises: Any, taken: Any, folder: Any) -> Any:
+        entry = self.state.runs[folder.number]
+        self.begun.append((entry.number, entry.mmar))
+        self.opened = Run(premises, taken, folder)
+        return self.opened
 
     def _take_up(self, taken: Any, entry: RunEntry) -> None:
         self._taken, self._taken_for = taken, entry.number
-
-    async def _begin(self, entry: RunEntry) -> Any:
-        self.begun.append((entry.number, entry.mmar))
-        self.over = asyncio.Event()
-
-        async def run() -> None:
-            await self.over.wait()
-            self.parts = None
-            entry.started = False
-            self.save()
-
-        self.parts = SimpleNamespace()  # type: ignore[assignment]
-        self._running = asyncio.create_task(run())
-        self._running.add_done_callback(lambda _: self.look_at_queue())
-        self.look_at_queue()
-        return self.parts
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -125,8 +145,8 @@ class Server:
 
     async def finish(self) -> None:
         """Let the open run end."""
-        self.desk.over.set()
-        await self.desk.ended()
+        self.desk.opened.ends.set()
+        await asyncio.wait({self.desk._following})
 
 
 async def test_runs_begin_one_after_the_other(tmp_path: Path) -> None:

@@ -54,6 +54,11 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
             "enum": ["raise", "exit", "hang", "nan"],
             "default": "raise",
         },
+        "fail_rank": {
+            "description": "Which of several processes fails; negative for each of them.",
+            "type": "integer",
+            "default": -1,
+        },
         "fail_times": {
             "description": "How many attempts fail before one succeeds; 0 for all of them.",
             "type": "integer",
@@ -103,6 +108,7 @@ def mmar_register_components(registry: Any) -> None:
             "memory": "O(block)",
             "produces": ["weights"],
             "measures": {"always": {"val_first_value": ""}},
+            "parallel": {"launcher": "mmar_runner.children.launcher"},
         },
     )
     registry.add(

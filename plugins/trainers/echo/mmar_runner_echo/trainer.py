@@ -22,7 +22,8 @@ class EchoTrainer(ClientTrainer):
     """Adds ``constant``, and noise if asked, to every floating-point tensor.
 
     Integer and boolean tensors are returned as they came. The arguments from
-    ``fail_in_round`` on make it fail in the ways that user code fails.
+    ``fail_in_round`` on make it fail in the ways that user code fails. Of several processes the
+    first one does what there is to do, and each says that it was asked.
 
     Args:
         constant: What is added to every element.
@@ -32,6 +33,7 @@ class EchoTrainer(ClientTrainer):
         steps: In how many steps it does; each is told.
         fail_in_round: The round in which it fails; negative for never.
         behaviour: How it fails: ``raise``, ``exit``, ``hang`` or ``nan``.
+        fail_rank: Which of several processes fails; negative for each of them.
         fail_times: How many attempts fail before one succeeds; 0 for all.
     """
 
@@ -45,6 +47,7 @@ class EchoTrainer(ClientTrainer):
         steps: int = 10,
         fail_in_round: int = -1,
         behaviour: str = "raise",
+        fail_rank: int = -1,
         fail_times: int = 0,
     ) -> None:
         self._constant = constant
@@ -53,21 +56,32 @@ class EchoTrainer(ClientTrainer):
         self._seconds = seconds
         self._steps = steps
         self._failure = _Failure(fail_in_round, behaviour, fail_times)
+        self._fail_rank = fail_rank
         self._failures: Path | None = None
+        self._rank, self._processes = 0, 1
 
     def setup(self, context: TrainerContext) -> None:
-        """Remember where attempts are counted."""
-        self._failures = context.workspace / "echo_failures"
+        """Remember where attempts are counted, and which process this is."""
+        self._rank, self._processes = context.rank, context.processes
+        which = f"_{context.rank}" if context.rank else ""
+        self._failures = context.workspace / f"echo_failures{which}"
 
     def train(self, task: TrainTask) -> TrainResult:
         """Write the received model plus the constant."""
         if self._seconds:
             self._pretend(task)
-        nan = self._failure.is_due(task.round, self._failures) and self._failure.happen()
+        nan = self._fails(task.round) and self._failure.happen()
         change = Change(self._constant, self._noise, seed=task.seed, nan=nan)
-        transform(task.model, task.update, change)
+        if self._processes > 1:
+            sys.stdout.write(f"one of {self._processes} is asked for round {task.round}\n")
+        if not self._rank:
+            transform(task.model, task.update, change)
         metrics = {"constant": self._constant}
         return TrainResult(self._num_samples, metrics=metrics, validation=self.validate(task.model))
+
+    def _fails(self, round_number: int) -> bool:
+        chosen = self._fail_rank < 0 or self._fail_rank == self._rank
+        return chosen and self._failure.is_due(round_number, self._failures)
 
     def _pretend(self, task: TrainTask) -> None:
         pause = threading.Event()

@@ -17,6 +17,7 @@ from mmar_runner_torch.determinism import (
 )
 from mmar_runner_torch.files import State, read_state, write_state
 from mmar_runner_torch.network import difference, load_shared, personal_state, shared_state
+from mmar_runner_torch.team import Team, device_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +35,8 @@ class LocalResult:
     """What one round of local training came to.
 
     Attributes:
-        num_samples: How many samples were used.
-        metrics: Such as ``train_loss``.
+        num_samples: How many samples were used; of several processes, by this one.
+        metrics: Such as ``train_loss``; of several processes, over this one's samples.
     """
 
     num_samples: float
@@ -49,6 +50,11 @@ class TorchLoopTrainer(ClientTrainer):
     round (`train_round`), and, if it can, how good it is (`evaluate`). Tensors of the
     network that the global model does not hold stay at the site, from round to round.
 
+    In several processes each has a trainer. `train_round` then gets a network whose gradients are
+    the mean over all of them, and trains on this process's share of the data: ``self.team`` says
+    which it is. The first one measures and writes; numbers of samples are added up, metrics
+    averaged by them.
+
     Args:
         send: ``weights`` or ``weight_diff``.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -56,6 +62,7 @@ class TorchLoopTrainer(ClientTrainer):
 
     context: TrainerContext
     network: nn.Module
+    team: Team = Team()
 
     def __init__(self, *, send: str = "weights", device: str = "auto") -> None:
         self.send = UpdateKind(send)
@@ -80,6 +87,8 @@ class TorchLoopTrainer(ClientTrainer):
         use_deterministic_algorithms()
         seed_everything(0)  # what is not shared begins alike at every site
         self.context = context
+        self.device = device_of(context, self.device)
+        self.team = Team.joined(context, self.device)
         self.network = self.build_network(context).to(self.device)
 
     def train(self, task: TrainTask) -> TrainResult:
@@ -87,17 +96,25 @@ class TorchLoopTrainer(ClientTrainer):
         received = read_state(task.model)
         self._load(received, task.state)
         seed_everything(task.seed)
-        validation = self._evaluated()
-        seed_everything(task.seed)
+        validation = self._evaluated() if self.team.leads else {}
+        seed_everything(task.seed + self.team.rank)  # processes draw different noise
         self.network.train()
-        result = self.train_round(self.network, task)
-        self._write(task, received)
-        return TrainResult(result.num_samples, result.metrics, validation, self.send)
+        result = self.train_round(self.team.wrapped(self.network), task)
+        samples, metrics = self.team.means(result.num_samples, result.metrics, self.device)
+        if self.team.leads:
+            self._write(task, received)
+        return TrainResult(samples, metrics, validation, self.send)
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a model file."""
+        if not self.team.leads:
+            return {}
         load_shared(self.network, read_state(model))
         return self._evaluated()
+
+    def close(self) -> None:
+        """Let go of the other processes, if there are any."""
+        self.team.leave()
 
     def _evaluated(self) -> Mapping[str, float]:
         self.network.eval()

@@ -151,7 +151,12 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             "type": "integer",
             "minimum": 1,
         },
-        **dict.fromkeys(("multi_gpu", "amp", "use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
+        "multi_gpu": {
+            "description": "Whether it trains on all accelerators of a site, if nobody says how "
+            "many processes there are to be.",
+            "type": "boolean",
+        },
+        **dict.fromkeys(("amp", "use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
     },
     "patternProperties": {"^(_|//|#|comment)": {}},
     "additionalProperties": {
@@ -199,4 +204,8 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
 }
 
 #: What the trainer states besides: which kind of update it sends is an argument.
-TRAINER_EXTRAS: Final[dict[str, Any]] = {**CONFIG_EXTRAS, "produces": {"argument": "send"}}
+TRAINER_EXTRAS: Final[dict[str, Any]] = {
+    **CONFIG_EXTRAS,
+    "produces": {"argument": "send"},
+    "parallel": {"launcher": "mmar_runner_torch.launch", "own_code": True},
+}

@@ -12,7 +12,7 @@ import torch
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner_torch.batches import Pair, loader, pair_of
+from mmar_runner_torch.batches import Pair, loader, pair_of, shares
 from mmar_runner_torch.fitting import loss_of, outputs_of, require_finite
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
 from mmar_runner_torch.measuring import Measuring
@@ -29,7 +29,8 @@ class TorchTrainer(TorchLoopTrainer):
     """Supervised training, from a model, a loss, an optimizer and a data set by name.
 
     The optimizer begins afresh every round, since the model it belonged to was replaced.
-    The learning-rate schedule counts the epochs of the whole run, not of the round.
+    The learning-rate schedule counts the epochs of the whole run, not of the round. Several
+    processes divide every batch among them, so that they learn what one would.
 
     Args:
         local_epochs: Passes over the site's data in a round.
@@ -77,26 +78,41 @@ class TorchTrainer(TorchLoopTrainer):
         if not len(batches):
             raise TaskFailedError(f"{len(self._dataset)} samples make no batch with drop_last")
         planned = self._steps or self._epochs * len(batches)
+        own = shares(batches, self.team)
         optimizer, scheduler = self._optimization(network, task.round * planned // len(batches))
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         seen = 0
-        for number, batch in enumerate(islice(_endless(batches), planned), start=1):
+        for number, batch in enumerate(islice(_endless(own.batches), planned), start=1):
             pair = pair_of(batch, self.device)
-            total += self._step(network, optimizer, pair) * len(pair[0])
-            seen += len(pair[0])
+            counted = own.counted(number, len(pair[0]))
+            factor = self._factor(own.whole(number), counted)
+            total += self._step(network, optimizer, pair, factor) * counted
+            seen += counted
             if scheduler is not None and number % len(batches) == 0:
                 scheduler.step()
             task.progress(number, planned)
         require_finite(float(total), batches, planned)
         # With whole epochs every sample counts once, however often it was seen.
         samples = seen if self._steps else seen / self._epochs
-        return LocalResult(samples, {"train_loss": float(total) / seen})
+        return LocalResult(samples, {"train_loss": float(total) / seen} if seen else {})
 
-    def _step(self, network: nn.Module, optimizer: Optimizer, pair: Pair) -> torch.Tensor:
+    def _factor(self, whole: int, counted: int) -> float:
+        """Return what makes the mean of all processes' gradients the one of the whole batch."""
+        if self.team.size == 1:
+            return 1.0
+        if getattr(self._loss, "reduction", "mean") == "sum":
+            return float(self.team.size if counted else 0)
+        return self.team.size * counted / whole
+
+    def _step(
+        self, network: nn.Module, optimizer: Optimizer, pair: Pair, factor: float
+    ) -> torch.Tensor:
         inputs, targets = pair
         optimizer.zero_grad(set_to_none=True)
         loss: torch.Tensor = loss_of(self._loss, outputs_of(network, inputs), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        # Nothing is counted of a share that has no sample: its gradient is zero.
+        part = loss if factor == 1 else loss * factor
+        part.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return loss.detach()
 

@@ -13,6 +13,7 @@ import queue
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,10 +47,12 @@ class Requests(RequestsServicer):
         self.came: queue.Queue[str] = queue.Queue()
 
     async def retrieve(self, request, peer):
+        # Of its own: the call of a client that was killed may be held for a moment still.
+        asked = self.asked = asyncio.Queue()
         self.came.put(request.client_name)
         yield self.first
         while True:
-            yield await self.asked.get()
+            yield await asked.get()
 
     async def send_reply(self, reply, peer):
         self.replies.put(reply)
@@ -74,11 +77,18 @@ class OrderingServer(stolen_kits.CompromisedServer):
         await self._stop.wait()
         await server.stop(0)
 
+    @contextmanager
+    def waiting(self, hospital: Any) -> Iterator[Any]:
+        """Let a site stand, which waits for orders, for a block."""
+        with hospital.client("site-1", self.address) as client:
+            assert self.requests.came.get(timeout=ANSWER_SECONDS) == "site-1"
+            yield client
+
     def ask(self, order: bytes, context: bytes = b'{"run_number": 1}') -> Any:
         """Hand something to the site as an order, and return what it answers."""
         self._number += 1
         request = AdminRequest(request_id=f"{self._number:032x}", order=order, context=context)
-        self._loop.call_soon_threadsafe(self.requests.asked.put_nowait, request)
+        self._loop.call_soon_threadsafe(lambda: self.requests.asked.put_nowait(request))
         reply = self.requests.replies.get(timeout=ANSWER_SECONDS)
         assert reply.request_id == request.request_id
         return reply
@@ -175,8 +185,7 @@ def test_e08_a_site_that_works_refuses_all_that_nobody_ordered_and_works_on(
     root = hospital.mmar()
     lies.deploy(root, hospital.digest(root))
     lies.rounds = 100_000
-    with hospital.client("site-1", ordering.address) as client:
-        assert ordering.requests.came.get(timeout=ANSWER_SECONDS) == "site-1"
+    with ordering.waiting(hospital) as client:
         deployed = value(ordering.ask(sign.order("deploy", "echo", "client", "site-1")))
         assert deployed["digest"] == hospital.digest(root)
         value(ordering.ask(sign.order("start", "client", "site-1")))
@@ -214,9 +223,9 @@ def test_e08_a_site_remembers_orders_over_its_own_death(
 ) -> None:
     sign = Signing(hospital)
     order = sign.order("check_status", "client", "site-1")
-    with hospital.client("site-1", ordering.address):
+    with ordering.waiting(hospital):
         assert not value(ordering.ask(order))["working"]
-    with hospital.client("site-1", ordering.address):
+    with ordering.waiting(hospital):
         assert ordering.ask(order).reason == "ORDER_REPLAYED"
         value(ordering.ask(sign.order("check_status", "client", "site-1")))
 
@@ -237,7 +246,7 @@ def test_e08_a_true_order_to_deploy_gets_no_mmar_in_that_nobody_signed(
         ("honest", honest, {"name": "../../evil"}, {"UNSAFE_PATH"}),
         ("honest", second, {}, {"MMAR_DIFFERS"}),
     ]
-    with hospital.client("site-1", ordering.address) as client:
+    with ordering.waiting(hospital) as client:
         for name, root, header, reasons in given:
             lies.deploy(root, hospital.digest(root), **header)
             reply = ordering.ask(sign.order("deploy", name, "client", "site-1"))
@@ -258,7 +267,7 @@ def test_e08_what_a_server_adds_to_an_order_is_no_order(
 ) -> None:
     sign, root = Signing(hospital), hospital.mmar()
     ordering.lies.deploy(root, hospital.digest(root))
-    with hospital.client("site-1", ordering.address):
+    with ordering.waiting(hospital):
         reply = ordering.ask(sign.order("deploy", "echo", "client", "site-1"), context)
         assert reply.reason == "PROTOCOL"
         value(ordering.ask(sign.order("deploy", "echo", "client", "site-1")))
@@ -280,7 +289,7 @@ def test_e08_a_server_cannot_take_a_revocation_back(
     theirs = ("check_status", "client", "site-1")
     for offered in (newer, older, forged):
         ordering.requests.first = AdminRequest(revocations=offered)
-        with hospital.client("site-1", ordering.address):
+        with ordering.waiting(hospital):
             reply = ordering.ask(sign.order(*theirs, user=SECOND))
             assert reply.reason == "SIGNER_REVOKED", reply
             value(ordering.ask(sign.order(*theirs)))
