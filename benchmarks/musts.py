@@ -146,6 +146,8 @@ MUSTS: Final = (
     Must("an order to 200 clients, answered by all", ("admin-200",), "all_s", 2, None, "s"),
     Must("a client's answer while it trains, and while it moves 500 MB: p95",
          ("admin-busy",), "p95_s", 100, None, "ms"),
+    Must("an upload of 200 MB, all that it does: share of the floor's bytes per second",
+         ("upload-200MB",), "share", 25, 50, "%", least=True),
 )
 # fmt: on
 #: The cases that at least one bound stands on.

@@ -3,7 +3,8 @@
 
 ``ours_s`` is all that ``upload FOLDER`` takes once the console is logged in: packed, sent,
 checked, unpacked, verified, validated, judged, and on the disk. ``moving_s`` is the part in
-which bytes travel. The floor moves and hashes them, and does nothing else.
+which bytes travel, and ``command_s`` a whole process ``mmar-runner admin upload FOLDER``. The
+floor moves and hashes them, and does nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def measure(keys: TlsFolder, *, megabytes: int, repeats: int) -> dict[str, Any]:
         repeats: How many turns.
     """
     trusted = keys.project(1)
-    bare, ours, moving = [], [], []
+    bare, ours, moving, command = [], [], [], []
     with tempfile.TemporaryDirectory(prefix="bench-upload-") as folder:
         workspace = Path(folder) / "ws"
         server = _server(trusted, workspace)
@@ -55,14 +56,18 @@ def measure(keys: TlsFolder, *, megabytes: int, repeats: int) -> dict[str, Any]:
                 ours.append(whole)
                 moving.append(part)
                 shutil.rmtree(mmar)
+                mmar = _mmar(trusted, Path(folder) / f"typed{turn}", megabytes)
+                command.append(_typed(trusted, address, mmar))
+                shutil.rmtree(mmar)
         finally:
             server.terminate()
             server.wait(30)
-    floor_s, ours_s, moving_s = map(statistics.median, (bare, ours, moving))
+    floor_s, ours_s, moving_s, command_s = map(statistics.median, (bare, ours, moving, command))
     return {
         "floor_s": floor_s,
         "ours_s": ours_s,
         "moving_s": moving_s,
+        "command_s": command_s,
         "share": floor_s / ours_s,
         "share_moving": floor_s / moving_s,
     }
@@ -98,6 +103,15 @@ def _mmar(trusted: Trusted, folder: Path, megabytes: int) -> Path:
     sign = ["sign-mmar", str(folder), "--kit", str(trusted.kits.admin(_LEAD))]
     subprocess.run([sys.executable, "-m", "mmar_runner", *sign], check=True, capture_output=True)
     return folder
+
+
+def _typed(trusted: Trusted, address: str, mmar: Path) -> float:
+    """Upload a folder by the command of a shell; return the seconds of its process."""
+    admin = ["admin", "--kit", str(trusted.kits.admin(_LEAD)), "--server", address]
+    command = [sys.executable, "-m", "mmar_runner", *admin, "upload", str(mmar)]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began
 
 
 async def _upload(trusted: Trusted, address: str, mmar: Path) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a standing server has to remember beside its runs: ``federation.json``.
 
-Written whole, atomically, before anything that it says is carried out: whoever starts the
+Written whole and to the disk, before anything that it says is carried out: whoever starts the
 server again goes on where it was.
 """
 
@@ -142,13 +142,13 @@ class StateFile:
         self.state = self._read()
 
     def save(self) -> None:
-        """Write what is remembered to the disk.
+        """Write what is remembered to the disk; it is there when this returns.
 
         Raises:
             StorageError: It cannot be written.
         """
         with self._writing:  # several threads may save: what is newer is written later
-            write_json_atomic(self._path, self._value())
+            write_json_atomic(self._path, self._value(), durable=True)
 
     def _value(self) -> dict[str, Any]:
         state = self.state

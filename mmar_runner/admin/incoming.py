@@ -14,16 +14,21 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DigestError, DiskFullError, ProtocolError, RefusedError
-from mmar_runner.security.packages.packing import DEFAULT_LIMITS, PackageLimits, unpack
+from mmar_runner.security.packages.sink import PackageLimits
+from mmar_runner.security.packages.unpacking import DEFAULT_LIMITS, unpack_hashed
 from mmar_runner.storage.atomic import translated, write_all
+from mmar_runner.storage.hashing_thread import HashingThread
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from mmar_runner.security.listing import HashedFile
     from mmar_runner.wire.codec import Chunk
 
 #: How long what an interrupted upload left is kept, in seconds.
@@ -32,7 +37,7 @@ KEEP_SECONDS: Final = 24 * 3600.0
 PACKAGES_OF_ONE: Final = 4
 #: Bytes of the disk that uploads leave to others.
 SPARE_BYTES: Final = 64 << 20
-#: The package, unpacked, and the copy that is looked at.
+#: The package, unpacked, and the copy that a run makes of it.
 _COPIES: Final = 3
 _BLOCK: Final = 1 << 20
 _PART: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\.part")
@@ -58,6 +63,7 @@ class IncomingPackage:
         self.total = total
         self._digest = digest
         self._hash = sha256()
+        self._hashing = HashingThread()
         with translated(path):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._descriptor = os.open(path, flags, 0o600)
@@ -80,7 +86,7 @@ class IncomingPackage:
                 raise ProtocolError(msg)
             with translated(self.path):
                 write_all(self._descriptor, memoryview(chunk), self.offset)
-            self._hash.update(chunk)
+            self._hashing.update(self._hash, chunk)
             self.offset += len(chunk)
 
     def check(self) -> None:
@@ -93,12 +99,14 @@ class IncomingPackage:
         if self.offset != self.total:
             msg = f"a package of {self.total} bytes was announced, and {self.offset} arrived"
             raise ProtocolError(msg)
+        self._hashing.settle()
         if self._hash.hexdigest() != self._digest:
             msg = "the package arrived damaged"
             raise DigestError(msg, hint="nothing of it was kept; upload it again")
 
     def close(self) -> None:
         """Close the file; what has arrived stays."""
+        self._hashing.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -119,6 +127,19 @@ class IncomingPackage:
             self._hash.update(block)
             at += len(block)
         return at
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A package that was unpacked into a folder that nobody else writes to.
+
+    Attributes:
+        folder: The folder.
+        hashed: What each of its files holds, by its name below the folder.
+    """
+
+    folder: Path
+    hashed: Mapping[str, HashedFile]
 
 
 class IncomingPackages:
@@ -174,8 +195,8 @@ class IncomingPackages:
         package.close()
         self._open.discard(package.path)
 
-    def unpack(self, package: IncomingPackage, name: str) -> Path:
-        """Unpack a package by the strict rules and return the folder, which is `name`.
+    def unpack(self, package: IncomingPackage, name: str) -> Unpacked:
+        """Unpack a package by the strict rules; the folder is called `name`.
 
         It may take half of what the disk has left.
 
@@ -188,11 +209,12 @@ class IncomingPackages:
             staging.mkdir(mode=0o700)
             most = min(DEFAULT_LIMITS.total_bytes, self._free(self.folder) // 2)
         try:
-            unpack(package.path, staging / name, PackageLimits(total_bytes=most))
+            limits = PackageLimits(total_bytes=most)
+            hashed = unpack_hashed(package.path, staging / name, limits)
         except BaseException:
             self.discard(staging)
             raise
-        return staging / name
+        return Unpacked(staging / name, hashed)
 
     def discard(self, staging: Path) -> None:
         """Delete a folder that was made here."""

@@ -28,7 +28,7 @@ from mmar_runner.admin.run_queue import RunQueue
 from mmar_runner.admin.servicer import AdminDesk
 from mmar_runner.admin.sessions import IDLE_SECONDS, Sessions
 from mmar_runner.admin.taking_in import Intake, OfficeLog
-from mmar_runner.admin.transfers import INCOMING, Transfers
+from mmar_runner.admin.transfers import Transfers
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.orders.memory import OrderMemory
@@ -217,10 +217,10 @@ class _Office:
             address,
             self._settings_of,
         )
-        intake = self._intake(MmarStore(self._workspace.path / "store"))
-        return RunDesk(premises, intake, self._kept, self._ended)
+        return RunDesk(premises, self._intake(), self._kept, self._ended)
 
-    def _intake(self, store: MmarStore) -> Intake:
+    def _intake(self) -> Intake:
+        store = MmarStore(self._workspace.path / "store")
         settings, identity = self._settings, self._settings.kit.identity
         log = OfficeLog(self._audit, f"{identity.role} {identity.name}")
         return Intake(settings.kit, self._plugins.registry, store, log, settings.variables)
@@ -229,14 +229,10 @@ class _Office:
         kit = self._settings.kit
         storage = next(iter(kit.config["servers"])).get("admin_storage", "transfer")
         folder = self._workspace.path / storage
-        # Not the runs' store: what was only looked at is not kept.
-        store = MmarStore(folder / INCOMING / "store")
-        store.sweep()
-        store.prune(())
         return Transfers(
             folder,
             self._access,
-            look=self._intake(store).look_only,
+            look=self._intake().look_only,
             workspace=self._workspace.path,
             runs=lambda: self._kept.state.runs,
         )

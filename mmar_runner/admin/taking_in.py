@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.admission.admitting import admit
+from mmar_runner.admission.admitting import admit, look_at
 from mmar_runner.admission.audit_line import MmarLine
 from mmar_runner.admission.deployment import deployed, record_sites, require_sites
 from mmar_runner.admission.rules import rules_of
@@ -18,16 +19,18 @@ from mmar_runner.security.policy.mends import with_command
 from mmar_runner.server.trust import ServerTrust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mmar_runner.admission.admitting import Admission
     from mmar_runner.admission.deployment import Deployment
+    from mmar_runner.admission.rules import SiteRules
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.security.audit.line import Decision
     from mmar_runner.security.audit.log import AuditLog
     from mmar_runner.security.kits.kit import StartupKit
+    from mmar_runner.security.listing import HashedFile
     from mmar_runner.security.packages.mmar_store import MmarStore
 
 
@@ -98,48 +101,62 @@ class Intake:
         self._log = log
         self._variables = variables
 
-    def look(self, folder: Path, *, remember: bool = True) -> Admission:
-        """Return what the rules and the validator say of a folder; it may run if they agree.
-
-        Args:
-            folder: The MMAR.
-            remember: Whether an older version is refused from now on.
+    def look(self, folder: Path) -> Admission:
+        """Return a copy of a folder that may run by the rules and the validator.
 
         Raises:
             MmarError: It cannot be read, or has findings of severity error.
             TrustError: A rule refuses it.
             StorageError: The copy cannot be made.
         """
-        line = MmarLine(self._log, "upload", self._kit)
-        with line.written_on_refusal(TrustError, MmarError):
-            admission = admit(
+        return self._judged(
+            lambda rules: admit(
                 folder,
                 self._catalog,
-                rules_of(self._kit),
+                rules,
                 self._store,
                 origin="delivered",
                 now=datetime.now(UTC),
                 settings=self._variables,
-                remember=remember,
             )
-            line.of(admission)
-            with_command(admission.decision, self._kit.folder).require()
-            _require_valid(admission)
-        line.accepted()
-        return admission
+        )
 
-    def look_only(self, folder: Path) -> Admission:
-        """Return the same as `look`, and keep nothing: neither a copy nor the version.
+    def look_only(
+        self, folder: Path, hashed: Mapping[str, HashedFile] = MappingProxyType({})
+    ) -> Admission:
+        """Return the same of a folder itself, and keep nothing: neither a copy nor the version.
 
-        The store is not that of runs, and a run of an older version goes on.
+        A run of an older version goes on.
+
+        Args:
+            folder: The MMAR, unpacked here, where nobody else writes.
+            hashed: What its files hold, as they were written; the others are read.
 
         Raises:
             MmarError: As `look`.
             TrustError: As `look`.
-            StorageError: As `look`.
         """
-        admission = self.look(folder, remember=False)
-        self._store.remove(admission.root)
+        return self._judged(
+            lambda rules: look_at(
+                folder,
+                self._catalog,
+                rules,
+                hashed,
+                origin="delivered",
+                now=datetime.now(UTC),
+                settings=self._variables,
+            )
+        )
+
+    def _judged(self, admission_by: Callable[[SiteRules], Admission]) -> Admission:
+        """Return what may run, or refuse it; both are audited."""
+        line = MmarLine(self._log, "upload", self._kit)
+        with line.written_on_refusal(TrustError, MmarError):
+            admission = admission_by(rules_of(self._kit))
+            line.of(admission)
+            with_command(admission.decision, self._kit.folder).require()
+            _require_valid(admission)
+        line.accepted()
         return admission
 
     def take(self, folder: Path) -> TakenIn:

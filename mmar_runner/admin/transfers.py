@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.admin.access import Access
     from mmar_runner.admin.federation_state import RunEntry
-    from mmar_runner.admin.uploads import Authorize
-    from mmar_runner.admission.admitting import Admission
+    from mmar_runner.admin.uploads import Authorize, Look
     from mmar_runner.wire.admin_codec import SentDownloadItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import DownloadRequest
@@ -36,7 +35,7 @@ class Transfers:
     Args:
         folder: ``WORKSPACE/transfer``: a folder each, and beside it what is known of it.
         access: Who may see what.
-        look: Says whether an MMAR may run here; blocks.
+        look: As for `Uploads`.
         workspace: The server's, with its runs.
         runs: Gives the runs that are known, by number.
 
@@ -49,7 +48,7 @@ class Transfers:
         folder: Path,
         access: Access,
         *,
-        look: Callable[[Path], Admission],
+        look: Look,
         workspace: Path,
         runs: Callable[[], Mapping[int, RunEntry]],
     ) -> None:

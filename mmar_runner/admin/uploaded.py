@@ -30,6 +30,8 @@ _ABOUT: Final = "about.json"
 _OLD: Final = "old"
 _READY: Final = "ready-"
 _LIMIT: Final = 64 << 10
+#: Files that are brought to the disk at once: they wait for it, and compute nothing.
+_SYNCS_AT_ONCE: Final = 8
 
 
 class Uploaded:
@@ -104,7 +106,7 @@ class Uploaded:
             facts: What is known of it.
         """
         write_json_atomic(mmar.parent / _ABOUT, dict(facts))
-        sync_tree(mmar.parent)
+        sync_tree(mmar.parent, at_once=_SYNCS_AT_ONCE)
 
     def publish(self, mmar: Path) -> Path:
         """Let a prepared MMAR take the place of an earlier one of its name; renames only.

@@ -19,8 +19,8 @@ from mmar_runner.errors import (
     RefusedError,
     TrustError,
 )
-from mmar_runner.security.packages.packing import DEFAULT_LIMITS
 from mmar_runner.security.packages.sink import too_large
+from mmar_runner.security.packages.unpacking import DEFAULT_LIMITS
 from mmar_runner.server.calls.windows import SharedWindow
 from mmar_runner.waiting.races import unless
 from mmar_runner.waiting.threads import in_thread
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from mmar_runner.admin.uploaded import Uploaded
     from mmar_runner.admission.admitting import Admission
     from mmar_runner.interfaces.admin_command import CommandCall
+    from mmar_runner.security.listing import HashedFile
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import UploadBegin
     from mmar_runner.wire.servicer import UploadStream
 
     Authorize: TypeAlias = Callable[[str, bytes, Peer], Awaitable[CommandCall]]
+    Look: TypeAlias = Callable[[Path, Mapping[str, HashedFile]], Admission]
 
 #: Uploads that a server takes at once.
 UPLOADS_AT_ONCE: Final = 8
@@ -75,7 +77,7 @@ class Uploads:
         incoming: Where packages lie until they are whole.
         uploaded: Where MMARs lie that were looked at.
         access: Knows organisations.
-        look: Says whether an MMAR may run here; blocks.
+        look: Says whether an unpacked MMAR may run here, given what its files hold; blocks.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Uploads:
         incoming: IncomingPackages,
         uploaded: Uploaded,
         access: Access,
-        look: Callable[[Path], Admission],
+        look: Look,
     ) -> None:
         self._incoming = incoming
         self._uploaded = uploaded
@@ -160,11 +162,12 @@ class Uploads:
 
     async def _finish(self, wanted: _Wanted, package: IncomingPackage) -> Mapping[str, Any]:
         package.check()
-        mmar = await in_thread(self._incoming.unpack, package, wanted.name)
+        unpacked = await in_thread(self._incoming.unpack, package, wanted.name)
+        mmar = unpacked.folder
         left = mmar.parent
         try:
             async with self._looking:  # each takes the processor, and the same files
-                admission = await in_thread(self._look, mmar)
+                admission = await in_thread(self._look, mmar, unpacked.hashed)
             facts = self._facts(wanted, admission)
             await in_thread(self._uploaded.prepare, mmar, facts)
             self._uploaded.require_free(wanted.name, wanted.user)

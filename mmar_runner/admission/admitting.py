@@ -24,10 +24,13 @@ from mmar_runner.security.signatures.context import SeenVersion
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mmar_runner.admission.examination import Examination
     from mmar_runner.admission.rules import SiteRules
     from mmar_runner.interfaces.catalog import ComponentCatalog
+    from mmar_runner.mmar.folder import MmarFolder
     from mmar_runner.mmar.validation import Validation
     from mmar_runner.security.decision import Decision
+    from mmar_runner.security.listing import HashedFile
     from mmar_runner.security.packages.mmar_store import MmarStore
     from mmar_runner.security.policy.judgement import Origin
     from mmar_runner.security.signatures.manifest import SignedManifest
@@ -38,8 +41,8 @@ class Admission:
     """An MMAR that was looked at, and what may be done with it.
 
     Attributes:
-        root: The read-only copy that was looked at, and that runs if it is accepted.
-        validation: What the validator says of the copy.
+        root: What was looked at; after `admit` a read-only copy, which runs if it is accepted.
+        validation: What the validator says of it.
         decision: What the rules say of it.
         signers: E-mail addresses of those whose signatures count.
         manifest: What they signed; None if the site's own word stands in for it.
@@ -67,7 +70,6 @@ def admit(
     now: datetime,
     settings: Mapping[str, Any] | None = None,
     client_name: str | None = None,
-    remember: bool = True,
 ) -> Admission:
     """Copy an MMAR into the store, look at the copy, and decide.
 
@@ -83,7 +85,6 @@ def admit(
         now: The present time, with a time zone.
         settings: The ``--set`` values.
         client_name: As which client it would run; None for the site's own name.
-        remember: Whether an older version is refused from now on; not if it is only looked at.
 
     Raises:
         MmarUnreadableError: There is no MMAR.
@@ -106,17 +107,62 @@ def admit(
     manifest = found.signatures.manifest
     if accepted:
         store.prune({listing.digest})
-    if remember and accepted and manifest is not None:
+    if accepted and manifest is not None:
         seen = SeenVersion(manifest.version, manifest.digest)
         rules.versions.remember(manifest.project, manifest.name, seen)
-    return Admission(root, found.validation, found.decision, found.signatures.owners, manifest)
+    return _admission(root, found)
 
 
-def _copy(source: Path, store: MmarStore) -> Path:
+def look_at(
+    folder: Path,
+    catalog: ComponentCatalog,
+    rules: SiteRules,
+    hashed: Mapping[str, HashedFile],
+    *,
+    origin: Origin,
+    now: datetime,
+    settings: Mapping[str, Any] | None = None,
+) -> Admission:
+    """Decide about an MMAR that this process has just written where nobody else writes.
+
+    The same as `admit`, without a copy, which such a folder need not have; nothing is remembered,
+    and nothing of it may run before `admit` has looked at it.
+
+    Args:
+        folder: The MMAR's folder.
+        catalog: What is installed.
+        rules: What the site judges by.
+        hashed: What its files hold, by path, as they were written.
+        origin: ``local`` or ``delivered``.
+        now: The present time, with a time zone.
+        settings: The ``--set`` values.
+
+    Raises:
+        MmarUnreadableError: There is no MMAR.
+        MmarError: UNSAFE_ENTRY, something in it is neither a plain file nor a folder.
+        SignatureError: FORMAT, the signature file is too large.
+    """
+    surveyed = _plain(folder)
+    listing = list_files(surveyed, hashed)
+    question = rules.question(origin, now, settings=settings)
+    return _admission(surveyed.root, examine(folder, catalog, question, lambda: listing))
+
+
+def _admission(root: Path, found: Examination) -> Admission:
+    signatures = found.signatures
+    return Admission(root, found.validation, found.decision, signatures.owners, signatures.manifest)
+
+
+def _plain(source: Path) -> MmarFolder:
     folder = open_folder(source, Findings())
     if folder.unlisted:
         msg = f"{source} holds what is no plain file: {folder.unlisted[0]}"
         raise MmarError(msg, hint="remove it, or put the file itself there", reason="UNSAFE_ENTRY")
+    return folder
+
+
+def _copy(source: Path, store: MmarStore) -> Path:
+    folder = _plain(source)
     files = {file: partial(folder.open, file) for file in folder.contents}
     if (folder.root / SIGNATURE_FILE).is_file():
         files[SIGNATURE_FILE] = partial(folder.open, SIGNATURE_FILE)

@@ -8,7 +8,6 @@ whoever calls again, and whenever: the server knows the package by its sha256.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -27,7 +26,7 @@ from mmar_runner.errors import (
     UsageError,
     WireError,
 )
-from mmar_runner.security.packages.packing import pack
+from mmar_runner.security.packages.folder_package import packed_in_place
 from mmar_runner.waiting.races import end
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.limits import CHUNK_BYTES
@@ -43,7 +42,7 @@ from mmar_runner.wire.messages import (
 
 if TYPE_CHECKING:
     from mmar_runner.console.session import AdminSession
-    from mmar_runner.security.packages.packing import PackedFile
+    from mmar_runner.security.packages.folder_package import FolderPackage
     from mmar_runner.wire.admin_stub import UploadCall
 
 #: What is typed for calls of their own.
@@ -109,6 +108,7 @@ async def upload(session: AdminSession, folder: Path, *, moved: Moved = _unheard
     Raises:
         MmarUnreadableError: The folder is none.
         PackageError: It holds what cannot be packed.
+        StorageError: A file cannot be read, or has changed since the upload began.
         MmarInvalidError: The server found errors in it; its ``findings`` are all of them.
         RefusedError: The server does not take it.
         UnreachableError: The call broke off again and again.
@@ -116,11 +116,10 @@ async def upload(session: AdminSession, folder: Path, *, moved: Moved = _unheard
     folder = await in_thread(folder.absolute)
     if not await in_thread(folder.is_dir):
         raise MmarUnreadableError(f"{folder} is no folder", hint="upload FOLDER: a signed MMAR")
-    with tempfile.TemporaryDirectory(prefix="mmar-upload-") as temporary:
-        package = await in_thread(pack, folder, Path(temporary) / "package.zip")
-        value = await _persistently(
-            lambda: _Upload(session, package, folder.name, moved).send(session.stub.upload())
-        )
+    package = await in_thread(packed_in_place, folder)
+    value = await _persistently(
+        lambda: _Upload(session, package, folder.name, moved).send(session.stub.upload())
+    )
     if value.pop("accepted", False):
         return value
     raise _refusal(value)
@@ -186,7 +185,9 @@ class _Upload:
         moved: Hears how many bytes have arrived.
     """
 
-    def __init__(self, session: AdminSession, package: PackedFile, name: str, moved: Moved) -> None:
+    def __init__(
+        self, session: AdminSession, package: FolderPackage, name: str, moved: Moved
+    ) -> None:
         self._session = session
         self._package = package
         self._name = name
@@ -220,9 +221,8 @@ class _Upload:
         token = self._session.admitted.token
         await call.write(UploadBegin(token=token, order=order, total_bytes=package.size))
         offset = await self._ready
-        with package.path.open("rb") as file:
-            file.seek(offset)
-            while block := await in_thread(file.read, 2 * CHUNK_BYTES):
+        with package.open(offset) as reader:
+            while block := await in_thread(reader.read, 2 * CHUNK_BYTES):
                 await self._send_block(call, memoryview(block))
         await call.write(UploadCommit())
 

@@ -12,6 +12,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import MmarUnreadableError, SignatureError
@@ -22,11 +23,12 @@ from mmar_runner.security.listing import SIGNATURE_FILE, FileListing, ListedFile
 from mmar_runner.security.pki.envelope import MAX_ENVELOPE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
     from mmar_runner.mmar.folder import MmarFolder
+    from mmar_runner.security.listing import HashedFile
 
 #: Below so many bytes a thread costs more than it brings.
 _WORTH_THREADS: Final = 4 * 1024 * 1024
@@ -39,17 +41,30 @@ _READ_BYTES: Final = 1 << 20
 _SWITCH_SECONDS: Final = 0.0002
 
 
-def list_files(folder: MmarFolder) -> FileListing:
-    """Return the listing of everything in a folder; it reads every file."""
+def list_files(
+    folder: MmarFolder, hashed: Mapping[str, HashedFile] = MappingProxyType({})
+) -> FileListing:
+    """Return the listing of everything in a folder; it reads every file.
+
+    Args:
+        folder: It.
+        hashed: What files hold, by path, that this process itself wrote a moment ago, where
+            nobody else writes: those are not read again, if their size is still that.
+    """
     files = sorted(folder.contents)
-    if sum(folder.contents.values()) < _WORTH_THREADS:
-        entries = [_entry(folder, file) for file in files]
+    found: dict[str, ListedFile | str] = {
+        file: ListedFile(file, known.size, known.sha256, kind_of(file))
+        for file, known in hashed.items()
+        if folder.contents.get(file) == known.size
+    }
+    # The large ones first, so that no thread is left alone with one at the end.
+    order = sorted(set(files) - found.keys(), key=lambda file: -folder.contents[file])
+    if sum(folder.contents[file] for file in order) < _WORTH_THREADS:
+        found |= {file: _entry(folder, file) for file in order}
     else:
-        # The large ones first, so that no thread is left alone with one at the end.
-        order = sorted(files, key=lambda file: -folder.contents[file])
         with ThreadPoolExecutor(_THREADS, "hash") as pool:
-            found = dict(zip(order, pool.map(lambda f: _entry(folder, f), order), strict=True))
-        entries = [found[file] for file in files]
+            found |= dict(zip(order, pool.map(lambda f: _entry(folder, f), order), strict=True))
+    entries = [found[file] for file in files]
     listed = tuple(entry for entry in entries if isinstance(entry, ListedFile))
     unread = tuple(entry for entry in entries if isinstance(entry, str))
     return FileListing(folder.root.name, listed, (*folder.unlisted, *unread))

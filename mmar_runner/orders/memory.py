@@ -49,7 +49,7 @@ class OrderMemory:
         self._seen: dict[str, _Noted] = {} if path is None else _read(path)
 
     def note(self, order: Order, *, now: datetime) -> None:
-        """Remember an order before it is carried out.
+        """Remember an order, also on the disk, before it is carried out.
 
         Raises:
             SignatureError: ORDER_REPLAYED, it was carried out before, or ORDER_FLOOD.
@@ -65,7 +65,8 @@ class OrderMemory:
             raise SignatureError(msg, reason="ORDER_FLOOD", hint="try again in some minutes")
         self._seen[order.id] = _Noted(order.user, order.expires)
         if self._path is not None:
-            write_json_atomic(self._path, {key: _json(one) for key, one in self._seen.items()})
+            kept = {key: _json(one) for key, one in self._seen.items()}
+            write_json_atomic(self._path, kept, durable=True)
 
 
 def _read(path: Path) -> dict[str, _Noted]:

@@ -23,6 +23,19 @@ class FileKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class HashedFile:
+    """What a file holds, known to whoever wrote it.
+
+    Attributes:
+        size: In bytes.
+        sha256: Of its content, hex.
+    """
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListedFile:
     """One file.
 

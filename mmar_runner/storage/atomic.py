@@ -7,7 +7,8 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,20 +67,39 @@ def _sync(path: Path, flags: int = 0) -> None:
             os.close(descriptor)
 
 
-def sync_tree(folder: Path) -> None:
-    """Bring a folder with everything in it to the disk, what is deepest first.
+def sync_tree(folder: Path, *, at_once: int = 1) -> None:
+    """Bring a folder with everything in it to the disk: files first, then folders, deepest first.
 
     Links are not followed: what they lead to lies elsewhere.
+
+    Args:
+        folder: The folder.
+        at_once: How many files are synced at once, each in a thread of its own. Several share
+            one of the file system's own commits: of many small files, one by one each has its own.
 
     Raises:
         StorageError: Something in it cannot be opened or synced.
     """
+    folders: list[Path] = []
+    plain: list[Path] = []
     with translated(folder):
         for parent, _, files in os.walk(folder, topdown=False):
-            for path in (Path(parent, name) for name in files):
-                if path.is_file() and not path.is_symlink():
-                    sync_file(path)
-            sync_folder(Path(parent))
+            folders.append(Path(parent))
+            paths = (Path(parent, name) for name in files)
+            plain.extend(path for path in paths if path.is_file() and not path.is_symlink())
+    _each(sync_file, plain, at_once)
+    for path in folders:
+        sync_folder(path)
+
+
+def _each(call: Callable[[Path], None], paths: list[Path], at_once: int) -> None:
+    if at_once == 1:
+        for path in paths:
+            call(path)
+        return
+    with ThreadPoolExecutor(at_once, "sync") as pool:
+        for _ in pool.map(call, paths):
+            pass
 
 
 def make_folder(path: Path, *, durable: bool) -> None:

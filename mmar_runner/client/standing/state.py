@@ -57,9 +57,9 @@ class StandingState:
             raise StorageError(f"{path} is damaged: it {error}", hint=hint) from error
 
     def save(self, workspace: Path) -> None:
-        """Write it to the disk.
+        """Write it to the disk; it is there when this returns.
 
         Raises:
             StorageError: It cannot be written.
         """
-        write_json_atomic(workspace / FILE, asdict(self))
+        write_json_atomic(workspace / FILE, asdict(self), durable=True)

@@ -14,12 +14,18 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import PackageError, StorageError
+from mmar_runner.security.listing import HashedFile
 from mmar_runner.security.packages.names import MAX_DEPTH, Names, shown
 from mmar_runner.storage.atomic import translated, write_all
+from mmar_runner.storage.write_out import WriteOut
+
+if TYPE_CHECKING:
+    from mmar_runner.storage.hashing_thread import HashingThread
 
 #: Bytes that are read or written at once.
 BLOCK_BYTES: Final = 1 << 20
@@ -52,11 +58,26 @@ class Sink:
     Args:
         root: An empty folder that nobody else writes to.
         limits: What may be written.
+        hashing: Hashes what is written; None if nobody asks for it.
+        durable: Whether the folder will be synced, so that the disk may begin at once.
+
+    Attributes:
+        hashed: What every file holds, by name, if that is asked for.
     """
 
-    def __init__(self, root: Path, limits: PackageLimits) -> None:
+    def __init__(
+        self,
+        root: Path,
+        limits: PackageLimits,
+        *,
+        hashing: HashingThread | None = None,
+        durable: bool = False,
+    ) -> None:
+        self.hashed: dict[str, HashedFile] = {}
         self._root = root
         self._limits = limits
+        self._hashing = hashing
+        self._durable = durable
         self._names = Names(depth=limits.depth)
         self._entries = 0
         self._total = 0
@@ -95,13 +116,22 @@ class Sink:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(path, _FILE_FLAGS, 0o600)
         try:
-            offset = 0
-            for block in self._counted(name, blocks):
-                with translated(name):  # not the reading: what fails there is the package
-                    write_all(descriptor, block, offset)
-                offset += len(block)
+            self._write(descriptor, name, self._counted(name, blocks))
         finally:
             os.close(descriptor)
+
+    def _write(self, descriptor: int, name: str, blocks: Iterator[bytes | memoryview]) -> None:
+        offset, digest, write_out = 0, sha256(), WriteOut(wanted=self._durable)
+        for block in blocks:
+            if self._hashing is not None:
+                self._hashing.update(digest, block)
+            with translated(name):  # not the reading: what fails there is the package
+                write_all(descriptor, block, offset)
+            offset += len(block)
+            write_out.wrote(descriptor, offset)
+        if self._hashing is not None:
+            self._hashing.settle()
+            self.hashed[name] = HashedFile(offset, digest.hexdigest())
 
     def _counted(
         self, name: str, blocks: Iterable[bytes | memoryview]

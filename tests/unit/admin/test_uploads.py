@@ -8,7 +8,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +31,7 @@ from mmar_runner.errors import (
 )
 from mmar_runner.interfaces.admin_command import CommandCall, Targets
 from mmar_runner.orders.commands import BUILT_IN
+from mmar_runner.security.listing import HashedFile
 from mmar_runner.security.packages.packing import DEFAULT_LIMITS, pack
 from mmar_runner.wire.messages import UploadBegin, UploadCommit, UploadReady, UploadReceipt
 
@@ -112,7 +113,8 @@ class Server:
         incoming.sweep()
         self.uploads = Uploads(incoming, self.uploaded, access, self.look)
 
-    def look(self, mmar: Path) -> Any:
+    def look(self, mmar: Path, hashed: Mapping[str, HashedFile]) -> Any:
+        assert hashed == _hashed(mmar)
         self.looked.append(mmar.name)
         if self.refuse is not None:
             raise self.refuse
@@ -145,6 +147,15 @@ def package(tmp_path: Path) -> bytes:
     (folder / "config" / "config_fed_server.json").write_text("{}")
     (folder / "weights").write_bytes(os.urandom(5000))
     return pack(folder, tmp_path / "p.zip").path.read_bytes()
+
+
+def _hashed(mmar: Path) -> dict[str, HashedFile]:
+    """What a folder's files really hold."""
+    held = {path: path.read_bytes() for path in mmar.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(mmar).as_posix(): HashedFile(len(data), sha256(data).hexdigest())
+        for path, data in held.items()
+    }
 
 
 def parts(data: bytes, offset: int = 0) -> list[Any]:

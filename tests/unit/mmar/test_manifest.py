@@ -13,6 +13,7 @@ from mmar_runner.errors import MmarUnreadableError
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.manifest import list_files, listed_ahead
+from mmar_runner.security.listing import FileKind, HashedFile, ListedFile
 from mmar_runner.testing.builders import MmarBuilder
 
 MIB = 1 << 20
@@ -31,6 +32,20 @@ def test_every_file_is_listed_with_its_size_and_hash(large: Path) -> None:
     for file in list_files(open_folder(large, Findings())).files:
         data = (large / file.path).read_bytes()
         assert (file.size, file.sha256) == (len(data), sha256(data).hexdigest())
+
+
+def test_what_is_known_of_a_file_is_believed_only_if_it_is_there_in_that_size(
+    large: Path,
+) -> None:
+    folder, one, other = open_folder(large, Findings()), "models/of_1.pt", f"models/of_{MIB}.pt"
+    known = {one: HashedFile(1, "a" * 64), other: HashedFile(2, "b" * 64)}
+    known["gone"] = HashedFile(1, "c" * 64)
+    listing = list_files(folder, known)
+    usual = list_files(folder)
+    assert [file.path for file in listing.files] == [file.path for file in usual.files]
+    assert [file for file in listing.files if file not in usual.files] == [
+        ListedFile(one, 1, "a" * 64, FileKind.DATA)
+    ]
 
 
 def test_a_listing_that_was_begun_before_is_the_same(large: Path) -> None:
