@@ -180,7 +180,7 @@ class TrainingCommands(AdminCmdModule):
         self, call: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
         seconds = call.arguments["SECONDS"]
-        operations.set_timeout(seconds)
+        await operations.set_timeout(seconds)
         yield Text(f"clients may take {seconds:g} s to answer")
         yield Value({"timeout": seconds})
 
@@ -196,14 +196,14 @@ class TrainingCommands(AdminCmdModule):
     async def _dequeue(
         self, call: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
-        facts = operations.dequeue(call.arguments["PLACE"], call.user)
+        facts = await operations.dequeue(call.arguments["PLACE"], call.user)
         yield Text(f"{facts['mmar']} waits no more")
         yield Value(facts)
 
     async def _resume_queue(
         self, _: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
-        waiting = operations.resume_queue()
+        waiting = await operations.resume_queue()
         yield Text(f"the queue goes on: {counted(waiting, 'run')} in it")
         yield Value({"paused": False, "waiting": waiting})
 
