@@ -132,8 +132,11 @@ def test_no_word_of_a_table_is_broken(monkeypatch, width):
     columns = ("client", "session", "state", "last heard", "since", "last round", "contributions")
     when = "2026-01-01T12:00:00Z"
     row = ["south-annex", "01234567", "connected", when, when, "-", "0"]
-    text, _ = shown(Table(columns, [row], "Clients"), screen=Screen())
+    drawn, _ = shown(Table(columns, [row], "Clients"), screen=Screen())
+    text = re.sub(r"\x1b\[[\d;]+m", "", drawn)
     assert text.count(when) == 2
+    assert {"contributions", "session", "south-annex"} <= set(text.split())
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_no_color_is_respected(monkeypatch):
