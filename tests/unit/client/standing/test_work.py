@@ -56,7 +56,7 @@ async def test_another_run_than_the_one_that_is_meant_is_not_begun(tmp_path):
 
 @pytest.mark.parametrize("meant", [5, None])
 async def test_nothing_is_begun_where_nothing_is_deployed(tmp_path, meant):
-    with pytest.raises(OrderError, match="nothing is deployed at this client$"):
+    with pytest.raises(OrderError, match=r"nothing is deployed at this client$"):
         await work_at(tmp_path).start(meant)
 
 
