@@ -110,8 +110,14 @@ class OpenRun:
         msg = "the run ended before clients could join"
         raise RunStoppedError(msg)
 
-    async def stop(self) -> None:
-        """Stop it, and wait until it is over."""
+    async def stop(self, reason: str = "") -> None:
+        """Stop it, and wait until it is over.
+
+        Args:
+            reason: What the run's status says of it; the server's own sentence without.
+        """
+        if reason and self.parts is not None:
+            self.parts.coordinator.stop(reason)
         self._stop.set()
         await self.over()
 

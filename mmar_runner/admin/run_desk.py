@@ -301,7 +301,7 @@ class RunDesk:
             entry.started = False
             self.state.paused = True  # whoever stops a run does not want the next one instead
             await in_thread(self._kept.save)
-        await run.stop()
+        await run.stop(reason)
 
     async def close(self) -> None:
         """Stop the run with the server; whoever starts that again goes on with it."""

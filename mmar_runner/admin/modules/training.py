@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import counted
@@ -266,15 +267,15 @@ def _shown(state: ServerState) -> list[Event]:
     events: list[Event] = [Table(("", ""), rows, "Server")]
     columns = (
         *("client", "session", "state", "last heard", "since"),
-        *("last round", "contributions"),
+        *("last round", "updates"),
     )
     clients = [
         [
             one.name,
             one.session or "-",
             one.state or "connected",
-            one.last_heard,
-            one.since,
+            _clock(one.last_heard),
+            _clock(one.since),
             "-" if one.last_round is None else str(one.last_round),
             str(one.contributions),
         ]
@@ -300,6 +301,12 @@ def _shown(state: ServerState) -> list[Event]:
         failed = [[str(one[key]) for key in keys] for one in state.failed]
         events.append(Table(keys, failed, "Could not begin when their turn came"))
     return events
+
+
+def _clock(moment: str) -> str:
+    """Return a time of today without its date: the table is narrow enough for a terminal then."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}T"
+    return moment.removeprefix(today)
 
 
 def _client_count(state: ServerState) -> str:

@@ -67,7 +67,8 @@ class Run:
     async def joinable(self) -> Any:
         return self.parts
 
-    async def stop(self) -> None:
+    async def stop(self, reason: str = "") -> None:
+        del reason
         self.goes_on_later = True
         self.ends.set()
         await self.over()
