@@ -266,7 +266,12 @@ class Operations(ServerOperations):
         seconds = state.timeout
         if call.spec.name in _FETCHING:
             seconds = max(seconds, FETCH_SECONDS)
-        return await self._hub.ask(names, call.order, facts, seconds)
+        gathered = await self._hub.ask(names, call.order, facts, seconds)
+        if call.spec.name in _FETCHING and (entry := state.current) is not None:
+            entry.clients.update(dict.fromkeys(gathered.replies, ""))
+            entry.clients.update({one.target: one.reason for one in gathered.missing})
+            await in_thread(self._desk.save)
+        return gathered
 
     async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
         """Wait until so many clients are connected."""
