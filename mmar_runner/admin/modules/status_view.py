@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.server_operations import ConnectedClient, Gathered, ServerState
 
-_PAUSED = "the queue is paused: `start server` or `resume_queue` lets it go on"
+PAUSED = "the queue is paused: `start server` or `resume_queue` lets it go on"
 _DIGEST_LETTERS = 12
 _KEYS = ("state", "run_number", "round", "mmar", "message")
 
@@ -81,7 +81,7 @@ def _queue(state: ServerState) -> Iterator[Event]:
         cells = ("place", "mmar", "user", "queued")
         yield Table(cells, [[str(one[key]) for key in cells] for one in state.queue], "Queue")
         if state.paused:
-            yield Text(_PAUSED)
+            yield Text(PAUSED)
     if state.failed:
         keys = ("mmar", "user", "failed", "reason", "message")
         failed = [[str(one[key]) for key in keys] for one in state.failed]

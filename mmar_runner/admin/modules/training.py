@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.admin.modules.status_view import as_json, brief, client_table, shown
+from mmar_runner.admin.modules.status_view import PAUSED, as_json, brief, client_table, shown
 from mmar_runner.documents.words import counted
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Event, Missing, Status, Table, Text, Value
@@ -194,7 +194,7 @@ class TrainingCommands(AdminCmdModule):
         facts = await operations.enqueue(call)
         yield Text(f"{facts['mmar']} waits at place {facts['place']}")
         if facts["paused"]:
-            yield Text(_PAUSED)
+            yield Text(PAUSED)
         yield Value(facts)
 
     async def _dequeue(
