@@ -129,7 +129,7 @@ class Downloads:
             return _Offered(path.name, itself, size, digest)
         with translated(self._outgoing):
             self._outgoing.mkdir(parents=True, exist_ok=True, mode=0o700)
-        packed = pack(itself, archive, leave_out=path.keeps)
+        packed = pack(itself, archive, leave_out=path.keeps, inside=path.name)
         return _Offered(f"{path.name}.zip", archive, packed.size, packed.sha256)
 
     @contextmanager

@@ -69,6 +69,7 @@ def pack(
     limits: PackageLimits = DEFAULT_LIMITS,
     *,
     leave_out: Callable[[str], bool] = lambda _: False,
+    inside: str = "",
 ) -> PackedFile:
     """Write every file of a folder into a zip file; the same files give the same bytes.
 
@@ -77,6 +78,7 @@ def pack(
         destination: The package; it appears once it is complete.
         limits: What may be packed.
         leave_out: Says of a file's or a folder's name below the folder that it is left out.
+        inside: The folder of the package that everything is in; empty for none.
 
     Raises:
         PackageError: UNSAFE_PATH, UNSAFE_ENTRY or TOO_LARGE: it could not be unpacked.
@@ -87,7 +89,7 @@ def pack(
         temporary.unlink(missing_ok=True)  # of a process that was killed, or a trap
     try:
         with translated(folder), ZipFile(temporary, "x", ZIP_STORED) as archive:
-            put_files(folder, archive, limits, leave_out=leave_out)
+            put_files(folder, archive, limits, leave_out=leave_out, inside=inside)
         with translated(temporary), temporary.open("rb") as file:
             packed = PackedFile(destination, file_digest(file, "sha256").hexdigest(), file.tell())
         publish(temporary, destination, durable=False)
@@ -102,6 +104,7 @@ def put_files(
     limits: PackageLimits = DEFAULT_LIMITS,
     *,
     leave_out: Callable[[str], bool] = lambda _: False,
+    inside: str = "",
     content: Callable[[Path, os.stat_result], AbstractContextManager[None]] = _unnoticed,
 ) -> None:
     """Put every file of a folder into an archive, always in the same way.
@@ -111,6 +114,7 @@ def put_files(
         archive: Gets the files.
         limits: What may be packed.
         leave_out: As for `pack`.
+        inside: As for `pack`.
         content: Is entered while a file's own bytes are written, and nothing else: gets where
             it lies and what was known of it when it was opened.
 
@@ -121,7 +125,7 @@ def put_files(
     names = Names(depth=limits.depth)
     for name in sorted(_files(folder, limits, leave_out)):
         names.file(name)
-        _add(archive, folder, name, content)
+        _add(archive, folder / name, f"{inside}/{name}" if inside else name, content)
 
 
 def _files(folder: Path, limits: PackageLimits, leave_out: Callable[[str], bool]) -> Iterator[str]:
@@ -148,11 +152,11 @@ def _raise(error: OSError) -> None:
 
 def _add(
     archive: ZipFile,
-    folder: Path,
+    file: Path,
     name: str,
     content: Callable[[Path, os.stat_result], AbstractContextManager[None]],
 ) -> None:
-    descriptor = os.open(folder / name, OPEN_FLAGS)
+    descriptor = os.open(file, OPEN_FLAGS)
     with os.fdopen(descriptor, "rb") as source:
         found = os.fstat(descriptor)
         info = ZipInfo(name, _TIME)
@@ -161,7 +165,7 @@ def _add(
         info.file_size = found.st_size
         with (
             archive.open(info, "w", force_zip64=info.file_size >= 1 << 31) as target,
-            content(folder / name, found),
+            content(file, found),
         ):
             while block := source.read(BLOCK_BYTES):
                 target.write(block)

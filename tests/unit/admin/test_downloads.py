@@ -90,8 +90,8 @@ async def test_a_folder_comes_as_an_archive_without_secrets(
     header, data = await fetch(downloads, "run_1")
     assert header.name == "run_1.zip"
     with ZipFile(io.BytesIO(data)) as archive:
-        assert archive.namelist() == ["models/final", "summary.json"]
-        assert archive.read("models/final") == DATA
+        assert archive.namelist() == ["run_1/models/final", "run_1/summary.json"]
+        assert archive.read("run_1/models/final") == DATA
     assert list((tmp_path / "out").iterdir()) == []
 
 
