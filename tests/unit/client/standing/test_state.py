@@ -20,8 +20,9 @@ def test_nothing_is_remembered_at_first(tmp_path: Path) -> None:
     assert StandingState.read(tmp_path) == StandingState()
 
 
-def test_another_process_remembers_the_same(tmp_path: Path) -> None:
-    state = StandingState("study", "0" * 64, 3, started=True, processes=2)
+@pytest.mark.parametrize("processes", [None, 1, 2])
+def test_another_process_remembers_the_same(tmp_path: Path, processes: int | None) -> None:
+    state = StandingState("study", "0" * 64, 3, started=True, processes=processes)
     state.save(tmp_path)
     assert StandingState.read(tmp_path) == state
 
@@ -90,3 +91,13 @@ def test_what_went_wrong_is_told_until_something_goes_well() -> None:
         (Topic.WAITING, {"message": "the server is away"}), (Topic.TRAINING, {"round": 2})
     )
     assert (seen.state, seen.message) == ("training", "")
+
+
+def test_of_a_task_that_failed_it_says_what_the_site_lets_others_know() -> None:
+    """Administrators, and the server that hands their orders on, see what `check_status` says."""
+    facts = {"round": 2, "reason": "TASK_FAILED", "message": "no scan of Hans Mueller"}
+    seen, recorder = observed((Topic.TASK_FAILED, facts | {"told": "it failed"}))
+    assert (seen.state, seen.message) == ("idle", "it failed")
+    assert recorder.all()[0].data["message"] == facts["message"]
+    seen, _ = observed((Topic.TASK_FAILED, facts))
+    assert seen.message == ""
