@@ -31,7 +31,7 @@ async def test_clients_are_given_time(command: str, timeout: float, given: float
         asked.append(seconds)
         return Gathered()
 
-    desk: Any = SimpleNamespace(state=SimpleNamespace(run_number=1, timeout=timeout))
+    desk: Any = SimpleNamespace(state=SimpleNamespace(run_number=1, runs={}, timeout=timeout))
     hub: Any = SimpleNamespace(ask=ask, listeners=[])
     nothing: Any = None
     operations = Operations(
