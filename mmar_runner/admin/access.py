@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.errors import NotAuthorizedError, OrderError
@@ -133,8 +133,16 @@ class Access:
         return judge_order(self.authorization, own, place, user=user, command=command, right=right)
 
 
+#: What tells its user which there are.
+_LISTS: Final = {
+    "run": "`list_runs` lists them",
+    "uploaded MMAR": "`list_mmars` lists them",
+    "place in the queue": "`check_status server` shows the queue",
+}
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> NotAuthorizedError:
     """Return the one answer about what is not there, and about what is another's."""
-    hint = did_you_mean(name, known)
+    hint = " ".join(filter(None, (did_you_mean(name, known), _LISTS.get(what))))
     msg = f"there is no {what} {name!r} that you may see"
     return NotAuthorizedError(msg, hint=hint, reason="UNKNOWN")

@@ -234,7 +234,7 @@ class Operations(ServerOperations):
         self._desk.look_at_queue()
         return {**queued_facts(place, entry), "paused": state.paused}
 
-    def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
+    async def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Take a run that waits out of the queue.
 
         Raises:
@@ -245,13 +245,13 @@ class Operations(ServerOperations):
         if entry is None or not self._access.sees(user, entry.org):
             raise unknown("place in the queue", str(position), ())
         queue.remove(entry)
-        self._desk.save()
+        await in_thread(self._desk.save)
         return queued_facts(position, entry)
 
-    def resume_queue(self) -> int:
+    async def resume_queue(self) -> int:
         """Let the queue go on, and return how many runs wait."""
         self._desk.state.paused = False
-        self._desk.save()
+        await in_thread(self._desk.save)
         self._desk.look_at_queue()
         return len(self._desk.state.queue)
 
@@ -302,10 +302,10 @@ class Operations(ServerOperations):
             raise OrderError(msg, hint=hint, reason="NO_ANSWER") from None
         return names
 
-    def set_timeout(self, seconds: float) -> None:
+    async def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""
         self._desk.state.timeout = seconds
-        self._desk.save()
+        await in_thread(self._desk.save)
 
     # The server itself
 

@@ -187,6 +187,8 @@ class Conversation:
                 raise
         except UnreachableError as error:
             hint = f"whether {words[0]} was carried out is not known: `check_status server` says"
+            if words[0] in MOVING:
+                hint = f"what was moved stays: call {words[0]} again, and it goes on from there"
             raise UnreachableError(error.message, hint=hint) from error
         else:
             return

@@ -10,6 +10,7 @@ from mmar_runner import __version__
 from mmar_runner.console.own_commands import ALIASES, today
 from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.errors import UsageError
+from mmar_runner.interfaces.admin_command import Right
 from mmar_runner.interfaces.admin_event import Event, Table, Text, Value
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def _row(parameter: Parameter) -> list[str]:
 
 
 def _facts(spec: CommandSpec) -> list[str]:
-    lines = [f"right: {spec.right or 'none is needed'}"]
+    right = "deploy and train" if spec.right == Right.RUN else spec.right
+    lines = [f"right: {right or 'none is needed'}"]
     if spec.right:
         lines[0] += " (at every target; `show_rights` lists who has it)"
     if spec.destructive:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.console.transfers import download, upload
 from mmar_runner.documents.words import printable
+from mmar_runner.errors import MmarUnreadableError, TrustError
 from mmar_runner.interfaces.admin_event import Progress, Text, Value
+from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.waiting.races import end
+from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Sequence
@@ -81,9 +84,32 @@ def _work(
 ) -> Coroutine[Any, Any, dict[str, Any]]:
     name, what, *more = words
     if name == "upload":
-        return upload(session, Path(what).expanduser(), moved=so_far.moved)
+        return _upload(session, Path(what).expanduser(), so_far)
     out = Path(*more[:1]).expanduser()
     return download(session, what, out, moved=so_far.moved)
+
+
+async def _upload(session: AdminSession, folder: Path, so_far: _SoFar) -> dict[str, Any]:
+    await in_thread(_look_at, folder)
+    return await upload(session, folder, moved=so_far.moved)
+
+
+def _look_at(folder: Path) -> None:
+    """Say at once what no server would take, before anything is packed and sent.
+
+    Raises:
+        MmarUnreadableError: It is no MMAR.
+        TrustError: SIGNATURE_MISSING, nobody signed it.
+    """
+    if not folder.is_dir():
+        return  # `upload` says so
+    if not (folder / "config").is_dir():
+        msg = f"{printable(str(folder))} is not an MMAR: it has no folder config/"
+        raise MmarUnreadableError(msg, hint="upload FOLDER: a signed MMAR")
+    if not (folder / SIGNATURE_FILE).exists():
+        msg = f"{printable(str(folder))} has no {SIGNATURE_FILE}: nobody signed it"
+        hint = f"sign it first: `mmar-runner sign-mmar {printable(folder.name)} --kit KIT`"
+        raise TrustError(msg, hint=hint, reason="SIGNATURE_MISSING")
 
 
 def _sentence(name: str, value: dict[str, Any]) -> str:

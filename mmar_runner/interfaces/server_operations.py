@@ -182,11 +182,11 @@ class ServerOperations(ABC):
         """Let a run wait until those before it have ended; return its place and number."""
 
     @abstractmethod
-    def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
+    async def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Take a run that waits out of the queue."""
 
     @abstractmethod
-    def resume_queue(self) -> int:
+    async def resume_queue(self) -> int:
         """Let the queue go on after a run was stopped; return how many runs wait."""
 
     @abstractmethod
@@ -215,7 +215,7 @@ class ServerOperations(ABC):
         """
 
     @abstractmethod
-    def set_timeout(self, seconds: float) -> None:
+    async def set_timeout(self, seconds: float) -> None:
         """Change how long clients may take to answer."""
 
     # The server itself

@@ -21,7 +21,7 @@ from mmar_runner.reporting.history import (
     Round,
 )
 from mmar_runner.reporting.points import Points, number
-from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.record import Kind, Removed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,6 +60,7 @@ class Folding:
             Kind.RUN_RESUMED: self._run_resumed,
             Kind.RUN_RETRIED: self._run_resumed,
             Kind.CLIENT_REGISTERED: self._client_registered,
+            Kind.CLIENT_REMOVED: self._client_removed,
             Kind.ROUND_OPENED: self._round_opened,
             Kind.UPDATE_ACCEPTED: self._update_accepted,
             Kind.UPDATE_REFUSED: self._refused,
@@ -71,7 +72,10 @@ class Folding:
             Kind.COMPONENT_FAILED: self._component_failed,
             Kind.RUN_ENDED: self._run_ended,
         }
-        self._silent = {Kind.CLIENT_LEFT, Kind.RUN_SETTLED}
+        self._silent = {
+            *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED),
+            *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN),
+        }
 
     def add(self, events: Iterable[JournalEvent]) -> None:
         """Add events, in order."""
@@ -133,17 +137,28 @@ class Folding:
             self.history.open.updates += 1
 
     def _refused(self, event: JournalEvent) -> None:
-        data, history = event.data, self.history
-        client, reason = str(data["client"]), str(data["reason"])
-        task = event.kind == Kind.TASK_FAILED
+        data = event.data
+        told = (str(data["client"]), str(data["reason"]), str(data["message"]))
+        self._refuse(_whole(data["round"]), *told, task=event.kind == Kind.TASK_FAILED)
+
+    def _client_removed(self, event: JournalEvent) -> None:
+        """What an administrator takes out of the open round does not count in it."""
+        removed = Removed.from_json(event.data).rejected
+        if removed is not None:
+            self._refuse(
+                *(_whole(removed.round), str(removed.client), removed.reason),
+                str(removed.message),
+                task=False,
+            )
+
+    def _refuse(self, at: int, client: str, reason: str, message: str, *, task: bool) -> None:
+        history = self.history
         if not task and self._updates.pop(client, None) is not None and history.open is not None:
             history.open.updates -= 1
         if (reason, task) in history.reasons or len(history.reasons) < _MOST_NAMES:
             history.reasons[reason, task] = history.reasons.get((reason, task), 0) + 1
         if len(history.refusals) < _MOST_REFUSALS:
-            message = str(data["message"])
-            one = Refusal(_whole(data["round"]), client, reason, message, task)
-            history.refusals.append(one)
+            history.refusals.append(Refusal(at, client, reason, message, task))
         if client in history.sites or len(history.sites) < _MOST_NAMES:
             history.site(client).refused += 1
 

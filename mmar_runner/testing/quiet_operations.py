@@ -136,12 +136,12 @@ class QuietOperations(ServerOperations):
         self.done.append("enqueue")
         return {"mmar": call.arguments["MMAR"], "place": 1, "paused": False}
 
-    def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
+    async def dequeue(self, position: int, user: str) -> Mapping[str, Any]:
         """Note it."""
         self.done.append("dequeue")
         return {"mmar": "study", "place": position}
 
-    def resume_queue(self) -> int:
+    async def resume_queue(self) -> int:
         """Note it."""
         self.done.append("resume_queue")
         return 0
@@ -162,7 +162,7 @@ class QuietOperations(ServerOperations):
         """Return those who are there."""
         return self.get_client_names()
 
-    def set_timeout(self, seconds: float) -> None:
+    async def set_timeout(self, seconds: float) -> None:
         """Note it."""
         self.done.append("set_timeout")
 

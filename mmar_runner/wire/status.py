@@ -175,7 +175,10 @@ def translate(error: AioRpcError, target: str) -> WireError:
     if error.code() is _Code.RESOURCE_EXHAUSTED:
         return RefusedError(f"{target} is overloaded: {details}", reason="OVERLOADED")
     if error.code() is _Code.UNIMPLEMENTED:
-        hint = "is it another version of the runner, or a server that was started for one run?"
+        hint = (
+            "is it the port for clients where administrators have another, "
+            "another version of the runner, or a server that was started for one run?"
+        )
         msg = f"{target} does not know this call"
         return RefusedError(msg, reason="UNIMPLEMENTED", hint=hint)
     return WireError(f"{target} answered {error.code().name}: {details}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Event, Table, Text, Value
 from mmar_runner.orders.commands import INSPECTION
+from mmar_runner.security.policy.authorization import SUPER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -99,7 +100,7 @@ def _rights(policy: Mapping[str, Any]) -> Iterator[Event]:
     ]
     yield Table(("right", "default", "holds at"), rows, "Rights")
     given = [
-        [group, role, ", ".join(f"{right}={_text(value)}" for right, value in rights.items())]
+        [group, role, _given(role, rights)]
         for group, said in policy["groups"].items()
         for role, rights in said["role_rights"].items()
     ]
@@ -122,6 +123,11 @@ def _rules(policy: Mapping[str, Any]) -> Iterator[Event]:
 def _config(policy: Mapping[str, Any]) -> Iterator[Event]:
     yield Text(json.dumps(policy, indent=2, ensure_ascii=False))
     yield Value({"authorization": dict(policy)})
+
+
+def _given(role: str, rights: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{right}={_text(value)}" for right, value in rights.items())
+    return said or ("all of them" if role == SUPER else "none")
 
 
 def _text(value: object) -> str:

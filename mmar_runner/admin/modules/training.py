@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import counted
@@ -180,7 +181,7 @@ class TrainingCommands(AdminCmdModule):
         self, call: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
         seconds = call.arguments["SECONDS"]
-        operations.set_timeout(seconds)
+        await operations.set_timeout(seconds)
         yield Text(f"clients may take {seconds:g} s to answer")
         yield Value({"timeout": seconds})
 
@@ -196,14 +197,14 @@ class TrainingCommands(AdminCmdModule):
     async def _dequeue(
         self, call: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
-        facts = operations.dequeue(call.arguments["PLACE"], call.user)
+        facts = await operations.dequeue(call.arguments["PLACE"], call.user)
         yield Text(f"{facts['mmar']} waits no more")
         yield Value(facts)
 
     async def _resume_queue(
         self, _: CommandCall, operations: ServerOperations
     ) -> AsyncIterator[Event]:
-        waiting = operations.resume_queue()
+        waiting = await operations.resume_queue()
         yield Text(f"the queue goes on: {counted(waiting, 'run')} in it")
         yield Value({"paused": False, "waiting": waiting})
 
@@ -212,8 +213,7 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         found = await operations.get_runs(call.user)
         columns = ("run_number", "status", "mmar", "digest", "owner")
-        rows = [[str(one[key] or "-")[:40] for key in columns] for one in found]
-        yield Table(columns, rows, "Runs")
+        yield Table(columns, _brief(found, columns), "Runs")
         yield Value({"runs": [dict(one) for one in found]})
 
     async def _list_mmars(
@@ -221,8 +221,7 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         found = operations.get_mmars(call.user)
         columns = ("name", "digest", "owner", "org", "uploaded", "bytes")
-        rows = [[str(one[key])[:40] for key in columns] for one in found]
-        yield Table(columns, rows, "Uploaded MMARs")
+        yield Table(columns, _brief(found, columns), "Uploaded MMARs")
         yield Value({"mmars": [dict(one) for one in found]})
 
 
@@ -260,23 +259,23 @@ def _shown(state: ServerState) -> list[Event]:
         ["MMAR", state.mmar or "none is deployed"],
         ["run", _run_text(run)],
         ["round", f"{_dash(run.get('round'))} of {_dash(run.get('num_rounds'))}"],
-        ["clients", f"{len(state.clients)} (min {state.min_clients}, max {state.max_clients})"],
+        ["clients", _client_count(state)],
         ["updates of the round", str(state.submitted_models)],
     ]
     if waiting := run.get("waiting_for"):
-        rows.append(["waiting for", f"{waiting}, since {run.get('since')}"])
+        rows.append(["waiting", f"since {run.get('since')}: {waiting}"])
     events: list[Event] = [Table(("", ""), rows, "Server")]
     columns = (
         *("client", "session", "state", "last heard", "since"),
-        *("last round", "contributions"),
+        *("last round", "updates"),
     )
     clients = [
         [
             one.name,
             one.session or "-",
             one.state or "connected",
-            one.last_heard,
-            one.since,
+            _clock(one.last_heard),
+            _clock(one.since),
             "-" if one.last_round is None else str(one.last_round),
             str(one.contributions),
         ]
@@ -304,6 +303,27 @@ def _shown(state: ServerState) -> list[Event]:
     return events
 
 
+def _clock(moment: str) -> str:
+    """Return a time of today without its date: the table is narrow enough for a terminal then."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}T"
+    return moment.removeprefix(today)
+
+
+def _client_count(state: ServerState) -> str:
+    count = str(len(state.clients))
+    if state.min_clients is None:  # nothing is deployed that would say how many there may be
+        return count
+    return f"{count} (min {state.min_clients}, max {state.max_clients})"
+
+
+def _brief(found: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[list[str]]:
+    """Return rows for people: of a digest its beginning, which tells it from all others."""
+    return [
+        [str(one[key] or "-")[: _DIGEST_LETTERS if key == "digest" else None] for key in columns]
+        for one in found
+    ]
+
+
 def _run_text(run: Mapping[str, Any]) -> str:
     if not run:
         return "has not begun"
@@ -320,10 +340,11 @@ def _client_table(gathered: Gathered) -> Table:
         [name, *(str(said.get(key) if said.get(key) is not None else "-") for key in _KEYS)]
         for name, said in sorted(gathered.replies.items())
     ]
-    return Table(columns, rows, "Clients")
+    return Table(columns, rows, "What clients say")
 
 
 _PAUSED = "the queue is paused: `start server` or `resume_queue` lets it go on"
+_DIGEST_LETTERS = 12
 #: How long clients are waited for if nobody says, in seconds.
 _WAIT_SECONDS = 60.0
 _KEYS = ("state", "run_number", "round", "mmar", "message")

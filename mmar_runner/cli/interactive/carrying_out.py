@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.cli.interactive.asking import may_go_on
 from mmar_runner.cli.output import say
 from mmar_runner.cli.views.admin_view import AdminView
+from mmar_runner.console.moving import MOVING
 from mmar_runner.console.redirected import redirected
 
 if TYPE_CHECKING:
@@ -79,4 +80,6 @@ def _output(line: TypedLine) -> AbstractContextManager[TextIO | None]:
 def _interrupted(name: str) -> str:
     if name == "watch":
         return "the view has ended; the run goes on"
+    if name in MOVING:
+        return f"{name} was broken off; call it again, and it goes on from there"
     return f"{name}: its answer is not waited for; it may have been carried out"

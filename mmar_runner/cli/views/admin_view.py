@@ -143,10 +143,12 @@ class AdminView:
             return
         title = printable(event["title"])
         if _fits(columns, rows[:_MOST_ROWS], self._console.width):
-            self._console.print(_grid(title, columns, rows[:_MOST_ROWS]))
+            self._console.print(_grid(title, columns, rows[:_MOST_ROWS], self._console.width))
         else:
-            for row in rows[:_MOST_ROWS]:
-                self._console.print(_record(title, columns, row))
+            for at, row in enumerate(rows[:_MOST_ROWS]):
+                if at:
+                    self._console.print()
+                self._console.print(_record("" if at else title, columns, row))
         if (more := len(rows) - _MOST_ROWS) > 0:
             self._write(f"and {more} more: COMMAND > FILE writes them all into a file")
 
@@ -161,18 +163,37 @@ class AdminView:
 
 def _fits(columns: list[str], rows: list[list[str]], width: int) -> bool:
     """Return True if no word is broken when a table is drawn so wide."""
-    words = ((cell.split() for cell in cells) for cells in zip(columns, *rows, strict=True))
-    longest = [max((len(word) for cell in column for word in cell), default=0) for column in words]
     # A digest may be broken where it is all that is too long.
-    return len(columns) <= _FEW or sum(longest) + 3 * len(columns) <= width
+    longest = _longest_words(columns, rows)
+    return len(columns) <= _FEW or sum(longest) <= _room(columns, width)
 
 
-def _grid(title: str, columns: list[str], rows: list[list[str]]) -> Table:
+def _room(columns: list[str], width: int) -> int:
+    """Return how many letters of a line are left for cells."""
+    return width - 3 * len(columns)
+
+
+def _longest_words(columns: list[str], rows: list[list[str]]) -> list[int]:
+    words = ((cell.split() for cell in cells) for cells in zip(columns, *rows, strict=True))
+    return [max((len(word) for cell in column for word in cell), default=0) for column in words]
+
+
+def _widths(columns: list[str], rows: list[list[str]], width: int) -> list[int]:
+    """Return the columns' widths: no word is broken, and who needs least gets it first."""
+    found = _longest_words(columns, rows)
+    whole = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for at in sorted(range(len(found)), key=lambda at: whole[at] - found[at]):
+        found[at] = min(whole[at], found[at] + _room(columns, width) - sum(found))
+    return found
+
+
+def _grid(title: str, columns: list[str], rows: list[list[str]], width: int) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
     shown.title = Text(title, style="bold") if title else None
     shown.title_justify = "left"
-    for column in columns:
-        shown.add_column(Text(column), overflow="fold")
+    few = len(columns) <= _FEW  # one may hold a word that is longer than a line
+    for column, wide in zip(columns, _widths(columns, rows, width), strict=True):
+        shown.add_column(Text(column), overflow="fold", width=None if few else wide)
     for row in rows:
         shown.add_row(*map(Text, row))
     return shown

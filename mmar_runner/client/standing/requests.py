@@ -83,9 +83,9 @@ class Requests:
         work, arguments = self._work, call.arguments
         doing: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
             "check_status": self._status,
-            "deploy": lambda: work.deploy(arguments["MMAR"], _number(facts)),
-            "start": work.start,
-            "start_mgpu": lambda: work.start(processes=arguments["N"]),
+            "deploy": lambda: self._deploy(arguments["MMAR"], _number(facts)),
+            "start": lambda: work.start(facts.get("run_number")),
+            "start_mgpu": lambda: work.start(facts.get("run_number"), processes=arguments["N"]),
             "enqueue": lambda: self._deploy_and_start(arguments["MMAR"], _number(facts)),
             "abort": work.abort,
             "delete_run_number": lambda: work.delete_run(arguments["N"]),
@@ -99,9 +99,12 @@ class Requests:
     async def _status(self) -> dict[str, Any]:
         return self._work.facts()
 
-    async def _deploy_and_start(self, mmar: str, number: int) -> dict[str, Any]:
+    async def _deploy(self, mmar: str, number: int) -> dict[str, Any]:
         await self._work.make_way(number)
-        return {**await self._work.deploy(mmar, number), **await self._work.start()}
+        return await self._work.deploy(mmar, number)
+
+    async def _deploy_and_start(self, mmar: str, number: int) -> dict[str, Any]:
+        return {**await self._deploy(mmar, number), **await self._work.start(number)}
 
     async def _system_info(self) -> dict[str, Any]:
         return await in_thread(system_info, self._settings.workspace)

@@ -126,10 +126,13 @@ class StandingWork:
         if self.is_working:
             await self.abort()
 
-    async def start(self, *, processes: int | None = None) -> dict[str, Any]:
+    async def start(
+        self, run_number: object = None, *, processes: int | None = None
+    ) -> dict[str, Any]:
         """Begin to work for what is deployed, or go on with it.
 
         Args:
+            run_number: Which run the server has in mind; None if it has none.
             processes: In how many the trainer is to work, or None if the order does not say.
 
         Raises:
@@ -139,9 +142,7 @@ class StandingWork:
         """
         async with self._changing:
             self._require_idle("nothing is started")
-            if not self.state.digest:
-                msg = "nothing is deployed at this client"
-                raise OrderError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
+            self._require_deployed(run_number)
             settings = await self._begin(processes)
             several = f" in {settings.processes} processes" if settings.launcher else ""
             return {"message": f"works for run {self.state.run_number}{several}"}
@@ -191,6 +192,15 @@ class StandingWork:
         if self.is_working:
             msg = f"{what} while this client works for run {self.state.run_number}"
             raise OrderError(msg, hint="abort client NAME first", reason="WORKING")
+
+    def _require_deployed(self, run_number: object) -> None:
+        """Refuse to work for nothing, and for another run than the one that is meant."""
+        there, msg = self.state, "nothing is deployed at this client"
+        if there.digest and run_number in (None, there.run_number):
+            return
+        if there.digest:
+            msg += f" for run {run_number}: it has {there.mmar} for run {there.run_number}"
+        raise OrderError(msg, hint="deploy MMAR client", reason="NOT_DEPLOYED")
 
     async def _begin(self, processes: int | None) -> SessionSettings:
         admitted = self._admitted

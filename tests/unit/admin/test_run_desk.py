@@ -89,7 +89,9 @@ async def test_what_would_disturb_an_open_run_is_refused(lead: Any) -> None:
 async def test_a_run_that_was_stopped_goes_on_where_it_was(lead: Any, standing: Office) -> None:
     await begun(lead)
     await begun(lead, "abort server")
-    assert (await status(lead))["status_name"] == "stopped"
+    stopped = await status(lead)
+    assert stopped["status_name"] == "stopped"
+    assert stopped["run"]["reason"] == f"{ALICE} stopped it"
     again = await ordered(lead, "start server")
     assert again.value["server"]["resumed"] is True
     assert await reason(lead, "abort server now") == "USAGE"

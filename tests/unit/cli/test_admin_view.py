@@ -121,7 +121,22 @@ def test_a_table_that_is_too_wide_is_shown_row_by_row(monkeypatch):
     text, _ = shown(Table(columns, rows, "Clients"), screen=Screen())
     assert text.count("2026-01-01T12:00:00Z") == 2
     assert text.count("training") == 2
+    assert text.count("Clients") == 1
     assert max(map(len, re.sub(r"\x1b\[\d+m", "", text).splitlines())) <= 40
+
+
+@pytest.mark.parametrize("width", range(94, 112))
+def test_no_word_of_a_table_is_broken(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    columns = ("client", "session", "state", "last heard", "since", "last round", "contributions")
+    when = "2026-01-01T12:00:00Z"
+    row = ["south-annex", "01234567", "connected", when, when, "-", "0"]
+    drawn, _ = shown(Table(columns, [row], "Clients"), screen=Screen())
+    text = re.sub(r"\x1b\[[\d;]+m", "", drawn)
+    assert text.count(when) == 2
+    assert {"contributions", "session", "south-annex"} <= set(text.split())
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_no_color_is_respected(monkeypatch):

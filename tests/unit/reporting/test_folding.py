@@ -87,6 +87,29 @@ def test_a_withdrawn_update_does_not_count(folder):
     assert history_of(folder).open.updates == 0
 
 
+def test_what_administrators_changed_in_a_run_is_understood(folder):
+    with written(folder) as run:
+        run.start()
+        run.open(0, SITES)
+        run.update(0, "site-1")
+        run.add("min_clients_set", number=1, round=0)
+        run.add("task_given_again", client="site-2", round=0)
+        gone = {"key_sha256": "0" * 64, "reason": "lead removed it"}
+        run.add("client_removed", client="site-1", round=0, **gone)
+        run.add("client_removed", client="site-2", round=None, **gone)
+    history = history_of(folder)
+    assert history.odd == 0
+    assert history.open.updates == 0
+    assert history.reasons == {("REMOVED", False): 1}
+    assert [(r.client, r.message) for r in history.refusals] == [("site-1", "lead removed it")]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_event_is_known(kind):
+    folding = Folding()
+    assert (kind in folding._apply) != (kind in folding._silent)
+
+
 def test_a_best_model_that_is_lost_gives_way_to_the_one_before(folder):
     with written(folder) as run:
         run.start()
