@@ -272,7 +272,12 @@ class Operations(ServerOperations):
         seconds = state.timeout
         if call.spec.name in _FETCHING:
             seconds = max(seconds, FETCH_SECONDS)
-        return await self._hub.ask(names, call.order, facts, seconds)
+        gathered = await self._hub.ask(names, call.order, facts, seconds)
+        if call.spec.name in _FETCHING and (entry := state.current) is not None:
+            entry.clients.update(dict.fromkeys(gathered.replies, ""))
+            entry.clients.update({one.target: one.reason for one in gathered.missing})
+            await in_thread(self._desk.save)
+        return gathered
 
     def _require_run_at_clients(self, call: CommandCall, names: Sequence[str]) -> None:
         """Refuse to lay hands on another organisation's run at sites that are not the user's.

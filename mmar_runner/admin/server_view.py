@@ -67,6 +67,7 @@ class ServerView:
             failed=[asdict(one) for one in kept.failed],
             clients=self._clients(run),
             failures=list(self._desk.contributions.failures),
+            refusals={k: why for k, why in entry.clients.items() if why} if entry else {},
         )
 
     def aggregation(self) -> Mapping[str, Any]:

@@ -72,6 +72,7 @@ class ServerState:
         paused: Whether the queue waits until somebody says that it goes on.
         failed: The last runs that waited and could not begin, each with its reason.
         failures: What came to nothing of late: client, round, reason, message, log.
+        refusals: Clients that did not take the MMAR of the run that is set, and the reason.
     """
 
     status: ServerStatus
@@ -87,6 +88,7 @@ class ServerState:
     paused: bool = False
     failed: Sequence[Mapping[str, Any]] = ()
     failures: Sequence[Mapping[str, Any]] = ()
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

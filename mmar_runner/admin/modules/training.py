@@ -3,26 +3,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.admin.modules.status_view import PAUSED, as_json, brief, client_table, shown
 from mmar_runner.documents.words import counted
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
-from mmar_runner.interfaces.admin_event import Event, Status, Table, Text, Value
+from mmar_runner.interfaces.admin_event import Event, Missing, Status, Table, Text, Value
 from mmar_runner.orders.commands import TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from mmar_runner.interfaces.admin_command import CommandCall, CommandSpec
-    from mmar_runner.interfaces.server_operations import (
-        Gathered,
-        ServerOperations,
-        ServerState,
-    )
+    from mmar_runner.interfaces.server_operations import ServerOperations
 
 
+#: How long clients are waited for if nobody says, in seconds.
+_WAIT_SECONDS = 60.0
+#: How runs end that did not do all their rounds, and the reason id of that.
+_UNFINISHED = {"failed": "RUN_FAILED", "stopped": "RUN_STOPPED"}
 #: What changes the run that is open.
 _OF_THE_RUN = frozenset({"abort", "remove_client", "reset_client", "set_min_clients"})
 
@@ -52,12 +51,12 @@ class TrainingCommands(AdminCmdModule):
         if call.targets.server:
             state = operations.check_status()
             value["server"] = as_json(state)
-            for event in _shown(state):
+            for event in shown(state):
                 yield event
         if call.targets.all_clients or call.targets.clients:
             gathered = await operations.ask_clients(call)
             value["clients"] = dict(gathered.replies)
-            yield _client_table(gathered)
+            yield client_table(gathered)
             for missing in gathered.missing:
                 yield missing
         yield Value(value)
@@ -68,6 +67,10 @@ class TrainingCommands(AdminCmdModule):
             yield Status(facts)
         if not facts:
             yield Text("no run has begun that could be watched")
+        elif facts["status"] in _UNFINISHED:
+            word = _UNFINISHED[facts["status"]]
+            why = f"run {facts['run_number']} has {facts['status']}: {facts['reason']}"
+            yield Missing("server", word, why)
         yield Value({"run": dict(facts)})
 
     async def _wait_for_clients(
@@ -191,7 +194,7 @@ class TrainingCommands(AdminCmdModule):
         facts = await operations.enqueue(call)
         yield Text(f"{facts['mmar']} waits at place {facts['place']}")
         if facts["paused"]:
-            yield Text(_PAUSED)
+            yield Text(PAUSED)
         yield Value(facts)
 
     async def _dequeue(
@@ -213,7 +216,7 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         found = await operations.get_runs(call.user)
         columns = ("run_number", "status", "mmar", "digest", "owner")
-        yield Table(columns, _brief(found, columns), "Runs")
+        yield Table(columns, brief(found, columns), "Runs")
         yield Value({"runs": [dict(one) for one in found]})
 
     async def _list_mmars(
@@ -221,7 +224,7 @@ class TrainingCommands(AdminCmdModule):
     ) -> AsyncIterator[Event]:
         found = operations.get_mmars(call.user)
         columns = ("name", "digest", "owner", "org", "uploaded", "bytes")
-        yield Table(columns, _brief(found, columns), "Uploaded MMARs")
+        yield Table(columns, brief(found, columns), "Uploaded MMARs")
         yield Value({"mmars": [dict(one) for one in found]})
 
 
@@ -243,108 +246,3 @@ async def _asked(
         for missing in gathered.missing:
             yield missing
     yield Value(value)
-
-
-def as_json(state: ServerState) -> dict[str, Any]:
-    """Return a server's state for programs."""
-    return {**asdict(state), "status": int(state.status), "status_name": state.status.name.lower()}
-
-
-def _shown(state: ServerState) -> list[Event]:
-    number = "not set" if state.run_number is None else str(state.run_number)
-    run = state.run or {}
-    rows = [
-        ["run number", number],
-        ["server status", f"{int(state.status)} ({state.status.name.lower().replace('_', ' ')})"],
-        ["MMAR", state.mmar or "none is deployed"],
-        ["run", _run_text(run)],
-        ["round", f"{_dash(run.get('round'))} of {_dash(run.get('num_rounds'))}"],
-        ["clients", _client_count(state)],
-        ["updates of the round", str(state.submitted_models)],
-    ]
-    if waiting := run.get("waiting_for"):
-        rows.append(["waiting", f"since {run.get('since')}: {waiting}"])
-    events: list[Event] = [Table(("", ""), rows, "Server")]
-    columns = (
-        *("client", "session", "state", "last heard", "since"),
-        *("last round", "updates"),
-    )
-    clients = [
-        [
-            one.name,
-            one.session or "-",
-            one.state or "connected",
-            _clock(one.last_heard),
-            _clock(one.since),
-            "-" if one.last_round is None else str(one.last_round),
-            str(one.contributions),
-        ]
-        for one in state.clients
-    ]
-    if clients:
-        events.append(Table(columns, clients, "Clients"))
-    if state.failures:
-        cells = ("client", "round", "reason", "message")
-        rows = [[str(one[key]) for key in cells] for one in state.failures]
-        events.append(Table(cells, rows, "What came to nothing of late"))
-        if log := state.failures[-1]["log"]:
-            events.append(Text("the newest one's log:\n" + "\n".join(f"  {line}" for line in log)))
-    if state.queue:
-        cells = ("place", "mmar", "user", "queued")
-        events.append(
-            Table(cells, [[str(one[key]) for key in cells] for one in state.queue], "Queue")
-        )
-    if state.paused and state.queue:
-        events.append(Text(_PAUSED))
-    if state.failed:
-        keys = ("mmar", "user", "failed", "reason", "message")
-        failed = [[str(one[key]) for key in keys] for one in state.failed]
-        events.append(Table(keys, failed, "Could not begin when their turn came"))
-    return events
-
-
-def _clock(moment: str) -> str:
-    """Return a time of today without its date: the table is narrow enough for a terminal then."""
-    today = f"{datetime.now(UTC):%Y-%m-%d}T"
-    return moment.removeprefix(today)
-
-
-def _client_count(state: ServerState) -> str:
-    count = str(len(state.clients))
-    if state.min_clients is None:  # nothing is deployed that would say how many there may be
-        return count
-    return f"{count} (min {state.min_clients}, max {state.max_clients})"
-
-
-def _brief(found: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[list[str]]:
-    """Return rows for people: of a digest its beginning, which tells it from all others."""
-    return [
-        [str(one[key] or "-")[: _DIGEST_LETTERS if key == "digest" else None] for key in columns]
-        for one in found
-    ]
-
-
-def _run_text(run: Mapping[str, Any]) -> str:
-    if not run:
-        return "has not begun"
-    return ": ".join(filter(None, (str(run["status"]), str(run.get("reason") or ""))))
-
-
-def _dash(value: object) -> str:
-    return "-" if value is None else str(value)
-
-
-def _client_table(gathered: Gathered) -> Table:
-    columns = ("client", "state", "run", "round", "MMAR", "message")
-    rows = [
-        [name, *(str(said.get(key) if said.get(key) is not None else "-") for key in _KEYS)]
-        for name, said in sorted(gathered.replies.items())
-    ]
-    return Table(columns, rows, "What clients say")
-
-
-_PAUSED = "the queue is paused: `start server` or `resume_queue` lets it go on"
-_DIGEST_LETTERS = 12
-#: How long clients are waited for if nobody says, in seconds.
-_WAIT_SECONDS = 60.0
-_KEYS = ("state", "run_number", "round", "mmar", "message")
