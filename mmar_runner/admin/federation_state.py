@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_checked
-from mmar_runner.errors import StorageError
+from mmar_runner.errors import OrderError, StorageError
 from mmar_runner.storage.atomic import translated, write_json_atomic
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "federation.json"
 _LIMIT: Final = 16 << 20
+#: From so many bytes on nothing is added: what is remembered must be readable again.
+_FULL: Final = _LIMIT // 2
 
 
 @dataclass(slots=True)
@@ -149,6 +151,20 @@ class StateFile:
         """
         with self._writing:  # several threads may save: what is newer is written later
             write_json_atomic(self._path, self._value(), durable=True)
+
+    def require_room(self) -> None:
+        """Refuse to remember more runs than another process could read.
+
+        Raises:
+            OrderError: QUEUE_FULL.
+            StorageError: It cannot be looked at.
+        """
+        with translated(self._path):
+            size = self._path.stat().st_size if self._path.exists() else 0
+        if size >= _FULL:
+            msg = f"the server remembers {size} bytes of runs and orders already"
+            hint = "take runs out of the queue, or delete some that are over: delete_run_number N"
+            raise OrderError(msg, hint=hint, reason="QUEUE_FULL")
 
     def _value(self) -> dict[str, Any]:
         state = self.state

@@ -43,6 +43,10 @@ _BLOCK: Final = 1 << 20
 _PART: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\.part")
 
 
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
 class IncomingPackage:
     """One package that arrives. Blocks; one thread at a time.
 
@@ -50,6 +54,7 @@ class IncomingPackage:
         path: Where its bytes lie; what is there already stays.
         digest: What its sha256 is to be, hex.
         total: How many bytes it is to have.
+        free: Gives how many bytes of the disk are free.
 
     Attributes:
         offset: How many of them are here.
@@ -58,9 +63,12 @@ class IncomingPackage:
         StorageError: The file cannot be opened or read.
     """
 
-    def __init__(self, path: Path, digest: str, total: int) -> None:
+    def __init__(
+        self, path: Path, digest: str, total: int, free: Callable[[Path], int] = _free
+    ) -> None:
         self.path = path
         self.total = total
+        self._free = free
         self._digest = digest
         self._hash = sha256()
         self._hashing = HashingThread()
@@ -78,9 +86,11 @@ class IncomingPackage:
 
         Raises:
             ProtocolError: They are more than was announced.
+            DiskFullError: Others may have filled the disk meanwhile, with packages of theirs.
             StorageError: They cannot be written.
         """
         for chunk in chunks:
+            self._require_spare(len(chunk))
             if self.offset + len(chunk) > self.total:
                 msg = f"a package of {self.total} bytes was announced, and more arrived"
                 raise ProtocolError(msg)
@@ -116,6 +126,14 @@ class IncomingPackage:
         self.close()
         with translated(self.path):
             self.path.unlink(missing_ok=True)
+
+    def _require_spare(self, more: int) -> None:
+        with translated(self.path):
+            free = self._free(self.path.parent)
+        if free < more + SPARE_BYTES:
+            msg = f"{free} bytes of the server's disk are free, and uploads leave {SPARE_BYTES}"
+            hint = "free space at the server, and upload it again: it goes on where it was"
+            raise DiskFullError(msg, hint=hint)
 
     def _hashed(self, size: int) -> int:
         """Hash what is here already; more than was announced is no beginning of it."""
@@ -159,7 +177,7 @@ class IncomingPackages:
         folder: Path,
         *,
         clock: Callable[[], float] = time.time,
-        free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        free: Callable[[Path], int] = _free,
     ) -> None:
         self.folder = folder
         self._clock = clock
@@ -186,7 +204,7 @@ class IncomingPackages:
         self.forget_old()
         self._make_way(path, whose)
         self._make_room(path, total)
-        package = IncomingPackage(path, digest, total)
+        package = IncomingPackage(path, digest, total, self._free)
         self._open.add(path)
         return package
 
@@ -250,11 +268,13 @@ class IncomingPackages:
         with translated(self.folder):
             here = path.stat().st_size if path.exists() else 0
             needed = max(_COPIES * total - here, 0) + SPARE_BYTES
-            for resting in [one for one, _ in self._idle() if one != path]:
-                if self._free(self.folder) >= needed:
-                    return
-                _unlink(resting)
-            free = self._free(self.folder)
+            resting = [one for one, _ in self._idle() if one != path]
+            free, gained = self._free(self.folder), sum(_size(one) for one in resting)
+            # What would not fit all the same costs nobody what has arrived.
+            while free < needed <= free + gained and resting:
+                gained -= _size(resting[0])
+                _unlink(resting.pop(0))
+                free = self._free(self.folder)
         if free < needed:
             msg = f"a package of {total} bytes needs {needed} bytes of the server's disk: {free}"
             hint = "free space at the server, or leave data and results out of the MMAR"
@@ -269,6 +289,12 @@ class IncomingPackages:
                     with suppress(FileNotFoundError):
                         found.append((path, path.lstat().st_mtime))
         return sorted(found, key=lambda one: one[1])
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return path.lstat().st_size
+    return 0
 
 
 def _unlink(path: Path) -> None:

@@ -38,6 +38,9 @@ MOST_QUEUED: Final = 100
 #: What clients fetch a package for, and how long that may take at least, in seconds.
 _FETCHING: Final = frozenset({"deploy", "enqueue"})
 FETCH_SECONDS: Final = 60.0
+#: What clients do to a run: to the one that is set, or to the one that is named.
+_DELETING: Final = "delete_run_number"
+_OF_A_RUN: Final = frozenset({"deploy", "start", "start_mgpu", "abort", _DELETING})
 
 
 class Operations(ServerOperations):
@@ -109,7 +112,7 @@ class Operations(ServerOperations):
         """Choose the run that is worked on next.
 
         Raises:
-            OrderError: RUN_OPEN.
+            OrderError: RUN_OPEN or QUEUE_FULL.
             NotAuthorizedError: UNKNOWN, it is another organisation's.
         """
         self._desk.require_idle("no other run is chosen")
@@ -117,6 +120,7 @@ class Operations(ServerOperations):
         if number in state.runs:
             self._access.require_run(number, state.runs, user)
         else:
+            self._desk.require_room()
             state.runs[number] = RunEntry(number, user, self._access.org_of(user))
         state.run_number = number
         await in_thread(self._desk.choose, number)
@@ -154,7 +158,7 @@ class Operations(ServerOperations):
         folder = self._transfers.require(name, user)
         entry = self._desk.require_entry()
         self._access.require_run(entry.number, self._desk.state.runs, user)
-        taken = await self._desk.deploy(folder)
+        taken = await self._desk.deploy(folder, number=entry.number)
         refusals = taken.deployment.refusals
         return {
             "mmar": name,
@@ -169,7 +173,7 @@ class Operations(ServerOperations):
         entry = self._desk.require_entry()
         self._access.require_run(entry.number, self._desk.state.runs, user)
         self._desk.state.paused = False
-        parts = await self._desk.start()
+        parts = await self._desk.start(number=entry.number)
         return {
             "run_number": entry.number,
             "resumed": parts.opened.resumed,
@@ -214,6 +218,7 @@ class Operations(ServerOperations):
         if len(state.queue) >= MOST_QUEUED:
             msg = f"{MOST_QUEUED} runs wait already"
             raise OrderError(msg, hint="dequeue PLACE, or wait", reason="QUEUE_FULL")
+        self._desk.require_room()
         entry = QueuedRun(
             mmar=name,
             digest=self._transfers.digest_of(name) or "",
@@ -262,6 +267,7 @@ class Operations(ServerOperations):
         """Hand an order on to clients and gather the answers."""
         state = self._desk.state
         names = self.get_client_names(call.targets)
+        self._require_run_at_clients(call, names)
         facts = {"run_number": state.run_number, **(context or {})}
         seconds = state.timeout
         if call.spec.name in _FETCHING:
@@ -272,6 +278,22 @@ class Operations(ServerOperations):
             entry.clients.update({one.target: one.reason for one in gathered.missing})
             await in_thread(self._desk.save)
         return gathered
+
+    def _require_run_at_clients(self, call: CommandCall, names: Sequence[str]) -> None:
+        """Refuse to lay hands on another organisation's run at sites that are not the user's.
+
+        What its own sites do is an organisation's own affair, whoever's the run is.
+
+        Raises:
+            NotAuthorizedError: UNKNOWN.
+        """
+        runs, current = self._desk.state.runs, self._desk.state.run_number
+        number = call.arguments["N"] if call.spec.name == _DELETING else current
+        if call.spec.name not in _OF_A_RUN or number not in runs:
+            return
+        org, sites = self._access.org_of(call.user), self._access.authorization.sites
+        if any(sites.get(self._access.site_of(name)) != org for name in names):
+            self._access.require_run(number, runs, call.user)
 
     async def wait_for_clients(self, number: int, seconds: float) -> list[str]:
         """Wait until so many clients are connected."""

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.admin.contributions import Contributions
 from mmar_runner.admin.open_run import OpenRun
 from mmar_runner.errors import MmarRunnerError, OrderError
 from mmar_runner.interfaces.server_operations import ServerStatus
+from mmar_runner.orders.typed import LARGEST
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
 from mmar_runner.server.calls.windows import download_window
 from mmar_runner.storage.atomic import translated
@@ -130,6 +132,14 @@ class RunDesk:
             raise OrderError(msg, hint="set one: set_run_number N", reason="RUN_NUMBER_UNSET")
         return entry
 
+    def _meant(self, number: int | None) -> RunEntry:
+        """Return the run that is set, if it still is the one that somebody meant."""
+        entry = self.require_entry()
+        if number is not None and entry.number != number:
+            msg = f"run {number} was meant, and another is set by now"
+            raise OrderError(msg, hint=f"set_run_number {number}", reason="RUN_DIFFERS")
+        return entry
+
     def require_parts(self) -> RunParts:
         """Return the parts of the run that is open.
 
@@ -167,6 +177,14 @@ class RunDesk:
     def save(self) -> None:
         """Write what is remembered to the disk. Blocks."""
         self._kept.save()
+
+    def require_room(self) -> None:
+        """Refuse to remember one run more if that are too many. Blocks.
+
+        Raises:
+            OrderError: QUEUE_FULL.
+        """
+        self._kept.require_room()
 
     def choose(self, number: int) -> None:
         """Remember a run that was chosen, and make its folder. Blocks."""
@@ -207,9 +225,11 @@ class RunDesk:
         return self._changed
 
     def free_number(self) -> int:
-        """Return a number above that of every run. Blocks."""
-        there = [folder.number for folder in self._premises.workspace.runs()]
-        return max((0, *there, *self.state.runs)) + 1
+        """Return a number above that of every run; if none is, the lowest that is free. Blocks."""
+        there = {folder.number for folder in self._premises.workspace.runs()} | set(self.state.runs)
+        above = max(there, default=0) + 1
+        # What cannot be typed could neither be fetched nor started nor deleted.
+        return above if above <= LARGEST else next(n for n in count(1) if n not in there)
 
     def look_at_queue(self) -> None:
         """Let whoever begins runs that wait look again."""
@@ -231,22 +251,26 @@ class RunDesk:
         finally:
             self._reserved = False
 
-    async def deploy(self, folder: Path, *, queued: bool = False) -> TakenIn:
+    async def deploy(
+        self, folder: Path, *, number: int | None = None, queued: bool = False
+    ) -> TakenIn:
         """Take an MMAR for the run that is set, in place of an earlier one.
 
         Args:
             folder: The MMAR.
+            number: The run that it is meant for; None for whichever is set.
             queued: It is whoever has reserved this who asks.
 
         Raises:
-            OrderError: RUN_OPEN or RUN_NUMBER_UNSET; RUN_DIFFERS, the run has begun with another.
+            OrderError: RUN_OPEN or RUN_NUMBER_UNSET; RUN_DIFFERS, the run has begun with another,
+                or another run was set meanwhile.
             MmarError: It is no MMAR that can run.
             TrustError: A rule refuses it.
         """
         async with self._changing:
             if not queued:
                 self.require_idle("nothing is deployed")
-            entry = self.require_entry()
+            entry = self._meant(number)
             taken = await in_thread(self._intake.take, folder)
             if entry.digest and entry.digest != taken.digest and self._has_begun(entry):
                 msg = f"run {entry.number} has begun with another MMAR ({entry.mmar})"
@@ -260,20 +284,21 @@ class RunDesk:
             self._take_up(taken, entry)
             return taken
 
-    async def start(self, *, queued: bool = False) -> RunParts:
+    async def start(self, *, number: int | None = None, queued: bool = False) -> RunParts:
         """Begin the run, or go on with it; return once clients can join.
 
         Args:
+            number: The run that is meant; None for whichever is set.
             queued: It is whoever has reserved this who asks.
 
         Raises:
-            OrderError: RUN_OPEN, RUN_NUMBER_UNSET or NOT_DEPLOYED.
+            OrderError: RUN_OPEN, RUN_NUMBER_UNSET, RUN_DIFFERS or NOT_DEPLOYED.
             MmarRunnerError: Why it cannot begin.
         """
         async with self._changing:
             if not queued:
                 self.require_idle("nothing is started")
-            entry = self.require_entry()
+            entry = self._meant(number)
             if not entry.digest:
                 msg = f"nothing is deployed at the server for run {entry.number}"
                 raise OrderError(msg, hint="deploy MMAR server", reason="NOT_DEPLOYED")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 _ABOUT: Final = "about.json"
-_OLD: Final = "old"
+#: No MMAR can have this name: none begins with a dot.
+_OLD: Final = ".old"
 _READY: Final = "ready-"
 _LIMIT: Final = 64 << 10
 #: Files that are brought to the disk at once: they wait for it, and compute nothing.

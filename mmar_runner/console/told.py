@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.schema_check import faults
@@ -13,6 +13,7 @@ from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.errors import ProtocolError
 from mmar_runner.interfaces.admin_command import CommandSpec, Parameter
 from mmar_runner.orders.commands import BUILT_IN, by_name
+from mmar_runner.orders.typed import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +28,8 @@ _KINDS: Final = frozenset({"word", "int", "number"})
 def commands(data: bytes) -> Mapping[str, CommandSpec]:
     """Return what a server offers, by name.
 
-    A command that every server knows is asked about before it destroys something, whatever
-    this server says of it.
+    A command that every server knows, and that destroys something, is what it is everywhere,
+    whatever this server says of it: so it is asked about, and so it is signed.
 
     Raises:
         ProtocolError: It is no list of commands.
@@ -83,13 +84,18 @@ def _spec(value: Mapping[str, Any]) -> CommandSpec:
 def _sound(parameter: Parameter) -> bool:
     texts = (parameter.name, parameter.summary)
     least = parameter.least
-    number = least is None or isinstance(least, int | float)
+    number = least is None or (_is_number(least) and abs(least) <= LARGEST)
     return all(isinstance(text, str) for text in texts) and number and parameter.kind in _KINDS
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
 def _safer(spec: CommandSpec) -> CommandSpec:
+    # Read otherwise it would be asked about in other words: without whom it is addressed to.
     known = BUILT_IN.get(spec.name)
-    return replace(spec, destructive=True) if known is not None and known.destructive else spec
+    return known if known is not None and known.destructive else spec
 
 
 def _strange(what: str) -> ProtocolError:

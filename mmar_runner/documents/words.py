@@ -20,6 +20,8 @@ _MOST_KNOWN = 500
 _KIB = 1024
 _MINUTE = 60
 _HOUR = 3600
+#: The longest time in seconds, and the most bytes, that are put into words.
+_LONGEST, _MOST_BYTES = 1e12, 1e18
 
 
 def pointer_text(path: JsonPath) -> str:
@@ -76,6 +78,7 @@ def counted(number: float, noun: str) -> str:
 
 def human_bytes(count: float) -> str:
     """Return a number of bytes in the unit that keeps it short: ``95.4 MiB``."""
+    count = max(-_MOST_BYTES, min(count, _MOST_BYTES))  # a stranger may say any number
     if count < _KIB:
         return f"{count:.0f} B"
     unit = "KiB"
@@ -88,6 +91,7 @@ def human_bytes(count: float) -> str:
 
 def human_seconds(seconds: float) -> str:
     """Return a duration as people say it: ``12 ms``, ``3.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    seconds = max(-_LONGEST, min(seconds, _LONGEST))  # a stranger may say any number
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < _MINUTE:

@@ -47,7 +47,7 @@ class Topic(StrEnum):
     TRAINING = "training"  # round
     TRAINED = "trained"  # round, seconds, num_samples, metrics
     # round, reason, message, again; at the server also client, and log if the site let lines go;
-    # at a site, and in a simulation, hint
+    # at a site, and in a simulation, hint and told: the message as it may leave the site
     TASK_FAILED = "task_failed"
     SUBMITTED = "submitted"  # round, bytes, seconds, duplicate
     REFUSED = "refused"  # round, reason, message, again ("", "same" or "another" cause)

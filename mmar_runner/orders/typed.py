@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.errors import UsageError
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 #: Whom words name that stand where a client's name could.
 _WORDS = frozenset({"server", "client", "all"})
-#: How numbers are written, and the largest: a run's number, or seconds.
+#: The largest number that can be typed, such as a run's: its folder has nine digits at most.
+LARGEST: Final = 999_999_999
+#: How numbers are written: a run's number, or seconds.
 _NUMBERS = {
-    "int": (re.compile(r"-?[0-9]{1,12}"), 10**9),
-    "number": (re.compile(r"-?[0-9]{1,12}(\.[0-9]{0,12})?"), 10**9),
+    "int": re.compile(r"-?[0-9]{1,12}"),
+    "number": re.compile(r"-?[0-9]{1,12}(\.[0-9]{0,12})?"),
 }
 #: Letters of a word that an error shows.
 _SHOWN = 60
@@ -152,13 +154,12 @@ class _Words:
         if parameter.kind == "word":
             return word
         # Written as people write numbers: no 1_000, no inf, no digits of other scripts.
-        form, most = _NUMBERS[parameter.kind]
-        if not form.fullmatch(word):
+        if not _NUMBERS[parameter.kind].fullmatch(word):
             noun = "a whole number" if parameter.kind == "int" else "a number"
             raise wrong(self._spec, f"{parameter.name} is {noun}, not {printable(word[:_SHOWN])!r}")
         value = int(word) if parameter.kind == "int" else float(word)
-        if value > most:
-            raise wrong(self._spec, f"{parameter.name} is at most {most:g}")
+        if value > LARGEST:
+            raise wrong(self._spec, f"{parameter.name} is at most {LARGEST}")
         if parameter.least is not None and not value >= parameter.least:
             raise wrong(self._spec, f"{parameter.name} is at least {parameter.least:g}")
         return value

@@ -168,3 +168,29 @@ async def test_e04_every_attempt_is_written_down(standing: Office, bob: Any) -> 
     assert [line["decision"] for line in lines] == ["accepted"], "rights were there"
     refused = await standing.audited(action="Execute", who=f"admin {BOB}", decision="refused")
     assert [line["reason"] for line in refused] == ["UNKNOWN"]
+
+
+async def test_e04_a_run_of_another_organisation_is_let_be_at_other_sites_too(
+    project: TwoOrgs, standing: Office, alice: Any, bob: Any
+) -> None:
+    """Its clients are reached by orders of their own, which the server hands on."""
+    await ordered(alice, "set_run_number 1")
+    await ordered(alice, "deploy alices server")
+    kits = [project.kits.client(site) for site in ("site-1", "site-2")]
+    lines = ("deploy alices", "start", "start_mgpu", "abort", "delete_run_number 1")
+    async with standing.clients(*kits) as stubs:
+        for line in lines:
+            number = " 2" if line == "start_mgpu" else ""
+            for whom in ("site-1", "site-2 site-1", ""):
+                refused = await answer(bob, f"{line} client{number} {whom}".strip())
+                assert refused[0] == "UNKNOWN", line
+        assert [stub.requests for stub in stubs] == [[], []]
+
+        # The controls: at a site of one's own, on a run of one's own, and on one that is none.
+        for line in lines:
+            number = " 2" if line == "start_mgpu" else ""
+            assert (await ordered(bob, f"{line} client{number} site-2")).status == "done"
+        assert (await ordered(bob, "delete_run_number 9 client site-1")).status == "done"
+        await ordered(bob, "set_run_number 5")
+        assert (await ordered(bob, "abort client")).status == "done"
+        assert (await ordered(alice, "delete_run_number 1 client")).status == "done"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Event, Table, Value
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.server_operations import ServerOperations
 
 _GIB = 1 << 30
+#: More bytes than this no machine has: a site may say any number.
+_MOST_BYTES = 1 << 63
 _COLUMNS = ("machine", "processor", "load", "memory free", "disk free", "accelerators")
 
 
@@ -68,7 +70,11 @@ def _list(value: object) -> Sequence[object]:
     return value if isinstance(value, list) else ()
 
 
+def _is_size(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and 0 <= value <= _MOST_BYTES
+
+
 def _of(free: object, total: object) -> str:
-    if not isinstance(free, int) or not isinstance(total, int):
+    if not _is_size(free) or not _is_size(total):
         return "-"
     return f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _MOST_ROWS: Final = 1000
 #: Columns that are drawn side by side however narrow the terminal is.
 _FEW: Final = 2
+#: The longest time that is said, in seconds: a server may tell any number.
+_LONGEST: Final = 1e9
 _MISSING: Final = ("target", "reason", "message", "hint")
 
 
@@ -95,7 +97,7 @@ class AdminView:
         Args:
             seconds: How long it took, if the server did not say.
         """
-        took = self._end.get("seconds", seconds)
+        took = min(self._end.get("seconds", seconds), _LONGEST)
         at = self._end.get("at") or f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         return f"Done [{took:.6f}] {at}"
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import (
     BarColumn,
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
 
+#: The largest number that is drawn: a server may tell any.
+_MOST: Final = 10**18
+
+
 class TransferBar:
     """One bar, from its first event on.
 
@@ -39,12 +43,13 @@ class TransferBar:
         """Show how far it is: ``what``, ``done``, ``total`` and ``unit``."""
         if not self._console.is_terminal:
             return
+        done, total = (max(0, min(facts[key], _MOST)) for key in ("done", "total"))
         if self._progress is None or self._task is None:
             self._progress = Progress(*_columns(str(facts["unit"])), console=self._console)
             self._progress.start()
             what = printable(str(facts["what"]))
-            self._task = self._progress.add_task(what, total=facts["total"])
-        self._progress.update(self._task, completed=facts["done"], total=facts["total"])
+            self._task = self._progress.add_task(what, total=total)
+        self._progress.update(self._task, completed=done, total=total)
 
     def stop(self) -> None:
         """Leave the bar as it is."""

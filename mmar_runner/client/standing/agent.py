@@ -18,11 +18,12 @@ from mmar_runner.client.connection.outage import Outage
 from mmar_runner.client.connection.retries import Retries
 from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.standing.permission import Permission
-from mmar_runner.client.standing.requests import Requests
+from mmar_runner.client.standing.requests import CONTEXT_BYTES, Requests
 from mmar_runner.client.standing.work import StandingWork
 from mmar_runner.errors import MmarRunnerError, RefusedError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.orders.order import MAX_ORDER_BYTES
 from mmar_runner.waiting.races import end, first_of
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.admin_stub import RequestsStub
@@ -38,6 +39,8 @@ _log = logging.getLogger(__name__)
 
 #: How long the server may take to hear an answer, in seconds.
 _REPLY_SECONDS: Final = 10.0
+#: Requests that are answered at once: each holds what the server sent.
+AT_ONCE: Final = 64
 #: How often the certificate's files are looked at, in seconds.
 _FOLLOW_SECONDS: Final = 15.0
 #: What a server that is started for one run says to a client that waits for orders.
@@ -186,9 +189,14 @@ class StandingClient:
         return stream
 
     async def _take(self, request: AdminRequest) -> None:
-        """Answer a request beside the others."""
+        """Answer a request beside the others, as long as these are not too many."""
         if not request.request_id:
             return
+        while len(self._answering) >= AT_ONCE:  # what else comes waits at the server
+            await asyncio.wait(self._answering, return_when=asyncio.FIRST_COMPLETED)
+        # What is too long is refused for that, and not held until it is.
+        request.order = request.order[: MAX_ORDER_BYTES + 1]
+        request.context = request.context[: CONTEXT_BYTES + 1]
         task = asyncio.create_task(self._answer(request))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.errors import MmarRunnerError, OrderError, ProtocolError
+from mmar_runner.orders.typed import LARGEST
 from mmar_runner.security.policy.orders import SHELL_COMMANDS
 from mmar_runner.shell.command import shell_command
 from mmar_runner.shell.system_info import system_info
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from mmar_runner.client.standing.work import StandingWork
     from mmar_runner.interfaces.admin_command import CommandCall
 
-_CONTEXT_BYTES: Final = 64 << 10
+#: The most bytes that a server adds to an order.
+CONTEXT_BYTES: Final = 64 << 10
 
 
 class Requests:
@@ -125,7 +127,7 @@ class Requests:
 
 def _context(data: bytes) -> dict[str, Any]:
     try:
-        value = parse_strict(data or b"{}", limit=_CONTEXT_BYTES)
+        value = parse_strict(data or b"{}", limit=CONTEXT_BYTES)
     except ValueError as error:
         raise ProtocolError(f"what the server adds to the order {error}") from error
     if not isinstance(value, dict):
@@ -136,7 +138,8 @@ def _context(data: bytes) -> dict[str, Any]:
 
 def _number(facts: dict[str, Any]) -> int:
     number = facts.get("run_number")
-    if not isinstance(number, int) or number < 1:
+    # Kept in standing.json, and part of a folder's name: True is an int, too.
+    if type(number) is not int or not 1 <= number <= LARGEST:
         msg = "the server does not say for which run"
         raise ProtocolError(msg)
     return number

@@ -42,7 +42,9 @@ class Seen:
         elif topic is Topic.TRAINED:
             self._set("transferring", data["round"])
         elif topic in _IDLE:
-            self._set("idle", data.get("round", self.round), str(data.get("message", "")))
+            # Of a task that failed, what the site lets the server know: administrators ask.
+            key = "told" if topic is Topic.TASK_FAILED else "message"
+            self._set("idle", data.get("round", self.round), str(data.get(key, "")))
         elif topic in {Topic.WAITING, Topic.UNREACHABLE}:
             self.message = str(data["message"])
         self._observer.observe(observation)

@@ -95,7 +95,8 @@ class Submission:
             error: Why.
             failure: The same, in words that may leave the site.
         """
-        self._tell_failure(Topic.TASK_FAILED, task.round, error, hint=error.hint)
+        told = failure.message
+        self._tell_failure(Topic.TASK_FAILED, task.round, error, hint=error.hint, told=told)
         await self._uploads.report_failure(task, failure)
 
     async def _send(self, update: PendingUpdate) -> UpdateReceipt:

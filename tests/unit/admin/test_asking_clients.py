@@ -33,7 +33,8 @@ async def test_clients_are_given_time(command: str, timeout: float, given: float
         asked.append(seconds)
         return Gathered()
 
-    desk: Any = SimpleNamespace(state=SimpleNamespace(run_number=1, timeout=timeout, current=None))
+    state = SimpleNamespace(run_number=1, runs={}, timeout=timeout, current=None)
+    desk: Any = SimpleNamespace(state=state)
     hub: Any = SimpleNamespace(ask=ask, listeners=[])
     nothing: Any = None
     operations = Operations(

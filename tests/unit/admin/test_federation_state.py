@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mmar_runner.admin.federation_state import FILE, RunEntry, StateFile
-from mmar_runner.errors import StorageError
+from mmar_runner.errors import OrderError, StorageError
 
 
 def filled(folder: Path) -> StateFile:
@@ -85,3 +85,26 @@ def test_a_file_that_was_cut_anywhere_is_told(tmp_path: Path) -> None:
         (tmp_path / FILE).write_bytes(whole[:length])
         with pytest.raises(StorageError):
             StateFile(tmp_path)
+
+
+def test_what_could_not_be_read_again_is_not_added(tmp_path: Path) -> None:
+    """Whoever orders much must not keep the server from starting again."""
+    kept = StateFile(tmp_path)
+    order, clients = "A" * 87_000, [f"site-1_{number:036}" for number in range(990)]
+
+    def remember(most: int) -> None:
+        for number in range(1, most):
+            kept.require_room()
+            run = RunEntry(number, "lead@a.org", "a.org", "study", "0" * 64)
+            run.order, run.targets = order, clients
+            kept.state.runs[number] = run
+            kept.save()
+
+    with pytest.raises(OrderError) as refused:
+        remember(500)
+    assert refused.value.reason == "QUEUE_FULL"
+    assert len(StateFile(tmp_path).state.runs) == len(kept.state.runs)
+
+    del kept.state.runs[1]
+    kept.save()
+    StateFile(tmp_path).require_room()

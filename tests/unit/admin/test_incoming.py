@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -104,15 +105,39 @@ def test_one_who_sends_too_many_at_once_is_refused(tmp_path: Path) -> None:
     incoming.begin(digest(50), BOB, 100)
 
 
-def test_what_rests_makes_room_for_what_comes(tmp_path: Path) -> None:
-    free = [SPARE_BYTES + 3 * 100]
-    incoming = IncomingPackages(tmp_path, free=lambda _: free[0])
-    resting = incoming.begin(digest(0), BOB, 100)
-    incoming.ended(resting)
-    incoming.ended(incoming.begin(digest(1), ANN, 100))
-    assert resting.path.exists()
-    free[0] -= 1
-    with pytest.raises(DiskFullError) as caught:
-        incoming.begin(digest(2), ANN, 100)
-    assert str(SPARE_BYTES + 300) in caught.value.message
-    assert not resting.path.exists()
+def left_of(capacity: int) -> Callable[[Path], int]:
+    """Return what tells how much of a disk of some bytes is free."""
+    return lambda folder: capacity - sum(one.stat().st_size for one in folder.glob("*.part"))
+
+
+def test_what_rests_makes_room_for_what_comes_and_goes_for_nothing_else(tmp_path: Path) -> None:
+    incoming = IncomingPackages(tmp_path, free=left_of(SPARE_BYTES + 300))
+    older, newer = (incoming.begin(digest(number), BOB, 100) for number in (0, 1))
+    for number, package in enumerate((older, newer)):
+        package.write([bytes(50)])
+        incoming.ended(package)
+        os.utime(package.path, (number, 2e9 + number))
+
+    with pytest.raises(DiskFullError) as caught:  # it would not fit without them either
+        incoming.begin(digest(2), ANN, 101)
+    assert str(SPARE_BYTES + 303) in caught.value.message
+    assert older.path.exists()
+    assert newer.path.exists()
+
+    incoming.begin(digest(2), ANN, 80)
+    assert not older.path.exists()
+    assert newer.path.exists()
+    incoming.begin(digest(3), ANN, 100)
+    assert not newer.path.exists()
+
+
+def test_many_at_once_leave_what_uploads_leave_to_others(tmp_path: Path) -> None:
+    incoming = IncomingPackages(tmp_path, free=left_of(SPARE_BYTES + 300))
+    first, second, third = (incoming.begin(digest(n), ANN, 100) for n in range(3))
+    filling = IncomingPackages(tmp_path, free=left_of(SPARE_BYTES + 150)).begin(digest(9), BOB, 50)
+    for package in (first, second, third):
+        package.write([bytes(50)])
+    with pytest.raises(DiskFullError):
+        filling.write([bytes(1)])
+    first.remove()
+    filling.write([bytes(1)])

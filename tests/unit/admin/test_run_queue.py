@@ -19,6 +19,7 @@ from mmar_runner.admin.run_queue import RunQueue
 from mmar_runner.errors import NotAuthorizedError, OrderError
 from mmar_runner.interfaces.admin_event import Missing
 from mmar_runner.interfaces.server_operations import Gathered
+from mmar_runner.orders.typed import LARGEST
 from mmar_runner.server.records.workspace import Workspace
 
 
@@ -175,6 +176,39 @@ async def test_numbers_are_above_every_folder(tmp_path: Path) -> None:
     assert server.desk.begun == [(10, "one")]
     entry = server.kept.state.runs[10]
     assert (entry.owner, entry.org, entry.order) == ("ann@a.org", "a.org", "b3JkZXI=")
+    await server.finish()
+
+
+async def test_a_number_that_nobody_could_type_is_given_to_no_run(tmp_path: Path) -> None:
+    """Whoever takes the highest leaves the others numbers by which they reach their runs."""
+    server = Server(tmp_path)
+    (tmp_path / "run_2").mkdir()
+    state = server.kept.state
+    state.runs[LARGEST] = RunEntry(LARGEST, "bob@b.org", "b.org")
+    state.runs[1] = RunEntry(1, "ann@a.org", "a.org")
+    state.queue.append(queued("one"))
+    await server.queue.look()
+    assert server.desk.begun == [(3, "one")]
+    await server.finish()
+
+
+async def test_a_run_that_was_not_meant_is_neither_deployed_for_nor_started(
+    tmp_path: Path,
+) -> None:
+    """Who may work on a run was judged before: meanwhile another may have been set."""
+    server = Server(tmp_path)
+    state, desk = server.kept.state, server.desk
+    state.runs = {number: RunEntry(number, "ann@a.org", "a.org") for number in (1, 2)}
+    state.run_number = 2
+    for act in (desk.deploy(tmp_path / "one", number=1), desk.start(number=1)):
+        with pytest.raises(OrderError) as refused:
+            await act
+        assert refused.value.reason == "RUN_DIFFERS"
+    assert state.runs[2].mmar == ""
+    assert desk.begun == []
+    await desk.deploy(tmp_path / "one", number=2)
+    await desk.start(number=2)
+    assert desk.begun == [(2, "one")]
     await server.finish()
 
 

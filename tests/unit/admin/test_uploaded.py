@@ -142,3 +142,18 @@ def test_a_damaged_description_says_so(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text('{"name": 3}')
     with pytest.raises(StorageError, match=r"study\.json cannot be read"):
         uploaded.known()
+
+
+@pytest.mark.parametrize("name", ["old", "about", "ready-0", "staging-0", "store"])
+def test_a_name_that_the_server_uses_itself_is_one_like_any_other(
+    tmp_path: Path, name: str
+) -> None:
+    uploaded = Uploaded(tmp_path, Everybody())  # type: ignore[arg-type]
+    for version in (1, 2, 3):
+        publish(uploaded, tmp_path, version, name)
+    again = Uploaded(tmp_path, Everybody())  # type: ignore[arg-type]
+    again.settle(tmp_path / ".incoming")
+    assert (tmp_path / name / "version").read_text() == "3"
+    known = again.of(name)
+    assert known is not None
+    assert known["version"] == 3

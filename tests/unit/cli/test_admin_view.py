@@ -271,3 +271,31 @@ async def test_nobody_to_ask():
     assert "--yes" in caught.value.hint
     assert await may_go_on(call("abort", "server"), None, yes=True)
     assert await may_go_on(call("watch"), None, yes=False)
+
+
+HUGE = 10**400
+NUMBERS = {
+    "a_time": {"kind": "status", "facts": RUN | {"rounds": [], "wall_seconds": HUGE}},
+    "bytes": {
+        "kind": "status",
+        "facts": RUN
+        | {"clients": [{"name": "s", "progress": {"done": HUGE, "total": 9, "unit": "bytes"}}]},
+    },
+    "progress": {"kind": "progress", "what": "x", "done": HUGE, "total": 1, "unit": "bytes"},
+    "steps": {"kind": "progress", "what": "x", "done": 1, "total": HUGE, "unit": "steps"},
+    "nearly_endless": {"kind": "progress", "what": "x", "done": 1e308, "total": 2, "unit": ""},
+    "an_end": END | {"seconds": HUGE},
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_number_that_is_too_large_ends_nothing(case):
+    screen = Screen()
+    view = AdminView(stream=screen)
+    view._console = Console(file=screen, force_terminal=True, width=100)
+    view._watch = RunWatch(view._console)
+    view._bar._console = view._console
+    with view:
+        view.show(NUMBERS[case])
+        view.show(NUMBERS[case])
+    assert view.done(0.0).startswith("Done [")

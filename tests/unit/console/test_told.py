@@ -67,6 +67,20 @@ def test_a_server_cannot_make_the_console_ask_less():
     assert not specs["watch"].destructive
 
 
+def test_a_server_cannot_make_the_console_ask_in_other_words():
+    """Such as without whom it is addressed to, so that y is enough."""
+    vague = {"targets": "none", "free": True, "destructive": False, "summary": "Look."}
+    specs = told.commands(coded([{**BUILT_IN["shutdown"].to_json(), **vague}]))
+    assert specs["shutdown"] == BUILT_IN["shutdown"]
+
+
+def test_a_number_that_cannot_be_said_is_none():
+    huge = {"name": "N", "kind": "int", "many": False, "optional": False, "least": 10**400}
+    spec = {**BUILT_IN["watch"].to_json(), "name": "ping", "parameters": [{**huge, "summary": ""}]}
+    with pytest.raises(ProtocolError):
+        told.commands(coded([spec]))
+
+
 PING = {**BUILT_IN["watch"].to_json(), "name": "ping"}
 
 

@@ -260,7 +260,11 @@ def test_e08_a_true_order_to_deploy_gets_no_mmar_in_that_nobody_signed(
 
 @pytest.mark.parametrize(
     "context",
-    [b"\xff", b"[]", b"{" * 1000, b'{"run_number": "1"}', b'{"run_number": -1}', b"x" * 100_000],
+    [
+        *(b"\xff", b"[]", b"{" * 1000, b"x" * 100_000),
+        *(b'{"run_number": "1"}', b'{"run_number": -1}', b'{"run_number": true}'),
+        *(b'{"run_number": 1000000000}', b'{"run_number": 1%s}' % (b"0" * 400)),
+    ],
 )
 def test_e08_what_a_server_adds_to_an_order_is_no_order(
     hospital: Any, ordering: OrderingServer, context: bytes

@@ -91,3 +91,13 @@ def test_what_went_wrong_is_told_until_something_goes_well() -> None:
         (Topic.WAITING, {"message": "the server is away"}), (Topic.TRAINING, {"round": 2})
     )
     assert (seen.state, seen.message) == ("training", "")
+
+
+def test_of_a_task_that_failed_it_says_what_the_site_lets_others_know() -> None:
+    """Administrators, and the server that hands their orders on, see what `check_status` says."""
+    facts = {"round": 2, "reason": "TASK_FAILED", "message": "no scan of Hans Mueller"}
+    seen, recorder = observed((Topic.TASK_FAILED, facts | {"told": "it failed"}))
+    assert (seen.state, seen.message) == ("idle", "it failed")
+    assert recorder.all()[0].data["message"] == facts["message"]
+    seen, _ = observed((Topic.TASK_FAILED, facts))
+    assert seen.message == ""
