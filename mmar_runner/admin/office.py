@@ -10,25 +10,25 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.admin.access import Access
-from mmar_runner.admin.current_run import CurrentRun
-from mmar_runner.admin.federation_state import StateFile
-from mmar_runner.admin.gate import AdminGate
-from mmar_runner.admin.handing_on import HandingOn
-from mmar_runner.admin.hub import RequestHub
-from mmar_runner.admin.installed import installed_modules
+from mmar_runner.admin.clients.current_run import CurrentRun
+from mmar_runner.admin.clients.hub import RequestHub
+from mmar_runner.admin.clients.packages import CurrentPackage
+from mmar_runner.admin.entrance.access import Access
+from mmar_runner.admin.entrance.gate import AdminGate
+from mmar_runner.admin.entrance.sessions import IDLE_SECONDS, Sessions
+from mmar_runner.admin.files.transfers import Transfers
 from mmar_runner.admin.leaving import Leaving
 from mmar_runner.admin.modules.built_in import BUILT_IN_MODULES
-from mmar_runner.admin.offer import Offer
-from mmar_runner.admin.open_run import Premises
+from mmar_runner.admin.modules.installed import installed_modules
+from mmar_runner.admin.modules.offer import Offer
 from mmar_runner.admin.operations import Operations
-from mmar_runner.admin.packages import CurrentPackage
-from mmar_runner.admin.run_desk import RunDesk
-from mmar_runner.admin.run_queue import RunQueue
+from mmar_runner.admin.runs.federation_state import StateFile
+from mmar_runner.admin.runs.handing_on import HandingOn
+from mmar_runner.admin.runs.open_run import Premises
+from mmar_runner.admin.runs.run_desk import RunDesk
+from mmar_runner.admin.runs.run_queue import RunQueue
+from mmar_runner.admin.runs.taking_in import Intake, OfficeLog
 from mmar_runner.admin.servicer import AdminDesk
-from mmar_runner.admin.sessions import IDLE_SECONDS, Sessions
-from mmar_runner.admin.taking_in import Intake, OfficeLog
-from mmar_runner.admin.transfers import Transfers
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.orders.memory import OrderMemory
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from mmar_runner.admin.federation_state import RunEntry
-    from mmar_runner.admin.taking_in import TakenIn
+    from mmar_runner.admin.runs.federation_state import RunEntry
+    from mmar_runner.admin.runs.taking_in import TakenIn
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
     from mmar_runner.interfaces.observer import Observer

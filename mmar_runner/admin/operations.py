@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.admin.access import unknown
-from mmar_runner.admin.federation_state import QueuedRun, RunEntry
+from mmar_runner.admin.entrance.access import unknown
+from mmar_runner.admin.runs.federation_state import QueuedRun, RunEntry
 from mmar_runner.admin.server_view import ServerView, queued_facts
 from mmar_runner.errors import OrderError
 from mmar_runner.interfaces.server_operations import Gathered, ServerOperations, ServerState
@@ -24,11 +24,11 @@ from mmar_runner.waiting.threads import in_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from mmar_runner.admin.access import Access
-    from mmar_runner.admin.hub import RequestHub
+    from mmar_runner.admin.clients.hub import RequestHub
+    from mmar_runner.admin.entrance.access import Access
+    from mmar_runner.admin.files.transfers import Transfers
     from mmar_runner.admin.leaving import Leaving
-    from mmar_runner.admin.run_desk import RunDesk
-    from mmar_runner.admin.transfers import Transfers
+    from mmar_runner.admin.runs.run_desk import RunDesk
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
     from mmar_runner.security.decision import Step
     from mmar_runner.server.records.workspace import Workspace

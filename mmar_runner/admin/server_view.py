@@ -13,10 +13,10 @@ from mmar_runner.server.wording import utc
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from mmar_runner.admin.access import Access
-    from mmar_runner.admin.federation_state import QueuedRun, RunEntry
-    from mmar_runner.admin.hub import Listener, RequestHub
-    from mmar_runner.admin.run_desk import RunDesk
+    from mmar_runner.admin.clients.hub import Listener, RequestHub
+    from mmar_runner.admin.entrance.access import Access
+    from mmar_runner.admin.runs.federation_state import QueuedRun, RunEntry
+    from mmar_runner.admin.runs.run_desk import RunDesk
     from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.records.workspace import RunFolder, Workspace

@@ -28,12 +28,12 @@ from mmar_runner.wire.servicer import AdminServicer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mmar_runner.admin.access import Access
-    from mmar_runner.admin.gate import AdminGate
+    from mmar_runner.admin.entrance.access import Access
+    from mmar_runner.admin.entrance.gate import AdminGate
+    from mmar_runner.admin.entrance.sessions import Sessions
+    from mmar_runner.admin.files.transfers import Transfers
     from mmar_runner.admin.leaving import Leaving
-    from mmar_runner.admin.offer import Offer
-    from mmar_runner.admin.sessions import Sessions
-    from mmar_runner.admin.transfers import Transfers
+    from mmar_runner.admin.modules.offer import Offer
     from mmar_runner.interfaces.admin_command import CommandCall
     from mmar_runner.interfaces.server_operations import ServerOperations
     from mmar_runner.orders.memory import OrderMemory

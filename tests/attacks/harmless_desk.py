@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mmar_runner.admin.access import Access
-from mmar_runner.admin.gate import AdminGate
+from mmar_runner.admin.entrance.access import Access
+from mmar_runner.admin.entrance.gate import AdminGate
+from mmar_runner.admin.entrance.sessions import Sessions
 from mmar_runner.admin.leaving import Leaving
-from mmar_runner.admin.offer import Offer
+from mmar_runner.admin.modules.offer import Offer
 from mmar_runner.admin.servicer import AdminDesk
-from mmar_runner.admin.sessions import Sessions
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_event import Text
 from mmar_runner.orders.commands import BUILT_IN, TRANSFER

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.sessions import Sessions
+from mmar_runner.admin.entrance.sessions import Sessions
 from mmar_runner.console.session import admin_session
 from mmar_runner.errors import (
     CertificateError,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.access import Access
+from mmar_runner.admin.entrance.access import Access
 from mmar_runner.client.standing.permission import Permission
 from mmar_runner.client.trust import ClientTrust
 from mmar_runner.console.session import admin_session

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.admin.entrance.sessions import IDLE_SECONDS
 from mmar_runner.admin.office import OfficeSettings, run_office
-from mmar_runner.admin.sessions import IDLE_SECONDS
 from mmar_runner.cli.output import echo_json, say
 from mmar_runner.cli.starting.addresses import require_address
 from mmar_runner.cli.starting.again import execute_again

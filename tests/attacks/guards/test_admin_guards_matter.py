@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from mmar_runner.admin import servicer
-from mmar_runner.admin.access import Access
-from mmar_runner.admin.gate import AdminGate
-from mmar_runner.admin.sessions import Session, Sessions
+from mmar_runner.admin.entrance.access import Access
+from mmar_runner.admin.entrance.gate import AdminGate
+from mmar_runner.admin.entrance.sessions import Session, Sessions
 from mmar_runner.client.standing import permission
 from mmar_runner.console.session import admin_session
 from mmar_runner.errors import MmarRunnerError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.access import Access
+from mmar_runner.admin.entrance.access import Access
 from mmar_runner.errors import NotAuthorizedError, OrderError
 from mmar_runner.interfaces.admin_command import Targets
 from mmar_runner.orders.commands import BUILT_IN

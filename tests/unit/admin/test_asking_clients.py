@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.federation_state import RunEntry
 from mmar_runner.admin.operations import FETCH_SECONDS, Operations
+from mmar_runner.admin.runs.federation_state import RunEntry
 from mmar_runner.interfaces.admin_command import CommandCall, Targets
 from mmar_runner.interfaces.admin_event import Missing
 from mmar_runner.interfaces.server_operations import Gathered

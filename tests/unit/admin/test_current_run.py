@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.current_run import CurrentRun
+from mmar_runner.admin.clients.current_run import CurrentRun
 from mmar_runner.errors import RefusedError
 
 

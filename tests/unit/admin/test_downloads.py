@@ -13,8 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from mmar_runner.admin.access import unknown
-from mmar_runner.admin.downloads import DOWNLOADS_OF_ONE, Downloads
+from mmar_runner.admin.entrance.access import unknown
+from mmar_runner.admin.files.downloads import DOWNLOADS_OF_ONE, Downloads
 from mmar_runner.errors import NotAuthorizedError, PackageError, RefusedError
 from mmar_runner.interfaces.admin_command import CommandCall, Targets
 from mmar_runner.orders.commands import BUILT_IN

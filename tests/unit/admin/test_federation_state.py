@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.federation_state import FILE, RunEntry, StateFile
+from mmar_runner.admin.runs.federation_state import FILE, RunEntry, StateFile
 from mmar_runner.errors import OrderError, StorageError
 
 

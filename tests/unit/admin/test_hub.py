@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.hub import MAX_REPLY_BYTES
+from mmar_runner.admin.clients.hub import MAX_REPLY_BYTES
 from mmar_runner.errors import RefusedError
 from mmar_runner.testing.kits import Kits, make_kits
 from mmar_runner.testing.offices import Office, office, ordered
@@ -269,7 +269,7 @@ async def test_a_key_that_can_be_guessed_is_refused(kits, standing) -> None:
 async def test_so_many_requests_wait_for_one_client_and_no_more(
     kits, standing, lead, monkeypatch
 ) -> None:
-    monkeypatch.setattr("mmar_runner.admin.hub._WAITING", 0)
+    monkeypatch.setattr("mmar_runner.admin.clients.hub._WAITING", 0)
     async with standing.clients(kits.client("site-1")):
         answered = await ordered(lead, "check_status client")
     assert answered.missing == {"site-1": "BUSY"}

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.admin.incoming import KEEP_SECONDS, PACKAGES_OF_ONE, SPARE_BYTES, IncomingPackages
+from mmar_runner.admin.files.incoming import (
+    KEEP_SECONDS,
+    PACKAGES_OF_ONE,
+    SPARE_BYTES,
+    IncomingPackages,
+)
 from mmar_runner.errors import DigestError, DiskFullError, ProtocolError, RefusedError
 
 DATA = os.urandom(3000)

@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from mmar_runner.admin.installed import installed_modules
+from mmar_runner.admin.modules.installed import installed_modules
+from mmar_runner.admin.modules.offer import Offer
 from mmar_runner.admin.modules.training import TrainingCommands
-from mmar_runner.admin.offer import Offer
 from mmar_runner.errors import ComponentFailedError, PluginConflictError, UsageError
 from mmar_runner.hooks.registry import ComponentRegistry
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.access import Access
-from mmar_runner.admin.federation_state import QueuedRun
-from mmar_runner.admin.run_queue import RunQueue
-from mmar_runner.admin.taking_in import Intake
+from mmar_runner.admin.entrance.access import Access
+from mmar_runner.admin.runs.federation_state import QueuedRun
+from mmar_runner.admin.runs.run_queue import RunQueue
+from mmar_runner.admin.runs.taking_in import Intake
 from mmar_runner.errors import MmarRunnerError, TrustError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.orders.order import new_order, signed

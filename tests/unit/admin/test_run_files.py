@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.admin.run_files import opened, run_path
+from mmar_runner.admin.files.run_files import opened, run_path
 from mmar_runner.errors import NotAuthorizedError
 
 

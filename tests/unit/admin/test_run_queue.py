@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.federation_state import QueuedRun, RunEntry, StateFile
-from mmar_runner.admin.handing_on import HandingOn
-from mmar_runner.admin.run_desk import RunDesk
-from mmar_runner.admin.run_queue import RunQueue
+from mmar_runner.admin.runs.federation_state import QueuedRun, RunEntry, StateFile
+from mmar_runner.admin.runs.handing_on import HandingOn
+from mmar_runner.admin.runs.run_desk import RunDesk
+from mmar_runner.admin.runs.run_queue import RunQueue
 from mmar_runner.errors import NotAuthorizedError, OrderError
 from mmar_runner.interfaces.admin_event import Missing
 from mmar_runner.interfaces.server_operations import Gathered

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin import sessions as module
-from mmar_runner.admin.sessions import Sessions
+from mmar_runner.admin.entrance import sessions as module
+from mmar_runner.admin.entrance.sessions import Sessions
 from mmar_runner.errors import RefusedError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mmar_runner.admin.uploaded import Uploaded
+from mmar_runner.admin.files.uploaded import Uploaded
 from mmar_runner.errors import NotAuthorizedError, PackageError, StorageError
 
 ORGS = {"ann@a.org": "a.org", "amy@a.org": "a.org", "bob@b.org": "b.org", "root@c.org": "c.org"}

@@ -17,9 +17,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
 
-from mmar_runner.admin.incoming import IncomingPackages
-from mmar_runner.admin.uploaded import Uploaded
-from mmar_runner.admin.uploads import Uploads
+from mmar_runner.admin.files.incoming import IncomingPackages
+from mmar_runner.admin.files.uploaded import Uploaded
+from mmar_runner.admin.files.uploads import Uploads
 from mmar_runner.errors import (
     DigestError,
     MmarInvalidError,
@@ -350,7 +350,7 @@ async def test_a_bomb_is_refused_by_what_the_disk_has(
     free["free"] = (8 << 20) * 2 + (100 << 20)
     await server.receive(call, digest=digest_of(data))  # it fits into half of what is free
     assert call.value["accepted"]
-    monkeypatch.setattr("mmar_runner.admin.incoming.SPARE_BYTES", 0)
+    monkeypatch.setattr("mmar_runner.admin.files.incoming.SPARE_BYTES", 0)
     free["free"] = 8 << 20
     with pytest.raises(PackageError) as caught:
         await server.receive(

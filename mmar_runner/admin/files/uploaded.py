@@ -14,7 +14,7 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.admin.access import unknown
+from mmar_runner.admin.entrance.access import unknown
 from mmar_runner.documents.strict_json import parse_checked
 from mmar_runner.errors import NotAuthorizedError, PackageError, StorageError
 from mmar_runner.storage.atomic import sync_folder, sync_tree, translated, write_json_atomic
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mmar_runner.admin.access import Access
+    from mmar_runner.admin.entrance.access import Access
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 _ABOUT: Final = "about.json"

@@ -8,8 +8,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.admin.contributions import Contributions
-from mmar_runner.admin.place import StandingPlace
+from mmar_runner.admin.runs.contributions import Contributions
+from mmar_runner.admin.runs.place import StandingPlace
 from mmar_runner.errors import MmarRunnerError, RunStoppedError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.ending import StopEvent
@@ -20,9 +20,9 @@ from mmar_runner.server.run import serve_run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mmar_runner.admin.current_run import CurrentRun
-    from mmar_runner.admin.packages import CurrentPackage
-    from mmar_runner.admin.taking_in import TakenIn
+    from mmar_runner.admin.clients.current_run import CurrentRun
+    from mmar_runner.admin.clients.packages import CurrentPackage
+    from mmar_runner.admin.runs.taking_in import TakenIn
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.gate.guard import Guard

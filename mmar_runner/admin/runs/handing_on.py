@@ -18,9 +18,9 @@ from mmar_runner.waiting.races import end
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
-    from mmar_runner.admin.federation_state import RunEntry
-    from mmar_runner.admin.hub import RequestHub
-    from mmar_runner.admin.run_desk import RunDesk
+    from mmar_runner.admin.clients.hub import RequestHub
+    from mmar_runner.admin.runs.federation_state import RunEntry
+    from mmar_runner.admin.runs.run_desk import RunDesk
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from typing import Any
 
-    from mmar_runner.admin.current_run import CurrentRun
+    from mmar_runner.admin.clients.current_run import CurrentRun
     from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.opening import OpenedRun, Wanted
     from mmar_runner.server.parts import RunParts

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.admin.downloads import Downloads
-from mmar_runner.admin.incoming import IncomingPackages
-from mmar_runner.admin.uploaded import Uploaded
-from mmar_runner.admin.uploads import Uploads
+from mmar_runner.admin.files.downloads import Downloads
+from mmar_runner.admin.files.incoming import IncomingPackages
+from mmar_runner.admin.files.uploaded import Uploaded
+from mmar_runner.admin.files.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from mmar_runner.admin.access import Access
-    from mmar_runner.admin.federation_state import RunEntry
-    from mmar_runner.admin.uploads import Authorize, Look
+    from mmar_runner.admin.entrance.access import Access
+    from mmar_runner.admin.files.uploads import Authorize, Look
+    from mmar_runner.admin.runs.federation_state import RunEntry
     from mmar_runner.wire.admin_codec import SentDownloadItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import DownloadRequest

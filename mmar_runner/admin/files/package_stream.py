@@ -13,7 +13,7 @@ from mmar_runner.wire.limits import CHUNK_BYTES
 from mmar_runner.wire.messages import UploadBegin, UploadCommit, UploadCredit, UploadReady
 
 if TYPE_CHECKING:
-    from mmar_runner.admin.incoming import IncomingPackage
+    from mmar_runner.admin.files.incoming import IncomingPackage
     from mmar_runner.server.calls.windows import SharedWindow
     from mmar_runner.wire.codec import Chunk
     from mmar_runner.wire.servicer import UploadStream

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.admin.contributions import Contributions
-from mmar_runner.admin.open_run import OpenRun
+from mmar_runner.admin.runs.contributions import Contributions
+from mmar_runner.admin.runs.open_run import OpenRun
 from mmar_runner.errors import MmarRunnerError, OrderError
 from mmar_runner.interfaces.server_operations import ServerStatus
 from mmar_runner.orders.typed import LARGEST
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from mmar_runner.admin.federation_state import FederationState, RunEntry, StateFile
-    from mmar_runner.admin.open_run import Premises
-    from mmar_runner.admin.taking_in import Intake, TakenIn
+    from mmar_runner.admin.runs.federation_state import FederationState, RunEntry, StateFile
+    from mmar_runner.admin.runs.open_run import Premises
+    from mmar_runner.admin.runs.taking_in import Intake, TakenIn
     from mmar_runner.server.parts import RunParts
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.server.settling import RunOutcome

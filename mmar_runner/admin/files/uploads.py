@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.admin.package_stream import PackageReceiver, first_part
-from mmar_runner.admin.uploaded import as_event
+from mmar_runner.admin.files.package_stream import PackageReceiver, first_part
+from mmar_runner.admin.files.uploaded import as_event
 from mmar_runner.errors import (
     DigestError,
     MmarError,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from mmar_runner.admin.access import Access
-    from mmar_runner.admin.incoming import IncomingPackage, IncomingPackages
-    from mmar_runner.admin.uploaded import Uploaded
+    from mmar_runner.admin.entrance.access import Access
+    from mmar_runner.admin.files.incoming import IncomingPackage, IncomingPackages
+    from mmar_runner.admin.files.uploaded import Uploaded
     from mmar_runner.admission.admitting import Admission
     from mmar_runner.interfaces.admin_command import CommandCall
     from mmar_runner.security.listing import HashedFile

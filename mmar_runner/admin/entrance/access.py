@@ -20,7 +20,7 @@ from mmar_runner.security.policy.orders import judge_order
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mmar_runner.admin.federation_state import RunEntry
+    from mmar_runner.admin.runs.federation_state import RunEntry
     from mmar_runner.interfaces.admin_command import CommandSpec, Targets
     from mmar_runner.security.decision import Decision, Step
     from mmar_runner.security.kits.kit import StartupKit

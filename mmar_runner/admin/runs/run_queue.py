@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.admin.federation_state import FailedRun, RunEntry
+from mmar_runner.admin.runs.federation_state import FailedRun, RunEntry
 from mmar_runner.documents.words import printable
 from mmar_runner.errors import MmarRunnerError, OrderError
 from mmar_runner.orders.commands import BUILT_IN
@@ -23,10 +23,10 @@ from mmar_runner.orders.typed import understood
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
-    from mmar_runner.admin.access import Access
-    from mmar_runner.admin.federation_state import FederationState, QueuedRun
-    from mmar_runner.admin.run_desk import RunDesk
-    from mmar_runner.admin.transfers import Transfers
+    from mmar_runner.admin.entrance.access import Access
+    from mmar_runner.admin.files.transfers import Transfers
+    from mmar_runner.admin.runs.federation_state import FederationState, QueuedRun
+    from mmar_runner.admin.runs.run_desk import RunDesk
     from mmar_runner.security.kits.kit import StartupKit
     from mmar_runner.security.pki.followed import Revocations
 

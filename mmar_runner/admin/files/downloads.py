@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.admin.run_files import opened, run_path
+from mmar_runner.admin.files.run_files import opened, run_path
 from mmar_runner.errors import ProtocolError, RefusedError
 from mmar_runner.security.packages.packing import pack
 from mmar_runner.server.calls.file_chunks import file_chunks
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from typing import TypeAlias
 
-    from mmar_runner.admin.access import Access
-    from mmar_runner.admin.federation_state import RunEntry
-    from mmar_runner.admin.run_files import RunPath
+    from mmar_runner.admin.entrance.access import Access
+    from mmar_runner.admin.files.run_files import RunPath
+    from mmar_runner.admin.runs.federation_state import RunEntry
     from mmar_runner.interfaces.admin_command import CommandCall
     from mmar_runner.wire.admin_codec import SentDownloadItem
     from mmar_runner.wire.gate import Peer
