@@ -50,7 +50,7 @@ async def test_whoever_did_not_take_the_mmar_is_remembered() -> None:
         return Gathered({"site-1": {}}, [Missing("site-2", "BYOC_NOT_ALLOWED", "no code here")])
 
     entry = RunEntry(1, "ann@a.org", "a.org")
-    state = SimpleNamespace(run_number=1, timeout=1.0, current=entry)
+    state = SimpleNamespace(run_number=1, runs={}, timeout=1.0, current=entry)
     saved: list[bool] = []
     desk: Any = SimpleNamespace(state=state, save=lambda: saved.append(True))
     hub: Any = SimpleNamespace(ask=ask, listeners=[])
