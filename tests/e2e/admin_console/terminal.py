@@ -95,15 +95,21 @@ class Terminal:
         """Press Ctrl-C."""
         self.type("\x03")
 
-    def expect(self, text: str, *, timeout: float = _SECONDS) -> str:
+    def expect(self, text: str, *, after: str = "", timeout: float = _SECONDS) -> str:
         """Wait until a text is shown after the last keys; return what was shown since then.
+
+        Args:
+            text: What is waited for.
+            after: Only where it is shown after this: a prompt, for instance, is drawn once more
+                when its line has been typed.
+            timeout: In seconds.
 
         Raises:
             AssertionError: It was not, in time.
         """
         deadline = time.monotonic() + timeout
         with self._came:
-            while text not in (shown := self.text[self._seen :]):
+            while text not in _behind(after, shown := self.text[self._seen :]):
                 left = deadline - time.monotonic()
                 if left <= 0 or self._ended:
                     raise AssertionError(f"no {text!r} in:\n{self.text}")
@@ -142,3 +148,7 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from mmar_runner.cli.main import main
 main()
 """
+
+
+def _behind(first: str, shown: str) -> str:
+    return shown.partition(first)[2] if first else shown

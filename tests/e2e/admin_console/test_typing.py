@@ -61,6 +61,7 @@ def test_what_is_declined_is_not_done(federation):
         said = screen.expect(DONE)
         assert "site-1" in said
         assert "site-2" in said
+        screen.expect(PROMPT, after=DONE)  # before that, the terminal itself takes Ctrl-D
         screen.type("\x04")  # Ctrl-D leaves too
         assert screen.wait() == 0
 
