@@ -291,7 +291,7 @@ class _Office:
         try:
             await desk.start()
         except MmarRunnerError as error:
-            if desk.outcome is not None:
+            if desk.outcome is not None or error.reason == "RUN_ENDED":
                 return  # it was over: only that had not been written down
             _log.warning("run %d does not go on: %s", entry.number, error.message)
             self._kept.state.paused = True  # whoever starts it, or the queue, has looked at it

@@ -15,6 +15,7 @@ from mmar_runner.admin.runs.federation_state import QueuedRun, RunEntry
 from mmar_runner.admin.server_view import ServerView, queued_facts
 from mmar_runner.errors import OrderError
 from mmar_runner.interfaces.server_operations import Gathered, ServerOperations, ServerState
+from mmar_runner.orders.naming import named_mmar
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.shell.command import shell_command
 from mmar_runner.shell.system_info import system_info
@@ -23,6 +24,7 @@ from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
     from mmar_runner.admin.clients.hub import RequestHub
     from mmar_runner.admin.entrance.access import Access
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mmar_runner.admin.leaving import Leaving
     from mmar_runner.admin.runs.run_desk import RunDesk
     from mmar_runner.interfaces.admin_command import CommandCall, Targets
+    from mmar_runner.orders.naming import NamedMmar
     from mmar_runner.security.decision import Step
     from mmar_runner.server.records.workspace import Workspace
 
@@ -151,17 +154,23 @@ class Operations(ServerOperations):
     async def deploy_mmar(self, name: str, user: str) -> Mapping[str, Any]:
         """Take an uploaded MMAR for the run that is set.
 
+        Args:
+            name: The MMAR's, or ``NAME@DIGEST``; see `mmar_runner.orders.naming`.
+            user: Who wants it.
+
         Raises:
             NotAuthorizedError: UNKNOWN, the MMAR or the run is another organisation's, or
                 there is none.
+            OrderError: MMAR_DIFFERS, another one is uploaded under that name.
         """
-        folder = self._transfers.require(name, user)
+        meant = named_mmar(name)
+        folder = self._uploaded(meant, user)
         entry = self._desk.require_entry()
         self._access.require_run(entry.number, self._desk.state.runs, user)
         taken = await self._desk.deploy(folder, number=entry.number)
         refusals = taken.deployment.refusals
         return {
-            "mmar": name,
+            "mmar": meant.name,
             "digest": taken.digest,
             "run_number": self._desk.state.run_number,
             "sites": sorted(taken.deployment.decisions),
@@ -211,17 +220,17 @@ class Operations(ServerOperations):
 
         Raises:
             NotAuthorizedError: UNKNOWN, there is no such MMAR, or it is another organisation's.
-            OrderError: QUEUE_FULL.
+            OrderError: QUEUE_FULL; MMAR_DIFFERS, another one is uploaded under that name.
         """
-        name, state = call.arguments["MMAR"], self._desk.state
-        self._transfers.require(name, call.user)
+        meant, state = named_mmar(call.arguments["MMAR"]), self._desk.state
+        self._uploaded(meant, call.user)
         if len(state.queue) >= MOST_QUEUED:
             msg = f"{MOST_QUEUED} runs wait already"
             raise OrderError(msg, hint="dequeue PLACE, or wait", reason="QUEUE_FULL")
         self._desk.require_room()
         entry = QueuedRun(
-            mmar=name,
-            digest=self._transfers.digest_of(name) or "",
+            mmar=meant.name,
+            digest=self._transfers.digest_of(meant.name) or "",
             user=call.user,
             org=self._access.org_of(call.user),
             clients=list(call.targets.clients),
@@ -258,6 +267,12 @@ class Operations(ServerOperations):
     async def get_runs(self, user: str) -> list[Mapping[str, Any]]:
         """Return the runs that have a folder and this user may see, by number."""
         return await in_thread(self._view.runs, user)
+
+    def _uploaded(self, meant: NamedMmar, user: str) -> Path:
+        """Return the folder of an MMAR that this user may see, if it is the one that is meant."""
+        folder = self._transfers.require(meant.name, user)
+        meant.require(self._transfers.digest_of(meant.name) or "", whose="the server has")
+        return folder
 
     # Clients
 

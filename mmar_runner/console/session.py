@@ -14,6 +14,7 @@ from mmar_runner.client.connection.line import Line
 from mmar_runner.client.trust import judge_server
 from mmar_runner.console import told
 from mmar_runner.errors import RefusedError, UnreachableError
+from mmar_runner.orders import naming
 from mmar_runner.orders.order import LIFE, new_order, signed
 from mmar_runner.orders.typed import understood
 from mmar_runner.security.pki.keys import load_release_key
@@ -127,7 +128,28 @@ class AdminSession:
             RefusedError: The server refuses it.
             WireError: The call broke off.
         """
-        self.understood(words)
+        words = await self._bound(self.understood(words), words)
+        async for event in self._executed(words):
+            yield event
+
+    async def _bound(self, call: CommandCall, words: Sequence[str]) -> Sequence[str]:
+        """Return the words with the digest of the MMAR that they mean by its name alone.
+
+        What is signed then means what the server says now, and nothing else later.
+        """
+        if not call.spec.parameters or call.spec.parameters[0].name != naming.PARAMETER:
+            return words
+        meant = naming.named_mmar(words[1])
+        if meant.digest or "list_mmars" not in self.admitted.specs:
+            return words
+        uploaded: dict[str, str] = {}
+        async for event in self._executed(["list_mmars"]):
+            if event["kind"] == "value":
+                uploaded = told.digests(event["value"])
+        digest = uploaded.get(meant.name, "")
+        return [words[0], str(naming.NamedMmar(meant.name, digest)), *words[2:]]
+
+    async def _executed(self, words: Sequence[str]) -> AsyncGenerator[dict[str, Any], None]:
         request = ExecuteRequest(token=self.admitted.token, order=self.signed(words))
         async with aclosing(self.stub.execute(request)) as parts:
             async for part in parts:

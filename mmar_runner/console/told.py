@@ -22,6 +22,7 @@ _BYTES: Final = 4 << 20
 #: Commands that a server may offer.
 _MOST: Final = 1000
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _KINDS: Final = frozenset({"word", "int", "number"})
 
 
@@ -101,3 +102,14 @@ def _safer(spec: CommandSpec) -> CommandSpec:
 def _strange(what: str) -> ProtocolError:
     hint = "the server may run another version of mmar-runner; `info` says which"
     return ProtocolError(f"the server tells {what}", hint=hint)
+
+
+def digests(value: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of uploaded MMARs by name, of what ``list_mmars`` gives.
+
+    What is no digest is left out: it is not signed.
+    """
+    found = value.get("mmars")
+    entries = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    named = {str(one.get("name")): str(one.get("digest")) for one in entries}
+    return {name: digest for name, digest in named.items() if _DIGEST.fullmatch(digest)}

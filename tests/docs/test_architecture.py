@@ -15,7 +15,10 @@ PACKAGE = "mmar_runner"
 #: Where a path that the page names may begin.
 ROOTS = (
     ROOT,
-    *(ROOT / PACKAGE / room for room in ("", "security", "server", "client", "mmar", "cli")),
+    *(
+        ROOT / PACKAGE / room
+        for room in ("", "admin", "security", "server", "client", "mmar", "cli")
+    ),
 )
 
 

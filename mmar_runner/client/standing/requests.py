@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_strict
 from mmar_runner.errors import MmarRunnerError, OrderError, ProtocolError
+from mmar_runner.orders.naming import named_mmar
 from mmar_runner.orders.typed import LARGEST
 from mmar_runner.security.policy.orders import SHELL_COMMANDS
 from mmar_runner.shell.command import shell_command
@@ -100,8 +101,9 @@ class Requests:
         return self._work.facts()
 
     async def _deploy(self, mmar: str, number: int) -> dict[str, Any]:
+        meant = named_mmar(mmar)
         await self._work.make_way(number)
-        return await self._work.deploy(mmar, number)
+        return await self._work.deploy(meant, number)
 
     async def _deploy_and_start(self, mmar: str, number: int) -> dict[str, Any]:
         return {**await self._deploy(mmar, number), **await self._work.start(number)}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.standing.settings import StandingSettings
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.orders.naming import NamedMmar
 
 _log = logging.getLogger(__name__)
 
@@ -83,19 +84,24 @@ class StandingWork:
             "message": message or seen.message,
         }
 
-    async def deploy(self, mmar: str, run_number: int) -> dict[str, Any]:
+    async def deploy(self, meant: NamedMmar, run_number: int) -> dict[str, Any]:
         """Fetch the MMAR that the server deploys, and keep it if this site accepts it.
 
         Args:
-            mmar: What it must be called: so the order said.
+            meant: Which it must be: so the order said.
             run_number: For which run.
 
         Raises:
-            OrderError: WORKING, a session works for another.
+            OrderError: WORKING, a session works for another; MMAR_DIFFERS, it is another than
+                the one that is meant, or the order does not say which.
             MmarRunnerError: Why this site does not take it.
         """
         async with self._changing:
             self._require_idle("nothing is deployed")
+            if not meant.digest:  # a server could give any that bears the name
+                msg = f"the order does not say which MMAR of the name {meant.name} is meant"
+                hint = "the console writes NAME@DIGEST; is it of an older version?"
+                raise OrderError(msg, reason="MMAR_DIFFERS", hint=hint)
             trust, settings = self._settings.trust, self._settings
             rules = await in_thread(rules_of, trust.kit)
             delivery = Delivery(
@@ -109,13 +115,15 @@ class StandingWork:
             admission = await fetch_mmar(
                 delivery, self._plugins.registry, self.seen, asyncio.Event()
             )
-            if admission.root.name != mmar:
-                msg = f"the server gave {admission.root.name}, and {mmar} was ordered"
+            if admission.root.name != meant.name:
+                msg = f"the server gave {admission.root.name}, and {meant.name} was ordered"
                 raise OrderError(msg, reason="MMAR_DIFFERS", hint="deploy it at the server first")
+            meant.require(admission.digest, whose="the server gave")
             self._admitted, self.outcome, self.failure = (admission, rules), None, None
-            self.state = StandingState(mmar, admission.digest, run_number)
+            self.state = StandingState(meant.name, admission.digest, run_number)
             await in_thread(self.state.save, settings.workspace)
-            return {"mmar": mmar, "digest": admission.digest, "message": f"accepted {mmar}"}
+            message = f"accepted {meant.name}"
+            return {"mmar": meant.name, "digest": admission.digest, "message": message}
 
     async def make_way(self, run_number: int) -> None:
         """Let the session for another run end: the server, which serves one, has gone on."""

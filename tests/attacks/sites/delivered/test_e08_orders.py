@@ -186,7 +186,8 @@ def test_e08_a_site_that_works_refuses_all_that_nobody_ordered_and_works_on(
     lies.deploy(root, hospital.digest(root))
     lies.rounds = 100_000
     with ordering.waiting(hospital) as client:
-        deployed = value(ordering.ask(sign.order("deploy", "echo", "client", "site-1")))
+        meant = f"echo@{hospital.digest(root)}"
+        deployed = value(ordering.ask(sign.order("deploy", meant, "client", "site-1")))
         assert deployed["digest"] == hospital.digest(root)
         value(ordering.ask(sign.order("start", "client", "site-1")))
         until(lambda: lies.updates and lies.heartbeats)
@@ -249,12 +250,19 @@ def test_e08_a_true_order_to_deploy_gets_no_mmar_in_that_nobody_signed(
     with ordering.waiting(hospital) as client:
         for name, root, header, reasons in given:
             lies.deploy(root, hospital.digest(root), **header)
-            reply = ordering.ask(sign.order("deploy", name, "client", "site-1"))
+            meant = f"{name}@{hospital.digest(root)}"
+            reply = ordering.ask(sign.order("deploy", meant, "client", "site-1"))
             assert reply.reason in reasons, (name, reply.reason, reply.message)
             assert ordering.ask(sign.order("start", "client", "site-1")).reason == "NOT_DEPLOYED"
             assert not hospital.canary.exists()
         lies.deploy(honest, hospital.digest(honest))
-        value(ordering.ask(sign.order("deploy", "honest", "client", "site-1")))
+        # Signed by administrators who may, and not what this order means; or it does not say.
+        for meant in (f"honest@{'ab' * 32}", "honest"):
+            for words in (("deploy", meant), ("enqueue", meant)):
+                reply = ordering.ask(sign.order(*words, "client", "site-1"))
+                assert reply.reason == "MMAR_DIFFERS", reply
+        meant = f"honest@{hospital.digest(honest)}"
+        value(ordering.ask(sign.order("deploy", meant, "client", "site-1")))
         assert client.process.poll() is None
 
 
@@ -272,9 +280,10 @@ def test_e08_what_a_server_adds_to_an_order_is_no_order(
     sign, root = Signing(hospital), hospital.mmar()
     ordering.lies.deploy(root, hospital.digest(root))
     with ordering.waiting(hospital):
-        reply = ordering.ask(sign.order("deploy", "echo", "client", "site-1"), context)
+        meant = f"echo@{hospital.digest(root)}"
+        reply = ordering.ask(sign.order("deploy", meant, "client", "site-1"), context)
         assert reply.reason == "PROTOCOL"
-        value(ordering.ask(sign.order("deploy", "echo", "client", "site-1")))
+        value(ordering.ask(sign.order("deploy", meant, "client", "site-1")))
 
 
 def test_e08_a_server_cannot_take_a_revocation_back(
