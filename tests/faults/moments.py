@@ -73,7 +73,7 @@ SERVER = (
     Failpoint("server.initial.made", f"{_SERVER}.opening:make_initial_model", "after"),
     Failpoint("server.journal.before_open", f"{_SERVER}.opening:Journal", "before"),
     Failpoint("server.journal.after_open", f"{_SERVER}.opening:Journal", "after"),
-    Failpoint("server.run.opened", f"{_SERVER}.run:open_run", "after"),
+    Failpoint("server.run.opened", f"{_SERVER}.place:open_run", "after"),
     Failpoint("server.client.registered", f"{_SERVER}.members.members:Members.register", "after"),
     Failpoint("server.round.opened", f"{_SERVER}.rounds.coordinator:Coordinator._open", "after"),
     Failpoint("server.model.sending", f"{_SERVER}.calls.downloads:Downloads._model", "after"),

@@ -20,7 +20,12 @@ from mmar_runner.client.files.workspace import ClientWorkspace
 from mmar_runner.client.standing.permission import Permission
 from mmar_runner.client.standing.requests import CONTEXT_BYTES, Requests
 from mmar_runner.client.standing.work import StandingWork
-from mmar_runner.errors import MmarRunnerError, RefusedError, UnreachableError
+from mmar_runner.errors import (
+    CertificateError,
+    MmarRunnerError,
+    RefusedError,
+    UnreachableError,
+)
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.orders.order import MAX_ORDER_BYTES
@@ -101,6 +106,10 @@ class StandingClient:
             return await first_of(
                 self._listen(), self._follow_files(), self._stopped(stop), self._told()
             )
+        except (RefusedError, CertificateError) as error:
+            if error.reason != NO_ORDERS:
+                self._settings.trust.refused(error)
+            raise
         finally:
             await end(*self._answering)
             await self._work.close()

@@ -73,3 +73,17 @@ def test_a_round_is_hopeless_only_after_a_failure_and_without_anybody_at_work() 
     assert not book.is_hopeless({"a", "b"})  # b is at work
     assert book.is_hopeless({"a"})  # b alone, if it came back, would not be enough
     assert not book.is_hopeless({"a", "c"})  # with c it would
+
+
+def test_a_removed_client_that_was_one_too_many_takes_no_time_away() -> None:
+    """There is enough without it: the wait for stragglers goes on from when there was."""
+    book = _book("a", "b", "c")
+    for at, client in enumerate(("a", "b", "c")):
+        book.accept(client, float(at))
+    enough = book.enough_at
+    assert enough is not None
+
+    book.remove("c")
+    assert book.enough_at == enough
+    book.remove("b")
+    assert book.enough_at is None
