@@ -129,8 +129,9 @@ class AdminSession:
             WireError: The call broke off.
         """
         words = await self._bound(self.understood(words), words)
-        async for event in self._executed(words):
-            yield event
+        async with aclosing(self._executed(words)) as events:
+            async for event in events:
+                yield event
 
     async def _bound(self, call: CommandCall, words: Sequence[str]) -> Sequence[str]:
         """Return the words with the digest of the MMAR that they mean by its name alone.
@@ -143,9 +144,13 @@ class AdminSession:
         if meant.digest or "list_mmars" not in self.admitted.specs:
             return words
         uploaded: dict[str, str] = {}
-        async for event in self._executed(["list_mmars"]):
-            if event["kind"] == "value":
-                uploaded = told.digests(event["value"])
+        try:
+            async with aclosing(self._executed(["list_mmars"])) as events:
+                async for event in events:
+                    if event["kind"] == "value":
+                        uploaded = told.digests(event["value"])
+        except RefusedError:
+            return words  # the order itself is answered, and why
         digest = uploaded.get(meant.name, "")
         return [words[0], str(naming.NamedMmar(meant.name, digest)), *words[2:]]
 

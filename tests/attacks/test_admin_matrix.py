@@ -218,10 +218,14 @@ def test_every_order_has_its_one_line_in_the_audit_log(of_server: tuple[Answers,
     found, workspace = of_server
     asked: Counter[tuple[str, str, str]] = Counter()
     for cell, said in found.items():
+        if cell.command == "list_mmars":
+            continue
         asked[f"admin {cell.user}", f"admin.{cell.command}", said] += 1
     written: Counter[tuple[str, str, str]] = Counter()
     for line in read_audit(workspace / "audit.jsonl"):
-        if line["action"].startswith("admin."):
+        # A console asks which MMAR is meant before it signs an order that names one.
+        looked_up = line["action"] == "admin.list_mmars"
+        if line["action"].startswith("admin.") and not looked_up:
             said = "accepted" if line["decision"] == "accepted" else line["reason"]
             repeated = line["data"].get("repeated", 1)
             written[line["who"], line["action"], said] += repeated

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
+
+
+#: After how long it is said once more that something is to end, in seconds.
+_AGAIN_SECONDS: Final = 0.2
 
 
 class Interrupts:
@@ -53,4 +57,10 @@ class Interrupts:
     def _interrupt(self) -> None:
         if self._task is not None:
             self._asked = True
-            self._task.cancel()
+            self._cancel(self._task)
+
+    def _cancel(self, task: asyncio.Future[None]) -> None:
+        """End something, however often that must be said: libraries below may not hear it once."""
+        if not task.done():
+            task.cancel()
+            self._loop.call_later(_AGAIN_SECONDS, self._cancel, task)

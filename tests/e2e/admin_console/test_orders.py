@@ -82,7 +82,7 @@ def test_a_run_watched_by_a_program(federation):
         assert federation.order("--yes", "--timeout", "3", "watch").returncode == 1
         assert federation.order("--yes", "abort", "server").returncode == 0
         watched = federation.order("--json", "watch")
-        assert watched.returncode == 0
+        assert watched.returncode == 1  # a script must not go on with what was not finished
         statuses = [json.loads(line) for line in watched.stdout.splitlines()]
         assert statuses[-1]["status"] == "stopped"
 
