@@ -22,6 +22,7 @@ from mmar_runner.security.policy.orders import judge_order
 if TYPE_CHECKING:
     from mmar_runner.client.standing.settings import StandingSettings
     from mmar_runner.interfaces.admin_command import CommandCall
+    from mmar_runner.orders.order import Order
 
 #: Letters of an order's addressees that are told.
 _SHOWN = 200
@@ -36,6 +37,9 @@ class Permission:
     Args:
         settings: Of the client.
 
+    Attributes:
+        order: What was judged last, if it is somebody's whom this site knows; None else.
+
     Raises:
         UsageError: POLICY_INVALID, a policy cannot be read, or is wrong.
     """
@@ -45,6 +49,7 @@ class Permission:
         self._trust = settings.trust
         self._memory = OrderMemory(settings.workspace / "orders.json")
         self._rules = FollowedRules(settings.trust.kit)
+        self.order: Order | None = None
 
     def require(self, data: bytes) -> CommandCall:
         """Return what is ordered, if this site does it.
@@ -58,8 +63,9 @@ class Permission:
             NotAuthorizedError: NOT_ADDRESSED, it is not for this client; or a rule refuses it.
             StorageError: That it was ordered cannot be kept.
         """
-        now = datetime.now(UTC)
+        now, self.order = datetime.now(UTC), None
         order = opened(data, self._trust.kit.trust_root, self._trust.revocations.current, now=now)
+        self.order = order
         self._memory.note(order, now=now)
         call = understood(order.words, _SPECS, order.user)
         if not call.targets.meets(self._settings.name):

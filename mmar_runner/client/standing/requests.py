@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.strict_json import parse_strict
+from mmar_runner.documents.words import printable
 from mmar_runner.errors import MmarRunnerError, OrderError, ProtocolError
 from mmar_runner.orders.naming import named_mmar
 from mmar_runner.orders.typed import LARGEST
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from mmar_runner.client.standing.settings import StandingSettings
     from mmar_runner.client.standing.work import StandingWork
     from mmar_runner.interfaces.admin_command import CommandCall
+    from mmar_runner.orders.order import Order
 
 #: The most bytes that a server adds to an order.
 CONTEXT_BYTES: Final = 64 << 10
+#: Letters of a refused order that the audit log keeps.
+_SHOWN: Final = 300
 
 
 class Requests:
@@ -63,13 +67,14 @@ class Requests:
             MmarRunnerError: Why it is not done; it is written down.
         """
         trust = self._settings.trust
-        try:
-            async with self._asking:  # one look at policy and memory at a time
+        async with self._asking:  # one look at policy and memory at a time
+            try:
                 call = await in_thread(self._permission.require, order)
-            facts = _context(context)
-        except MmarRunnerError as error:
-            trust.record("admin.order", "refused", error.reason, message=error.message)
-            raise
+                facts = _context(context)
+            except MmarRunnerError as error:
+                said = _words(self._permission.order)
+                trust.record("admin.order", "refused", error.reason, message=error.message, **said)
+                raise
         trust.record(
             f"admin.{call.spec.name}", "accepted", user=call.user, targets=str(call.targets)
         )
@@ -125,6 +130,13 @@ class Requests:
         self.reason = f"{call.user} ordered it to {call.spec.name}"
         self.again = call.spec.name == "restart"
         return {"message": "starts again" if self.again else "ends"}
+
+
+def _words(order: Order | None) -> dict[str, Any]:
+    """Return who ordered what, for the record; nothing if nobody known did."""
+    if order is None:
+        return {}
+    return {"user": order.user, "words": printable(" ".join(order.words)[:_SHOWN])}
 
 
 def _context(data: bytes) -> dict[str, Any]:
