@@ -30,6 +30,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         stop: What the first SIGINT or SIGTERM sets.
     """
     handler = _Handler(stop)
+    _wake_loop_at_signals()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Not the loop's own handler: the loop itself may be what does not go on.
         signal.signal(number, handler)
@@ -53,6 +54,20 @@ class _Handler:
         self._seen = True
         self._last_resort.begin()
         self._loop.call_soon_threadsafe(self._stop.set)
+
+
+def _wake_loop_at_signals() -> None:
+    """Let a signal end the loop's wait, wherever it came in.
+
+    A handler runs between two bytecodes of the main thread. A signal that came just before
+    the loop went to wait, or in another thread, would be seen only when the wait ends.
+    """
+    # Left open on purpose: a number that is closed would be written to as another file's.
+    awake, wake = os.pipe()
+    for end in (awake, wake):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    asyncio.get_running_loop().add_reader(awake, os.read, awake, 64)
 
 
 def _leave_terminal() -> None:

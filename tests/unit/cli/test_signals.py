@@ -70,3 +70,31 @@ def test_a_second_signal_kills_and_shows_the_cursor(number: signal.Signals) -> N
             os.close(screen)
     assert _SHOWN in rest
     assert b"what was acknowledged is kept" in rest
+
+
+#: Its signals come to a thread that is not the loop's, so that nothing interrupts the wait.
+_ELSEWHERE = """
+import asyncio, signal, threading
+from mmar_runner.cli.starting.signals import stop_on_signals
+
+def signalled():
+    for _ in range(2):
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        asked.wait()
+
+async def main():
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    asyncio.get_running_loop().call_later(0.1, threading.Thread(target=signalled).start)
+    await stop.wait()
+    asyncio.get_running_loop().call_later(0.1, asked.set)
+    await asyncio.Event().wait()
+
+asked = threading.Event()
+asyncio.run(main())
+"""
+
+
+def test_a_signal_is_seen_though_the_loop_waits() -> None:
+    ended = subprocess.run([sys.executable, "-c", _ELSEWHERE], timeout=30, check=False)
+    assert ended.returncode == -signal.SIGINT
