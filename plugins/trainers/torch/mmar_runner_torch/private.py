@@ -149,7 +149,8 @@ class PrivateStepper(Stepper):
         """Stand for a batch without samples: its step is noise alone."""
         for parameter in self.network.parameters():
             if parameter.requires_grad:
-                parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
+                empty = parameter.new_zeros((0, *parameter.shape))
+                parameter.grad_sample = empty  # type: ignore[attr-defined]
 
     def step(self) -> None:
         """Clip, add up and noise the gradients, correct them, take the step, forget them."""

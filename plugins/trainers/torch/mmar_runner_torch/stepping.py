@@ -86,7 +86,7 @@ class Stepper:
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradients of a loss to those that are there."""
-        self._scaler.scale(loss).backward()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def step(self) -> None:
         """Correct the gradients, let the optimizer take its step, forget the gradients."""
