@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from mmar_runner.errors import JournalError, RunFailedError, StorageError
-from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.record import CountedUpdate, Kind, OnRecord
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.server.rounds.best import Scored
@@ -95,7 +95,7 @@ class Leaving(TensorwiseAggregator):
 
 def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Path) -> None:
     """With the loop's thread it would have ended the process, as if the run had finished."""
-    nowhere: Any = SimpleNamespace(open=None)
+    nowhere: Any = SimpleNamespace(open=print)
     models: Any = SimpleNamespace(spare=lambda: None)
     contexts: Any = SimpleNamespace(of=context)
     aggregation = RoundAggregation(
