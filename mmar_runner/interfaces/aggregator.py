@@ -68,6 +68,7 @@ class AggregationContext:
             or, where nobody lists them, the clients that have come so far.
         secret: 32 bytes that only this server knows, of this run and round. They are the same
             when a server that was killed does the round again.
+        minimum: The MMAR's ``min_num_clients``, which nothing changes during a run.
     """
 
     round: int
@@ -76,6 +77,7 @@ class AggregationContext:
     participants: int
     population: int
     secret: bytes = field(repr=False)
+    minimum: int = 1
 
 
 class TensorwiseAggregator(ABC):
