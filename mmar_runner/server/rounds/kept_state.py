@@ -98,6 +98,7 @@ class KeptState:
         """
         blocks = self._block(info, start, base.size)
         slots = {slot: blocks[:, index] for index, slot in enumerate(self._slots)}
+        base.setflags(write=False)  # it is still needed: the step is added to it
         step = self._rule.step(info.name, base, mean, slots)
         if not np.isfinite(blocks).all():
             msg = f"what {self._label} keeps of {info.name!r} is not finite"
