@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.testing.contracts.combining import (
     DTYPES,
     Updates,
@@ -38,10 +39,12 @@ class AggregatorContract(ABC):
         clients: How many updates are combined; at least the rule's ``min_updates``.
         is_weighted_mean: True if the rule is a mean weighted by what `weigh` answers;
             it is then compared with one worked out in exact arithmetic.
+        kind: What clients say that their updates hold.
     """
 
     clients: ClassVar[int] = 9
     is_weighted_mean: ClassVar[bool] = False
+    kind: ClassVar[UpdateKind] = UpdateKind.WEIGHTS
 
     @abstractmethod
     def make(self) -> TensorwiseAggregator:
@@ -169,7 +172,9 @@ class AggregatorContract(ABC):
         least = self.make().min_updates
         law = "The suite combines at least `min_updates` updates; raise its `clients`"
         hold(law, self.clients >= least, expected=f"at least {least}", got=self.clients)
-        return drawn(dtype, clients=self.clients, elements=_ELEMENTS, seed=seed)
+        updates = drawn(dtype, clients=self.clients, elements=_ELEMENTS, seed=seed)
+        sent = [replace(one, kind=self.kind) for one in updates.contributions]
+        return replace(updates, contributions=sent)
 
 
 def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float64]) -> float:
