@@ -86,9 +86,7 @@ def test_what_is_no_fraction_is_averaged_as_fedavg_does(tmp_path: Path, name: st
     found: dict[str, Any] = {}
     rules: dict[str, TensorwiseAggregator] = {"own": RULES[name](), "FedAvg": FedAvg()}
     for label, rule in rules.items():
-        aggregate(
-            Combination(rule, base, updates, context(0)), tmp_path / label, durable=False
-        )
+        aggregate(Combination(rule, base, updates, context(0)), tmp_path / label, durable=False)
         with TensorReader(tmp_path / label) as reader:
             found[label] = {tensor: reader.read(tensor) for tensor in ("n", "b")}
     assert found["own"] == found["FedAvg"] == {"n": [15], "b": [True]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors that travel beside the model's own: control variates, under a prefix.
+"""Tensors that travel beside the model's own: companions, such as control variates.
 
 A trainer that does not train by them, a persistor and a validator leave them alone.
 """
@@ -7,15 +7,14 @@ A trainer that does not train by them, a persistor and a validator leave them al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from mmar_runner.interfaces.companions import is_companion
 
 if TYPE_CHECKING:
     import torch
 
     from mmar_runner_torch.files import State
-
-#: What stands before a tensor's name in the name of its control variate.
-CONTROL_VARIATE: Final = "control_variate/"
 
 
 def parted(state: Mapping[str, torch.Tensor]) -> tuple[State, State]:
@@ -27,5 +26,5 @@ def parted(state: Mapping[str, torch.Tensor]) -> tuple[State, State]:
     own: State = {}
     beside: State = {}
     for name, tensor in state.items():
-        (beside if name.startswith(CONTROL_VARIATE) else own)[name] = tensor
+        (beside if is_companion(name) else own)[name] = tensor
     return own, beside

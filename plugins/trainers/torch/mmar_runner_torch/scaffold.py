@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import SGD
 
 from mmar_runner.errors import TaskFailedError
-from mmar_runner_torch.companions import CONTROL_VARIATE
+from mmar_runner.interfaces.companions import CONTROL_VARIATE, companion_of
 from mmar_runner_torch.files import State, read_state, write_state
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ControlVariates:
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], beside: State, state: Path) -> None:
-        missing = [name for name in parameters if CONTROL_VARIATE + name not in beside]
+        missing = [name for name in parameters if _variate(name) not in beside]
         if missing:
             raise TaskFailedError(
                 f"the global model came without control variates, such as that of {missing[0]!r}",
@@ -65,7 +65,7 @@ class ControlVariates:
         kept = state / CONTROL_FILE
         own = read_state(kept) if kept.exists() else {}
         self._parameters = parameters
-        self._server = {name: beside[CONTROL_VARIATE + name] for name in parameters}
+        self._server = {name: beside[_variate(name)] for name in parameters}
         self._own = {n: own.get(n, torch.zeros_like(c)) for n, c in self._server.items()}
         self._start = {name: one.detach().clone() for name, one in parameters.items()}
         self._added = {
@@ -103,7 +103,11 @@ class ControlVariates:
             new[name] = old - self._server[name] + moved / reach if reach else old
         if new_state is not None:
             write_state(new_state / CONTROL_FILE, new)
-        return {CONTROL_VARIATE + name: new[name] - self._own[name] for name in new}
+        return {_variate(name): new[name] - self._own[name] for name in new}
+
+
+def _variate(name: str) -> str:
+    return companion_of(CONTROL_VARIATE, name)
 
 
 class _Reach:
