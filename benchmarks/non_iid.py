@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from page import machine
 from torch.utils.data import DataLoader
 
 from mmar_runner_sklearn.digits import DigitsDataset
-from mmar_runner_torch.models import SmallConvNet
 from mmar_runner_torch.files import read_state
+from mmar_runner_torch.models import SmallConvNet
+from page import machine
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ARCHIVE: Final = ROOT / "mmars" / "digits_cnn"
