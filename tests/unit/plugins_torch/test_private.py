@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from mmar_runner.errors import TaskFailedError
+from mmar_runner.errors import PrivacyBudgetError, TaskFailedError
 from mmar_runner_torch.files import read_state
 from mmar_runner_torch.poisson import PoissonOrder
 from mmar_runner_torch.privacy_ledger import LEDGER_FILE, PrivacyLedger
@@ -68,7 +68,7 @@ def test_it_stops_before_the_budget_is_passed(tiny):
     assert spent[1] <= two
     third = tiny.task(2)
     for _ in range(2):
-        with pytest.raises(TaskFailedError, match=r"3 more steps would make epsilon") as caught:
+        with pytest.raises(PrivacyBudgetError, match=r"3 more steps would make epsilon") as caught:
             trainer.train(third)
         assert caught.value.reason == "PRIVACY_BUDGET"
     assert not third.update.exists()

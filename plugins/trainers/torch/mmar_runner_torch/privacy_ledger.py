@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import TaskFailedError
+from mmar_runner.errors import PrivacyBudgetError
 from mmar_runner.storage.atomic import translated, write_json_atomic
 
 if TYPE_CHECKING:
@@ -46,19 +46,17 @@ class PrivacyLedger:
         never acknowledged may have been seen.
 
         Raises:
-            TaskFailedError: The budget would be passed; nothing was put on record. The reason
-                is ``PRIVACY_BUDGET``.
+            PrivacyBudgetError: The budget would be passed; nothing was put on record.
             StorageError: The record cannot be read or written.
         """
         history = [*self.history(), spent]
         epsilon = _epsilon(history, self.delta)
         if self.max_epsilon is not None and epsilon > self.max_epsilon:
-            raise TaskFailedError(
+            raise PrivacyBudgetError(
                 f"{spent[2]} more steps would make epsilon {epsilon:.4g} at delta {self.delta:g}, "
                 f"and max_epsilon is {self.max_epsilon:g}",
                 hint="the run has used up what 'dp' of the trainer allows: more noise, a smaller "
                 "batch or fewer steps would have lasted longer",
-                reason="PRIVACY_BUDGET",
             )
         write_json_atomic(self.path, {"history": history}, durable=True)
         return epsilon

@@ -83,7 +83,7 @@ class DpSgd:
         """Put a round's steps on record, and return the epsilon that all have cost.
 
         Raises:
-            TaskFailedError: They would pass the budget (``PRIVACY_BUDGET``).
+            PrivacyBudgetError: They would pass the budget.
             StorageError: The record cannot be read or written.
         """
         return self._ledger.spend((self._noise, order.rate, steps))
