@@ -113,7 +113,7 @@ class TestDpSgd(UsesTheArchive, ClientTrainerContract):
         )
 
     def test_same_seed_same_bytes(self, tmp_path):
-        """The one law that it breaks, and has to: whoever knows the seed must not know the noise."""
+        """The one law that it breaks, and has to: the seed must not tell the noise."""
         first, _ = self._trained(tmp_path / "first")
         second, _ = self._trained(tmp_path / "second")
         assert first.update.read_bytes() != second.update.read_bytes()
