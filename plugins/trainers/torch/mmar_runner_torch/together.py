@@ -16,8 +16,8 @@ def _either(first: dict[str, Any], second: dict[str, Any], at: str, *said: str) 
     return {"anyOf": [first, second], "x-alternatives": alternatives}
 
 
-_NO_SCAFFOLD: Final[dict[str, Any]] = {"properties": {"algorithm": {"const": "fedavg"}}}
-_NOT_PRIVATE: Final[dict[str, Any]] = {"properties": {"dp": {"type": "null"}}}
+_NO_SCAFFOLD: Final[dict[str, Any]] = {"properties": {"algorithm": {"not": {"const": "scaffold"}}}}
+_NOT_PRIVATE: Final[dict[str, Any]] = {"properties": {"dp": {"not": {"type": "object"}}}}
 
 #: To be held all at once.
 TOGETHER: Final[dict[str, Any]] = {
