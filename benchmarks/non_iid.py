@@ -161,7 +161,7 @@ def _accuracy(model: Path, seed: int) -> float:
     state = read_state(model)
     network.load_state_dict({name: state[name] for name in network.state_dict()})
     network.eval()
-    held_out = DigitsDataset(partition="held_out", num_sites=1, seed=seed)
+    held_out: Any = DigitsDataset(partition="held_out", num_sites=1, seed=seed)
     right = 0
     with torch.no_grad():
         for inputs, targets in DataLoader(held_out, batch_size=256):

@@ -82,6 +82,15 @@ def test_a_batch_norm_is_refused_with_the_mend(tiny):
     assert "GroupNorm" in caught.value.hint
 
 
+def test_a_loss_that_weighs_a_sample_by_the_others_is_refused(tiny):
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0]))
+    with pytest.raises(TaskFailedError, match="CrossEntropyLoss divides by the batch's") as caught:
+        tiny.but(loss=weighted).trainer(dp=DP)
+    assert '"sum"' in caught.value.hint
+    weighted.reduction = "sum"
+    tiny.but(loss=weighted).trainer(dp=DP)
+
+
 def test_without_opacus_it_is_said_what_to_install(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "opacus", None)
     with pytest.raises(TaskFailedError, match="needs Opacus") as caught:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner_torch.poisson import PoissonOrder
@@ -25,7 +26,6 @@ from mmar_runner_torch.stepping import Correction, Stepper
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
     from torch.optim import Optimizer
 
     from mmar_runner_torch.batches import Pair
@@ -34,6 +34,10 @@ _MISSING = "install the extra: pip install 'mmar-runner-torch[dp]'"
 _UNFIT = (
     "config_train.json: a 'model' whose layers treat every sample by itself, such as GroupNorm "
     "in place of BatchNorm"
+)
+_LOSS = (
+    "config_train.json: 'reduction' \"sum\" for the 'loss', or no 'weight': with a mean over weights "
+    "a sample's gradient would depend on the others, and clipping it would bound nothing"
 )
 
 
@@ -62,12 +66,15 @@ class DpSgd:
         limit = settings.get("max_epsilon")
         self._ledger = PrivacyLedger(workspace / LEDGER_FILE, float(settings["delta"]), limit)
 
-    def require_fit(self, network: nn.Module) -> None:
+    def require_fit(self, network: nn.Module, loss: Any) -> None:
         """Let nobody train privately what mixes the samples of a batch.
 
         Raises:
-            TaskFailedError: A layer does; the message is Opacus's.
+            TaskFailedError: A layer does (the message is Opacus's), or the loss does.
         """
+        if _weighs_by_others(loss):
+            message = f"'dp' cannot train: {type(loss).__name__} divides by the batch's weights"
+            raise TaskFailedError(message, hint=_LOSS)
         from opacus.validators import ModuleValidator  # noqa: PLC0415
 
         found = ModuleValidator.validate(network, strict=False)
@@ -163,6 +170,11 @@ class PrivateStepper(Stepper):
         optimizer.original_optimizer.step()
         self._note()
         optimizer.zero_grad(set_to_none=True)
+
+
+def _weighs_by_others(loss: Any) -> bool:
+    weighted = isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) and loss.weight is not None
+    return weighted and loss.reduction == "mean"
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class TorchTrainer(TorchLoopTrainer):
             require_sgd(optimizer)
         if self._dp is not None:
             self._private = DpSgd(self._dp, context.workspace, context.processes)
-            self._private.require_fit(network)
+            self._private.require_fit(network, self._loss)
         return network
 
     def evaluate(self, network: nn.Module) -> Mapping[str, float]:
