@@ -61,6 +61,16 @@ def test_a_task_that_fails_has_spent(tiny):
     assert len(PrivacyLedger(tiny.folder / "workspace" / LEDGER_FILE, 1e-3, None).history()) == 1
 
 
+def test_a_budget_that_is_too_small_for_the_run_is_said_in_its_first_round(tiny, caplog):
+    two = rdp_epsilon(1.5, 4 / 11, 6, 1e-3) * 1.05
+    trainer = tiny.trainer(dp={**DP, "max_epsilon": two})
+    for number in range(2):
+        trainer.train(tiny.task(number))
+    assert [one.getMessage() for one in caplog.records] == [
+        "max_epsilon does not last for the 5 rounds of the run"
+    ]
+
+
 def test_it_stops_before_the_budget_is_passed(tiny):
     two = rdp_epsilon(1.5, 4 / 11, 6, 1e-3) * 1.05
     trainer = tiny.trainer(dp={**DP, "max_epsilon": two})

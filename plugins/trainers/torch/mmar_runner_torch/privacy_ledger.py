@@ -55,11 +55,23 @@ class PrivacyLedger:
             raise PrivacyBudgetError(
                 f"{spent[2]} more steps would make epsilon {epsilon:.4g} at delta {self.delta:g}, "
                 f"and max_epsilon is {self.max_epsilon:g}",
-                hint="the run has used up what 'dp' of the trainer allows: more noise, a smaller "
-                "batch or fewer steps would have lasted longer",
+                hint="'dp' of the trainer allows no more of this run: with more noise, smaller "
+                "batches or fewer steps it would last longer",
             )
         write_json_atomic(self.path, {"history": history}, durable=True)
         return epsilon
+
+    def lasts(self, spent: Spent, rounds: int) -> bool:
+        """Return whether the budget lasts for so many more rounds of the same cost.
+
+        Raises:
+            StorageError: The record cannot be read.
+        """
+        if self.max_epsilon is None or rounds < 1:
+            return True
+        noise, rate, steps = spent
+        history = [*self.history(), (noise, rate, steps * rounds)]
+        return _epsilon(history, self.delta) <= self.max_epsilon
 
     def history(self) -> list[Spent]:
         """Return what was spent, oldest first.

@@ -9,6 +9,7 @@ every task and kept nowhere, so a task that is repeated gives another update, an
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,14 +31,16 @@ if TYPE_CHECKING:
 
     from mmar_runner_torch.batches import Pair
 
+_log = logging.getLogger(__name__)
+
 _MISSING = "install the extra: pip install 'mmar-runner-torch[dp]'"
 _UNFIT = (
     "config_train.json: a 'model' whose layers treat every sample by itself, such as GroupNorm "
     "in place of BatchNorm"
 )
 _LOSS = (
-    "config_train.json: 'reduction' \"sum\" for the 'loss', or no 'weight': with a mean over weights "
-    "a sample's gradient would depend on the others, and clipping it would bound nothing"
+    "config_train.json: 'reduction' \"sum\" for the 'loss', or no 'weight': with a mean over "
+    "weights a sample's gradient depends on the others, and clipping it would bound nothing"
 )
 
 
@@ -86,14 +89,23 @@ class DpSgd:
         """Return batches that are drawn by chance; see `PoissonOrder`."""
         return PoissonOrder(dataset, declaration, _secret_generator(torch.device("cpu")))
 
-    def spend(self, order: PoissonOrder, steps: int) -> float:
+    def spend(self, order: PoissonOrder, steps: int, rounds: int) -> float:
         """Put a round's steps on record, and return the epsilon that all have cost.
+
+        Args:
+            order: Says with what chance a sample is drawn.
+            steps: Of the round.
+            rounds: How many there are still to be, this one included, if the site takes part in
+                each; when the first is begun, the log says if the budget is too small for them.
 
         Raises:
             PrivacyBudgetError: They would pass the budget.
             StorageError: The record cannot be read or written.
         """
-        return self._ledger.spend((self._noise, order.rate, steps))
+        spent = (self._noise, order.rate, steps)
+        if not self._ledger.history() and not self._ledger.lasts(spent, rounds):
+            _log.warning("max_epsilon does not last for the %d rounds of the run", rounds)
+        return self._ledger.spend(spent)
 
     @contextmanager
     def stepper(

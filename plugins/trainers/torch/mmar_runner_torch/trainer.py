@@ -142,7 +142,7 @@ class TorchTrainer(TorchLoopTrainer):
     def _train_privately(self, dp: DpSgd, network: nn.Module, task: TrainTask) -> LocalResult:
         order = dp.order(self._dataset, self._train.get("dataloader", {}))
         planned = self._planned(order)
-        epsilon = dp.spend(order, planned)
+        epsilon = dp.spend(order, planned, task.num_rounds - task.round)
         optimizer, after_step = self._optimization(network, task, order)
         corrections = self._corrections(task)
         with dp.stepper(network, optimizer, corrections, order.batch, self._loss) as stepper:
