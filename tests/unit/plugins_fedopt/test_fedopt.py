@@ -50,8 +50,8 @@ def test_the_second_moments_begin_with_tau_squared_and_no_bias_is_corrected() ->
     tau, mean = 0.5, 3.0
     moments = {
         FedAdagrad(1.0, 0.5, tau): tau**2 + mean**2,
-        FedAdam(1.0, 0.5, 0.75, tau): 0.75 * tau**2 + 0.25 * mean**2,
-        FedYogi(1.0, 0.5, 0.75, tau): tau**2 + 0.25 * mean**2,  # v < D D: it grows
+        FedAdam(1.0, beta1=0.5, beta2=0.75, tau=tau): 0.75 * tau**2 + 0.25 * mean**2,
+        FedYogi(1.0, beta1=0.5, beta2=0.75, tau=tau): tau**2 + 0.25 * mean**2,  # v < D D: it grows
     }
     for rule, second in moments.items():
         (step,) = stepped(rule, mean)
@@ -70,7 +70,7 @@ def write(path: Path, **tensors: Any) -> Path:
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_is_no_fraction_is_averaged_as_fedavg_does(tmp_path: Path, name: str) -> None:
-    def model(weight: float, count: int, flag: bool) -> dict[str, Any]:  # noqa: FBT001
+    def model(weight: float, count: int, flag: bool) -> dict[str, Any]:
         values = np.array([count], np.int64), np.array([flag])
         return {"w": np.array([weight], np.float32), "n": values[0], "b": values[1]}
 
@@ -86,9 +86,7 @@ def test_what_is_no_fraction_is_averaged_as_fedavg_does(tmp_path: Path, name: st
     found: dict[str, Any] = {}
     rules: dict[str, TensorwiseAggregator] = {"own": RULES[name](), "FedAvg": FedAvg()}
     for label, rule in rules.items():
-        aggregate(
-            Combination(rule, base, updates, context(0)), tmp_path / label, durable=False
-        )
+        aggregate(Combination(rule, base, updates, context(0)), tmp_path / label, durable=False)
         with TensorReader(tmp_path / label) as reader:
             found[label] = {tensor: reader.read(tensor) for tensor in ("n", "b")}
     assert found["own"] == found["FedAvg"] == {"n": [15], "b": [True]}

@@ -17,9 +17,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import AggregationContext, Contribution, UpdateKind
 from mmar_runner.interfaces.companions import accompanied, is_companion
@@ -28,6 +25,9 @@ from mmar_runner_fedavg.fedavg import FedAvg
 
 if TYPE_CHECKING:
     from typing import TypeAlias
+
+    import numpy as np
+    import numpy.typing as npt
 
     Block: TypeAlias = npt.NDArray[np.float64]
 
