@@ -71,13 +71,13 @@ class Scaffold(FedAvg, StatefulAggregator):
         """Return 1 for each: in the paper every client counts alike.
 
         Raises:
-            RunFailedError: SCAFFOLD, an update holds weights, and so no change of a variate.
+            RunFailedError: An update holds weights, and so no change of a variate.
         """
         for contribution in contributions:
             if contribution.kind is not UpdateKind.WEIGHT_DIFF:
                 msg = f"the update of {contribution.client} holds weights, and no differences"
                 hint = "declare a trainer that sends control variates: they change by differences"
-                raise RunFailedError(msg, hint=hint, reason="SCAFFOLD")
+                raise RunFailedError(msg, hint=hint)
         self._share = len(contributions) / max(len(contributions), self._population)
         return [1.0] * len(contributions)
 
