@@ -59,7 +59,7 @@ class ServerComponents:
         _require_enough(self.aggregator, server.min_num_clients)
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
-        self.companions = _companions(catalog, declared)
+        self.companions = wanted_companions(catalog, declared)
         self.workflow: Any = ScatterAndGather()
         if server.workflow is not None:
             self.workflow = self._build(server.workflow, Workflow)
@@ -94,7 +94,7 @@ class ServerComponents:
             raise
 
 
-def _companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> tuple[str, ...]:
+def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> tuple[str, ...]:
     """Return what companions an aggregator wants.
 
     Raises:

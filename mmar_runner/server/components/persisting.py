@@ -63,7 +63,7 @@ async def export_model(settings: ServerSettings, folder: RunFolder, model: Path)
     """
     if settings.server.model_persistor is None:
         return None
-    stripped = model.with_name(f".export.{model.name}")
+    stripped = model.with_name(f"{model.stem}.export")
     has_companions = await asyncio.to_thread(write_without_companions, model, stripped)
     source = stripped if has_companions else model
     try:

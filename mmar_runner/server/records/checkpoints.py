@@ -4,8 +4,8 @@
 The journal says which bytes a model must have. The two newest models of a run are kept:
 if the newest is not what the journal says and the one before is, the round between them is
 done again. What an aggregator keeps from round to round is a part of the checkpoint, and as
-good as the model beside it. That is recorded before anything else is touched, so that a crash at any moment
-leaves a run that has gone back, or one that is about to.
+good as the model beside it. Going back is recorded before anything else is touched, so that a
+crash at any moment leaves a run that has gone back, or one that is about to.
 """
 
 from __future__ import annotations

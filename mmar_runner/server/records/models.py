@@ -170,9 +170,7 @@ class ModelStore:
             match = _OF_ROUND.fullmatch(path.stem)
             if match is None or int(match[2]) > round_number - keep:
                 continue
-            if match[1] == "state":
-                path.unlink()
-            elif self._readers[path.name] or path.stat().st_nlink > 1:
+            if match[1] == "state" or self._readers[path.name] or path.stat().st_nlink > 1:
                 path.unlink()
             else:
                 path.replace(self._spare)

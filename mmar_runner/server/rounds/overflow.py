@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.server.rounds.walk import Combination, Walk
-    from mmar_runner.storage.header import TensorInfo
 
 
 @dataclass(slots=True)

@@ -145,6 +145,7 @@ class _Forgetting(_Adaptive):
     def __init__(
         self,
         server_learning_rate: float = 0.01,
+        *,
         beta1: float = 0.9,
         beta2: float = 0.99,
         tau: float = 1e-3,

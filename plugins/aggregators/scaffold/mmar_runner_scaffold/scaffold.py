@@ -17,9 +17,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import AggregationContext, Contribution, UpdateKind
 from mmar_runner.interfaces.companions import accompanied, is_companion
@@ -28,6 +25,9 @@ from mmar_runner_fedavg.fedavg import FedAvg
 
 if TYPE_CHECKING:
     from typing import TypeAlias
+
+    import numpy as np
+    import numpy.typing as npt
 
     Block: TypeAlias = npt.NDArray[np.float64]
 
@@ -71,13 +71,13 @@ class Scaffold(FedAvg, StatefulAggregator):
         """Return 1 for each: in the paper every client counts alike.
 
         Raises:
-            RunFailedError: SCAFFOLD, an update holds weights, and so no change of a variate.
+            RunFailedError: An update holds weights, and so no change of a variate.
         """
         for contribution in contributions:
             if contribution.kind is not UpdateKind.WEIGHT_DIFF:
                 msg = f"the update of {contribution.client} holds weights, and no differences"
                 hint = "declare a trainer that sends control variates: they change by differences"
-                raise RunFailedError(msg, hint=hint, reason="SCAFFOLD")
+                raise RunFailedError(msg, hint=hint)
         self._share = len(contributions) / max(len(contributions), self._population)
         return [1.0] * len(contributions)
 
