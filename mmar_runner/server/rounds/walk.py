@@ -75,10 +75,12 @@ class Combination:
             RunStoppedError: It was given up.
         """
         _require_enough(self)
-        self.aggregator.begin(self.context)
-        weights = _weights(self)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
         with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
+            tensors = model.header.tensors.values()
+            integers = frozenset(t.name for t in tensors if not holds_fractions(t))
+            self.aggregator.begin(replace(self.context, integers=integers))
+            weights = _weights(self)
             yield Walk(self, model, weights)
 
 
@@ -265,3 +267,9 @@ def as_difference(
     if update.contribution.kind is UpdateKind.WEIGHTS:
         difference -= base
     return difference
+
+
+def holds_fractions(info: TensorInfo) -> bool:
+    """Whether a tensor is floating; numpy's own kinds know nothing of bfloat16."""
+    dtype = numpy_dtype(info.dtype)
+    return dtype != np.bool_ and not np.issubdtype(dtype, np.integer)
