@@ -120,6 +120,9 @@ class KeepsMeasure(NormClipped):
     def begin(self, context):
         pass
 
+    def measure(self, name, tensors, weights):
+        self.largest += 1.0
+
     def combine(self, name, tensors, weights):
         return super().combine(name, tensors, weights) + self.largest
 

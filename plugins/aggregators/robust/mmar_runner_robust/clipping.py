@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner.interfaces.aggregator import AggregationContext
 from mmar_runner_robust.rule import RobustRule, weighted_sum
 from mmar_runner_robust.strides import SquaredNorms
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.aggregator import AggregationContext
 
 
 class NormClipping(RobustRule):

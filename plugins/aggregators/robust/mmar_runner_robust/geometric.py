@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner.interfaces.aggregator import AggregationContext
 from mmar_runner_robust.rule import RobustRule, weighted_sum
 from mmar_runner_robust.strides import SquaredDistances
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.aggregator import AggregationContext
 
 #: How much farther away than most an update may be before float64 loses the others beside it.
 _FARTHEST: Final = 1e8

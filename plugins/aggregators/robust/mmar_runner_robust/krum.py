@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner.interfaces.aggregator import AggregationContext
 from mmar_runner_robust.rule import RobustRule, malicious, weighted_sum
 from mmar_runner_robust.strides import SquaredDistances
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.aggregator import AggregationContext
 
 
 class ByDistance(RobustRule):

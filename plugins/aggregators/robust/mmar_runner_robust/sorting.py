@@ -104,9 +104,11 @@ def _odd_even_merge_sort(rows: int) -> list[tuple[int, int]]:
         step = size
         while step >= 1:
             for start in range(step % size, rows - step, 2 * step):
-                for low in range(start, min(start + step, rows - step)):
-                    if low // (2 * size) == (low + step) // (2 * size):
-                        found.append((low, low + step))
+                found += [
+                    (low, low + step)
+                    for low in range(start, min(start + step, rows - step))
+                    if low // (2 * size) == (low + step) // (2 * size)
+                ]
             step //= 2
         size *= 2
     return found
