@@ -196,6 +196,7 @@ def _aggregation(
             state=state,
             num_rounds=server.num_rounds,
             start_round=server.start_round,
+            minimum=server.min_num_clients,
             sites=sites,
             workspace_secret=workspace_secret(settings.workspace / "token.key"),
         ),
@@ -205,6 +206,7 @@ def _aggregation(
     )
     if not opened.ended:
         aggregation.resume(state.aggregation)
+        aggregation.go_on(state.round, state.state_sha256)
     return aggregation
 
 

@@ -18,14 +18,20 @@ if TYPE_CHECKING:
 
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
+_FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
+_SCAFFOLD: Final = "aggregators/scaffold"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
 #: By kind: names, and prefixes of class paths, of each folder below ``plugins/``.
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
-        ComponentKind.AGGREGATOR: {_FEDAVG: ("FedAvg",)},
+        ComponentKind.AGGREGATOR: {
+            _FEDAVG: ("FedAvg",),
+            _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
+            _SCAFFOLD: ("Scaffold",),
+        },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
             _ECHO: ("EchoModelPersistor",),
