@@ -334,4 +334,5 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         server_mmar_digest=settings.spec.digest,
         epoch=opened.record.state.epoch,
         run_id=opened.record.state.run_id,
+        validate_every=settings.server.validate_every or 0,
     )

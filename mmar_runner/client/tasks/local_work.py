@@ -17,6 +17,7 @@ from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_sp
 from mmar_runner.client.tasks.failure_words import failure_words
 from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.federation.validated_rounds import is_validated
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.filter import FilterContext
@@ -120,17 +121,19 @@ class LocalWork:
         source = await self._site_inbound.apply(source, files.site_filtered_model, context)
         if not files.state.pending_is_empty:
             await in_thread(files.state.clear_pending)
+        told = self._registration
         return await self._trainer.train(
             TrainTask(
                 run_number=files.number,
                 round=model.round,
-                num_rounds=self._registration.num_rounds,
+                num_rounds=told.num_rounds,
                 seed=seed,
                 model=source,
                 update=files.update,
                 state=files.state.current,
                 new_state=files.state.pending,
                 progress=progress,
+                validate=is_validated(model.round, told.validate_every, num_rounds=told.num_rounds),
             )
         )
 
