@@ -41,6 +41,9 @@ class Noise:
 
     def __init__(self, key: bytes, purpose: str) -> None:
         self._key = hmac.digest(key, purpose.encode(), "sha256")
+        # The stride that was cut last: the next small block is of the same one, as a rule.
+        self._last: tuple[object, str, int] | None = None
+        self._last_stride = np.empty(0)
 
     @property
     def name(self) -> str:
@@ -71,11 +74,18 @@ class Noise:
 
     def _cut(self, stride: _Stride, name: str, start: int, count: int) -> npt.NDArray[np.float64]:
         first, last = start // STRIDE, -(-(start + count) // STRIDE)
-        whole = [stride(name, index) for index in range(first, last)]
+        whole = [self._kept(stride, name, index) for index in range(first, last)]
         if not whole:
             return np.empty(0)
         begin = start - first * STRIDE
+        if len(whole) == 1:
+            return whole[0][begin : begin + count]
         return np.concatenate(whole)[begin : begin + count]
+
+    def _kept(self, stride: _Stride, name: str, index: int) -> npt.NDArray[np.float64]:
+        if self._last != (stride, name, index):
+            self._last, self._last_stride = (stride, name, index), stride(name, index)
+        return self._last_stride
 
     def _uniforms(self, name: str, index: int) -> npt.NDArray[np.float64]:
         text = f"{index}\n{name}".encode()
