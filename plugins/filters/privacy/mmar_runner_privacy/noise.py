@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-#: Elements of one stride; even, since normal numbers are made in pairs.
+#: Elements of one stride; a power of 2.
 STRIDE: Final = 8192
-_BITS: Final = 11  # of 64 that a float64 does not hold
-_UNIT: Final = 2.0**-53
+_BITS: Final = 12  # of 64: half a unit is added to the other 52, which float64 holds exactly
+_UNIT: Final = 2.0**-52
 
 
-_Stride: TypeAlias = "Callable[[str, int], npt.NDArray[np.float64]]"
+_Stride: TypeAlias = "Callable[[str, int, int], npt.NDArray[np.float64]]"
 
 
 class Noise:
@@ -74,30 +74,37 @@ class Noise:
 
     def _cut(self, stride: _Stride, name: str, start: int, count: int) -> npt.NDArray[np.float64]:
         first, last = start // STRIDE, -(-(start + count) // STRIDE)
-        whole = [self._kept(stride, name, index) for index in range(first, last)]
-        if not whole:
+        if first == last:
             return np.empty(0)
         begin = start - first * STRIDE
+        whole = [
+            self._kept(stride, name, index, min(STRIDE, begin + count - (index - first) * STRIDE))
+            for index in range(first, last)
+        ]
         if len(whole) == 1:
             return whole[0][begin : begin + count]
         return np.concatenate(whole)[begin : begin + count]
 
-    def _kept(self, stride: _Stride, name: str, index: int) -> npt.NDArray[np.float64]:
-        if self._last != (stride, name, index):
-            self._last, self._last_stride = (stride, name, index), stride(name, index)
+    def _kept(self, stride: _Stride, name: str, index: int, least: int) -> npt.NDArray[np.float64]:
+        """Return a stride, or a beginning of it with at least so many numbers.
+
+        A longer beginning begins with the shorter one, so that small tensors cost little.
+        """
+        if self._last != (stride, name, index) or self._last_stride.size < least:
+            length = min(STRIDE, 1 << max(6, (least - 1).bit_length()))
+            self._last, self._last_stride = (stride, name, index), stride(name, index, length)
         return self._last_stride
 
-    def _uniforms(self, name: str, index: int) -> npt.NDArray[np.float64]:
+    def _uniforms(self, name: str, index: int, length: int) -> npt.NDArray[np.float64]:
         text = f"{index}\n{name}".encode()
-        raw = shake_256(self._key + text).digest(8 * STRIDE)
+        raw = shake_256(self._key + text).digest(8 * length)
         return (np.frombuffer(raw, "<u8") >> _BITS).astype(np.float64) * _UNIT + _UNIT / 2
 
-    def _normals(self, name: str, index: int) -> npt.NDArray[np.float64]:
+    def _normals(self, name: str, index: int, length: int) -> npt.NDArray[np.float64]:
         """Box and Muller: two uniform numbers give two normal ones."""
-        radius, angle = np.split(self._uniforms(name, index), 2)
-        radius = np.sqrt(-2 * np.log(radius))
-        angle = 2 * np.pi * angle
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+        pairs = self._uniforms(name, index, length).reshape(-1, 2)
+        radius, angle = np.sqrt(-2 * np.log(pairs[:, 0])), 2 * np.pi * pairs[:, 1]
+        return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
 
 
 def laplace_quantile(share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

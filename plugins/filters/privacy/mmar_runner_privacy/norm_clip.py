@@ -27,8 +27,8 @@ class SquaredNorm:
     def see(self, tensor: npt.NDArray[Any]) -> None:
         """Add a tensor; whole numbers and booleans do not count."""
         if is_floating(tensor):
-            squares = (float(np.square(block).sum()) for block in blocks(tensor))
-            self._parts.append(math.fsum(squares))
+            with np.errstate(over="ignore"):
+                self._parts += (float(np.square(block).sum()) for block in blocks(tensor))
 
     def factor(self, most: float) -> float:
         """Return what the numbers are multiplied by so that their norm is at most ``most``.
@@ -36,7 +36,9 @@ class SquaredNorm:
         Raises:
             TaskFailedError: The norm is not finite.
         """
-        norm = math.sqrt(math.fsum(self._parts))
+        # fsum would raise for what is infinite.
+        total = sum(self._parts)
+        norm = math.sqrt(math.fsum(self._parts)) if math.isfinite(total) else total
         if not math.isfinite(norm):
             raise TaskFailedError(
                 "the norm of the update is not finite",

@@ -100,7 +100,7 @@ _FILTERS: Final[Mapping[str, dict[str, Any]]] = {
             "steps": _STEPS,
         },
         "tags": ["bounds_values", "adds_noise"],
-        "memory": f"{_ONE_TENSOR}, and 8 MiB of counts; the update is read three times",
+        "memory": f"{_ONE_TENSOR}; the update is read three times",
         "paper": f"{_LI}; {_DWORK}, section 3.6",
     },
     "LaplacianPrivacy": {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.filter import FilterContext
 
 #: Passes over all values after which so few are above the threshold that it is a mistake.
-_MOST_PASSES: Final = 1 << 20
+_MOST_PASSES: Final = 1 << 16
 
 
 class SVTPrivacy(NoisyFilter):
