@@ -14,6 +14,7 @@ BUNDLED = {
     "mmar-runner-fedopt",
     "mmar-runner-metrics",
     "mmar-runner-scaffold",
+    "mmar-runner-privacy",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }
