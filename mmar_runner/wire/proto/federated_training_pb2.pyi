@@ -269,3 +269,25 @@ class UpdateReply(_message.Message):
     credit: UpdateCredit
     receipt: UpdateReceipt
     def __init__(self, ready: _Optional[_Union[UpdateReady, _Mapping]] = ..., credit: _Optional[_Union[UpdateCredit, _Mapping]] = ..., receipt: _Optional[_Union[UpdateReceipt, _Mapping]] = ...) -> None: ...
+
+class ExchangeRequest(_message.Message):
+    __slots__ = ("token", "run_number", "round", "topic", "phase", "payload")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    run_number: int
+    round: int
+    topic: str
+    phase: str
+    payload: bytes
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., topic: _Optional[str] = ..., phase: _Optional[str] = ..., payload: _Optional[bytes] = ...) -> None: ...
+
+class ExchangeReply(_message.Message):
+    __slots__ = ("payload",)
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    def __init__(self, payload: _Optional[bytes] = ...) -> None: ...
