@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SESSION_KEY_BYTES: Final = 32
 #: Models that a client may have at once: one in use, one that waits, one that comes.
 MODEL_SLOTS: Final = 3
+_SESSION_KEY_LOST: Final = "the server takes this client for another until its lease has ended"
+_FILTER_KEY_LOST: Final = "filters draw other noise from then on, also for a round done again"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -38,6 +40,9 @@ class RunFiles:
         folder: Where they lie.
         number: The run.
         state: What the trainer keeps between rounds.
+        filter_state: What filters keep between rounds.
+        ledger: What filters of the MMAR keep whether or not an update counts.
+        site_ledger: The same of the site's own filters, for all runs of this client.
         trainer: The folder that the trainer may use as it likes.
         models: The slots for global models.
         filtered_model: The global model after the inbound filters.
@@ -52,6 +57,9 @@ class RunFiles:
         self.folder = folder
         self.number = number
         self.state = StateFolders(folder / "state")
+        self.filter_state = StateFolders(folder / "filter_state")
+        self.ledger = folder / "ledger"
+        self.site_ledger = folder.parent / "ledger"
         self.trainer = folder / "trainer"
         self.models = tuple(folder / f"model_{slot}.safetensors" for slot in range(MODEL_SLOTS))
         self.filtered_model = folder / "model_filtered.safetensors"
@@ -75,6 +83,15 @@ class RunFiles:
         with translated(self.folder):
             self.trainer.mkdir(parents=True, exist_ok=True)
         self.state.create()
+        self.filter_state.create()
+
+    def filter_key(self) -> bytes:
+        """Return the key that never leaves the site, of which the secrets of filters are made.
+
+        Raises:
+            StorageError: It cannot be read or written, or others may read it.
+        """
+        return _own_key(self.folder.parent / "filter.key", _FILTER_KEY_LOST)
 
     def claim(self, run_id: str) -> None:
         """Let these be the files of one run; what another of the same number left goes aside.
@@ -161,19 +178,7 @@ class ClientWorkspace:
         Raises:
             StorageError: It cannot be read or written, or others may read it.
         """
-        path = self.path / "session.key"
-        with translated(path):
-            if not path.exists():
-                write_new(path, secrets.token_bytes(SESSION_KEY_BYTES), mode=0o600)
-            if path.stat().st_mode & 0o077:
-                msg = f"{path} can be read by others"
-                raise StorageError(msg, hint=f"chmod 600 {path}")
-            key = path.read_bytes()
-        if len(key) != SESSION_KEY_BYTES:
-            msg = f"{path} is damaged: it does not hold {SESSION_KEY_BYTES} bytes"
-            hint = "remove it; the server takes this client for another until its lease has ended"
-            raise StorageError(msg, hint=hint)
-        return key
+        return _own_key(self.path / "session.key", _SESSION_KEY_LOST)
 
     def renew_session_key(self) -> None:
         """Be another session from the next one on; the server no longer wants the last.
@@ -195,6 +200,21 @@ class ClientWorkspace:
         files.claim(run_id)
         files.create()
         return files
+
+
+def _own_key(path: Path, if_removed: str) -> bytes:
+    """Return the random bytes in a file, which is made if it is not there (mode 0600)."""
+    with translated(path):
+        if not path.exists():
+            write_new(path, secrets.token_bytes(SESSION_KEY_BYTES), mode=0o600)
+        if path.stat().st_mode & 0o077:
+            msg = f"{path} can be read by others"
+            raise StorageError(msg, hint=f"chmod 600 {path}")
+        key = path.read_bytes()
+    if len(key) != SESSION_KEY_BYTES:
+        msg = f"{path} is damaged: it does not hold {SESSION_KEY_BYTES} bytes"
+        raise StorageError(msg, hint=f"remove it; {if_removed}")
+    return key
 
 
 def boot_id() -> str:

@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.children.results import read_metrics
 from mmar_runner.client.files.values import values_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.client.transfer.downloads import ReceivedModel
     from mmar_runner.interfaces.filter import FilterContext
 
 
 class FilterChain:
     """Sends files through filters.
+
+    Attributes:
+        metrics: What they said of the last file.
 
     Args:
         spec: The child's specification; its component is ``{"filters": [...]}``.
@@ -29,28 +35,55 @@ class FilterChain:
         self._log = log
         self._timeout = timeout
         self._child: ChildProcess | None = None
+        self.metrics: Mapping[str, float] = {}
 
-    async def apply(self, source: Path, destination: Path, context: FilterContext) -> Path:
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no filters."""
+        return not self._spec.component["filters"]
+
+    async def apply(
+        self,
+        source: Path,
+        destination: Path,
+        context: FilterContext,
+        received: ReceivedModel | None = None,
+    ) -> Path:
         """Write ``source``, filtered, to ``destination`` and return where it lies.
 
         Without filters that is ``source`` itself.
 
+        Args:
+            source: What goes in.
+            destination: Where it goes.
+            context: What filters are told.
+            received: The round's model as it came, for filters that work on differences.
+
         Raises:
             TaskError: A filter failed; nothing must leave, or be trained.
         """
-        if not self._spec.component["filters"]:
+        if self.is_empty:
             return source
         if self._child is None or not self._child.alive:
             self._child = await ChildProcess.start(self._spec, log=self._log, timeout=self._timeout)
         params = {
             "source": str(source),
             "destination": str(destination),
-            "context": values_of(context),
+            "context": _as_json(context),
         }
-        await self._child.request("filter", params, timeout=self._timeout)
+        if received is not None:
+            params |= {"received": str(received.path), "received_sha256": received.sha256}
+        answer = await self._child.request("filter", params, timeout=self._timeout)
+        self.metrics = read_metrics(answer)
         return destination
 
     async def close(self) -> None:
         """End the child."""
         if self._child is not None:
             await self._child.close()
+
+
+def _as_json(context: FilterContext) -> dict[str, Any]:
+    told = values_of(context)
+    told["secret"] = context.secret.hex()
+    return {key: str(value) if isinstance(value, Path) else value for key, value in told.items()}

@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
 from mmar_runner.client.tasks.failure_words import failure_words
+from mmar_runner.client.tasks.filter_contexts import FilterContexts
 from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
-from mmar_runner.interfaces.filter import FilterContext
 from mmar_runner.interfaces.update import UpdateFacts
 from mmar_runner.storage.atomic import translated
 from mmar_runner.waiting.threads import in_thread
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.client_trainer import Progress, TrainResult
     from mmar_runner.wire.messages import RegisterReply, TaskFailure
+
+
+class _Passing(NamedTuple):
+    """A file on its way through filters."""
+
+    path: Path
+    kind: UpdateKind
+    num_samples: float = 0.0
 
 
 class LocalWork:
@@ -67,9 +75,11 @@ class LocalWork:
             "site_inbound_filters": site_filter_spec(settings, own.get("inbound", ())),
             "site_outbound_filters": site_filter_spec(settings, own.get("outbound", ())),
         }
-        self._inbound, self._outbound, self._site_inbound, self._site_outbound = (
-            FilterChain(spec, log=files.log(name), timeout=limit) for name, spec in specs.items()
-        )
+        self._filters = {
+            name: FilterChain(spec, log=files.log(name), timeout=limit)
+            for name, spec in specs.items()
+        }
+        self._contexts = FilterContexts(settings, files, registration)
 
     def prepare(self) -> None:
         """Begin to get ready for the first task."""
@@ -94,14 +104,20 @@ class LocalWork:
             # and whoever is killed meanwhile must not take what lies there for it.
             files.forget_pending()
         seed = derive_seed(self._registration.seed, self._settings.name, model.round)
+        for state in (files.state, files.filter_state):
+            if not state.pending_is_empty:
+                await in_thread(state.clear_pending)
         begun = time.monotonic()
         result = await self._train(model, seed, progress)
         seconds = time.monotonic() - begun
         files.state.look()
-        context = self._filter_context(model.round, result.kind, seed)
-        leaving = await self._outbound.apply(files.update, files.filtered_update, context)
-        leaving = await self._site_outbound.apply(leaving, files.site_filtered_update, context)
-        return self._finished(model, result, leaving, seconds)
+        update = _Passing(files.update, result.kind, result.num_samples)
+        leaving = await self._through("outbound_filters", model, update, files.filtered_update)
+        leaving = await self._through(
+            "site_outbound_filters", model, leaving, files.site_filtered_update
+        )
+        files.filter_state.look()
+        return self._finished(model, result, leaving.path, seconds)
 
     def words_for(self, error: MmarRunnerError) -> TaskFailure:
         """Return what of a failure the site lets the server know."""
@@ -110,23 +126,23 @@ class LocalWork:
 
     async def close(self) -> None:
         """End the children, even in the middle of a task."""
-        filters = (self._inbound, self._outbound, self._site_inbound, self._site_outbound)
-        await asyncio.gather(self._trainer.close(), *(chain.close() for chain in filters))
+        chains = self._filters.values()
+        await asyncio.gather(self._trainer.close(), *(chain.close() for chain in chains))
 
     async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
         files = self._files
-        context = self._filter_context(model.round, UpdateKind.WEIGHTS, seed)
-        source = await self._inbound.apply(model.path, files.filtered_model, context)
-        source = await self._site_inbound.apply(source, files.site_filtered_model, context)
-        if not files.state.pending_is_empty:
-            await in_thread(files.state.clear_pending)
+        source = _Passing(model.path, UpdateKind.WEIGHTS)
+        source = await self._through("inbound_filters", model, source, files.filtered_model)
+        source = await self._through(
+            "site_inbound_filters", model, source, files.site_filtered_model
+        )
         return await self._trainer.train(
             TrainTask(
                 run_number=files.number,
                 round=model.round,
                 num_rounds=self._registration.num_rounds,
                 seed=seed,
-                model=source,
+                model=source.path,
                 update=files.update,
                 state=files.state.current,
                 new_state=files.state.pending,
@@ -139,12 +155,15 @@ class LocalWork:
     ) -> PendingUpdate:
         with translated(leaving):
             size = leaving.stat().st_size
+        said: dict[str, float] = {}
+        for chain in self._filters.values():
+            said.update(chain.metrics)
         facts = UpdateFacts(
             round=model.round,
             bytes=size,
             num_samples=result.num_samples,
             kind=result.kind,
-            metrics=dict(result.metrics),
+            metrics={**result.metrics, **said},
             validation=dict(result.validation),
             seconds_train=seconds,
         )
@@ -159,5 +178,13 @@ class LocalWork:
         self._files.keep_pending(update)
         return update
 
-    def _filter_context(self, round_number: int, kind: UpdateKind, seed: int) -> FilterContext:
-        return FilterContext(self._settings.name, round_number, kind, seed)
+    async def _through(
+        self, chain: str, model: ReceivedModel, passing: _Passing, destination: Path
+    ) -> _Passing:
+        """Send a file through the filters of one direction; what comes out may be the same."""
+        filters = self._filters[chain]
+        if filters.is_empty:
+            return passing
+        context = self._contexts.of(chain, model.round, passing.kind, passing.num_samples)
+        path = await filters.apply(passing.path, destination, context, model)
+        return passing._replace(path=path)
