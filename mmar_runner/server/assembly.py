@@ -32,6 +32,7 @@ from mmar_runner.server.records.update_bytes import UpdateBytes
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.rounds.closing import RoundCloser
+from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
@@ -87,7 +88,7 @@ def assemble(
     disk = DiskWait(reporter.disk_full)
     closer = RoundCloser(
         settings=settings,
-        aggregation=_aggregation(settings, components, opened, updates),
+        aggregation=_aggregation(settings, components, opened, updates, sites=sites),
         record=opened.record,
         spool=spool,
         models=opened.models,
@@ -182,16 +183,29 @@ def _aggregation(
     components: ServerComponents,
     opened: OpenedRun,
     updates: UpdateBytes,
+    *,
+    sites: Sites,
 ) -> RoundAggregation:
-    return RoundAggregation(
+    server, state = settings.server, opened.record.state
+    aggregation = RoundAggregation(
         aggregator=components.aggregator,
-        label=settings.server.aggregator.label,
+        label=server.aggregator.label,
         folder=opened.folder,
         updates=updates,
+        contexts=RoundContexts(
+            state=state,
+            num_rounds=server.num_rounds,
+            start_round=server.start_round,
+            sites=sites,
+            workspace_secret=workspace_secret(settings.workspace / "token.key"),
+        ),
         models=opened.models,
         excluded=opened.excluded,
         durable=settings.durable,
     )
+    if not opened.ended:
+        aggregation.resume(state.aggregation)
+    return aggregation
 
 
 def _packages(

@@ -178,6 +178,7 @@ def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) ->
     if state.past is not None:
         state.past.results.append(state.model_sha256)
     state.wall_seconds = data["wall_seconds"]
+    state.aggregation = dict(data["summary"].get("aggregation", state.aggregation))
     if data.get("best") is not None:
         _best_model(state, data["best"], number)
     state.closed = RoundInputs(state.accepted, state.rejected, state.participants)

@@ -101,6 +101,8 @@ class RunState:
         again: How often tasks of that round were given again that had not failed, by client.
         participants: Who was given that round's model, if it was open.
         best: The best round and its score.
+        aggregation: What the aggregator put on record last. It stays when the run goes back: what
+            was spent on a result that is lost, was spent.
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
         failed: Components that failed while the run went on, by component and event.
@@ -127,6 +129,7 @@ class RunState:
     again: dict[str, int] = field(default_factory=dict)
     participants: tuple[str, ...] = ()
     best: tuple[int, float] | None = None
+    aggregation: Mapping[str, Any] = field(default_factory=dict)
     closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
     failed: dict[tuple[str, str], Failures] = field(default_factory=dict)

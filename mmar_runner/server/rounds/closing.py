@@ -104,7 +104,7 @@ class RoundCloser:
         )
         if isinstance(aggregated, Withdrawn):
             return aggregated
-        model, weights = aggregated
+        model, made = aggregated
         updates = [one.update for one in counted]
         metrics = weighted_metrics(update.facts for update in updates)
         validated = await self._validate(current.number, model)
@@ -112,11 +112,12 @@ class RoundCloser:
         entry = round_summary(
             current.number,
             updates,
-            weights,
+            made.weights,
             seconds=loop.time() - current.opened_at,
             rejected=current.rejected,
             metrics={**metrics, **validated},
             model_sha256=model.sha256,
+            aggregation=made.facts,
         )
         recorded = self._record(current.number, entry, best)
         self._tell(current.number, entry, model)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.interfaces.aggregator import AggregationContext, TensorwiseAggregator
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.storage.header import TensorInfo
 
@@ -44,6 +44,7 @@ class Combination:
         aggregator: The rule.
         base: The model that the updates were made from.
         updates: In the order of client names.
+        context: The round, as the rule is told of it.
         excluded: Names of tensors that keep the base's values, as those that the rule
             itself excludes do.
         given_up: Once it is set nobody wants the result any more: it is looked at before
@@ -54,6 +55,7 @@ class Combination:
     aggregator: TensorwiseAggregator
     base: Path
     updates: Sequence[Update]
+    context: AggregationContext
     excluded: Collection[str] = ()
     given_up: threading.Event | None = None
     label: str = "the aggregator"
@@ -68,13 +70,25 @@ class Combination:
         """Yield the walk of it, in which numbers may overflow without a word.
 
         Raises:
-            RunFailedError: The rule gave weights that are not usable.
+            RunFailedError: MIN_UPDATES, the rule is not defined for so few updates; AGGREGATOR,
+                it gave weights that are not usable.
             RunStoppedError: It was given up.
         """
+        _require_enough(self)
+        self.aggregator.begin(self.context)
         weights = _weights(self)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
         with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
             yield Walk(self, model, weights)
+
+
+def _require_enough(combination: Combination) -> None:
+    """Hold the rule to what it is defined for, whatever else let the round close."""
+    least, number = combination.aggregator.min_updates, len(combination.updates)
+    if number < least:
+        msg = f"{combination.label} needs {counted(least, 'update')}, and the round has {number}"
+        hint = f"raise min_num_clients to {least}, or choose another aggregator"
+        raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")
 
 
 def _weights(combination: Combination) -> npt.NDArray[np.float64]:
@@ -95,6 +109,9 @@ class Walk:
         combination: What is combined.
         model: The base, open.
         weights: Of the updates.
+
+    Attributes:
+        on_differences: Whether the rule sees float64 differences to the base, of every update.
     """
 
     def __init__(
@@ -109,7 +126,8 @@ class Walk:
         self.weights = weights
         kinds = {u.contribution.kind for u in combination.updates}
         self._mixed = len(kinds) > 1
-        self._difference = UpdateKind.WEIGHT_DIFF in kinds
+        self.on_differences = self._rule.on_differences or self._mixed
+        self._difference = self._rule.on_differences or UpdateKind.WEIGHT_DIFF in kinds
 
     def measure(self) -> None:
         """Show every block to the rule's first pass."""
@@ -155,12 +173,12 @@ class Walk:
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:
             return FOLD_ELEMENTS
-        itemsize = 8 if self._mixed else info.itemsize
+        itemsize = 8 if self.on_differences else info.itemsize
         return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
 
     @property
     def _folds(self) -> bool:
-        return self._rule.foldable and not self._mixed
+        return self._rule.foldable and (self._rule.on_differences or not self._mixed)
 
     def _combined(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         if self._folds:
@@ -184,26 +202,30 @@ class Walk:
 
     def _folded(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         accumulator = np.zeros(count, dtype=np.float64)
-        buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
-        for index, weight in enumerate(self.weights):
-            files.reader(index).read_into(info.name, start, buffer)
-            self._rule.fold(accumulator, info.name, buffer, float(weight))
+        for row, weight in zip(self._rows(files, info, start, count), self.weights, strict=True):
+            self._rule.fold(accumulator, info.name, row, float(weight))
         return self._rule.finish(accumulator, info.name, self.weights)
 
     def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
-        stacked = np.empty((len(self._updates), count), dtype=numpy_dtype(info.dtype))
-        for index in range(len(self._updates)):
-            files.reader(index).read_into(info.name, start, stacked[index])
-        return self._as_differences(stacked, info, start, count) if self._mixed else stacked
+        dtype = np.dtype(np.float64) if self.on_differences else numpy_dtype(info.dtype)
+        stacked = np.empty((len(self._updates), count), dtype=dtype)
+        if not self.on_differences:
+            for index in range(len(self._updates)):
+                files.reader(index).read_into(info.name, start, stacked[index])
+            return stacked
+        for index, row in enumerate(self._rows(files, info, start, count)):
+            stacked[index] = row
+        return stacked
 
-    def _as_differences(self, stacked: Block, info: TensorInfo, start: int, count: int) -> Block:
-        """Bring updates of both kinds to differences, in float64."""
-        base = self.base(info, start, count).astype(np.float64)
-        differences = stacked.astype(np.float64)
+    def _rows(
+        self, files: Opened, info: TensorInfo, start: int, count: int
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Yield every update's block as the rule sees it; the next is written over it."""
+        buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
+        base = self.base(info, start, count).astype(np.float64) if self.on_differences else None
         for index, update in enumerate(self._updates):
-            if update.contribution.kind is UpdateKind.WEIGHTS:
-                differences[index] -= base
-        return differences
+            files.reader(index).read_into(info.name, start, buffer)
+            yield buffer if base is None else as_difference(buffer, base, update)
 
     def base(self, info: TensorInfo, start: int, count: int) -> Block:
         """Return a block of the model that the updates were made from."""
@@ -227,3 +249,19 @@ class Walk:
             hint = "every update was finite: look for a division by 0, or a sum of too much"
             raise RunFailedError(msg, hint=hint, reason="NON_FINITE")
         return cast
+
+
+def as_difference(
+    block: Block, base: npt.NDArray[np.float64], update: Update
+) -> npt.NDArray[np.float64]:
+    """Return an update's block as float64 differences to the base, of whichever kind it is.
+
+    Args:
+        block: Of the update, in its own dtype; left as it is.
+        base: The same block of the model that the update was made from.
+        update: Says what its tensors are.
+    """
+    difference = block.astype(np.float64)
+    if update.contribution.kind is UpdateKind.WEIGHTS:
+        difference -= base
+    return difference

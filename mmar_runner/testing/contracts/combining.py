@@ -11,7 +11,11 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator
+from mmar_runner.interfaces.aggregator import (
+    AggregationContext,
+    Contribution,
+    TensorwiseAggregator,
+)
 
 #: Element types of models; each must be taken as it comes.
 DTYPES: Final[tuple[npt.DTypeLike, ...]] = (
@@ -41,6 +45,18 @@ class Updates:
         return Updates([self.contributions[i] for i in order], frozen(self.tensors[list(order)]))
 
 
+def context(number: int = 0, *, participants: int = 9) -> AggregationContext:
+    """Return what the server would tell of a round; its secret is known to everybody."""
+    return AggregationContext(
+        round=number,
+        num_rounds=number + 1,
+        start_round=0,
+        participants=participants,
+        population=participants,
+        secret=bytes(31) + bytes([number % 256]),
+    )
+
+
 def frozen(tensors: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a copy that refuses to be written to, as the server's blocks do."""
     copy = np.array(tensors)
@@ -62,6 +78,7 @@ def combined(
     aggregator: TensorwiseAggregator, updates: Updates, *, block: int | None = None
 ) -> npt.NDArray[Any]:
     """Return the combined tensor, worked out in blocks of ``block`` elements."""
+    aggregator.begin(context(participants=len(updates.contributions)))
     weights = weights_of(aggregator, updates)
     blocks = _blocks(updates.tensors, block)
     if aggregator.needs_measure:
@@ -72,6 +89,7 @@ def combined(
 
 def folded(aggregator: TensorwiseAggregator, updates: Updates, *, block: int) -> npt.NDArray[Any]:
     """Return the combined tensor, worked out by adding one client after another."""
+    aggregator.begin(context(participants=len(updates.contributions)))
     weights = weights_of(aggregator, updates)
     results = []
     for part in _blocks(updates.tensors, block):
