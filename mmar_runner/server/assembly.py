@@ -12,6 +12,7 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.federation.sites import NO_SITES, Sites
+from mmar_runner.interfaces.exchange import ExchangeHandler
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.calls.downloads import Downloads
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
@@ -34,6 +35,7 @@ from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.status.board import Board
@@ -86,9 +88,22 @@ def assemble(
     updates = UpdateBytes(folder.updates, journal)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
+    aggregation = _aggregation(settings, components, opened, updates, sites=sites)
+    assignments = Assignments()
+    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
+    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
+    rule = components.aggregator
+    exchange = ExchangeDesk(
+        rule if isinstance(rule, ExchangeHandler) else None,
+        folder.path / "exchange.json",
+        assignments,
+        context=aggregation.contexts.of,
+        minimum=lambda: machine.minimum,
+        present=registry.present,
+    )
     closer = RoundCloser(
         settings=settings,
-        aggregation=_aggregation(settings, components, opened, updates, sites=sites),
+        aggregation=aggregation,
         record=opened.record,
         spool=spool,
         models=opened.models,
@@ -99,10 +114,8 @@ def assemble(
         validator=validator,
         started_at=started_at,
         disk=disk,
+        exchange=exchange,
     )
-    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
-    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
-    assignments = Assignments()
     coordinator = Coordinator(
         machine,
         opened.model,
@@ -141,6 +154,7 @@ def assemble(
         run_number=folder.number,
         sample_rule=server.max_num_samples,
         sites=sites,
+        exchange=exchange,
     )
     servicer = Servicer(
         _welcome(settings, opened),
@@ -149,6 +163,7 @@ def assemble(
         downloads=downloads,
         reception=reception,
         results=results,
+        exchange=exchange,
         revocations=guard.revocations,
     )
     return RunParts(
