@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
+from mmar_runner.client.tasks.encoding import encoding_spec
 from mmar_runner.client.tasks.failure_words import failure_words
 from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
@@ -22,6 +23,7 @@ from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.filter import FilterContext
 from mmar_runner.interfaces.update import UpdateFacts
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.codec_names import NONE
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.client.tasks.encoding import Encoder
     from mmar_runner.client.tasks.training import TrainerHosts
     from mmar_runner.client.transfer.downloads import ReceivedModel
     from mmar_runner.errors import MmarRunnerError
@@ -60,6 +63,10 @@ class LocalWork:
         self._trainer = hosts.trainer(
             trainer_spec(settings, files), log=files.log("trainer"), timeout=limit
         )
+        self._encoder: Encoder | None = None
+        if registration.update_codec:
+            spec = encoding_spec(settings)
+            self._encoder = hosts.encoder(spec, log=files.log("codec"), timeout=limit)
         client, own = settings.client, settings.site_filters
         specs = {
             "inbound_filters": filter_spec(settings, files, client.inbound_filters),
@@ -101,7 +108,13 @@ class LocalWork:
         context = self._filter_context(model.round, result.kind, seed)
         leaving = await self._outbound.apply(files.update, files.filtered_update, context)
         leaving = await self._site_outbound.apply(leaving, files.site_filtered_update, context)
-        return self._finished(model, result, leaving, seconds)
+        codec, lost = self._registration.update_codec or NONE, 0.0
+        if self._encoder is not None:
+            lost = await self._encoder.encode(leaving, files.wire_update, codec)
+            leaving = files.wire_update
+        update = self._finished(model, result, leaving, seconds, codec=(codec, lost))
+        files.keep_pending(update)
+        return update
 
     def words_for(self, error: MmarRunnerError) -> TaskFailure:
         """Return what of a failure the site lets the server know."""
@@ -111,7 +124,8 @@ class LocalWork:
     async def close(self) -> None:
         """End the children, even in the middle of a task."""
         filters = (self._inbound, self._outbound, self._site_inbound, self._site_outbound)
-        await asyncio.gather(self._trainer.close(), *(chain.close() for chain in filters))
+        own = [self._trainer.close()] + ([self._encoder.close()] if self._encoder else [])
+        await asyncio.gather(*own, *(chain.close() for chain in filters))
 
     async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
         files = self._files
@@ -135,7 +149,13 @@ class LocalWork:
         )
 
     def _finished(
-        self, model: ReceivedModel, result: TrainResult, leaving: Path, seconds: float
+        self,
+        model: ReceivedModel,
+        result: TrainResult,
+        leaving: Path,
+        seconds: float,
+        *,
+        codec: tuple[str, float],
     ) -> PendingUpdate:
         with translated(leaving):
             size = leaving.stat().st_size
@@ -147,8 +167,10 @@ class LocalWork:
             metrics=dict(result.metrics),
             validation=dict(result.validation),
             seconds_train=seconds,
+            codec=codec[0],
+            codec_error=codec[1],
         )
-        update = PendingUpdate(
+        return PendingUpdate(
             facts=facts,
             run_number=self._files.number,
             base_sha256=model.sha256,
@@ -156,8 +178,6 @@ class LocalWork:
             file=leaving.name,
             mmar_digest=self._settings.work_digest,
         )
-        self._files.keep_pending(update)
-        return update
 
     def _filter_context(self, round_number: int, kind: UpdateKind, seed: int) -> FilterContext:
         return FilterContext(self._settings.name, round_number, kind, seed)

@@ -10,10 +10,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mmar_runner.errors import SchemaMismatchError
+from mmar_runner.errors import SchemaMismatchError, StorageError
 from mmar_runner.storage.codec_names import UPDATE_CODECS
 from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.coded_reader import CodedReader
+from mmar_runner.storage.encoding import encode_file
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
@@ -90,3 +91,35 @@ def test_a_reader_refuses_other_dtypes_tensors_and_places(tmp_path: Path) -> Non
         for name, start, dtype in (("w", 0, "<i4"), ("v", 0, "<f4"), ("w", 2, "<f4")):
             with pytest.raises(SchemaMismatchError):
                 reader.read_into(name, start, np.empty(3, dtype))
+
+
+def test_a_file_is_encoded_in_blocks_and_its_loss_is_one_number(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    values = {
+        "w": rng.normal(size=150_000).astype("<f4"),
+        "d": np.array([1.0, 2.0]),
+        "n": np.array([7]),
+        "h": np.array([1, 2], "<f2"),
+    }
+    source = written(tmp_path / "u", MODEL, values)
+    lost = encode_file(source, tmp_path / "w", CODECS["bf16"])
+    difference = values["w"].astype("<f8") - CODECS["bf16"].encode(values["w"]).astype("<f8")
+    together = np.concatenate([values["w"].astype("<f8"), values["d"]])
+    assert lost == pytest.approx(np.linalg.norm(difference) / np.linalg.norm(together))
+    assert 0.001 < lost < 0.002
+    with TensorReader(tmp_path / "w") as reader:
+        MODEL.encoded(CODECS["bf16"]).check(reader.header)
+        assert reader.read("n").tolist() == 7
+    assert encode_file(source, tmp_path / "v", CODECS["none"]) == 0
+    assert (tmp_path / "v").read_bytes() == source.read_bytes()
+
+
+def test_what_a_codec_cannot_carry_is_said_and_leaves_no_file(tmp_path: Path) -> None:
+    schema = ModelSchema({"w": ("F32", (2,))})
+    source = written(tmp_path / "u", schema, {"w": np.array([1, 70_000], "<f4")})
+    with pytest.raises(StorageError, match="'w' holds 70000, more than the codec fp16") as error:
+        encode_file(source, tmp_path / "w", CODECS["fp16"])
+    assert (error.value.reason, "bf16" in str(error.value.hint)) == ("CODEC", True)
+    assert not (tmp_path / "w").exists()
+    zeros = written(tmp_path / "z", schema, {"w": np.zeros(2, "<f4")})
+    assert encode_file(zeros, tmp_path / "w", CODECS["fp16"]) == 0
