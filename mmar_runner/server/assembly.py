@@ -43,6 +43,8 @@ from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.failures import FailureDesk
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.server.telling.space import DiskWait
+from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -85,7 +87,8 @@ def assemble(
     )
     validator = _validator(settings, opened)
     spool = Spool(folder.updates, durable=settings.durable)
-    updates = UpdateBytes(folder.updates, journal)
+    codec = CODECS[server.update_codec]
+    updates = UpdateBytes(folder.updates, journal, codec)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
     aggregation = _aggregation(settings, components, opened, updates, sites=sites)
@@ -150,6 +153,7 @@ def assemble(
         members,
         spool,
         opened.schema,
+        codec=codec,
         durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
@@ -347,4 +351,11 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         server_mmar_digest=settings.spec.digest,
         epoch=opened.record.state.epoch,
         run_id=opened.record.state.run_id,
+        update_codec=_told(settings.server.update_codec),
+        compression=_told(settings.server.compression),
     )
+
+
+def _told(agreed: str) -> str:
+    """Return what Register says: a client that knows of no such field is told nothing."""
+    return "" if agreed == NONE else agreed

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.interfaces.update import UpdateFacts
+from mmar_runner.interfaces.update import UpdateFacts, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,15 +91,8 @@ class PendingUpdate:
         return cls(
             facts=UpdateFacts.from_json({**data, "bytes": data["total_bytes"]}),
             run_number=data["run_number"],
-            base_sha256=_text(data["base_sha256"]),
-            update_id=_text(data["update_id"]),
-            file=_text(data["file"]),
-            mmar_digest=_text(data["mmar_digest"]),
+            base_sha256=text(data["base_sha256"]),
+            update_id=text(data["update_id"]),
+            file=text(data["file"]),
+            mmar_digest=text(data["mmar_digest"]),
         )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        msg = f"{value!r:.40} is no text"
-        raise TypeError(msg)
-    return value

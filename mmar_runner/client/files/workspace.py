@@ -49,8 +49,9 @@ class RunFiles:
         site_filtered_model: The global model after the site's own inbound filters.
         update: Where the trainer writes its update.
         filtered_update: The update after the outbound filters.
-        site_filtered_update: The update after the site's own outbound filters. The last
-            of the three that was written is what leaves the site.
+        site_filtered_update: The update after the site's own outbound filters.
+        wire_update: The update in the run's codec. The last of the four that was written is
+            what leaves the site.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -67,6 +68,7 @@ class RunFiles:
         self.update = folder / "update.safetensors"
         self.filtered_update = folder / "update_filtered.safetensors"
         self.site_filtered_update = folder / "update_site_filtered.safetensors"
+        self.wire_update = folder / "update_wire.safetensors"
         self._pending = folder / "pending.json"
         self._unsettled = folder / "unsettled.json"
         self._boot_id = boot_id()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mmar_runner.client.files.pending import PendingUpdate, Unsettled
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
+from mmar_runner.client.tasks.encoding import encoding_spec
 from mmar_runner.client.tasks.failure_words import failure_words
 from mmar_runner.client.tasks.filter_contexts import FilterContexts
 from mmar_runner.client.tasks.filtering import FilterChain
@@ -24,6 +25,7 @@ from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.update import UpdateFacts
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.codec_names import NONE
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mmar_runner.children.process import Asked
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.client.tasks.encoding import Encoder
     from mmar_runner.client.tasks.training import TrainerHosts
     from mmar_runner.client.transfer.downloads import ReceivedModel
     from mmar_runner.client.transfer.exchanges import ExchangeCall
@@ -77,6 +80,10 @@ class LocalWork:
         self._trainer = hosts.trainer(
             trainer_spec(settings, files), log=files.log("trainer"), timeout=limit
         )
+        self._encoder: Encoder | None = None
+        if registration.update_codec:
+            spec = encoding_spec(settings)
+            self._encoder = hosts.encoder(spec, log=files.log("codec"), timeout=limit)
         client, own = settings.client, settings.site_filters
         specs = {
             "inbound_filters": filter_spec(settings, files, client.inbound_filters),
@@ -127,7 +134,11 @@ class LocalWork:
             "site_outbound_filters", model, leaving, files.site_filtered_update
         )
         files.filter_state.look()
-        return self._finished(model, result, leaving, seconds)
+        codec, lost = self._registration.update_codec or NONE, 0.0
+        if self._encoder is not None and not leaving.encoded:
+            lost = await self._encoder.encode(leaving.path, files.wire_update, codec)
+            leaving = leaving._replace(path=files.wire_update)
+        return self._finished(model, result, leaving, seconds, codec=(codec, lost))
 
     def words_for(self, error: MmarRunnerError) -> TaskFailure:
         """Return what of a failure the site lets the server know."""
@@ -137,7 +148,8 @@ class LocalWork:
     async def close(self) -> None:
         """End the children, even in the middle of a task."""
         chains = self._filters.values()
-        await asyncio.gather(self._trainer.close(), *(chain.close() for chain in chains))
+        own = [self._trainer.close()] + ([self._encoder.close()] if self._encoder else [])
+        await asyncio.gather(*own, *(chain.close() for chain in chains))
 
     async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
         files = self._files
@@ -161,7 +173,13 @@ class LocalWork:
         )
 
     def _finished(
-        self, model: ReceivedModel, result: TrainResult, leaving: _Passing, seconds: float
+        self,
+        model: ReceivedModel,
+        result: TrainResult,
+        leaving: _Passing,
+        seconds: float,
+        *,
+        codec: tuple[str, float],
     ) -> PendingUpdate:
         with translated(leaving.path):
             size = leaving.path.stat().st_size
@@ -176,6 +194,8 @@ class LocalWork:
             metrics={**result.metrics, **said},
             validation=dict(result.validation),
             seconds_train=seconds,
+            codec=codec[0],
+            codec_error=codec[1],
         )
         update = PendingUpdate(
             facts=facts,

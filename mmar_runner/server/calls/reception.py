@@ -31,6 +31,8 @@ from mmar_runner.server.calls.streaming import ChunkReceiver
 from mmar_runner.server.calls.turns import Turns
 from mmar_runner.server.calls.windows import SharedWindow
 from mmar_runner.server.wording import plain
+from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.spool_file import SpoolFile
 from mmar_runner.waiting.races import unless
 from mmar_runner.waiting.threads import DiskThreads
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.answers import Answers
     from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
+    from mmar_runner.storage.codecs import Codec
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
     from mmar_runner.wire.gate import Peer
@@ -84,7 +87,8 @@ class Reception:
         answers: Counts what was accepted.
         members: Knows whose token it is.
         spool: Where large updates go.
-        schema: The tensors every update must have.
+        schema: The tensors of the model.
+        codec: In which updates travel: with the schema, what every one must have.
         durable: Whether files are forced to disk before the receipt.
         run_number: The run that updates must name.
         sample_rule: What an update may claim at most (see `sample_cap`).
@@ -99,6 +103,7 @@ class Reception:
         spool: Spool,
         schema: ModelSchema,
         *,
+        codec: Codec = CODECS[NONE],
         durable: bool,
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
@@ -108,7 +113,8 @@ class Reception:
         self._answers = answers
         self._members = members
         self._spool = spool
-        self._schema = schema
+        self._codec = codec
+        schema = self._schema = schema.encoded(codec)
         self._durable = durable
         self._run_number = run_number
         self._sample_rule = sample_rule
@@ -165,7 +171,7 @@ class Reception:
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
-                check_announcement(begin, facts, self._schema, cap)
+                check_announcement(begin, facts, self._schema, cap, codec=self._codec.name)
                 sender = _Sender(session, begin, facts, began)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RefusedError
+from mmar_runner.server.calls.agreement import require_agreement
 from mmar_runner.wire.limits import INLINE_BYTES, MAX_EXCHANGE_BYTES
 from mmar_runner.wire.messages import (
     ExchangeReply,
@@ -80,6 +81,7 @@ class Servicer(FederationServicer):
         if ended is not None and request.client_name not in self._members.present():
             why = f": {ended.reason}" if ended.reason else ""
             raise RefusedError(f"the run has {ended.status}{why}", reason="RUN_OVER")
+        require_agreement(self._welcome, request)
         reply = RegisterReply()
         reply.CopyFrom(self._welcome)
         reply.token = self._members.register(request, peer)
