@@ -20,6 +20,7 @@ from mmar_runner.server.calls.reception import Reception
 from mmar_runner.server.calls.servicer import Servicer
 from mmar_runner.server.calls.soundness import Soundness
 from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.components.building import update_codec
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
 from mmar_runner.server.members.members import Members
@@ -87,7 +88,7 @@ def assemble(
     )
     validator = _validator(settings, opened)
     spool = Spool(folder.updates, durable=settings.durable)
-    codec = CODECS[server.update_codec]
+    codec = CODECS[update_codec(server.update_codec, components.aggregator)]
     updates = UpdateBytes(folder.updates, journal, codec)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
@@ -161,7 +162,7 @@ def assemble(
         exchange=exchange,
     )
     servicer = Servicer(
-        _welcome(settings, opened),
+        _welcome(settings, opened, codec.name),
         assignments=assignments,
         members=members,
         downloads=downloads,
@@ -342,7 +343,7 @@ def _validator(settings: ServerSettings, opened: OpenedRun) -> ServerValidator |
     return ServerValidator(settings, opened.folder, server.model_validator)
 
 
-def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
+def _welcome(settings: ServerSettings, opened: OpenedRun, codec: str) -> RegisterReply:
     return RegisterReply(
         run_number=opened.folder.number,
         seed=opened.record.state.seed,
@@ -351,7 +352,7 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         server_mmar_digest=settings.spec.digest,
         epoch=opened.record.state.epoch,
         run_id=opened.record.state.run_id,
-        update_codec=_told(settings.server.update_codec),
+        update_codec=_told(codec),
         compression=_told(settings.server.compression),
     )
 

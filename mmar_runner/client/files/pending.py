@@ -39,7 +39,7 @@ class Unsettled:
             TypeError: Something has another type.
             ValueError: Something is no number.
         """
-        chains = tuple(map(_text, data["chains"]))
+        chains = tuple(map(text, data["chains"]))
         return cls(int(data["round"]), float(data["num_samples"]), chains)
 
 

@@ -25,7 +25,7 @@ from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.update import UpdateFacts
 from mmar_runner.storage.atomic import translated
-from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codec_names import NONE, WHOLE_CODECS
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class LocalWork:
             trainer_spec(settings, files), log=files.log("trainer"), timeout=limit
         )
         self._encoder: Encoder | None = None
-        if registration.update_codec:
+        self._takes_whole = registration.update_codec in WHOLE_CODECS
+        if registration.update_codec and not self._takes_whole:
             spec = encoding_spec(settings)
             self._encoder = hosts.encoder(spec, log=files.log("codec"), timeout=limit)
         client, own = settings.client, settings.site_filters
@@ -134,8 +135,9 @@ class LocalWork:
             "site_outbound_filters", model, leaving, files.site_filtered_update
         )
         files.filter_state.look()
+        self._require_agreed(leaving)
         codec, lost = self._registration.update_codec or NONE, 0.0
-        if self._encoder is not None and not leaving.encoded:
+        if self._encoder is not None:
             lost = await self._encoder.encode(leaving.path, files.wire_update, codec)
             leaving = leaving._replace(path=files.wire_update)
         return self._finished(model, result, leaving, seconds, codec=(codec, lost))
@@ -237,6 +239,21 @@ class LocalWork:
             msg = "a filter of the MMAR masks the update, and the site's own filters come after it"
             hint = "declare the masking filter as the last of the site's own, in site_policy.json"
             raise TaskFailedError(msg, hint=hint, reason="FILTER_ORDER")
+
+    def _require_agreed(self, leaving: _Passing) -> None:
+        """Send nothing readable where nothing readable is taken, and the other way round.
+
+        Raises:
+            TaskFailedError: CODEC.
+        """
+        if leaving.encoded and not self._takes_whole:
+            msg = "a filter masks the update, and the server's aggregator takes no masked ones"
+            hint = "both belong together: SecAggFilter at the clients, SecureSum at the server"
+            raise TaskFailedError(msg, hint=hint, reason="CODEC")
+        if self._takes_whole and not leaving.encoded:
+            msg = "the server's aggregator takes masked updates only, and no filter masks this one"
+            hint = "declare SecAggFilter as the last of the outbound filters"
+            raise TaskFailedError(msg, hint=hint, reason="CODEC")
 
     async def _through(
         self, chain: str, model: ReceivedModel, passing: _Passing, destination: Path
