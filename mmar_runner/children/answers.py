@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a child writes to its parent, checked as a stranger's words: user code lives in there.
 
-A line is a step, a question or a reply, of the one form that `parent_line` writes. Whatever else comes says
-that nothing more of this child is to be believed.
+A line is a step, a question or a reply, of the one form that `parent_line` writes. Whatever
+else comes says that nothing more of this child is to be believed.
 """
 
 from __future__ import annotations

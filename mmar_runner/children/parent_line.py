@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The child's end of the control socket: requests come in, replies, steps and
-questions go out."""
+"""The child's end of the control socket: requests come in, replies and questions go out."""
 
 from __future__ import annotations
 

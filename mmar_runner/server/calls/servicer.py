@@ -130,7 +130,9 @@ class Servicer(FederationServicer):
             msg = f"this is run {self._welcome.run_number}, not run {request.run_number}"
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
         if len(request.payload) > MAX_EXCHANGE_BYTES:
-            msg = f"a payload of {len(request.payload)} bytes, and {MAX_EXCHANGE_BYTES} are the most"
+            msg = (
+                f"a payload of {len(request.payload)} bytes, and {MAX_EXCHANGE_BYTES} are the most"
+            )
             raise RefusedError(msg, reason="TOO_LARGE")
         answer = await self._exchange.post(
             client.name, request.round, request.topic, request.phase, request.payload

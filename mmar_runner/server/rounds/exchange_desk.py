@@ -63,9 +63,7 @@ class ExchangeDesk:
         self._timer: asyncio.TimerHandle | None = None
         self._work: set[asyncio.Task[None]] = set()
 
-    async def post(
-        self, client: str, number: int, topic: str, phase: str, payload: bytes
-    ) -> bytes:
+    async def post(self, client: str, number: int, topic: str, phase: str, payload: bytes) -> bytes:
         """Take a client's payload of a phase and return the answer, once all are there.
 
         Raises:
@@ -131,8 +129,7 @@ class ExchangeDesk:
                 if self._current is not exchange:
                     raise self._failure or _lost(exchange)
         except RefusedError as error:
-            if self._current is exchange:
-                await self._give_up(exchange, error)
+            await self._give_up(exchange, error)
             return Withdrawn(error.reason, dict.fromkeys(sorted(current.accepted), error.message))
         return None
 
@@ -196,6 +193,8 @@ class ExchangeDesk:
 
     async def _give_up(self, exchange: ExchangeRound, error: RefusedError) -> None:
         """Begin the exchange anew: whoever takes part is told why."""
+        if self._current is not exchange:
+            return  # another has begun
         self._current, self._failure = None, error
         self._stop_timer()
         try:

@@ -26,6 +26,8 @@ from mmar_runner_secagg.secrets_shared import SECRET_BYTES, SHARE_BYTES, split
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner_secagg.payloads import Peer
+
 #: The smallest number of clients of which a sum hides anything.
 LEAST_CLIENTS: Final = 2
 
@@ -103,7 +105,8 @@ class ClientRound:
             peer = circle.peers.get(name)
             if peer is None:
                 raise ValueError(f"shares of {name!r:.80}, which is no neighbour")
-            message = unseal(self._letter_key(peer, from_peer=True), sealed, _about(name, self.name))
+            key = self._letter_key(peer, from_peer=True)
+            message = unseal(key, sealed, _about(name, self.name))
             self.held[name] = Held(message[:SHARE_BYTES], message[SHARE_BYTES:])
         self.clients = letters.clients
         if len(self.held) + 1 < circle.threshold or self.clients < self._least:
@@ -176,7 +179,3 @@ def pair_seed(own: KeyPair, public: bytes) -> bytes:
 
 def _about(sender: str, receiver: str) -> bytes:
     return f"{len(sender)}:{sender}{receiver}".encode()
-
-
-if TYPE_CHECKING:
-    from mmar_runner_secagg.payloads import Peer

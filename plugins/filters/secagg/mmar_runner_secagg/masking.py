@@ -67,7 +67,7 @@ class SecAggFilter(Filter):
             msg = "SecAggFilter masks updates on their way to a server, and nothing else"
             raise TaskFailedError(msg, hint="declare it among the outbound filters")
         self._masks, self._clipped, self._seen = [], 0, 0
-        self._forget(ledger, context.round)
+        self._forget(ledger)
         mine = ClientRound(context.client_name, self._least)
         with _refusals():
             letters = mine.share(exchange("keys", mine.advertise()))
@@ -111,7 +111,7 @@ class SecAggFilter(Filter):
         with _refusals():
             exchange("unmask", reveal(context.client_name, exchange("survivors", b""), path))
 
-    def _forget(self, ledger: Path, number: int) -> None:
+    def _forget(self, ledger: Path) -> None:
         """Remove what was kept for rounds that are over, and for an earlier try of this one."""
         for path in ledger.glob("round_*.json"):
             with contextlib.suppress(OSError):

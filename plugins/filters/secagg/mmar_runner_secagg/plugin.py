@@ -114,7 +114,11 @@ def mmar_register_components(registry: Registrar) -> None:
         extras={
             "memory": "O(clients x block): 64 MiB, and 100 bytes a pair of clients",
             "paper": _PAPER,
-            "tags": ["sums", "unmasks", {"tag": "scales_by_samples", "if": "weighting", "is": "samples"}],
+            "tags": [
+                "sums",
+                "unmasks",
+                {"tag": "scales_by_samples", "if": "weighting", "is": "samples"},
+            ],
             "min_clients": {"base": 2},
         },
     )
