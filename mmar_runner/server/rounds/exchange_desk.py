@@ -13,6 +13,7 @@ from mmar_runner.errors import MmarRunnerError, RefusedError, RunFailedError, St
 from mmar_runner.server.records.exchange_file import ExchangeFile
 from mmar_runner.server.rounds.exchange_round import ExchangeRound
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
+from mmar_runner.waiting.races import end
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
@@ -85,13 +86,14 @@ class ExchangeDesk:
         self._set_timer(exchange, phase)
         self.look()
         while True:
-            news, failure = self._news, self._failure
+            events = (self._news, self._assignments.next_change)  # before it is looked again
+            failure = self._failure
             if self._current is not exchange:
                 raise failure or exchange.gone_by(client)
             if (answer := exchange.answer(phase, client, payload)) is not None:
                 return answer
             self._require_run(number)
-            await self._until(news)
+            await _any_of(*events)
 
     async def require_member(self, client: str, current: OpenRound) -> None:
         """Refuse an update of whoever did not take part in the exchange before it.
@@ -249,17 +251,6 @@ class ExchangeDesk:
             msg = f"round {number} is over"
             raise RefusedError(msg, reason="ROUND_MISMATCH", hint="ask for the current model")
 
-    async def _until(self, news: asyncio.Event) -> None:
-        waits = [
-            asyncio.create_task(news.wait()),
-            asyncio.create_task(self._assignments.changed()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
@@ -285,6 +276,14 @@ class ExchangeDesk:
                 self._work.add(work)
                 work.add_done_callback(self._work.discard)
             self.look()
+
+
+async def _any_of(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*waits)
 
 
 def _too_few(exchange: ExchangeRound, phase: str, posts: Mapping[str, bytes]) -> RefusedError:
