@@ -32,6 +32,8 @@ class UpdateFacts:
         metrics: Of the local training, by name.
         validation: Of the round's model on the client's data, by name.
         seconds_train: How long the client worked.
+        codec: In which codec its tensors travel.
+        codec_error: What that lost: the norm of the difference over the norm of the update.
     """
 
     round: int
@@ -41,6 +43,8 @@ class UpdateFacts:
     metrics: Mapping[str, float]
     validation: Mapping[str, float]
     seconds_train: float
+    codec: str = "none"
+    codec_error: float = 0.0
 
     @property
     def reported(self) -> dict[str, float]:
@@ -49,6 +53,7 @@ class UpdateFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is kept: by the client until it is answered, and in the journal."""
+        coded = {"codec": self.codec, "codec_error": self.codec_error}
         return {
             "round": self.round,
             "bytes": self.bytes,
@@ -57,6 +62,7 @@ class UpdateFacts:
             "metrics": dict(self.metrics),
             "validation": dict(self.validation),
             "seconds_train": self.seconds_train,
+            **({} if self.codec == "none" else coded),
         }
 
     @classmethod
@@ -76,6 +82,8 @@ class UpdateFacts:
             metrics=_metrics(data["metrics"]),
             validation=_metrics(data["validation"]),
             seconds_train=finite(data["seconds_train"]),
+            codec=text(data.get("codec", "none")),
+            codec_error=finite(data.get("codec_error", 0.0)),
         )
 
 
@@ -89,6 +97,18 @@ def finite(value: object) -> float:
         msg = f"{value!r:.40} is no finite number"
         raise TypeError(msg)
     return float(value)  # type: ignore[arg-type]
+
+
+def text(value: object) -> str:
+    """Return a text that was kept.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, str):
+        msg = f"{value!r:.40} is no text"
+        raise TypeError(msg)
+    return value
 
 
 def _whole(value: object) -> int:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 #: What stands for every value that is not known.
 OTHER: Final = "other"
 #: Reasons of refused updates beyond those that kinds of errors have by themselves.
-_REFUSALS: Final = {"WEIGHT", "KIND", "METRICS", "TOO_LARGE", "TOO_MANY_ATTEMPTS", "OVERFLOW"}
+_REFUSALS: Final = {
+    "WEIGHT",
+    "KIND",
+    "CODEC",
+    "METRICS",
+    "TOO_LARGE",
+    "TOO_MANY_ATTEMPTS",
+    "OVERFLOW",
+}
 REASONS: Final = (*sorted(default_reasons() | _REFUSALS), OTHER)
 #: What a client is at, as far as its server tells.
 CLIENT_STATES: Final = (

@@ -10,6 +10,7 @@ from mmar_runner import __version__
 from mmar_runner.errors import RefusedError, RunError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.storage.codec_names import NONE, UPDATE_CODECS
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest
 
@@ -27,6 +28,18 @@ class RunReplacedError(RunError):
     """The server has opened another run, or the run went back: what was known of it is over."""
 
     default_reason = "RUN_REPLACED"
+
+
+def require_known(reply: RegisterReply) -> None:
+    """Refuse to work for a server that wants what this version does not know.
+
+    Raises:
+        RefusedError: CODEC.
+    """
+    if reply.update_codec and reply.update_codec not in UPDATE_CODECS:
+        msg = f"the server wants updates in codec {reply.update_codec[:64]!r}: not known here"
+        hint = "install a runner of the server's version"
+        raise RefusedError(msg, reason="CODEC", hint=hint)
 
 
 class Registration:
@@ -123,6 +136,7 @@ class Registration:
             task_name=self._settings.client.task_name,
             mmar_digest=self._settings.spec.digest,
             runner_version=__version__,
+            update_codecs=[name for name in UPDATE_CODECS if name != NONE],
         )
         trust = self._settings.trust
         if trust is not None:
@@ -136,6 +150,7 @@ class Registration:
                 raise
             await self._retries.renew(error, stub)
             raise UnreachableError(error.message) from error  # again, over the new line
+        require_known(reply)
         if reply.revocations:
             await self.take_revocations(reply.revocations)
         self.bound_to = certificate

@@ -19,6 +19,7 @@ from mmar_runner.errors import (
 from mmar_runner.federation.metrics import METRICS_RULE, are_metric_names
 from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.server.records.record import AcceptedUpdate
+from mmar_runner.storage.codec_names import NONE
 from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.limits import INLINE_BYTES
 
@@ -35,17 +36,24 @@ UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError)
 UNUSABLE_REASONS: Final = frozenset(
     {
         *(error.default_reason for error in UNUSABLE),
-        *("WEIGHT", "KIND", "METRICS", "TOO_LARGE"),
+        *("WEIGHT", "KIND", "CODEC", "METRICS", "TOO_LARGE"),
     }
 )
 #: Letters of the name that a client gives an update.
 _MAX_UPDATE_ID: Final = 128
 #: The longest training that is believed, in seconds: a hundred years.
 _MAX_SECONDS: Final = 3.2e9
+#: Letters of an unknown codec that are shown.
+_SHOWN_CODEC: Final = 64
 
 
 def check_announcement(
-    begin: UpdateBegin, facts: UpdateFacts, schema: ModelSchema, cap: float
+    begin: UpdateBegin,
+    facts: UpdateFacts,
+    schema: ModelSchema,
+    cap: float,
+    *,
+    codec: str = NONE,
 ) -> None:
     """Check everything that a client says before its bytes come.
 
@@ -54,12 +62,14 @@ def check_announcement(
         facts: What that says of the update.
         schema: The tensors its update must have.
         cap: The most samples that it may claim.
+        codec: In which the run's updates travel.
 
     Raises:
-        RefusedError: WEIGHT, METRICS or TOO_LARGE.
+        RefusedError: WEIGHT, CODEC, METRICS or TOO_LARGE.
         ProtocolError: The update's id is too long.
     """
     _check_samples(facts.num_samples, cap)
+    _check_codec(facts, codec)
     if len(begin.update_id) > _MAX_UPDATE_ID:
         msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
         raise ProtocolError(msg)
@@ -116,6 +126,15 @@ def _check_samples(samples: float, cap: float) -> None:
         msg = f"num_samples is {samples:g}; it must be positive and at most {cap:g}"
         hint = "the MMAR's max_num_samples says what a client may claim"
         raise RefusedError(msg, reason="WEIGHT", hint=None if cap == MAX_SAMPLES else hint)
+
+
+def _check_codec(facts: UpdateFacts, codec: str) -> None:
+    if facts.codec != codec:
+        msg = f"an update of this run travels in codec {codec}, not {facts.codec[:_SHOWN_CODEC]!r}"
+        raise RefusedError(msg, reason="CODEC", hint="register again, and send what is agreed on")
+    if not (math.isfinite(facts.codec_error) and facts.codec_error >= 0):
+        msg = f"codec_error is {facts.codec_error:g}; it must be finite and not negative"
+        raise RefusedError(msg, reason="CODEC")
 
 
 def _check_metrics(metrics: Mapping[str, float]) -> None:

@@ -199,7 +199,7 @@ class Walk:
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:
             return FOLD_ELEMENTS
-        itemsize = 8 if self.on_differences else info.itemsize
+        itemsize = 8 if self.on_differences or self._rule.takes else info.itemsize
         return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
 
     @property
@@ -239,7 +239,8 @@ class Walk:
         return self._rule.finish(accumulator, info.name, self.weights)
 
     def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
-        dtype = np.dtype(np.float64) if self.on_differences else numpy_dtype(info.dtype)
+        whole = numpy_dtype(self._rule.takes or info.dtype)
+        dtype = np.dtype(np.float64) if self.on_differences else whole
         stacked = np.empty((len(self._updates), count), dtype=dtype)
         if not self.on_differences:
             for index in range(len(self._updates)):
