@@ -9,7 +9,7 @@ from hashlib import sha256
 import pytest
 
 from mmar_runner.client.transfer.downloads import ModelDownloads
-from mmar_runner.wire.messages import ModelHeader
+from mmar_runner.wire.messages import ModelHeader, RegisterReply
 
 
 class Call:
@@ -38,6 +38,7 @@ class Server:
 
     def __init__(self):
         self.calls = []
+        self.registration = RegisterReply()
 
     async def call(self, work):
         return await work(self, "token")

@@ -106,14 +106,14 @@ def test_bytes_that_come_along_are_held_against_what_is_said_and_against_the_mod
 )
 def test_a_duration_that_no_clock_can_say_is_kept_as_none(said: float, kept: float) -> None:
     facts = announced_facts(begin(seconds_train=said))
-    update = accepted("a", facts, "d", seconds_upload=1.0, inline=False)
+    update = accepted("a", facts, "d", seconds_upload=1.0, inline=False, wire_bytes=1)
     assert update.facts.seconds_train == kept
 
 
 def test_only_metrics_that_are_finite_are_kept_sorted() -> None:
     said = begin(metrics={"b": 1.0, "a": 2.0, "c": math.nan}, validation={"d": math.inf})
     heard = announced_facts(said)
-    update = accepted("site-1", heard, "d" * 64, seconds_upload=1.0, inline=True)
+    update = accepted("site-1", heard, "d" * 64, seconds_upload=1.0, inline=True, wire_bytes=9)
     facts = update.facts
     assert list(facts.metrics.items()) == [("a", 2.0), ("b", 1.0)]
     assert facts.validation == {}
