@@ -53,7 +53,6 @@ def check_announcement(
     facts: UpdateFacts,
     schema: ModelSchema,
     cap: float,
-    *,
     codec: str = NONE,
 ) -> None:
     """Check everything that a client says before its bytes come.

@@ -171,7 +171,7 @@ class Reception:
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
-                check_announcement(begin, facts, self._schema, cap, codec=self._codec.name)
+                check_announcement(begin, facts, self._schema, cap, self._codec.name)
                 sender = _Sender(session, begin, facts, began)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)
