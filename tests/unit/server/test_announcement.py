@@ -10,8 +10,16 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+import zstandard
 
-from mmar_runner.errors import DigestError, MmarRunnerError, NonFiniteError, SchemaMismatchError
+from mmar_runner.errors import (
+    DigestError,
+    MmarRunnerError,
+    NonFiniteError,
+    ProtocolError,
+    RefusedError,
+    SchemaMismatchError,
+)
 from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.calls.announcement import accepted, check_announcement, check_inline
@@ -120,3 +128,41 @@ def test_only_metrics_that_are_finite_are_kept_sorted() -> None:
     assert (update.client, update.sha256, facts.bytes) == ("site-1", "d" * 64, 100)
     assert (facts.num_samples, update.inline) == (3.0, True)
     assert facts.kind is UpdateKind.WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("said", "codec", "refused"),
+    [
+        ({}, "none", False),
+        ({"codec": "fp16", "codec_error": 0.5}, "fp16", False),
+        ({"codec": "fp16"}, "none", True),
+        ({}, "fp16", True),
+        ({"codec": "bf16"}, "fp16", True),
+        ({"codec": "fp16", "codec_error": math.nan}, "fp16", True),
+        ({"codec": "fp16", "codec_error": -1e-9}, "fp16", True),
+    ],
+)
+def test_an_update_travels_as_was_agreed_on(
+    said: dict[str, Any], codec: str, refused: bool
+) -> None:
+    announced = begin(**said)
+    told = announced_facts(announced)
+    if not refused:
+        check_announcement(announced, told, SCHEMA, 1e9, codec)
+        return
+    with pytest.raises(RefusedError) as error:
+        check_announcement(announced, told, SCHEMA, 1e9, codec)
+    assert error.value.reason == "CODEC"
+
+
+def test_compressed_bytes_that_come_along_are_unpacked_only_if_that_was_agreed_on() -> None:
+    whole = inline(1, 2)
+    packed = inline(1, 2)
+    packed.inline = zstandard.ZstdCompressor().compress(whole.inline)
+    packed.packed = True
+    assert check_inline(packed, SCHEMA, packed=True) == check_inline(whole, SCHEMA) == whole.inline
+    with pytest.raises(ProtocolError):
+        check_inline(packed, SCHEMA)
+    packed.inline += b"x"
+    with pytest.raises(ProtocolError):
+        check_inline(packed, SCHEMA, packed=True)
