@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sites that attack: what each aggregator's model is worth with them and without.
 
-    make robustness                                        # 18 simulations: half an hour
+    make robustness                                        # 17 simulations: half an hour
     make robustness ROBUSTNESS="--only Median --rounds 5"  # a look
     make robustness ROBUSTNESS="--write"                   # docs/explanation/robust-aggregation.md
 
@@ -93,7 +93,7 @@ class Results:
                 told = json.loads(line)
                 self.known[json.dumps(told["key"])] = told["accuracy"]
 
-    def of(self, case: Case, attacked: bool, asked: argparse.Namespace) -> float:  # noqa: FBT001
+    def of(self, case: Case, *, attacked: bool, asked: argparse.Namespace) -> float:
         """Return the accuracy of one simulation, which is run if it is not known."""
         settings = [asked.rounds, asked.epochs, asked.alpha, asked.seed]
         key = [case.aggregator, case.clients, case.factor if attacked else 1, *settings]
@@ -114,7 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = Results(asked.results)
     results.load()
     rows = {
-        name: (results.of(CASES[name], False, asked), results.of(CASES[name], True, asked))
+        name: (
+            results.of(CASES[name], attacked=False, asked=asked),
+            results.of(CASES[name], attacked=True, asked=asked),
+        )
         for name in asked.only or CASES
     }
     text = table(rows)
@@ -218,7 +221,7 @@ def _write(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=10, help="how many rounds")
+    parser.add_argument("--rounds", type=int, default=20, help="how many rounds")
     parser.add_argument("--epochs", type=int, default=2, help="local epochs in a round")
     parser.add_argument("--alpha", type=float, default=10.0, help="smaller is more skewed")
     parser.add_argument("--seed", type=int, default=0, help="of the runs")
