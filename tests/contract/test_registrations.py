@@ -15,6 +15,7 @@ BUNDLED = {
     "mmar-runner-metrics",
     "mmar-runner-scaffold",
     "mmar-runner-privacy",
+    "mmar-runner-robust",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }

@@ -22,6 +22,7 @@ _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
 _SCAFFOLD: Final = "aggregators/scaffold"
 _PRIVACY: Final = "filters/privacy"
+_ROBUST: Final = "aggregators/robust"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
@@ -33,6 +34,10 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
             _PRIVACY: ("DPFedAvg",),
             _SCAFFOLD: ("Scaffold",),
+            _ROBUST: (
+                *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
+                "TrimmedMean",
+            ),
         },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {

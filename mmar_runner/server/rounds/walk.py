@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.storage.header import TensorInfo
 
-#: Bytes of all updates' blocks together.
+#: The most bytes of all updates' blocks together.
 _BLOCK_BUDGET: Final = 64 << 20
+#: The most bytes of one update's block: a few of them stay in the processor's cache.
+_UPDATE_BYTES: Final = 1 << 20
 
 
 def _forget(_name: str, _block: Block) -> None:
@@ -157,8 +159,10 @@ class Walk:
             for info in self.included():
                 for start, count in blocks(info, self._elements(info)):
                     self.require_wanted()
-                    stacked = self._stacked(files, info, start, count)
-                    self._rule.measure(info.name, stacked, self.weights)
+                    # Without a name for it: it would be held while the next one is read.
+                    self._rule.measure(
+                        info.name, self._stacked(files, info, start, count), self.weights
+                    )
 
     def results(self, keep: Keep = _forget) -> Iterator[tuple[str, Block]]:
         """Yield the next model's blocks, in the file's order and dtype.
@@ -200,7 +204,8 @@ class Walk:
         if self._folds:
             return FOLD_ELEMENTS
         itemsize = 8 if self.on_differences or self._rule.takes else info.itemsize
-        return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
+        most = min(_BLOCK_BUDGET // len(self._updates), _UPDATE_BYTES)
+        return max(1, most // itemsize)
 
     @property
     def _folds(self) -> bool:

@@ -51,8 +51,10 @@ class Bulyan(ByDistance):
         for part in strides(result.size, stride_of(len(chosen))):
             ordered = self._sorter.ordered(tensors[chosen, part], places)
             values = [row.astype(np.float64) for row in ordered]
-            around_median(values, len(chosen) - 2 * self.num_malicious, result[part])
-        return np.add(result, 0.0, out=result)  # 0 and -0 are equal, and sorted as they come
+            around = result[part]
+            around_median(values, len(chosen) - 2 * self.num_malicious, around)
+            np.add(around, 0.0, out=around)  # 0 and -0 are equal, and sorted as they come
+        return result
 
     def _choose(self, squared: npt.NDArray[np.float64]) -> list[int]:
         left, chosen = list(range(len(squared))), list[int]()

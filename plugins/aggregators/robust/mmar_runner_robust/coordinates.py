@@ -34,9 +34,11 @@ class _Ordered(RobustRule):
         result = np.empty(count, dtype=np.float64)
         wanted = self._wanted(clients)
         for part in strides(count, stride_of(clients)):
-            self._of(self._sorter.ordered(tensors[:, part], wanted), result[part])
-        # Sorting takes 0 and -0 for equal: which of them is where depends on the processor.
-        return np.add(result, 0.0, out=result)
+            values = result[part]
+            self._of(self._sorter.ordered(tensors[:, part], wanted), values)
+            # Sorting takes 0 and -0 for equal: which of them is where depends on the processor.
+            np.add(values, 0.0, out=values)
+        return result
 
     @abstractmethod
     def _wanted(self, clients: int) -> tuple[int, ...]:
@@ -91,13 +93,17 @@ def middle(rows: int) -> tuple[int, ...]:
 
 
 def median_of(middles: Rows, result: npt.NDArray[np.float64]) -> None:
-    """Write the mean of one or two rows into ``result``; halves do not overflow."""
+    """Write the mean of one or two rows into ``result``."""
     result[...] = middles[0]
     if len(middles) > 1:
-        np.multiply(result, 0.5, out=result)
         other = middles[1].astype(np.float64)
-        np.multiply(other, 0.5, out=other)
-        np.add(result, other, out=result)
+        if middles[0].dtype == np.float64:  # the sum of the largest has no room; their halves do
+            np.multiply(result, 0.5, out=result)
+            np.multiply(other, 0.5, out=other)
+            np.add(result, other, out=result)
+        else:
+            np.add(result, other, out=result)
+            np.multiply(result, 0.5, out=result)
 
 
 def mean_of(rows: Rows, result: npt.NDArray[np.float64]) -> None:
@@ -105,6 +111,7 @@ def mean_of(rows: Rows, result: npt.NDArray[np.float64]) -> None:
     result[...] = rows[0]
     scratch = np.empty_like(result)
     for row in rows[1:]:
-        scratch[...] = row
-        np.add(result, scratch, out=result)
+        if row.dtype != np.float64:
+            scratch[...] = row
+        np.add(result, scratch if row.dtype != np.float64 else row, out=result)
     np.divide(result, len(rows), out=result)

@@ -124,7 +124,8 @@ class MultiKrum(ByDistance):
     ) -> npt.NDArray[np.float64]:
         """Return the mean of the chosen updates' block."""
         chosen = sorted(self.chosen(len(tensors)))
-        total = weighted_sum(tensors[chosen], [1.0] * len(chosen), tensors.shape[1])
+        rows = [tensors[one] for one in chosen]
+        total = weighted_sum(rows, [1.0] * len(rows), tensors.shape[1])
         return total if len(chosen) == 1 else np.divide(total, len(chosen), out=total)
 
     def _choose(self, squared: npt.NDArray[np.float64]) -> list[int]:

@@ -18,7 +18,7 @@ _PILLUTLA: Final = "Pillutla, Kakade and Harchaoui, 2019, arXiv:1912.13445"
 _SUN: Final = "Sun, Kairouz, Suresh and McMahan, 2019, arXiv:1911.07963"
 
 #: The server reads so much of all updates at a time, whatever the model's size.
-_BLOCK: Final = "O(block): 64 MiB of all updates together"
+_BLOCK: Final = "O(block): 1 MiB of each update, at most 64 MiB of all together"
 _DISTANCES: Final = f"{_BLOCK}, and the clients' distances: 8 bytes times clients squared"
 
 _EACH: Final = Tag.NEEDS_EACH_UPDATE.value

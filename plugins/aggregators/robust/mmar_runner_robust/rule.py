@@ -62,7 +62,7 @@ class RobustRule(TensorwiseAggregator):
         Integers and booleans, such as numbers of batches, are on another scale than weights, and
         say how much a site trained rather than what it learned.
         """
-        whole = block.dtype == np.bool_ or np.issubdtype(block.dtype, np.integer)
+        whole = block.dtype.kind in "biu"  # the floating ones of ml_dtypes have kinds of their own
         return not whole and name not in self._integers
 
 

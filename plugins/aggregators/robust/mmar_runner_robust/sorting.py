@@ -19,11 +19,13 @@ import numpy.typing as npt
 #: The most rows that a network sorts; its comparators grow faster than the rows.
 MOST_IN_NETWORK: Final = 24
 #: Bytes of the rows that are sorted at a time.
-_CACHE_BYTES: Final = 256 << 10
+_CACHE_BYTES: Final = 512 << 10
 
 Rows = Sequence[npt.NDArray[Any]]
 #: Two places, and whether the lesser and the greater of their values are asked for.
 Comparator = tuple[int, int, bool, bool]
+#: A minimum or maximum, the rooms that it reads, and the room that it writes.
+Step = tuple[np.ufunc, int, int, int]
 
 
 def stride_of(rows: int) -> int:
@@ -35,7 +37,8 @@ class Sorter:
     """Sorts rows, and keeps the memory for it."""
 
     def __init__(self) -> None:
-        self._memory: dict[tuple[np.dtype[Any], int, int], list[npt.NDArray[Any]]] = {}
+        self._key: tuple[np.dtype[Any], int, int] | None = None
+        self._memory: Sequence[npt.NDArray[Any]] = []
 
     def ordered(self, rows: npt.NDArray[Any], wanted: tuple[int, ...]) -> Rows:
         """Return some of the rows that sorting every column gives.
@@ -59,24 +62,44 @@ class Sorter:
         return [turned[:, place] for place in wanted]
 
     def _by_network(self, rows: npt.NDArray[Any], wanted: tuple[int, ...]) -> Rows:
-        place: list[npt.NDArray[Any]] = list(rows)
-        free = list(self._scratch(rows))
-        own = {id(one) for one in free}
-        for low, high, lesser, greater in network(len(place), wanted):
-            first, second = place[low], place[high]
-            if lesser:
-                place[low] = np.minimum(first, second, out=free.pop())
-            if greater:
-                place[high] = np.maximum(first, second, out=free.pop())
-            free += [one for one in (first, second) if id(one) in own]
-        return [place[one] for one in wanted]
+        steps, places, memory = program(len(rows), wanted)
+        rooms = [*rows, *self._scratch(rows, memory)]
+        for function, first, second, result in steps:
+            function(rooms[first], rooms[second], out=rooms[result])
+        return [rooms[place] for place in places]
 
-    def _scratch(self, rows: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        key = (rows.dtype, *rows.shape)
-        if key not in self._memory:
-            self._memory.clear()
-            self._memory[key] = list(np.empty((len(rows) + 2, rows.shape[1]), dtype=rows.dtype))
-        return self._memory[key]
+    def _scratch(self, rows: npt.NDArray[Any], number: int) -> Sequence[npt.NDArray[Any]]:
+        """Return so many rows to write to, each like those."""
+        key = (rows.dtype, number, rows.shape[1])
+        if key != self._key:
+            self._key = key
+            self._memory = list(np.empty((number, rows.shape[1]), dtype=rows.dtype))
+        return self._memory
+
+
+@lru_cache(maxsize=64)
+def program(rows: int, wanted: tuple[int, ...]) -> tuple[tuple[Step, ...], tuple[int, ...], int]:
+    """Return the steps that a network takes, where they leave what is wanted, and their memory.
+
+    Rooms 0 to ``rows`` - 1 are the rows that come in, which are only read; the others are
+    memory, taken again as soon as nobody needs what is in it.
+
+    Args:
+        rows: How many are sorted.
+        wanted: Which places are asked for.
+    """
+    at, free, used, steps = list(range(rows)), list[int](), rows, list[Step]()
+    for low, high, lesser, greater in network(rows, wanted):
+        first, second = at[low], at[high]
+        for place, asked, function in ((low, lesser, np.minimum), (high, greater, np.maximum)):
+            if asked:
+                if not free:
+                    free.append(used)
+                    used += 1
+                at[place] = free.pop()
+                steps.append((function, first, second, at[place]))
+        free += [room for room in (first, second) if room >= rows]
+    return tuple(steps), tuple(at[place] for place in wanted), used - rows
 
 
 @lru_cache(maxsize=64)
