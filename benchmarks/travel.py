@@ -58,7 +58,7 @@ def measured(sample: str, megabytes: float, rounds: int) -> Iterator[dict[str, A
             with tempfile.TemporaryDirectory(prefix="travel-") as name:
                 folder = Path(name)
                 mmar = prepared(folder, sample, update_codec=codec, compression=compression)
-                variables = {"NUM_ROUNDS": rounds, "MIN_NUM_CLIENTS": len(_SITES)}
+                variables: dict[str, float] = {"NUM_ROUNDS": rounds, "MIN_NUM_CLIENTS": len(_SITES)}
                 if sample == "echo":
                     variables |= {"MODEL_MB": megabytes, "NOISE": 1.0}
                 way = {"sample": sample, "update_codec": codec, "compression": compression}
