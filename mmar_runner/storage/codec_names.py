@@ -9,8 +9,13 @@ from typing import Final
 NONE: Final = "none"
 FP16: Final = "fp16"
 BF16: Final = "bf16"
+#: Codecs of updates that filters have made whole numbers of; an aggregator takes one of them,
+#: and nobody declares it as ``update_codec``.
+I32: Final = "i32"
+I64: Final = "i64"
+WHOLE_CODECS: Final = (I32, I64)
 #: All of them that this version knows.
-UPDATE_CODECS: Final = (NONE, FP16, BF16)
+UPDATE_CODECS: Final = (NONE, FP16, BF16, *WHOLE_CODECS)
 
 #: Compressions of chunks, as ``compression`` and Register name them.
 ZSTD: Final = "zstd"

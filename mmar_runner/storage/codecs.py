@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner.storage.codec_names import BF16, FP16, NONE
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.codec_names import BF16, FP16, I32, I64, NONE
+from mmar_runner.storage.dtypes import DTYPE_NAMES, numpy_dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,18 @@ def _halved(name: str, dtype: str) -> Codec:
     return Codec(name, MappingProxyType({"F32": dtype, "F64": dtype}))
 
 
+def _whole(name: str, dtype: str) -> Codec:
+    # Of every tensor: a filter has encoded it, and the rule that takes it decodes it.
+    return Codec(name, MappingProxyType(dict.fromkeys(DTYPE_NAMES, dtype)))
+
+
 #: Every codec that this version knows, by name.
 CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
-    {NONE: Codec(NONE), FP16: _halved(FP16, "F16"), BF16: _halved(BF16, "BF16")}
+    {
+        NONE: Codec(NONE),
+        FP16: _halved(FP16, "F16"),
+        BF16: _halved(BF16, "BF16"),
+        I32: _whole(I32, "I32"),
+        I64: _whole(I64, "I64"),
+    }
 )

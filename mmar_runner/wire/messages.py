@@ -36,6 +36,8 @@ from mmar_runner.wire.proto.discovery_pb2 import (
 )
 from mmar_runner.wire.proto.federated_training_pb2 import (
     ClientState,
+    ExchangeReply,
+    ExchangeRequest,
     GetModelRequest,
     HeartbeatReply,
     HeartbeatRequest,
@@ -67,6 +69,8 @@ __all__ = [
     "DownloadHeader",
     "DownloadPart",
     "DownloadRequest",
+    "ExchangeReply",
+    "ExchangeRequest",
     "ExecutePart",
     "ExecuteRequest",
     "GetModelRequest",

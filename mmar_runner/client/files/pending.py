@@ -12,6 +12,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """An update whose filters have something left to do once it counts.
+
+    Attributes:
+        round: Of the update.
+        num_samples: It was trained on.
+        chains: Whose filters, such as ``outbound_filters``.
+    """
+
+    round: int
+    num_samples: float
+    chains: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the client's folder keeps it."""
+        return {"round": self.round, "num_samples": self.num_samples, "chains": list(self.chains)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Unsettled:
+        """Read what `to_json` gave.
+
+        Raises:
+            LookupError: Something is not there.
+            TypeError: Something has another type.
+            ValueError: Something is no number.
+        """
+        chains = tuple(map(text, data["chains"]))
+        return cls(int(data["round"]), float(data["num_samples"]), chains)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingUpdate:
     """A finished update that the server has not answered yet.

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.answers import Answers
+    from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.storage.codecs import Codec
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
@@ -94,6 +95,7 @@ class Reception:
         run_number: The run that updates must name.
         sample_rule: What an update may claim at most (see `sample_cap`).
         sites: Of the federation.
+        exchange: Knows whose updates can be used, where clients exchange something before them.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Reception:
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
         sites: Sites = NO_SITES,
+        exchange: ExchangeDesk | None = None,
     ) -> None:
         self._answers = answers
         self._members = members
@@ -120,6 +123,7 @@ class Reception:
         self._run_number = run_number
         self._sample_rule = sample_rule
         self._sites = sites
+        self._exchange = exchange
         self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
         self._attempts = Attempts(schema.data_bytes + schema.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
@@ -167,7 +171,7 @@ class Reception:
         self._check_run(begin.run_number)
         duplicate = self._answers.ledger.already_counted(session.name, begin.round)
         if not duplicate:
-            self._check_invited(session.name, begin)
+            await self._check_invited(session.name, begin)
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
@@ -193,7 +197,7 @@ class Reception:
             msg = f"this is run {self._run_number}, not run {run_number}"
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
-    def _check_invited(self, client: str, begin: UpdateBegin) -> None:
+    async def _check_invited(self, client: str, begin: UpdateBegin) -> None:
         current = self._answers.require_round(begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
@@ -203,6 +207,8 @@ class Reception:
         if begin.base_sha256 != current.model.sha256:
             msg = f"the update was not made from the model of round {begin.round}"
             raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the current model")
+        if self._exchange is not None:
+            await self._exchange.require_member(client, current)
 
     # Small updates
 
@@ -245,7 +251,7 @@ class Reception:
             if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             await self._answers.ledger.until_cleared(sender.client)
-            self._check_invited(sender.client, sender.begin)
+            await self._check_invited(sender.client, sender.begin)
             return await self._spooled(sender, stream)
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:

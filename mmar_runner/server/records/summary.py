@@ -46,8 +46,10 @@ def round_summary(
     rejected: Sequence[Rejected],
     metrics: Mapping[str, float],
     model_sha256: str,
+    aggregation: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return one entry of ``rounds``."""
+    """Return one entry of ``rounds``; without ``aggregation`` if the rule says nothing of it."""
+    said = {"aggregation": dict(aggregation)} if aggregation else {}
     return {
         "round": number,
         "seconds": round(seconds, 6),
@@ -70,6 +72,7 @@ def round_summary(
         "rejected": [_rejection(one) for one in rejected],
         "metrics": dict(metrics),
         "model_sha256": model_sha256,
+        **said,
     }
 
 
