@@ -62,7 +62,7 @@ class TestLocalDP(FilterContract):
 
 
 class TestDPFedAvg(AggregatorContract):
-    adds_noise = True
+    keeps_unanimity = False
 
     def make(self):
         return DPFedAvg(max_norm=1, noise_multiplier=0.5, max_epsilon=1e4)

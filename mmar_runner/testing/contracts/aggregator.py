@@ -38,12 +38,10 @@ class AggregatorContract(ABC):
         clients: How many updates are combined; at least the rule's ``min_updates``.
         is_weighted_mean: True if the rule is a mean weighted by what `weigh` answers;
             it is then compared with one worked out in exact arithmetic.
-        adds_noise: True if what it gives is not what was computed, on purpose.
     """
 
     clients: ClassVar[int] = 9
     is_weighted_mean: ClassVar[bool] = False
-    adds_noise: ClassVar[bool] = False
 
     @abstractmethod
     def make(self) -> TensorwiseAggregator:
@@ -111,8 +109,6 @@ class AggregatorContract(ABC):
     @_every_dtype
     def test_unanimity(self, dtype: npt.DTypeLike) -> None:
         """If every client sends the same tensor, the result is that tensor."""
-        if self.adds_noise:
-            pytest.skip("the rule adds noise")
         updates = self._drawn(dtype)
         alike = frozen(np.repeat(updates.tensors[:1], self.clients, axis=0))
         result = combined(self.make(), Updates(updates.contributions, alike))
