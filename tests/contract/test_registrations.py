@@ -13,6 +13,7 @@ BUNDLED = {
     "mmar-runner-fedavg",
     "mmar-runner-metrics",
     "mmar-runner-privacy",
+    "mmar-runner-robust",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }

@@ -20,13 +20,21 @@ _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _METRICS: Final = "processors/metrics"
 _PRIVACY: Final = "filters/privacy"
+_ROBUST: Final = "aggregators/robust"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
 #: By kind: names, and prefixes of class paths, of each folder below ``plugins/``.
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
-        ComponentKind.AGGREGATOR: {_FEDAVG: ("FedAvg",), _PRIVACY: ("DPFedAvg",)},
+        ComponentKind.AGGREGATOR: {
+            _FEDAVG: ("FedAvg",),
+            _PRIVACY: ("DPFedAvg",),
+            _ROBUST: (
+                *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
+                "TrimmedMean",
+            ),
+        },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
             _ECHO: ("EchoModelPersistor",),

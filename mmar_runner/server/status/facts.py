@@ -7,15 +7,13 @@ that, and what is returned here has its words as members of their types.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict, cast
 
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from mmar_runner.federation.client_status import Progress
 
@@ -63,6 +61,7 @@ class RunFacts(TypedDict):
     clients: list[ClientFacts]
     missing: list[MissingFacts]
     components_failed: NotRequired[list[FailureFacts]]  # an earlier program wrote none
+    aggregation: NotRequired[Mapping[str, Any]]  # if the aggregator says something
 
 
 class WrittenFacts(RunFacts):

@@ -284,6 +284,16 @@ def test_a_sampled_round_counts_as_a_whole_one_unless_told_otherwise():
     assert spent[1] == epsilon_of([Release(3.0, 0.1)], 1e-5) < spent[0]
 
 
+def test_whole_numbers_keep_the_models_values_and_count_in_no_norm():
+    made, context = rule(), replace(CONTEXT, integers=frozenset({"n"}))
+    made.begin(context)
+    weights = np.ones(2)
+    for name in ("n", "w"):
+        made.measure(name, np.full((2, 3), 1000.0 if name == "n" else 0.0), weights)
+    assert not made.combine("n", np.full((2, 3), 1000.0), weights).any()
+    assert made.combine("w", np.zeros((2, 3)), weights).any()
+
+
 def test_excluded_tensors_are_excluded():
     assert rule(exclude_vars="running_").excludes("bn.running_mean")
     assert not rule().excludes("bn.running_mean")
