@@ -8,13 +8,14 @@ that, and what is returned here has its words as members of their types.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
 
+if TYPE_CHECKING:
     from mmar_runner.federation.client_status import Progress
 
 

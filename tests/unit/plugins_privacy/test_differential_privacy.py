@@ -268,7 +268,7 @@ def test_a_run_without_end_stops_before_the_round_that_would_spend_too_much():
         context = replace(CONTEXT, round=number, num_rounds=-1, secret=secret(number))
         aggregated(made, np.ones((2, 3)), context)
         made.facts()
-    with pytest.raises(RunFailedError, match="round 2 would spend") as caught:
+    with pytest.raises(RunFailedError, match="round 2 would bring") as caught:
         made.begin(replace(CONTEXT, round=2, num_rounds=-1))
     assert caught.value.reason == "PRIVACY_BUDGET"
 

@@ -163,8 +163,8 @@ class DPFedAvg(TensorwiseAggregator):
         if spent <= self._budget:
             return
         raise RunFailedError(
-            f"{what} would spend a privacy budget of {spent:.3g} in all; max_epsilon of"
-            f" DPFedAvg is {self._budget:g} (delta {self._delta:g})",
+            f"{what} would bring the privacy that is spent to an epsilon of {spent:.3g};"
+            f" max_epsilon of DPFedAvg is {self._budget:g} (delta {self._delta:g})",
             reason="PRIVACY_BUDGET",
             hint=f"it allows {self._allowed()} more rounds like this one: write a smaller"
             " num_rounds, or a larger noise_multiplier",
