@@ -9,6 +9,7 @@ copies.
 
 from __future__ import annotations
 
+import itertools
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,6 +68,7 @@ def send_through(chain: Sequence[Labelled], passing: Passing) -> str:
     """
     with TensorReader(passing.source) as original:
         infos = tuple(original.header.tensors.values())
+    _require_last(chain)
     pieces = _pieces(chain)
     path, form, sha256 = passing.source, False, ""
     with ExitStack() as aside:
@@ -118,7 +120,10 @@ class _Walk:
             first = self._piece[0]
             if first.filter.needs_measure:
                 self._measure(reader, first, came=came)
-            tensors = [(i.name, _stored(i.dtype, leaves=leaves), i.shape) for i in self._infos]
+            sends_as = self._piece[-1].filter.sends_as
+            tensors = [
+                (i.name, sends_as or _stored(i.dtype, leaves=leaves), i.shape) for i in self._infos
+            ]
             with TensorWriter(destination, tensors, {}, durable=False) as writer:
                 for info in self._infos:
                     writer.write(info.name, self._passed(reader, info, came=came, leaves=leaves))
@@ -144,6 +149,9 @@ class _Walk:
             tensor = value.as_(difference=one.filter.on_differences)
             with component_errors(f"{one.who}, given the tensor {info.name!r},"):
                 changed = one.filter.apply(info.name, tensor)
+            if one.filter.sends_as is not None:
+                _require_form(one, info.name, changed, tensor, numpy_dtype(one.filter.sends_as))
+                return changed
             _require_form(one, info.name, changed, tensor)
             value.becomes(changed)
         return value.as_(difference=leaves)
@@ -192,8 +200,30 @@ def _stored(dtype: str, *, leaves: bool) -> str:
     return "I64" if is_whole(numpy_dtype(dtype)) else "F64"
 
 
-def _require_form(one: Labelled, name: str, changed: object, tensor: npt.NDArray[Any]) -> None:
-    if (got := _form(changed)) != (expected := _form(tensor)):
+def _require_last(chain: Sequence[Labelled]) -> None:
+    """Let nobody work on what a filter has made unreadable.
+
+    Raises:
+        TaskFailedError: FILTER_ORDER.
+    """
+    for one, after in itertools.pairwise(chain):
+        if one.filter.sends_as is not None:
+            msg = f"{one.who} makes whole numbers that nothing may change, and {after.who} follows"
+            raise TaskFailedError(msg, hint="declare it as the last filter", reason="FILTER_ORDER")
+    if chain[-1].filter.sends_as is not None and not chain[-1].filter.on_differences:
+        msg = f"{chain[-1].who} sends whole numbers, and does not work on differences"
+        raise TaskFailedError(msg, hint="a filter with sends_as sets on_differences")
+
+
+def _require_form(
+    one: Labelled,
+    name: str,
+    changed: object,
+    tensor: npt.NDArray[Any],
+    dtype: np.dtype[Any] | None = None,
+) -> None:
+    expected = f"{dtype or tensor.dtype}{list(tensor.shape)}"
+    if (got := _form(changed)) != expected:
         who = one.label or type(one.filter).__name__
         message = f"{who} made {got} of tensor {name!r}, not {expected}"
         raise TaskFailedError(message, hint=f"apply must return {expected}")

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,19 +28,26 @@ from mmar_runner.storage.tensor_files import TensorReader, sha256_file
 
 if TYPE_CHECKING:
     from mmar_runner.children.building import Workshop
+    from mmar_runner.children.role import Ask
     from mmar_runner.children.spec import ChildSpec
 
 _FOLDERS: Final = ("state", "new_state", "ledger")
 
 
 class FilterRole(Role):
-    """Answers ``filter``: reads ``source``, writes ``destination``, same tensors.
+    """Answers ``filter`` and ``settle``: reads ``source``, writes ``destination``, same tensors.
 
     ``received`` is the model as it came to the site, with its ``received_sha256``: filters that
     work on differences subtract that one, whatever other filters made of it.
+
+    Args:
+        spec: What the child is.
+        workshop: Builds filters.
+        ask: Asks the parent, for filters that exchange messages with other sites.
     """
 
-    def __init__(self, spec: ChildSpec, workshop: Workshop) -> None:
+    def __init__(self, spec: ChildSpec, workshop: Workshop, ask: Ask | None = None) -> None:
+        self._ask = ask
         kind = ComponentKind.FILTER
         declared: Sequence[Mapping[str, Any]] = spec.component["filters"]
         self._chain = [
@@ -48,7 +57,7 @@ class FilterRole(Role):
 
     def methods(self) -> Mapping[str, Method]:
         """Return what can be asked, by name."""
-        return {"filter": self._filter}
+        return {"filter": self._filter, "settle": self._settle}
 
     def _filter(self, params: Mapping[str, Any]) -> dict[str, Any]:
         context = _context(params["context"])
@@ -57,12 +66,30 @@ class FilterRole(Role):
             passing = Passing(Path(params["source"]), destination, differences)
             sha256 = send_through(self._chain, passing)
             metrics = self._finished()
-        return {"sha256": sha256, "bytes": destination.stat().st_size, "metrics": metrics}
+        encoded = any(one.filter.sends_as for one in self._chain)
+        return {
+            "sha256": sha256,
+            "bytes": destination.stat().st_size,
+            "metrics": metrics,
+            "kind": (UpdateKind.WEIGHT_DIFF if encoded else context.kind).value,
+            "encoded": encoded,
+            "settles": any(one.filter.topic for one in self._chain),
+        }
+
+    def _settle(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Let filters do what is left once their update was acknowledged."""
+        context = _context(params["context"])
+        for labelled, place in zip(self._chain, self._places, strict=True):
+            if labelled.filter.topic:
+                with component_errors(labelled.who):
+                    labelled.filter.settle(self._own(context, place, labelled.filter.topic))
+        return {}
 
     @contextmanager
     def _begun(self, context: FilterContext) -> Iterator[None]:
         """Let every filter begin, with a secret and folders of its own; tidy up behind them."""
-        own = [self._own(context, place) for place in self._places]
+        places = zip(self._chain, self._places, strict=True)
+        own = [self._own(context, place, one.filter.topic) for one, place in places]
         for one in own:
             _make_folders(one)
         for labelled, told in zip(self._chain, own, strict=True):
@@ -72,7 +99,7 @@ class FilterRole(Role):
         for one in own:
             _remove_empty(one)
 
-    def _own(self, context: FilterContext, place: str) -> FilterContext:
+    def _own(self, context: FilterContext, place: str, topic: str) -> FilterContext:
         folders: dict[str, Any] = {
             name: None if (folder := getattr(context, name)) is None else folder / place
             for name in _FOLDERS
@@ -80,7 +107,18 @@ class FilterRole(Role):
         secret = context.secret
         if secret:  # two filters that draw noise must not draw the same
             secret = hmac.digest(secret, place.encode(), "sha256")
-        return replace(context, secret=secret, **folders)
+        exchange = partial(self._exchange, topic) if topic and self._ask is not None else None
+        return replace(context, secret=secret, exchange=exchange, **folders)
+
+    def _exchange(self, topic: str, phase: str, payload: bytes) -> bytes:
+        """Hand in a payload; the parent has the line to the server.
+
+        Raises:
+            TaskFailedError: The server refused it.
+        """
+        assert self._ask is not None  # noqa: S101 - a filter without it is given no exchange
+        said = {"topic": topic, "phase": phase, "payload": base64.b64encode(payload).decode()}
+        return base64.b64decode(self._ask(said)["payload"])
 
     @contextmanager
     def _differences(

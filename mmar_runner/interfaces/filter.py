@@ -9,9 +9,9 @@ declares a pass of its own, `Filter.measure`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmar_runner.interfaces.aggregator import UpdateKind
+
+
+#: Takes a phase and a payload, and returns the payload that it is answered with.
+Exchange: TypeAlias = Callable[[str, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,10 @@ class FilterContext:
             MMAR's filter belongs to the site and the run; that of a filter that the site's
             policy demands belongs to the client's workspace, whatever the run. Whoever writes
             there brings it to the disk before the first tensor goes on.
+        exchange: Hands in this client's payload of a phase and returns the answer to it, once
+            the others have handed in theirs: see `mmar_runner.interfaces.exchange`. It raises
+            TaskFailedError if the server refuses. None on the way in, and where a test gives
+            none.
     """
 
     client_name: str
@@ -59,6 +67,7 @@ class FilterContext:
     state: Path | None = None
     new_state: Path | None = None
     ledger: Path | None = None
+    exchange: Exchange | None = field(default=None, repr=False, compare=False)
 
 
 class Filter(ABC):
@@ -72,10 +81,16 @@ class Filter(ABC):
             value, to the bit.
         needs_measure: True if `measure` must see every tensor before the first `apply`. The
             file is then read once more, and lies on the disk once more while it is.
+        topic: The protocol that it takes part in by `FilterContext.exchange`; empty for none.
+        sends_as: ``I32`` or ``I64`` if `apply` returns whole numbers of that type, of every
+            tensor and of the same shape; nothing is added to them afterwards, so that this is
+            the last filter of all, and works on differences. None for every other filter.
     """
 
     on_differences: ClassVar[bool] = False
     needs_measure: ClassVar[bool] = False
+    topic: ClassVar[str] = ""
+    sends_as: str | None = None
 
     def begin(self, context: FilterContext) -> None:
         """See what is coming, before the first tensor; forget what came before."""
@@ -101,3 +116,10 @@ class Filter(ABC):
         They stand beside the trainer's, and replace those of the same name.
         """
         return {}
+
+    def settle(self, context: FilterContext) -> None:
+        """Do what is left to do once the round's update was acknowledged (only with a `topic`).
+
+        It may be another process than that which saw the update, and may be called again for a
+        round that it has settled: what it needs lies in the ledger.
+        """

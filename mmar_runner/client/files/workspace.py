@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.files.pending import PendingUpdate
+from mmar_runner.client.files.pending import PendingUpdate, Unsettled
 from mmar_runner.client.files.state import StateFolders
 from mmar_runner.errors import RefusedError, StorageError
-from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_new
+from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_json_atomic, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,9 @@ class RunFiles:
         site_filtered_model: The global model after the site's own inbound filters.
         update: Where the trainer writes its update.
         filtered_update: The update after the outbound filters.
-        site_filtered_update: The update after the site's own outbound filters. The last
-            of the three that was written is what leaves the site.
+        site_filtered_update: The update after the site's own outbound filters.
+        wire_update: The update in the run's codec. The last of the four that was written is
+            what leaves the site.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -67,7 +68,9 @@ class RunFiles:
         self.update = folder / "update.safetensors"
         self.filtered_update = folder / "update_filtered.safetensors"
         self.site_filtered_update = folder / "update_site_filtered.safetensors"
+        self.wire_update = folder / "update_wire.safetensors"
         self._pending = folder / "pending.json"
+        self._unsettled = folder / "unsettled.json"
         self._boot_id = boot_id()
 
     def log(self, role: str) -> Path:
@@ -115,6 +118,22 @@ class RunFiles:
             self.folder.mkdir(parents=True, exist_ok=True)
             mark.unlink(missing_ok=True)  # one that is empty
         write_new(mark, run_id.encode(), mode=0o600)
+
+    def keep_unsettled(self, unsettled: Unsettled) -> None:
+        """Remember that filters have something left to do once the round's update counts."""
+        write_json_atomic(self._unsettled, unsettled.to_json())
+
+    def unsettled(self) -> Unsettled | None:
+        """Return of which update filters have something left to do, if of any."""
+        try:
+            return Unsettled.from_json(json.loads(self._unsettled.read_bytes()))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None  # there is none, or it is damaged: others do without this client
+
+    def forget_unsettled(self) -> None:
+        """Forget it: nothing is left to do."""
+        with translated(self._unsettled):
+            self._unsettled.unlink(missing_ok=True)
 
     def keep_pending(self, update: PendingUpdate) -> None:
         """Remember a finished update until it is answered.

@@ -13,6 +13,7 @@ from mmar_runner.client.files.values import values_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.children.process import Asked
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.client.transfer.downloads import ReceivedModel
     from mmar_runner.interfaces.filter import FilterContext
@@ -35,6 +36,7 @@ class FilterChain:
         self._log = log
         self._timeout = timeout
         self._child: ChildProcess | None = None
+        self._answer: Mapping[str, Any] = {}
         self.metrics: Mapping[str, float] = {}
 
     @property
@@ -42,12 +44,18 @@ class FilterChain:
         """Whether there are no filters."""
         return not self._spec.component["filters"]
 
+    @property
+    def answer(self) -> Mapping[str, Any]:
+        """What the child said of the last file."""
+        return self._answer
+
     async def apply(
         self,
         source: Path,
         destination: Path,
         context: FilterContext,
         received: ReceivedModel | None = None,
+        asked: Asked | None = None,
     ) -> Path:
         """Write ``source``, filtered, to ``destination`` and return where it lies.
 
@@ -58,14 +66,14 @@ class FilterChain:
             destination: Where it goes.
             context: What filters are told.
             received: The round's model as it came, for filters that work on differences.
+            asked: Hands in what filters exchange with other sites.
 
         Raises:
             TaskError: A filter failed; nothing must leave, or be trained.
         """
         if self.is_empty:
             return source
-        if self._child is None or not self._child.alive:
-            self._child = await ChildProcess.start(self._spec, log=self._log, timeout=self._timeout)
+        child = await self._living()
         params = {
             "source": str(source),
             "destination": str(destination),
@@ -73,9 +81,24 @@ class FilterChain:
         }
         if received is not None:
             params |= {"received": str(received.path), "received_sha256": received.sha256}
-        answer = await self._child.request("filter", params, timeout=self._timeout)
-        self.metrics = read_metrics(answer)
+        answer = await child.request("filter", params, timeout=self._timeout, asked=asked)
+        self._answer, self.metrics = answer, read_metrics(answer)
         return destination
+
+    async def settle(self, context: FilterContext, asked: Asked) -> None:
+        """Let filters do what is left once their update was acknowledged.
+
+        Raises:
+            TaskError: A filter failed.
+        """
+        child = await self._living()
+        params = {"context": _as_json(context)}
+        await child.request("settle", params, timeout=self._timeout, asked=asked)
+
+    async def _living(self) -> ChildProcess:
+        if self._child is None or not self._child.alive:
+            self._child = await ChildProcess.start(self._spec, log=self._log, timeout=self._timeout)
+        return self._child
 
     async def close(self) -> None:
         """End the child."""
@@ -86,4 +109,5 @@ class FilterChain:
 def _as_json(context: FilterContext) -> dict[str, Any]:
     told = values_of(context)
     told["secret"] = context.secret.hex()
+    del told["exchange"]  # questions go over the socket
     return {key: str(value) if isinstance(value, Path) else value for key, value in told.items()}

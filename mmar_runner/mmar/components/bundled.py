@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
+_FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
+_SCAFFOLD: Final = "aggregators/scaffold"
 _PRIVACY: Final = "filters/privacy"
 _ROBUST: Final = "aggregators/robust"
 _SKLEARN: Final = "datasets/sklearn"
@@ -29,7 +31,9 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
     {
         ComponentKind.AGGREGATOR: {
             _FEDAVG: ("FedAvg",),
+            _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
             _PRIVACY: ("DPFedAvg",),
+            _SCAFFOLD: ("Scaffold",),
             _ROBUST: (
                 *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
                 "TrimmedMean",
