@@ -23,6 +23,7 @@ class Tried:
     Attributes:
         status: How the run ended.
         mixed: Whether some clients send differences.
+        codec: In which codec updates travel.
         accepted: Who was added up, round by round.
         models: The models' digests, round by round.
         withdrawn: How many updates were accepted and had to be left out.
@@ -36,6 +37,7 @@ class Tried:
 
     status: str
     mixed: bool
+    codec: str
     accepted: tuple[tuple[str, ...], ...]
     models: tuple[str, ...]
     withdrawn: int
@@ -87,6 +89,7 @@ def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
     return Tried(
         federation.status,
         federation.mixed,
+        federation.spec_of_server.update_codec,
         story.accepted_sets(),
         story.models(),
         len(story.withdrawn),
