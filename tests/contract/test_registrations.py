@@ -12,6 +12,7 @@ BUNDLED = {
     "mmar-runner-echo",
     "mmar-runner-fedavg",
     "mmar-runner-metrics",
+    "mmar-runner-secagg",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }

@@ -171,6 +171,8 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
         )
         message = f"'{aggregator.name}' {why}; '{masking.name}' masks them."
         _say(look, aggregator, message, f"Take the aggregator that belongs to '{masking.name}'.")
+    else:
+        _same_terms(look, aggregator, masking)
     for one in filters:
         if Tag.SCALES in one.tags and one is not masking:
             message = (
@@ -181,6 +183,18 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
     if workflow is not None and workflow.tags & {Tag.ONE_AT_A_TIME, Tag.ASYNCHRONOUS}:
         message = f"'{workflow.name}' asks clients apart; masks cancel only within one group."
         _say(look, workflow, message, f"Remove it, or remove '{masking.name}'.")
+
+
+def _same_terms(look: Look, aggregator: _Part, masking: _Part) -> None:
+    """Say that what masks and what unmasks have an argument in common, with other values."""
+    for name in sorted(aggregator.args.keys() & masking.args.keys()):
+        theirs, ours = aggregator.args[name], masking.args[name]
+        if theirs != ours:
+            message = (
+                f"'{aggregator.name}' has {name} {theirs!r}, and '{masking.name}' {ours!r}: the "
+                "sum could not be read."
+            )
+            _say(look, aggregator, message, f"Give both the same {name}.")
 
 
 def _all_known(look: Look) -> bool:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _METRICS: Final = "processors/metrics"
+_SECAGG: Final = "filters/secagg"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
 #: By kind: names, and prefixes of class paths, of each folder below ``plugins/``.
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
-        ComponentKind.AGGREGATOR: {_FEDAVG: ("FedAvg",)},
+        ComponentKind.AGGREGATOR: {_FEDAVG: ("FedAvg",), _SECAGG: ("SecureSum",)},
+        ComponentKind.FILTER: {_SECAGG: ("SecAggFilter",)},
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
             _ECHO: ("EchoModelPersistor",),

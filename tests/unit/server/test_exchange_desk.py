@@ -73,7 +73,7 @@ class Table:
             self.handler,
             self.path,
             self.assignments,
-            context=lambda number: context(number),
+            context=context,
             minimum=lambda: 2,
             present=lambda: self.there,
         )
