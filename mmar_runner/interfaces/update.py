@@ -75,8 +75,8 @@ class UpdateFacts:
             ValueError: The kind is unknown.
         """
         return cls(
-            round=_whole(data["round"]),
-            bytes=_whole(data["bytes"]),
+            round=whole(data["round"]),
+            bytes=whole(data["bytes"]),
             num_samples=finite(data["num_samples"]),
             kind=UpdateKind(data["kind"]),
             metrics=_metrics(data["metrics"]),
@@ -111,7 +111,12 @@ def text(value: object) -> str:
     return value
 
 
-def _whole(value: object) -> int:
+def whole(value: object) -> int:
+    """Return a number that was counted.
+
+    Raises:
+        TypeError: It is none, or less than 0.
+    """
     if type(value) is not int or not 0 <= value <= _MOST_WHOLE:
         msg = f"{value!r:.40} counts nothing"
         raise TypeError(msg)

@@ -148,13 +148,17 @@ def assemble(
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()
-    downloads = Downloads(assignments, members, opened.models, soundness, window=window)
+    packed = server.compression != NONE
+    downloads = Downloads(
+        assignments, members, opened.models, soundness, window=window, packed=packed
+    )
     reception = Reception(
         coordinator.answers,
         members,
         spool,
         opened.schema,
         codec=codec,
+        packed=packed,
         durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,

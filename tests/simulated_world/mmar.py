@@ -23,6 +23,8 @@ def draw_mmar(rng: random.Random, root: Path, clients: int) -> MmarSpec:
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
+    aside = random.Random()  # what older seeds draw stays what it was
+    aside.setstate(rng.getstate())
     sampled = rng.randint(1, clients) if rng.random() < 0.4 else None
     server = ServerSpec(
         task_name="task",
@@ -36,6 +38,8 @@ def draw_mmar(rng: random.Random, root: Path, clients: int) -> MmarSpec:
         clients_per_round=sampled,
         round_deadline=rng.choice([None, 30.0]),
         checkpoint=_CHECKPOINT,
+        update_codec=aside.choice(["none", "none", "fp16", "bf16"]),
+        compression=aside.choice(["none", "zstd"]),
     )
     client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
     return MmarSpec(

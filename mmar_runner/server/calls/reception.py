@@ -38,6 +38,7 @@ from mmar_runner.waiting.races import unless
 from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.limits import UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
+from mmar_runner.wire.packing import COMPRESSION
 from mmar_runner.wire.update_facts import announced_facts
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Reception:
         spool: Where large updates go.
         schema: The tensors of the model.
         codec: In which updates travel: with the schema, what every one must have.
+        packed: Whether clients may compress what they send.
         durable: Whether files are forced to disk before the receipt.
         run_number: The run that updates must name.
         sample_rule: What an update may claim at most (see `sample_cap`).
@@ -104,6 +106,7 @@ class Reception:
         schema: ModelSchema,
         *,
         codec: Codec = CODECS[NONE],
+        packed: bool = False,
         durable: bool,
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
@@ -114,6 +117,7 @@ class Reception:
         self._members = members
         self._spool = spool
         self._codec = codec
+        self._packed = packed
         schema = self._schema = schema.encoded(codec)
         self._durable = durable
         self._run_number = run_number
@@ -171,7 +175,7 @@ class Reception:
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
-                check_announcement(begin, facts, self._schema, cap, codec=self._codec.name)
+                check_announcement(begin, facts, self._schema, cap, self._codec.name)
                 sender = _Sender(session, begin, facts, began)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)
@@ -209,8 +213,9 @@ class Reception:
     # Small updates
 
     def _accept_inline(self, sender: _Sender) -> bool:
-        check_inline(sender.begin, self._schema)
-        return self._accept(sender, sender.begin.sha256, sender.begin.inline)
+        begin = sender.begin
+        data = check_inline(begin, self._schema, packed=self._packed)
+        return self._accept(sender, begin.sha256, data, wire_bytes=len(begin.inline))
 
     # Large updates
 
@@ -268,6 +273,7 @@ class Reception:
                 self._disk,
                 window=self._window,
                 progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
+                packed=self._packed,
             )
             digest = await receiver.receive()
             self._answers.require_round(begin.round)
@@ -276,18 +282,26 @@ class Reception:
             spoiled = True
             await self._disk.run(file.discard)
             raise
+        except ProtocolError as error:
+            spoiled = error.reason == COMPRESSION  # others may be a line that broke off
+            raise
         finally:
             received = file.offset - before
             self._attempts.count(sender.client, begin.round, received, spoiled=spoiled)
             file.close()
-        return self._accept(sender, digest, None)
+        return self._accept(sender, digest, None, wire_bytes=receiver.wire_bytes)
 
-    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> bool:
+    def _accept(self, sender: _Sender, digest: str, data: bytes | None, *, wire_bytes: int) -> bool:
         """Count an update; return False if another of its client and round was counted."""
         self._members.require_session(sender.session)
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
-            sender.client, sender.facts, digest, seconds_upload=seconds, inline=data is not None
+            sender.client,
+            sender.facts,
+            digest,
+            seconds_upload=seconds,
+            inline=data is not None,
+            wire_bytes=wire_bytes,
         )
         self._members.arrived(sender.client)
         return self._answers.accept(update, data)

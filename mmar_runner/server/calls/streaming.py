@@ -11,6 +11,7 @@ from mmar_runner.errors import MmarRunnerError, ProtocolError, RefusedError
 from mmar_runner.waiting.races import end
 from mmar_runner.wire.limits import CHUNK_BYTES
 from mmar_runner.wire.messages import UpdateCommit, UpdateCredit, UpdateReady
+from mmar_runner.wire.packing import COMPRESSION, Packed, check_packed, on_wire, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +70,8 @@ class PartReceiver(ABC, Generic[_Commit]):
                 await end(reading)
 
     @abstractmethod
-    async def _write(self, chunks: list[Chunk]) -> None:
-        """Write chunks, in order."""
+    async def _write(self, chunks: list[Any]) -> None:
+        """Write chunks, in order, each as `_checked` returned it."""
 
     @abstractmethod
     async def _written(self, count: int) -> None:
@@ -87,9 +88,9 @@ class PartReceiver(ABC, Generic[_Commit]):
                 return last
             await self._written(len(chunks))
 
-    async def _next(self) -> tuple[list[Chunk], _Commit | MmarRunnerError | None]:
+    async def _next(self) -> tuple[list[Any], _Commit | MmarRunnerError | None]:
         """Wait for at least one item; return all chunks that are there, and what ends them."""
-        chunks: list[Chunk] = []
+        chunks: list[Any] = []
         item = await self._arrived.get()
         while not isinstance(item, (self.commit, MmarRunnerError)):
             chunks.append(item)
@@ -120,7 +121,7 @@ class PartReceiver(ABC, Generic[_Commit]):
             raise ProtocolError(msg)
         self._credits -= 1
 
-    def _checked(self, item: Any) -> Chunk:
+    def _checked(self, item: Any) -> Any:
         if not isinstance(item, (bytes, memoryview)) or not 0 < len(item) <= CHUNK_BYTES:
             msg = f"{self.what} consists of chunks of 1 to {CHUNK_BYTES} bytes and a Commit"
             raise ProtocolError(msg)
@@ -139,6 +140,10 @@ class ChunkReceiver(PartReceiver[UpdateCommit]):
         disk: Threads that may wait for the disk.
         window: Chunks that all senders together may have under way.
         progress: Called for every batch, with the number of bytes that are there.
+        packed: Whether chunks may be compressed.
+
+    Attributes:
+        wire_bytes: How many bytes the chunks had on their way.
     """
 
     commit = UpdateCommit
@@ -152,8 +157,11 @@ class ChunkReceiver(PartReceiver[UpdateCommit]):
         *,
         window: SharedWindow,
         progress: Callable[[int], None],
+        packed: bool = False,
     ) -> None:
         super().__init__(stream, window)
+        self.wire_bytes = 0
+        self._packed = packed
         self._file = file
         self._disk = disk
         self._progress = progress
@@ -174,8 +182,20 @@ class ChunkReceiver(PartReceiver[UpdateCommit]):
         self._outstanding = credits_
         return UpdateReady(offset=self._file.offset, credits=credits_)
 
-    async def _write(self, chunks: list[Chunk]) -> None:
-        await self._disk.run(self._file.write_many, chunks)
+    async def _write(self, chunks: list[Chunk | Packed]) -> None:
+        await self._disk.run(self._file.write_many, map(unpack, chunks) if self._packed else chunks)
+
+    def _checked(self, item: Any) -> Chunk | Packed:
+        chunk: Chunk | Packed = item
+        if isinstance(item, Packed):
+            if not self._packed:
+                msg = "a compressed chunk was sent, and no compression is agreed on"
+                raise ProtocolError(msg, reason=COMPRESSION)
+            check_packed(item)
+        else:
+            chunk = super()._checked(item)
+        self.wire_bytes += on_wire(chunk)
+        return chunk
 
     async def _written(self, count: int) -> None:
         self._progress(self._file.offset)
