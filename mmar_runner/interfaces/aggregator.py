@@ -68,6 +68,8 @@ class AggregationContext:
             or, where nobody lists them, the clients that have come so far.
         secret: 32 bytes that only this server knows, of this run and round. They are the same
             when a server that was killed does the round again.
+        integers: The names of the model's tensors that hold integers or booleans: a rule that
+            sees differences sees float64 of them too.
     """
 
     round: int
@@ -76,6 +78,7 @@ class AggregationContext:
     participants: int
     population: int
     secret: bytes = field(repr=False)
+    integers: frozenset[str] = frozenset()
 
 
 class TensorwiseAggregator(ABC):

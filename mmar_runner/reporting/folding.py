@@ -195,7 +195,7 @@ class Folding:
                 samples=samples,
                 bytes=size,
                 rejected=len(summary["rejected"]),
-                metrics=_metrics(summary["metrics"]),
+                metrics=_said(summary.get("aggregation")) | _metrics(summary["metrics"]),
                 model_sha256=str(summary["model_sha256"] or ""),
             )
         )
@@ -281,6 +281,11 @@ def _measured(metrics: dict[str, Points], at: int, told: Mapping[str, Any]) -> N
             points = metrics[name] = Points()
         points.rounds.append(at)
         points.values.append(number(value))
+
+
+def _said(aggregation: object) -> dict[str, float]:
+    """Return the numbers among an aggregator's facts, such as the privacy that it spent."""
+    return _metrics(aggregation) if isinstance(aggregation, dict) else {}
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, float]:

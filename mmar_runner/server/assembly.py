@@ -145,6 +145,7 @@ def assemble(
         num_rounds=server.num_rounds,
         declined=lambda: reporter.who_declined,
         failed=opened.record.state.components_failed,
+        aggregation=lambda: opened.record.state.aggregation,
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()

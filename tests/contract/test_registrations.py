@@ -12,6 +12,8 @@ BUNDLED = {
     "mmar-runner-echo",
     "mmar-runner-fedavg",
     "mmar-runner-metrics",
+    "mmar-runner-privacy",
+    "mmar-runner-robust",
     "mmar-runner-secagg",
     "mmar-runner-sklearn",
     "mmar-runner-torch",

@@ -73,7 +73,7 @@ class TestMedian(AggregatorContract):
 class NormClipped(TensorwiseAggregator):
     needs_measure = True
 
-    def __init__(self):
+    def begin(self, context):
         self.largest = 0.0
 
     def measure(self, name, tensors, weights):
@@ -87,6 +87,71 @@ class NormClipped(TensorwiseAggregator):
 class TestNormClipped(AggregatorContract):
     def make(self):
         return NormClipped()
+
+
+class Spends(Median):
+    """Moves a little more each round, and says how far it has come."""
+
+    def __init__(self):
+        self.spent = 0.0
+
+    def begin(self, context):
+        self.now = self.spent + context.round
+
+    def combine(self, name, tensors, weights):
+        return super().combine(name, tensors, weights) + self.now
+
+    def facts(self):
+        self.spent = self.now
+        return {"spent": self.spent}
+
+    def resume(self, facts):
+        self.spent = facts["spent"]
+
+
+class TestSpends(AggregatorContract):
+    def make(self):
+        return Spends()
+
+
+class KeepsMeasure(NormClipped):
+    largest = 0.0
+
+    def begin(self, context):
+        pass
+
+    def measure(self, name, tensors, weights):
+        self.largest += 1.0
+
+    def combine(self, name, tensors, weights):
+        return super().combine(name, tensors, weights) + self.largest
+
+
+class ForgetsItsPast(Spends):
+    def begin(self, context):
+        self.now = self.spent + context.round + 1
+
+    def resume(self, facts):
+        pass
+
+
+class FactsByBlock(Median):
+    def begin(self, context):
+        self.blocks = 0
+
+    def combine(self, name, tensors, weights):
+        self.blocks += 1
+        return super().combine(name, tensors, weights)
+
+    def facts(self):
+        return {"blocks": self.blocks}
+
+
+class TakesNoFewer(Median):
+    def combine(self, name, tensors, weights):
+        if len(tensors) < 3:
+            return np.full(tensors.shape[1], np.nan)
+        return super().combine(name, tensors, weights)
 
 
 class ByPosition(Median):
@@ -174,6 +239,10 @@ class FoldsOtherwise(Median):
         (WeighsByPosition, "test_weights_belong_to_clients"),
         (Float32Only, "test_takes_every_dtype"),
         (FoldsOtherwise, "test_folding_equals_combining"),
+        (KeepsMeasure, "test_same_input_same_bits"),
+        (ForgetsItsPast, "test_resuming_goes_on"),
+        (FactsByBlock, "test_facts_are_put_on_record"),
+        (TakesNoFewer, "test_the_least_number_of_updates_is_enough"),
     ],
 )
 def test_a_bad_aggregator_is_caught(bad, test):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _METRICS: Final = "processors/metrics"
+_PRIVACY: Final = "filters/privacy"
+_ROBUST: Final = "aggregators/robust"
 _SECAGG: Final = "filters/secagg"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
@@ -26,8 +28,15 @@ _TORCH: Final = "trainers/torch"
 #: By kind: names, and prefixes of class paths, of each folder below ``plugins/``.
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
-        ComponentKind.AGGREGATOR: {_FEDAVG: ("FedAvg",), _SECAGG: ("SecureSum",)},
-        ComponentKind.FILTER: {_SECAGG: ("SecAggFilter",)},
+        ComponentKind.AGGREGATOR: {
+            _FEDAVG: ("FedAvg",),
+            _PRIVACY: ("DPFedAvg",),
+            _ROBUST: (
+                *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
+                "TrimmedMean",
+            ),
+            _SECAGG: ("SecureSum",),
+        },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
             _ECHO: ("EchoModelPersistor",),
@@ -35,6 +44,13 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         },
         ComponentKind.MODEL_VALIDATOR: {_TORCH: ("TorchModelValidator",)},
         ComponentKind.RESULT_PROCESSOR: {_METRICS: ("MetricsProcessor",)},
+        ComponentKind.FILTER: {
+            _PRIVACY: (
+                *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
+                *("NormClip", "PercentilePrivacy", "SVTPrivacy"),
+            ),
+            _SECAGG: ("SecAggFilter",),
+        },
         ComponentKind.HANDLER: {_METRICS: ("BestModelSelector",)},
         ComponentKind.DATASET: {_SKLEARN: ("BreastCancerDataset", "DigitsDataset")},
         ComponentKind.MODEL: {_TORCH: ("MLP", "SmallConvNet", "torch.nn.")},

@@ -16,7 +16,7 @@ import numpy as np
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
-from mmar_runner.server.rounds.walk import as_difference
+from mmar_runner.server.rounds.walk import as_difference, holds_fractions
 from mmar_runner.storage.dtypes import numpy_dtype
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.server.rounds.walk import Combination, Walk
-    from mmar_runner.storage.header import TensorInfo
 
 
 @dataclass(slots=True)
@@ -66,7 +65,7 @@ def _fits(combination: Combination) -> list[_Fit]:
     updates = combination.updates
     fits = [_Fit(update.contribution.client) for update in updates]
     with combination.walk() as walk, Opened(updates) as files:
-        for info in filter(_holds_fractions, walk.included()):
+        for info in filter(holds_fractions, walk.included()):
             for start, count in blocks(info, FOLD_ELEMENTS):
                 walk.require_wanted()
                 base_block = walk.base(info, start, count).astype(np.float64)
@@ -126,8 +125,3 @@ def _is_finite(combination: Combination) -> bool:
     except RunFailedError:
         return False
     return True
-
-
-def _holds_fractions(info: TensorInfo) -> bool:
-    dtype = numpy_dtype(info.dtype)
-    return dtype != np.bool_ and not np.issubdtype(dtype, np.integer)

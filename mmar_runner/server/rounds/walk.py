@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.storage.header import TensorInfo
 
-#: Bytes of all updates' blocks together.
+#: The most bytes of all updates' blocks together.
 _BLOCK_BUDGET: Final = 64 << 20
+#: The most bytes of one update's block: a few of them stay in the processor's cache.
+_UPDATE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,12 @@ class Combination:
             RunStoppedError: It was given up.
         """
         _require_enough(self)
-        self.aggregator.begin(self.context)
-        weights = _weights(self)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
         with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
+            tensors = model.header.tensors.values()
+            integers = frozenset(t.name for t in tensors if not holds_fractions(t))
+            self.aggregator.begin(replace(self.context, integers=integers))
+            weights = _weights(self)
             yield Walk(self, model, weights)
 
 
@@ -135,8 +139,10 @@ class Walk:
             for info in self.included():
                 for start, count in blocks(info, self._elements(info)):
                     self.require_wanted()
-                    stacked = self._stacked(files, info, start, count)
-                    self._rule.measure(info.name, stacked, self.weights)
+                    # Without a name for it: it would be held while the next one is read.
+                    self._rule.measure(
+                        info.name, self._stacked(files, info, start, count), self.weights
+                    )
 
     def results(self) -> Iterator[tuple[str, Block]]:
         """Yield the next model's blocks, in the file's order and dtype."""
@@ -174,7 +180,8 @@ class Walk:
         if self._folds:
             return FOLD_ELEMENTS
         itemsize = 8 if self.on_differences or self._rule.takes else info.itemsize
-        return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
+        most = min(_BLOCK_BUDGET // len(self._updates), _UPDATE_BYTES)
+        return max(1, most // itemsize)
 
     @property
     def _folds(self) -> bool:
@@ -266,3 +273,9 @@ def as_difference(
     if update.contribution.kind is UpdateKind.WEIGHTS:
         difference -= base
     return difference
+
+
+def holds_fractions(info: TensorInfo) -> bool:
+    """Whether a tensor is floating; numpy's own kinds know nothing of bfloat16."""
+    dtype = numpy_dtype(info.dtype)
+    return dtype != np.bool_ and not np.issubdtype(dtype, np.integer)

@@ -119,7 +119,7 @@ class FilterContract(ABC):
         made = self.make()
         with tempfile.TemporaryDirectory() as folder:
             self._sent(made, _told(Path(folder)), {_NAME: self._tensor((64,), np.float32)})
-            metrics = made.finish()
+            metrics: Any = made.finish()
         kept = isinstance(metrics, Mapping) and all(
             isinstance(name, str) and np.isfinite(value) for name, value in metrics.items()
         )
