@@ -74,6 +74,7 @@ class Round:
         rejected: How many came to nothing.
         metrics: Averaged over the clients, by name.
         model_sha256: Of its result, or empty.
+        aggregation: What the aggregator says of it, in a line; or empty.
     """
 
     number: int
@@ -86,6 +87,7 @@ class Round:
     rejected: int
     metrics: dict[str, float]
     model_sha256: str
+    aggregation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
