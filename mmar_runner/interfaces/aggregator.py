@@ -70,6 +70,7 @@ class AggregationContext:
             when a server that was killed does the round again.
         integers: The names of the model's tensors that hold integers or booleans: a rule that
             sees differences sees float64 of them too.
+        minimum: The MMAR's ``min_num_clients``, which nothing changes during a run.
     """
 
     round: int
@@ -79,6 +80,7 @@ class AggregationContext:
     population: int
     secret: bytes = field(repr=False)
     integers: frozenset[str] = frozenset()
+    minimum: int = 1
 
 
 class TensorwiseAggregator(ABC):

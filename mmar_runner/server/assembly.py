@@ -221,6 +221,7 @@ def _aggregation(
             state=state,
             num_rounds=server.num_rounds,
             start_round=server.start_round,
+            minimum=server.min_num_clients,
             sites=sites,
             workspace_secret=workspace_secret(settings.workspace / "token.key"),
         ),
@@ -230,6 +231,7 @@ def _aggregation(
     )
     if not opened.ended:
         aggregation.resume(state.aggregation)
+        aggregation.go_on(state.round, state.state_sha256)
     return aggregation
 
 
@@ -357,6 +359,7 @@ def _welcome(settings: ServerSettings, opened: OpenedRun, codec: str) -> Registe
         server_mmar_digest=settings.spec.digest,
         epoch=opened.record.state.epoch,
         run_id=opened.record.state.run_id,
+        validate_every=settings.server.validate_every or 0,
         update_codec=_told(codec),
         compression=_told(settings.server.compression),
     )

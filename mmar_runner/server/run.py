@@ -77,7 +77,13 @@ async def serve_run(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )
     digest = settings.spec.effective_digest(settings.variables, components.versions)
-    wanted = Wanted(digest, components.versions, components.expressions)
+    wanted = Wanted(
+        digest,
+        components.versions,
+        components.expressions,
+        components.companions,
+        components.aggregator,
+    )
     opened = await unless_stopped(place.open_run(settings, wanted), stop)
     try:
         with place.guarded() as guard:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import SchemaMismatchError
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 
 if TYPE_CHECKING:
     from mmar_runner.storage.codecs import Codec
@@ -52,6 +52,12 @@ class ModelSchema:
     def data_bytes(self) -> int:
         """Return the bytes of all tensors together, without a header."""
         return sum(math.prod(shape) * numpy_dtype(dtype).itemsize for _, dtype, shape in self)
+
+    @property
+    def fractions(self) -> int:
+        """Return the number of elements of all floating tensors together."""
+        floating = (shape for _, dtype, shape in self if holds_fractions(dtype))
+        return sum(math.prod(shape) for shape in floating)
 
     @property
     def header_limit(self) -> int:

@@ -11,9 +11,11 @@ from mmar_runner.testing.contracts import RegistrationContract
 BUNDLED = {
     "mmar-runner-echo",
     "mmar-runner-fedavg",
+    "mmar-runner-fedopt",
     "mmar-runner-metrics",
     "mmar-runner-privacy",
     "mmar-runner-robust",
+    "mmar-runner-scaffold",
     "mmar-runner-secagg",
     "mmar-runner-sklearn",
     "mmar-runner-torch",

@@ -13,13 +13,14 @@ from tests.simulated_world.training import encoded, initial_model
 _CHECKPOINT = "initial.safetensors"
 
 
-def draw_mmar(rng: random.Random, root: Path, clients: int) -> MmarSpec:
+def draw_mmar(rng: random.Random, root: Path, clients: int, aggregator: str = "FedAvg") -> MmarSpec:
     """Return an MMAR for so many clients.
 
     Args:
         rng: Decides.
         root: Its folder, which is made, with the initial model in it.
         clients: How many there are.
+        aggregator: The rule.
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
@@ -34,7 +35,7 @@ def draw_mmar(rng: random.Random, root: Path, clients: int) -> MmarSpec:
         heart_beat_timeout=rng.choice([6.0, 30.0]),
         start_round=0,
         num_rounds=rng.randint(1, 5),
-        aggregator=_component(ComponentKind.AGGREGATOR, "FedAvg"),
+        aggregator=_component(ComponentKind.AGGREGATOR, aggregator),
         clients_per_round=sampled,
         round_deadline=rng.choice([None, 30.0]),
         checkpoint=_CHECKPOINT,

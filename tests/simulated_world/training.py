@@ -83,6 +83,30 @@ def encoded(arrays: Arrays) -> bytes:
     return encode_header(TENSORS, {}) + b"".join(arrays[name].tobytes() for name, _, _ in TENSORS)
 
 
+#: What FedAvgM forgets in a round, unless it is told otherwise.
+_MOMENTUM = 0.9
+
+
+def expected_step(base: Arrays, updates: Sequence[Made], momenta: Arrays) -> Arrays:
+    """Return FedAvgM's result, and bring its momenta forward, which begin as no arrays at all."""
+    divisor = math.fsum(update.samples for update in updates)
+    result: Arrays = {}
+    for name, old in base.items():
+        below = old.astype(np.float64)
+        total = np.zeros(old.shape)
+        for update in updates:
+            values = update.arrays[name].astype(np.float64)
+            if update.kind is UpdateKind.WEIGHTS:
+                values = values - below
+            total += values * update.samples
+        step = total / divisor
+        if old.dtype != np.int64:
+            step = momenta[name] = momenta.get(name, np.zeros(old.shape)) * _MOMENTUM + step
+        new = below + step
+        result[name] = (np.rint(new) if old.dtype == np.int64 else new).astype(old.dtype)
+    return result
+
+
 def expected_model(base: Arrays, updates: Sequence[Made]) -> Arrays:
     """Return FedAvg's result; the updates are in the order of client names."""
     divisor = math.fsum(update.samples for update in updates)

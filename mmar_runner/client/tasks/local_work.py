@@ -21,6 +21,7 @@ from mmar_runner.client.tasks.filter_contexts import FilterContexts
 from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.federation.validated_rounds import is_validated
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainTask, tell_nobody
 from mmar_runner.interfaces.update import UpdateFacts
@@ -154,7 +155,7 @@ class LocalWork:
         await asyncio.gather(*own, *(chain.close() for chain in chains))
 
     async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
-        files = self._files
+        files, told = self._files, self._registration
         source = _Passing(model.path, UpdateKind.WEIGHTS)
         source = await self._through("inbound_filters", model, source, files.filtered_model)
         source = await self._through(
@@ -164,13 +165,14 @@ class LocalWork:
             TrainTask(
                 run_number=files.number,
                 round=model.round,
-                num_rounds=self._registration.num_rounds,
+                num_rounds=told.num_rounds,
                 seed=seed,
                 model=source.path,
                 update=files.update,
                 state=files.state.current,
                 new_state=files.state.pending,
                 progress=progress,
+                validate=is_validated(model.round, told.validate_every, num_rounds=told.num_rounds),
             )
         )
 

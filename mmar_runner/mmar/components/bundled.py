@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
+_FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
 _PRIVACY: Final = "filters/privacy"
 _ROBUST: Final = "aggregators/robust"
+_SCAFFOLD: Final = "aggregators/scaffold"
 _SECAGG: Final = "filters/secagg"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
@@ -30,7 +32,9 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
     {
         ComponentKind.AGGREGATOR: {
             _FEDAVG: ("FedAvg",),
+            _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
             _PRIVACY: ("DPFedAvg",),
+            _SCAFFOLD: ("Scaffold",),
             _ROBUST: (
                 *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
                 "TrimmedMean",

@@ -11,6 +11,7 @@ from mmar_runner.errors import PluginError, RunFailedError
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.hooks.components import build_component
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+from mmar_runner.interfaces.companions import SORTS
 from mmar_runner.interfaces.handler import BestModelSelector, Handler
 from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
@@ -30,7 +31,8 @@ class ServerComponents:
 
     ``versions`` holds the distributions they come from, and the names of files: they are part of
     what a run is.
-    ``expressions`` holds what the aggregator may look for in the names of tensors.
+    ``expressions`` holds what the aggregator may look for in the names of tensors, and
+    ``companions`` which tensors it wants beside those of the model.
 
     Args:
         server: What the MMAR declares.
@@ -59,6 +61,7 @@ class ServerComponents:
         update_codec(server.update_codec, self.aggregator)  # a conflict leaves no run behind
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
+        self.companions = wanted_companions(catalog, declared)
         self.workflow: Any = ScatterAndGather()
         if server.workflow is not None:
             self.workflow = self._build(server.workflow, Workflow)
@@ -91,6 +94,21 @@ class ServerComponents:
             said = (error.hint, f"it is declared in {spec.place}; -v shows where it raised")
             error.hint = "; ".join(filter(None, said))
             raise
+
+
+def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> tuple[str, ...]:
+    """Return what companions an aggregator wants.
+
+    Raises:
+        RunFailedError: There are no such.
+    """
+    found = catalog.find(aggregator.kind, aggregator.name)
+    wanted = tuple(() if found is None else found.extras.get("companions", ()))
+    if unknown := sorted(set(wanted) - SORTS):
+        msg = f"{aggregator.name} wants companions that there are not: {', '.join(unknown)}"
+        hint = f"its plugin may ask for: {', '.join(sorted(SORTS))}"
+        raise RunFailedError(msg, hint=hint, reason="COMPANIONS")
+    return wanted
 
 
 def _require_enough(aggregator: TensorwiseAggregator, least: int) -> None:

@@ -125,7 +125,8 @@ class RoundCloser:
             model_sha256=model.sha256,
             aggregation=made.facts,
         )
-        recorded = self._record(current.number, entry, best)
+        recorded = self._record(current.number, entry, best, made.state_sha256)
+        self.aggregation.go_on(current.number + 1, made.state_sha256)
         self._tell(current.number, entry, model)
         return ClosedRound(model, recorded, best)
 
@@ -157,10 +158,14 @@ class RoundCloser:
             return {}
         return await self.validator.validate(model.path)
 
-    def _record(self, number: int, entry: dict[str, Any], best: Best | None) -> asyncio.Future[int]:
+    def _record(
+        self, number: int, entry: dict[str, Any], best: Best | None, state_sha256: str
+    ) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         wall = loop.time() - self.started_at
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
+        if state_sha256:
+            record["state_sha256"] = state_sha256
         if best is not None:
             record["best"] = best.facts
         recorded = self.record.append(Kind.ROUND_CLOSED, record)

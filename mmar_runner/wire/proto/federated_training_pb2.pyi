@@ -39,7 +39,7 @@ class RegisterRequest(_message.Message):
     def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RegisterReply(_message.Message):
-    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id", "update_codec", "compression")
+    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id", "update_codec", "compression", "validate_every")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class RegisterReply(_message.Message):
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     UPDATE_CODEC_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_EVERY_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     seed: int
@@ -72,7 +73,8 @@ class RegisterReply(_message.Message):
     run_id: str
     update_codec: str
     compression: str
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ..., token_seconds: _Optional[float] = ..., revocations: _Optional[bytes] = ..., epoch: _Optional[str] = ..., run_id: _Optional[str] = ..., update_codec: _Optional[str] = ..., compression: _Optional[str] = ...) -> None: ...
+    validate_every: int
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ..., token_seconds: _Optional[float] = ..., revocations: _Optional[bytes] = ..., epoch: _Optional[str] = ..., run_id: _Optional[str] = ..., update_codec: _Optional[str] = ..., compression: _Optional[str] = ..., validate_every: _Optional[int] = ...) -> None: ...
 
 class QuitRequest(_message.Message):
     __slots__ = ("token", "comment")
