@@ -49,7 +49,8 @@ def check_combinations(look: Look) -> None:
     if aggregator is None:
         return
     workflow = _server_part(look, "workflow")
-    _enough_clients(look, aggregator)
+    for part in (aggregator, *filters):
+        _enough_clients(look, aggregator, part)
     _by_turns(look, aggregator, workflow)
     trainer = _client_part(look, "client_trainer")
     if look.both() is None or trainer is None:
@@ -108,20 +109,26 @@ def _say(look: Look, part: _Part, message: str, hint: str) -> None:
 # The rules
 
 
-def _enough_clients(look: Look, aggregator: _Part) -> None:
-    """Say that an algorithm's guarantee needs more clients than a round may close with."""
+def _enough_clients(look: Look, aggregator: _Part, part: _Part) -> None:
+    """Say that an algorithm's guarantee needs more clients than a round may close with.
+
+    Args:
+        look: Where to say it.
+        aggregator: The one that is declared, in whose file the number of clients stands.
+        part: Whose guarantee it is: the aggregator's, or that of a filter.
+    """
     server = aggregator.document
     counted = whole(task_value(server, "min_num_clients"))
-    if counted is None or counted < 1 or counted >= aggregator.least:
+    if counted is None or counted < 1 or counted >= part.least:
         return
     where = first_present(server, (*TASK, "min_num_clients"), aggregator.path)
     if look.findings.is_wrong_at(server, where):
         return
     message = (
-        f"'{aggregator.name}' with these arguments needs updates of {aggregator.least} clients; "
+        f"'{part.name}' with these arguments needs updates of {part.least} clients; "
         f"a round may close with {counted} (min_num_clients)."
     )
-    hint = f"Write at least {aggregator.least}, or let '{aggregator.name}' withstand fewer."
+    hint = f"Write at least {part.least}, or let '{part.name}' withstand fewer."
     look.findings.at(server, where, "MMAR651", message, hint=server.explain(where, hint))
 
 

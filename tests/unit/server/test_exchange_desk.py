@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Payloads of a phase are held until it is complete; what was answered once is answered so again."""
+"""Payloads are held until their phase is complete; what was answered once is answered so again."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ def read_circle(payload: bytes) -> Circle:
             str(name): Peer(int(one["point"]), _advert(one["advert"]))
             for name, one in said["peers"].items()
         }
-        numbers = (int(said[part]) for part in ("clients", "threshold", "point"))
-        return Circle(*numbers, peers, str(said["terms"]))
+        clients, threshold, point = (int(said[n]) for n in ("clients", "threshold", "point"))
+        return Circle(clients, threshold, point, peers, str(said["terms"]))
 
     return _read(payload, made)
 
