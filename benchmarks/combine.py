@@ -6,7 +6,8 @@ Updates lie in files, as the server's spool holds them, and a process of its own
 
     python benchmarks/combine.py FOLDER Median --clients 8
 
-prints a JSON object: the seconds of a round, and the peak memory of the process. Reading once means: every update file through one buffer, nothing done with it.
+prints a JSON object: the seconds of a round, and the peak memory of the process. Reading once
+means: every update file through one buffer, nothing done with it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ it does not understand. A page shows what is there: an event that is odd is coun
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,8 @@ _MOST_NAMES: Final = 100_000
 _MOST_METRICS: Final = 64
 #: Events that are read one by one in a few seconds.
 _MOST_EVENTS: Final = 100_000
+#: Letters of what an aggregator says of a round that are shown.
+_LONGEST_LINE: Final = 400
 _UPDATE: Final = str(Kind.UPDATE_ACCEPTED)
 _WORDS: Final = frozenset(map(str, RunStatus))
 
@@ -197,6 +200,7 @@ class Folding:
                 rejected=len(summary["rejected"]),
                 metrics=_said(summary.get("aggregation")) | _metrics(summary["metrics"]),
                 model_sha256=str(summary["model_sha256"] or ""),
+                aggregation=_line(summary.get("aggregation") or {}),
             )
         )
         self._before, self._updates, history.open = self._updates, {}, None
@@ -302,3 +306,9 @@ def _whole(value: object) -> int:
 def _or_none(value: object) -> float | None:
     found = number(value)
     return None if math.isnan(found) else found
+
+
+def _line(facts: Mapping[str, Any]) -> str:
+    """Return what an aggregator says of a round in one line, as much as fits into it."""
+    said = ", ".join(f"{name}: {json.dumps(value)}" for name, value in facts.items())
+    return said if len(said) <= _LONGEST_LINE else f"{said[:_LONGEST_LINE]} ..."

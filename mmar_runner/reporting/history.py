@@ -90,6 +90,7 @@ class Round:
         rejected: How many came to nothing.
         metrics: Averaged over the clients, by name; and numbers that the aggregator said.
         model_sha256: Of its result, or empty.
+        aggregation: What the aggregator says of it, in a line; or empty.
     """
 
     number: int
@@ -102,6 +103,7 @@ class Round:
     rejected: int
     metrics: dict[str, float]
     model_sha256: str
+    aggregation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,10 @@ def round_tables(history: History) -> Iterator[Table]:
         for one in history.rounds
     ]
     yield table("Every round", columns, rows)
+    said = [(str(one.number), one.aggregation) for one in history.rounds if one.aggregation]
+    if said:
+        columns = [("Round", "n"), ("Facts", "m")]
+        yield table("What the aggregator says of its rounds", columns, said, folded=True)
     digests = [(str(one.number), one.model_sha256 or NOTHING) for one in history.rounds]
     columns = [("Round", "n"), ("sha256 of its result", "c")]
     yield table("Models, by their digest", columns, digests, folded=True)

@@ -13,9 +13,10 @@ BUNDLED = {
     "mmar-runner-fedavg",
     "mmar-runner-fedopt",
     "mmar-runner-metrics",
-    "mmar-runner-scaffold",
     "mmar-runner-privacy",
     "mmar-runner-robust",
+    "mmar-runner-scaffold",
+    "mmar-runner-secagg",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }

@@ -74,7 +74,7 @@ def test_the_page_works(tmp_path):
             assert "config_fed_server.json" in done.stdout + done.stderr
             assert "fraction" in done.stdout + done.stderr
         elif language == "toml":
-            assert text in (tmp_path / "trimmed-mean/pyproject.toml").read_text()
+            assert text in (tmp_path / "inner-mean/pyproject.toml").read_text()
         else:
             raise AssertionError(f"nobody tries this block: {language} {text}")
     assert any(line.startswith("mmar-runner simulate") for line in reader.ran)

@@ -46,30 +46,30 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def packages(folder):
     """Where a new plugin is installed: on the path of the program, and nowhere else."""
-    begun = program("init", "plugin", "trimmed-mean", "--json", cwd=folder)
+    begun = program("init", "plugin", "inner-mean", "--json", cwd=folder)
     assert begun.returncode == 0, begun.stderr
-    assert (folder / "trimmed-mean" / "pyproject.toml").is_file()
+    assert (folder / "inner-mean" / "pyproject.toml").is_file()
     target = folder / "packages"
-    installed = run(*PIP, "--target", target, folder / "trimmed-mean", cwd=folder)
+    installed = run(*PIP, "--target", target, folder / "inner-mean", cwd=folder)
     assert installed.returncode == 0, installed.stderr
     return target
 
 
 def test_a_new_plugin_is_found(folder, packages):
-    shown = program("plugins", "show", "TrimmedMean", "--json", cwd=folder, packages=packages)
+    shown = program("plugins", "show", "InnerMean", "--json", cwd=folder, packages=packages)
     assert shown.returncode == 0, shown.stderr
     (component,) = json.loads(shown.stdout)["components"]
     assert component["kind"] == "aggregator"
-    assert (component["distribution"], component["version"]) == ("trimmed-mean", "0.1.0")
+    assert (component["distribution"], component["version"]) == ("inner-mean", "0.1.0")
     assert component["args_schema"]["properties"]["fraction"]["default"] == 0.1
 
 
 def test_it_is_well_and_its_own_tests_pass(folder, packages):
-    only = {"MMAR_RUNNER_PLUGINS": "trimmed-mean"}
+    only = {"MMAR_RUNNER_PLUGINS": "inner-mean"}
     examined = program("plugins", "doctor", cwd=folder, packages=packages, **only)
     assert examined.returncode == 0, examined.stdout
     assert "0 problems" in examined.stdout
-    suite = (sys.executable, "-m", "pytest", "-q", folder / "trimmed-mean")
+    suite = (sys.executable, "-m", "pytest", "-q", folder / "inner-mean")
     tested = run(*suite, cwd=folder, packages=packages)
     assert tested.returncode == 0, tested.stdout
 

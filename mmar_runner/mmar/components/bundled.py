@@ -20,9 +20,10 @@ _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
-_SCAFFOLD: Final = "aggregators/scaffold"
 _PRIVACY: Final = "filters/privacy"
 _ROBUST: Final = "aggregators/robust"
+_SCAFFOLD: Final = "aggregators/scaffold"
+_SECAGG: Final = "filters/secagg"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
@@ -38,6 +39,7 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
                 *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
                 "TrimmedMean",
             ),
+            _SECAGG: ("SecureSum",),
         },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
@@ -50,7 +52,8 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _PRIVACY: (
                 *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
                 *("NormClip", "PercentilePrivacy", "SVTPrivacy"),
-            )
+            ),
+            _SECAGG: ("SecAggFilter",),
         },
         ComponentKind.HANDLER: {_METRICS: ("BestModelSelector",)},
         ComponentKind.DATASET: {_SKLEARN: ("BreastCancerDataset", "DigitsDataset")},

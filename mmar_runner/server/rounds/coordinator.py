@@ -222,6 +222,7 @@ class Coordinator:
 
     async def close(self) -> None:
         """Wait for work that is under way; nothing new is begun."""
+        await self._closer.exchange.close()
         await self._workbench.close()
 
     # What the machine says

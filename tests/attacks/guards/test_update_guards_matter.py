@@ -100,7 +100,8 @@ class Run:
         reporter = SimpleNamespace(update_accepted=ignore, update_refused=ignore, goes_on=ignore)
         journal: Any = self.journal
         self.record = RunRecord(journal, RunState(round=3))
-        parts: Any = {"record": self.record, "reporter": reporter, "closer": None}
+        closer = SimpleNamespace(exchange=SimpleNamespace(look=ignore))
+        parts: Any = {"record": self.record, "reporter": reporter, "closer": closer}
         parts["disk"] = SimpleNamespace(note=ignore)
         parts |= {"spool": None, "bounds": MinimumBounds()}
         model: Any = SimpleNamespace(sha256="model")

@@ -58,6 +58,22 @@ def test_a_finished_run(tmp_path):
     assert "cd" * 32 in text
 
 
+def test_what_the_aggregator_says_is_a_line(tmp_path):
+    with written(tmp_path / "run_1") as run:
+        run.start()
+        run.register(*SITES)
+        said = {"chosen": ["site-1", EVIL[0]], "noise": ["7" * 900]}
+        for number in range(2):
+            run.open(number, SITES)
+            updates = [run.update(number, name) for name in SITES]
+            run.close_round(number, updates, aggregation=said if number else {})
+        run.end()
+    text = page_of(tmp_path).text
+    assert "What the aggregator says of its rounds" in text
+    assert 'chosen: ["site-1", "</title>' in text
+    assert "777 ..." in text
+
+
 def test_a_run_in_which_everything_happened(tmp_path):
     troubled_run(tmp_path / "run_1")
     text = page_of(tmp_path).text

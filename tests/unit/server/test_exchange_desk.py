@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Payloads of a phase are held until it is complete; what was answered once is answered so again."""
+"""Payloads are held until their phase is complete; what was answered once is answered so again."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Table:
             self.handler,
             self.path,
             self.assignments,
-            context=lambda number: context(number),
+            context=context,
             minimum=lambda: 2,
             present=lambda: self.there,
         )

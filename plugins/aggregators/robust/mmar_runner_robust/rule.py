@@ -72,7 +72,7 @@ def malicious(number: int) -> int:
     Raises:
         ValueError: It is no whole number of at least 0.
     """
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if type(number) is not int or number < 0:  # true and 1.0 are no numbers of clients
         raise ValueError(f"num_malicious is {number}, not a whole number of at least 0")
     return number
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sites that attack: a short form of ``make robustness``, over processes as users start them."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+ASKED = Namespace(rounds=12, epochs=2, alpha=1000.0, seed=0)
+
+
+@pytest.fixture(scope="module")
+def robustness() -> Iterator[Any]:
+    """The module of benchmarks/, which is no package."""
+    sys.path.insert(0, str(BENCHMARKS))
+    import robustness as module
+
+    yield module
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_of_seven_that_turn_their_updates_round_harm_a_mean_and_no_robust_rule(
+    robustness: Any,
+) -> None:
+    mean, robust = robustness.CASES["FedAvg"], robustness.CASES["MultiKrum"]
+    harmed = robustness.accuracy_of(mean, attacked=True, asked=ASKED)
+    clean = robustness.accuracy_of(robust, attacked=False, asked=ASKED)
+    attacked = robustness.accuracy_of(robust, attacked=True, asked=ASKED)
+    assert harmed < 0.5
+    assert clean > 0.9
+    assert robustness.as_it_should(robust, clean, attacked), (clean, attacked)
+
+
+def test_what_is_to_hold_is_judged(robustness: Any) -> None:
+    holds, shows = robustness.CASES["Median"], robustness.CASES["FedAvg"]
+    assert robustness.as_it_should(holds, 0.97, 0.951)
+    assert not robustness.as_it_should(holds, 0.97, 0.949)
+    assert robustness.as_it_should(shows, 0.97, 0.1)
+    assert not robustness.as_it_should(shows, 0.97, 0.96)
+    text = robustness.table({"Median": (0.97, 0.951)})
+    assert "| Median | 7 | -10 times their difference | 97.0% | 95.1% | 1.9 points |" in text
