@@ -11,7 +11,10 @@ from mmar_runner.testing.contracts import RegistrationContract
 BUNDLED = {
     "mmar-runner-echo",
     "mmar-runner-fedavg",
+    "mmar-runner-fedopt",
     "mmar-runner-metrics",
+    "mmar-runner-scaffold",
+    "mmar-runner-privacy",
     "mmar-runner-robust",
     "mmar-runner-sklearn",
     "mmar-runner-torch",

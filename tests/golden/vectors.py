@@ -83,12 +83,13 @@ def hold(aggregator: TensorwiseAggregator, rule: str, folder: Path, kind: Update
         kind: What clients send.
     """
     vectors = read()
-    base = _write(folder / "round_0", vectors, vectors.base)
+    base, state = _write(folder / "round_0", vectors, vectors.base), None
     for number, differences in enumerate(vectors.differences):
         updates = _updates(folder, vectors, differences, kind, base)
-        combination = Combination(aggregator, base, updates, context(number))
-        base = folder / f"round_{number + 1}"
-        aggregate(combination, base, durable=False)
+        combination = Combination(aggregator, base, updates, context(number), state=state)
+        base, kept = (folder / f"{what}_{number + 1}" for what in ("round", "state"))
+        made = aggregate(combination, base, durable=False, state=kept)
+        state = kept if made.state_sha256 else None
         _compare(base, vectors, vectors.expected[rule][number], f"{rule}, round {number}")
 
 

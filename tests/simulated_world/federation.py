@@ -56,8 +56,10 @@ class Federation:
 
     Args:
         seed: Decides the plan, the weather and every accident.
+        aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
 
     Attributes:
+        keeps: Whether the rule keeps something from round to round.
         spec: What is to be run.
         trainers: What was trained.
         server: The server's machine.
@@ -67,8 +69,9 @@ class Federation:
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, aggregator: str = "FedAvg") -> None:
         self.world = World(seed)
+        self.keeps = aggregator != "FedAvg"
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -76,7 +79,7 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(rng, self.root / "mmar", count)
+        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25
@@ -217,9 +220,14 @@ class Federation:
             self.network.cut_off(client.name, seconds)
 
     def _spoil_the_newest_model(self) -> None:
-        """Kill the server and flip a bit of the newest model, if there is one before it."""
+        """Kill the server and flip a bit of the newest model, if there is one before it.
+
+        Or of what the aggregator keeps beside it.
+        """
         self.server.crash()
-        models = sorted(self.root.glob("server/run_*/models/round_*.safetensors"))
+        spoils_state = self.keeps and self.world.chance(0.5)
+        what = "state" if spoils_state else "round"
+        models = sorted(self.root.glob(f"server/run_*/models/{what}_*.safetensors"))
         if len(models) > 1 and self.status == "running":
             newest = models[-1]
             content = bytearray(newest.read_bytes())

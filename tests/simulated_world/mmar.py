@@ -13,16 +13,19 @@ from tests.simulated_world.training import encoded, initial_model
 _CHECKPOINT = "initial.safetensors"
 
 
-def draw_mmar(rng: random.Random, root: Path, clients: int) -> MmarSpec:
+def draw_mmar(rng: random.Random, root: Path, clients: int, aggregator: str = "FedAvg") -> MmarSpec:
     """Return an MMAR for so many clients.
 
     Args:
         rng: Decides.
         root: Its folder, which is made, with the initial model in it.
         clients: How many there are.
+        aggregator: The rule.
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
+    aside = random.Random()  # what older seeds draw stays what it was
+    aside.setstate(rng.getstate())
     sampled = rng.randint(1, clients) if rng.random() < 0.4 else None
     server = ServerSpec(
         task_name="task",
@@ -32,10 +35,12 @@ def draw_mmar(rng: random.Random, root: Path, clients: int) -> MmarSpec:
         heart_beat_timeout=rng.choice([6.0, 30.0]),
         start_round=0,
         num_rounds=rng.randint(1, 5),
-        aggregator=_component(ComponentKind.AGGREGATOR, "FedAvg"),
+        aggregator=_component(ComponentKind.AGGREGATOR, aggregator),
         clients_per_round=sampled,
         round_deadline=rng.choice([None, 30.0]),
         checkpoint=_CHECKPOINT,
+        update_codec=aside.choice(["none", "none", "fp16", "bf16"]),
+        compression=aside.choice(["none", "zstd"]),
     )
     client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
     return MmarSpec(

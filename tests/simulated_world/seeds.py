@@ -31,6 +31,7 @@ class Tried:
         given_again: How many tasks were given again that had not failed.
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
+        gone_back: How often the run went back.
     """
 
     status: str
@@ -43,6 +44,7 @@ class Tried:
     given_again: int
     deaths: int
     power_cuts: int
+    gone_back: int
 
 
 def wanted() -> range:
@@ -57,13 +59,17 @@ def part(number: int) -> range:
     return range(seeds.start + number, seeds.stop, PARTS)
 
 
-def tried(seed: int) -> Tried:
+def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
     """Run a seed and hold the invariants against it.
+
+    Args:
+        seed: The seed.
+        aggregator: As of `Federation`.
 
     Raises:
         AssertionError: One of them does not hold; its notes say how to see it again.
     """
-    federation = Federation(seed)
+    federation = Federation(seed, aggregator)
     try:
         federation.run()
         invariants.check(federation)
@@ -89,4 +95,5 @@ def tried(seed: int) -> Tried:
         len(story.given_again),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
+        story.gone_back,
     )

@@ -18,6 +18,9 @@ import pytest
 from tests.simulated_world.federation import Federation
 from tests.simulated_world.seeds import PARTS, Tried, part, tried
 
+#: How many worlds have a rule that keeps something.
+KEEPING_SEEDS = 40
+
 
 @pytest.mark.parametrize("number", range(PARTS))
 @pytest.mark.timeout(0)
@@ -33,6 +36,15 @@ def test_nothing_is_lost_whatever_happens(number: int) -> None:
     assert sum(result.withdrawn for result in results) > 0, "some updates are withdrawn"
     assert sum(result.removed for result in results) > 0, "some leave with a removed client"
     assert sum(result.given_again for result in results) > 0, "some tasks are given again"
+
+
+@pytest.mark.timeout(0)
+def test_what_an_aggregator_keeps_is_not_lost_either() -> None:
+    """Killed at any moment, spoiled or gone back: the momentum is the undisturbed run's."""
+    results = [tried(seed, "FedAvgM") for seed in range(KEEPING_SEEDS)]
+    _equal_sets_give_equal_models(results)
+    assert sum(result.deaths for result in results) > len(results), "many processes die"
+    assert sum(result.gone_back for result in results) > 0, "some runs go back"
 
 
 def test_a_seed_replays_exactly() -> None:

@@ -55,12 +55,14 @@ class Past:
         first_round: The round that the run began with.
         initial_sha256: Of the model that clients received in it.
         results: The sha256 of every closed round's result, in order.
+        states: That of what the aggregator kept beside it; empty for one that keeps nothing.
         bests: The best round and its score, and those that were the best before, in order.
     """
 
     first_round: int = 0
     initial_sha256: str = ""
     results: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
     bests: list[tuple[int, float]] = field(default_factory=list)
 
     def result_of(self, round_number: int) -> str:
@@ -74,6 +76,11 @@ class Past:
         if not self.results:
             return None
         return self.results[-2] if len(self.results) > 1 else self.initial_sha256
+
+    @property
+    def state_before(self) -> str:
+        """The sha256 of the aggregator's state beside that model; empty if there is none."""
+        return self.states[-2] if len(self.states) > 1 else ""
 
 
 @dataclass(slots=True)
@@ -92,6 +99,7 @@ class RunState:
         settled: Whether clients were given the time to hear of its end.
         round: The round to go on with.
         model_sha256: Of that round's model.
+        state_sha256: Of what the aggregator keeps, as that round finds it; empty for nothing.
         accepted: The accepted updates of that round, by client.
         last_round: For every client, the last round an update of it was accepted in.
         clients: Who was there.
@@ -120,6 +128,7 @@ class RunState:
     settled: bool = False
     round: int = 0
     model_sha256: str = ""
+    state_sha256: str = ""
     accepted: dict[str, CountedUpdate] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)

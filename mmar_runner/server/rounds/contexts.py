@@ -22,6 +22,7 @@ class RoundContexts:
         state: Of the run.
         num_rounds: The round at which the run stops; negative if it never does.
         start_round: The run's first round.
+        minimum: The MMAR's ``min_num_clients``.
         sites: Who may take part, if anybody lists them.
         workspace_secret: Of the server.
     """
@@ -29,6 +30,7 @@ class RoundContexts:
     state: RunState
     num_rounds: int
     start_round: int
+    minimum: int
     sites: Sites
     workspace_secret: bytes
 
@@ -46,6 +48,7 @@ class RoundContexts:
             participants=len(self.state.participants),
             population=len(self.sites.admitted) or len(known),
             secret=self._secret(number),
+            minimum=self.minimum,
         )
 
     def _secret(self, number: int) -> bytes:

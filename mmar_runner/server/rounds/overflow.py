@@ -16,8 +16,8 @@ import numpy as np
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
-from mmar_runner.server.rounds.walk import as_difference, holds_fractions
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.server.rounds.walk import as_difference
+from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def _fits(combination: Combination) -> list[_Fit]:
     updates = combination.updates
     fits = [_Fit(update.contribution.client) for update in updates]
     with combination.walk() as walk, Opened(updates) as files:
-        for info in filter(holds_fractions, walk.included()):
+        for info in (t for t in walk.included() if holds_fractions(t.dtype)):
             for start, count in blocks(info, FOLD_ELEMENTS):
                 walk.require_wanted()
                 base_block = walk.base(info, start, count).astype(np.float64)

@@ -56,6 +56,7 @@ class RoundAggregation:
         models: The run's models.
         excluded: Names of tensors that stay as they are.
         durable: Whether the result is on the disk before it is told.
+        state: What the rule keeps, as the round that is open finds it; None if that is nothing.
         given_up: Set once nobody wants the result any more: the thread ends at the next block.
     """
 
@@ -67,6 +68,7 @@ class RoundAggregation:
     models: ModelStore
     excluded: Collection[str]
     durable: bool
+    state: ModelFile | None = None
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def combine(
@@ -93,10 +95,17 @@ class RoundAggregation:
             self.excluded,
             self.given_up,
             self.label,
+            None if self.state is None else self.state.path,
         )
         try:
             spare = self.models.spare()
-            found = aggregate(combination, destination, durable=self.durable, spare=spare)
+            found = aggregate(
+                combination,
+                destination,
+                durable=self.durable,
+                spare=spare,
+                state=self.folder.server_state(current.number + 1),
+            )
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason:
                 raise
@@ -109,6 +118,15 @@ class RoundAggregation:
         except (Exception, SystemExit) as error:  # one that leaves would take the server along
             raise self._failure(error) from error
         return ModelFile.load(destination, found.sha256), found
+
+    def go_on(self, round_number: int, state_sha256: str) -> None:
+        """Have the next round find what the rule keeps from this one on.
+
+        Args:
+            round_number: The next round.
+            state_sha256: Of its state; empty if there is none.
+        """
+        self.state = self.models.state_file(round_number, state_sha256)
 
     def resume(self, facts: Mapping[str, Any]) -> None:
         """Tell the rule what it put on record last, if it did.
@@ -131,9 +149,11 @@ class RoundAggregation:
         return RunFailedError(msg, reason="AGGREGATOR", hint=where)
 
     def _require_sound(self, current: OpenRound) -> None:
-        """Add nothing to a model that was damaged while its updates were awaited."""
-        if current.model.is_as_it_was:
-            return
-        lost = self.models.loss_of(current.number, current.model.sha256)
+        """Add nothing to what was damaged while the round's updates were awaited."""
+        lost, state = None, self.state
+        if not current.model.is_as_it_was:
+            lost = self.models.loss_of(current.number, current.model.sha256)
+        if lost is None and state is not None and not state.is_as_it_was:
+            lost = self.models.state_loss_of(current.number, state.sha256)
         if lost is not None:
             raise lost_error([lost], self.folder)

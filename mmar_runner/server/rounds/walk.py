@@ -8,7 +8,7 @@ treats them alike.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +17,10 @@ import numpy as np
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import RunFailedError, RunStoppedError
 from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.server_state import StatefulAggregator
+from mmar_runner.server.rounds.kept_state import KeptState
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmar_runner.interfaces.aggregator import AggregationContext, TensorwiseAggregator
+    from mmar_runner.server.rounds.kept_state import Keep
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.storage.header import TensorInfo
 
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 _BLOCK_BUDGET: Final = 64 << 20
 #: The most bytes of one update's block: a few of them stay in the processor's cache.
 _UPDATE_BYTES: Final = 1 << 20
+
+
+def _forget(_name: str, _block: Block) -> None:
+    """Keep nothing: for a walk of which only the result is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class Combination:
         given_up: Once it is set nobody wants the result any more: it is looked at before
             every block.
         label: What sentences about the rule's failures call it.
+        state: The file of what the rule keeps, as the round finds it; None if it keeps nothing,
+            or has nothing yet.
     """
 
     aggregator: TensorwiseAggregator
@@ -61,6 +70,7 @@ class Combination:
     excluded: Collection[str] = ()
     given_up: threading.Event | None = None
     label: str = "the aggregator"
+    state: Path | None = None
 
     def without(self, clients: Collection[str]) -> Combination:
         """Return the same without the updates of some clients."""
@@ -78,12 +88,16 @@ class Combination:
         """
         _require_enough(self)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
-        with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
+        with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
+            model = stack.enter_context(TensorReader(self.base))
             tensors = model.header.tensors.values()
-            integers = frozenset(t.name for t in tensors if not holds_fractions(t))
+            integers = frozenset(t.name for t in tensors if not holds_fractions(t.dtype))
             self.aggregator.begin(replace(self.context, integers=integers))
             weights = _weights(self)
-            yield Walk(self, model, weights)
+            kept = None
+            if isinstance(self.aggregator, StatefulAggregator):
+                kept = stack.enter_context(KeptState(self.aggregator, self.state, self.label))
+            yield Walk(self, model, weights, kept)
 
 
 def _require_enough(combination: Combination) -> None:
@@ -113,13 +127,18 @@ class Walk:
         combination: What is combined.
         model: The base, open.
         weights: Of the updates.
+        kept: What the rule keeps from round to round; None if it keeps nothing.
 
     Attributes:
         on_differences: Whether the rule sees float64 differences to the base, of every update.
     """
 
     def __init__(
-        self, combination: Combination, model: TensorReader, weights: npt.NDArray[np.float64]
+        self,
+        combination: Combination,
+        model: TensorReader,
+        weights: npt.NDArray[np.float64],
+        kept: KeptState | None = None,
     ) -> None:
         self._given_up = combination.given_up
         self._rule = combination.aggregator
@@ -128,6 +147,7 @@ class Walk:
         self.model = model
         self._updates = combination.updates
         self.weights = weights
+        self.kept = kept
         kinds = {u.contribution.kind for u in combination.updates}
         self._mixed = len(kinds) > 1
         self.on_differences = self._rule.on_differences or self._mixed
@@ -144,8 +164,12 @@ class Walk:
                         info.name, self._stacked(files, info, start, count), self.weights
                     )
 
-    def results(self) -> Iterator[tuple[str, Block]]:
-        """Yield the next model's blocks, in the file's order and dtype."""
+    def results(self, keep: Keep = _forget) -> Iterator[tuple[str, Block]]:
+        """Yield the next model's blocks, in the file's order and dtype.
+
+        Args:
+            keep: Takes the blocks of what the rule keeps, each before the model's.
+        """
         with Opened(self._updates) as files:
             for info in self.model.header.tensors.values():
                 excluded = self._excludes(info.name)
@@ -155,7 +179,7 @@ class Walk:
                     if excluded:
                         yield info.name, self.base(info, start, count)
                     else:
-                        yield info.name, self._combined(files, info, start, count)
+                        yield info.name, self._combined(files, info, start, count, keep)
 
     def require_wanted(self) -> None:
         """Leave, if nobody wants the result any more.
@@ -179,7 +203,7 @@ class Walk:
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:
             return FOLD_ELEMENTS
-        itemsize = 8 if self.on_differences else info.itemsize
+        itemsize = 8 if self.on_differences or self._rule.takes else info.itemsize
         most = min(_BLOCK_BUDGET // len(self._updates), _UPDATE_BYTES)
         return max(1, most // itemsize)
 
@@ -187,23 +211,29 @@ class Walk:
     def _folds(self) -> bool:
         return self._rule.foldable and (self._rule.on_differences or not self._mixed)
 
-    def _combined(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
+    def _combined(
+        self, files: Opened, info: TensorInfo, start: int, count: int, keep: Keep
+    ) -> Block:
         if self._folds:
             combined = self._folded(files, info, start, count)
         else:
             stacked = self._stacked(files, info, start, count)
             stacked.flags.writeable = False
             combined = self._rule.combine(info.name, stacked, self.weights)
-        self._require_block(combined, info, count)
+        method = "finish" if self._folds else "combine"
+        self._require_block(combined, info, count, method)
         if self._difference:
-            combined = self.base(info, start, count).astype(np.float64) + combined
+            base = self.base(info, start, count).astype(np.float64)
+            if self.kept is not None and self.kept.steps(info):
+                combined = self.kept.step(info, start, base, combined, keep)
+                self._require_block(combined, info, count, "step")
+            combined = base + combined
         return self._cast(combined, info)
 
-    def _require_block(self, combined: object, info: TensorInfo, count: int) -> None:
+    def _require_block(self, combined: object, info: TensorInfo, count: int, method: str) -> None:
         shape = combined.shape if isinstance(combined, np.ndarray) else type(combined).__name__
         if shape != (count,):
             msg = f"{self._label} gave {shape} for a block of {count} of {info.name!r}"
-            method = "finish" if self._folds else "combine"
             hint = f"{method} must return an array of {counted(count, 'number')}, one a column"
             raise RunFailedError(msg, hint=hint, reason="AGGREGATOR")
 
@@ -214,7 +244,8 @@ class Walk:
         return self._rule.finish(accumulator, info.name, self.weights)
 
     def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
-        dtype = np.dtype(np.float64) if self.on_differences else numpy_dtype(info.dtype)
+        whole = numpy_dtype(self._rule.takes or info.dtype)
+        dtype = np.dtype(np.float64) if self.on_differences else whole
         stacked = np.empty((len(self._updates), count), dtype=dtype)
         if not self.on_differences:
             for index in range(len(self._updates)):
@@ -272,9 +303,3 @@ def as_difference(
     if update.contribution.kind is UpdateKind.WEIGHTS:
         difference -= base
     return difference
-
-
-def holds_fractions(info: TensorInfo) -> bool:
-    """Whether a tensor is floating; numpy's own kinds know nothing of bfloat16."""
-    dtype = numpy_dtype(info.dtype)
-    return dtype != np.bool_ and not np.issubdtype(dtype, np.integer)

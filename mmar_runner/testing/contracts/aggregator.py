@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.testing.contracts.combining import (
     DTYPES,
     Updates,
@@ -43,11 +44,13 @@ class AggregatorContract(ABC):
             it is then compared with one worked out in exact arithmetic.
         keeps_unanimity: False if the rule changes even what every client sends alike, as one
             that clips or adds noise does.
+        kind: What clients say that their updates hold.
     """
 
     clients: ClassVar[int] = 9
     is_weighted_mean: ClassVar[bool] = False
     keeps_unanimity: ClassVar[bool] = True
+    kind: ClassVar[UpdateKind] = UpdateKind.WEIGHTS
 
     @abstractmethod
     def make(self) -> TensorwiseAggregator:
@@ -208,7 +211,9 @@ class AggregatorContract(ABC):
         least = self.make().min_updates
         law = "The suite combines at least `min_updates` updates; raise its `clients`"
         hold(law, self.clients >= least, expected=f"at least {least}", got=self.clients)
-        return self._as_seen(drawn(dtype, clients=self.clients, elements=_ELEMENTS, seed=seed))
+        updates = drawn(dtype, clients=self.clients, elements=_ELEMENTS, seed=seed)
+        sent = [replace(one, kind=self.kind) for one in updates.contributions]
+        return self._as_seen(replace(updates, contributions=sent))
 
     def _as_seen(self, updates: Updates) -> Updates:
         return updates.differences() if self.make().on_differences else updates

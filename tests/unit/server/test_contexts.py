@@ -12,7 +12,7 @@ from mmar_runner.server.rounds.contexts import RoundContexts
 
 def contexts(state: RunState, sites: Sites = NO_SITES) -> RoundContexts:
     return RoundContexts(
-        state=state, num_rounds=9, start_round=2, sites=sites, workspace_secret=bytes(32)
+        state=state, num_rounds=9, start_round=2, minimum=2, sites=sites, workspace_secret=bytes(32)
     )
 
 
@@ -28,7 +28,7 @@ def state(**said: object) -> RunState:
 def test_who_is_there_and_who_could_be() -> None:
     found = contexts(state()).of(4)
     assert (found.round, found.num_rounds, found.start_round) == (4, 9, 2)
-    assert (found.participants, found.population) == (2, 3)
+    assert (found.participants, found.population, found.minimum) == (2, 3, 2)
     listed = Sites(frozenset("abcde"), frozenset("abcd"))
     assert contexts(state(), listed).of(4).population == 4
 
