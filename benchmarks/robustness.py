@@ -214,8 +214,8 @@ def _said(asked: argparse.Namespace, about: Mapping[str, Any]) -> str:
     return (
         f'`make robustness ROBUSTNESS="{options}"`, at commit {about["commit"]}: all sites in'
         f" every round, {asked.rounds} rounds of {asked.epochs} local epochs, learning rate"
-        f" {asked.rate:g}, alpha {asked.alpha:g}, seed {asked.seed}; {about['cores']} cores, {about['machine']},"
-        f" Python {about['python']}, torch {torch.__version__}."
+        f" {asked.rate:g}, alpha {asked.alpha:g}, seed {asked.seed}; {about['cores']} cores,"
+        f" {about['machine']}, Python {about['python']}, torch {torch.__version__}."
     )
 
 
@@ -227,7 +227,7 @@ def _write(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=20, help="how many rounds")
+    parser.add_argument("--rounds", type=int, default=40, help="how many rounds")
     parser.add_argument("--epochs", type=int, default=5, help="local epochs in a round")
     parser.add_argument("--rate", type=float, default=0.02, help="the sites' learning rate")
     parser.add_argument("--alpha", type=float, default=1000.0, help="smaller is more skewed")
