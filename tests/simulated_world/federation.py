@@ -56,6 +56,7 @@ class Federation:
 
     Args:
         seed: Decides the plan, the weather and every accident.
+        round_robin: Whether one client works at a time.
 
     Attributes:
         spec: What is to be run.
@@ -64,11 +65,13 @@ class Federation:
         clients: The clients' machines.
         administrator: Who decides something now and then.
         silences: When a server that ran did not say what the run waits for.
+        round_robin: As it was said.
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, round_robin: bool = False) -> None:
         self.world = World(seed)
+        self.round_robin = round_robin
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -76,7 +79,7 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(rng, self.root / "mmar", count)
+        self.spec = draw_mmar(rng, self.root / "mmar", count, round_robin=round_robin)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25
