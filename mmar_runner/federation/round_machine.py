@@ -323,8 +323,8 @@ class RoundMachine:
 
     def _replacements(self, book: RoundBook) -> list[actions.Action]:
         """Invite others if those who may still answer are too few."""
-        missing, spare = book.missing(self._active), book.spare(self._active)
-        if missing <= 0 or not spare:
+        missing = book.missing(self._active)
+        if missing <= 0 or not (spare := book.spare(self._active)):
             return []
         chosen = self._opening.choose(self._next_round, spare, missing)
         return [self._invite(book, client) for client in chosen]

@@ -31,7 +31,12 @@ class Sites:
 
     def of_all(self, clients: Iterable[str]) -> set[str]:
         """Return the sites of clients."""
-        return {self.of(client) for client in clients}
+        # Asked with every update, of all clients: what sets do at once is not done by name.
+        named = set(clients)
+        if not self.known:
+            return named
+        others = named - self.known
+        return (named - others).union(map(self.of, others)) if others else named
 
     def count(self, clients: Iterable[str]) -> int:
         """Return of how many sites clients are."""

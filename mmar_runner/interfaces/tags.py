@@ -39,6 +39,11 @@ class Tag(StrEnum):
     - ``scales``: it changes the weight that an update has against others.
     - ``sends_control_variates``: it sends control variates beside the weights.
     - ``sends_differences``, ``sends_weights``: what its update holds, whatever its arguments.
+
+    Of a workflow:
+
+    - ``one_at_a_time``: a round is one client's turn, and closes with its update.
+    - ``asynchronous``: clients are not asked in rounds.
     """
 
     NEEDS_EACH_UPDATE = "needs_each_update"
@@ -57,6 +62,8 @@ class Tag(StrEnum):
     SENDS_CONTROL_VARIATES = "sends_control_variates"
     SENDS_DIFFERENCES = "sends_differences"
     SENDS_WEIGHTS = "sends_weights"
+    ONE_AT_A_TIME = "one_at_a_time"
+    ASYNCHRONOUS = "asynchronous"
 
 
 def tags_of(extras: Mapping[str, Any], args: Mapping[str, Any]) -> frozenset[str]:

@@ -137,6 +137,8 @@ CODES: dict[str, Code] = {
     "MMAR645": Code(_W, "The MMAR holds a private key"),
     "MMAR646": Code(_N, "No result_processor takes the metrics of clients"),
     "MMAR647": Code(_W, "Two handlers are alike"),
+    "MMAR650": Code(_E, "Two algorithms exclude each other"),
+    "MMAR651": Code(_E, "An algorithm needs more clients"),
     "MMAR660": Code(_W, "The signature is for other files"),
     "MMAR661": Code(_W, "A link to a folder is left out"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),

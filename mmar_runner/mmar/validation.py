@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.checks.available import check_available
 from mmar_runner.mmar.checks.case import Look
+from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions
 from mmar_runner.mmar.checks.facts import gather_facts
 from mmar_runner.mmar.checks.files import check_files
@@ -177,6 +178,7 @@ class _Check:
             check_parts(look)
             check_available(look)
             check_filters(look)
+            check_combinations(look)
             check_train(look)
             check_fit(look)
             check_held_out(look)

@@ -37,6 +37,8 @@ ELSEWHERE = {
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",
     "MMAR647": "tests/unit/mmar/test_defects.py",  # of handlers only a selector is bundled
+    "MMAR650": "tests/unit/mmar/test_combinations.py",
+    "MMAR651": "tests/unit/mmar/test_combinations.py",
     "MMAR661": "built below",
     "MMAR701": "tests/unit/mmar/test_site_policy.py",
     "MMAR702": "tests/unit/mmar/test_site_policy.py",

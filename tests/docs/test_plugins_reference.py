@@ -6,13 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mmar_runner.cli.commands import plugins
 from mmar_runner.hooks import discovery, doctor, manager, specs
 from mmar_runner.hooks.doctor import INTERFACES
 from mmar_runner.hooks.markers import HOOK_PREFIX
 from mmar_runner.hooks.registrar import Registrar
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.handler import EventType
+from mmar_runner.interfaces.tags import Tag
+from mmar_runner.mmar.components.bundled import BUNDLED
 from mmar_runner.testing import contracts
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "plugins.md"
@@ -74,3 +78,18 @@ def test_every_reason(page):
 
 def test_the_variable(page):
     assert f"`{discovery.ALLOW_VARIABLE}`" in page
+
+
+def test_every_tag(page):
+    first = [tag for row in rows(section(page, "Facts")) for tag in re.split("`, `", row[0])]
+    assert {str(tag) for tag in Tag} <= set(first)
+
+
+def test_the_list_of_components_is_what_the_command_prints(monkeypatch):
+    folders = {folder for kinds in BUNDLED.values() for folder in kinds}
+    names = (f"mmar-runner-{folder.rpartition('/')[2]}" for folder in folders)
+    monkeypatch.setenv("MMAR_RUNNER_PLUGINS", ",".join(sorted(names)))
+    printed = CliRunner().invoke(plugins.command, ["reference"], catch_exceptions=False).output
+    assert printed.splitlines() == (PAGE.parent / "components.md").read_text().splitlines(), (
+        "write it anew: mmar-runner plugins reference > docs/reference/components.md"
+    )

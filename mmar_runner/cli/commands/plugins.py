@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,13 @@ import click
 from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import Invocation, echo_hint, echo_json, echo_sentence, json_option, say
+from mmar_runner.cli.views.argument_words import argument_rows, facts, unnamed_arguments
+from mmar_runner.cli.views.component_reference import component_page
 from mmar_runner.cli.views.tables import table, wrapped
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import ComponentNotFoundError, PluginConflictError
 from mmar_runner.hooks import LoadedPlugins, load_plugins
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
-from mmar_runner.interfaces.nested import X_COMPONENT
 from mmar_runner.mmar.components.bundled import bundled_hint
 
 if TYPE_CHECKING:
@@ -85,6 +85,18 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
         echo_json({"components": [_full(d) for d in found]})
         return
     say(*"\n\n".join(_described(d) for d in found).split("\n"))
+
+
+@command.command("reference")
+@plugins_dir_option
+@json_option
+def reference(plugins_dir: Path | None, as_json: bool) -> None:
+    """Print a page of Markdown about every component: arguments, memory, tags, paper."""
+    found = load_plugins(plugins_dir=plugins_dir).registry.descriptions()
+    if as_json:
+        echo_json({"components": [_full(d) for d in found]})
+        return
+    say(*component_page(found).split("\n"))
 
 
 @command.command("kind")
@@ -187,6 +199,7 @@ def _described(description: ComponentDescription) -> str:
     lines = [f"{description.name}  ({description.kind}, from {description.origin})"]
     if description.summary:
         lines += [wrapped(description.summary, indent=2)]
+    lines += [wrapped(f"{label}: {words}", indent=2) for label, words in facts(description)]
     if description.aliases:
         lines += ["", "Also known as", *(f"  {alias}" for alias in description.aliases)]
     lines += ["", "Arguments", _arguments(description.args_schema)]
@@ -194,40 +207,10 @@ def _described(description: ComponentDescription) -> str:
 
 
 def _arguments(schema: Mapping[str, Any]) -> str:
-    properties = schema.get("properties", {})
-    required = schema.get("required", ())
-    if not properties:
-        open_ended = bool(schema.get("additionalProperties", True))
-        return f"  {'those of the class' if open_ended else 'none'}"
-    rows = [
-        (name, _type(part), _default(name, part, required), part.get("description", ""))
-        for name, part in properties.items()
-    ]
+    rows = argument_rows(schema)
+    if not rows:
+        return f"  {unnamed_arguments(schema)}"
     return table(("NAME", "TYPE", "DEFAULT", "DESCRIPTION"), rows, indent=2)
-
-
-def _type(schema: Mapping[str, Any]) -> str:
-    if X_COMPONENT in schema:
-        many = "list of " if schema.get("type") == "array" else ""
-        return f"{many}{schema[X_COMPONENT]}"
-    if "enum" in schema:
-        return " | ".join(json.dumps(value) for value in schema["enum"])
-    names = schema.get("type", "any")
-    text = names if isinstance(names, str) else " | ".join(names)
-    items = schema.get("items")
-    return f"{text} of {_type(items)}" if text == "array" and items else f"{text}{_range(schema)}"
-
-
-def _range(schema: Mapping[str, Any]) -> str:
-    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
-    return f" {', '.join(limits)}" if limits else ""
-
-
-def _default(name: str, schema: Mapping[str, Any], required: Sequence[str]) -> str:
-    if name in required:
-        return "required"
-    return json.dumps(schema["default"]) if "default" in schema else ""
 
 
 def _reported(problem: Problem, *, verbose: bool, warning: bool) -> str:
