@@ -5,9 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.client.transfer.downloads import ModelDownloads, RunEnded, UnkeptModel
+from mmar_runner.client.cross_site import CrossSiteWalk
+from mmar_runner.client.transfer.downloads import (
+    CrossSiteTask,
+    ModelDownloads,
+    RunEnded,
+    UnkeptModel,
+)
 from mmar_runner.client.transfer.newest import NewestTask
 from mmar_runner.client.transfer.submission import Submission
 from mmar_runner.errors import DiskFullError, StorageError, TaskError
@@ -16,6 +22,8 @@ from mmar_runner.waiting.races import unless
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from mmar_runner.client.connection.connection import Connection
     from mmar_runner.client.connection.heartbeat import Heartbeat
     from mmar_runner.client.files.pending import PendingUpdate
@@ -59,6 +67,7 @@ class ClientRounds:
         self._downloads = ModelDownloads(connection, files, observer)
         self._newest = NewestTask(self._downloads)
         self._submission = Submission(connection, files, observer)
+        self._cross_site = CrossSiteWalk(connection, files, work, heartbeat, observer)
         self._submitting = False
         self._lacked_space_in = -1
         self._told_lack_in = -1
@@ -77,11 +86,14 @@ class ClientRounds:
         newest.listen(await self._resubmit(mmar_digest))
         try:
             while not isinstance(task := await newest.take(), RunEnded):
+                if isinstance(task, CrossSiteTask):
+                    await self._unless_over(self._cross_site.walk(), newest)
+                    continue
                 again = isinstance(task, UnkeptModel) and await self._waited(task, task.error)
                 if isinstance(task, UnkeptModel):
                     newest.listen(task.round, task.attempt - 1 if again else task.attempt)
                 if not again:
-                    await self._unless_over(task, newest)
+                    await self._unless_over(self._do(task), newest)
             return task
         finally:
             await newest.close()
@@ -100,10 +112,10 @@ class ClientRounds:
             return -1
         return pending.facts.round if refusal is None else -1
 
-    async def _unless_over(self, task: RoundTask, newest: NewestTask) -> None:
+    async def _unless_over(self, work: Coroutine[Any, Any, None], newest: NewestTask) -> None:
         """Do a task, but stop if the run ends meanwhile."""
         done = await unless(
-            self._do(task),
+            work,
             newest.over(),
             grace=lambda: _FAREWELL_SECONDS if self._submitting else 0.0,
         )

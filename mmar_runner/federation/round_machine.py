@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from mmar_runner.federation.plan import RunPlan
     from mmar_runner.federation.round_book import RoundBook
 
-#: A run waits for clients to open a round, for updates to close it, or for its aggregate.
-Phase: TypeAlias = Literal["clients", "updates", "aggregation", "over"]
+#: A run waits for clients to open a round, for updates to close it, for its aggregate, or,
+#: after the last, for cross-site validation.
+Phase: TypeAlias = Literal["clients", "updates", "aggregation", "validation", "over"]
 
 
 class RoundMachine:

@@ -34,6 +34,10 @@ class Topic(StrEnum):
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
     WAITING = "waiting"  # message, since_seconds
     MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
+    # the server says whose; at a client these are its own, and CROSS_SITE_STARTED says nothing
+    CROSS_SITE_STARTED = "cross_site_started"  # participants, models: whose are there already
+    CROSS_SITE_MODEL = "cross_site_model"  # client, bytes, reason (why there is none, or empty)
+    CROSS_SITE_RESULT = "cross_site_result"  # client, owner, metrics, reason (likewise)
     BEST_MODEL = "best_model"  # round, score, scored_in
     COMPONENT_FAILED = "component_failed"  # component, event, round, message, hint
     SITE_DECLINED = "site_declined"  # client, reason, message

@@ -21,11 +21,15 @@ from mmar_runner.server.calls.soundness import Soundness
 from mmar_runner.server.calls.windows import download_window
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
+from mmar_runner.server.cross_site.best_models import BestModels
+from mmar_runner.server.cross_site.desk import CrossSiteDesk
+from mmar_runner.server.cross_site.models_out import ModelsToValidate
 from mmar_runner.server.members.members import Members
 from mmar_runner.server.members.refusals import LateRefusals
 from mmar_runner.server.members.registry import ClientRegistry
 from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
+from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.records.summary import Summary
 from mmar_runner.server.records.update_bytes import UpdateBytes
@@ -102,6 +106,16 @@ def assemble(
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
     assignments = Assignments()
+    desk = CrossSiteDesk(
+        server.cross_site,
+        opened.record,
+        models=opened.models,
+        spool=lambda: Spool(folder.best_local, durable=settings.durable),
+        matrix=CrossSiteResults(folder),
+        assignments=assignments,
+        results=results,
+        observer=observer,
+    )
     coordinator = Coordinator(
         machine,
         opened.model,
@@ -114,8 +128,10 @@ def assemble(
         disk=disk,
         spool=spool,
         bounds=_bounds(settings, components, sites),
+        after=desk,
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
+    desk.members = members
     reporter.expect(sites, members.present)
     board = Board(
         coordinator,
@@ -141,6 +157,13 @@ def assemble(
         sample_rule=server.max_num_samples,
         sites=sites,
     )
+    best_models = BestModels(
+        desk,
+        members,
+        opened.schema,
+        durable=settings.durable,
+        run_number=folder.number,
+    )
     servicer = Servicer(
         _welcome(settings, opened),
         assignments=assignments,
@@ -148,6 +171,10 @@ def assemble(
         downloads=downloads,
         reception=reception,
         results=results,
+        best_models=best_models,
+        to_validate=ModelsToValidate(
+            desk, members, opened.models, window=window, run_number=folder.number
+        ),
         revocations=guard.revocations,
     )
     return RunParts(
@@ -164,6 +191,7 @@ def assemble(
         members,
         downloads,
         reception,
+        best_models,
         servicer,
         guard,
         Watch(

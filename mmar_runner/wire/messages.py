@@ -36,7 +36,10 @@ from mmar_runner.wire.proto.discovery_pb2 import (
 )
 from mmar_runner.wire.proto.federated_training_pb2 import (
     ClientState,
+    CrossSiteResult,
+    CrossSiteResultReply,
     GetModelRequest,
+    GetValidationModelsRequest,
     HeartbeatReply,
     HeartbeatRequest,
     ModelHeader,
@@ -61,6 +64,8 @@ __all__ = [
     "AdminReplyReceipt",
     "AdminRequest",
     "ClientState",
+    "CrossSiteResult",
+    "CrossSiteResultReply",
     "DeclineReply",
     "DeclineRequest",
     "DownloadHeader",
@@ -70,6 +75,7 @@ __all__ = [
     "ExecuteRequest",
     "GetModelRequest",
     "GetPackageRequest",
+    "GetValidationModelsRequest",
     "HeartbeatReply",
     "HeartbeatRequest",
     "LoginReply",

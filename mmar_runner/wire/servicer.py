@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
+from mmar_runner.errors import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
         AdminReply,
         AdminReplyReceipt,
         AdminRequest,
+        CrossSiteResult,
+        CrossSiteResultReply,
         DeclineReply,
         DeclineRequest,
         DownloadRequest,
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
         ExecuteRequest,
         GetModelRequest,
         GetPackageRequest,
+        GetValidationModelsRequest,
         HeartbeatReply,
         HeartbeatRequest,
         LoginReply,
@@ -87,9 +92,30 @@ class FederationServicer(ABC):
     async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
         """Receive one update."""
 
+    async def submit_best_local_model(self, stream: UpdateStream, peer: Peer) -> None:
+        """Receive a client's best local model, if models are validated across sites."""
+        raise _no_cross_site(stream, peer)
+
+    def get_validation_models(
+        self, request: GetValidationModelsRequest, peer: Peer
+    ) -> AsyncIterator[SentModelItem]:
+        """Yield header and bytes of the next model that a client is to validate, likewise."""
+        raise _no_cross_site(request, peer)
+
+    async def submit_cross_site_result(
+        self, request: CrossSiteResult, peer: Peer
+    ) -> CrossSiteResultReply:
+        """Hear what a model is worth on a client's data, likewise."""
+        raise _no_cross_site(request, peer)
+
     @abstractmethod
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""
+
+
+def _no_cross_site(*_asked: object) -> RefusedError:
+    msg = "no cross-site validation goes on now"
+    return RefusedError(msg, reason="CROSS_SITE_CLOSED", hint="it comes after the last round")
 
 
 class DiscoveryServicer(ABC):

@@ -123,6 +123,7 @@ class Registration:
             task_name=self._settings.client.task_name,
             mmar_digest=self._settings.spec.digest,
             runner_version=__version__,
+            cross_validate=self._settings.client.cross_validate,
         )
         trust = self._settings.trust
         if trust is not None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
+from mmar_runner.client.tasks.evaluation import Evaluation
 from mmar_runner.client.tasks.failure_words import failure_words
 from mmar_runner.client.tasks.filtering import FilterChain
 from mmar_runner.federation.seeds import derive_seed
@@ -71,6 +73,11 @@ class LocalWork:
             FilterChain(spec, log=files.log(name), timeout=limit) for name, spec in specs.items()
         )
 
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """What is done for cross-site validation; its children are there once it is asked."""
+        return Evaluation(self._settings, self._files, self._trainer, self._registration.seed)
+
     def prepare(self) -> None:
         """Begin to get ready for the first task."""
         self._trainer.prepare()
@@ -112,6 +119,8 @@ class LocalWork:
         """End the children, even in the middle of a task."""
         filters = (self._inbound, self._outbound, self._site_inbound, self._site_outbound)
         await asyncio.gather(self._trainer.close(), *(chain.close() for chain in filters))
+        if "evaluation" in self.__dict__:
+            await self.evaluation.close()
 
     async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
         files = self._files

@@ -65,8 +65,13 @@ class RunEnded:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class CrossSiteTask:
+    """The rounds are done, and everybody's models are to be validated."""
+
+
 RoundTask: TypeAlias = ReceivedModel | UnkeptModel
-NextTask: TypeAlias = RoundTask | RunEnded
+NextTask: TypeAlias = RoundTask | CrossSiteTask | RunEnded
 
 
 class ModelDownloads:
@@ -122,6 +127,8 @@ class ModelDownloads:
             header = await self._header(stub, token)
             if header.HasField("end"):
                 return _end(header.end)
+            if header.cross_site:
+                return CrossSiteTask()
             return await self._take(header, self._current(stub, token).items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
@@ -172,7 +179,7 @@ class ModelDownloads:
             # Less than a thread hop costs: it goes to the kernel's memory, not to the disk.
             incoming.write([header.inline])
         else:
-            await _pump(items, incoming, self._connection.moved)
+            await pump(items, incoming, self._connection.moved)
         if incoming.offset < header.total_bytes:
             msg = f"the model broke off after {incoming.offset} of {header.total_bytes} bytes"
             raise UnreachableError(msg)
@@ -244,7 +251,7 @@ def _end(told: RunEnd) -> RunEnded:
         raise ProtocolError(msg) from error
 
 
-async def _pump(
+async def pump(
     items: AsyncIterator[ModelItem], incoming: IncomingModel, moved: Callable[[], None]
 ) -> None:
     """Move chunks to the file, one batch being written while the next arrives."""

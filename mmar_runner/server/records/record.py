@@ -38,6 +38,10 @@ class Kind(StrEnum):
     CHECKPOINT_LOST = "checkpoint_lost"
     BEST_MODEL_LOST = "best_model_lost"
     COMPONENT_FAILED = "component_failed"
+    CROSS_SITE_BEGUN = "cross_site_begun"
+    CROSS_SITE_MODEL = "cross_site_model"
+    CROSS_SITE_RESULT = "cross_site_result"
+    CROSS_SITE_ENDED = "cross_site_ended"
     RUN_ENDED = "run_ended"
     RUN_SETTLED = "run_settled"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mmar_runner.errors import MmarRunnerError, StorageError
 from mmar_runner.federation import actions, events
@@ -27,6 +27,7 @@ from mmar_runner.server.rounds.workbench import Workbench
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from mmar_runner.federation.cross_site import CrossSiteEvent
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.run_record import RunRecord
@@ -41,6 +42,36 @@ if TYPE_CHECKING:
     from mmar_runner.storage.spool import Spool
 
 _log = logging.getLogger(__name__)
+
+
+class AfterRounds(Protocol):
+    """What is done once the rounds are, and before the run ends; see `CrossSiteDesk`."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to do."""
+        ...
+
+    @property
+    def mark(self) -> int:
+        """What grows with everything that is done of it."""
+        ...
+
+    async def run(self, next_round: int) -> None:
+        """Do it."""
+        ...
+
+    def handle(self, event: CrossSiteEvent) -> None:
+        """Hear who comes and goes."""
+        ...
+
+    def waiting_for(self) -> str:
+        """Say in one sentence what is waited for."""
+        ...
+
+    def missing(self) -> tuple[str, ...]:
+        """Return who is waited for."""
+        ...
 
 
 class Coordinator:
@@ -58,6 +89,7 @@ class Coordinator:
         disk: Knows what waits for space.
         spool: Where large updates lie.
         bounds: What an administrator may change the minimum to.
+        after: What is done once the rounds are.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -80,7 +112,11 @@ class Coordinator:
         disk: DiskWait,
         spool: Spool,
         bounds: MinimumBounds,
+        after: AfterRounds,
     ) -> None:
+        self._after = after
+        self._validating = False
+        self._closing: asyncio.Task[None] | None = None
         self._machine = machine
         self._model = model
         self._assignments = assignments
@@ -126,6 +162,8 @@ class Coordinator:
     def stop(self, reason: str) -> None:
         """Whoever runs the server wants it to stop; the run can be resumed."""
         self._handle(events.StopRequested(reason))
+        if self._validating:
+            self._finish(RunStatus.STOPPED, reason)
 
     def give_up(self) -> None:
         """Leave what is under way: whatever is not on record, the resumed run does again."""
@@ -205,20 +243,29 @@ class Coordinator:
     @property
     def phase(self) -> Phase:
         """What the run is at."""
-        return "over" if self.ended.done() else self._machine.phase
+        if self.ended.done():
+            return "over"
+        return "validation" if self._validating else self._machine.phase
 
     def missing(self) -> tuple[str, ...]:
         """Return of whom the open round has no answer, there or not, sorted."""
-        return self._machine.missing()
+        return self._after.missing() if self._validating else self._machine.missing()
 
     def waiting_for(self, describe: Callable[[str], str] | None = None) -> str:
         """Say what the run waits for; see `RoundMachine.waiting_for`."""
+        if self._validating:
+            return self._after.waiting_for()
         return self._machine.waiting_for(describe)
 
     @property
     def next_round(self) -> int:
         """The round that is open, or that opens next: all before it have their result."""
         return self._machine.round
+
+    @property
+    def validated(self) -> int:
+        """What grows with everything that comes in cross-site validation."""
+        return self._after.mark
 
     async def close(self) -> None:
         """Wait for work that is under way; nothing new is begun."""
@@ -229,9 +276,13 @@ class Coordinator:
     def _handle(self, event: events.Event) -> None:
         if self.ended.done():
             return
+        if self._validating:
+            if isinstance(event, events.ClientJoined | events.ClientLeft | events.ClientRemoved):
+                self._after.handle(event)
+            return
         for action in self._machine.handle(event, self._loop.time()):
             self._carry_out(action)
-        if not self.ended.done():
+        if not self.ended.done() and not self._validating:
             self._say_what_is_waited_for()
 
     def _tick(self) -> None:
@@ -255,9 +306,12 @@ class Coordinator:
             case actions.PassTurn(_, client, attempt, before):
                 self._pass_turn(client, attempt, before)
             case actions.CloseRound():
-                self._workbench.spawn(self._close())
+                self._closing = self._workbench.spawn(self._close())
             case actions.SetTimer(at):
                 self._workbench.set_timer(at, self._tick)
+            case actions.FinishRun(RunStatus.FINISHED, _) if self._after.is_due:
+                self._validating = True
+                self._workbench.spawn(self._validate_across_sites())
             case actions.FinishRun(status, reason):
                 self._finish(status, reason)
 
@@ -298,6 +352,19 @@ class Coordinator:
             await self._closer.forget(current, closed, self._workbench.thread)
         except StorageError as error:
             self.interrupt(error)
+
+    async def _validate_across_sites(self) -> None:
+        """Do what is to be done before the run ends, once the last result has all its names."""
+        if self._closing is not None:
+            await asyncio.wait({self._closing})
+        try:
+            if not self.ended.done():
+                await self._after.run(self._machine.round)
+        except StorageError as error:
+            self.interrupt(error)
+        except MmarRunnerError as error:
+            self.fail(f"cross-site validation could not be done: {error.message}", error.hint)
+        self._finish(RunStatus.FINISHED, "")
 
     async def _withdraw(self, current: OpenRound, withdrawn: Withdrawn) -> None:
         if self.ended.done():

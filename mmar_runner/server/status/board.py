@@ -158,7 +158,7 @@ class Board:
     def _missing(self) -> list[tuple[str, float]]:
         """Return who is waited for, and since when they are at it, or have not been there."""
         phase = self._coordinator.phase
-        if phase == "updates":
+        if phase in {"updates", "validation"}:
             return [(name, self._state(name)[1]) for name in self._coordinator.missing()]
         if phase != "clients":
             return []

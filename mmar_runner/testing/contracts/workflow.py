@@ -77,7 +77,12 @@ class WorkflowContract(ABC):
             there = tuple(site for site in _SITES[::2] if site != after)
             answers = {self.make().turn(there, after=after) for _ in range(3)}
             law = f"After the turn of {after} it is one's who is there, and always the same"
-            hold(law, len(answers) == 1 and answers <= {*there}, expected=f"one of {there}", got=answers)
+            hold(
+                law,
+                len(answers) == 1 and answers <= {*there},
+                expected=f"one of {there}",
+                got=answers,
+            )
 
     def _goes_round(self, active: tuple[str, ...]) -> None:
         workflow, after, seen = self.make(), None, []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainerContext, TrainResult
+from mmar_runner_torch.best_local import BestLocal
 from mmar_runner_torch.determinism import (
     device_named,
     seed_everything,
@@ -103,6 +104,9 @@ class TorchLoopTrainer(ClientTrainer):
         samples, metrics = self.team.means(result.num_samples, result.metrics, self.device)
         if self.team.leads:
             self._write(task, received)
+            if self.context.keeps_best:
+                best = BestLocal(self.context.workspace)
+                best.consider(shared_state(self.network, received), self._evaluated())
         return TrainResult(samples, metrics, validation, self.send)
 
     def validate(self, model: Path) -> Mapping[str, float]:
@@ -111,6 +115,10 @@ class TorchLoopTrainer(ClientTrainer):
             return {}
         load_shared(self.network, read_state(model))
         return self._evaluated()
+
+    def best_model(self, destination: Path) -> Mapping[str, float] | None:
+        """Write the best model that was trained here, by this site's own metrics."""
+        return BestLocal(self.context.workspace).write(destination)
 
     def close(self) -> None:
         """Let go of the other processes, if there are any."""
