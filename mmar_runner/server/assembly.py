@@ -318,6 +318,7 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
         rounds=lambda: closed_rounds(journal.events()),
         failed=state.components_failed,
         lost=state.lost,
+        cross_site=lambda: None if state.cross_site is None else state.cross_site.summary(),
         durable=settings.durable,
     )
     if state.best is not None:

@@ -269,6 +269,17 @@ def _training(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = ClientStatus.TRAINING
 
 
+def _cross_site_started(view: RunView, data: Mapping[str, Any]) -> None:
+    view.message = "cross-site validation"
+    for client in data.get("participants", ()):
+        view.row({"client": client}).state = ClientStatus.VALIDATING
+
+
+def _cross_site_result(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.note = str(data.get("reason") or f"validated the model of {data.get('owner')}")
+
+
 def _standing(view: RunView, data: Mapping[str, Any]) -> None:
     if "client" in data:
         view.message = f"waits for orders from {data.get('target')}"
@@ -296,6 +307,9 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _say,
     Topic.MODEL_LOST: _say,
+    Topic.CROSS_SITE_STARTED: _cross_site_started,
+    Topic.CROSS_SITE_MODEL: _nothing,
+    Topic.CROSS_SITE_RESULT: _cross_site_result,
     Topic.BEST_MODEL: _best_model,
     Topic.COMPONENT_FAILED: _component_failed,
     Topic.SITE_DECLINED: _site_declined,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,14 @@ class Validated:
         return cls(data["client"], data["owner"], data["metrics"], data["reason"])
 
 
+class EmptyCell(TypedDict):
+    """What is not in the matrix: a cell, or, without a data client, a model."""
+
+    data_client: str | None
+    model_owner: str
+    reason: str
+
+
 @dataclass(slots=True)
 class CrossSiteState:
     """What the events of a cross-site validation add up to.
@@ -95,8 +103,24 @@ class CrossSiteState:
             matrix.setdefault(one.client, {})[one.owner] = dict(one.metrics)
         return matrix
 
-    def reasons(self) -> dict[str, str]:
-        """Return why models or cells are empty, by ``OWNER`` or ``CLIENT/OWNER``."""
-        lacking = {c: m.reason for c, m in sorted(self.models.items()) if not m.sha256}
-        cells = {f"{c}/{o}": one.reason for (c, o), one in sorted(self.results.items())}
-        return {**lacking, **{name: why for name, why in cells.items() if why}}
+    def empty(self) -> list[EmptyCell]:
+        """Return which models and cells there are not, and why, sorted."""
+        models = [
+            EmptyCell(data_client=None, model_owner=client, reason=model.reason)
+            for client, model in sorted(self.models.items())
+            if not model.sha256
+        ]
+        cells = [
+            EmptyCell(data_client=client, model_owner=owner, reason=one.reason)
+            for (client, owner), one in sorted(self.results.items())
+            if one.reason
+        ]
+        return models + cells
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the run's summary says of it."""
+        return {
+            "participants": list(self.participants),
+            "results": "cross_site_validation/results.json",
+            "empty": self.empty(),
+        }

@@ -84,6 +84,7 @@ class Summary:
             have any number of rounds and clients.
         failed: Gives the components that failed while the run went on.
         lost: Models that were lost: the run went back a round for each.
+        cross_site: Gives what is known of cross-site validation; None before it has begun.
         durable: Whether the summary of an ended run, which nothing makes again, is on the
             disk before `write` returns.
     """
@@ -97,12 +98,14 @@ class Summary:
         rounds: Callable[[], list[dict[str, Any]]],
         failed: Callable[[], list[dict[str, Any]]],
         lost: Sequence[LostModel] = (),
+        cross_site: Callable[[], dict[str, Any] | None] = lambda: None,
         durable: bool = False,
     ) -> None:
         self._folder = folder
         self._rounds = rounds
         self._failed = failed
         self._lost = lost
+        self._cross_site = cross_site
         self._durable = durable
         self._best_round: int | None = None
         self._facts: dict[str, Any] = {
@@ -145,6 +148,7 @@ class Summary:
     ) -> dict[str, Any]:
         """Return what ``summary.json`` would say."""
         best = None if self._best_round is None else "models/best.safetensors"
+        cross_site = self._cross_site()
         return {
             "status": status.value,
             "reason": reason,
@@ -152,6 +156,7 @@ class Summary:
             "rounds": self._rounds(),
             "models_lost": [lost.to_json() for lost in self._lost],
             "components_failed": self._failed(),
+            **({} if cross_site is None else {"cross_site_validation": cross_site}),
             "final_model": final,
             "best_round": self._best_round,
             "best_model": best,

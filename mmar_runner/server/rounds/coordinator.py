@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mmar_runner.errors import MmarRunnerError, StorageError
 from mmar_runner.federation import actions, events
 from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.rounds.administration import Administration
+from mmar_runner.server.rounds.after import NothingAfter
 from mmar_runner.server.rounds.answers import Answers
 from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
@@ -27,12 +28,12 @@ from mmar_runner.server.rounds.workbench import Workbench
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from mmar_runner.federation.cross_site import CrossSiteEvent
     from mmar_runner.federation.round_machine import Phase, RoundMachine
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.rounds.administration import Removal
+    from mmar_runner.server.rounds.after import AfterRounds
     from mmar_runner.server.rounds.assignments import Assignments
     from mmar_runner.server.rounds.closing import RoundCloser
     from mmar_runner.server.rounds.minimum import MinimumBounds
@@ -42,36 +43,6 @@ if TYPE_CHECKING:
     from mmar_runner.storage.spool import Spool
 
 _log = logging.getLogger(__name__)
-
-
-class AfterRounds(Protocol):
-    """What is done once the rounds are, and before the run ends; see `CrossSiteDesk`."""
-
-    @property
-    def is_due(self) -> bool:
-        """Whether there is something to do."""
-        ...
-
-    @property
-    def mark(self) -> int:
-        """What grows with everything that is done of it."""
-        ...
-
-    async def run(self, next_round: int) -> None:
-        """Do it."""
-        ...
-
-    def handle(self, event: CrossSiteEvent) -> None:
-        """Hear who comes and goes."""
-        ...
-
-    def waiting_for(self) -> str:
-        """Say in one sentence what is waited for."""
-        ...
-
-    def missing(self) -> tuple[str, ...]:
-        """Return who is waited for."""
-        ...
 
 
 class Coordinator:
@@ -89,7 +60,7 @@ class Coordinator:
         disk: Knows what waits for space.
         spool: Where large updates lie.
         bounds: What an administrator may change the minimum to.
-        after: What is done once the rounds are.
+        after: What is done once the rounds are, if anything.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -112,9 +83,9 @@ class Coordinator:
         disk: DiskWait,
         spool: Spool,
         bounds: MinimumBounds,
-        after: AfterRounds,
+        after: AfterRounds | None = None,
     ) -> None:
-        self._after = after
+        self._after = after or NothingAfter()
         self._validating = False
         self._closing: asyncio.Task[None] | None = None
         self._machine = machine

@@ -202,7 +202,9 @@ class Board:
             state = _at_work(client, task)
             return state, self._since_heard(client, state, *task)
         if current is not None and name in current.accepted:
-            return ClientStatus.DONE, self._since_heard(client, ClientStatus.DONE, current.number)
+            validates = self._coordinator.phase == "validation" and client.state.at_work
+            state = client.state if validates else ClientStatus.DONE
+            return state, self._since_heard(client, state, current.number)
         if client.heard is None:
             return ClientStatus.EXPECTED, self._begun
         return ClientStatus.IDLE, self._since_heard(client, ClientStatus.IDLE)
