@@ -19,21 +19,26 @@ if TYPE_CHECKING:
 
 
 def weighted_metrics(
-    updates: Iterable[UpdateFacts], *, validation_only: bool = False
+    updates: Iterable[UpdateFacts],
+    *,
+    validation_only: bool = False,
+    weights: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """Return the mean of every metric over the clients that report it.
 
-    Weights are numbers of samples. Clients are taken in the given order, so that the
+    Weights are numbers of samples, unless given; what nobody with a weight reports is left out.
+    Clients are taken in the given order, so that the
     same updates give the same numbers. A mean beyond all numbers is left out.
     """
     sums: dict[str, float] = {}
-    weights: dict[str, float] = {}
-    for update in updates:
+    totals: dict[str, float] = {}
+    for index, update in enumerate(updates):
+        weight = update.num_samples if weights is None else weights[index]
         metrics = update.validation if validation_only else update.reported
         for name, value in metrics.items():
-            sums[name] = sums.get(name, 0.0) + value * update.num_samples
-            weights[name] = weights.get(name, 0.0) + update.num_samples
-    means = {name: sums[name] / weights[name] for name in sums}
+            sums[name] = sums.get(name, 0.0) + value * weight
+            totals[name] = totals.get(name, 0.0) + weight
+    means = {name: sums[name] / totals[name] for name in sums if totals[name] > 0}
     return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
 
