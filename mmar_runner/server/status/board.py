@@ -82,7 +82,8 @@ class Board:
         names = self._shown_clients()
         clients = [self._client(name) for name in names]
         waiting_for, since = self.waits()
-        self._seen = {key: seen for key, seen in self._seen.items() if key in {"", *names}}
+        kept = {"", *names}
+        self._seen = {key: seen for key, seen in self._seen.items() if key in kept}
         self._looked = self._loop.time()
         return {
             "status": RunStatus.RUNNING,
