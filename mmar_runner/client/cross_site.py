@@ -8,7 +8,7 @@ fails here is told as an empty cell with its reason; nothing of it ends the run.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mmar_runner.client.transfer.validation_models import ValidationModels
 from mmar_runner.errors import RefusedError, StorageError, TaskError
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.observer import Observer
 
 _log = logging.getLogger(__name__)
+
+#: Refusals after which nobody waits for this client's model.
+_NOT_ASKED: Final = frozenset({"CROSS_SITE_CLOSED", "NOT_A_PARTICIPANT", "RUN_MISMATCH"})
+#: What is said where there is no best model.
+_KEEPS_NONE: Final = "the trainer keeps no best model of its own"
 
 
 class CrossSiteWalk:
@@ -78,7 +83,10 @@ class CrossSiteWalk:
             await self._has_none(self._work.words_for(error))
             return
         except RefusedError as error:
-            self._tell(Topic.CROSS_SITE_MODEL, reason=f"{error.reason}: {error.message}")
+            if error.reason in _NOT_ASKED:
+                raise
+            # What is settled stays so; else nobody need wait for another attempt.
+            await self._has_none(TaskFailure(reason=error.reason, message=error.message))
             return
         self._tell(Topic.CROSS_SITE_MODEL, duplicate=receipt.duplicate, reason="")
 
@@ -104,6 +112,3 @@ class CrossSiteWalk:
 
     def _tell(self, topic: Topic, **facts: object) -> None:
         self._observer.observe(Observation(topic, facts))
-
-
-_KEEPS_NONE = "the trainer keeps no best model of its own"

@@ -38,5 +38,9 @@ def mmar_register_components(registry: Registrar) -> None:
             },
         },
         summary="The model travels from client to client; one works at a time.",
-        extras={"paper": "Chang et al. 2018, JAMIA 25(8)", "memory": "that of the aggregator"},
+        extras={
+            "paper": "Chang et al. 2018, JAMIA 25(8), doi:10.1093/jamia/ocy017",
+            "memory": "that of the aggregator",
+            "tags": ["one_at_a_time"],
+        },
     )

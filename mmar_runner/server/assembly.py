@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError
@@ -115,6 +116,7 @@ def assemble(
         assignments=assignments,
         results=results,
         observer=observer,
+        waits=partial(reporter.waiting, for_clients=True),
     )
     coordinator = Coordinator(
         machine,

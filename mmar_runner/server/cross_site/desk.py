@@ -25,7 +25,7 @@ from mmar_runner.storage.tensor_files import sha256_file
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Future
 
     from mmar_runner.federation.cross_site import CrossSitePlan
@@ -46,6 +46,8 @@ FINAL_MODEL: Final = "FL_global_model"
 BEST_MODEL: Final = "best_FL_global_model"
 #: Where the spool puts the best local models: it knows rounds, of which there is none here.
 NO_ROUND: Final = 0
+#: Who takes part at most; beyond it the first by name do. Cells grow with its square.
+MOST_PARTICIPANTS: Final = 256
 
 
 class CrossSiteDesk:
@@ -60,6 +62,7 @@ class CrossSiteDesk:
         assignments: Tell clients that it has begun.
         results: Hands answers to the declared processor.
         observer: Told of what comes.
+        waits: Told in a sentence for whom it waits once somebody has left; empty at the end.
 
     Attributes:
         members: Know who takes part; to be set before `run`.
@@ -78,7 +81,9 @@ class CrossSiteDesk:
         assignments: Assignments,
         results: ResultDesk,
         observer: Observer,
+        waits: Callable[[str], None],
     ) -> None:
+        self._waits = waits
         self._plan = plan
         self._records = record
         self._models = models
@@ -93,8 +98,9 @@ class CrossSiteDesk:
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
         self._changed = asyncio.Event()
-        self._writing = asyncio.Lock()
-        self._written: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
+        self._unwritten = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
 
     # The phase
@@ -119,7 +125,9 @@ class CrossSiteDesk:
         self._files = await in_thread(self._server_models, next_round)
         known = self._records.state.cross_site
         if known is None:
-            self._begun(self.members.cross_validating())
+            self._begun(self.members.cross_validating()[:MOST_PARTICIPANTS])
+        for result in self._state.results.values():
+            self._spawn(self._hand_on(result))  # whoever had it already counts it once
         self._machine = await self._taken_up(self._state)
         participants = list(self._machine.participants)
         facts = {"participants": participants, "models": list(self._machine.owners)}
@@ -145,6 +153,8 @@ class CrossSiteDesk:
             self._admit(machine, event.client)
         for action in machine.handle(event, self._loop.time()):
             self._carry_out(action)
+        if isinstance(event, events.ClientLeft | events.ClientJoined):
+            self._waits(machine.waiting_for())
         self._notify()
 
     def waiting_for(self) -> str:
@@ -270,7 +280,8 @@ class CrossSiteDesk:
         return ModelFile.load(path, model.sha256)
 
     def _admit(self, machine: cross_site.CrossSiteMachine, client: str) -> None:
-        if self.members.cross_validates(client) and machine.admit(client):
+        few = len(machine.participants) < MOST_PARTICIPANTS
+        if few and self.members.cross_validates(client) and machine.admit(client):
             self._begun(list(machine.participants))
             self._assignments.validate(machine.participants)
 
@@ -299,7 +310,7 @@ class CrossSiteDesk:
     def _note_result(self, result: Validated) -> Future[int]:
         recorded = self._record(Kind.CROSS_SITE_RESULT, result.to_json())
         self._tell(Topic.CROSS_SITE_RESULT, **result.to_json())
-        self._spawn(self._write())
+        self._write_soon()
         self._spawn(self._hand_on(result))
         return recorded
 
@@ -310,9 +321,16 @@ class CrossSiteDesk:
         except MmarRunnerError as error:  # the matrix is kept without its help
             _log.warning("a result of cross-site validation is not processed: %s", error.message)
 
+    def _write_soon(self) -> None:
+        """Have the matrix written: once for all that comes while it is written before."""
+        self._unwritten = True
+        if self._writing is None or self._writing.done():
+            self._writing = self._spawn(self._write())
+
     async def _write(self) -> None:
         """Write the matrix; a disk that has no room now is written to with the next result."""
-        async with self._writing:
+        while self._unwritten:
+            self._unwritten = False
             try:
                 await in_thread(self._matrix.write, self._state.matrix())
             except StorageError as error:
@@ -320,8 +338,8 @@ class CrossSiteDesk:
 
     async def _end(self) -> None:
         """Write the whole matrix, and put on record that it is whole."""
-        if self._written:
-            await asyncio.wait(self._written)
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
         await in_thread(self._matrix.write, self._state.matrix())
         await asyncio.wrap_future(self._record(Kind.CROSS_SITE_ENDED, {}))
         await in_thread(shutil.rmtree, self.spool.folder, ignore_errors=True)
@@ -329,6 +347,7 @@ class CrossSiteDesk:
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._waits("")
         self._notify()
 
     def _record(self, kind: Kind, data: Mapping[str, Any]) -> Future[int]:
@@ -344,10 +363,11 @@ class CrossSiteDesk:
         self._error = self._error or error
         self._over.set()
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
-        self._written.add(task)
-        task.add_done_callback(self._written.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
