@@ -57,6 +57,7 @@ class Federation:
     Args:
         seed: Decides the plan, the weather and every accident.
         round_robin: Whether one client works at a time.
+        cross_site: Whether models are validated across sites at the end.
 
     Attributes:
         spec: What is to be run.
@@ -65,13 +66,13 @@ class Federation:
         clients: The clients' machines.
         administrator: Who decides something now and then.
         silences: When a server that ran did not say what the run waits for.
-        round_robin: As it was said.
+        round_robin: As it was said; ``cross_site`` likewise.
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int, *, round_robin: bool = False) -> None:
+    def __init__(self, seed: int, *, round_robin: bool = False, cross_site: bool = False) -> None:
         self.world = World(seed)
-        self.round_robin = round_robin
+        self.round_robin, self.cross_site = round_robin, cross_site
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -79,7 +80,9 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(rng, self.root / "mmar", count, round_robin=round_robin)
+        self.spec = draw_mmar(
+            rng, self.root / "mmar", count, round_robin=round_robin, cross_site=cross_site
+        )
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25

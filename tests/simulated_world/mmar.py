@@ -14,7 +14,12 @@ _CHECKPOINT = "initial.safetensors"
 
 
 def draw_mmar(
-    rng: random.Random, root: Path, clients: int, *, round_robin: bool = False
+    rng: random.Random,
+    root: Path,
+    clients: int,
+    *,
+    round_robin: bool = False,
+    cross_site: bool = False,
 ) -> MmarSpec:
     """Return an MMAR for so many clients.
 
@@ -23,6 +28,7 @@ def draw_mmar(
         root: Its folder, which is made, with the initial model in it.
         clients: How many there are.
         round_robin: Whether one works at a time.
+        cross_site: Whether everybody validates everybody's models at the end.
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
@@ -41,7 +47,8 @@ def draw_mmar(
         checkpoint=_CHECKPOINT,
         workflow=_component(ComponentKind.WORKFLOW, "RoundRobin") if round_robin else None,
     )
-    client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
+    trainer = _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer")
+    client = ClientSpec("task", trainer, cross_validate=cross_site)
     return MmarSpec(
         "mmar", root, Generation.CLARA_4, "d" * 64, server=server, client=client, seed=7
     )

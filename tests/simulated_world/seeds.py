@@ -30,6 +30,8 @@ class Tried:
         removals: How many clients were removed.
         given_again: How many tasks were given again that had not failed.
         passed: How many turns went on to another client.
+        validated: How many cells of the cross-site matrix have a number.
+        left_empty: How many have a reason instead.
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
     """
@@ -43,6 +45,8 @@ class Tried:
     removals: int
     given_again: int
     passed: int
+    validated: int
+    left_empty: int
     deaths: int
     power_cuts: int
 
@@ -59,13 +63,13 @@ def part(number: int) -> range:
     return range(seeds.start + number, seeds.stop, PARTS)
 
 
-def tried(seed: int, *, round_robin: bool = False) -> Tried:
+def tried(seed: int, *, round_robin: bool = False, cross_site: bool = False) -> Tried:
     """Run a seed and hold the invariants against it.
 
     Raises:
         AssertionError: One of them does not hold; its notes say how to see it again.
     """
-    federation = Federation(seed, round_robin=round_robin)
+    federation = Federation(seed, round_robin=round_robin, cross_site=cross_site)
     try:
         federation.run()
         invariants.check(federation)
@@ -74,6 +78,7 @@ def tried(seed: int, *, round_robin: bool = False) -> Tried:
         for at, who, what in federation.world.history[-_SHOWN:]:
             error.add_note(f"  {at:9.4f} {who:8} {what}")
         which = "goes_round" if round_robin else "nothing_is_lost"
+        which = "every_cell" if cross_site else which
         where = f"tests/simulated_world -k {which}"
         error.add_note(f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest {where}")
         raise
@@ -91,6 +96,8 @@ def tried(seed: int, *, round_robin: bool = False) -> Tried:
         story.removals,
         len(story.given_again),
         len(federation.events("turn_passed")),
+        sum(bool(one.data["metrics"]) for one in federation.events("cross_site_result")),
+        sum(not one.data["metrics"] for one in federation.events("cross_site_result")),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
     )
