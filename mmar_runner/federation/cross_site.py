@@ -145,7 +145,7 @@ class CrossSiteMachine:
         self.participants = tuple(sorted({*self.participants, client}))
         return True
 
-    def todo(self, client: str) -> list[str]:
+    def outstanding(self, client: str) -> list[str]:
         """Return whose models a client is still to validate, of those that are there."""
         if client not in self.participants or client in self._gone:
             return []
@@ -162,7 +162,7 @@ class CrossSiteMachine:
         return [
             client
             for client in self.participants
-            if client not in self._models or self.todo(client)
+            if client not in self._models or self.outstanding(client)
         ]
 
     def waiting_for(self) -> str:
@@ -216,7 +216,7 @@ class CrossSiteMachine:
         done: list[CrossSiteAction] = []
         done += self._models_that_lack(now)
         done += self._cells_that_stay_empty(now)
-        if self.all_submitted and not any(map(self.todo, self.participants)):
+        if self.all_submitted and not any(map(self.outstanding, self.participants)):
             self.over = True
             return [*done, ValidationOver()]
         return [*done, *self._wait(now)]

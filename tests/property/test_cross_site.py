@@ -47,11 +47,11 @@ def test_it_ends_in_time_and_settles_every_cell_once(
         book.fire_timer()
         if index == killed_at:
             book.restart()
-        todo = book.machine.todo(client)
+        outstanding = book.machine.outstanding(client)
         if event == "answer":
-            if todo:
-                book.settle(client, todo[0])
-                book.feed(CellAnswered(client, todo[0]))
+            if outstanding:
+                book.settle(client, outstanding[0])
+                book.feed(CellAnswered(client, outstanding[0]))
         else:
             book.learn(event)
             book.feed(event)

@@ -72,8 +72,8 @@ class ModelsToValidate:
         newest = self._newest[client] = object()
         while self._newest.get(client) is newest:
             machine = self._desk.require_participant(client)
-            if todo := machine.todo(client):
-                async for item in self._model(client, todo[0], request):
+            if outstanding := machine.outstanding(client):
+                async for item in self._model(client, outstanding[0], request):
                     yield item
                 return
             if machine.all_submitted:
@@ -102,7 +102,7 @@ class ModelsToValidate:
             raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the model again")
         if not are_metric_names(result.metrics):
             raise RefusedError(f"these are no metrics: {METRICS_RULE}", reason="METRICS")
-        if result.owner in machine.todo(client):
+        if result.owner in machine.outstanding(client):
             await self._desk.answered(_validated(client, result))
         return CrossSiteResultReply()
 

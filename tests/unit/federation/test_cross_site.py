@@ -33,15 +33,15 @@ def feed(made: CrossSiteMachine, *events: Any, now: float = 1.0) -> list[Any]:
 
 
 def answer(made: CrossSiteMachine, client: str) -> list[Any]:
-    return feed(made, *(CellAnswered(client, owner) for owner in made.todo(client)))
+    return feed(made, *(CellAnswered(client, owner) for owner in made.outstanding(client)))
 
 
 def test_every_model_is_validated_on_every_clients_data() -> None:
     made = machine("b", "a")
     assert feed(made, Tick()) == [SetTimer(10.0)]
-    assert made.todo("a") == ["final", "best"], "the server's are there at once"
+    assert made.outstanding("a") == ["final", "best"], "the server's are there at once"
     feed(made, ModelGiven("a"))
-    assert made.todo("b") == ["final", "best", "a"]
+    assert made.outstanding("b") == ["final", "best", "a"]
     assert feed(made, ModelGiven("b")) == [SetTimer(60.0)]
     assert made.owners == ("final", "best", "a", "b")
     answer(made, "a")
@@ -68,7 +68,7 @@ def test_a_model_that_does_not_come_in_time_has_no_column() -> None:
     ]
     assert made.owners == ("final", "best", "a")
     assert not made.awaits_model("b")
-    assert made.todo("b") == ["final", "best", "a"], "it validates all the same"
+    assert made.outstanding("b") == ["final", "best", "a"], "it validates all the same"
 
 
 def test_a_client_may_say_that_it_has_none() -> None:
@@ -121,14 +121,14 @@ def test_strangers_and_second_answers_change_nothing() -> None:
     feed(made, ModelGiven("a"), ModelLacking("a", "late"), ModelGiven("x"), ClientLeft("x", "l"))
     feed(made, CellAnswered("x", "final"), CellAnswered("a", "y"), now=2.0)
     assert made.owners == ("final", "best", "a")
-    assert made.todo("x") == []
-    assert made.todo("a") == ["final", "best", "a"]
+    assert made.outstanding("x") == []
+    assert made.outstanding("a") == ["final", "best", "a"]
 
 
 def test_a_server_that_is_back_asks_only_for_what_is_missing() -> None:
     made = machine("a", "b", models={"a": True, "b": False}, settled=[("a", "final")])
     feed(made, Tick())
-    assert made.todo("a") == ["best", "a"]
-    assert made.todo("b") == ["final", "best", "a"]
+    assert made.outstanding("a") == ["best", "a"]
+    assert made.outstanding("b") == ["final", "best", "a"]
     answer(made, "a")
     assert answer(made, "b") == [ValidationOver()]
