@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.transfer.validation_models import ValidationModels
+from mmar_runner.client.transfer.validation_models import ModelWanted, ValidationModels
 from mmar_runner.errors import RefusedError, StorageError, TaskError
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.wire.messages import ClientState, CrossSiteResult, TaskFailure
@@ -61,9 +61,11 @@ class CrossSiteWalk:
         self._tell(Topic.CROSS_SITE_STARTED)
         self._heartbeat.tell(ClientState.CLIENT_STATE_VALIDATING, -1)
         try:
-            await self._submit()
             while (model := await self._calls.next()) is not None:
-                await self._validate(model)
+                if isinstance(model, ModelWanted):
+                    await self._submit()
+                else:
+                    await self._validate(model)
         except RefusedError as error:  # it is over, or this client is not asked
             _log.info("cross-site validation ends here: %s", error.message)
         except StorageError as error:

@@ -98,6 +98,13 @@ class Session:
         call.cancel()
         return header, data
 
+    async def fetch(self, model_id: str) -> tuple[Any, bytes]:
+        """Return header and bytes of a model by its id."""
+        call = self.stub.get_model(GetModelRequest(token=self.token, model_id=model_id))
+        header = await anext(aiter(call))
+        call.cancel()
+        return header, header.inline
+
     async def answer(self, **facts: Any) -> str:
         try:
             result = CrossSiteResult(**{"token": self.token, "run_number": 1, **facts})
@@ -181,19 +188,20 @@ async def attack(address: str, begin: Callable[[], RunningClient], last: str) ->
 
 
 async def misbehave(evil: Session, nosy: Session, last: str) -> None:
-    header, model = await evil.ask()
-    assert header.owner == "FL_global_model"
-    for stranger in (nosy.submit(model), nosy.lacks(reason="X"), nosy.answer(owner=header.owner)):
+    header, _ = await evil.ask()
+    assert header.cross_site, "its own model is asked for first"
+    header, model = await evil.fetch("round_1")
+    for stranger in (nosy.submit(model), nosy.lacks(reason="X"), nosy.answer(owner="x")):
         assert await stranger == "NOT_A_PARTICIPANT"
     with pytest.raises(MmarRunnerError) as refused:
         await nosy.ask()
     assert refused.value.reason == "NOT_A_PARTICIPANT"
 
-    good = {"owner": header.owner, "sha256": header.sha256}
+    good = {"owner": "FL_global_model", "sha256": header.sha256}
     assert await evil.answer(**good, run_number=7, metrics={"m": 1}) == "RUN_MISMATCH"
     assert await evil.answer(owner="../x", sha256=header.sha256) == "MODEL_UNKNOWN"
     assert await evil.answer(owner="nosy", sha256=header.sha256) == "MODEL_UNKNOWN"
-    assert await evil.answer(owner=header.owner, sha256="0" * 64) == "BASE_MISMATCH"
+    assert await evil.answer(owner="FL_global_model", sha256="0" * 64) == "BASE_MISMATCH"
     assert await evil.answer(**good, metrics={"a\nb": 1}) == "METRICS"
     many = {f"m{number}": 1.0 for number in range(300)}
     assert await evil.answer(**good, metrics=many) == "METRICS"

@@ -51,6 +51,11 @@ class ModelToValidate:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class ModelWanted:
+    """The server has no best local model of this site, or none any more."""
+
+
 class ValidationModels:
     """The calls of one site's cross-site validation.
 
@@ -117,8 +122,10 @@ class ValidationModels:
 
         await self._connection.call(say)
 
-    async def next(self) -> ModelToValidate | None:
+    async def next(self) -> ModelToValidate | ModelWanted | None:
         """Wait for the next model that this site is to validate; None if none is left.
+
+        If its own is to be submitted first, that is said in its place.
 
         Raises:
             RefusedError: Nobody asks any more.
@@ -143,7 +150,9 @@ class ValidationModels:
 
         await self._connection.call(send)
 
-    async def _receive(self, stub: FederationStub, token: str) -> ModelToValidate | None:
+    async def _receive(
+        self, stub: FederationStub, token: str
+    ) -> ModelToValidate | ModelWanted | None:
         request = GetValidationModelsRequest(token=token)
         if self._incoming is not None:
             request.offset, request.sha256 = self._incoming.offset, self._incoming.sha256
@@ -156,6 +165,8 @@ class ValidationModels:
                 raise (UnreachableError if header is None else ProtocolError)(msg)
             if header.complete:
                 return None
+            if header.cross_site:
+                return ModelWanted()
             incoming = self._opened(header)
             if header.inline:
                 incoming.write([header.inline])

@@ -72,6 +72,9 @@ class ModelsToValidate:
         newest = self._newest[client] = object()
         while self._newest.get(client) is newest:
             machine = self._desk.require_participant(client)
+            if machine.awaits_model(client):  # it was sent, maybe, and lost with the machine
+                yield ModelHeader(round=-1, cross_site=True)
+                return
             if outstanding := machine.outstanding(client):
                 async for item in self._model(client, outstanding[0], request):
                     yield item
