@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.client.cross_site import CrossSiteWalk
+from mmar_runner.client.tasks.settling import Settling
 from mmar_runner.client.transfer.downloads import (
     CrossSiteTask,
     ModelDownloads,
@@ -68,6 +69,7 @@ class ClientRounds:
         self._newest = NewestTask(self._downloads)
         self._submission = Submission(connection, files, observer)
         self._cross_site = CrossSiteWalk(connection, files, work, heartbeat, observer)
+        self._settling = Settling(files, work)
         self._submitting = False
         self._lacked_space_in = -1
         self._told_lack_in = -1
@@ -84,6 +86,7 @@ class ClientRounds:
         """
         newest = self._newest
         newest.listen(await self._resubmit(mmar_digest))
+        self._settling.begin()
         try:
             while not isinstance(task := await newest.take(), RunEnded):
                 if isinstance(task, CrossSiteTask):
@@ -96,6 +99,7 @@ class ClientRounds:
                     await self._unless_over(self._do(task), newest)
             return task
         finally:
+            await self._settling.stop()
             await newest.close()
             self._downloads.close()
             self._submission.close()
@@ -139,6 +143,7 @@ class ClientRounds:
 
     async def _perform(self, task: ReceivedModel) -> PendingUpdate | None:
         """Have a task done; None if it failed, which the server then knows."""
+        await self._settling.stop()
         while True:
             try:
                 return await self._work.perform(task, self._heartbeat.stepped)
@@ -183,6 +188,8 @@ class ClientRounds:
                 await self._report_failure(task, refusal)
             elif refusal is not None:
                 self._newest.ask_anew()
+            else:
+                self._settling.begin()
         finally:
             self._submitting = False
 

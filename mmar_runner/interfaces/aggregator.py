@@ -9,10 +9,13 @@ only such blocks, so it is as small as its idea::
         def combine(self, name, tensors, weights):
             return np.median(tensors.astype(np.float64), axis=0)
 
-What the server does around it: it checks every update, calls `weigh` once a round,
-runs the `measure` pass if the class declares one, calls `combine` for every block,
-adds the result to the base model where clients sent differences, rounds integer
-tensors to even, and turns boolean tensors into a majority.
+What the server does around it: it checks every update, calls `begin` and `weigh`, runs the
+`measure` pass if the class declares one, calls `combine` for every block, adds the result
+to the base model where the rule saw differences, rounds integer tensors to even, turns
+boolean tensors into a majority, and puts `facts` on record with the round.
+
+A round may be walked more than once: after a full disk, without an update that overflows,
+by the server that resumes the run. Every walk starts with `begin`.
 """
 
 from __future__ import annotations
@@ -52,26 +55,68 @@ class Contribution:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AggregationContext:
+    """The round that is aggregated.
+
+    Attributes:
+        round: Its number.
+        num_rounds: The round at which the run stops; negative if it never does.
+        start_round: The number of the run's first round.
+        participants: How many clients the round invited.
+        population: How many clients the run could have invited: the sites that may take part
+            or, where nobody lists them, the clients that have come so far.
+        secret: 32 bytes that only this server knows, of this run and round. They are the same
+            when a server that was killed does the round again.
+        integers: The names of the model's tensors that hold integers or booleans: a rule that
+            sees differences sees float64 of them too.
+        minimum: The MMAR's ``min_num_clients``, which nothing changes during a run.
+    """
+
+    round: int
+    num_rounds: int
+    start_round: int
+    participants: int
+    population: int
+    secret: bytes = field(repr=False)
+    integers: frozenset[str] = frozenset()
+    minimum: int = 1
+
+
 class TensorwiseAggregator(ABC):
     """Base class of every aggregator.
 
     Attributes:
+        on_differences: True if the rule sees float64 differences to the round's model, whatever
+            clients sent. Its result is then added to that model.
         needs_measure: True if `measure` must see every block before `combine` does.
         foldable: True if `fold` and `finish` are implemented, so that any number of
             updates is combined with memory for one. The result must equal
             `combine`'s, bit for bit.
         min_updates: The smallest number of updates the rule is defined for; no run begins that
-            has a smaller ``min_num_clients``.
+            has a smaller ``min_num_clients``. It may depend on the rule's arguments.
+        takes: ``I32`` or ``I64`` if updates are differences that a filter of each client has
+            made whole numbers of (see `mmar_runner.interfaces.filter.Filter.sends_as`): then
+            `combine` sees these, and returns differences in float64. None for every other rule.
     """
 
+    on_differences: ClassVar[bool] = False
     needs_measure: ClassVar[bool] = False
     foldable: ClassVar[bool] = False
-    min_updates: ClassVar[int] = 1
+    min_updates: int = 1
+    takes: str | None = None
+
+    def begin(self, context: AggregationContext) -> None:
+        """Forget whatever was kept of another walk; called before `weigh`.
+
+        Args:
+            context: The round that is aggregated.
+        """
 
     def weigh(self, contributions: Sequence[Contribution]) -> Sequence[float]:
         """Return one weight per contribution, in the given (client-name) order.
 
-        Called once a round, before any block. The default is the number of samples.
+        Called once a walk, before any block. The default is the number of samples.
         """
         return [float(c.num_samples) for c in contributions]
 
@@ -121,3 +166,23 @@ class TensorwiseAggregator(ABC):
     ) -> npt.NDArray[Any]:
         """Turn the accumulator into the combined block, shape ``[block]``."""
         raise NotImplementedError
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what is to be known of this aggregation; called after the last block.
+
+        It is put on record with the round, so that a run that is taken up again has it, and
+        stands in ``summary.json`` as the round's ``aggregation``.
+
+        Returns:
+            What JSON can hold, by name: which updates were chosen, factors, privacy spent.
+        """
+        return {}
+
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Take up a run that another process left.
+
+        Called once, before any round, if there is something on record.
+
+        Args:
+            facts: The newest that `facts` returned in this run.
+        """

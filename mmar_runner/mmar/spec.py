@@ -87,6 +87,8 @@ class ServerSpec:
         validate_every: Global models are validated every so many rounds, or None.
         exclude_vars: Regular expression of tensors left as they are, or None.
         checkpoint: ``ckpt_preload_path``, relative to the MMAR's root or absolute.
+        update_codec: In which element types updates travel; ``none`` for the model's own.
+        compression: How chunks of models and updates are compressed; ``none`` for not at all.
         workflow: Who works in a round, or None for the default.
         cross_site: How cross-site validation is done.
         model_persistor: Makes the initial model, or None.
@@ -112,6 +114,8 @@ class ServerSpec:
     validate_every: int | None = None
     exclude_vars: str | None = None
     checkpoint: str | None = None
+    update_codec: str = "none"
+    compression: str = "none"
     workflow: ComponentSpec | None = None
     cross_site: CrossSitePlan = field(default_factory=CrossSitePlan)
     model_persistor: ComponentSpec | None = None

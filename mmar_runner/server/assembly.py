@@ -13,6 +13,7 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.federation.sites import NO_SITES, Sites
+from mmar_runner.interfaces.exchange import ExchangeHandler
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.calls.downloads import Downloads
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
@@ -20,6 +21,7 @@ from mmar_runner.server.calls.reception import Reception
 from mmar_runner.server.calls.servicer import Servicer
 from mmar_runner.server.calls.soundness import Soundness
 from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.components.building import update_codec
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
 from mmar_runner.server.cross_site.best_models import BestModels
@@ -37,7 +39,9 @@ from mmar_runner.server.records.update_bytes import UpdateBytes
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.rounds.closing import RoundCloser
+from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.status.board import Board
@@ -45,6 +49,8 @@ from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.failures import FailureDesk
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.server.telling.space import DiskWait
+from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -87,12 +93,26 @@ def assemble(
     )
     validator = _validator(settings, opened)
     spool = Spool(folder.updates, durable=settings.durable)
-    updates = UpdateBytes(folder.updates, journal)
+    codec = CODECS[update_codec(server.update_codec, components.aggregator)]
+    updates = UpdateBytes(folder.updates, journal, codec)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
+    aggregation = _aggregation(settings, components, opened, updates, sites=sites)
+    assignments = Assignments()
+    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
+    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
+    rule = components.aggregator
+    exchange = ExchangeDesk(
+        rule if isinstance(rule, ExchangeHandler) else None,
+        folder.path / "exchange.json",
+        assignments,
+        context=aggregation.contexts.of,
+        minimum=lambda: machine.minimum,
+        present=registry.present,
+    )
     closer = RoundCloser(
         settings=settings,
-        aggregation=_aggregation(settings, components, opened, updates),
+        aggregation=aggregation,
         record=opened.record,
         spool=spool,
         models=opened.models,
@@ -103,10 +123,8 @@ def assemble(
         validator=validator,
         started_at=started_at,
         disk=disk,
+        exchange=exchange,
     )
-    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
-    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
-    assignments = Assignments()
     desk = CrossSiteDesk(
         server.cross_site,
         opened.record,
@@ -148,16 +166,22 @@ def assemble(
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()
-    downloads = Downloads(assignments, members, opened.models, soundness, window=window)
+    packed = server.compression != NONE
+    downloads = Downloads(
+        assignments, members, opened.models, soundness, window=window, packed=packed
+    )
     reception = Reception(
         coordinator.answers,
         members,
         spool,
         opened.schema,
+        codec=codec,
+        packed=packed,
         durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
         sites=sites,
+        exchange=exchange,
     )
     best_models = BestModels(
         desk,
@@ -165,9 +189,10 @@ def assemble(
         opened.schema,
         durable=settings.durable,
         run_number=folder.number,
+        packed=packed,
     )
     servicer = Servicer(
-        _welcome(settings, opened),
+        _welcome(settings, opened, codec.name),
         assignments=assignments,
         members=members,
         downloads=downloads,
@@ -177,6 +202,7 @@ def assemble(
         to_validate=ModelsToValidate(
             desk, members, opened.models, window=window, run_number=folder.number
         ),
+        exchange=exchange,
         revocations=guard.revocations,
     )
     return RunParts(
@@ -212,16 +238,31 @@ def _aggregation(
     components: ServerComponents,
     opened: OpenedRun,
     updates: UpdateBytes,
+    *,
+    sites: Sites,
 ) -> RoundAggregation:
-    return RoundAggregation(
+    server, state = settings.server, opened.record.state
+    aggregation = RoundAggregation(
         aggregator=components.aggregator,
-        label=settings.server.aggregator.label,
+        label=server.aggregator.label,
         folder=opened.folder,
         updates=updates,
+        contexts=RoundContexts(
+            state=state,
+            num_rounds=server.num_rounds,
+            start_round=server.start_round,
+            minimum=server.min_num_clients,
+            sites=sites,
+            workspace_secret=workspace_secret(settings.workspace / "token.key"),
+        ),
         models=opened.models,
         excluded=opened.excluded,
         durable=settings.durable,
     )
+    if not opened.ended:
+        aggregation.resume(state.aggregation)
+        aggregation.go_on(state.round, state.state_sha256)
+    return aggregation
 
 
 def _packages(
@@ -341,7 +382,7 @@ def _validator(settings: ServerSettings, opened: OpenedRun) -> ServerValidator |
     return ServerValidator(settings, opened.folder, server.model_validator)
 
 
-def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
+def _welcome(settings: ServerSettings, opened: OpenedRun, codec: str) -> RegisterReply:
     return RegisterReply(
         run_number=opened.folder.number,
         seed=opened.record.state.seed,
@@ -350,4 +391,12 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         server_mmar_digest=settings.spec.digest,
         epoch=opened.record.state.epoch,
         run_id=opened.record.state.run_id,
+        validate_every=settings.server.validate_every or 0,
+        update_codec=_told(codec),
+        compression=_told(settings.server.compression),
     )
+
+
+def _told(agreed: str) -> str:
+    """Return what Register says: a client that knows of no such field is told nothing."""
+    return "" if agreed == NONE else agreed

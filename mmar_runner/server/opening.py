@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from mmar_runner.errors import DiskFullError, OrderError, StorageError, UsageError
 from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.interfaces.server_state import StatefulAggregator
+from mmar_runner.server.components.companions import bring_companions
 from mmar_runner.server.components.exclusion import excluded_names
 from mmar_runner.server.components.persisting import find_checkpoint, make_initial_model
 from mmar_runner.server.records.checkpoints import Checkpoints, new_epoch
@@ -29,6 +31,7 @@ from mmar_runner.storage.model_schema import ModelSchema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.server.records.record import LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
@@ -37,6 +40,9 @@ _log = logging.getLogger(__name__)
 
 #: The round's model, its result, and the best one.
 _MODELS_AT_ONCE: Final = 3
+#: What the aggregator keeps: as the round before found it, as this one does, as the next will.
+_STATES_AT_ONCE: Final = 3
+_FLOAT64_BYTES: Final = 8
 #: What is said of the run before a new one: how it has ended, or that it is left unfinished.
 Before: TypeAlias = RunStatus | Literal["left", ""]
 
@@ -86,11 +92,25 @@ class Wanted:
         digest: The effective digest.
         plugins: Versions of the distributions in use, by name.
         expressions: What the aggregator may look for in the names of tensors.
+        companions: What tensors it wants beside those of the model.
+        aggregator: The rule itself, which says what it excludes and keeps; None for none.
     """
 
     digest: str
     plugins: Mapping[str, str] = field(default_factory=dict)
     expressions: Sequence[str] = ()
+    companions: Sequence[str] = ()
+    aggregator: TensorwiseAggregator | None = None
+
+    def excludes(self, name: str) -> bool:
+        """Return whether the aggregator leaves a tensor as it is."""
+        return self.aggregator is not None and self.aggregator.excludes(name)
+
+    @property
+    def slots(self) -> int:
+        """How many tensors the aggregator keeps for each floating one of the model."""
+        rule = self.aggregator
+        return len(rule.state) if isinstance(rule, StatefulAggregator) else 0
 
 
 async def open_run(settings: ServerSettings, workspace: Workspace, wanted: Wanted) -> OpenedRun:
@@ -250,7 +270,16 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
     start = settings.server.start_round
     model, schema = models.adopt(start, None)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
-    _require_room(folder, settings.server.min_num_clients, model.size)
+    await asyncio.to_thread(
+        bring_companions,
+        model.path,
+        wanted.companions,
+        excluded=lambda name: name in excluded or wanted.excludes(name),
+        durable=settings.durable,
+    )
+    model, schema = models.adopt(start, None)
+    state_bytes = _FLOAT64_BYTES * wanted.slots * schema.fractions
+    _require_room(folder, settings.server.min_num_clients, model.size, state_bytes)
     record = RunRecord(_journal(settings, folder), RunState(past=None))
     facts = {
         "run_number": folder.number,
@@ -275,14 +304,22 @@ def _models(settings: ServerSettings, folder: RunFolder) -> ModelStore:
     return ModelStore(folder, keep=settings.keep_models, durable=durable)
 
 
-def _require_room(folder: RunFolder, clients: int, model_bytes: int) -> None:
-    """Refuse a run that would fill the disk in its first round."""
-    needed = (clients + _MODELS_AT_ONCE) * model_bytes
+def _require_room(folder: RunFolder, clients: int, model_bytes: int, state_bytes: int) -> None:
+    """Refuse a run that would fill the disk in its first rounds.
+
+    Args:
+        folder: Where it would run.
+        clients: Of how many there are updates at once, at the least.
+        model_bytes: Of a model, and of an update.
+        state_bytes: Of what the aggregator keeps beside a model.
+    """
+    needed = (clients + _MODELS_AT_ONCE) * model_bytes + _STATES_AT_ONCE * state_bytes
     free = shutil.disk_usage(folder.path).free
     if free < needed:
+        kept = f" and what the aggregator keeps, {state_bytes >> 20} MiB" if state_bytes else ""
         msg = (
-            f"{folder.path} has {free >> 20} MiB free; a round with {clients} updates "
-            f"and {_MODELS_AT_ONCE} models of {model_bytes >> 20} MiB needs {needed >> 20} MiB"
+            f"{folder.path} has {free >> 20} MiB free; a round with {clients} updates and "
+            f"{_MODELS_AT_ONCE} models of {model_bytes >> 20} MiB{kept} needs {needed >> 20} MiB"
         )
         raise DiskFullError(msg, hint="free some space, or choose another --workspace")
 

@@ -42,3 +42,13 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     except KeyError:
         known = ", ".join(_DTYPES)
         raise FormatError(f"dtype {dtype!r} is not accepted; known are {known}") from None
+
+
+def holds_fractions(dtype: str) -> bool:
+    """Return whether a safetensors dtype is a floating one.
+
+    Raises:
+        FormatError: The profile does not know the name.
+    """
+    found = numpy_dtype(dtype)
+    return found != np.bool_ and not np.issubdtype(found, np.integer)

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import SchemaMismatchError
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 
 if TYPE_CHECKING:
+    from mmar_runner.storage.codecs import Codec
     from mmar_runner.storage.header import Header
 
 _HEADER_BASE = 1024
@@ -53,9 +54,20 @@ class ModelSchema:
         return sum(math.prod(shape) * numpy_dtype(dtype).itemsize for _, dtype, shape in self)
 
     @property
+    def fractions(self) -> int:
+        """Return the number of elements of all floating tensors together."""
+        floating = (shape for _, dtype, shape in self if holds_fractions(dtype))
+        return sum(math.prod(shape) for shape in floating)
+
+    @property
     def header_limit(self) -> int:
         """Return the longest header, in bytes, that a file of this model may have."""
         return min(_HEADER_MAX, _HEADER_BASE + _HEADER_PER_TENSOR * len(self))
+
+    def encoded(self, codec: Codec) -> ModelSchema:
+        """Return the schema of an update that travels in a codec: other dtypes, the same shapes."""
+        tensors = {name: (codec.on_wire(dtype), shape) for name, dtype, shape in self}
+        return ModelSchema(MappingProxyType(tensors))
 
     def digest(self) -> str:
         """Return a sha256 (hex) of names, dtypes and shapes; their order does not matter."""

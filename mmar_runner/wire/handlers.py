@@ -73,6 +73,7 @@ class Handlers:
             "SubmitCrossSiteValidationResults": self._unary(
                 servicer.submit_cross_site_result, methods.SUBMIT_CROSS_SITE_VALIDATION_RESULTS
             ),
+            "Exchange": self._unary(servicer.exchange, methods.EXCHANGE),
         }
         communicating = {"SendResult": self._unary(servicer.send_result, methods.SEND_RESULT)}
         if requests is not None:

@@ -17,6 +17,8 @@ from mmar_runner.wire.messages import (
     DeclineReply,
     DeclineRequest,
     DownloadRequest,
+    ExchangeReply,
+    ExchangeRequest,
     ExecutePart,
     ExecuteRequest,
     GetModelRequest,
@@ -112,6 +114,9 @@ GET_VALIDATION_MODELS: Final[Method[GetValidationModelsRequest, Any]] = Method(
 )
 SUBMIT_CROSS_SITE_VALIDATION_RESULTS: Final[Method[CrossSiteResult, CrossSiteResultReply]] = _plain(
     FEDERATED_TRAINING, "SubmitCrossSiteValidationResults", CrossSiteResult, CrossSiteResultReply
+)
+EXCHANGE: Final[Method[ExchangeRequest, ExchangeReply]] = _plain(
+    FEDERATED_TRAINING, "Exchange", ExchangeRequest, ExchangeReply
 )
 SEND_RESULT: Final[Method[ResultRequest, ResultReply]] = _plain(
     ADMIN_COMMUNICATING, "SendResult", ResultRequest, ResultReply

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         DeclineReply,
         DeclineRequest,
         DownloadRequest,
+        ExchangeReply,
+        ExchangeRequest,
         ExecutePart,
         ExecuteRequest,
         GetModelRequest,
@@ -107,6 +109,12 @@ class FederationServicer(ABC):
     ) -> CrossSiteResultReply:
         """Hear what a model is worth on a client's data, likewise."""
         raise _no_cross_site(request, peer)
+
+    async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
+        """Hold a payload until its phase is complete; a server without such refuses."""
+        del peer
+        msg = f"nothing is exchanged here under the topic {request.topic[:64]!r}"
+        raise RefusedError(msg, reason="TOPIC_UNKNOWN")
 
     @abstractmethod
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:

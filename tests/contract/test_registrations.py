@@ -12,7 +12,11 @@ BUNDLED = {
     "mmar-runner-cross-site-validation",
     "mmar-runner-echo",
     "mmar-runner-fedavg",
+    "mmar-runner-fedopt",
     "mmar-runner-metrics",
+    "mmar-runner-scaffold",
+    "mmar-runner-privacy",
+    "mmar-runner-robust",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }

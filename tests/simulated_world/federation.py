@@ -58,8 +58,10 @@ class Federation:
         seed: Decides the plan, the weather and every accident.
         round_robin: Whether one client works at a time.
         cross_site: Whether models are validated across sites at the end.
+        aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
 
     Attributes:
+        keeps: Whether the rule keeps something from round to round.
         spec: What is to be run.
         trainers: What was trained.
         server: The server's machine.
@@ -70,8 +72,16 @@ class Federation:
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int, *, round_robin: bool = False, cross_site: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        aggregator: str = "FedAvg",
+        *,
+        round_robin: bool = False,
+        cross_site: bool = False,
+    ) -> None:
         self.world = World(seed)
+        self.keeps = aggregator != "FedAvg"
         self.round_robin, self.cross_site = round_robin, cross_site
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
@@ -80,9 +90,8 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(
-            rng, self.root / "mmar", count, round_robin=round_robin, cross_site=cross_site
-        )
+        variant = {"round_robin": round_robin, "cross_site": cross_site}
+        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator, **variant)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25
@@ -223,9 +232,14 @@ class Federation:
             self.network.cut_off(client.name, seconds)
 
     def _spoil_the_newest_model(self) -> None:
-        """Kill the server and flip a bit of the newest model, if there is one before it."""
+        """Kill the server and flip a bit of the newest model, if there is one before it.
+
+        Or of what the aggregator keeps beside it.
+        """
         self.server.crash()
-        models = sorted(self.root.glob("server/run_*/models/round_*.safetensors"))
+        spoils_state = self.keeps and self.world.chance(0.5)
+        what = "state" if spoils_state else "round"
+        models = sorted(self.root.glob(f"server/run_*/models/{what}_*.safetensors"))
         if len(models) > 1 and self.status == "running":
             newest = models[-1]
             content = bytearray(newest.read_bytes())

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server.records.replay import replay
-from tests.simulated_world.training import Made, best_model, encoded, expected_model, initial_model
+from tests.simulated_world.training import (
+    Arrays,
+    Made,
+    best_model,
+    encoded,
+    expected_model,
+    expected_step,
+    initial_model,
+)
 
 if TYPE_CHECKING:
     from tests.simulated_world.federation import Federation
@@ -95,8 +103,8 @@ def it_has_ended_or_says_what_it_waits_for(federation: Federation) -> None:
 
 
 def equal_accepted_sets_give_equal_models(federation: Federation) -> None:
-    """Every round's model is FedAvg's of its updates, bit for bit, computed independently."""
-    model = initial_model()
+    """Every round's model is the rule's of its updates, bit for bit, computed independently."""
+    model, momenta = initial_model(), Arrays()
     story = federation.story
     for number, (clients, recorded) in enumerate(
         zip(story.accepted_sets(), story.models(), strict=True)
@@ -105,7 +113,10 @@ def equal_accepted_sets_give_equal_models(federation: Federation) -> None:
         updates = [_made(federation, story.counted[number, client]) for client in sorted(clients)]
         for update in updates:
             assert (update.round, update.base_sha256) == (number, base), (number, update.client)
-        model = expected_model(model, updates)
+        if federation.keeps:
+            model = expected_step(model, updates, momenta)
+        else:
+            model = expected_model(model, updates)
         expected = hashlib.sha256(encoded(model)).hexdigest()
         assert expected == recorded, f"the model of round {number} is not that of {clients}"
 
@@ -122,6 +133,13 @@ def files_say_what_the_journal_says(federation: Federation) -> None:
         path = folder / "models" / f"round_{number + 1:04d}.safetensors"
         assert _digest(path) in {"nothing", recorded}, f"{path.name} is not the model on record"
     assert (folder / "models" / f"round_{len(models):04d}.safetensors").exists()
+    states = replay(federation.records.events).known_past.states
+    assert all(states) == federation.keeps, f"on record of what the rule keeps: {states}"
+    for number, recorded in enumerate(states if federation.keeps else ()):
+        path = folder / "models" / f"state_{number + 1:04d}.safetensors"
+        assert _digest(path) in {"nothing", recorded}, f"{path.name} is not the state on record"
+        model = path.with_name(f"round_{number + 1:04d}.safetensors")
+        assert path.exists() == model.exists(), f"{path.name} is not kept as long as its model"
     best = replay(federation.records.events).best
     if best is not None:
         found = _digest(folder / "models" / "best.safetensors")

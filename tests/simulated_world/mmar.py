@@ -17,6 +17,7 @@ def draw_mmar(
     rng: random.Random,
     root: Path,
     clients: int,
+    aggregator: str = "FedAvg",
     *,
     round_robin: bool = False,
     cross_site: bool = False,
@@ -29,9 +30,12 @@ def draw_mmar(
         clients: How many there are.
         round_robin: Whether one works at a time.
         cross_site: Whether everybody validates everybody's models at the end.
+        aggregator: The rule.
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
+    aside = random.Random()  # what older seeds draw stays what it was
+    aside.setstate(rng.getstate())
     sampled = rng.randint(1, clients) if rng.random() < 0.4 else None
     server = ServerSpec(
         task_name="task",
@@ -41,11 +45,13 @@ def draw_mmar(
         heart_beat_timeout=rng.choice([6.0, 30.0]),
         start_round=0,
         num_rounds=rng.randint(1, 5),
-        aggregator=_component(ComponentKind.AGGREGATOR, "FedAvg"),
+        aggregator=_component(ComponentKind.AGGREGATOR, aggregator),
         clients_per_round=sampled,
         round_deadline=rng.choice([None, 30.0]),
         checkpoint=_CHECKPOINT,
         workflow=_component(ComponentKind.WORKFLOW, "RoundRobin") if round_robin else None,
+        update_codec=aside.choice(["none", "none", "fp16", "bf16"]),
+        compression=aside.choice(["none", "zstd"]),
     )
     trainer = _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer")
     client = ClientSpec("task", trainer, cross_validate=cross_site)

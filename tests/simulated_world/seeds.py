@@ -23,6 +23,7 @@ class Tried:
     Attributes:
         status: How the run ended.
         mixed: Whether some clients send differences.
+        codec: In which codec updates travel.
         accepted: Who was added up, round by round.
         models: The models' digests, round by round.
         withdrawn: How many updates were accepted and had to be left out.
@@ -34,10 +35,12 @@ class Tried:
         left_empty: How many have a reason instead.
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
+        gone_back: How often the run went back.
     """
 
     status: str
     mixed: bool
+    codec: str
     accepted: tuple[tuple[str, ...], ...]
     models: tuple[str, ...]
     withdrawn: int
@@ -49,6 +52,7 @@ class Tried:
     left_empty: int
     deaths: int
     power_cuts: int
+    gone_back: int
 
 
 def wanted() -> range:
@@ -63,13 +67,19 @@ def part(number: int) -> range:
     return range(seeds.start + number, seeds.stop, PARTS)
 
 
-def tried(seed: int, *, round_robin: bool = False, cross_site: bool = False) -> Tried:
+def tried(
+    seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False, cross_site: bool = False
+) -> Tried:
     """Run a seed and hold the invariants against it.
+
+    Args:
+        seed: The seed.
+        aggregator: As of `Federation`.
 
     Raises:
         AssertionError: One of them does not hold; its notes say how to see it again.
     """
-    federation = Federation(seed, round_robin=round_robin, cross_site=cross_site)
+    federation = Federation(seed, aggregator, round_robin=round_robin, cross_site=cross_site)
     try:
         federation.run()
         invariants.check(federation)
@@ -89,6 +99,7 @@ def tried(seed: int, *, round_robin: bool = False, cross_site: bool = False) -> 
     return Tried(
         federation.status,
         federation.mixed,
+        federation.spec_of_server.update_codec,
         story.accepted_sets(),
         story.models(),
         len(story.withdrawn),
@@ -100,4 +111,5 @@ def tried(seed: int, *, round_robin: bool = False, cross_site: bool = False) -> 
         sum(not one.data["metrics"] for one in federation.events("cross_site_result")),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
+        story.gone_back,
     )

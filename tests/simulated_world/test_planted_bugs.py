@@ -180,10 +180,18 @@ def test_a_planted_bug_is_found(
     assert _raised_in(error) == invariant.__name__
 
 
-def _first_that_fails() -> tuple[int, AssertionError]:
+def test_a_state_that_nobody_looks_at_when_a_run_is_resumed_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ModelStore, "state_loss_of", lambda *_: None)
+    _, error = _first_that_fails("FedAvgM")
+    assert _raised_in(error) == invariants.equal_accepted_sets_give_equal_models.__name__
+
+
+def _first_that_fails(aggregator: str = "FedAvg") -> tuple[int, AssertionError]:
     for seed in range(_SEEDS):
         try:
-            tried(seed)
+            tried(seed, aggregator)
         except AssertionError as error:
             return seed, error
     pytest.fail(f"not found within {_SEEDS} seeds")

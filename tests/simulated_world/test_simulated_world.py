@@ -18,6 +18,9 @@ import pytest
 from tests.simulated_world.federation import Federation
 from tests.simulated_world.seeds import PARTS, Tried, part, tried, wanted
 
+#: How many worlds have a rule that keeps something.
+KEEPING_SEEDS = 40
+
 
 @pytest.mark.parametrize("number", range(PARTS))
 @pytest.mark.timeout(0)
@@ -56,6 +59,15 @@ def test_every_cell_is_settled_whatever_happens() -> None:
     assert sum(result.left_empty for result in results) > 0, "and some are not"
 
 
+@pytest.mark.timeout(0)
+def test_what_an_aggregator_keeps_is_not_lost_either() -> None:
+    """Killed at any moment, spoiled or gone back: the momentum is the undisturbed run's."""
+    results = [tried(seed, "FedAvgM") for seed in range(KEEPING_SEEDS)]
+    _equal_sets_give_equal_models(results)
+    assert sum(result.deaths for result in results) > len(results), "many processes die"
+    assert sum(result.gone_back for result in results) > 0, "some runs go back"
+
+
 def test_a_seed_replays_exactly() -> None:
     for seed in (3, 14, 15):
         assert history(seed) == history(seed)
@@ -91,8 +103,9 @@ def history(seed: int) -> list[str]:
 
 
 def _equal_sets_give_equal_models(results: list[Tried]) -> None:
-    """Hold worlds against each other: only who was added up decides about the models."""
+    """Hold worlds against each other: who was added up, and how it came, decides alone."""
     models: dict[object, tuple[str, ...]] = {}
     for result in results:
-        known = models.setdefault((result.mixed, result.accepted), result.models)
+        key = (result.mixed, result.codec, result.accepted)
+        known = models.setdefault(key, result.models)
         assert known == result.models, f"{result.accepted} gave two results"

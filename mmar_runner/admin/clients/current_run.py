@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mmar_runner.wire.messages import (
         CrossSiteResult,
         CrossSiteResultReply,
+        ExchangeReply,
+        ExchangeRequest,
         GetModelRequest,
         GetValidationModelsRequest,
         HeartbeatReply,
@@ -95,6 +97,11 @@ class CurrentRun(FederationServicer):
         """Hear what a model is worth."""
         with self._call() as run:
             return await run.submit_cross_site_result(request, peer)
+
+    async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
+        """Hold a payload until its phase is complete."""
+        with self._call() as run:
+            return await run.exchange(request, peer)
 
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""

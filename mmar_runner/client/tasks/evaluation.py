@@ -15,9 +15,7 @@ from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.results import read_metrics
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, validator_spec
 from mmar_runner.client.tasks.filtering import FilterChain
-from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
-from mmar_runner.interfaces.filter import FilterContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +24,9 @@ if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
+    from mmar_runner.client.tasks.filter_contexts import FilterContexts
     from mmar_runner.client.tasks.training import Trainer
+    from mmar_runner.interfaces.filter import FilterContext
 
 
 class Evaluation:
@@ -36,17 +36,20 @@ class Evaluation:
         settings: What the session was started with.
         files: The run's files.
         trainer: Keeps the best local model, and validates where nobody else is declared to.
-        seed: The run's.
+        contexts: What filters are told.
     """
 
     def __init__(
-        self, settings: SessionSettings, files: RunFiles, trainer: Trainer, seed: int
+        self,
+        settings: SessionSettings,
+        files: RunFiles,
+        trainer: Trainer,
+        contexts: FilterContexts,
     ) -> None:
         client, own = settings.client, settings.site_filters
         self._files = files
         self._trainer = trainer
-        self._seed = derive_seed(seed, settings.name, "cross-site")
-        self._name = settings.name
+        self._contexts = contexts
         self._timeout = settings.task_timeout
         self._validator: ChildSpec | None = None
         if client.model_validator is not None:
@@ -77,8 +80,9 @@ class Evaluation:
         answer = await self._trainer.ask("best_model", {"destination": str(files.best_local)})
         if not answer.get("there"):
             return None
-        context = self._context()
+        context = self._context("cross_site_outbound")
         leaving = await self._outbound.apply(files.best_local, files.filtered_best, context)
+        context = self._context("site_outbound_filters")
         leaving = await self._site_outbound.apply(leaving, files.site_filtered_best, context)
         return leaving, read_metrics(answer)
 
@@ -88,8 +92,9 @@ class Evaluation:
         Raises:
             TaskError: A filter or the validator did not succeed.
         """
-        files, context = self._files, self._context()
+        files, context = self._files, self._context("cross_site_inbound")
         source = await self._inbound.apply(model, files.filtered_to_validate, context)
+        context = self._context("site_inbound_filters")
         source = await self._site_inbound.apply(source, files.site_filtered_to_validate, context)
         params = {"model": str(source)}
         if self._validator is None:
@@ -106,5 +111,5 @@ class Evaluation:
         if self._child is not None:
             await self._child.close()
 
-    def _context(self) -> FilterContext:
-        return FilterContext(self._name, -1, UpdateKind.WEIGHTS, self._seed)
+    def _context(self, chain: str) -> FilterContext:
+        return self._contexts.of(chain, -1, UpdateKind.WEIGHTS)

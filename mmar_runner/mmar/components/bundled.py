@@ -19,14 +19,27 @@ if TYPE_CHECKING:
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
+_FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
+_SCAFFOLD: Final = "aggregators/scaffold"
+_PRIVACY: Final = "filters/privacy"
+_ROBUST: Final = "aggregators/robust"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
 #: By kind: names, and prefixes of class paths, of each folder below ``plugins/``.
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
-        ComponentKind.AGGREGATOR: {_FEDAVG: ("FedAvg",)},
+        ComponentKind.AGGREGATOR: {
+            _FEDAVG: ("FedAvg",),
+            _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
+            _PRIVACY: ("DPFedAvg",),
+            _SCAFFOLD: ("Scaffold",),
+            _ROBUST: (
+                *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
+                "TrimmedMean",
+            ),
+        },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
             _ECHO: ("EchoModelPersistor",),
@@ -36,6 +49,12 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         ComponentKind.RESULT_PROCESSOR: {
             _CROSS_SITE: ("ValidateResultProcessor",),
             _METRICS: ("MetricsProcessor",),
+        },
+        ComponentKind.FILTER: {
+            _PRIVACY: (
+                *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
+                *("NormClip", "PercentilePrivacy", "SVTPrivacy"),
+            )
         },
         ComponentKind.HANDLER: {_METRICS: ("BestModelSelector",)},
         ComponentKind.DATASET: {_SKLEARN: ("BreastCancerDataset", "DigitsDataset")},

@@ -6,8 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.wire.limits import INLINE_BYTES
-from mmar_runner.wire.messages import HeartbeatReply, QuitReply, RegisterReply, ResultReply
+from mmar_runner.server.calls.agreement import require_agreement
+from mmar_runner.wire.limits import INLINE_BYTES, MAX_EXCHANGE_BYTES
+from mmar_runner.wire.messages import (
+    ExchangeReply,
+    HeartbeatReply,
+    QuitReply,
+    RegisterReply,
+    ResultReply,
+)
 from mmar_runner.wire.servicer import FederationServicer
 
 if TYPE_CHECKING:
@@ -21,11 +28,13 @@ if TYPE_CHECKING:
     from mmar_runner.server.cross_site.models_out import ModelsToValidate
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.rounds.assignments import Assignments
+    from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
         CrossSiteResult,
         CrossSiteResultReply,
+        ExchangeRequest,
         GetModelRequest,
         GetValidationModelsRequest,
         HeartbeatRequest,
@@ -48,6 +57,7 @@ class Servicer(FederationServicer):
         results: Has results processed.
         best_models: Takes best local models.
         to_validate: Sends models to validate, and takes what they are worth.
+        exchange: Holds what clients exchange.
         revocations: What is revoked, if the project has certificates.
     """
 
@@ -62,6 +72,7 @@ class Servicer(FederationServicer):
         results: ResultDesk,
         best_models: BestModels,
         to_validate: ModelsToValidate,
+        exchange: ExchangeDesk,
         revocations: Revocations | None = None,
     ) -> None:
         self._welcome = welcome
@@ -72,6 +83,7 @@ class Servicer(FederationServicer):
         self._results = results
         self._best_models = best_models
         self._to_validate = to_validate
+        self._exchange = exchange
         self._revocations = revocations
 
     async def register(self, request: RegisterRequest, peer: Peer) -> RegisterReply:
@@ -80,6 +92,7 @@ class Servicer(FederationServicer):
         if ended is not None and request.client_name not in self._members.present():
             why = f": {ended.reason}" if ended.reason else ""
             raise RefusedError(f"the run has {ended.status}{why}", reason="RUN_OVER")
+        require_agreement(self._welcome, request)
         reply = RegisterReply()
         reply.CopyFrom(self._welcome)
         reply.token = self._members.register(request, peer)
@@ -136,6 +149,22 @@ class Servicer(FederationServicer):
     ) -> CrossSiteResultReply:
         """Hear what a model is worth on a client's data."""
         return await self._to_validate.take(request, peer)
+
+    async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
+        """Hold a payload until its phase is complete."""
+        client = self._members.authenticate(request.token, peer)
+        if request.run_number != self._welcome.run_number:
+            msg = f"this is run {self._welcome.run_number}, not run {request.run_number}"
+            raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
+        if len(request.payload) > MAX_EXCHANGE_BYTES:
+            msg = (
+                f"a payload of {len(request.payload)} bytes, and {MAX_EXCHANGE_BYTES} are the most"
+            )
+            raise RefusedError(msg, reason="TOO_LARGE")
+        answer = await self._exchange.post(
+            client.name, request.round, request.topic, request.phase, request.payload
+        )
+        return ExchangeReply(payload=answer)
 
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""

@@ -11,11 +11,13 @@ from mmar_runner.errors import PluginError, RunFailedError
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.hooks.components import build_component
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+from mmar_runner.interfaces.companions import SORTS
 from mmar_runner.interfaces.handler import BestModelSelector, Handler
 from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
 from mmar_runner.server.components.exclusion import expressions
 from mmar_runner.server.components.results import by_topic
+from mmar_runner.storage.codec_names import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,8 @@ class ServerComponents:
 
     ``versions`` holds the distributions they come from, and the names of files: they are part of
     what a run is.
-    ``expressions`` holds what the aggregator may look for in the names of tensors.
+    ``expressions`` holds what the aggregator may look for in the names of tensors, and
+    ``companions`` which tensors it wants beside those of the model.
 
     Args:
         server: What the MMAR declares.
@@ -54,8 +57,10 @@ class ServerComponents:
         self._allowed = allowed
         self.versions: dict[str, str] = {}
         self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
+        update_codec(server.update_codec, self.aggregator)  # a conflict leaves no run behind
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
+        self.companions = wanted_companions(catalog, declared)
         self.workflow: Any = ScatterAndGather()
         if server.workflow is not None:
             self.workflow = self._build(server.workflow, Workflow)
@@ -91,6 +96,21 @@ class ServerComponents:
             raise
 
 
+def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> tuple[str, ...]:
+    """Return what companions an aggregator wants.
+
+    Raises:
+        RunFailedError: There are no such.
+    """
+    found = catalog.find(aggregator.kind, aggregator.name)
+    wanted = tuple(() if found is None else found.extras.get("companions", ()))
+    if unknown := sorted(set(wanted) - SORTS):
+        msg = f"{aggregator.name} wants companions that there are not: {', '.join(unknown)}"
+        hint = f"its plugin may ask for: {', '.join(sorted(SORTS))}"
+        raise RunFailedError(msg, hint=hint, reason="COMPANIONS")
+    return wanted
+
+
 def _require_enough(aggregator: TensorwiseAggregator, least: int, *, turns: bool) -> None:
     name, needs = type(aggregator).__name__, counted(aggregator.min_updates, "update")
     if turns and aggregator.min_updates > 1:
@@ -101,6 +121,26 @@ def _require_enough(aggregator: TensorwiseAggregator, least: int, *, turns: bool
         msg = f"{name} needs {needs}, and a round may close with min_num_clients {least}"
         hint = f"raise min_num_clients to {aggregator.min_updates}, or choose another aggregator"
         raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")
+
+
+def update_codec(declared: str, aggregator: TensorwiseAggregator) -> str:
+    """Return in which codec updates travel: an aggregator that takes whole numbers says so.
+
+    Args:
+        declared: ``update_codec`` of the server's configuration.
+        aggregator: The rule.
+
+    Raises:
+        RunFailedError: CONFLICT, both say something.
+    """
+    if aggregator.takes is None:
+        return declared
+    if declared != NONE:
+        name = type(aggregator).__name__
+        msg = f"{name} takes whole numbers, and update_codec {declared} would send others"
+        hint = "remove update_codec; masked updates are as short as they can be"
+        raise RunFailedError(msg, hint=hint, reason="CONFLICT")
+    return aggregator.takes.lower()
 
 
 def _only_selector(handlers: list[Handler]) -> BestModelSelector | None:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.errors import RunFailedError, StorageError
 from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.server.components.companions import write_without_companions
 from mmar_runner.server.components.component_child import child_spec
 from mmar_runner.storage.atomic import publish, sync_file, sync_folder
 from mmar_runner.storage.safetensors_format import read_header
@@ -55,12 +57,21 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
 
 
 async def export_model(settings: ServerSettings, folder: RunFolder, model: Path) -> str | None:
-    """Export the final model in the framework's own format, if the persistor does."""
+    """Export the final model in the framework's own format, if the persistor does.
+
+    Its companions are no tensors of the network: they are left out.
+    """
     if settings.server.model_persistor is None:
         return None
-    answer = await _persist(
-        settings, folder, "export", {"model": str(model), "folder": str(folder.models)}
-    )
+    stripped = model.with_name(f"{model.stem}.export")
+    has_companions = await asyncio.to_thread(write_without_companions, model, stripped)
+    source = stripped if has_companions else model
+    try:
+        answer = await _persist(
+            settings, folder, "export", {"model": str(source), "folder": str(folder.models)}
+        )
+    finally:
+        stripped.unlink(missing_ok=True)
     file: str | None = answer.get("file")
     exported = None if file is None else folder.models / file
     if exported is not None and exported.is_file() and settings.durable:

@@ -54,6 +54,7 @@ class BestModels:
         schema: The tensors that each must have.
         durable: Whether files are forced to disk before the receipt.
         run_number: The run that must be named.
+        packed: Whether clients may compress what they send.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class BestModels:
         *,
         durable: bool,
         run_number: int,
+        packed: bool = False,
     ) -> None:
+        self._packed = packed
         self._desk = desk
         self._members = members
         self._schema = schema
@@ -179,6 +182,7 @@ class BestModels:
                     self._disk,
                     window=self._window,
                     progress=partial(self._members.progressed, client, total=begin.total_bytes),
+                    packed=self._packed,
                 )
                 digest = await receiver.receive()
                 self._desk.require_participant(client)
@@ -190,5 +194,5 @@ class BestModels:
             finally:
                 self._attempts.count(client, NO_ROUND, file.offset - before, spoiled=spoiled)
                 file.close()
-        believed = accepted(client, facts, digest, seconds_upload=0, inline=False).facts.reported
-        return BestLocalModel(client, digest, begin.total_bytes, dict(believed))
+        update = accepted(client, facts, digest, seconds_upload=0, inline=False, wire_bytes=0)
+        return BestLocalModel(client, digest, begin.total_bytes, update.facts.reported)

@@ -3,8 +3,9 @@
 
 The journal says which bytes a model must have. The two newest models of a run are kept:
 if the newest is not what the journal says and the one before is, the round between them is
-done again. That is recorded before anything else is touched, so that a crash at any moment
-leaves a run that has gone back, or one that is about to.
+done again. What an aggregator keeps from round to round is a part of the checkpoint, and as
+good as the model beside it. Going back is recorded before anything else is touched, so that a
+crash at any moment leaves a run that has gone back, or one that is about to.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Checkpoints:
         """
         state = self.state
         self._put_aside()  # what an earlier process had no time for
-        lost = self.models.loss_of(state.round, state.model_sha256)
+        lost = self._loss(state.round, state.model_sha256, state.state_sha256)
         if lost is not None:
             lost = self._go_back(lost)
         return *self.models.adopt(state.round, state.model_sha256), lost
@@ -118,13 +119,17 @@ class Checkpoints:
         before = self._past.model_before
         if before is None:
             raise lost_error([lost], self.folder)
-        second = self.models.loss_of(self.state.round - 1, before)
+        second = self._loss(self.state.round - 1, before, self._past.state_before)
         if second is not None:
             raise lost_error([lost, second], self.folder)
         lost = LostModel.from_json({**lost.to_json(), "kept": self._kept()})
         self._record(Kind.CHECKPOINT_LOST, {**lost.to_json(), "epoch": new_epoch()})
         self._put_aside()
         return lost
+
+    def _loss(self, number: int, model: str, state: str) -> LostModel | None:
+        """Say what is wrong with a round's model, or with the aggregator's state beside it."""
+        return self.models.loss_of(number, model) or self.models.state_loss_of(number, state)
 
     def _kept(self) -> list[str]:
         """Return whose updates for the round to be done again are still there."""

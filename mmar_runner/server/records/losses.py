@@ -62,7 +62,7 @@ def condition(lost: LostModel) -> str:
 
 
 def _consequence(lost: LostModel) -> str:
-    if not lost.file.startswith("round_"):
+    if not lost.file.startswith(("round_", "state_")):
         return "the best result that is still there takes its place, if there is one"
     kept = f", with the kept updates of {', '.join(lost.kept)}" if lost.kept else ""
     return f"the run goes back, and round {lost.round - 1} is done again{kept}"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mmar_runner.storage.tensor_files import sha256_file
@@ -41,10 +41,15 @@ class ModelFile:
     @classmethod
     def load(cls, path: Path, sha256: str) -> ModelFile:
         """Describe a file whose digest is known."""
+        described = cls.of(path, sha256)
+        inline = path.read_bytes() if described.size <= INLINE_BYTES else None
+        return replace(described, inline=inline)
+
+    @classmethod
+    def of(cls, path: Path, sha256: str) -> ModelFile:
+        """Describe a file that travels nowhere, and whose digest is known."""
         stamp = _stamp(path)
-        size = stamp[1]
-        inline = path.read_bytes() if size <= INLINE_BYTES else None
-        return cls(path, sha256, size, inline, stamp)
+        return cls(path, sha256, stamp[1], None, stamp)
 
     @property
     def is_as_it_was(self) -> bool:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.workspace import RunFolder
 
 _ROUND_ID: Final = re.compile(r"round_([0-9]{1,10})")
+#: Files that are of one round: its model, and what the aggregator keeps beside it.
+_OF_ROUND: Final = re.compile(r"(round|state)_([0-9]{1,10})")
 #: Models that an unfinished run keeps at least: the newest, and the one before.
 _CHECKPOINTS: Final = 2
 #: Errors of a system that lacks something for a moment: they say nothing of a file.
@@ -99,6 +101,25 @@ class ModelStore:
             reason = "unreadable"
         return None if found == sha256 else LostModel(round_number, file, reason, sha256, found)
 
+    def state_loss_of(self, round_number: int, sha256: str) -> LostModel | None:
+        """Say what is wrong with the aggregator's state of a round; None if it is as recorded.
+
+        Args:
+            round_number: The round that finds it.
+            sha256: What is on record of it; empty if the aggregator keeps none, or nothing yet.
+
+        Raises:
+            StorageError: It may not be read, which is no damage.
+        """
+        if not sha256:
+            return None
+        file = self._folder.server_state(round_number).name
+        return self.loss_of_file(file, round_number, sha256)
+
+    def state_file(self, round_number: int, sha256: str) -> ModelFile | None:
+        """Return the aggregator's state of a round, which is whole; None if there is none."""
+        return ModelFile.of(self._folder.server_state(round_number), sha256) if sha256 else None
+
     def forget_digest(self, model: ModelFile) -> None:
         """Have a file read, the next time that its digest is asked for."""
         self._digests.forget(model.path)
@@ -132,9 +153,9 @@ class ModelStore:
             self._readers[model.path.name] -= 1
 
     def discard_older(self, round_number: int, *, finished: bool = False) -> None:
-        """Delete round models that are older than the newest few.
+        """Delete round models that are older than the newest few, and the states beside them.
 
-        One that nobody reads and that has no second name stays as a spare: to write
+        A model that nobody reads and that has no second name stays as a spare: to write
         over a file is many times faster than to write a new one.
 
         Args:
@@ -144,12 +165,12 @@ class ModelStore:
         if self._keep is None:
             return
         keep = max(self._keep, 1 if finished else _CHECKPOINTS)
-        for path in self._folder.models.glob("round_*.safetensors"):
+        for path in self._folder.models.glob("*_*.safetensors"):
             # By number: from round 10000 on, names are no longer in the order of rounds.
-            match = _ROUND_ID.fullmatch(path.stem)
-            if match is None or int(match[1]) > round_number - keep:
+            match = _OF_ROUND.fullmatch(path.stem)
+            if match is None or int(match[2]) > round_number - keep:
                 continue
-            if self._readers[path.name] or path.stat().st_nlink > 1:
+            if match[1] == "state" or self._readers[path.name] or path.stat().st_nlink > 1:
                 path.unlink()
             else:
                 path.replace(self._spare)
@@ -202,7 +223,8 @@ class ModelStore:
         name = model_id
         if (match := _ROUND_ID.fullmatch(model_id)) is not None:
             name = f"round_{int(match[1]):04d}"
-        known = {path.stem: path for path in self._folder.models.glob("*.safetensors")}
+        files = self._folder.models.glob("*.safetensors")
+        known = {path.stem: path for path in files if not path.stem.startswith("state_")}
         if name not in known:
             msg = f"there is no model {model_id[:_MAX_ID]!r} in this run"
             raise RefusedError(msg, reason="MODEL_UNKNOWN", hint=f"known: {sorted(known)}")
@@ -217,7 +239,8 @@ def lost_error(lost: Sequence[LostModel], folder: RunFolder) -> StorageError:
         folder: The run's folder.
     """
     files = " and ".join(f"{folder.models / one.file} {condition(one)}" for one in lost)
-    msg = f"the model of round {lost[0].round} is damaged: {files}"
+    what = "aggregator's state" if lost[0].file.startswith("state_") else "model"
+    msg = f"the {what} of round {lost[0].round} is damaged: {files}"
     file = "the file" if len(lost) == 1 else "one of these files, either will do"
     hint = f"restore {file}, or start a new run with --new-run"
     return (DigestError if lost[0].found else StorageError)(msg, hint=hint)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mmar_runner.interfaces.aggregator import Contribution
-from mmar_runner.interfaces.update import UpdateFacts, finite
+from mmar_runner.interfaces.update import UpdateFacts, finite, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,7 @@ class AcceptedUpdate:
         sha256: Of its file, hex.
         seconds_upload: How long the transfer took.
         inline: True if the bytes lie in the journal, else in the spool.
+        wire_bytes: How many bytes its file had on its way, in the attempt that arrived.
     """
 
     client: str
@@ -63,6 +64,7 @@ class AcceptedUpdate:
     sha256: str
     seconds_upload: float
     inline: bool
+    wire_bytes: int
 
     @property
     def contribution(self) -> Contribution:
@@ -78,6 +80,7 @@ class AcceptedUpdate:
             **self.facts.to_json(),
             "seconds_upload": self.seconds_upload,
             "inline": self.inline,
+            "wire_bytes": self.wire_bytes,
         }
 
     @classmethod
@@ -99,6 +102,7 @@ class AcceptedUpdate:
             sha256=sha256,
             seconds_upload=finite(data["seconds_upload"]),
             inline=inline,
+            wire_bytes=whole(data.get("wire_bytes", data["bytes"])),  # older records lack it
         )
 
 

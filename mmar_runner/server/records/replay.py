@@ -183,9 +183,12 @@ def _rejected(state: RunState, data: Mapping[str, Any], _number: Numbered) -> No
 def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
     state.round = data["round"] + 1
     state.model_sha256 = data["summary"]["model_sha256"]
+    state.state_sha256 = data.get("state_sha256", "")
     if state.past is not None:
         state.past.results.append(state.model_sha256)
+        state.past.states.append(state.state_sha256)
     state.wall_seconds = data["wall_seconds"]
+    state.aggregation = dict(data["summary"].get("aggregation", state.aggregation))
     if data.get("best") is not None:
         _best_model(state, data["best"], number)
     state.closed = RoundInputs(state.accepted, state.rejected, state.participants)
@@ -214,9 +217,11 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
     kept = {name: closed.accepted[name] for name in lost.kept}
     still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
     state.last_round = still | {name: one.update.facts.round for name, one in kept.items()}
-    before = state.known_past.model_before
-    state.known_past.results.pop()
-    state.round, state.model_sha256 = lost.round - 1, before or ""
+    past = state.known_past
+    state.round, state.model_sha256 = lost.round - 1, past.model_before or ""
+    state.state_sha256 = past.state_before
+    past.results.pop()
+    past.states.pop()
     state.accepted, state.participants = kept, closed.participants
     state.rejected = closed.rejected if kept else []
     state.again = {}  # in another epoch nobody knows of an attempt

@@ -57,12 +57,14 @@ class Past:
         first_round: The round that the run began with.
         initial_sha256: Of the model that clients received in it.
         results: The sha256 of every closed round's result, in order.
+        states: That of what the aggregator kept beside it; empty for one that keeps nothing.
         bests: The best round and its score, and those that were the best before, in order.
     """
 
     first_round: int = 0
     initial_sha256: str = ""
     results: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
     bests: list[tuple[int, float]] = field(default_factory=list)
 
     def result_of(self, round_number: int) -> str:
@@ -76,6 +78,11 @@ class Past:
         if not self.results:
             return None
         return self.results[-2] if len(self.results) > 1 else self.initial_sha256
+
+    @property
+    def state_before(self) -> str:
+        """The sha256 of the aggregator's state beside that model; empty if there is none."""
+        return self.states[-2] if len(self.states) > 1 else ""
 
 
 @dataclass(slots=True)
@@ -94,6 +101,7 @@ class RunState:
         settled: Whether clients were given the time to hear of its end.
         round: The round to go on with.
         model_sha256: Of that round's model.
+        state_sha256: Of what the aggregator keeps, as that round finds it; empty for nothing.
         accepted: The accepted updates of that round, by client.
         last_round: For every client, the last round an update of it was accepted in.
         clients: Who was there.
@@ -103,6 +111,8 @@ class RunState:
         again: How often tasks of that round were given again that had not failed, by client.
         participants: Who was given that round's model, if it was open.
         best: The best round and its score.
+        aggregation: What the aggregator put on record last. It stays when the run goes back: what
+            was spent on a result that is lost, was spent.
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
         failed: Components that failed while the run went on, by component and event.
@@ -121,6 +131,7 @@ class RunState:
     settled: bool = False
     round: int = 0
     model_sha256: str = ""
+    state_sha256: str = ""
     accepted: dict[str, CountedUpdate] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)
@@ -130,6 +141,7 @@ class RunState:
     again: dict[str, int] = field(default_factory=dict)
     participants: tuple[str, ...] = ()
     best: tuple[int, float] | None = None
+    aggregation: Mapping[str, Any] = field(default_factory=dict)
     closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
     failed: dict[tuple[str, str], Failures] = field(default_factory=dict)

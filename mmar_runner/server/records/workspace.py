@@ -80,6 +80,10 @@ class RunFolder:
         """Return the file of the model that clients receive in a round."""
         return self.models / f"round_{round_number:04d}.safetensors"
 
+    def server_state(self, round_number: int) -> Path:
+        """Return the file of what the aggregator keeps, as a round finds it."""
+        return self.models / f"state_{round_number:04d}.safetensors"
+
     def create(self, mmar: Path, *, durable: bool = False) -> None:
         """Make the folders and copy the MMAR, read-only: every file that its digest covers.
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.summary import Summary
     from mmar_runner.server.rounds.best import BestModel, Scored
+    from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
     from mmar_runner.server.settings import ServerSettings
@@ -80,6 +81,7 @@ class RoundCloser:
     validator: ServerValidator | None
     started_at: float
     disk: DiskWait
+    exchange: ExchangeDesk
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
@@ -97,14 +99,18 @@ class RoundCloser:
             MmarRunnerError: The updates cannot be combined or the result not stored.
         """
         loop = asyncio.get_running_loop()
-        counted = [current.accepted[name] for name in sorted(current.accepted)]
+        settle = partial(self.exchange.settle, current)
+        if (withdrawn := await self.disk.keep_trying("exchange", settle)) is not None:
+            return withdrawn
+        names = filter(self.exchange.counts, sorted(current.accepted))
+        counted = [current.accepted[name] for name in names]
         aggregated = await self.disk.keep_trying(
             "aggregate",
             lambda: loop.run_in_executor(work, self.aggregation.combine, current, counted),
         )
         if isinstance(aggregated, Withdrawn):
             return aggregated
-        model, weights = aggregated
+        model, made = aggregated
         updates = [one.update for one in counted]
         metrics = weighted_metrics(update.facts for update in updates)
         validated = await self._validate(current.number, model)
@@ -112,13 +118,15 @@ class RoundCloser:
         entry = round_summary(
             current.number,
             updates,
-            weights,
+            made.weights,
             seconds=loop.time() - current.opened_at,
             rejected=current.rejected,
             metrics={**metrics, **validated},
             model_sha256=model.sha256,
+            aggregation=made.facts,
         )
-        recorded = self._record(current.number, entry, best)
+        recorded = self._record(current.number, entry, best, made.state_sha256)
+        self.aggregation.go_on(current.number + 1, made.state_sha256)
         self._tell(current.number, entry, model)
         return ClosedRound(model, recorded, best)
 
@@ -142,6 +150,7 @@ class RoundCloser:
                 await self._name_best(current, closed, closed.best)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(work, self._delete, current.number, recorded)
+            await self.exchange.forget(current.number)
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
         every = self.settings.server.validate_every
@@ -149,10 +158,14 @@ class RoundCloser:
             return {}
         return await self.validator.validate(model.path)
 
-    def _record(self, number: int, entry: dict[str, Any], best: Best | None) -> asyncio.Future[int]:
+    def _record(
+        self, number: int, entry: dict[str, Any], best: Best | None, state_sha256: str
+    ) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         wall = loop.time() - self.started_at
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
+        if state_sha256:
+            record["state_sha256"] = state_sha256
         if best is not None:
             record["best"] = best.facts
         recorded = self.record.append(Kind.ROUND_CLOSED, record)

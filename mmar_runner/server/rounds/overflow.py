@@ -9,21 +9,23 @@ to blame; if each of them fits, the largest ones are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.server.rounds.walk import as_difference
+from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmar_runner.server.rounds.update_blocks import Block
-    from mmar_runner.server.rounds.walk import Combination
-    from mmar_runner.storage.header import TensorInfo
+    import numpy.typing as npt
+
+    from mmar_runner.server.rounds.update_blocks import Block, Update
+    from mmar_runner.server.rounds.walk import Combination, Walk
 
 
 @dataclass(slots=True)
@@ -63,33 +65,42 @@ def _fits(combination: Combination) -> list[_Fit]:
     updates = combination.updates
     fits = [_Fit(update.contribution.client) for update in updates]
     with combination.walk() as walk, Opened(updates) as files:
-        for info in filter(_holds_fractions, walk.included()):
+        for info in (t for t in walk.included() if holds_fractions(t.dtype)):
             for start, count in blocks(info, FOLD_ELEMENTS):
                 walk.require_wanted()
                 base_block = walk.base(info, start, count).astype(np.float64)
                 block = np.empty(count, dtype=numpy_dtype(info.dtype))
                 for index, update in enumerate(updates):
                     files.reader(index).read_into(info.name, start, block)
-                    _look(
-                        fits[index],
-                        info.name,
-                        block,
-                        walk.weights[index],
-                        base=(
-                            base_block
-                            if update.contribution.kind is UpdateKind.WEIGHT_DIFF
-                            else 0.0
-                        ),
-                    )
+                    seen, below = _seen(walk, update, block, base_block)
+                    dtype, weight = block.dtype, walk.weights[index]
+                    _look(fits[index], info.name, seen, weight, base=below, dtype=dtype)
     return fits
 
 
-def _look(fit: _Fit, tensor: str, block: Block, weight: float, *, base: Block | float) -> None:
+def _seen(
+    walk: Walk, update: Update, block: Block, base: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | float]:
+    """Return an update's block as the rule sees it, in float64, and what lies below it."""
+    if walk.on_differences:
+        return as_difference(block, base, update), base
+    difference = update.contribution.kind is UpdateKind.WEIGHT_DIFF
+    return block.astype(np.float64), base if difference else 0.0
+
+
+def _look(
+    fit: _Fit,
+    tensor: str,
+    values: npt.NDArray[np.float64],
+    weight: float,
+    *,
+    base: npt.NDArray[np.float64] | float,
+    dtype: np.dtype[Any],
+) -> None:
     """Note how a block fits, and whether the model's dtype holds it on top of the base."""
-    values = block.astype(np.float64)
     largest = float(np.abs(values * weight).max(initial=0.0))
     fit.largest = max(fit.largest, largest)
-    held = (values + base).astype(block.dtype)
+    held = (values + base).astype(dtype)
     if not fit.tensor and not (np.isfinite(largest) and np.isfinite(held).all()):
         fit.tensor = tensor
 
@@ -114,8 +125,3 @@ def _is_finite(combination: Combination) -> bool:
     except RunFailedError:
         return False
     return True
-
-
-def _holds_fractions(info: TensorInfo) -> bool:
-    dtype = numpy_dtype(info.dtype)
-    return dtype != np.bool_ and not np.issubdtype(dtype, np.integer)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError
 from mmar_runner.server.records.model_file import ModelFile
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.record import CountedUpdate
     from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.records.workspace import RunFolder
+    from mmar_runner.server.rounds.aggregation import Aggregate
+    from mmar_runner.server.rounds.contexts import RoundContexts
     from mmar_runner.server.rounds.open_round import OpenRound
 
 
@@ -50,9 +52,11 @@ class RoundAggregation:
         label: What sentences about its failures call it.
         folder: Where the next model goes.
         updates: Where they lie.
+        contexts: What the rule is told of a round.
         models: The run's models.
         excluded: Names of tensors that stay as they are.
         durable: Whether the result is on the disk before it is told.
+        state: What the rule keeps, as the round that is open finds it; None if that is nothing.
         given_up: Set once nobody wants the result any more: the thread ends at the next block.
     """
 
@@ -60,15 +64,17 @@ class RoundAggregation:
     label: str
     folder: RunFolder
     updates: UpdateBytes
+    contexts: RoundContexts
     models: ModelStore
     excluded: Collection[str]
     durable: bool
+    state: ModelFile | None = None
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def combine(
         self, current: OpenRound, accepted: list[CountedUpdate]
-    ) -> tuple[ModelFile, list[float]] | Withdrawn:
-        """Return the next model and the weights; or which updates it must be made without.
+    ) -> tuple[ModelFile, Aggregate] | Withdrawn:
+        """Return the next model and what came with it; or which updates it must be made without.
 
         Args:
             current: The round.
@@ -85,32 +91,69 @@ class RoundAggregation:
             self.aggregator,
             current.model.path,
             [Update(c.update.contribution, partial(self.updates.open, c)) for c in accepted],
+            self.contexts.of(current.number),
             self.excluded,
             self.given_up,
             self.label,
+            None if self.state is None else self.state.path,
         )
         try:
             spare = self.models.spare()
-            sha256, weights = aggregate(combination, destination, durable=self.durable, spare=spare)
+            found = aggregate(
+                combination,
+                destination,
+                durable=self.durable,
+                spare=spare,
+                state=self.folder.server_state(current.number + 1),
+            )
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason:
                 raise
-            found = find_overflowing(combination)
-            if not found:
+            overflowing = find_overflowing(combination)
+            if not overflowing:
                 raise
-            return Withdrawn(error.reason, found)
+            return Withdrawn(error.reason, overflowing)
         except MmarRunnerError:
             raise
         except (Exception, SystemExit) as error:  # one that leaves would take the server along
-            msg = f"{self.label} failed: {type(error).__name__}: {error}"
-            where = keep_traceback(self.folder.logs / "aggregator.log", msg, error)
-            raise RunFailedError(msg, reason="AGGREGATOR", hint=where) from error
-        return ModelFile.load(destination, sha256), weights
+            raise self._failure(error) from error
+        return ModelFile.load(destination, found.sha256), found
+
+    def go_on(self, round_number: int, state_sha256: str) -> None:
+        """Have the next round find what the rule keeps from this one on.
+
+        Args:
+            round_number: The next round.
+            state_sha256: Of its state; empty if there is none.
+        """
+        self.state = self.models.state_file(round_number, state_sha256)
+
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Tell the rule what it put on record last, if it did.
+
+        Raises:
+            RunFailedError: It failed.
+        """
+        if not facts:
+            return
+        try:
+            self.aggregator.resume(facts)
+        except MmarRunnerError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: BaseException) -> RunFailedError:
+        msg = f"{self.label} failed: {type(error).__name__}: {error}"
+        where = keep_traceback(self.folder.logs / "aggregator.log", msg, error)
+        return RunFailedError(msg, reason="AGGREGATOR", hint=where)
 
     def _require_sound(self, current: OpenRound) -> None:
-        """Add nothing to a model that was damaged while its updates were awaited."""
-        if current.model.is_as_it_was:
-            return
-        lost = self.models.loss_of(current.number, current.model.sha256)
+        """Add nothing to what was damaged while the round's updates were awaited."""
+        lost, state = None, self.state
+        if not current.model.is_as_it_was:
+            lost = self.models.loss_of(current.number, current.model.sha256)
+        if lost is None and state is not None and not state.is_as_it_was:
+            lost = self.models.state_loss_of(current.number, state.sha256)
         if lost is not None:
             raise lost_error([lost], self.folder)

@@ -8,17 +8,19 @@ treats them alike.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import RunFailedError, RunStoppedError
 from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.server_state import StatefulAggregator
+from mmar_runner.server.rounds.kept_state import KeptState
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
@@ -28,12 +30,19 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.interfaces.aggregator import AggregationContext, TensorwiseAggregator
+    from mmar_runner.server.rounds.kept_state import Keep
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.storage.header import TensorInfo
 
-#: Bytes of all updates' blocks together.
+#: The most bytes of all updates' blocks together.
 _BLOCK_BUDGET: Final = 64 << 20
+#: The most bytes of one update's block: a few of them stay in the processor's cache.
+_UPDATE_BYTES: Final = 1 << 20
+
+
+def _forget(_name: str, _block: Block) -> None:
+    """Keep nothing: for a walk of which only the result is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +53,24 @@ class Combination:
         aggregator: The rule.
         base: The model that the updates were made from.
         updates: In the order of client names.
+        context: The round, as the rule is told of it.
         excluded: Names of tensors that keep the base's values, as those that the rule
             itself excludes do.
         given_up: Once it is set nobody wants the result any more: it is looked at before
             every block.
         label: What sentences about the rule's failures call it.
+        state: The file of what the rule keeps, as the round finds it; None if it keeps nothing,
+            or has nothing yet.
     """
 
     aggregator: TensorwiseAggregator
     base: Path
     updates: Sequence[Update]
+    context: AggregationContext
     excluded: Collection[str] = ()
     given_up: threading.Event | None = None
     label: str = "the aggregator"
+    state: Path | None = None
 
     def without(self, clients: Collection[str]) -> Combination:
         """Return the same without the updates of some clients."""
@@ -68,13 +82,31 @@ class Combination:
         """Yield the walk of it, in which numbers may overflow without a word.
 
         Raises:
-            RunFailedError: The rule gave weights that are not usable.
+            RunFailedError: MIN_UPDATES, the rule is not defined for so few updates; AGGREGATOR,
+                it gave weights that are not usable.
             RunStoppedError: It was given up.
         """
-        weights = _weights(self)
+        _require_enough(self)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
-        with TensorReader(self.base) as model, np.errstate(over="ignore", invalid="ignore"):
-            yield Walk(self, model, weights)
+        with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
+            model = stack.enter_context(TensorReader(self.base))
+            tensors = model.header.tensors.values()
+            integers = frozenset(t.name for t in tensors if not holds_fractions(t.dtype))
+            self.aggregator.begin(replace(self.context, integers=integers))
+            weights = _weights(self)
+            kept = None
+            if isinstance(self.aggregator, StatefulAggregator):
+                kept = stack.enter_context(KeptState(self.aggregator, self.state, self.label))
+            yield Walk(self, model, weights, kept)
+
+
+def _require_enough(combination: Combination) -> None:
+    """Hold the rule to what it is defined for, whatever else let the round close."""
+    least, number = combination.aggregator.min_updates, len(combination.updates)
+    if number < least:
+        msg = f"{combination.label} needs {counted(least, 'update')}, and the round has {number}"
+        hint = f"raise min_num_clients to {least}, or choose another aggregator"
+        raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")
 
 
 def _weights(combination: Combination) -> npt.NDArray[np.float64]:
@@ -95,10 +127,18 @@ class Walk:
         combination: What is combined.
         model: The base, open.
         weights: Of the updates.
+        kept: What the rule keeps from round to round; None if it keeps nothing.
+
+    Attributes:
+        on_differences: Whether the rule sees float64 differences to the base, of every update.
     """
 
     def __init__(
-        self, combination: Combination, model: TensorReader, weights: npt.NDArray[np.float64]
+        self,
+        combination: Combination,
+        model: TensorReader,
+        weights: npt.NDArray[np.float64],
+        kept: KeptState | None = None,
     ) -> None:
         self._given_up = combination.given_up
         self._rule = combination.aggregator
@@ -107,9 +147,11 @@ class Walk:
         self.model = model
         self._updates = combination.updates
         self.weights = weights
+        self.kept = kept
         kinds = {u.contribution.kind for u in combination.updates}
         self._mixed = len(kinds) > 1
-        self._difference = UpdateKind.WEIGHT_DIFF in kinds
+        self.on_differences = self._rule.on_differences or self._mixed
+        self._difference = self._rule.on_differences or UpdateKind.WEIGHT_DIFF in kinds
 
     def measure(self) -> None:
         """Show every block to the rule's first pass."""
@@ -117,11 +159,17 @@ class Walk:
             for info in self.included():
                 for start, count in blocks(info, self._elements(info)):
                     self.require_wanted()
-                    stacked = self._stacked(files, info, start, count)
-                    self._rule.measure(info.name, stacked, self.weights)
+                    # Without a name for it: it would be held while the next one is read.
+                    self._rule.measure(
+                        info.name, self._stacked(files, info, start, count), self.weights
+                    )
 
-    def results(self) -> Iterator[tuple[str, Block]]:
-        """Yield the next model's blocks, in the file's order and dtype."""
+    def results(self, keep: Keep = _forget) -> Iterator[tuple[str, Block]]:
+        """Yield the next model's blocks, in the file's order and dtype.
+
+        Args:
+            keep: Takes the blocks of what the rule keeps, each before the model's.
+        """
         with Opened(self._updates) as files:
             for info in self.model.header.tensors.values():
                 excluded = self._excludes(info.name)
@@ -131,7 +179,7 @@ class Walk:
                     if excluded:
                         yield info.name, self.base(info, start, count)
                     else:
-                        yield info.name, self._combined(files, info, start, count)
+                        yield info.name, self._combined(files, info, start, count, keep)
 
     def require_wanted(self) -> None:
         """Leave, if nobody wants the result any more.
@@ -155,55 +203,67 @@ class Walk:
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:
             return FOLD_ELEMENTS
-        itemsize = 8 if self._mixed else info.itemsize
-        return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
+        itemsize = 8 if self.on_differences or self._rule.takes else info.itemsize
+        most = min(_BLOCK_BUDGET // len(self._updates), _UPDATE_BYTES)
+        return max(1, most // itemsize)
 
     @property
     def _folds(self) -> bool:
-        return self._rule.foldable and not self._mixed
+        return self._rule.foldable and (self._rule.on_differences or not self._mixed)
 
-    def _combined(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
+    def _combined(
+        self, files: Opened, info: TensorInfo, start: int, count: int, keep: Keep
+    ) -> Block:
         if self._folds:
             combined = self._folded(files, info, start, count)
         else:
             stacked = self._stacked(files, info, start, count)
             stacked.flags.writeable = False
             combined = self._rule.combine(info.name, stacked, self.weights)
-        self._require_block(combined, info, count)
+        method = "finish" if self._folds else "combine"
+        self._require_block(combined, info, count, method)
         if self._difference:
-            combined = self.base(info, start, count).astype(np.float64) + combined
+            base = self.base(info, start, count).astype(np.float64)
+            if self.kept is not None and self.kept.steps(info):
+                combined = self.kept.step(info, start, base, combined, keep)
+                self._require_block(combined, info, count, "step")
+            combined = base + combined
         return self._cast(combined, info)
 
-    def _require_block(self, combined: object, info: TensorInfo, count: int) -> None:
+    def _require_block(self, combined: object, info: TensorInfo, count: int, method: str) -> None:
         shape = combined.shape if isinstance(combined, np.ndarray) else type(combined).__name__
         if shape != (count,):
             msg = f"{self._label} gave {shape} for a block of {count} of {info.name!r}"
-            method = "finish" if self._folds else "combine"
             hint = f"{method} must return an array of {counted(count, 'number')}, one a column"
             raise RunFailedError(msg, hint=hint, reason="AGGREGATOR")
 
     def _folded(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         accumulator = np.zeros(count, dtype=np.float64)
-        buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
-        for index, weight in enumerate(self.weights):
-            files.reader(index).read_into(info.name, start, buffer)
-            self._rule.fold(accumulator, info.name, buffer, float(weight))
+        for row, weight in zip(self._rows(files, info, start, count), self.weights, strict=True):
+            self._rule.fold(accumulator, info.name, row, float(weight))
         return self._rule.finish(accumulator, info.name, self.weights)
 
     def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
-        stacked = np.empty((len(self._updates), count), dtype=numpy_dtype(info.dtype))
-        for index in range(len(self._updates)):
-            files.reader(index).read_into(info.name, start, stacked[index])
-        return self._as_differences(stacked, info, start, count) if self._mixed else stacked
+        whole = numpy_dtype(self._rule.takes or info.dtype)
+        dtype = np.dtype(np.float64) if self.on_differences else whole
+        stacked = np.empty((len(self._updates), count), dtype=dtype)
+        if not self.on_differences:
+            for index in range(len(self._updates)):
+                files.reader(index).read_into(info.name, start, stacked[index])
+            return stacked
+        for index, row in enumerate(self._rows(files, info, start, count)):
+            stacked[index] = row
+        return stacked
 
-    def _as_differences(self, stacked: Block, info: TensorInfo, start: int, count: int) -> Block:
-        """Bring updates of both kinds to differences, in float64."""
-        base = self.base(info, start, count).astype(np.float64)
-        differences = stacked.astype(np.float64)
+    def _rows(
+        self, files: Opened, info: TensorInfo, start: int, count: int
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Yield every update's block as the rule sees it; the next is written over it."""
+        buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
+        base = self.base(info, start, count).astype(np.float64) if self.on_differences else None
         for index, update in enumerate(self._updates):
-            if update.contribution.kind is UpdateKind.WEIGHTS:
-                differences[index] -= base
-        return differences
+            files.reader(index).read_into(info.name, start, buffer)
+            yield buffer if base is None else as_difference(buffer, base, update)
 
     def base(self, info: TensorInfo, start: int, count: int) -> Block:
         """Return a block of the model that the updates were made from."""
@@ -227,3 +287,19 @@ class Walk:
             hint = "every update was finite: look for a division by 0, or a sum of too much"
             raise RunFailedError(msg, hint=hint, reason="NON_FINITE")
         return cast
+
+
+def as_difference(
+    block: Block, base: npt.NDArray[np.float64], update: Update
+) -> npt.NDArray[np.float64]:
+    """Return an update's block as float64 differences to the base, of whichever kind it is.
+
+    Args:
+        block: Of the update, in its own dtype; left as it is.
+        base: The same block of the model that the update was made from.
+        update: Says what its tensors are.
+    """
+    difference = block.astype(np.float64)
+    if update.contribution.kind is UpdateKind.WEIGHTS:
+        difference -= base
+    return difference

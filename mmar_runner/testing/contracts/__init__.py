@@ -21,6 +21,7 @@ from mmar_runner.testing.contracts.model_persistor import ModelPersistorContract
 from mmar_runner.testing.contracts.model_validator import ModelValidatorContract
 from mmar_runner.testing.contracts.registration import RegistrationContract
 from mmar_runner.testing.contracts.result_processor import ResultProcessorContract
+from mmar_runner.testing.contracts.stateful_aggregator import StatefulAggregatorContract
 from mmar_runner.testing.contracts.workflow import WorkflowContract
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "ModelValidatorContract",
     "RegistrationContract",
     "ResultProcessorContract",
+    "StatefulAggregatorContract",
     "WorkflowContract",
 ]

@@ -11,7 +11,11 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator
+from mmar_runner.interfaces.aggregator import (
+    AggregationContext,
+    Contribution,
+    TensorwiseAggregator,
+)
 
 #: Element types of models; each must be taken as it comes.
 DTYPES: Final[tuple[npt.DTypeLike, ...]] = (
@@ -36,9 +40,25 @@ class Updates:
     contributions: Sequence[Contribution]
     tensors: npt.NDArray[Any]
 
+    def differences(self) -> Updates:
+        """Return the same as a rule is given them that sees differences: in float64."""
+        return Updates(self.contributions, frozen(self.tensors.astype(np.float64)))
+
     def reordered(self, order: Sequence[int]) -> Updates:
         """Return the same updates in another order."""
         return Updates([self.contributions[i] for i in order], frozen(self.tensors[list(order)]))
+
+
+def context(number: int = 0, *, participants: int = 9) -> AggregationContext:
+    """Return what the server would tell of a round; its secret is known to everybody."""
+    return AggregationContext(
+        round=number,
+        num_rounds=number + 1,
+        start_round=0,
+        participants=participants,
+        population=participants,
+        secret=bytes(31) + bytes([number % 256]),
+    )
 
 
 def frozen(tensors: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -59,9 +79,17 @@ def drawn(dtype: npt.DTypeLike, *, clients: int, elements: int, seed: int = 0) -
 
 
 def combined(
-    aggregator: TensorwiseAggregator, updates: Updates, *, block: int | None = None
+    aggregator: TensorwiseAggregator, updates: Updates, *, block: int | None = None, number: int = 0
 ) -> npt.NDArray[Any]:
-    """Return the combined tensor, worked out in blocks of ``block`` elements."""
+    """Return the combined tensor, worked out in blocks of ``block`` elements.
+
+    Args:
+        aggregator: The rule.
+        updates: Of the round; of a rule that sees differences, the differences.
+        block: How many elements it sees at a time; None: all.
+        number: The round.
+    """
+    aggregator.begin(context(number, participants=len(updates.contributions)))
     weights = weights_of(aggregator, updates)
     blocks = _blocks(updates.tensors, block)
     if aggregator.needs_measure:
@@ -72,6 +100,7 @@ def combined(
 
 def folded(aggregator: TensorwiseAggregator, updates: Updates, *, block: int) -> npt.NDArray[Any]:
     """Return the combined tensor, worked out by adding one client after another."""
+    aggregator.begin(context(participants=len(updates.contributions)))
     weights = weights_of(aggregator, updates)
     results = []
     for part in _blocks(updates.tensors, block):

@@ -17,6 +17,7 @@ from mmar_runner.server.rounds.update_blocks import Update
 from mmar_runner.server.rounds.walk import Combination
 from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
+from mmar_runner.testing.contracts.combining import context
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,8 +42,9 @@ def combined(
     durable: bool = False,
     excluded: Collection[str] = (),
 ) -> tuple[str, list[float]]:
-    combination = Combination(rule, base, updates, excluded)
-    return aggregate(combination, destination, durable=durable)
+    combination = Combination(rule, base, updates, context(), excluded)
+    made = aggregate(combination, destination, durable=durable)
+    return made.sha256, made.weights
 
 
 class Mean(TensorwiseAggregator):
@@ -205,6 +207,20 @@ class NoArray(Mean):
         return None
 
 
+class BadFacts(Mean):
+    def facts(self) -> dict[str, Any]:
+        return {"norm": float("nan")}
+
+
+class TooManyFacts(Mean):
+    def facts(self) -> dict[str, Any]:
+        return {"noise": "x" * (1 << 20)}
+
+
+class NeedsThree(Mean):
+    min_updates = 3
+
+
 class BadFinish(FoldingMean):
     def finish(self, accumulator: Any, name: str, weights: Any) -> Any:
         return accumulator.sum()
@@ -217,6 +233,9 @@ class BadFinish(FoldingMean):
         (BadShape, "gave (1, 2) for a block of 2 of 'w'", "combine must return an array of 2 num"),
         (NoArray, "gave NoneType for a block of 2 of 'w'", "combine must return an array of 2 num"),
         (BadFinish, "gave float64 for a block of 2 of 'w'", "finish must return an array of 2 num"),
+        (BadFacts, "gave facts that cannot be put on record: Out of", "what JSON can hold"),
+        (TooManyFacts, "gave facts of 1048589 letters for one round", "leave out what"),
+        (NeedsThree, "needs 3 updates, and the round has 1", "raise min_num_clients to 3"),
         (Infinite, "gave NaN, infinity or more than that holds", "a division by 0"),
     ],
 )
@@ -225,9 +244,71 @@ def test_a_rule_that_misbehaves_fails_the_round_by_its_name_and_leaves_no_model(
 ) -> None:
     base = write(tmp_path / "base", {"w": ("F32", [1, 2])})
     label = "the aggregator Rule (config/config_fed_server.json:7)"
-    combination = Combination(rule(), base, [update(base, "c", 1)], label=label)
+    combination = Combination(rule(), base, [update(base, "c", 1)], context(), label=label)
     with pytest.raises(RunFailedError) as caught:
         aggregate(combination, tmp_path / "out", durable=False)
     assert f"{label} {said}" in caught.value.message
     assert mend in (caught.value.hint or "")
     assert not (tmp_path / "out").exists()
+
+
+class Sees(FoldingMean):
+    """Keeps what it saw; it wants differences."""
+
+    on_differences = True
+
+    def __init__(self, *, folds: bool) -> None:
+        super().__init__()
+        self.folds, self.seen = folds, []
+
+    @property
+    def foldable(self) -> bool:  # type: ignore[override]
+        return self.folds
+
+    def combine(self, name: str, tensors: Any, weights: Any) -> Any:
+        self.seen = [row.tolist() for row in tensors]
+        assert tensors.dtype == np.float64
+        return super().combine(name, tensors, weights)
+
+    def fold(self, accumulator: Any, name: str, tensor: Any, weight: float) -> None:
+        self.seen.append(tensor.tolist())
+        assert tensor.dtype == np.float64
+        super().fold(accumulator, name, tensor, weight)
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_a_rule_may_see_differences_whatever_was_sent(tmp_path: Path, folds: bool) -> None:
+    base = write(tmp_path / "base", {"w": ("F32", [10, 20])})
+    difference = write(tmp_path / "d", {"w": ("F32", [2, 4])})
+    weights = write(tmp_path / "w", {"w": ("F32", [14, 20])})
+    sent = {
+        "weights": [update(weights, "w", 1)],
+        "differences": [update(difference, "d", 1, UpdateKind.WEIGHT_DIFF)],
+    }
+    for updates, seen, result in (
+        (sent["weights"], [[4, 0]], [14, 20]),
+        (sent["differences"], [[2, 4]], [12, 24]),
+        ([*sent["differences"], *sent["weights"]], [[2, 4], [4, 0]], [13, 22]),
+    ):
+        rule = Sees(folds=folds)
+        combined(rule, base, updates, tmp_path / "out")
+        assert rule.seen == seen
+        assert read(tmp_path / "out")["w"].tolist() == result
+
+
+def test_every_walk_begins_anew_and_its_facts_are_given(tmp_path: Path) -> None:
+    class Counts(Mean):
+        needs_measure = True
+
+        def begin(self, said: Any) -> None:
+            self.round, self.measured = said.round, 0
+
+        def facts(self) -> dict[str, Any]:
+            return {"round": self.round, "seen": self.measured, "share": np.float64(0.5)}
+
+    base = write(tmp_path / "base", {"w": ("F32", [1, 2])})
+    rule = Counts()
+    for number in (4, 5):
+        combination = Combination(rule, base, [update(base, "c", 1)], context(number))
+        made = aggregate(combination, tmp_path / "out", durable=False)
+        assert made.facts == {"round": number, "seen": 2, "share": 0.5}

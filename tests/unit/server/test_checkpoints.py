@@ -30,11 +30,12 @@ CLOSED = 3
 class Run:
     """A run whose rounds 0 to 2 are closed: round 3 is to go on with, all models are there."""
 
-    def __init__(self, path: Path, *, best: int | None = None) -> None:
+    def __init__(self, path: Path, *, best: int | None = None, keeps: bool = False) -> None:
         self.folder = RunFolder(path, 1)
         for folder in (self.folder.models, self.folder.updates):
             folder.mkdir(parents=True)
         self.digests = [self._model(number) for number in range(CLOSED + 1)]
+        self.states = [self._kept(number) if keeps else "" for number in range(1, CLOSED + 1)]
         self.journal = Journal(self.folder.journal)
         self.add(
             Kind.RUN_STARTED,
@@ -52,6 +53,11 @@ class Run:
             writer.write("w", np.array([number, 1], dtype=np.float32))
             return writer.commit()
 
+    def _kept(self, number: int) -> str:
+        path = self.folder.server_state(number)
+        path.write_bytes(b"what is kept for round %d" % number)
+        return sha256_file(path)
+
     def add(self, kind: Kind, data: dict[str, Any], blob: bytes | None = None) -> int:
         return self.journal.append(kind, data, blob=blob).result()
 
@@ -67,6 +73,8 @@ class Run:
     def close_round(self, number: int, best: int | None = None) -> None:
         summary = {"round": number, "model_sha256": self.digests[number + 1]}
         record: dict[str, Any] = {"round": number, "summary": summary, "wall_seconds": 1.0}
+        if self.states[number]:
+            record["state_sha256"] = self.states[number]
         if best is not None and number <= best:
             record["best"] = {"round": number, "score": float(number)}
         self.add(Kind.ROUND_CLOSED, record)
@@ -179,6 +187,7 @@ def test_the_model_to_begin_with_has_none_before_it(tmp_path: Path) -> None:
     run.folder = RunFolder(tmp_path / "run_1", 1)
     run.folder.models.mkdir(parents=True)
     run.digests = [run._model(0)]
+    run.states = [""]
     run.journal = Journal(run.folder.journal)
     started = {"digest": "d", "seed": 1, "round": 0, "model_sha256": run.digests[0]}
     run.add(Kind.RUN_STARTED, started)
@@ -235,6 +244,53 @@ def test_a_model_that_may_not_be_read_is_not_lost(
     with pytest.raises(StorageError, match="may not be read"):
         run.resumed().current()
     assert run.state().lost == []
+
+
+# What an aggregator keeps beside a model
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Iterator[Run]:
+    run = Run(tmp_path / "run_1", keeps=True)
+    yield run
+    run.journal.close()
+
+
+def test_a_whole_state_is_gone_on_with(keeping: Run) -> None:
+    _, _, lost = keeping.resumed().current()
+    assert lost is None
+    assert keeping.state().state_sha256 == keeping.states[-1]
+
+
+@pytest.mark.parametrize("damage", ["state", "model"])
+def test_a_damaged_state_is_as_bad_as_a_damaged_model(keeping: Run, damage: str) -> None:
+    folder = keeping.folder
+    path = folder.server_state(3) if damage == "state" else folder.model(3)
+    path.write_bytes(b"other")
+    model, _, lost = keeping.resumed().current()
+    assert lost is not None
+    assert (lost.round, lost.file, lost.reason) == (3, path.name, "damaged")
+    assert path.with_suffix(".damaged").exists()
+    assert model.sha256 == keeping.digests[2]
+    state = keeping.state()
+    assert (state.round, state.state_sha256) == (2, keeping.states[1])
+
+
+def test_a_state_that_is_lost_with_the_one_before_it_is_refused(keeping: Run) -> None:
+    for number in (2, 3):
+        keeping.folder.server_state(number).unlink()
+    with pytest.raises(StorageError, match="the aggregator's state of round 3") as refused:
+        keeping.resumed().current()
+    assert "state_0002" in refused.value.message
+
+
+def test_a_run_that_goes_back_to_its_first_round_finds_nothing_kept(keeping: Run) -> None:
+    for number in (3, 2, 1):
+        keeping.folder.server_state(number).unlink()
+        keeping.resumed().current()
+        state = keeping.state()
+        assert state.round == number - 1
+        assert state.state_sha256 == (keeping.states[number - 2] if number > 1 else "")
 
 
 # The best one

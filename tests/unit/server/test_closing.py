@@ -9,12 +9,14 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from mmar_runner.errors import JournalError, RunFailedError, StorageError
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.server.records.model_file import ModelFile
-from mmar_runner.server.records.record import Kind
+from mmar_runner.server.records.record import CountedUpdate, Kind, OnRecord
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.server.rounds.best import Scored
 from mmar_runner.server.rounds.closing import Best, ClosedRound, RoundCloser
@@ -22,7 +24,9 @@ from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.journal import Journal, read_events
+from mmar_runner.testing.contracts.combining import context
 from mmar_runner.testing.federation import Federation
+from tests import updates
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"
 
@@ -34,6 +38,7 @@ def model(number: int) -> ModelFile:
 def closer_of(parts: dict[str, Any]) -> RoundCloser:
     """Return a closer of which only some parts are needed."""
     rest = {f.name: None for f in fields(RoundCloser) if f.name != "forgetting"}
+    parts = {"exchange": SimpleNamespace(forget=AsyncMock()), **parts}
     return RoundCloser(**{**rest, **parts})
 
 
@@ -74,23 +79,33 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
     assert done == ["best 0", "delete 1", "best 1", "delete 2"]
 
 
-class Leaving:
+ONE = [CountedUpdate(updates.accepted("site-1"), OnRecord(1))]
+
+
+class Leaving(TensorwiseAggregator):
     """An aggregator that leaves."""
 
     def weigh(self, contributions: list[Any]) -> list[float]:
         raise SystemExit(0)
 
+    def combine(self, name: str, tensors: Any, weights: Any) -> Any:
+        raise NotImplementedError
+
+    def resume(self, facts: Any) -> None:
+        raise SystemExit(len(facts))
+
 
 def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Path) -> None:
     """With the loop's thread it would have ended the process, as if the run had finished."""
-    nobody: Any = None
-    leaving: Any = Leaving()
+    nowhere: Any = SimpleNamespace(open=print)
     models: Any = SimpleNamespace(spare=lambda: None)
+    contexts: Any = SimpleNamespace(of=context)
     aggregation = RoundAggregation(
-        aggregator=leaving,
+        aggregator=Leaving(),
         label="the aggregator Leaving (a:1)",
         folder=RunFolder(tmp_path, 1),
-        updates=nobody,
+        updates=nowhere,
+        contexts=contexts,
         models=models,
         excluded=(),
         durable=False,
@@ -98,10 +113,13 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
     with pytest.raises(
         RunFailedError, match=r"the aggregator Leaving \(a:1\) failed: SystemExit: 0"
     ) as caught:
-        aggregation.combine(OpenRound(0, model(0), 0.0), [])
+        aggregation.combine(OpenRound(0, model(0), 0.0), ONE)
     log = tmp_path / "logs" / "aggregator.log"
     assert caught.value.hint == f"the traceback is in {log}"
     assert "raise SystemExit(0)" in log.read_text()
+    with pytest.raises(RunFailedError, match=r"Leaving \(a:1\) failed: SystemExit: 2"):
+        aggregation.resume({"a": 1, "b": 2})
+    aggregation.resume({})  # nothing is on record: it is not asked
 
 
 def test_a_passing_error_of_the_disk_stops_the_run_and_ends_nothing(

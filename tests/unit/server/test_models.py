@@ -54,6 +54,21 @@ def test_the_newest_two_models_stay_however_many_rounds_there_were(
     assert left == {folder.model(newest - 1), folder.model(newest)}
 
 
+def test_what_the_aggregator_keeps_goes_with_its_model_and_to_nobody(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path, 1)
+    for number in range(1, 5):
+        folder.model(number).write_bytes(b"a model")
+        folder.server_state(number).write_bytes(b"a state")
+    store.discard_older(4)
+    left = set(folder.models.glob("state_*.safetensors"))
+    assert left == {folder.server_state(3), folder.server_state(4)}
+    with pytest.raises(RefusedError) as refused:
+        store.by_id("state_0004")
+    assert "state" not in (refused.value.hint or "")
+
+
 @pytest.mark.parametrize("name", ["", "final", "../best", "round_x", "x" * 5000])
 def test_an_unknown_model_is_refused(store: ModelStore, name: str) -> None:
     with pytest.raises(RefusedError) as refused:

@@ -18,6 +18,7 @@ from mmar_runner.server.rounds.overflow import find_overflowing
 from mmar_runner.server.rounds.update_blocks import Update
 from mmar_runner.server.rounds.walk import Combination
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
+from mmar_runner.testing.contracts.combining import context
 from mmar_runner_fedavg.fedavg import FedAvg
 
 DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64}
@@ -57,14 +58,14 @@ class Round:
         with pytest.raises(RunFailedError) as error:
             self.aggregate(rule, self.updates)
         assert error.value.reason == "NON_FINITE"
-        found = find_overflowing(Combination(rule, self.base, self.updates))
+        found = find_overflowing(Combination(rule, self.base, self.updates, context()))
         rest = [u for u in self.updates if u.contribution.client not in found]
         if found and rest:
             self.aggregate(rule, rest)
         return found
 
     def aggregate(self, rule: Any, updates: list[Update]) -> None:
-        combination = Combination(rule, self.base, updates)
+        combination = Combination(rule, self.base, updates, context())
         aggregate(combination, self.folder / "out", durable=False)
 
 
@@ -122,3 +123,19 @@ def test_a_rule_that_is_never_finite_is_nobodys_fault(tmp_path: Path) -> None:
     work.add("a", 1.0)
     work.add("b", 2.0)
     assert work.found(Broken()) == {}
+
+
+class DifferenceMean(FedAvg):
+    """A mean of differences: what overflows is the result on top of the base."""
+
+    on_differences = True
+
+
+def test_of_a_rule_that_sees_differences_the_differences_are_judged(tmp_path: Path) -> None:
+    """Weights that hardly moved are not to blame, however large they are."""
+    work = Round(tmp_path, "F64", base=1.6e308)
+    work.add("evil", 1e308, samples=100.0, kind="weight_diff")
+    work.add("site-1", 1.6e308, samples=100.0)
+    assert work.found(DifferenceMean()) == {
+        "evil": "the update is more than the aggregate of 'w' can hold"
+    }

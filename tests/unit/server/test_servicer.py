@@ -39,6 +39,7 @@ def servicer() -> Servicer:
         results=results,
         best_models=nobody,
         to_validate=nobody,
+        exchange=nobody,
     )
 
 

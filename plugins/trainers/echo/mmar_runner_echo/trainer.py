@@ -84,7 +84,8 @@ class EchoTrainer(ClientTrainer):
             if self._last is not None:
                 transform(task.update, self._last, Change(0.0))
         metrics = {"constant": self._constant}
-        return TrainResult(self._num_samples, metrics=metrics, validation=_measured(task.model))
+        validation = _measured(task.model) if task.validate else {}
+        return TrainResult(self._num_samples, metrics=metrics, validation=validation)
 
     def _fails(self, round_number: int) -> bool:
         chosen = self._fail_rank < 0 or self._fail_rank == self._rank

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Server optimizers. `plugin` registers them, `optimizers` is them; nothing else is here."""
