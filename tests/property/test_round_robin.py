@@ -71,7 +71,7 @@ class Turns(RuleBasedStateMachine):
             case Invite(_, client, attempt):
                 assert client == self.holder, "only whoever has the turn is asked"
                 assert attempt == self.attempt(client)
-                self.working = client
+                self.working = client if client in self.active else None
             case PassTurn(_, client, attempt, before):
                 assert before == self.holder != client
                 assert client in self.active
