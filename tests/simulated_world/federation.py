@@ -58,6 +58,8 @@ class Federation:
 
     Args:
         seed: Decides the plan, the weather and every accident.
+        round_robin: Whether one client works at a time.
+        cross_site: Whether models are validated across sites at the end.
         aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
 
     Attributes:
@@ -68,12 +70,21 @@ class Federation:
         clients: The clients' machines.
         administrator: Who decides something now and then.
         silences: When a server that ran did not say what the run waits for.
+        round_robin: As it was said; ``cross_site`` likewise.
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int, aggregator: str = "FedAvg") -> None:
+    def __init__(
+        self,
+        seed: int,
+        aggregator: str = "FedAvg",
+        *,
+        round_robin: bool = False,
+        cross_site: bool = False,
+    ) -> None:
         self.world = World(seed)
         self.keeps = aggregator != "FedAvg"
+        self.round_robin, self.cross_site = round_robin, cross_site
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -81,7 +92,8 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator)
+        variant = {"round_robin": round_robin, "cross_site": cross_site}
+        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator, **variant)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25
