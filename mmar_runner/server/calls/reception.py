@@ -171,7 +171,8 @@ class Reception:
         self._check_run(begin.run_number)
         duplicate = self._answers.ledger.already_counted(session.name, begin.round)
         if not duplicate:
-            await self._check_invited(session.name, begin)
+            self._check_invited(session.name, begin)
+            await self._check_member(session.name, begin)
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
@@ -197,7 +198,7 @@ class Reception:
             msg = f"this is run {self._run_number}, not run {run_number}"
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
-    async def _check_invited(self, client: str, begin: UpdateBegin) -> None:
+    def _check_invited(self, client: str, begin: UpdateBegin) -> None:
         current = self._answers.require_round(begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
@@ -207,7 +208,11 @@ class Reception:
         if begin.base_sha256 != current.model.sha256:
             msg = f"the update was not made from the model of round {begin.round}"
             raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the current model")
+
+    async def _check_member(self, client: str, begin: UpdateBegin) -> None:
+        """Refuse an update that nobody could use: its client took no part before it."""
         if self._exchange is not None:
+            current = self._answers.require_round(begin.round)
             await self._exchange.require_member(client, current)
 
     # Small updates
@@ -251,7 +256,8 @@ class Reception:
             if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             await self._answers.ledger.until_cleared(sender.client)
-            await self._check_invited(sender.client, sender.begin)
+            self._check_invited(sender.client, sender.begin)
+            await self._check_member(sender.client, sender.begin)
             return await self._spooled(sender, stream)
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:

@@ -180,6 +180,11 @@ class ExchangeDesk:
             if not isinstance(error, RefusedError):
                 error = RefusedError(error.message, reason=error.reason, hint=error.hint)
             await self._give_up(exchange, error)
+        except Exception as error:  # of the handler's own: nobody must wait for it
+            msg = f"{exchange.handler.topic} failed in the phase {phase}: {type(error).__name__}"
+            hint = "the server's log has the traceback; mend the aggregator's plugin"
+            await self._give_up(exchange, RefusedError(msg, reason="AGGREGATOR", hint=hint))
+            raise
 
     async def _answer(self, exchange: ExchangeRound, payloads: Mapping[str, bytes]) -> None:
         """Let the phase under way be over."""
