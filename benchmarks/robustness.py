@@ -95,7 +95,7 @@ class Results:
 
     def of(self, case: Case, *, attacked: bool, asked: argparse.Namespace) -> float:
         """Return the accuracy of one simulation, which is run if it is not known."""
-        settings = [asked.rounds, asked.epochs, asked.alpha, asked.seed]
+        settings = [asked.rounds, asked.epochs, asked.rate, asked.alpha, asked.seed]
         key = [case.aggregator, case.clients, case.factor if attacked else 1, *settings]
         name = json.dumps(key)
         if name not in self.known:
@@ -140,7 +140,7 @@ def accuracy_of(case: Case, *, attacked: bool, asked: argparse.Namespace) -> flo
     Args:
         case: The rule and the attack.
         attacked: Whether the attack takes place.
-        asked: Rounds, local epochs, alpha, seed.
+        asked: Rounds, local epochs, learning rate, alpha, seed.
 
     Raises:
         subprocess.CalledProcessError: The simulation could not begin; it has said why.
@@ -151,6 +151,7 @@ def accuracy_of(case: Case, *, attacked: bool, asked: argparse.Namespace) -> flo
         settings = {
             "ALPHA": asked.alpha,
             "LOCAL_EPOCHS": asked.epochs,
+            "learning_rate": asked.rate,
             "NUM_SITES": case.clients,
             "MIN_NUM_CLIENTS": case.clients,
         }
@@ -208,13 +209,13 @@ def _accuracy(model: Path) -> float:
 
 
 def _said(asked: argparse.Namespace, about: Mapping[str, Any]) -> str:
-    options = f"--rounds {asked.rounds} --epochs {asked.epochs} --alpha {asked.alpha:g}"
-    options += f" --seed {asked.seed} --write"
+    options = f"--rounds {asked.rounds} --epochs {asked.epochs} --rate {asked.rate:g}"
+    options += f" --alpha {asked.alpha:g} --seed {asked.seed} --write"
     return (
         f'`make robustness ROBUSTNESS="{options}"`, at commit {about["commit"]}: all sites in'
-        f" every round, {asked.rounds} rounds of {asked.epochs} local epochs, alpha"
-        f" {asked.alpha:g}, seed {asked.seed}; {about['cores']} cores, {about['machine']},"
-        f" Python {about['python']}, torch {torch.__version__}."
+        f" every round, {asked.rounds} rounds of {asked.epochs} local epochs, learning rate"
+        f" {asked.rate:g}, alpha {asked.alpha:g}, seed {asked.seed}; {about['cores']} cores,"
+        f" {about['machine']}, Python {about['python']}, torch {torch.__version__}."
     )
 
 
@@ -226,8 +227,9 @@ def _write(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=20, help="how many rounds")
+    parser.add_argument("--rounds", type=int, default=40, help="how many rounds")
     parser.add_argument("--epochs", type=int, default=5, help="local epochs in a round")
+    parser.add_argument("--rate", type=float, default=0.02, help="the sites' learning rate")
     parser.add_argument("--alpha", type=float, default=1000.0, help="smaller is more skewed")
     parser.add_argument("--seed", type=int, default=0, help="of the runs")
     parser.add_argument("--only", choices=list(CASES), action="append", help="a case")

@@ -77,7 +77,9 @@ class Folding:
         }
         self._silent = {
             *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED),
-            *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN),
+            *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN, Kind.TURN_PASSED),
+            *(Kind.CROSS_SITE_BEGUN, Kind.CROSS_SITE_MODEL),
+            *(Kind.CROSS_SITE_RESULT, Kind.CROSS_SITE_ENDED),
         }
 
     def add(self, events: Iterable[JournalEvent]) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-ASKED = Namespace(rounds=12, epochs=2, alpha=1000.0, seed=0)
+ASKED = Namespace(rounds=10, epochs=5, rate=0.02, alpha=1000.0, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +51,19 @@ def test_what_is_to_hold_is_judged(robustness: Any) -> None:
     assert not robustness.as_it_should(shows, 0.97, 0.96)
     text = robustness.table({"Median": (0.97, 0.951)})
     assert "| Median | 7 | -10 times their difference | 97.0% | 95.1% | 1.9 points |" in text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_sample_says_whom_it_chose(tmp_path: Path) -> None:
+    sample = BENCHMARKS.parent / "mmars" / "digits_robust"
+    command = [sys.executable, "-m", "mmar_runner", "simulate", str(sample), "--clients", "7"]
+    command += ["--rounds", "1", "--workspace", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run_1" / "summary.json").read_text())
+    (entry,) = summary["rounds"]
+    assert len(entry["contributions"]) == 7
+    chosen = entry["aggregation"]["chosen"]
+    assert len(chosen) == 5
+    assert set(chosen) < {one["client"] for one in entry["contributions"]}

@@ -52,6 +52,7 @@ def check_combinations(look: Look) -> None:
     for part in (aggregator, *filters):
         _enough_clients(look, aggregator, part)
     _by_turns(look, aggregator, workflow)
+    _codec(look, aggregator)
     trainer = _client_part(look, "client_trainer")
     if look.both() is None or trainer is None:
         return
@@ -141,6 +142,15 @@ def _by_turns(look: Look, aggregator: _Part, workflow: _Part | None) -> None:
             f"{aggregator.least}."
         )
         _say(look, aggregator, message, f"Take FedAvg, or another workflow than {workflow.name}.")
+
+
+def _codec(look: Look, aggregator: _Part) -> None:
+    codec = aggregator.document.value.get("update_codec", "none")
+    if Tag.UNMASKS in aggregator.tags and codec != "none":
+        message = f"'{aggregator.name}' takes masked whole numbers; update_codec would round them."
+        hint = "Remove it: masked updates are as short as they can be."
+        place = ("update_codec",)
+        look.findings.at(aggregator.document, place, "MMAR650", message, hint=hint)
 
 
 def _noise(look: Look, filters: list[_Part]) -> None:

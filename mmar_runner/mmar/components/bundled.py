@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
+_CROSS_SITE: Final = "processors/cross_site_validation"
 _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
 _PRIVACY: Final = "filters/privacy"
@@ -47,7 +48,10 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _TORCH: ("PTFileModelPersistor",),
         },
         ComponentKind.MODEL_VALIDATOR: {_TORCH: ("TorchModelValidator",)},
-        ComponentKind.RESULT_PROCESSOR: {_METRICS: ("MetricsProcessor",)},
+        ComponentKind.RESULT_PROCESSOR: {
+            _CROSS_SITE: ("ValidateResultProcessor",),
+            _METRICS: ("MetricsProcessor",),
+        },
         ComponentKind.FILTER: {
             _PRIVACY: (
                 *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
@@ -91,9 +95,10 @@ def bundled_hint(kind: ComponentKind, name: str) -> str | None:
     for folder, names in BUNDLED.get(kind, {}).items():
         if any(name == own or (own.endswith(".") and name.startswith(own)) for own in names):
             last = folder.rpartition("/")[2]
+            plugin = f"mmar-runner-{last.replace('_', '-')}"
             if is_module(f"mmar_runner_{last}"):
                 why = "MMAR_RUNNER_PLUGINS may leave it out"
-                return f"It is in mmar-runner-{last}, which is installed and not loaded: {why}."
+                return f"It is in {plugin}, which is installed and not loaded: {why}."
             where = f"plugins/{folder} of the program's source"
-            return f"It is in the bundled plugin mmar-runner-{last}: install it ({where})."
+            return f"It is in the bundled plugin {plugin}: install it ({where})."
     return None

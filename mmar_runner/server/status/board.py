@@ -165,7 +165,7 @@ class Board:
     def _missing(self) -> list[tuple[str, float]]:
         """Return who is waited for, and since when they are at it, or have not been there."""
         phase = self._coordinator.phase
-        if phase == "updates":
+        if phase in {"updates", "validation"}:
             return [(name, self._state(name)[1]) for name in self._coordinator.missing()]
         if phase != "clients":
             return []
@@ -209,7 +209,9 @@ class Board:
             state = _at_work(client, task)
             return state, self._since_heard(client, state, *task)
         if current is not None and name in current.accepted:
-            return ClientStatus.DONE, self._since_heard(client, ClientStatus.DONE, current.number)
+            validates = self._coordinator.phase == "validation" and client.state.at_work
+            state = client.state if validates else ClientStatus.DONE
+            return state, self._since_heard(client, state, current.number)
         if client.heard is None:
             return ClientStatus.EXPECTED, self._begun
         return ClientStatus.IDLE, self._since_heard(client, ClientStatus.IDLE)

@@ -146,6 +146,15 @@ def test_masks_leave_no_weights_to_clients(job):
     assert "nobody can divide" in found.message
 
 
+def test_masked_numbers_are_not_rounded(job):
+    job.server |= {"aggregator": {"name": "SecureSum"}, "update_codec": "bf16"}
+    _filters(job, "Mask")
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/update_codec")
+
+
 def test_masks_need_a_group(job):
     job.server |= {"aggregator": {"name": "SecureSum"}, "workflow": {"name": "Turns"}}
     _filters(job, "Mask")

@@ -24,6 +24,7 @@ from mmar_runner.server.rounds.open_round import OpenRound
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.journal import Journal, read_events
+from mmar_runner.storage.tensor_files import TensorWriter
 from mmar_runner.testing.contracts.combining import context
 from mmar_runner.testing.federation import Federation
 from tests import updates
@@ -97,6 +98,9 @@ class Leaving(TensorwiseAggregator):
 
 def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Path) -> None:
     """With the loop's thread it would have ended the process, as if the run had finished."""
+    base = tmp_path / "base"
+    with TensorWriter(base, []) as writer:
+        writer.commit()
     nowhere: Any = SimpleNamespace(open=print)
     models: Any = SimpleNamespace(spare=lambda: None)
     contexts: Any = SimpleNamespace(of=context)
@@ -113,7 +117,7 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
     with pytest.raises(
         RunFailedError, match=r"the aggregator Leaving \(a:1\) failed: SystemExit: 0"
     ) as caught:
-        aggregation.combine(OpenRound(0, model(0), 0.0), ONE)
+        aggregation.combine(OpenRound(0, ModelFile(base, "sha-0", 1, None), 0.0), ONE)
     log = tmp_path / "logs" / "aggregator.log"
     assert caught.value.hint == f"the traceback is in {log}"
     assert "raise SystemExit(0)" in log.read_text()
