@@ -172,8 +172,7 @@ class ExchangeDesk:
         phase, posts = exchange.phase, dict(exchange.posts)
         assert phase is not None  # noqa: S101 - a complete exchange completes nothing
         try:
-            if len(posts) < exchange.handler.least(phase):
-                raise _too_few(exchange, phase, posts)
+            _require_enough(exchange, phase, posts)
             await self._answer(exchange, posts)
         except MmarRunnerError as error:
             _log.info("round %d, phase %s: %s", exchange.number, phase, error.message)
@@ -289,6 +288,11 @@ async def _any_of(*events: asyncio.Event) -> None:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(*waits)
+
+
+def _require_enough(exchange: ExchangeRound, phase: str, posts: Mapping[str, bytes]) -> None:
+    if len(posts) < exchange.handler.least(phase):
+        raise _too_few(exchange, phase, posts)
 
 
 def _too_few(exchange: ExchangeRound, phase: str, posts: Mapping[str, bytes]) -> RefusedError:
