@@ -38,6 +38,7 @@ def trainer_context(told: ChildContext, blueprints: Callable[..., Blueprint]) ->
         blueprint=blueprints,
         rank=told.rank,
         processes=told.processes,
+        keeps_best=told.keeps_best,
     )
 
 

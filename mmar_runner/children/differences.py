@@ -44,10 +44,11 @@ class Differences:
         Raises:
             SchemaMismatchError: The model has no such tensor.
         """
-        if self._received is None:
-            return widened(tensor)
-        with np.errstate(over="ignore"):
-            return np.asarray(widened(tensor) - widened(self._base(name, tensor)))
+        difference = widened(tensor)
+        if self._received is not None:
+            with np.errstate(over="ignore"):  # whole numbers come round again when they are added
+                difference -= widened(self._base(name, tensor))
+        return difference
 
     def back(
         self, name: str, difference: npt.NDArray[Any], dtype: np.dtype[Any], given: Given | None
@@ -66,12 +67,14 @@ class Differences:
             result = _narrowed(difference, dtype)
         else:
             base = self._base(name, difference)
+            total = widened(base)
             with np.errstate(over="ignore"):
-                result = _narrowed(np.asarray(widened(base) + difference), dtype)
-            result = np.where(difference == 0, base.astype(dtype, copy=False), result)
+                total += difference
+            result = _narrowed(total, dtype)
+            np.copyto(result, base.astype(dtype, copy=False), where=difference == 0)
         if given is not None:
-            result = np.where(difference == given.difference, given.tensor, result)
-        return np.asarray(result)
+            np.copyto(result, given.tensor, where=difference == given.difference)
+        return result
 
     def _base(self, name: str, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         assert self._received is not None  # noqa: S101 - those who call have looked
@@ -94,8 +97,8 @@ def is_whole(dtype: np.dtype[Any]) -> bool:
 
 def _narrowed(numbers: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if dtype == np.bool_:
-        return np.asarray(numbers > 0)
+        return np.array(numbers > 0)
     if is_whole(dtype):
         limits = np.iinfo(dtype)
         numbers = np.clip(numbers, limits.min, limits.max)
-    return numbers.astype(dtype)
+    return np.array(numbers, dtype)

@@ -81,8 +81,11 @@ class FilterRole(Role):
         context = _context(params["context"])
         for labelled, place in zip(self._chain, self._places, strict=True):
             if labelled.filter.topic:
+                own = self._own(context, place, labelled.filter.topic)
+                _make_folders(own)
                 with component_errors(labelled.who):
-                    labelled.filter.settle(self._own(context, place, labelled.filter.topic))
+                    labelled.filter.settle(own)
+                _remove_empty(own)
         return {}
 
     @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ParallelTrainerRole(Role):
-    """Answers ``train`` and ``validate`` by asking all processes; rank 0's answer counts.
+    """Answers for a trainer by asking all its processes; what rank 0 answers counts.
 
     The processes stay from round to round. Once one of them has failed none is left, and the next
     task has them started anew.
@@ -36,6 +36,7 @@ class ParallelTrainerRole(Role):
         return {
             "train": lambda params: self._living().ask("train", params, self._progress),
             "validate": lambda params: self._living().ask("validate", params, tell_nobody),
+            "best_model": lambda params: self._living().ask("best_model", params, tell_nobody),
         }
 
     def close(self) -> None:

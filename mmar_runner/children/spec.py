@@ -64,6 +64,7 @@ class ChildContext:
         variables: Every variable in force.
         rank: Which of its processes a component is in, from 0.
         processes: In how many it is.
+        keeps_best: Whether a trainer will be asked for its best model.
     """
 
     client_name: str = ""
@@ -74,6 +75,7 @@ class ChildContext:
     variables: Mapping[str, Any] = field(default_factory=dict)
     rank: int = 0
     processes: int = 1
+    keeps_best: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the context as a JSON object."""

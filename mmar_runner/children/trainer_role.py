@@ -24,7 +24,7 @@ _PATHS = ("model", "update", "state", "new_state")
 
 
 class TrainerRole(Role):
-    """Answers ``setup``, ``train``, ``validate`` and ``release``.
+    """Answers ``setup``, ``train``, ``validate``, ``best_model`` and ``release``.
 
     A request without ``client`` means the client of the specification's context.
 
@@ -50,6 +50,7 @@ class TrainerRole(Role):
             "setup": self._setup,
             "train": self._train,
             "validate": self._validate,
+            "best_model": self._best_model,
             "release": self._release,
         }
 
@@ -84,6 +85,18 @@ class TrainerRole(Role):
     def _validate(self, params: Mapping[str, Any]) -> dict[str, Any]:
         metrics = self._trainer(params).validate(Path(params["model"]))
         return {"metrics": checked_metrics("metric", metrics)}
+
+    def _best_model(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the best local model written, by one process: each has the same."""
+        if not self._leads:
+            return {"metrics": {}, "there": True}
+        destination = Path(params["destination"])
+        metrics = self._trainer(params).best_model(destination)
+        if metrics is None:
+            return {"metrics": {}, "there": False}
+        if not destination.is_file():
+            raise TaskFailedError(f"best_model answered without writing {destination.name}")
+        return {"metrics": checked_metrics("metric", metrics), "there": True}
 
     def _release(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Close one client's trainer and forget it."""

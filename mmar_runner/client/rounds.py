@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.client.cross_site import CrossSiteWalk
 from mmar_runner.client.tasks.settling import Settling
-from mmar_runner.client.transfer.downloads import ModelDownloads, RunEnded, UnkeptModel
+from mmar_runner.client.transfer.downloads import (
+    CrossSiteTask,
+    ModelDownloads,
+    RunEnded,
+    UnkeptModel,
+)
 from mmar_runner.client.transfer.newest import NewestTask
 from mmar_runner.client.transfer.submission import Submission
 from mmar_runner.errors import DiskFullError, StorageError, TaskError
@@ -17,6 +23,8 @@ from mmar_runner.waiting.races import unless
 from mmar_runner.wire.messages import ClientState
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from mmar_runner.client.connection.connection import Connection
     from mmar_runner.client.connection.heartbeat import Heartbeat
     from mmar_runner.client.files.pending import PendingUpdate
@@ -60,6 +68,7 @@ class ClientRounds:
         self._downloads = ModelDownloads(connection, files, observer)
         self._newest = NewestTask(self._downloads)
         self._submission = Submission(connection, files, observer)
+        self._cross_site = CrossSiteWalk(connection, files, work, heartbeat, observer)
         self._settling = Settling(files, work)
         self._submitting = False
         self._lacked_space_in = -1
@@ -80,11 +89,14 @@ class ClientRounds:
         self._settling.begin()
         try:
             while not isinstance(task := await newest.take(), RunEnded):
+                if isinstance(task, CrossSiteTask):
+                    await self._unless_over(self._cross_site.walk(), newest)
+                    continue
                 again = isinstance(task, UnkeptModel) and await self._waited(task, task.error)
                 if isinstance(task, UnkeptModel):
                     newest.listen(task.round, task.attempt - 1 if again else task.attempt)
                 if not again:
-                    await self._unless_over(task, newest)
+                    await self._unless_over(self._do(task), newest)
             return task
         finally:
             await self._settling.stop()
@@ -104,10 +116,10 @@ class ClientRounds:
             return -1
         return pending.facts.round if refusal is None else -1
 
-    async def _unless_over(self, task: RoundTask, newest: NewestTask) -> None:
+    async def _unless_over(self, work: Coroutine[Any, Any, None], newest: NewestTask) -> None:
         """Do a task, but stop if the run ends meanwhile."""
         done = await unless(
-            self._do(task),
+            work,
             newest.over(),
             grace=lambda: _FAREWELL_SECONDS if self._submitting else 0.0,
         )

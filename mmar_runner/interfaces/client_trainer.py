@@ -48,6 +48,8 @@ class TrainerContext:
         rank: Which of the trainer's processes this is, from 0. Each of them has a trainer, and
             each is asked to train every task; the answer and the files of rank 0 count.
         processes: How many there are; 1 unless the trainer works in several.
+        keeps_best: Whether `ClientTrainer.best_model` will be asked for: only then is it worth
+            anything to keep it.
     """
 
     client_name: str
@@ -59,6 +61,7 @@ class TrainerContext:
     blueprint: Callable[[ComponentKind, Mapping[str, Any]], Blueprint]
     rank: int = 0
     processes: int = 1
+    keeps_best: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,22 @@ class ClientTrainer(ABC):
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a model file on this site's held-out data."""
         return {}
+
+    def best_model(self, destination: Path) -> Mapping[str, float] | None:
+        """Write the best model that this site has trained itself, for cross-site validation.
+
+        It is asked for after the last round, maybe of a process that has trained nothing: what
+        is best is kept in the context's workspace.
+
+        Args:
+            destination: Where to write it: a safetensors file with the model's tensors.
+
+        Returns:
+            What it is worth on this site's held-out data, as far as that is known; None if there
+            is none, and nothing was written.
+        """
+        del destination
+        return None
 
     def close(self) -> None:
         """Release what `setup` took; called once, after the last task."""

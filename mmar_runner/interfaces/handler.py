@@ -71,3 +71,15 @@ class BestModelSelector(Handler):
 
         None means the round has no score.
         """
+
+    def weight(self, client: str, num_samples: float) -> float:
+        """Return how much a client's validation metrics count in the average; 0 or more.
+
+        They are of the model that it received, and by default weighed by its samples.
+
+        Args:
+            client: Its name.
+            num_samples: How many samples it trained on this round.
+        """
+        del client
+        return num_samples

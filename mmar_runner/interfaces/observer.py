@@ -24,6 +24,7 @@ class Topic(StrEnum):
     CLIENT_REMOVED = "client_removed"  # client, reason, round (None if it had no part), message
     MIN_CLIENTS = "min_clients"  # number, before, round; an administrator changed it
     TASK_GIVEN_AGAIN = "task_given_again"  # client, round; by an administrator
+    TURN_PASSED = "turn_passed"  # client, before, round; a lost client's turn went to another
     CLIENT_STATE = "client_state"  # client, state (idle, training, validating); step, steps if told
     ROUND_STARTED = "round_started"  # round, num_rounds, participants
     MODEL_SENT = "model_sent"  # client, round (-1 for none), bytes; also if it broke off there
@@ -33,6 +34,10 @@ class Topic(StrEnum):
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
     WAITING = "waiting"  # message, since_seconds
     MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
+    # the server says whose; at a client these are its own, and CROSS_SITE_STARTED says nothing
+    CROSS_SITE_STARTED = "cross_site_started"  # participants, models: whose are there already
+    CROSS_SITE_MODEL = "cross_site_model"  # client, bytes, reason (why there is none, or empty)
+    CROSS_SITE_RESULT = "cross_site_result"  # client, owner, metrics, reason (likewise)
     BEST_MODEL = "best_model"  # round, score, scored_in
     COMPONENT_FAILED = "component_failed"  # component, event, round, message, hint
     SITE_DECLINED = "site_declined"  # client, reason, message

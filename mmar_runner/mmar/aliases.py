@@ -62,7 +62,7 @@ OLDER_NAMES = MappingProxyType(
         "TFModelValidator": "use the model_validator of an installed trainer",
         "IntimeModelSelectionHandler": "use BestModelSelector (mmar-runner-metrics)",
         "IntimeModelSelector": "use BestModelSelector (mmar-runner-metrics)",
-        "ValidateResultProcessor": "cross-site validation needs a plugin that offers it",
+        "ValidateResultProcessor": "install mmar-runner-cross-site-validation",
         "TrainingCommandModule": "a server that waits for administrators has its commands",
         "ValidationCommandModule": "a server that waits for administrators has its commands",
         "ShellCommandModule": "a server that waits for administrators has its commands",

@@ -127,7 +127,6 @@ CODES: dict[str, Code] = {
     "MMAR630": Code(_E, "The network does not fit the data"),
     "MMAR631": Code(_E, "A checkpoint cannot be read"),
     "MMAR632": Code(_W, "Two metrics have one label"),
-    "MMAR633": Code(_N, "Cross-site validation is not carried out"),
     "MMAR634": Code(_W, "The largest loss is to be the best"),
     "MMAR640": Code(_E, "The checkpoint does not fit the network"),
     "MMAR641": Code(_W, "Every tensor is excluded"),

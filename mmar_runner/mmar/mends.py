@@ -113,7 +113,6 @@ MENDS = MappingProxyType(
         "MMAR630": "The hint has the number.",
         "MMAR631": "Name a file that the server or the model_persistor can read.",
         "MMAR632": "Give one of them another log_label, or remove it.",
-        "MMAR633": "Nothing needs to be done; the run goes without it.",
         "MMAR634": "Write that smaller is better.",
         "MMAR640": "Name a checkpoint of this network, or declare the network it was made of.",
         "MMAR641": "Name the tensors that are to stay as they are, or remove it.",

@@ -14,6 +14,8 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.federation.cross_site import CrossSitePlan
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -88,6 +90,7 @@ class ServerSpec:
         update_codec: In which element types updates travel; ``none`` for the model's own.
         compression: How chunks of models and updates are compressed; ``none`` for not at all.
         workflow: Who works in a round, or None for the default.
+        cross_site: How cross-site validation is done.
         model_persistor: Makes the initial model, or None.
         model_validator: Validates global models on the server, or None.
         inbound_filters: Applied to updates.
@@ -114,6 +117,7 @@ class ServerSpec:
     update_codec: str = "none"
     compression: str = "none"
     workflow: ComponentSpec | None = None
+    cross_site: CrossSitePlan = field(default_factory=CrossSitePlan)
     model_persistor: ComponentSpec | None = None
     model_validator: ComponentSpec | None = None
     inbound_filters: tuple[ComponentSpec, ...] = ()
@@ -132,7 +136,9 @@ class ClientSpec:
         inbound_filters: Applied to the global model when it arrives.
         outbound_filters: Applied to the update before it leaves.
         cross_validate: Whether this client takes part in cross-site validation.
-        model_validator: Validates foreign models, or None.
+        model_validator: Validates foreign models; None leaves it to the trainer.
+        cross_site_inbound: Filters for models that are to be validated.
+        cross_site_outbound: Filters for the best local model, before it leaves.
     """
 
     task_name: str
@@ -141,6 +147,8 @@ class ClientSpec:
     outbound_filters: tuple[ComponentSpec, ...] = ()
     cross_validate: bool = False
     model_validator: ComponentSpec | None = None
+    cross_site_inbound: tuple[ComponentSpec, ...] = ()
+    cross_site_outbound: tuple[ComponentSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

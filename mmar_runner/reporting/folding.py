@@ -77,7 +77,9 @@ class Folding:
         }
         self._silent = {
             *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED),
-            *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN),
+            *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN, Kind.TURN_PASSED),
+            *(Kind.CROSS_SITE_BEGUN, Kind.CROSS_SITE_MODEL),
+            *(Kind.CROSS_SITE_RESULT, Kind.CROSS_SITE_ENDED),
         }
 
     def add(self, events: Iterable[JournalEvent]) -> None:
@@ -198,7 +200,7 @@ class Folding:
                 samples=samples,
                 bytes=size,
                 rejected=len(summary["rejected"]),
-                metrics=_metrics(summary["metrics"]),
+                metrics=_said(summary.get("aggregation")) | _metrics(summary["metrics"]),
                 model_sha256=str(summary["model_sha256"] or ""),
                 aggregation=_line(summary.get("aggregation") or {}),
             )
@@ -285,6 +287,11 @@ def _measured(metrics: dict[str, Points], at: int, told: Mapping[str, Any]) -> N
             points = metrics[name] = Points()
         points.rounds.append(at)
         points.values.append(number(value))
+
+
+def _said(aggregation: object) -> dict[str, float]:
+    """Return the numbers among an aggregator's facts, such as the privacy that it spent."""
+    return _metrics(aggregation) if isinstance(aggregation, dict) else {}
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, float]:

@@ -88,7 +88,7 @@ class Round:
         samples: That these were trained on, all together.
         bytes: Of these, all together.
         rejected: How many came to nothing.
-        metrics: Averaged over the clients, by name.
+        metrics: Averaged over the clients, by name; and numbers that the aggregator said.
         model_sha256: Of its result, or empty.
         aggregation: What the aggregator says of it, in a line; or empty.
     """

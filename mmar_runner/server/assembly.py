@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError
@@ -23,11 +24,15 @@ from mmar_runner.server.calls.windows import download_window
 from mmar_runner.server.components.building import update_codec
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
+from mmar_runner.server.cross_site.best_models import BestModels
+from mmar_runner.server.cross_site.desk import CrossSiteDesk
+from mmar_runner.server.cross_site.models_out import ModelsToValidate
 from mmar_runner.server.members.members import Members
 from mmar_runner.server.members.refusals import LateRefusals
 from mmar_runner.server.members.registry import ClientRegistry
 from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
+from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.records.summary import Summary
 from mmar_runner.server.records.update_bytes import UpdateBytes
@@ -120,6 +125,17 @@ def assemble(
         disk=disk,
         exchange=exchange,
     )
+    desk = CrossSiteDesk(
+        server.cross_site,
+        opened.record,
+        models=opened.models,
+        spool=lambda: Spool(folder.best_local, durable=settings.durable),
+        matrix=CrossSiteResults(folder),
+        assignments=assignments,
+        results=results,
+        observer=observer,
+        waits=partial(reporter.waiting, for_clients=True),
+    )
     coordinator = Coordinator(
         machine,
         opened.model,
@@ -132,8 +148,10 @@ def assemble(
         disk=disk,
         spool=spool,
         bounds=_bounds(settings, components, sites),
+        after=desk,
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
+    desk.members = members
     reporter.expect(sites, members.present)
     board = Board(
         coordinator,
@@ -145,6 +163,7 @@ def assemble(
         num_rounds=server.num_rounds,
         declined=lambda: reporter.who_declined,
         failed=opened.record.state.components_failed,
+        aggregation=lambda: opened.record.state.aggregation,
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()
@@ -165,6 +184,14 @@ def assemble(
         sites=sites,
         exchange=exchange,
     )
+    best_models = BestModels(
+        desk,
+        members,
+        opened.schema,
+        durable=settings.durable,
+        run_number=folder.number,
+        packed=packed,
+    )
     servicer = Servicer(
         _welcome(settings, opened, codec.name),
         assignments=assignments,
@@ -172,6 +199,10 @@ def assemble(
         downloads=downloads,
         reception=reception,
         results=results,
+        best_models=best_models,
+        to_validate=ModelsToValidate(
+            desk, members, opened.models, window=window, run_number=folder.number
+        ),
         exchange=exchange,
         revocations=guard.revocations,
     )
@@ -189,6 +220,7 @@ def assemble(
         members,
         downloads,
         reception,
+        best_models,
         servicer,
         guard,
         Watch(
@@ -305,6 +337,7 @@ def _machine(
         failures=state.failures(),
         again=state.again,
         removed=state.out(),
+        last_turn=state.last_turn(),
     )
 
 
@@ -329,6 +362,7 @@ def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:
         rounds=lambda: closed_rounds(journal.events()),
         failed=state.components_failed,
         lost=state.lost,
+        cross_site=lambda: None if state.cross_site is None else state.cross_site.summary(),
         durable=settings.durable,
     )
     if state.best is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.calls.servicer import Servicer
     from mmar_runner.server.components.results import ResultDesk
     from mmar_runner.server.components.validator import ServerValidator
+    from mmar_runner.server.cross_site.best_models import BestModels
     from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.watch import Watch
@@ -45,6 +46,7 @@ class RunParts:
     members: Members
     downloads: Downloads
     reception: Reception
+    best_models: BestModels
     servicer: Servicer
     guard: Guard
     watch: Watch
@@ -95,6 +97,7 @@ class RunParts:
         if self.packages is not None:
             await self.packages.close()
         await self.reception.close()
+        await self.best_models.close()
         self.spool.close()
         self.opened.models.close()
         if self.validator is not None:

@@ -14,6 +14,7 @@ from mmar_runner.client.tasks.training import task_params, train_result
 from mmar_runner.errors import MmarRunnerError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
@@ -99,6 +100,15 @@ class _Host:
             )
             return train_result(answer)
 
+    async def ask(
+        self, spec: ChildSpec, method: str, params: Mapping[str, Any], timeout: float | None
+    ) -> Mapping[str, Any]:
+        """Have one client's trainer do something else; clients of one child take turns."""
+        async with self._turn:
+            child = await self._ready(spec, timeout)
+            asked = {**params, "client": spec.context.client_name}
+            return await child.request(method, asked, timeout=timeout)
+
     async def close(self) -> None:
         """End the child, even in the middle of a task."""
         if self._child is not None:
@@ -141,10 +151,22 @@ class _PooledTrainer:
             TaskError: The component could not be built, raised, outran its limit, or
                 the process ended.
         """
+        await self._prepared()
+        return await self._host.train(self._spec, task, self._timeout)
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have something else done; see `Trainer`.
+
+        Raises:
+            TaskError: As `train`.
+        """
+        await self._prepared()
+        return await self._host.ask(self._spec, method, params, self._timeout)
+
+    async def _prepared(self) -> None:
         preparing, self._preparing = self._preparing, None
         if preparing is not None:
             await preparing
-        return await self._host.train(self._spec, task, self._timeout)
 
     async def close(self) -> None:
         """Leave the child alone: the pool ends it with all its trainers."""

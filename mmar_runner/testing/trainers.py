@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmar_runner.children.building import trainer_context
 from mmar_runner.errors import MmarRunnerError, TaskFailedError
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
         TrainResult,
         TrainTask,
     )
+
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
 
 
 class ObjectTrainers:
@@ -84,14 +87,29 @@ class _ObjectTrainer:
         Raises:
             TaskFailedError: The trainer raised.
         """
+        return await self._answer(self._trainer.train, task)
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have a model validated, or the best one written.
+
+        Raises:
+            TaskFailedError: The trainer raised.
+        """
+        if method == "validate":
+            metrics = await self._answer(self._trainer.validate, Path(params["model"]))
+            return {"metrics": dict(metrics)}
+        best = await self._answer(self._trainer.best_model, Path(params["destination"]))
+        return {"metrics": dict(best or {}), "there": best is not None}
+
+    async def _answer(self, call: Callable[[_Asked], _Answer], asked: _Asked) -> _Answer:
         try:
             if self._setting_up is not None:
                 await self._setting_up
-            return await in_thread(self._trainer.train, task)
+            return await in_thread(call, asked)
         except MmarRunnerError:
             raise
         except Exception as error:
-            msg = f"train raised {type(error).__name__}: {error}"
+            msg = f"{call.__name__} raised {type(error).__name__}: {error}"
             raise TaskFailedError(msg) from error
 
     async def close(self) -> None:

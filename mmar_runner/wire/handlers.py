@@ -64,6 +64,15 @@ class Handlers:
             "Heartbeat": self._unary(servicer.heartbeat, methods.HEARTBEAT),
             "GetModel": self._streamed(servicer.get_model, methods.GET_MODEL),
             "SubmitUpdate": self._parts(servicer.submit_update, methods.SUBMIT_UPDATE),
+            "SubmitBestLocalModel": self._parts(
+                servicer.submit_best_local_model, methods.SUBMIT_BEST_LOCAL_MODEL
+            ),
+            "GetValidationModels": self._streamed(
+                servicer.get_validation_models, methods.GET_VALIDATION_MODELS
+            ),
+            "SubmitCrossSiteValidationResults": self._unary(
+                servicer.submit_cross_site_result, methods.SUBMIT_CROSS_SITE_VALIDATION_RESULTS
+            ),
             "Exchange": self._unary(servicer.exchange, methods.EXCHANGE),
         }
         communicating = {"SendResult": self._unary(servicer.send_result, methods.SEND_RESULT)}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from mmar_runner.wire import admin_codec, codec
@@ -12,6 +12,8 @@ from mmar_runner.wire.messages import (
     AdminReply,
     AdminReplyReceipt,
     AdminRequest,
+    CrossSiteResult,
+    CrossSiteResultReply,
     DeclineReply,
     DeclineRequest,
     DownloadRequest,
@@ -21,6 +23,7 @@ from mmar_runner.wire.messages import (
     ExecuteRequest,
     GetModelRequest,
     GetPackageRequest,
+    GetValidationModelsRequest,
     HeartbeatReply,
     HeartbeatRequest,
     LoginReply,
@@ -97,6 +100,20 @@ SUBMIT_UPDATE: Final[Method[codec.UpdateItem, codec.ReplyItem]] = Method(
     codec.decode_update_part,
     codec.encode_reply,
     codec.decode_reply,
+)
+SUBMIT_BEST_LOCAL_MODEL: Final[Method[codec.UpdateItem, codec.ReplyItem]] = replace(
+    SUBMIT_UPDATE, name="SubmitBestLocalModel"
+)
+GET_VALIDATION_MODELS: Final[Method[GetValidationModelsRequest, Any]] = Method(
+    FEDERATED_TRAINING,
+    "GetValidationModels",
+    GetValidationModelsRequest.SerializeToString,
+    GetValidationModelsRequest.FromString,
+    codec.encode_model_part,
+    codec.decode_model_part,
+)
+SUBMIT_CROSS_SITE_VALIDATION_RESULTS: Final[Method[CrossSiteResult, CrossSiteResultReply]] = _plain(
+    FEDERATED_TRAINING, "SubmitCrossSiteValidationResults", CrossSiteResult, CrossSiteResultReply
 )
 EXCHANGE: Final[Method[ExchangeRequest, ExchangeReply]] = _plain(
     FEDERATED_TRAINING, "Exchange", ExchangeRequest, ExchangeReply

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         AdminReply,
         AdminReplyReceipt,
         AdminRequest,
+        CrossSiteResult,
+        CrossSiteResultReply,
         DeclineReply,
         DeclineRequest,
         DownloadRequest,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         ExecuteRequest,
         GetModelRequest,
         GetPackageRequest,
+        GetValidationModelsRequest,
         HeartbeatReply,
         HeartbeatRequest,
         LoginReply,
@@ -91,6 +94,22 @@ class FederationServicer(ABC):
     async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
         """Receive one update."""
 
+    async def submit_best_local_model(self, stream: UpdateStream, peer: Peer) -> None:
+        """Receive a client's best local model, if models are validated across sites."""
+        raise _no_cross_site(stream, peer)
+
+    def get_validation_models(
+        self, request: GetValidationModelsRequest, peer: Peer
+    ) -> AsyncIterator[SentModelItem]:
+        """Yield header and bytes of the next model that a client is to validate, likewise."""
+        raise _no_cross_site(request, peer)
+
+    async def submit_cross_site_result(
+        self, request: CrossSiteResult, peer: Peer
+    ) -> CrossSiteResultReply:
+        """Hear what a model is worth on a client's data, likewise."""
+        raise _no_cross_site(request, peer)
+
     async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
         """Hold a payload until its phase is complete; a server without such refuses."""
         del peer
@@ -100,6 +119,11 @@ class FederationServicer(ABC):
     @abstractmethod
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""
+
+
+def _no_cross_site(*_asked: object) -> RefusedError:
+    msg = "no cross-site validation goes on now"
+    return RefusedError(msg, reason="CROSS_SITE_CLOSED", hint="it comes after the last round")
 
 
 class DiscoveryServicer(ABC):

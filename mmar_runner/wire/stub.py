@@ -17,12 +17,15 @@ from mmar_runner.wire.status import translate
 if TYPE_CHECKING:
     from mmar_runner.wire.codec import ModelItem, PackageItem, ReplyItem, UpdateItem
     from mmar_runner.wire.messages import (
+        CrossSiteResult,
+        CrossSiteResultReply,
         DeclineReply,
         DeclineRequest,
         ExchangeReply,
         ExchangeRequest,
         GetModelRequest,
         GetPackageRequest,
+        GetValidationModelsRequest,
         HeartbeatReply,
         HeartbeatRequest,
         QuitReply,
@@ -126,6 +129,19 @@ class FederationStub:
             request_serializer=methods.GET_MODEL.encode_request,
             response_deserializer=methods.GET_MODEL.decode_reply,
         )
+        self._get_validation_models: Any = channel.unary_stream(
+            methods.GET_VALIDATION_MODELS.path,
+            request_serializer=methods.GET_VALIDATION_MODELS.encode_request,
+            response_deserializer=methods.GET_VALIDATION_MODELS.decode_reply,
+        )
+        self._submit_best_local_model: Any = channel.stream_stream(
+            methods.SUBMIT_BEST_LOCAL_MODEL.path,
+            request_serializer=methods.SUBMIT_BEST_LOCAL_MODEL.encode_request,
+            response_deserializer=methods.SUBMIT_BEST_LOCAL_MODEL.decode_reply,
+        )
+        self._submit_cross_site_result = unary_call(
+            channel, methods.SUBMIT_CROSS_SITE_VALIDATION_RESULTS
+        )
         self._submit_update: Any = channel.stream_stream(
             methods.SUBMIT_UPDATE.path,
             request_serializer=methods.SUBMIT_UPDATE.encode_request,
@@ -167,6 +183,22 @@ class FederationStub:
     def submit_update(self) -> UpdateCall:
         """Begin to submit one update."""
         return UpdateCall(self._submit_update(), self._target)
+
+    def submit_best_local_model(self) -> UpdateCall:
+        """Begin to submit the best local model."""
+        return UpdateCall(self._submit_best_local_model(), self._target)
+
+    def get_validation_models(self, request: GetValidationModelsRequest) -> ModelCall:
+        """Ask for the models to validate; the call is held until there is no more to come."""
+        return ModelCall(self._get_validation_models(request), self._target)
+
+    async def submit_cross_site_result(
+        self, request: CrossSiteResult, *, timeout: float | None = None
+    ) -> CrossSiteResultReply:
+        """Say what a model is worth on this client's data."""
+        call = self._submit_cross_site_result(request, timeout=timeout)
+        reply: CrossSiteResultReply = await translated_call(call, self._target)
+        return reply
 
 
 class DiscoveryStub:

@@ -9,13 +9,15 @@ from mmar_runner.hooks import PROJECT_NAME
 from mmar_runner.testing.contracts import RegistrationContract
 
 BUNDLED = {
+    "mmar-runner-cross-site-validation",
     "mmar-runner-echo",
     "mmar-runner-fedavg",
     "mmar-runner-fedopt",
     "mmar-runner-metrics",
-    "mmar-runner-scaffold",
     "mmar-runner-privacy",
     "mmar-runner-robust",
+    "mmar-runner-scaffold",
+    "mmar-runner-secagg",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }

@@ -87,7 +87,7 @@ def test_every_tag(page):
 
 def test_the_list_of_components_is_what_the_command_prints(monkeypatch):
     folders = {folder for kinds in BUNDLED.values() for folder in kinds}
-    names = (f"mmar-runner-{folder.rpartition('/')[2]}" for folder in folders)
+    names = (f"mmar-runner-{f.rpartition('/')[2].replace('_', '-')}" for f in folders)
     monkeypatch.setenv("MMAR_RUNNER_PLUGINS", ",".join(sorted(names)))
     printed = CliRunner().invoke(plugins.command, ["reference"], catch_exceptions=False).output
     assert printed.splitlines() == (PAGE.parent / "components.md").read_text().splitlines(), (

@@ -28,8 +28,15 @@ _DECODERS: Final = (
     codec.decode_reply,
 )
 _UNARY: Final = (
-    *(methods.REGISTER, methods.QUIT, methods.HEARTBEAT, methods.SEND_RESULT, methods.DECLINE),
-    *(methods.GET_MODEL, methods.GET_PACKAGE),
+    *(
+        methods.REGISTER,
+        methods.QUIT,
+        methods.HEARTBEAT,
+        methods.SEND_RESULT,
+        methods.DECLINE,
+        methods.EXCHANGE,
+    ),
+    *(methods.GET_MODEL, methods.GET_PACKAGE, methods.EXCHANGE),
 )
 _NEXT: Final = b"\x00NEXT\x00"
 _WIRE: Final = (

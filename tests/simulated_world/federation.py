@@ -39,6 +39,8 @@ PATIENCE = 400.0
 _AFTERMATH = 2.0
 #: How often somebody looks at ``status.json``, and how old it may be, in seconds.
 _LOOKS = 15.0
+#: The last bytes of a state are of values.
+_VALUES_BYTES = 64
 #: The shares of a server's and a client's actions that are deadly.
 _SERVER_SHARE = 1 / 250
 _CLIENT_SHARE = 1 / 120
@@ -56,6 +58,8 @@ class Federation:
 
     Args:
         seed: Decides the plan, the weather and every accident.
+        round_robin: Whether one client works at a time.
+        cross_site: Whether models are validated across sites at the end.
         aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
 
     Attributes:
@@ -66,12 +70,21 @@ class Federation:
         clients: The clients' machines.
         administrator: Who decides something now and then.
         silences: When a server that ran did not say what the run waits for.
+        round_robin: As it was said; ``cross_site`` likewise.
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int, aggregator: str = "FedAvg") -> None:
+    def __init__(
+        self,
+        seed: int,
+        aggregator: str = "FedAvg",
+        *,
+        round_robin: bool = False,
+        cross_site: bool = False,
+    ) -> None:
         self.world = World(seed)
         self.keeps = aggregator != "FedAvg"
+        self.round_robin, self.cross_site = round_robin, cross_site
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -79,7 +92,8 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator)
+        variant = {"round_robin": round_robin, "cross_site": cross_site}
+        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator, **variant)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25
@@ -231,7 +245,9 @@ class Federation:
         if len(models) > 1 and self.status == "running":
             newest = models[-1]
             content = bytearray(newest.read_bytes())
-            content[self.world.rng.randrange(len(content))] ^= 1
+            # Of a state one of its values: a damaged header would be noticed by whoever reads it.
+            first = len(content) - _VALUES_BYTES if spoils_state else 0
+            content[self.world.rng.randrange(first, len(content))] ^= 1
             newest.write_bytes(content)
             self.spoiled += 1
             self.world.note("server", f"finds {newest.name} spoiled")

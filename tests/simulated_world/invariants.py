@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from mmar_runner.server.records.replay import replay
 from tests.simulated_world.training import (
     Arrays,
     Made,
+    best_model,
     encoded,
     expected_model,
     expected_step,
@@ -38,8 +40,13 @@ def check(federation: Federation) -> None:
     files_say_what_the_journal_says(federation)
     who_lives_knows_what_the_journal_adds_up_to(federation)
     nothing_is_trained_in_vain(federation)
-    no_round_is_closed_with_too_little(federation)
+    if federation.round_robin:
+        one_works_at_a_time(federation)
+    else:
+        no_round_is_closed_with_too_little(federation)
     who_was_removed_stays_out(federation)
+    if federation.cross_site:
+        every_cell_is_settled_once(federation)
 
 
 def nothing_unforeseen_happened(federation: Federation) -> None:
@@ -169,6 +176,50 @@ def no_round_is_closed_with_too_little(federation: Federation) -> None:
         zip(story.accepted_sets(), story.lowest, strict=True)
     ):
         assert len(clients) >= needed, f"round {number} needs {needed}, and adds up {clients}"
+
+
+def one_works_at_a_time(federation: Federation) -> None:
+    """A turn is one client's, and only of whoever has it by the record an update counts."""
+    holder = ""
+    for event in federation.records.events:
+        match event.kind:
+            case "round_opened":
+                (holder,) = event.data["participants"]
+            case "turn_passed":
+                assert event.data["before"] == holder, f"{event.seq}: it was {holder}'s turn"
+                holder = event.data["client"]
+            case "update_accepted":
+                assert event.data["client"] == holder, f"{event.seq}: it is {holder}'s turn"
+    for number, clients in enumerate(federation.story.accepted_sets()):
+        assert len(clients) == 1, f"round {number} adds up {clients}"
+
+
+def every_cell_is_settled_once(federation: Federation) -> None:
+    """The matrix is whole before the run is finished, by the journal and on the disk."""
+    events = federation.records.events
+    gone_back = [i for i, event in enumerate(events) if event.kind == "checkpoint_lost"]
+    events = events[gone_back[-1] if gone_back else 0 :]  # what was validated before is no more
+
+    def told(what: str) -> list[Any]:
+        return [event.data for event in events if event.kind == what]
+
+    if federation.status != "finished" or not told("cross_site_begun"):
+        return  # nobody was there who takes part
+    kinds = [event.kind for event in events]
+    assert kinds.index("cross_site_ended") < len(kinds) - 1 - kinds[::-1].index("run_ended")
+    begun = told("cross_site_begun")[-1]
+    models = {one["client"]: one["sha256"] for one in told("cross_site_model")}
+    owners = {*begun["models"], *(client for client, sha256 in models.items() if sha256)}
+    cells = [(one["client"], one["owner"]) for one in told("cross_site_result")]
+    assert set(models) == set(begun["participants"])
+    assert len(cells) == len(set(cells)), "a cell is settled twice"
+    assert set(cells) == {(c, owner) for c in begun["participants"] for owner in owners}
+    for client, sha256 in models.items():
+        assert sha256 in {"", hashlib.sha256(encoded(best_model(client))).hexdigest()}
+    state = replay(federation.records.events).cross_site
+    assert state is not None
+    file = federation.run_folder / "cross_site_validation" / "results.json"
+    assert json.loads(file.read_bytes()) == state.matrix()
 
 
 def who_was_removed_stays_out(federation: Federation) -> None:

@@ -13,13 +13,23 @@ from tests.simulated_world.training import encoded, initial_model
 _CHECKPOINT = "initial.safetensors"
 
 
-def draw_mmar(rng: random.Random, root: Path, clients: int, aggregator: str = "FedAvg") -> MmarSpec:
+def draw_mmar(
+    rng: random.Random,
+    root: Path,
+    clients: int,
+    aggregator: str = "FedAvg",
+    *,
+    round_robin: bool = False,
+    cross_site: bool = False,
+) -> MmarSpec:
     """Return an MMAR for so many clients.
 
     Args:
         rng: Decides.
         root: Its folder, which is made, with the initial model in it.
         clients: How many there are.
+        round_robin: Whether one works at a time.
+        cross_site: Whether everybody validates everybody's models at the end.
         aggregator: The rule.
     """
     root.mkdir()
@@ -39,10 +49,12 @@ def draw_mmar(rng: random.Random, root: Path, clients: int, aggregator: str = "F
         clients_per_round=sampled,
         round_deadline=rng.choice([None, 30.0]),
         checkpoint=_CHECKPOINT,
+        workflow=_component(ComponentKind.WORKFLOW, "RoundRobin") if round_robin else None,
         update_codec=aside.choice(["none", "none", "fp16", "bf16"]),
         compression=aside.choice(["none", "zstd"]),
     )
-    client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
+    trainer = _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer")
+    client = ClientSpec("task", trainer, cross_validate=cross_site)
     return MmarSpec(
         "mmar", root, Generation.CLARA_4, "d" * 64, server=server, client=client, seed=7
     )

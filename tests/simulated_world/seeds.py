@@ -23,12 +23,16 @@ class Tried:
     Attributes:
         status: How the run ended.
         mixed: Whether some clients send differences.
+        codec: In which codec updates travel.
         accepted: Who was added up, round by round.
         models: The models' digests, round by round.
         withdrawn: How many updates were accepted and had to be left out.
         removed: How many updates were accepted and left the round with their client.
         removals: How many clients were removed.
         given_again: How many tasks were given again that had not failed.
+        passed: How many turns went on to another client.
+        validated: How many cells of the cross-site matrix have a number.
+        left_empty: How many have a reason instead.
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
         gone_back: How often the run went back.
@@ -36,12 +40,16 @@ class Tried:
 
     status: str
     mixed: bool
+    codec: str
     accepted: tuple[tuple[str, ...], ...]
     models: tuple[str, ...]
     withdrawn: int
     removed: int
     removals: int
     given_again: int
+    passed: int
+    validated: int
+    left_empty: int
     deaths: int
     power_cuts: int
     gone_back: int
@@ -59,7 +67,9 @@ def part(number: int) -> range:
     return range(seeds.start + number, seeds.stop, PARTS)
 
 
-def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
+def tried(
+    seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False, cross_site: bool = False
+) -> Tried:
     """Run a seed and hold the invariants against it.
 
     Args:
@@ -69,7 +79,7 @@ def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
     Raises:
         AssertionError: One of them does not hold; its notes say how to see it again.
     """
-    federation = Federation(seed, aggregator)
+    federation = Federation(seed, aggregator, round_robin=round_robin, cross_site=cross_site)
     try:
         federation.run()
         invariants.check(federation)
@@ -77,7 +87,9 @@ def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
         error.add_note(f"seed {seed}; the last that happened:")
         for at, who, what in federation.world.history[-_SHOWN:]:
             error.add_note(f"  {at:9.4f} {who:8} {what}")
-        where = "tests/simulated_world -k nothing_is_lost"
+        which = "goes_round" if round_robin else "nothing_is_lost"
+        which = "every_cell" if cross_site else which
+        where = f"tests/simulated_world -k {which}"
         error.add_note(f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest {where}")
         raise
     finally:
@@ -87,12 +99,16 @@ def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
     return Tried(
         federation.status,
         federation.mixed,
+        federation.spec_of_server.update_codec,
         story.accepted_sets(),
         story.models(),
         len(story.withdrawn),
         len(story.removed),
         story.removals,
         len(story.given_again),
+        len(federation.events("turn_passed")),
+        sum(bool(one.data["metrics"]) for one in federation.events("cross_site_result")),
+        sum(not one.data["metrics"] for one in federation.events("cross_site_result")),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
         story.gone_back,

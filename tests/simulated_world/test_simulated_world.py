@@ -16,7 +16,7 @@ from collections import Counter
 import pytest
 
 from tests.simulated_world.federation import Federation
-from tests.simulated_world.seeds import PARTS, Tried, part, tried
+from tests.simulated_world.seeds import PARTS, Tried, part, tried, wanted
 
 #: How many worlds have a rule that keeps something.
 KEEPING_SEEDS = 40
@@ -36,6 +36,27 @@ def test_nothing_is_lost_whatever_happens(number: int) -> None:
     assert sum(result.withdrawn for result in results) > 0, "some updates are withdrawn"
     assert sum(result.removed for result in results) > 0, "some leave with a removed client"
     assert sum(result.given_again for result in results) > 0, "some tasks are given again"
+
+
+@pytest.mark.timeout(0)
+def test_one_works_at_a_time_where_the_model_goes_round() -> None:
+    seeds = wanted() if "MMAR_RUNNER_SEEDS" in os.environ else range(60)
+    results = [tried(seed, round_robin=True) for seed in seeds]
+    if "MMAR_RUNNER_SEEDS" in os.environ:
+        return
+    ends = Counter(result.status for result in results)
+    assert ends["finished"] > len(results) * 2 / 3, f"most worlds recover: {ends}"
+    assert sum(result.passed for result in results) > 0, "some turns go on to another"
+
+
+@pytest.mark.timeout(0)
+def test_every_cell_is_settled_whatever_happens() -> None:
+    seeds = wanted() if "MMAR_RUNNER_SEEDS" in os.environ else range(60)
+    results = [tried(seed, cross_site=True) for seed in seeds]
+    if "MMAR_RUNNER_SEEDS" in os.environ:
+        return
+    assert sum(result.validated for result in results) > len(results), "models are validated"
+    assert sum(result.left_empty for result in results) > 0, "and some are not"
 
 
 @pytest.mark.timeout(0)
@@ -82,8 +103,9 @@ def history(seed: int) -> list[str]:
 
 
 def _equal_sets_give_equal_models(results: list[Tried]) -> None:
-    """Hold worlds against each other: only who was added up decides about the models."""
+    """Hold worlds against each other: who was added up, and how it came, decides alone."""
     models: dict[object, tuple[str, ...]] = {}
     for result in results:
-        known = models.setdefault((result.mixed, result.accepted), result.models)
+        key = (result.mixed, result.codec, result.accepted)
+        known = models.setdefault(key, result.models)
         assert known == result.models, f"{result.accepted} gave two results"

@@ -73,6 +73,11 @@ def trained(client: str, round_number: int, model: Arrays, kind: UpdateKind) -> 
     return {name: model[name] + step for name, step in steps.items()}
 
 
+def best_model(client: str) -> Arrays:
+    """Return what a client has for its best local model."""
+    return trained(client, -1, initial_model(), UpdateKind.WEIGHTS)
+
+
 def samples_of(client: str) -> float:
     """Return how many samples a client has."""
     return 10.0 + 3 * int(client.rpartition("-")[2])
@@ -199,6 +204,23 @@ class _Trainer:
             self._trainers.made[writer.commit()] = made
         (task.new_state / "rounds").write_bytes(b"%d" % task.round)
         return TrainResult(made.samples, {}, _validation(self._client, task.round), made.kind)
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write a best model or measure one, some time later."""
+        world = self._trainers.world
+        await asyncio.sleep(world.rng.uniform(0.05, world.weather.training))
+        if world.stormy and world.chance(world.weather.task_failures):
+            msg = "the task failed, as tasks do here"
+            raise TaskFailedError(msg)
+        return self._answer(method, params)
+
+    def _answer(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        if method == "validate":
+            digest = hashlib.sha256(Path(params["model"]).read_bytes())
+            digest.update(self._client.encode())
+            return {"metrics": {"val_auc": digest.digest()[0] / 255}}
+        Path(params["destination"]).write_bytes(encoded(best_model(self._client)))
+        return {"metrics": {}, "there": True}
 
     async def close(self) -> None:
         """Do nothing."""

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
+        CrossSiteResult,
+        CrossSiteResultReply,
         ExchangeReply,
         ExchangeRequest,
         GetModelRequest,
+        GetValidationModelsRequest,
         HeartbeatReply,
         HeartbeatRequest,
         QuitReply,
@@ -74,6 +77,26 @@ class CurrentRun(FederationServicer):
         """Receive updates."""
         with self._call() as run:
             await run.submit_update(stream, peer)
+
+    async def submit_best_local_model(self, stream: UpdateStream, peer: Peer) -> None:
+        """Receive a best local model."""
+        with self._call() as run:
+            await run.submit_best_local_model(stream, peer)
+
+    async def get_validation_models(
+        self, request: GetValidationModelsRequest, peer: Peer
+    ) -> AsyncIterator[SentModelItem]:
+        """Send a model to validate."""
+        with self._call() as run:
+            async for item in run.get_validation_models(request, peer):
+                yield item
+
+    async def submit_cross_site_result(
+        self, request: CrossSiteResult, peer: Peer
+    ) -> CrossSiteResultReply:
+        """Hear what a model is worth."""
+        with self._call() as run:
+            return await run.submit_cross_site_result(request, peer)
 
     async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
         """Hold a payload until its phase is complete."""

@@ -86,6 +86,8 @@ def _lines(status: WorkspaceStatus) -> list[str]:
         *notes,
         *_failed(status),
     ]
+    if said := human_metrics(run.get("aggregation")):
+        lines.append(f"the aggregator says of the last finished round: {said}")
     if run["waiting_for"]:
         lines.append(f"waiting since {run['since']}: {run['waiting_for']}")
     lines += [_client(client, run["updated"]) for client in run["clients"][:_SHOWN]]

@@ -260,8 +260,24 @@ def _given_again(view: RunView, data: Mapping[str, Any]) -> None:
     row.state, row.note = ClientStatus.ASKED, "given its task again"
 
 
+def _turn_passed(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = ClientStatus.ASKED, f"has the turn of {data.get('before')}"
+
+
 def _training(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = ClientStatus.TRAINING
+
+
+def _cross_site_started(view: RunView, data: Mapping[str, Any]) -> None:
+    view.message = "cross-site validation"
+    for client in data.get("participants", ()):
+        view.row({"client": client}).state = ClientStatus.VALIDATING
+
+
+def _cross_site_result(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.note = str(data.get("reason") or f"validated the model of {data.get('owner')}")
 
 
 def _standing(view: RunView, data: Mapping[str, Any]) -> None:
@@ -281,6 +297,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_REMOVED: _client_removed,
     Topic.MIN_CLIENTS: _nothing,
     Topic.TASK_GIVEN_AGAIN: _given_again,
+    Topic.TURN_PASSED: _turn_passed,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
     Topic.MODEL_SENT: _nothing,
@@ -290,6 +307,9 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _say,
     Topic.MODEL_LOST: _say,
+    Topic.CROSS_SITE_STARTED: _cross_site_started,
+    Topic.CROSS_SITE_MODEL: _nothing,
+    Topic.CROSS_SITE_RESULT: _cross_site_result,
     Topic.BEST_MODEL: _best_model,
     Topic.COMPONENT_FAILED: _component_failed,
     Topic.SITE_DECLINED: _site_declined,

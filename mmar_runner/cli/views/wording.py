@@ -229,6 +229,26 @@ def _why_ended(data: Mapping[str, Any]) -> str:
     return reason.partition("; ")[0] if failed else reason
 
 
+def _cross_site_started(data: Mapping[str, Any]) -> str:
+    names = data.get("participants") or ()
+    return f"cross-site validation{': ' if names else ' begins'}{', '.join(names)}"
+
+
+def _cross_site_model(data: Mapping[str, Any]) -> str:
+    whose = f" of {data['client']}" if "client" in data else ""
+    if reason := data.get("reason"):
+        return f"cross-site validation: no best local model{whose} ({reason})"
+    return f"cross-site validation: the best local model{whose} is there"
+
+
+def _cross_site_result(data: Mapping[str, Any]) -> str:
+    at = f" on the data of {data['client']}" if "client" in data else ""
+    what = f"cross-site validation: the model of {data.get('owner')}{at}"
+    if metrics := data.get("metrics"):
+        return f"{what}: {', '.join(f'{name} {value:.6g}' for name, value in metrics.items())}"
+    return f"{what} was not validated ({data.get('reason')})"
+
+
 _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.LISTENING: _listening,
     Topic.STANDING: _standing,
@@ -247,6 +267,9 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.TASK_GIVEN_AGAIN: lambda d: (
         f"{d['client']} is given its task of round {d.get('round')} again"
     ),
+    Topic.TURN_PASSED: lambda d: (
+        f"round {d.get('round')}: the turn of {d.get('before')} goes to {d['client']}"
+    ),
     Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}{_steps(d)}",
     Topic.ROUND_STARTED: _round_started,
     Topic.MODEL_SENT: lambda d: f"{d['client']} was sent {human_bytes(d.get('bytes') or 0)}",
@@ -258,6 +281,9 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.ROUND_FINISHED: _round_finished,
     Topic.WAITING: _waiting,
     Topic.MODEL_LOST: lambda d: str(d.get("message")),
+    Topic.CROSS_SITE_STARTED: _cross_site_started,
+    Topic.CROSS_SITE_MODEL: _cross_site_model,
+    Topic.CROSS_SITE_RESULT: _cross_site_result,
     Topic.BEST_MODEL: lambda d: f"best model so far: {best_model(d)}",
     Topic.COMPONENT_FAILED: _component_failed,
     Topic.SITE_DECLINED: lambda d: _refusal(d, f"{d['client']} will not run the MMAR"),

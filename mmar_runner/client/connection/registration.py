@@ -140,6 +140,7 @@ class Registration:
             task_name=self._settings.client.task_name,
             mmar_digest=self._settings.spec.digest,
             runner_version=__version__,
+            cross_validate=self._settings.client.cross_validate,
             update_codecs=[name for name in UPDATE_CODECS if name != NONE],
             compressions=compressions(),
         )

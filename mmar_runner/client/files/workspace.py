@@ -52,6 +52,9 @@ class RunFiles:
         site_filtered_update: The update after the site's own outbound filters.
         wire_update: The update in the run's codec. The last of the four that was written is
             what leaves the site.
+        best_local: The best local model as the trainer writes it for cross-site validation;
+            ``filtered_best`` and ``site_filtered_best`` are what the filters make of it.
+        to_validate: Somebody's model that is to be validated; likewise.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -68,6 +71,12 @@ class RunFiles:
         self.update = folder / "update.safetensors"
         self.filtered_update = folder / "update_filtered.safetensors"
         self.site_filtered_update = folder / "update_site_filtered.safetensors"
+        self.best_local = folder / "best_local.safetensors"
+        self.filtered_best = folder / "best_local_filtered.safetensors"
+        self.site_filtered_best = folder / "best_local_site_filtered.safetensors"
+        self.to_validate = folder / "to_validate.safetensors"
+        self.filtered_to_validate = folder / "to_validate_filtered.safetensors"
+        self.site_filtered_to_validate = folder / "to_validate_site_filtered.safetensors"
         self.wire_update = folder / "update_wire.safetensors"
         self._pending = folder / "pending.json"
         self._unsettled = folder / "unsettled.json"

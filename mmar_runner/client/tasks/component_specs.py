@@ -36,7 +36,11 @@ def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> No
         raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
     custom = settings.spec.root / "custom" if settings.spec.byoc else None
     client = settings.client
-    for component in (client.client_trainer, *client.inbound_filters, *client.outbound_filters):
+    needed = [client.client_trainer, *client.inbound_filters, *client.outbound_filters]
+    if client.cross_validate:
+        needed += [*client.cross_site_inbound, *client.cross_site_outbound]
+        needed += [] if client.model_validator is None else [client.model_validator]
+    for component in needed:
         blueprint(
             catalog,
             component.kind,
@@ -58,10 +62,21 @@ def trainer_spec(settings: SessionSettings, files: RunFiles) -> ChildSpec:
     trainer = settings.client.client_trainer
     label = trainer.label
     spec = _spec(settings, files, "client_trainer", trainer.declaration, label, custom=custom)
+    if settings.client.cross_validate:
+        spec = replace(spec, context=replace(spec.context, keeps_best=True))
     if not settings.launcher:
         return spec
     several = replace(spec.context, processes=settings.processes or 1)
     return replace(spec, launcher=settings.launcher, context=several)
+
+
+def validator_spec(
+    settings: SessionSettings, files: RunFiles, validator: ComponentSpec
+) -> ChildSpec:
+    """Return what the child that validates others' models is."""
+    custom = settings.allow_byoc and settings.spec.byoc
+    declared, label = validator.declaration, validator.label
+    return _spec(settings, files, "model_validator", declared, label, custom=custom)
 
 
 def filter_spec(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mmar_runner.client.files.pending import PendingUpdate, Unsettled
 from mmar_runner.client.tasks.component_specs import filter_spec, site_filter_spec, trainer_spec
 from mmar_runner.client.tasks.encoding import encoding_spec
+from mmar_runner.client.tasks.evaluation import Evaluation
 from mmar_runner.client.tasks.failure_words import failure_words
 from mmar_runner.client.tasks.filter_contexts import FilterContexts
 from mmar_runner.client.tasks.filtering import FilterChain
@@ -99,6 +100,11 @@ class LocalWork:
         }
         self._contexts = FilterContexts(settings, files, registration)
 
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """What is done for cross-site validation; its children are there once it is asked."""
+        return Evaluation(self._settings, self._files, self._trainer, self._contexts)
+
     def prepare(self) -> None:
         """Begin to get ready for the first task."""
         self._trainer.prepare()
@@ -153,6 +159,8 @@ class LocalWork:
         chains = self._filters.values()
         own = [self._trainer.close()] + ([self._encoder.close()] if self._encoder else [])
         await asyncio.gather(*own, *(chain.close() for chain in chains))
+        if "evaluation" in self.__dict__:
+            await self.evaluation.close()
 
     async def _train(self, model: ReceivedModel, seed: int, progress: Progress) -> TrainResult:
         files, told = self._files, self._registration

@@ -40,6 +40,14 @@ class Trainer(Protocol):
         """
         ...
 
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have something else done: ``validate`` a model, or write the ``best_model``.
+
+        Raises:
+            TaskError: It did not succeed.
+        """
+        ...
+
     async def close(self) -> None:
         """End it, even in the middle of a task."""
         ...
@@ -101,6 +109,14 @@ class OwnChild:
             told=task.progress,
         )
         return train_result(answer)
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have something else done; see `Trainer`.
+
+        Raises:
+            TaskError: As `train`.
+        """
+        return await (await self._living()).request(method, params, timeout=self._timeout)
 
     async def close(self) -> None:
         """End the child, even in the middle of a task."""

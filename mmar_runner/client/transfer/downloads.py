@@ -66,8 +66,13 @@ class RunEnded:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class CrossSiteTask:
+    """The rounds are done, and everybody's models are to be validated."""
+
+
 RoundTask: TypeAlias = ReceivedModel | UnkeptModel
-NextTask: TypeAlias = RoundTask | RunEnded
+NextTask: TypeAlias = RoundTask | CrossSiteTask | RunEnded
 
 
 class ModelDownloads:
@@ -123,6 +128,8 @@ class ModelDownloads:
             header = await self._header(stub, token)
             if header.HasField("end"):
                 return _end(header.end)
+            if header.cross_site:
+                return CrossSiteTask()
             return await self._take(header, self._current(stub, token).items)
         except DigestError as error:
             self._forget()  # damaged on its way: from the beginning, after a pause
@@ -174,7 +181,7 @@ class ModelDownloads:
             # Less than a thread hop costs: it goes to the kernel's memory, not to the disk.
             incoming.write([_inline(header, packed=packed)])
         else:
-            await _pump(items, incoming, self._connection.moved, packed=packed)
+            await pump(items, incoming, self._connection.moved, packed=packed)
         if incoming.offset < header.total_bytes:
             msg = f"the model broke off after {incoming.offset} of {header.total_bytes} bytes"
             raise UnreachableError(msg)
@@ -259,7 +266,7 @@ def _require_agreed(*, packed: bool) -> None:
         raise ProtocolError(msg, reason=COMPRESSION)
 
 
-async def _pump(
+async def pump(
     items: AsyncIterator[ModelItem],
     incoming: IncomingModel,
     moved: Callable[[], None],

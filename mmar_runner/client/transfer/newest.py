@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from mmar_runner.client.transfer.downloads import ReceivedModel, RunEnded
+from mmar_runner.client.transfer.downloads import CrossSiteTask, ReceivedModel, RunEnded
 from mmar_runner.waiting.races import end
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class NewestTask:
             self._waiting = task
             self._hold()
             self._news.set()
+            if isinstance(task, CrossSiteTask):
+                continue  # what follows is the end, or the same once more from another server
             if not isinstance(task, ReceivedModel):
                 break  # over, or nothing can be received until somebody has dealt with it
             after = (task.round, task.attempt)

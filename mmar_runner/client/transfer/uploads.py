@@ -48,10 +48,20 @@ class UpdateUploads:
 
     Args:
         connection: Whom to send them to.
+        call: Begins a call; None submits updates.
+        inline_bytes: Files of at most this size travel in one message; None asks the server.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        call: Callable[[FederationStub], UpdateCall] | None = None,
+        *,
+        inline_bytes: int | None = None,
+    ) -> None:
         self._connection = connection
+        self._begin_call = call or (lambda stub: stub.submit_update())
+        self._inline = inline_bytes
         self._idle: UpdateCall | None = None
         self._stub: FederationStub | None = None
 
@@ -88,7 +98,7 @@ class UpdateUploads:
         """Send an update over the call that the last one left, or over a new one."""
         if self._stub is not stub:  # the old line has the certificate of another token
             self.close()
-        call, self._idle, self._stub = self._idle or stub.submit_update(), None, stub
+        call, self._idle, self._stub = self._idle or self._begin_call(stub), None, stub
         try:
             upload = _Upload(
                 call, update, path, self._connection.moved, compression=self._compression
@@ -120,7 +130,8 @@ class UpdateUploads:
 
     @property
     def _inline_bytes(self) -> int:
-        return self._connection.registration.inline_bytes
+        told = self._connection.registration.inline_bytes
+        return told if self._inline is None else self._inline
 
     @property
     def _compression(self) -> str:

@@ -9,7 +9,6 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off, nested_places
 from mmar_runner.mmar.aliases import OLDER_NAMES
 from mmar_runner.mmar.checks.train import places
-from mmar_runner.mmar.components.build import takes_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +29,6 @@ def check_available(look: Look) -> None:
         _server_code(look, look.server)
     if look.client is not None:
         _client_handlers(look, look.client)
-        _cross_site(look, look.client)
 
 
 def _server_filters(look: Look, server: Document) -> None:
@@ -72,12 +70,6 @@ def _client_handlers(look: Look, client: Document) -> None:
         message = f"'{part.spec.name}' is never called: a client has no events to see."
         hint = "Declare it in config_fed_server.json, where handlers see the run, or remove it."
         look.findings.at(client, path, "MMAR626", message, hint=hint)
-
-
-def _cross_site(look: Look, client: Document) -> None:
-    if takes_part(client):
-        message = "Cross-site validation is not carried out in this version."
-        look.findings.at(client, ("cross_validate",), "MMAR633", message)
 
 
 def _declared(look: Look, server: Document) -> Iterator[_Place]:

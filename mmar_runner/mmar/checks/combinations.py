@@ -49,8 +49,10 @@ def check_combinations(look: Look) -> None:
     if aggregator is None:
         return
     workflow = _server_part(look, "workflow")
-    _enough_clients(look, aggregator)
+    for part in (aggregator, *filters):
+        _enough_clients(look, aggregator, part)
     _by_turns(look, aggregator, workflow)
+    _codec(look, aggregator)
     trainer = _client_part(look, "client_trainer")
     if look.both() is None or trainer is None:
         return
@@ -108,20 +110,26 @@ def _say(look: Look, part: _Part, message: str, hint: str) -> None:
 # The rules
 
 
-def _enough_clients(look: Look, aggregator: _Part) -> None:
-    """Say that an algorithm's guarantee needs more clients than a round may close with."""
+def _enough_clients(look: Look, aggregator: _Part, part: _Part) -> None:
+    """Say that an algorithm's guarantee needs more clients than a round may close with.
+
+    Args:
+        look: Where to say it.
+        aggregator: The one that is declared, in whose file the number of clients stands.
+        part: Whose guarantee it is: the aggregator's, or that of a filter.
+    """
     server = aggregator.document
     counted = whole(task_value(server, "min_num_clients"))
-    if counted is None or counted < 1 or counted >= aggregator.least:
+    if counted is None or counted < 1 or counted >= part.least:
         return
     where = first_present(server, (*TASK, "min_num_clients"), aggregator.path)
     if look.findings.is_wrong_at(server, where):
         return
     message = (
-        f"'{aggregator.name}' with these arguments needs updates of {aggregator.least} clients; "
+        f"'{part.name}' with these arguments needs updates of {part.least} clients; "
         f"a round may close with {counted} (min_num_clients)."
     )
-    hint = f"Write at least {aggregator.least}, or let '{aggregator.name}' withstand fewer."
+    hint = f"Write at least {part.least}, or let '{part.name}' withstand fewer."
     look.findings.at(server, where, "MMAR651", message, hint=server.explain(where, hint))
 
 
@@ -134,6 +142,15 @@ def _by_turns(look: Look, aggregator: _Part, workflow: _Part | None) -> None:
             f"{aggregator.least}."
         )
         _say(look, aggregator, message, f"Take FedAvg, or another workflow than {workflow.name}.")
+
+
+def _codec(look: Look, aggregator: _Part) -> None:
+    codec = aggregator.document.value.get("update_codec", "none")
+    if Tag.UNMASKS in aggregator.tags and codec != "none":
+        message = f"'{aggregator.name}' takes masked whole numbers; update_codec would round them."
+        hint = "Remove it: masked updates are as short as they can be."
+        place = ("update_codec",)
+        look.findings.at(aggregator.document, place, "MMAR650", message, hint=hint)
 
 
 def _noise(look: Look, filters: list[_Part]) -> None:
@@ -171,6 +188,8 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
         )
         message = f"'{aggregator.name}' {why}; '{masking.name}' masks them."
         _say(look, aggregator, message, f"Take the aggregator that belongs to '{masking.name}'.")
+    else:
+        _same_terms(look, aggregator, masking)
     for one in filters:
         if Tag.SCALES in one.tags and one is not masking:
             message = (
@@ -181,6 +200,18 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
     if workflow is not None and workflow.tags & {Tag.ONE_AT_A_TIME, Tag.ASYNCHRONOUS}:
         message = f"'{workflow.name}' asks clients apart; masks cancel only within one group."
         _say(look, workflow, message, f"Remove it, or remove '{masking.name}'.")
+
+
+def _same_terms(look: Look, aggregator: _Part, masking: _Part) -> None:
+    """Say that what masks and what unmasks have an argument in common, with other values."""
+    for name in sorted(aggregator.args.keys() & masking.args.keys()):
+        theirs, ours = aggregator.args[name], masking.args[name]
+        if theirs != ours:
+            message = (
+                f"'{aggregator.name}' has {name} {theirs!r}, and '{masking.name}' {ours!r}: the "
+                "sum could not be read."
+            )
+            _say(look, aggregator, message, f"Give both the same {name}.")
 
 
 def _all_known(look: Look) -> bool:

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mmar_runner.federation.cross_site import CrossSitePlan
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar import aliases
 from mmar_runner.mmar.components.resolving import NOTHING, Resolved, Resolver
 from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, ServerSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
 
@@ -135,6 +138,7 @@ def server_spec(document: Document, parts: Parts) -> ServerSpec | None:
         update_codec=document.value.get("update_codec", "none"),
         compression=document.value.get("compression", "none"),
         workflow=parts.one("workflow"),
+        cross_site=_cross_site_plan(document.value.get("cross_site_validation", {})),
         model_persistor=parts.one("model_persistor"),
         model_validator=parts.one("model_validator"),
         inbound_filters=parts.many("inbound_filters"),
@@ -156,7 +160,15 @@ def client_spec(document: Document, parts: Parts, task_name: str) -> ClientSpec 
         outbound_filters=parts.many("outbound_filters"),
         cross_validate=takes_part(document),
         model_validator=parts.one(*_CROSS_SITE, "model_validator"),
+        cross_site_inbound=parts.many(*_CROSS_SITE, "inbound_filters"),
+        cross_site_outbound=parts.many(*_CROSS_SITE, "outbound_filters"),
     )
+
+
+def _cross_site_plan(declared: Mapping[str, Any]) -> CrossSitePlan:
+    """Return what a server file of sound shape says of cross-site validation."""
+    known = {field.name for field in fields(CrossSitePlan)}
+    return CrossSitePlan(**{key: value for key, value in declared.items() if key in known})
 
 
 def excluded(value: str | None) -> str | None:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
+_CROSS_SITE: Final = "processors/cross_site_validation"
 _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
-_SCAFFOLD: Final = "aggregators/scaffold"
 _PRIVACY: Final = "filters/privacy"
 _ROBUST: Final = "aggregators/robust"
+_SCAFFOLD: Final = "aggregators/scaffold"
+_SECAGG: Final = "filters/secagg"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
@@ -38,6 +40,7 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
                 *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
                 "TrimmedMean",
             ),
+            _SECAGG: ("SecureSum",),
         },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
@@ -45,12 +48,16 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _TORCH: ("PTFileModelPersistor",),
         },
         ComponentKind.MODEL_VALIDATOR: {_TORCH: ("TorchModelValidator",)},
-        ComponentKind.RESULT_PROCESSOR: {_METRICS: ("MetricsProcessor",)},
+        ComponentKind.RESULT_PROCESSOR: {
+            _CROSS_SITE: ("ValidateResultProcessor",),
+            _METRICS: ("MetricsProcessor",),
+        },
         ComponentKind.FILTER: {
             _PRIVACY: (
                 *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
                 *("NormClip", "PercentilePrivacy", "SVTPrivacy"),
-            )
+            ),
+            _SECAGG: ("SecAggFilter",),
         },
         ComponentKind.HANDLER: {_METRICS: ("BestModelSelector",)},
         ComponentKind.DATASET: {_SKLEARN: ("BreastCancerDataset", "DigitsDataset")},
@@ -88,9 +95,10 @@ def bundled_hint(kind: ComponentKind, name: str) -> str | None:
     for folder, names in BUNDLED.get(kind, {}).items():
         if any(name == own or (own.endswith(".") and name.startswith(own)) for own in names):
             last = folder.rpartition("/")[2]
+            plugin = f"mmar-runner-{last.replace('_', '-')}"
             if is_module(f"mmar_runner_{last}"):
                 why = "MMAR_RUNNER_PLUGINS may leave it out"
-                return f"It is in mmar-runner-{last}, which is installed and not loaded: {why}."
+                return f"It is in {plugin}, which is installed and not loaded: {why}."
             where = f"plugins/{folder} of the program's source"
-            return f"It is in the bundled plugin mmar-runner-{last}: install it ({where})."
+            return f"It is in the bundled plugin {plugin}: install it ({where})."
     return None

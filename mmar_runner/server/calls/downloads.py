@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from mmar_runner.errors import StorageError
 from mmar_runner.server.calls.file_chunks import file_chunks
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.packing import Packed, Raw
+
+
+#: The task that is no round: to validate everybody's models.
+_VALIDATION: Final = "validation"
 
 
 class Downloads:
@@ -82,7 +86,12 @@ class Downloads:
         after = (request.after_round, request.after_attempt)
         newest = self._newest[client] = object()
         self._members.given(client, after)
-        while (current := await self._next_task(client, after, newest)) is not None:
+        asked = False
+        while (current := await self._next_task(client, after, newest, asked=asked)) is not None:
+            if isinstance(current, str):
+                asked = True
+                yield ModelHeader(round=-1, cross_site=True)
+                continue
             header = ModelHeader(
                 round=current.number,
                 total_bytes=current.model.size,
@@ -149,12 +158,21 @@ class Downloads:
             self._members.sent(client, header.round, done - header.offset, wire_bytes)
 
     async def _next_task(
-        self, client: str, after: tuple[int, int], mine: object
-    ) -> OpenRound | None:
-        """Wait for a task; None once the run is over or a newer stream has taken over."""
+        self, client: str, after: tuple[int, int], mine: object, *, asked: bool
+    ) -> OpenRound | Literal["validation"] | None:
+        """Wait for a task; None once the run is over or a newer stream has taken over.
+
+        Args:
+            client: Whose.
+            after: The task that it had last.
+            mine: The stream that waits.
+            asked: Whether it knows that cross-site validation has begun.
+        """
         while self._newest.get(client) is mine and self._assignments.outcome() is None:
             if (current := self._assignments.task_of(client, after)) is not None:
                 return current
+            if not asked and client in self._assignments.validating:
+                return _VALIDATION
             await self._assignments.changed()
         return None
 

@@ -171,7 +171,8 @@ class Reception:
         self._check_run(begin.run_number)
         duplicate = self._answers.ledger.already_counted(session.name, begin.round)
         if not duplicate:
-            await self._check_invited(session.name, begin)
+            self._check_invited(session.name, begin)
+            await self._check_member(session.name, begin)
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
@@ -197,17 +198,25 @@ class Reception:
             msg = f"this is run {self._run_number}, not run {run_number}"
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
-    async def _check_invited(self, client: str, begin: UpdateBegin) -> None:
+    def _check_invited(self, client: str, begin: UpdateBegin) -> None:
         current = self._answers.require_round(begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
+        if (other := current.passed.get(client)) is not None:
+            msg = f"the turn of {client} in round {begin.round} has gone to {other} meanwhile"
+            hint = "nothing has to be done: it has the turn again when that comes round"
+            raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint=hint)
         if client not in current.invited:
             msg = f"{client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
         if begin.base_sha256 != current.model.sha256:
             msg = f"the update was not made from the model of round {begin.round}"
             raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the current model")
+
+    async def _check_member(self, client: str, begin: UpdateBegin) -> None:
+        """Refuse an update that nobody could use: its client took no part before it."""
         if self._exchange is not None:
+            current = self._answers.require_round(begin.round)
             await self._exchange.require_member(client, current)
 
     # Small updates
@@ -251,7 +260,8 @@ class Reception:
             if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             await self._answers.ledger.until_cleared(sender.client)
-            await self._check_invited(sender.client, sender.begin)
+            self._check_invited(sender.client, sender.begin)
+            await self._check_member(sender.client, sender.begin)
             return await self._spooled(sender, stream)
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
@@ -294,6 +304,8 @@ class Reception:
     def _accept(self, sender: _Sender, digest: str, data: bytes | None, *, wire_bytes: int) -> bool:
         """Count an update; return False if another of its client and round was counted."""
         self._members.require_session(sender.session)
+        if not self._answers.ledger.already_counted(sender.client, sender.begin.round):
+            self._check_invited(sender.client, sender.begin)  # a turn may have passed
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
             sender.client,

@@ -24,14 +24,19 @@ if TYPE_CHECKING:
     from mmar_runner.server.calls.downloads import Downloads
     from mmar_runner.server.calls.reception import Reception
     from mmar_runner.server.components.results import ResultDesk
+    from mmar_runner.server.cross_site.best_models import BestModels
+    from mmar_runner.server.cross_site.models_out import ModelsToValidate
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.rounds.assignments import Assignments
     from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
+        CrossSiteResult,
+        CrossSiteResultReply,
         ExchangeRequest,
         GetModelRequest,
+        GetValidationModelsRequest,
         HeartbeatRequest,
         QuitRequest,
         RegisterRequest,
@@ -50,6 +55,8 @@ class Servicer(FederationServicer):
         downloads: Sends models.
         reception: Takes updates.
         results: Has results processed.
+        best_models: Takes best local models.
+        to_validate: Sends models to validate, and takes what they are worth.
         exchange: Holds what clients exchange.
         revocations: What is revoked, if the project has certificates.
     """
@@ -63,6 +70,8 @@ class Servicer(FederationServicer):
         downloads: Downloads,
         reception: Reception,
         results: ResultDesk,
+        best_models: BestModels,
+        to_validate: ModelsToValidate,
         exchange: ExchangeDesk,
         revocations: Revocations | None = None,
     ) -> None:
@@ -72,6 +81,8 @@ class Servicer(FederationServicer):
         self._downloads = downloads
         self._reception = reception
         self._results = results
+        self._best_models = best_models
+        self._to_validate = to_validate
         self._exchange = exchange
         self._revocations = revocations
 
@@ -122,6 +133,22 @@ class Servicer(FederationServicer):
     async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
         """Receive one update."""
         await self._reception.submit(stream, peer)
+
+    async def submit_best_local_model(self, stream: UpdateStream, peer: Peer) -> None:
+        """Receive a client's best local model."""
+        await self._best_models.submit(stream, peer)
+
+    def get_validation_models(
+        self, request: GetValidationModelsRequest, peer: Peer
+    ) -> AsyncIterator[SentModelItem]:
+        """Send the next model that a client is to validate."""
+        return self._to_validate.get(request, peer)
+
+    async def submit_cross_site_result(
+        self, request: CrossSiteResult, peer: Peer
+    ) -> CrossSiteResultReply:
+        """Hear what a model is worth on a client's data."""
+        return await self._to_validate.take(request, peer)
 
     async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
         """Hold a payload until its phase is complete."""

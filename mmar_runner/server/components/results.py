@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Letters of an unknown topic that are repeated to whoever asked.
 _MAX_TOPIC: Final = 100
+#: What the server itself hands to its processor: no client may send it with SendResult.
+CROSS_SITE_TOPIC: Final = "cross_site_validation"
 #: Results that are taken of one client while a round lasts; a session sends one, and again
 #: what it got no reply to.
 RESULTS_PER_ROUND: Final = 64
@@ -69,7 +71,7 @@ class ResultDesk:
     @property
     def topics(self) -> list[str]:
         """The topics that are answered, sorted."""
-        return sorted(self._by_topic)
+        return sorted(self._by_topic.keys() - {CROSS_SITE_TOPIC})
 
     async def process(self, client: str, site: str, topic: str, payload: bytes) -> bytes:
         """Have a result processed and return the reply as JSON.
@@ -84,7 +86,7 @@ class ResultDesk:
             RefusedError: TOPIC_UNKNOWN, TOO_MANY_RESULTS, TOO_LARGE, PROTOCOL or RUN_OVER.
             ComponentFailedError: The processor wanted to leave.
         """
-        processor = self._by_topic.get(topic)
+        processor = None if topic == CROSS_SITE_TOPIC else self._by_topic.get(topic)
         if processor is None:
             msg = f"no result processor of this run answers the topic {topic[:_MAX_TOPIC]!r}"
             raise RefusedError(msg, reason="TOPIC_UNKNOWN", hint=f"known: {self.topics}")
@@ -97,6 +99,20 @@ class ResultDesk:
             self._require_open()
             reply = await asyncio.wrap_future(self._thread.submit(work))
         return json.dumps(dict(reply)).encode()
+
+    async def pass_on(self, client: str, topic: str, result: Mapping[str, Any]) -> None:
+        """Have something processed that the server has checked, if a processor is declared.
+
+        Raises:
+            ComponentFailedError: The processor could not process it.
+            RefusedError: RUN_OVER.
+        """
+        if (processor := self._by_topic.get(topic)) is not None:
+            newest = self._newest_round()
+            context = ResultContext(client, self._folder.number, self._folder.path, newest)
+            self._require_open()
+            work = partial(self._processed, processor, topic, result, context)
+            await asyncio.wrap_future(self._thread.submit(work))
 
     @property
     def doing(self) -> str:

@@ -58,6 +58,7 @@ class Attendance:
             "mmar_digest": client.mmar_digest,
             "fingerprint": client.fingerprint,
             "host": client.host,
+            **({"cross_validates": True} if client.cross_validates else {}),
         }
         self._record.append(Kind.CLIENT_REGISTERED, facts)
 

@@ -102,7 +102,10 @@ class Members:
         """Take in who was there when the journal ended; their leases begin anew."""
         deadline = self._loop.time() + self.lease_seconds
         clients = [
-            Client(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint, c.host)
+            Client(
+                *(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint, c.host),
+                cross_validates=c.cross_validates,
+            )
             for c in recorded
         ]
         self._registry.restore(clients)
@@ -133,6 +136,7 @@ class Members:
             mmar_digest=plain(request.mmar_digest, _MAX_DIGEST),
             fingerprint=peer.fingerprint,
             host=peer.host,
+            cross_validates=request.cross_validate,
             now=now,
         )
         try:
@@ -305,6 +309,15 @@ class Members:
     def present(self) -> list[str]:
         """Return the names of the present clients, sorted."""
         return self._registry.present()
+
+    def cross_validating(self) -> list[str]:
+        """Return who is there and takes part in cross-site validation, sorted."""
+        return [name for name in self.present() if self.cross_validates(name)]
+
+    def cross_validates(self, name: str) -> bool:
+        """Return whether a client takes part in cross-site validation."""
+        known = self._registry.known(name)
+        return known is not None and known.cross_validates
 
     def start_sweeping(self) -> None:
         """Look for ended leases, several times a lease, until `close`."""

@@ -44,6 +44,7 @@ class Client:
         mmar_digest: The digest of the MMAR it runs.
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         host: The address it came from, without the port.
+        cross_validates: Whether it takes part in cross-site validation.
         state: What it last said it was doing.
         progress: How far it is with that; None if unknown.
         since: Since when it is in that state, on the server's clock.
@@ -60,6 +61,7 @@ class Client:
     mmar_digest: str = ""
     fingerprint: str = ""
     host: str = ""
+    cross_validates: bool = False
     state: ClientStatus = ClientStatus.IDLE
     progress: Progress | None = None
     since: float = 0.0
@@ -70,9 +72,12 @@ class Client:
 
     def is_as(self, other: Client) -> bool:
         """Return True if the journal would say the same of both."""
-        mine = (self.name, self.key_sha256, self.mmar_digest, self.fingerprint, self.host)
-        its = (other.name, other.key_sha256, other.mmar_digest, other.fingerprint, other.host)
-        return mine == its
+        return self._recorded == other._recorded
+
+    @property
+    def _recorded(self) -> tuple[object, ...]:
+        who = (self.name, self.key_sha256, self.fingerprint, self.host)
+        return (*who, self.mmar_digest, self.cross_validates)
 
 
 class ClientRegistry:
@@ -101,6 +106,7 @@ class ClientRegistry:
         mmar_digest: str,
         fingerprint: str = "",
         host: str = "",
+        cross_validates: bool = False,
     ) -> tuple[Client, bool]:
         """Let a client in, or back in.
 
@@ -125,7 +131,8 @@ class ClientRegistry:
             raise RefusedError(msg, reason="NAME_TAKEN", hint=hint)
         if known is None:
             self._check_place(name)
-        client = Client(name, key, now + self.lease_seconds, mmar_digest, fingerprint, host)
+        lease = now + self.lease_seconds
+        client = Client(name, key, lease, mmar_digest, fingerprint, host, cross_validates)
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
         # Also of one that was there: what another process of it did before is done by nobody.

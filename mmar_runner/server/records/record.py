@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CLIENT_REMOVED = "client_removed"
     MIN_CLIENTS_SET = "min_clients_set"
     TASK_GIVEN_AGAIN = "task_given_again"
+    TURN_PASSED = "turn_passed"
     ROUND_OPENED = "round_opened"
     UPDATE_ACCEPTED = "update_accepted"
     UPDATE_REFUSED = "update_refused"
@@ -37,6 +38,10 @@ class Kind(StrEnum):
     CHECKPOINT_LOST = "checkpoint_lost"
     BEST_MODEL_LOST = "best_model_lost"
     COMPONENT_FAILED = "component_failed"
+    CROSS_SITE_BEGUN = "cross_site_begun"
+    CROSS_SITE_MODEL = "cross_site_model"
+    CROSS_SITE_RESULT = "cross_site_result"
+    CROSS_SITE_ENDED = "cross_site_ended"
     RUN_ENDED = "run_ended"
     RUN_SETTLED = "run_settled"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
 from mmar_runner.federation.run_status import RunStatus, run_end
+from mmar_runner.server.records.cross_site_state import BestLocalModel, CrossSiteState, Validated
 from mmar_runner.server.records.failed_components import Failures
 from mmar_runner.server.records.record import (
     AcceptedUpdate,
@@ -119,6 +120,7 @@ def _client_registered(state: RunState, data: Mapping[str, Any], _number: Number
         data["mmar_digest"],
         data.get("fingerprint", ""),
         data.get("host", ""),
+        data.get("cross_validates", False),
     )
     state.clients[client.name] = client
 
@@ -141,6 +143,12 @@ def _client_removed(state: RunState, data: Mapping[str, Any], _number: Numbered)
 def _given_again(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     client = data["client"]
     state.again[client] = state.again.get(client, 0) + 1
+
+
+def _turn_passed(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    """Take the round's task from one client and give it to another."""
+    _given_again(state, {"client": data["before"]}, _number)
+    state.participants = (data["client"],)
 
 
 def _min_clients_set(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -217,7 +225,7 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
     state.accepted, state.participants = kept, closed.participants
     state.rejected = closed.rejected if kept else []
     state.again = {}  # in another epoch nobody knows of an attempt
-    state.closed = None
+    state.closed = state.cross_site = None
     state.epoch = data["epoch"]
     state.lost.append(lost)
 
@@ -225,6 +233,34 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
 def _component_failed(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     which = (data["component"], data["event"])
     state.failed[which] = Failures.after(state.failed.get(which), data)
+
+
+def _cross_site_begun(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    """Cross-site validation begins, or somebody else takes part from now on."""
+    known = state.cross_site = state.cross_site or CrossSiteState()
+    known.participants = tuple(data["participants"])
+    known.server_models = dict(data["models"])
+
+
+def _cross_site(state: RunState) -> CrossSiteState:
+    if state.cross_site is None:
+        msg = "no cross-site validation has begun"
+        raise LookupError(msg)
+    return state.cross_site
+
+
+def _cross_site_model(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    model = BestLocalModel.from_json(data)
+    _cross_site(state).models[model.client] = model
+
+
+def _cross_site_result(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    result = Validated.from_json(data)
+    _cross_site(state).results[result.client, result.owner] = result
+
+
+def _cross_site_ended(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
+    _cross_site(state).ended = True
 
 
 def _run_ended(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -249,6 +285,7 @@ _APPLY = {
     Kind.CLIENT_REMOVED: _client_removed,
     Kind.MIN_CLIENTS_SET: _min_clients_set,
     Kind.TASK_GIVEN_AGAIN: _given_again,
+    Kind.TURN_PASSED: _turn_passed,
     Kind.ROUND_OPENED: _round_opened,
     Kind.UPDATE_ACCEPTED: _update_accepted,
     Kind.UPDATE_REFUSED: _update_refused,
@@ -258,6 +295,10 @@ _APPLY = {
     Kind.BEST_MODEL_LOST: _best_model_lost,
     Kind.CHECKPOINT_LOST: _checkpoint_lost,
     Kind.COMPONENT_FAILED: _component_failed,
+    Kind.CROSS_SITE_BEGUN: _cross_site_begun,
+    Kind.CROSS_SITE_MODEL: _cross_site_model,
+    Kind.CROSS_SITE_RESULT: _cross_site_result,
+    Kind.CROSS_SITE_ENDED: _cross_site_ended,
     Kind.RUN_ENDED: _run_ended,
     Kind.RUN_SETTLED: _run_settled,
 }

@@ -17,6 +17,7 @@ from mmar_runner.federation.run_status import RunStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mmar_runner.server.records.cross_site_state import CrossSiteState
     from mmar_runner.server.records.failed_components import Failures
     from mmar_runner.server.records.record import CountedUpdate, LostModel, Rejected, Removed
 
@@ -30,6 +31,7 @@ class RecordedClient:
     mmar_digest: str
     fingerprint: str
     host: str
+    cross_validates: bool = False
 
 
 @dataclass(slots=True)
@@ -114,6 +116,7 @@ class RunState:
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
         failed: Components that failed while the run went on, by component and event.
+        cross_site: How far cross-site validation is; None before it has begun.
         wall_seconds: How long the run had been worked on, by all servers together.
         past: What the run may have to go back to; None once nobody looks back any more.
     """
@@ -142,6 +145,7 @@ class RunState:
     closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
     failed: dict[tuple[str, str], Failures] = field(default_factory=dict)
+    cross_site: CrossSiteState | None = None
     wall_seconds: float = 0.0
     past: Past | None = field(default_factory=Past)
 
@@ -174,6 +178,11 @@ class RunState:
     def failures(self) -> Counter[str]:
         """Return how often each client's work was rejected in `round`; a removal is no failure."""
         return Counter(one.client for one in self.rejected if one.is_failure)
+
+    def last_turn(self) -> str | None:
+        """Return whose update the round before was made of, where one was enough."""
+        accepted = () if self.closed is None else self.closed.accepted
+        return max(accepted, default=None)
 
     def out(self) -> frozenset[str]:
         """Return the names of removed clients under which nobody has come anew."""

@@ -19,21 +19,26 @@ if TYPE_CHECKING:
 
 
 def weighted_metrics(
-    updates: Iterable[UpdateFacts], *, validation_only: bool = False
+    updates: Iterable[UpdateFacts],
+    *,
+    validation_only: bool = False,
+    weights: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """Return the mean of every metric over the clients that report it.
 
-    Weights are numbers of samples. Clients are taken in the given order, so that the
+    Weights are numbers of samples, unless given; what nobody with a weight reports is left out.
+    Clients are taken in the given order, so that the
     same updates give the same numbers. A mean beyond all numbers is left out.
     """
     sums: dict[str, float] = {}
-    weights: dict[str, float] = {}
-    for update in updates:
+    totals: dict[str, float] = {}
+    for index, update in enumerate(updates):
+        weight = update.num_samples if weights is None else weights[index]
         metrics = update.validation if validation_only else update.reported
         for name, value in metrics.items():
-            sums[name] = sums.get(name, 0.0) + value * update.num_samples
-            weights[name] = weights.get(name, 0.0) + update.num_samples
-    means = {name: sums[name] / weights[name] for name in sums}
+            sums[name] = sums.get(name, 0.0) + value * weight
+            totals[name] = totals.get(name, 0.0) + weight
+    means = {name: sums[name] / totals[name] for name in sums if totals[name] > 0}
     return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
 
@@ -92,6 +97,7 @@ class Summary:
             have any number of rounds and clients.
         failed: Gives the components that failed while the run went on.
         lost: Models that were lost: the run went back a round for each.
+        cross_site: Gives what is known of cross-site validation; None before it has begun.
         durable: Whether the summary of an ended run, which nothing makes again, is on the
             disk before `write` returns.
     """
@@ -105,12 +111,14 @@ class Summary:
         rounds: Callable[[], list[dict[str, Any]]],
         failed: Callable[[], list[dict[str, Any]]],
         lost: Sequence[LostModel] = (),
+        cross_site: Callable[[], dict[str, Any] | None] = lambda: None,
         durable: bool = False,
     ) -> None:
         self._folder = folder
         self._rounds = rounds
         self._failed = failed
         self._lost = lost
+        self._cross_site = cross_site
         self._durable = durable
         self._best_round: int | None = None
         self._facts: dict[str, Any] = {
@@ -153,6 +161,7 @@ class Summary:
     ) -> dict[str, Any]:
         """Return what ``summary.json`` would say."""
         best = None if self._best_round is None else "models/best.safetensors"
+        cross_site = self._cross_site()
         return {
             "status": status.value,
             "reason": reason,
@@ -160,6 +169,7 @@ class Summary:
             "rounds": self._rounds(),
             "models_lost": [lost.to_json() for lost in self._lost],
             "components_failed": self._failed(),
+            **({} if cross_site is None else {"cross_site_validation": cross_site}),
             "final_model": final,
             "best_round": self._best_round,
             "best_model": best,

@@ -42,6 +42,11 @@ class RunFolder:
         return self.path / "models"
 
     @property
+    def best_local(self) -> Path:
+        """Return where clients' best local models lie during cross-site validation."""
+        return self.path / "cross_site_validation" / "models"
+
+    @property
     def updates(self) -> Path:
         """Updates of rounds whose result is not yet committed."""
         return self.path / "updates"

@@ -11,6 +11,8 @@ from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.wire.messages import RunEnd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mmar_runner.server.rounds.open_round import OpenRound
 
 
@@ -19,10 +21,12 @@ class Assignments:
 
     Attributes:
         current: The round that is or was open last; None before the first.
+        validating: Who takes part in the cross-site validation that has begun.
     """
 
     def __init__(self) -> None:
         self.current: OpenRound | None = None
+        self.validating: frozenset[str] = frozenset()
         self._end: tuple[RunEndStatus, str] | None = None
         self._changed = asyncio.Event()
 
@@ -36,6 +40,11 @@ class Assignments:
         if self.current is not None and client not in self.current.accepted:
             self.current.invited[client] = attempt
             self._notify()
+
+    def validate(self, participants: Iterable[str]) -> None:
+        """Cross-site validation has begun: those who take part in it are told."""
+        self.validating = frozenset(participants)
+        self._notify()
 
     def announce(self, status: RunEndStatus, reason: str) -> None:
         """The run's end is on record: from now on clients are told."""

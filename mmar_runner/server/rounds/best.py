@@ -11,8 +11,9 @@ from mmar_runner.errors import ComponentFailedError
 from mmar_runner.server.records.failed_components import ComponentFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from mmar_runner.interfaces.aggregator import Contribution
     from mmar_runner.interfaces.handler import BestModelSelector
     from mmar_runner.server.records.failed_components import NoteFailure
 
@@ -62,19 +63,45 @@ class BestModel:
             return None
         return Scored(round_number, score)
 
+    def weights(
+        self, round_number: int, contributions: Sequence[Contribution]
+    ) -> list[float] | None:
+        """Return how much each client's metrics count; None counts them by their samples."""
+        if self._selector is None:
+            return None
+        try:
+            return [_weight(self._selector, one) for one in contributions]
+        except ComponentFailedError as error:
+            self._note_failed("weight", round_number, error)
+            return None
+
+    def _note_failed(self, what: str, round_number: int, error: ComponentFailedError) -> None:
+        name = f"the handler {type(self._selector).__name__}"
+        why = error.__cause__ or error.message
+        self._note(ComponentFailure.of(name, what, round_number, why), error.__cause__)
+
     def _score(self, round_number: int, metrics: Mapping[str, float]) -> float | None:
         if self._selector is not None:
             try:
                 return _asked(self._selector, metrics)
             except ComponentFailedError as error:
                 # The run goes on without a score: no model is lost by that.
-                name = f"the handler {type(self._selector).__name__}"
-                why = error.__cause__ or error.message
-                failure = ComponentFailure.of(name, "score", round_number, why)
-                self._note(failure, error.__cause__)
+                self._note_failed("score", round_number, error)
                 return None
         names = sorted(name for name in metrics if "loss" not in name)
         return metrics[names[0]] if names else None
+
+
+def _weight(selector: BestModelSelector, one: Contribution) -> float:
+    name = type(selector).__name__
+    try:
+        weight = float(selector.weight(one.client, one.num_samples))
+    except (Exception, SystemExit) as error:  # one that leaves would take the server along
+        msg = f"{name} could not weigh a client: {error}"
+        raise ComponentFailedError(msg) from error
+    if not 0 <= weight < math.inf:
+        raise ComponentFailedError(f"{name} could not weigh {one.client}: {weight} is no weight")
+    return weight
 
 
 def _asked(selector: BestModelSelector, metrics: Mapping[str, float]) -> float | None:

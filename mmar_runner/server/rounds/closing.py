@@ -188,7 +188,9 @@ class RoundCloser:
             scored, metrics = number, validated
         else:
             facts = (update.facts for update in updates)
-            scored, metrics = number - 1, weighted_metrics(facts, validation_only=True)
+            weights = self.best.weights(number, [update.contribution for update in updates])
+            metrics = weighted_metrics(facts, validation_only=True, weights=weights)
+            scored = number - 1
         found = self.best.consider(scored, metrics, self.record.state.best)
         return None if found is None else Best(found, metrics)
 

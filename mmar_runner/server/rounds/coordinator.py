@@ -18,6 +18,7 @@ from mmar_runner.federation import actions, events
 from mmar_runner.federation.run_status import RunEndStatus, RunStatus
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.rounds.administration import Administration
+from mmar_runner.server.rounds.after import NothingAfter
 from mmar_runner.server.rounds.answers import Answers
 from mmar_runner.server.rounds.ledger import Ledger
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.rounds.administration import Removal
+    from mmar_runner.server.rounds.after import AfterRounds
     from mmar_runner.server.rounds.assignments import Assignments
     from mmar_runner.server.rounds.closing import RoundCloser
     from mmar_runner.server.rounds.minimum import MinimumBounds
@@ -58,6 +60,7 @@ class Coordinator:
         disk: Knows what waits for space.
         spool: Where large updates lie.
         bounds: What an administrator may change the minimum to.
+        after: What is done once the rounds are, if anything.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -80,7 +83,11 @@ class Coordinator:
         disk: DiskWait,
         spool: Spool,
         bounds: MinimumBounds,
+        after: AfterRounds | None = None,
     ) -> None:
+        self._after = after or NothingAfter()
+        self._validating = False
+        self._closing: asyncio.Task[None] | None = None
         self._machine = machine
         self._model = model
         self._assignments = assignments
@@ -126,6 +133,8 @@ class Coordinator:
     def stop(self, reason: str) -> None:
         """Whoever runs the server wants it to stop; the run can be resumed."""
         self._handle(events.StopRequested(reason))
+        if self._validating:
+            self._finish(RunStatus.STOPPED, reason)
 
     def give_up(self) -> None:
         """Leave what is under way: whatever is not on record, the resumed run does again."""
@@ -205,14 +214,18 @@ class Coordinator:
     @property
     def phase(self) -> Phase:
         """What the run is at."""
-        return "over" if self.ended.done() else self._machine.phase
+        if self.ended.done():
+            return "over"
+        return "validation" if self._validating else self._machine.phase
 
     def missing(self) -> tuple[str, ...]:
         """Return of whom the open round has no answer, there or not, sorted."""
-        return self._machine.missing()
+        return self._after.missing() if self._validating else self._machine.missing()
 
     def waiting_for(self, describe: Callable[[str], str] | None = None) -> str:
         """Say what the run waits for; see `RoundMachine.waiting_for`."""
+        if self._validating:
+            return self._after.waiting_for()
         return self._machine.waiting_for(describe)
 
     @property
@@ -220,8 +233,14 @@ class Coordinator:
         """The round that is open, or that opens next: all before it have their result."""
         return self._machine.round
 
+    @property
+    def validated(self) -> int:
+        """What grows with everything that comes in cross-site validation."""
+        return self._after.mark
+
     async def close(self) -> None:
         """Wait for work that is under way; nothing new is begun."""
+        await self._closer.exchange.close()
         await self._workbench.close()
 
     # What the machine says
@@ -229,10 +248,14 @@ class Coordinator:
     def _handle(self, event: events.Event) -> None:
         if self.ended.done():
             return
+        if self._validating:
+            if isinstance(event, events.ClientJoined | events.ClientLeft | events.ClientRemoved):
+                self._after.handle(event)
+            return
         for action in self._machine.handle(event, self._loop.time()):
             self._carry_out(action)
         self._closer.exchange.look()  # whoever is awaited there may have gone
-        if not self.ended.done():
+        if not self.ended.done() and not self._validating:
             self._say_what_is_waited_for()
 
     def _tick(self) -> None:
@@ -253,10 +276,15 @@ class Coordinator:
                 self._open(number, participants)
             case actions.Invite(_, client, attempt):
                 self._assignments.invite(client, attempt)
+            case actions.PassTurn(_, client, attempt, before):
+                self._pass_turn(client, attempt, before)
             case actions.CloseRound():
-                self._workbench.spawn(self._close())
+                self._closing = self._workbench.spawn(self._close())
             case actions.SetTimer(at):
                 self._workbench.set_timer(at, self._tick)
+            case actions.FinishRun(RunStatus.FINISHED, _) if self._after.is_due:
+                self._validating = True
+                self._workbench.spawn(self._validate_across_sites())
             case actions.FinishRun(status, reason):
                 self._finish(status, reason)
 
@@ -264,6 +292,12 @@ class Coordinator:
         opened = self._ledger.open_round(number, participants, self._model, self._loop.time())
         self._reporter.round_started(number, participants)
         self._assignments.open(opened)
+
+    def _pass_turn(self, client: str, attempt: int, before: str) -> None:
+        if self.round is not None:
+            self._ledger.pass_turn(self.round, client, before)
+            self._reporter.turn_passed(self.round.number, client, before)
+            self._assignments.invite(client, attempt)
 
     async def _close(self) -> None:
         current = self.round
@@ -291,6 +325,19 @@ class Coordinator:
             await self._closer.forget(current, closed, self._workbench.thread)
         except StorageError as error:
             self.interrupt(error)
+
+    async def _validate_across_sites(self) -> None:
+        """Do what is to be done before the run ends, once the last result has all its names."""
+        if self._closing is not None:
+            await asyncio.wait({self._closing})
+        try:
+            if not self.ended.done():
+                await self._after.run(self._machine.round)
+        except StorageError as error:
+            self.interrupt(error)
+        except MmarRunnerError as error:
+            self.fail(f"cross-site validation could not be done: {error.message}", error.hint)
+        self._finish(RunStatus.FINISHED, "")
 
     async def _withdraw(self, current: OpenRound, withdrawn: Withdrawn) -> None:
         if self.ended.done():

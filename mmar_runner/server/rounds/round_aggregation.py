@@ -107,8 +107,8 @@ class RoundAggregation:
                 state=self.folder.server_state(current.number + 1),
             )
         except RunFailedError as error:
-            if error.reason != NonFiniteError.default_reason:
-                raise
+            if error.reason != NonFiniteError.default_reason or self.aggregator.takes:
+                raise  # of masked updates nobody can say which it was
             overflowing = find_overflowing(combination)
             if not overflowing:
                 raise

@@ -204,7 +204,8 @@ class Walk:
         if self._folds:
             return FOLD_ELEMENTS
         itemsize = 8 if self.on_differences or self._rule.takes else info.itemsize
-        most = min(_BLOCK_BUDGET // len(self._updates), _UPDATE_BYTES)
+        rows = len(self._updates) + (0 if self.kept is None else self.kept.rows)
+        most = min(_BLOCK_BUDGET // rows, _UPDATE_BYTES)
         return max(1, most // itemsize)
 
     @property

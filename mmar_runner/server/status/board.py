@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import some_of
 from mmar_runner.federation.client_status import ClientStatus
@@ -15,7 +15,7 @@ from mmar_runner.server.telling.reminder import SHOWN
 from mmar_runner.server.wording import utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmar_runner.federation.client_status import Progress
     from mmar_runner.federation.sites import Sites
@@ -45,6 +45,7 @@ class Board:
         num_rounds: The round to stop at.
         declined: Gives a sentence about the sites that declined; empty if none did.
         failed: Gives the components that failed while the run went on.
+        aggregation: Gives what the aggregator said last.
         clock: Seconds since 1970.
     """
 
@@ -60,6 +61,7 @@ class Board:
         num_rounds: int,
         declined: Callable[[], str] = str,
         failed: Callable[[], list[FailureFacts]] = list,
+        aggregation: Callable[[], Mapping[str, Any]] = dict,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._coordinator = coordinator
@@ -71,6 +73,7 @@ class Board:
         self._num_rounds = num_rounds
         self._declined = declined
         self._failed = failed
+        self._aggregation = aggregation
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._begun = self._looked = self._loop.time()
@@ -85,7 +88,7 @@ class Board:
         kept = {"", *names}
         self._seen = {key: seen for key, seen in self._seen.items() if key in kept}
         self._looked = self._loop.time()
-        return {
+        facts: RunFacts = {
             "status": RunStatus.RUNNING,
             "reason": "",
             "run_number": self._run_number,
@@ -98,6 +101,9 @@ class Board:
             "missing": [self._one_missing(name, since) for name, since in self._missing()],
             "components_failed": self._failed(),
         }
+        if said := self._aggregation():
+            facts["aggregation"] = dict(said)
+        return facts
 
     def waits(self) -> tuple[str, float]:
         """Return in a sentence what the run waits for, and since when on the loop's clock.
@@ -159,7 +165,7 @@ class Board:
     def _missing(self) -> list[tuple[str, float]]:
         """Return who is waited for, and since when they are at it, or have not been there."""
         phase = self._coordinator.phase
-        if phase == "updates":
+        if phase in {"updates", "validation"}:
             return [(name, self._state(name)[1]) for name in self._coordinator.missing()]
         if phase != "clients":
             return []
@@ -203,7 +209,9 @@ class Board:
             state = _at_work(client, task)
             return state, self._since_heard(client, state, *task)
         if current is not None and name in current.accepted:
-            return ClientStatus.DONE, self._since_heard(client, ClientStatus.DONE, current.number)
+            validates = self._coordinator.phase == "validation" and client.state.at_work
+            state = client.state if validates else ClientStatus.DONE
+            return state, self._since_heard(client, state, current.number)
         if client.heard is None:
             return ClientStatus.EXPECTED, self._begun
         return ClientStatus.IDLE, self._since_heard(client, ClientStatus.IDLE)

@@ -7,6 +7,7 @@ that, and what is returned here has its words as members of their types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from mmar_runner.documents.schema_check import faults
@@ -15,8 +16,6 @@ from mmar_runner.federation.client_status import ClientStatus
 from mmar_runner.federation.run_status import RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mmar_runner.federation.client_status import Progress
 
 
@@ -63,6 +62,7 @@ class RunFacts(TypedDict):
     clients: list[ClientFacts]
     missing: list[MissingFacts]
     components_failed: NotRequired[list[FailureFacts]]  # an earlier program wrote none
+    aggregation: NotRequired[Mapping[str, Any]]  # if the aggregator says something
 
 
 class WrittenFacts(RunFacts):

@@ -63,7 +63,9 @@ class WaitLimit:
 
     def _look(self, patience: Patience, max_wait: float) -> None:
         loop = asyncio.get_running_loop()
-        waits = self._coordinator.phase in {"clients", "updates"} or bool(self._disk.waits)
+        waits = self._coordinator.phase in {"clients", "updates", "validation"} or bool(
+            self._disk.waits
+        )
         if patience.is_over(self._marks(), loop.time(), waits=waits):
             self._stop(self._reason(max_wait))
             return
@@ -73,7 +75,8 @@ class WaitLimit:
     def _marks(self) -> Hashable:
         current = self._coordinator.round
         accepted = 0 if current is None else len(current.accepted)
-        return (self._coordinator.next_round, accepted, self._members.marks())
+        validated = self._coordinator.validated
+        return (self._coordinator.next_round, accepted, validated, self._members.marks())
 
     def _reason(self, max_wait: float) -> str:
         sentence, since = self._board.waits_since()

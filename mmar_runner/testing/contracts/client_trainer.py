@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -80,6 +81,28 @@ class ClientTrainerContract(ABC):
         same(law, metrics, trainer.validate(task.model))
         trainer.close()
 
+    def test_best_model(self, tmp_path: Path) -> None:
+        """What it keeps is a model of its own, also for another process; or there is none."""
+        trainer = self._ready(tmp_path, keeps_best=True)
+        written = tmp_path / "best.safetensors"
+        none = trainer.best_model(written)
+        law = "Before it has trained, a trainer has no best model, and writes none"
+        hold(law, none is None and not written.exists(), expected="None, no file", got=none)
+        trainer.train(task := self._task(tmp_path, number=0))
+        first = trainer.best_model(written)
+        trainer.close()
+        if first is None:
+            law = "Without a best model no file is written"
+            hold(law, not written.exists(), expected="no file", got=written)
+            return
+        assert_metrics(first)
+        same(_ALIKE, tensors_of(task.model), tensors_of(written))
+        before = written.read_bytes()
+        again = self._begun(tmp_path, keeps_best=True)
+        law = "What is best is kept in the context's workspace, and outlives the process"
+        same(law, (first, before), (again.best_model(written), written.read_bytes()))
+        again.close()
+
     def _trained(self, folder: Path) -> tuple[TrainTask, TrainResult]:
         trainer = self._ready(folder)
         task = self._task(folder, number=0)
@@ -87,11 +110,14 @@ class ClientTrainerContract(ABC):
         trainer.close()
         return task, result
 
-    def _ready(self, folder: Path) -> ClientTrainer:
-        workspace = folder / "workspace"
-        workspace.mkdir(parents=True)
+    def _ready(self, folder: Path, *, keeps_best: bool = False) -> ClientTrainer:
+        (folder / "workspace").mkdir(parents=True)
+        return self._begun(folder, keeps_best=keeps_best)
+
+    def _begun(self, folder: Path, *, keeps_best: bool) -> ClientTrainer:
         trainer = self.make()
-        trainer.setup(self.context(workspace))
+        context = self.context(folder / "workspace")
+        trainer.setup(replace(context, keeps_best=keeps_best))
         return trainer
 
     def _task(self, folder: Path, *, number: int, state: Path | None = None) -> TrainTask:

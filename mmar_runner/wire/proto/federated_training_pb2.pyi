@@ -19,13 +19,14 @@ CLIENT_STATE_TRAINING: ClientState
 CLIENT_STATE_VALIDATING: ClientState
 
 class RegisterRequest(_message.Message):
-    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version", "update_codecs", "compressions")
+    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version", "cross_validate", "update_codecs", "compressions")
     CLIENT_NAME_FIELD_NUMBER: _ClassVar[int]
     SESSION_KEY_FIELD_NUMBER: _ClassVar[int]
     TASK_NAME_FIELD_NUMBER: _ClassVar[int]
     MMAR_DIGEST_FIELD_NUMBER: _ClassVar[int]
     RUNNER_VERSION_FIELD_NUMBER: _ClassVar[int]
     REVOCATIONS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CROSS_VALIDATE_FIELD_NUMBER: _ClassVar[int]
     UPDATE_CODECS_FIELD_NUMBER: _ClassVar[int]
     COMPRESSIONS_FIELD_NUMBER: _ClassVar[int]
     client_name: str
@@ -34,9 +35,10 @@ class RegisterRequest(_message.Message):
     mmar_digest: str
     runner_version: str
     revocations_version: int
+    cross_validate: bool
     update_codecs: _containers.RepeatedScalarFieldContainer[str]
     compressions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., cross_validate: _Optional[bool] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RegisterReply(_message.Message):
     __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id", "update_codec", "compression", "validate_every")
@@ -141,7 +143,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, token: _Optional[str] = ..., after_round: _Optional[int] = ..., after_attempt: _Optional[int] = ..., offset: _Optional[int] = ..., sha256: _Optional[str] = ..., model_id: _Optional[str] = ...) -> None: ...
 
 class ModelHeader(_message.Message):
-    __slots__ = ("round", "total_bytes", "sha256", "offset", "inline", "end", "attempt", "packed")
+    __slots__ = ("round", "total_bytes", "sha256", "offset", "inline", "end", "attempt", "cross_site", "owner", "complete", "packed")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +151,9 @@ class ModelHeader(_message.Message):
     INLINE_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CROSS_SITE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
     PACKED_FIELD_NUMBER: _ClassVar[int]
     round: int
     total_bytes: int
@@ -157,8 +162,11 @@ class ModelHeader(_message.Message):
     inline: bytes
     end: RunEnd
     attempt: int
+    cross_site: bool
+    owner: str
+    complete: bool
     packed: bool
-    def __init__(self, round: _Optional[int] = ..., total_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., offset: _Optional[int] = ..., inline: _Optional[bytes] = ..., end: _Optional[_Union[RunEnd, _Mapping]] = ..., attempt: _Optional[int] = ..., packed: _Optional[bool] = ...) -> None: ...
+    def __init__(self, round: _Optional[int] = ..., total_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., offset: _Optional[int] = ..., inline: _Optional[bytes] = ..., end: _Optional[_Union[RunEnd, _Mapping]] = ..., attempt: _Optional[int] = ..., cross_site: _Optional[bool] = ..., owner: _Optional[str] = ..., complete: _Optional[bool] = ..., packed: _Optional[bool] = ...) -> None: ...
 
 class RunEnd(_message.Message):
     __slots__ = ("status", "reason")
@@ -167,6 +175,45 @@ class RunEnd(_message.Message):
     status: str
     reason: str
     def __init__(self, status: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class GetValidationModelsRequest(_message.Message):
+    __slots__ = ("token", "offset", "sha256")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    offset: int
+    sha256: str
+    def __init__(self, token: _Optional[str] = ..., offset: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class CrossSiteResult(_message.Message):
+    __slots__ = ("token", "run_number", "owner", "sha256", "metrics", "reason", "message")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    run_number: int
+    owner: str
+    sha256: str
+    metrics: _containers.ScalarMap[str, float]
+    reason: str
+    message: str
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., owner: _Optional[str] = ..., sha256: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class CrossSiteResultReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ModelPart(_message.Message):
     __slots__ = ("header", "data", "packed")

@@ -100,7 +100,8 @@ class Run:
         reporter = SimpleNamespace(update_accepted=ignore, update_refused=ignore, goes_on=ignore)
         journal: Any = self.journal
         self.record = RunRecord(journal, RunState(round=3))
-        parts: Any = {"record": self.record, "reporter": reporter, "closer": None}
+        closer = SimpleNamespace(exchange=SimpleNamespace(look=ignore))
+        parts: Any = {"record": self.record, "reporter": reporter, "closer": closer}
         parts["disk"] = SimpleNamespace(note=ignore)
         parts |= {"spool": None, "bounds": MinimumBounds()}
         model: Any = SimpleNamespace(sha256="model")
@@ -148,6 +149,7 @@ async def test_the_control() -> None:
         ("WEIGHT", SMALL, {"num_samples": 101.0}, "check_announcement", None),
         ("WEIGHT", SMALL, {"num_samples": MAX_SAMPLES}, "sample_cap", MAX_SAMPLES),
         ("METRICS", SMALL, {"metrics": {"\x1b[2J": 1.0}}, "check_announcement", None),
+        ("CODEC", SMALL, {"codec": "fp16"}, "check_announcement", None),
         (
             "KIND",
             SMALL,
@@ -220,7 +222,8 @@ async def test_b01_the_memory_of_what_was_counted(ledger: type[Ledger], times: i
     run, said = Run(), begin(update())
     run.answers.ledger = ledger(run.record, run.updates, lambda _: None)
     heard = announced_facts(said)
-    same = accepted("site-1", heard, said.sha256, seconds_upload=0.0, inline=True)
+    facts_ = {"seconds_upload": 0.0, "inline": True, "wire_bytes": len(said.inline)}
+    same = accepted("site-1", heard, said.sha256, **facts_)
     assert run.answers.accept(same, said.inline)
     assert run.answers.accept(same, said.inline) is (times > 1)
     assert (len(run.events), run.journal.kinds) == (times, ["update_accepted"] * times)

@@ -13,7 +13,7 @@ import pytest
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.security.tokens import TokenMint
-from mmar_runner.wire.messages import QuitRequest, ResultRequest
+from mmar_runner.wire.messages import ExchangeRequest, QuitRequest, ResultRequest
 from tests.attacks.identities.strikes import SECOND, refused, struck, welcomed
 
 
@@ -30,7 +30,7 @@ def test_a06_the_live_token_of_another_site_is_refused(arena: Any) -> None:
         # The thief has a certificate of its own, which holds.
         channel = owner.arena.dial(owner.arena.address, arena.project.tls("greedy-a"))
         async with owner.arena.joined(channel, "greedy-a") as other:
-            assert await thief(other) == ["TOKEN_NOT_BOUND"] * 5
+            assert await thief(other) == ["TOKEN_NOT_BOUND"] * 6
         await channel.close()
         await owner.heartbeat()  # its owner is not disturbed
 
@@ -38,7 +38,7 @@ def test_a06_the_live_token_of_another_site_is_refused(arena: Any) -> None:
     arena.attack(victim, owner="evil-b")
     assert arena.evidence.state() == before
     seen = arena.evidence.lines("client greedy-a", "TOKEN_NOT_BOUND")
-    calls = {"Heartbeat", "Quit", "GetModel", "SubmitUpdate", "SendResult"}
+    calls = {"Heartbeat", "Quit", "GetModel", "SubmitUpdate", "SendResult", "Exchange"}
     deadline = time.monotonic() + 5
     while {line["action"] for line in seen} != calls:
         assert time.monotonic() < deadline, seen
@@ -55,6 +55,7 @@ def with_token(player: Any, token: str) -> list[Any]:
         player.download(token=token),
         player.submit_inline(player.model, token=token),
         player.stub.send_result(ResultRequest(token=token, topic="x", result=b"{}"), timeout=10),
+        player.stub.exchange(ExchangeRequest(token=token, topic="x", phase="y"), timeout=10),
     ]
 
 

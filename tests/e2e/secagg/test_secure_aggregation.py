@@ -17,7 +17,7 @@ from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult, TrainTask
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
 from mmar_runner.testing.federation import Federation
-from mmar_runner.testing.processes import RunningClient, RunningServer, free_port
+from mmar_runner.testing.processes import RunningClient, RunningProgram, RunningServer, free_port
 from mmar_runner_secagg.fixed_point import FixedPoint
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"
@@ -223,3 +223,18 @@ def test_whoever_is_killed_in_any_phase_the_model_is_the_same(
         assert [len(entry["contributions"]) for entry in rounds] == [3, 3, 3]
         assert [entry["rejected"] for entry in rounds] == [[], [], []]
     assert models[0] == models[1]
+
+
+@pytest.mark.timeout(150)
+def test_the_sample_learns_as_if_nothing_were_masked(tmp_path: Path) -> None:
+    scores = []
+    for name in ("digits_cnn", "digits_secure"):
+        command = ["simulate", str(ECHO.parent / name), "--clients", "3", "--rounds", "2"]
+        settings = ["--set", "LOCAL_EPOCHS=1", "--workspace", str(tmp_path / name)]
+        with RunningProgram([*command, *settings], folder=tmp_path, label=name) as program:
+            assert program.wait(timeout=100) == 0, program.stderr
+        summary = json.loads((tmp_path / name / "run_1" / "summary.json").read_text())
+        scores.append([entry["metrics"]["val_loss"] for entry in summary["rounds"]])
+        if name == "digits_secure":
+            assert [entry["aggregation"]["summed"] for entry in summary["rounds"]] == [3, 3]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-3)

@@ -37,7 +37,7 @@ def incoming(folder: Path, total: int) -> IncomingModel:
 async def test_a_model_that_drips_is_given_up_and_what_came_is_kept(tmp_path: Path) -> None:
     model = incoming(tmp_path, 1000)
     with pytest.raises(UnreachableError) as caught:
-        await downloads._pump(sent(1000, 1), model, lambda: None)
+        await downloads.pump(sent(1000, 1), model, lambda: None)
     model.close()
     assert caught.value.reason == "TOO_SLOW"
     assert "the model" in caught.value.message
@@ -48,7 +48,7 @@ async def test_a_model_that_drips_is_given_up_and_what_came_is_kept(tmp_path: Pa
 async def test_a_model_that_comes_takes_as_long_as_it_needs(tmp_path: Path) -> None:
     count = 12  # twice as long as a drip would be listened to
     model = incoming(tmp_path, count * pace.LEAST_BYTES)
-    await downloads._pump(sent(count, pace.LEAST_BYTES), model, lambda: None)
+    await downloads.pump(sent(count, pace.LEAST_BYTES), model, lambda: None)
     model.close()
     assert model.offset == model.total_bytes
 

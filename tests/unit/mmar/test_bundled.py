@@ -13,7 +13,7 @@ from mmar_runner.mmar.components.bundled import BUNDLED, bundled_hint
 
 def test_the_table_is_what_the_bundled_plugins_register() -> None:
     listed = {
-        (kind, name, f"mmar-runner-{folder.rpartition('/')[2]}")
+        (kind, name, f"mmar-runner-{folder.rpartition('/')[2].replace('_', '-')}")
         for kind, folders in BUNDLED.items()
         for folder, names in folders.items()
         for name in names

@@ -19,13 +19,15 @@ def _one(kind, name, *tags, least=None, **properties):
 
 
 _F = {"type": "integer", "minimum": 0, "default": 1}
+_CLIP = {"type": "number", "default": 1.0}
+_LEAST = {"base": 0, "per": {"least_clients": 1}}
 _EXCLUDED = {"type": ["string", "array", "null"], "default": None}
 _IF = {"tag": "sends_control_variates", "if": "algorithm", "is": "scaffold"}
 _MORE = (
     _one("aggregator", "Krum", Tag.NEEDS_EACH_UPDATE, least={"base": 3, "per": {"f": 2}}, f=_F),
-    _one("aggregator", "SecureSum", Tag.UNMASKS, Tag.SUMS),
+    _one("aggregator", "SecureSum", Tag.UNMASKS, Tag.SUMS, clip_range=_CLIP),
     _one("aggregator", "Scaffold", Tag.CONTROL_VARIATES),
-    _one("filter", "Mask", Tag.MASKS),
+    _one("filter", "Mask", Tag.MASKS, least=_LEAST, least_clients=_F, clip_range=_CLIP),
     _one("filter", "Weigh", Tag.SCALES),
     _one("filter", "Noise", Tag.ADDS_NOISE, Tag.NOISE_NEEDS_CLIP),
     _one("filter", "Both", Tag.ADDS_NOISE, Tag.NOISE_NEEDS_CLIP, Tag.CLIPS),
@@ -110,6 +112,30 @@ def test_nothing_comes_after_a_mask(job):
     assert found.hint == "Declare it before 'Mask'."
 
 
+def test_what_masks_and_what_unmasks_agree(job):
+    job.server["aggregator"] = {"name": "SecureSum", "args": {"clip_range": 2.0}}
+    _filters(job, "Mask")
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/aggregator")
+    assert "'SecureSum' has clip_range 2.0, and 'Mask' 1.0" in found.message
+
+    _filters(job, "Mask", clip_range=2.0)
+    assert job.findings() == ()
+
+
+def test_a_filter_may_need_more_clients_than_a_round_closes_with(job):
+    job.server["aggregator"] = {"name": "SecureSum"}
+    job.task["min_num_clients"] = 2
+    _filters(job, "Mask", least_clients=3)
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR651", "/servers/0/min_num_clients")
+    assert "'Mask' with these arguments needs updates of 3 clients" in found.message
+
+
 def test_masks_leave_no_weights_to_clients(job):
     job.server["aggregator"] = {"name": "SecureSum"}
     _filters(job, "Weigh", "Mask")
@@ -118,6 +144,15 @@ def test_masks_leave_no_weights_to_clients(job):
 
     assert found.pointer == "/client/outbound_filters/0"
     assert "nobody can divide" in found.message
+
+
+def test_masked_numbers_are_not_rounded(job):
+    job.server |= {"aggregator": {"name": "SecureSum"}, "update_codec": "bf16"}
+    _filters(job, "Mask")
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/update_codec")
 
 
 def test_masks_need_a_group(job):

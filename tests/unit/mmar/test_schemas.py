@@ -16,7 +16,13 @@ from mmar_runner.mmar.spec import ClientSpec, ServerSpec
 from mmar_runner.security.policy.site_policy import SitePolicy
 
 #: Names of a specification that are other words for a key of the file.
-RENAMED = {"task_name": "name", "checkpoint": "ckpt_preload_path"}
+RENAMED = {
+    "task_name": "name",
+    "checkpoint": "ckpt_preload_path",
+    **dict.fromkeys(
+        ("cross_site", "cross_site_inbound", "cross_site_outbound"), "cross_site_validation"
+    ),
+}
 
 
 def properties(schema):

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
+from mmar_runner.federation.cross_site import CrossSitePlan
 from mmar_runner.mmar.spec import Generation
 
 
@@ -63,6 +64,27 @@ def test_absent_keys_have_their_defaults(mmar):
     assert (server.clients_per_round, server.round_deadline, server.validate_every) == (None,) * 3
     assert (server.workflow, server.exclude_vars, server.checkpoint) == (None,) * 3
     assert (server.max_num_samples, server.max_wait) == (None, None)
+
+
+def test_cross_site_validation_is_said_by_both_sides(mmar):
+    assert mmar.check().spec.server.cross_site == CrossSitePlan()
+    limits = {"_why": "a comment", "enabled": False, "deadline_seconds": 60, "absent_seconds": 0}
+    mmar.server["cross_site_validation"] = limits
+    mmar.client["cross_validate"] = True
+    mmar.client["cross_site_validation"] = {
+        "is_participating": True,
+        "model_validator": {"name": "Judge"},
+        "outbound_filters": [{"name": "Scale", "args": {"factor": 1}}],
+    }
+
+    spec = mmar.check().spec
+
+    assert spec.server.cross_site == CrossSitePlan(False, 600.0, 60, 0)
+    assert spec.client.cross_validate
+    assert spec.client.model_validator.name == "Judge"
+    assert spec.client.cross_site_inbound == ()
+    (outbound,) = spec.client.cross_site_outbound
+    assert outbound.pointer == "/cross_site_validation/outbound_filters/0"
 
 
 def test_dummy_excludes_nothing(mmar):

@@ -136,6 +136,19 @@ class TestSelector:
     def test_what_is_not_finite_has_no_score(self, value):
         assert MetricSelector("m").score({"m": value}) is None
 
+    @pytest.mark.parametrize(
+        ("args", "weights"),
+        [
+            ({}, [30.0, 10.0]),
+            ({"weigh_by_local_iter": False}, [1.0, 1.0]),
+            ({"aggregation_weights": {"site-2": 0.5}}, [30.0, 5.0]),
+            ({"weigh_by_local_iter": False, "aggregation_weights": {"site-1": 0}}, [0.0, 1.0]),
+        ],
+    )
+    def test_clients_count_by_samples_or_alike_times_their_factor(self, args, weights):
+        made = MetricSelector(**args)
+        assert [made.weight("site-1", 30.0), made.weight("site-2", 10.0)] == weights
+
     def test_a_wrong_name_is_said_once(self, caplog):
         made = MetricSelector("val_auk")
         with caplog.at_level(logging.WARNING):

@@ -262,13 +262,23 @@ def test_a_run_that_does_not_fit_fails_at_its_first_round():
     assert "it allows 5 more rounds" in caught.value.hint
 
 
+def test_a_run_that_does_not_fit_is_refused_before_anybody_trains():
+    budget = epsilon_of([Release(3.0)] * 5, 1e-5) + 1e-6
+    rule(max_epsilon=budget).foresee(2, 7)
+    rule(max_epsilon=budget).foresee(0, -1)  # that it stops is seen to, round by round
+    rule(max_epsilon=budget, count_sampling=True).foresee(0, 6)  # who takes part is not known yet
+    with pytest.raises(RunFailedError, match="6 rounds would bring") as caught:
+        rule(max_epsilon=budget).foresee(0, 6)
+    assert caught.value.reason == "PRIVACY_BUDGET"
+
+
 def test_a_run_without_end_stops_before_the_round_that_would_spend_too_much():
     made = rule(max_epsilon=epsilon_of([Release(3.0)] * 2, 1e-5) + 1e-6)
     for number in range(2):
         context = replace(CONTEXT, round=number, num_rounds=-1, secret=secret(number))
         aggregated(made, np.ones((2, 3)), context)
         made.facts()
-    with pytest.raises(RunFailedError, match="round 2 would spend") as caught:
+    with pytest.raises(RunFailedError, match="round 2 would bring") as caught:
         made.begin(replace(CONTEXT, round=2, num_rounds=-1))
     assert caught.value.reason == "PRIVACY_BUDGET"
 
@@ -282,6 +292,16 @@ def test_a_sampled_round_counts_as_a_whole_one_unless_told_otherwise():
         spent.append(made.facts()["dp_epsilon"])
     assert spent[0] == epsilon_of([Release(3.0)], 1e-5)
     assert spent[1] == epsilon_of([Release(3.0, 0.1)], 1e-5) < spent[0]
+
+
+def test_whole_numbers_keep_the_models_values_and_count_in_no_norm():
+    made, context = rule(), replace(CONTEXT, integers=frozenset({"n"}))
+    made.begin(context)
+    weights = np.ones(2)
+    for name in ("n", "w"):
+        made.measure(name, np.full((2, 3), 1000.0 if name == "n" else 0.0), weights)
+    assert not made.combine("n", np.full((2, 3), 1000.0), weights).any()
+    assert made.combine("w", np.zeros((2, 3)), weights).any()
 
 
 def test_excluded_tensors_are_excluded():

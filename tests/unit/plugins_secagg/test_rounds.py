@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from mmar_runner_secagg.client_round import ClientRound
 from mmar_runner_secagg.fixed_point import FixedPoint
 from mmar_runner_secagg.parameters import Parameters
-from mmar_runner_secagg.payloads import encode, read_circle, read_letters
-from mmar_runner_secagg.reveal import RefusedToRevealError
+from mmar_runner_secagg.payloads import Survivors, encode, read_letters, read_revealed
+from mmar_runner_secagg.reveal import Keeping, RefusedToRevealError, reveal
+from mmar_runner_secagg.secrets_shared import join
 from mmar_runner_secagg.server_round import ServerRound, TooFewError
 from tests.unit.plugins_secagg.rounds import STEPS, play
 
@@ -36,7 +37,7 @@ def losses(draw):
     return names, lost
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(losses(), st.sampled_from([32, 64]))
 def test_the_sum_is_exact_with_up_to_a_third_lost_at_any_step(drawn, bits):
     names, lost = drawn
@@ -103,6 +104,14 @@ def test_a_client_believes_no_threshold_that_is_not_safe():
             clients["a"].share(json.dumps({**circle, "threshold": threshold}).encode())
 
 
+def test_a_client_masks_nothing_that_would_be_read_in_another_way():
+    server = ServerRound(b"seed", "32 bits")
+    clients = {name: ClientRound(name, terms="64 bits") for name in "abc"}
+    told = server.keys({n: c.advertise() for n, c in clients.items()})
+    with pytest.raises(ValueError, match="the aggregator is for 32 bits, not 64 bits"):
+        clients["a"].share(told["a"])
+
+
 def test_a_client_hides_among_as_many_as_its_site_wants():
     _, clients, told = started("abc", least=4)
     with pytest.raises(ValueError, match="this site hides among 4 at least"):
@@ -137,16 +146,27 @@ def test_shares_that_were_changed_are_noticed_and_nothing_wrong_is_summed(tmp_pa
         play(differences(names), {}, tmp_path)
 
 
-def test_two_disjoint_stories_do_not_open_an_update(tmp_path):
-    """A server that tells some that a client is there, and others that it is not."""
-    server, clients, told = started("abcdef")
+def test_two_stories_do_not_open_an_update(tmp_path):
+    """A server tells half of the clients that a is there, and the others that it is not."""
+    names = "abcdef"
+    server, clients, told = started(names)
     answers = server.shares({n: c.share(told[n]) for n, c in clients.items()})
-    for name, client in clients.items():
-        client.receive(answers[name])
-    threshold = read_circle(told["a"]).threshold
-    # Each of the others gives one kind of share of a away: never enough of both.
-    others = len(clients) - 1
-    assert 2 * threshold > others + 1
+    seeds, keys = {}, {}
+    for point, name in enumerate(names, start=1):
+        clients[name].receive(answers[name])
+        held, own, threshold = clients[name].kept()
+        Keeping(held, own, threshold, 2, {}).keep(tmp_path / name)
+        here = set(names) - {name} - ({"a"} if name in "ef" else set())
+        given = read_revealed(reveal(name, encode(Survivors(6, frozenset(here))), tmp_path / name))
+        if "a" in given.seeds:
+            seeds[point] = given.seeds["a"]
+        if "a" in given.keys:
+            keys[point] = given.keys["a"]
+    assert len(seeds) == 4  # of a itself, too: enough for its own mask
+    assert len(keys) == 2  # and not for those that it shares with others
+    assert len(join(seeds, threshold)) == 32
+    with pytest.raises(ValueError, match="2 shares, and 4 are needed"):
+        join(keys, threshold)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +212,6 @@ def test_an_update_that_was_masked_twice_has_other_masks():
 def test_a_site_refuses_what_the_server_asks_twice_in_different_ways(tmp_path):
     names = [f"site-{number}" for number in range(6)]
     play(differences(names), {}, tmp_path)
-    from mmar_runner_secagg.payloads import Survivors
-    from mmar_runner_secagg.reveal import reveal
-
     other = encode(Survivors(5, frozenset(names[1:5])))
     with pytest.raises(RefusedToRevealError, match="site-5"):
         reveal("site-0", other, tmp_path / "site-0")

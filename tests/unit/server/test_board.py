@@ -30,6 +30,7 @@ class Scene:
         self.registry = ClientRegistry(max_clients=9, lease_seconds=30)
         self.round: Any = None
         self.declined = ""
+        self.said: dict[str, Any] = {}
         self.now = asyncio.get_running_loop().time()
         self.handlers = SimpleNamespace(doing="")
         self.disk = DiskWait(lambda _: None, clock=lambda: NOON)
@@ -50,6 +51,7 @@ class Scene:
             run_number=3,
             num_rounds=9,
             declined=lambda: self.declined,
+            aggregation=lambda: self.said,
             clock=lambda: NOON + asyncio.get_running_loop().time() - self.now,
         )
 
@@ -209,3 +211,10 @@ async def test_nobody_is_at_something_since_later_than_it_was_last_heard_of() ->
     scene.registry.renew("a", now=heard)
     (client,) = scene.facts()["clients"]
     assert (client["state"], client["since"]) == ("training", client["last_heard"])
+
+
+async def test_what_the_aggregator_said_last_is_shown_and_nothing_if_it_says_nothing() -> None:
+    scene = Scene()
+    assert "aggregation" not in scene.facts()
+    scene.said = {"dp_epsilon": 2.5}
+    assert scene.facts()["aggregation"] == {"dp_epsilon": 2.5}

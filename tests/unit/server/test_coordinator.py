@@ -7,6 +7,7 @@ import asyncio
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 from mmar_runner.errors import DiskFullError
 from mmar_runner.federation.run_status import RunStatus
@@ -28,7 +29,7 @@ def _coordinator(disk: DiskWait) -> Coordinator:
     record = RunRecord(journal, RunState())
     reporter: Any = SimpleNamespace(waiting=lambda *_, **__: None, close=lambda: None)
     nobody: Any = None
-    closer: Any = SimpleNamespace(exchange=SimpleNamespace(look=lambda: None))
+    closer: Any = SimpleNamespace(exchange=SimpleNamespace(look=lambda: None, close=AsyncMock()))
     return Coordinator(
         machine,
         nobody,
@@ -58,7 +59,7 @@ async def test_a_client_that_has_left_waits_for_no_space() -> None:
 async def test_a_stop_leaves_a_finished_run_the_time_to_settle_its_files() -> None:
     """What was cancelled was the best model's name, and the run's end was on record without it."""
     coordinator = _coordinator(DiskWait(lambda _: None))
-    closer: Any = SimpleNamespace(give_up=lambda: None)
+    closer: Any = SimpleNamespace(give_up=lambda: None, exchange=coordinator._closer.exchange)
     coordinator._closer = closer
     settled = asyncio.Event()
 

@@ -11,6 +11,7 @@ import pytest
 
 from mmar_runner.errors import ComponentFailedError
 from mmar_runner.hooks import load_plugins
+from mmar_runner.interfaces.aggregator import Contribution
 from mmar_runner.interfaces.handler import BestModelSelector, EventType, Handler, RunEvent
 from mmar_runner.server.components import component_thread
 from mmar_runner.server.records.workspace import RunFolder
@@ -164,6 +165,31 @@ def test_what_is_no_number_scores_nothing(noted: Noted, scored: object, word: st
     (sentence,) = noted.sentences
     assert sentence.startswith("the handler Scoring failed at score of round 0: ")
     assert word in sentence
+
+
+class Weighing(Scoring):
+    def __init__(self, weight: object) -> None:
+        super().__init__(1.0)
+        self.weighs = weight
+
+    def weight(self, client, num_samples):
+        return self.weighs
+
+
+def test_clients_count_as_the_selector_says(noted: Noted) -> None:
+    two = [Contribution("site-1", 30.0), Contribution("site-2", 10.0)]
+    assert BestModel(None, noted, start_round=0).weights(0, two) is None
+    assert BestModel(Scoring(1.0), noted, start_round=0).weights(0, two) == [30.0, 10.0]
+    assert BestModel(Weighing(2), noted, start_round=0).weights(0, two) == [2.0, 2.0]
+    assert not noted.sentences
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf, "much"])
+def test_what_is_no_weight_counts_by_samples(noted: Noted, weight: object) -> None:
+    best = BestModel(Weighing(weight), noted, start_round=0)
+    assert best.weights(2, [Contribution("site-1", 30.0)]) is None
+    (sentence,) = noted.sentences
+    assert sentence.startswith("the handler Weighing failed at weight of round 2: ")
 
 
 def test_a_score_is_kept_as_a_plain_number(noted: Noted) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Payloads of a phase are held until it is complete; what was answered once is answered so again."""
+"""Payloads are held until their phase is complete; what was answered once is answered so again."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Table:
             self.handler,
             self.path,
             self.assignments,
-            context=lambda number: context(number),
+            context=context,
             minimum=lambda: 2,
             present=lambda: self.there,
         )
@@ -298,6 +298,13 @@ async def test_a_full_disk_begins_it_anew(table: Table, monkeypatch: Any) -> Non
         )
     assert {getattr(error, "reason", None) for error in refusals} == {"DISK_FULL"}
     assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
+
+
+async def test_a_handler_that_raises_lets_nobody_wait(table: Table) -> None:
+    table.handler.answer = lambda *_: 1 / 0  # type: ignore[method-assign] - a bug in a plugin
+    errors = await asyncio.gather(*(table.post(n, "one") for n in NAMES), return_exceptions=True)
+    assert {getattr(error, "reason", None) for error in errors} == {"AGGREGATOR"}
+    await table.desk.close()
 
 
 async def test_a_run_without_a_protocol_exchanges_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ class Run:
     """A run that waits; a test changes what is seen of it."""
 
     def __init__(self, max_wait: float | None) -> None:
-        self.coordinator = SimpleNamespace(phase="updates", next_round=0, round=None)
+        self.coordinator = SimpleNamespace(phase="updates", next_round=0, round=None, validated=0)
         self.members = SimpleNamespace(seen=0, marks=lambda: self.members.seen)
         self.disk = SimpleNamespace(waits="")
         self.stopped: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -13,7 +13,11 @@ import pytest
 
 from mmar_runner.errors import ComponentFailedError, RefusedError
 from mmar_runner.interfaces.result_processor import ResultContext, ResultProcessor
-from mmar_runner.server.components.results import RESULTS_PER_ROUND, ResultDesk
+from mmar_runner.server.components.results import (
+    CROSS_SITE_TOPIC,
+    RESULTS_PER_ROUND,
+    ResultDesk,
+)
 from mmar_runner.server.records.workspace import RunFolder
 from tests.noted import Noted
 
@@ -157,3 +161,26 @@ async def test_a_processor_that_does_not_return_is_named(desk: Desk) -> None:
     desk.notes.go_on.set()
     await sending
     assert desk.desk.doing == ""
+
+
+def test_what_the_server_hands_on_no_client_can_send(tmp_path: Path) -> None:
+    class Matrix(Notes):
+        def get_topics(self) -> Sequence[str]:
+            return [CROSS_SITE_TOPIC]
+
+    async def play() -> None:
+        run = RunFolder(tmp_path / "run_1", 1)
+        desk = ResultDesk([matrix], run, newest_round=lambda: 3, note=Noted())
+        assert desk.topics == []
+        with pytest.raises(RefusedError, match="no result processor") as refused:
+            await desk.process("evil", "evil", CROSS_SITE_TOPIC, b"{}")
+        assert refused.value.reason == "TOPIC_UNKNOWN"
+        for _ in range(RESULTS_PER_ROUND + 1):
+            await desk.pass_on("site-1", CROSS_SITE_TOPIC, {})
+        await desk.pass_on("site-1", "of nobody", {})
+        await desk.close()
+
+    matrix = Matrix()
+    matrix.go_on.set()
+    asyncio.run(play())
+    assert matrix.seen == ["site-1"] * (RESULTS_PER_ROUND + 1)

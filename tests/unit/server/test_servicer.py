@@ -37,6 +37,8 @@ def servicer() -> Servicer:
         downloads=nobody,
         reception=nobody,
         results=results,
+        best_models=nobody,
+        to_validate=nobody,
         exchange=nobody,
     )
 

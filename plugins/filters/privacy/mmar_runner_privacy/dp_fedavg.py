@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 class DPFedAvg(TensorwiseAggregator):
     """The mean of clipped differences, with noise, up to a privacy budget.
 
-    Each client's difference to the round's model, over all tensors together, is scaled down to
-    ``max_norm`` S. Their plain mean, n of them, gets noise with the standard deviation
+    Each client's difference to the round's model, over all floating tensors together, is scaled
+    down to ``max_norm`` S. Their plain mean, n of them, gets noise with the standard deviation
     z S / n on every number, z being ``noise_multiplier``. Whoever sees all the models can then
     hardly tell whether one client had sent what it sent or no difference at all. The server
-    sees every update as it is: it is trusted.
+    sees every update as it is: it is trusted. Whole numbers and booleans keep the model's values.
 
     Noise is drawn from the server's secret of the round and from what was sent, so that a
     round that is done again gives the same bits, and other updates other noise.
@@ -74,6 +74,16 @@ class DPFedAvg(TensorwiseAggregator):
         self._last = ""  # names the release that was counted last
         self._fits = False
 
+    def foresee(self, start_round: int, num_rounds: int) -> None:
+        """Look whether the budget allows every round, where that is known before anybody came.
+
+        Raises:
+            RunFailedError: PRIVACY_BUDGET, it does not.
+        """
+        if num_rounds > start_round and not self._count_sampling:
+            self._release = Release(self._multiplier, 1.0)
+            self._require(num_rounds - start_round, f"{num_rounds - start_round} rounds")
+
     def begin(self, context: AggregationContext) -> None:
         """Look whether the budget allows one more release, and at first whether it allows all.
 
@@ -108,7 +118,8 @@ class DPFedAvg(TensorwiseAggregator):
         """Let a block count in the norms."""
         if self._norms is None:
             self._norms = AlignedNorms(weights.size)
-        self._norms.see(name, tensors)
+        if name not in self._context.integers:
+            self._norms.see(name, tensors)
 
     def combine(
         self, name: str, tensors: npt.NDArray[Any], weights: npt.NDArray[np.float64]
@@ -117,6 +128,8 @@ class DPFedAvg(TensorwiseAggregator):
         del weights
         if self._factors is None:
             self._factors = self._clipping()
+        if name in self._context.integers:
+            return np.zeros(tensors.shape[1])
         total = np.zeros(tensors.shape[1])
         for row, factor in zip(tensors, self._factors, strict=True):
             total += row * factor
@@ -160,8 +173,8 @@ class DPFedAvg(TensorwiseAggregator):
         if spent <= self._budget:
             return
         raise RunFailedError(
-            f"{what} would spend a privacy budget of {spent:.3g} in all; max_epsilon of"
-            f" DPFedAvg is {self._budget:g} (delta {self._delta:g})",
+            f"{what} would bring the privacy that is spent to an epsilon of {spent:.3g};"
+            f" max_epsilon of DPFedAvg is {self._budget:g} (delta {self._delta:g})",
             reason="PRIVACY_BUDGET",
             hint=f"it allows {self._allowed()} more rounds like this one: write a smaller"
             " num_rounds, or a larger noise_multiplier",

@@ -109,8 +109,8 @@ class LocalDP(NoisyFilter):
         spent = epsilon_of([*before, Release(self._multiplier)], self._delta)
         if spent > self._budget:
             raise PrivacyBudgetError(
-                f"the update of round {self._round} would spend a privacy budget of"
-                f" {spent:.3g}, and {self._budget:g} is what LocalDP was given (delta"
+                f"the update of round {self._round} would bring the privacy that is spent to an"
+                f" epsilon of {spent:.3g}; LocalDP was given {self._budget:g} (delta"
                 f" {self._delta:g}, {len(before)} releases on record)",
                 hint="nothing has left; this site's part in the training is over, unless its"
                 " owner decides on a larger epsilon",

@@ -51,10 +51,12 @@ class ClientRound:
     Args:
         name: The client.
         least_clients: Of how many clients a sum must be, or nothing is masked.
+        terms: How numbers will be encoded; the server must decode them so.
     """
 
-    def __init__(self, name: str, least_clients: int = LEAST_CLIENTS) -> None:
+    def __init__(self, name: str, least_clients: int = LEAST_CLIENTS, terms: str = "") -> None:
         self.name = name
+        self._terms = terms
         self._least = max(least_clients, LEAST_CLIENTS)
         self._sealing = KeyPair.made()
         self._masking = KeyPair.made()
@@ -140,6 +142,8 @@ class ClientRound:
     def _require_safe(self, circle: Circle) -> None:
         """Believe a server no numbers that would let it have both secrets of a client."""
         holders = len(circle.peers) + 1
+        if circle.terms != self._terms:
+            raise ValueError(f"the aggregator is for {circle.terms:.200}, not {self._terms}")
         if self.name in circle.peers:
             raise ValueError("a client is no neighbour of its own")
         if not holders < 2 * circle.threshold <= 2 * holders:

@@ -14,7 +14,7 @@ from mmar_runner_secagg.client_round import LEAST_CLIENTS, ClientRound
 from mmar_runner_secagg.fixed_point import FixedPoint
 from mmar_runner_secagg.masks import STRIDE, Bits, Mask, add_masks
 from mmar_runner_secagg.reveal import Keeping, reveal
-from mmar_runner_secagg.weighting import Weighting, weight_of
+from mmar_runner_secagg.weighting import Weighting, terms_of, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ class SecAggFilter(Filter):
         least_clients: int = 3,
     ) -> None:
         self.sends_as = f"I{bits}"
-        self._clip = clip_range
+        self._clip = float(clip_range)
         self._bits: Bits = bits
         self._weighting = weighting
         self._max_samples = max_samples
@@ -68,7 +68,8 @@ class SecAggFilter(Filter):
             raise TaskFailedError(msg, hint="declare it among the outbound filters")
         self._masks, self._clipped, self._seen = [], 0, 0
         self._forget(ledger)
-        mine = ClientRound(context.client_name, self._least)
+        terms = terms_of(self._bits, self._clip, self._weighting, self._max_samples)
+        mine = ClientRound(context.client_name, self._least, terms)
         with _refusals():
             letters = mine.share(exchange("keys", mine.advertise()))
             mine.receive(exchange("shares", letters))

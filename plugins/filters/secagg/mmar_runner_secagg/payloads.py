@@ -65,12 +65,14 @@ class Circle:
         threshold: How many shares give a secret.
         point: The client's own.
         peers: Its neighbours, by name.
+        terms: How numbers are to be encoded, as the server decodes them.
     """
 
     clients: int
     threshold: int
     point: int
     peers: Mapping[str, Peer]
+    terms: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ def read_circle(payload: bytes) -> Circle:
             str(name): Peer(int(one["point"]), _advert(one["advert"]))
             for name, one in said["peers"].items()
         }
-        return Circle(int(said["clients"]), int(said["threshold"]), int(said["point"]), peers)
+        clients, threshold, point = (int(said[n]) for n in ("clients", "threshold", "point"))
+        return Circle(clients, threshold, point, peers, str(said["terms"]))
 
     return _read(payload, made)
 

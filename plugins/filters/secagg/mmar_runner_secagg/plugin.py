@@ -99,7 +99,7 @@ def mmar_register_components(registry: Registrar) -> None:
         args_schema=_FILTER_SCHEMA,
         summary="Masks updates so that the server can read their sum only (SecAgg+).",
         extras={
-            "memory": "two tensors of the update, and 1 MiB",
+            "memory": "O(tensor): a few copies of the largest, 8 bytes a value",
             "paper": _PAPER,
             "tags": ["masks", "bounds_values", "sends_differences"],
             "min_clients": {"base": 0, "per": {"least_clients": 1}},
@@ -112,7 +112,7 @@ def mmar_register_components(registry: Registrar) -> None:
         args_schema=_AGGREGATOR_SCHEMA,
         summary="Mean of masked updates, of which the server reads nothing but the sum.",
         extras={
-            "memory": "O(clients x block): 64 MiB, and 100 bytes a pair of clients",
+            "memory": "O(block): 1 MiB of each update, at most 64 MiB of all together; and keys",
             "paper": _PAPER,
             "tags": [
                 "sums",

@@ -15,7 +15,7 @@ from mmar_runner_secagg.fixed_point import FixedPoint
 from mmar_runner_secagg.masking import TOPIC
 from mmar_runner_secagg.masks import Bits, Mask, add_masks
 from mmar_runner_secagg.server_round import ServerRound, TooFewError
-from mmar_runner_secagg.weighting import Weighting, weight_of
+from mmar_runner_secagg.weighting import Weighting, terms_of, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class SecureSum(TensorwiseAggregator, ExchangeHandler):
     ) -> None:
         self.min_updates = 2
         self.takes = f"I{bits}"
-        self._clip = clip_range
+        self._clip = float(clip_range)
         self._bits: Bits = bits
         self._weighting = weighting
         self._max_samples = max_samples
@@ -64,7 +64,8 @@ class SecureSum(TensorwiseAggregator, ExchangeHandler):
 
     def open(self, context: AggregationContext) -> None:
         """Begin a round."""
-        self._round = ServerRound(context.secret)
+        terms = terms_of(self._bits, self._clip, self._weighting, self._max_samples)
+        self._round = ServerRound(context.secret, terms)
 
     def least(self, phase: str) -> int:
         """Return 2 for the first phase, then two thirds of those who began."""

@@ -41,6 +41,7 @@ class ServerRound:
 
     Args:
         seed: Shuffles the graph.
+        terms: How clients must encode numbers.
 
     Attributes:
         masks: Sign and seed of what has to be added to the sum, after `unmask`.
@@ -48,7 +49,8 @@ class ServerRound:
         clients: How many gave their shares to others: sums have that many at most.
     """
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, terms: str = "") -> None:
+        self._terms = terms
         self._seed = seed
         self._adverts: dict[str, Advert] = {}
         self._near: dict[str, tuple[str, ...]] = {}
@@ -151,7 +153,7 @@ class ServerRound:
     def _circle(self, name: str, points: Mapping[str, int]) -> Circle:
         peers = {other: Peer(points[other], self._adverts[other]) for other in self._near[name]}
         numbers = self._numbers
-        return Circle(numbers.clients, numbers.threshold, points[name], peers)
+        return Circle(numbers.clients, numbers.threshold, points[name], peers, self._terms)
 
     def _asked_of(self, client: str) -> tuple[set[str], set[str]]:
         """Return of whom a survivor gives the seed's share, and of whom the key's."""

@@ -22,3 +22,9 @@ def weight_of(num_samples: float, weighting: Weighting, max_samples: float) -> f
         max_samples: So many samples weigh 1, and so do more.
     """
     return 1.0 if weighting == "equal" else min(num_samples, max_samples) / max_samples
+
+
+def terms_of(bits: int, clip_range: float, weighting: Weighting, max_samples: float) -> str:
+    """Return what filter and aggregator must agree on, in words; another word, no masks."""
+    weighed = "equal weights" if weighting == "equal" else f"samples up to {max_samples:g}"
+    return f"{bits} bits, clip_range {clip_range!r}, {weighed}"

@@ -42,6 +42,20 @@ _SELECTOR_ARGS: Final[dict[str, Any]] = {
             "default": True,
             "description": "Whether a larger value is better; false for losses and errors.",
         },
+        "weigh_by_local_iter": {
+            "type": "boolean",
+            "default": True,
+            "description": (
+                "Whether clients' metrics are averaged by their numbers of samples; false"
+                " counts every client alike."
+            ),
+        },
+        "aggregation_weights": {
+            "type": "object",
+            "default": {},
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1e9},
+            "description": "A factor for the weight of each client that is named; others have 1.",
+        },
     },
     "additionalProperties": False,
 }

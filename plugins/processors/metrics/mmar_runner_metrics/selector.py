@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.handler import BestModelSelector
@@ -24,15 +25,31 @@ class MetricSelector(BestModelSelector):
         metric: The metric's name; None takes the first in alphabetical order whose
             name does not contain ``loss``.
         higher_is_better: Whether a larger value is better.
+        weigh_by_local_iter: Whether clients' metrics are averaged by their numbers of samples;
+            False counts every client alike.
+        aggregation_weights: A factor for the weight of each client that is named.
     """
 
-    def __init__(self, metric: str | None = None, *, higher_is_better: bool = True) -> None:
+    def __init__(
+        self,
+        metric: str | None = None,
+        *,
+        higher_is_better: bool = True,
+        weigh_by_local_iter: bool = True,
+        aggregation_weights: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self._metric = metric
+        self._by_samples = weigh_by_local_iter
+        self._factors = dict(aggregation_weights)
         self._sign = 1.0 if higher_is_better else -1.0
         self._warned = False
 
     def handle_event(self, event: RunEvent) -> None:
         """Do nothing: choosing needs no event."""
+
+    def weight(self, client: str, num_samples: float) -> float:
+        """Return how much a client's metrics count: by samples or alike, times its factor."""
+        return (num_samples if self._by_samples else 1.0) * self._factors.get(client, 1.0)
 
     def score(self, metrics: Mapping[str, float]) -> float | None:
         """Return the metric, larger being better, or None if it is absent or not finite."""

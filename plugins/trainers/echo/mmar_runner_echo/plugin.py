@@ -44,6 +44,12 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
             "minimum": 1,
             "default": 10,
         },
+        "validate_seconds": {
+            "description": "How long the validation of a model pretends to take, in seconds.",
+            "type": "number",
+            "minimum": 0,
+            "default": 0.0,
+        },
         "fail_in_round": {
             "description": "The round in which it fails; negative for never.",
             "type": "integer",

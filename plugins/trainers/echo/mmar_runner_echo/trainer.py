@@ -30,6 +30,7 @@ class EchoTrainer(ClientTrainer):
         num_samples: How many samples are reported.
         noise: Standard deviation of Gaussian noise drawn from the task's seed.
         seconds: How long training pretends to take.
+        validate_seconds: How long the validation of a model pretends to take, after the rounds.
         steps: In how many steps it does; each is told.
         fail_in_round: The round in which it fails; negative for never.
         behaviour: How it fails: ``raise``, ``exit``, ``hang`` or ``nan``.
@@ -44,6 +45,7 @@ class EchoTrainer(ClientTrainer):
         *,
         noise: float = 0.0,
         seconds: float = 0.0,
+        validate_seconds: float = 0.0,
         steps: int = 10,
         fail_in_round: int = -1,
         behaviour: str = "raise",
@@ -55,9 +57,11 @@ class EchoTrainer(ClientTrainer):
         self._noise = noise
         self._seconds = seconds
         self._steps = steps
+        self._validate_seconds = validate_seconds
         self._failure = _Failure(fail_in_round, behaviour, fail_times)
         self._fail_rank = fail_rank
         self._failures: Path | None = None
+        self._last: Path | None = None
         self._rank, self._processes = 0, 1
 
     def setup(self, context: TrainerContext) -> None:
@@ -65,6 +69,7 @@ class EchoTrainer(ClientTrainer):
         self._rank, self._processes = context.rank, context.processes
         which = f"_{context.rank}" if context.rank else ""
         self._failures = context.workspace / f"echo_failures{which}"
+        self._last = context.workspace / "echo_last.safetensors" if context.keeps_best else None
 
     def train(self, task: TrainTask) -> TrainResult:
         """Write the received model plus the constant."""
@@ -76,8 +81,10 @@ class EchoTrainer(ClientTrainer):
             sys.stdout.write(f"one of {self._processes} is asked for round {task.round}\n")
         if not self._rank:
             transform(task.model, task.update, change)
+            if self._last is not None:
+                transform(task.update, self._last, Change(0.0))
         metrics = {"constant": self._constant}
-        validation = self.validate(task.model) if task.validate else {}
+        validation = _measured(task.model) if task.validate else {}
         return TrainResult(self._num_samples, metrics=metrics, validation=validation)
 
     def _fails(self, round_number: int) -> bool:
@@ -92,7 +99,20 @@ class EchoTrainer(ClientTrainer):
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the model's first value, by which one can see how often it was trained."""
-        return {"val_first_value": first_value(model)}
+        if self._validate_seconds:
+            threading.Event().wait(self._validate_seconds)
+        return _measured(model)
+
+    def best_model(self, destination: Path) -> Mapping[str, float] | None:
+        """Write the last update: no other is better."""
+        if self._last is None or not self._last.is_file():
+            return None
+        transform(self._last, destination, Change(0.0))
+        return _measured(destination)
+
+
+def _measured(model: Path) -> dict[str, float]:
+    return {"val_first_value": first_value(model)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import torch
 
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainerContext, TrainResult
+from mmar_runner_torch.best_local import BestLocal
 from mmar_runner_torch.companions import parted
 from mmar_runner_torch.determinism import (
     device_named,
@@ -125,6 +126,10 @@ class TorchLoopTrainer(ClientTrainer):
         if self.team.leads:
             self.tensors.save(self.network, received, task.new_state)
             write_state(task.update, self._update(received))
+            if self.context.keeps_best:
+                best = BestLocal(self.context.workspace)
+                own = self.tensors.update(self.network, received, UpdateKind.WEIGHTS)
+                best.consider(own | self.beside, self._evaluated())
         return TrainResult(samples, metrics, validation, self.send)
 
     def validate(self, model: Path) -> Mapping[str, float]:
@@ -133,6 +138,10 @@ class TorchLoopTrainer(ClientTrainer):
             return {}
         self.tensors.load_to_measure(self.network, parted(read_state(model))[0])
         return self._evaluated()
+
+    def best_model(self, destination: Path) -> Mapping[str, float] | None:
+        """Write the best model that was trained here, by this site's own metrics."""
+        return BestLocal(self.context.workspace).write(destination)
 
     def close(self) -> None:
         """Let go of the other processes, if there are any."""

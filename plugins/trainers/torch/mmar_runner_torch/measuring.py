@@ -45,6 +45,8 @@ class Measuring:
         self._batches = loader(dataset, validate.get("dataloader", {}), 0, batch_size=BATCH)
         self._loss = context.blueprint(ComponentKind.LOSS, loss).build() if loss else None
         declared = [m for m in validate.get("metrics", []) if not m.get("disabled")]
+        # The key metric first: by the first one a site chooses its best local model.
+        declared.sort(key=lambda metric: not metric.get("is_key_metric"))
         self._metrics = dict(_metric(context, declaration) for declaration in declared)
         self._undefined: set[str] = set()
 

@@ -127,6 +127,7 @@ async def test_model_files_are_reused(server, serving, session, settings):
         await session()
 
     assert sorted(path.name for path in (settings.workspace / "run_1").iterdir()) == [
+        "filter_state",
         "model_0.safetensors",
         "model_1.safetensors",
         "state",
