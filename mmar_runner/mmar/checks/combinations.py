@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.tags import Tag, least_clients, tags_of
 from mmar_runner.mmar.checks.case import TASK, first_present, whole
 from mmar_runner.mmar.components.build import task_value
@@ -107,6 +108,11 @@ def _say(look: Look, part: _Part, message: str, hint: str) -> None:
     look.findings.at(part.document, part.path, "MMAR650", message, hint=hint)
 
 
+def _named(look: Look, kind: ComponentKind, tag: str) -> str:
+    """Return which installed components of a kind have a tag, for a hint; or an empty text."""
+    return " or ".join(look.resolver.tagged(kind, tag))
+
+
 # The rules
 
 
@@ -169,7 +175,9 @@ def _masks_come_last(look: Look, filters: list[_Part]) -> None:
         return
     for one in filters[filters.index(masking) + 1 :]:
         message = f"'{one.name}' comes after '{masking.name}', and would change masked values."
-        _say(look, one, message, f"Declare it before '{masking.name}'.")
+        again = Tag.MASKS in one.tags
+        mend = "Remove it" if again else f"Declare it before '{masking.name}'"
+        _say(look, one, message, f"{mend}.")
 
 
 def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[_Part]) -> None:
@@ -178,7 +186,8 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
     if masking is None:
         if unmasks and _all_known(look):
             message = f"'{aggregator.name}' adds up masked updates, and no filter masks them."
-            _say(look, aggregator, message, "Declare its filter last in the outbound_filters.")
+            which = _named(look, ComponentKind.FILTER, Tag.MASKS) or "its filter"
+            _say(look, aggregator, message, f"Declare {which} last in the outbound_filters.")
         return
     if not unmasks:
         why = (
@@ -187,7 +196,9 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
             else "takes no masked updates"
         )
         message = f"'{aggregator.name}' {why}; '{masking.name}' masks them."
-        _say(look, aggregator, message, f"Take the aggregator that belongs to '{masking.name}'.")
+        fits = _named(look, ComponentKind.AGGREGATOR, Tag.UNMASKS)
+        which = fits or f"the aggregator that belongs to '{masking.name}'"
+        _say(look, aggregator, message, f"Take {which}.")
     else:
         _same_terms(look, aggregator, masking)
     for one in filters:

@@ -11,6 +11,7 @@ from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
+from mmar_runner.interfaces.tags import tags_of
 from mmar_runner.mmar import aliases
 from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
@@ -93,6 +94,17 @@ class Resolver:
         """Return what a component's plugin states of it; empty if it is not known."""
         found = self._catalog.find(kind, name)
         return found.extras if found is not None else {}
+
+    def tagged(self, kind: ComponentKind, tag: str) -> list[str]:
+        """Return the names of a kind whose plugins state a tag, whatever their arguments."""
+        return [n for n in self._catalog.names(kind) if tag in tags_of(self._stated(kind, n), {})]
+
+    def _stated(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
+        """Return a component's facts; none of a name that two plugins claim."""
+        try:
+            return self.facts(kind, name)
+        except PluginConflictError:
+            return {}
 
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""

@@ -93,13 +93,17 @@ def test_masked_updates_cannot_be_compared(job):
 
 def test_masked_updates_need_who_unmasks_them(job):
     _filters(job, "Mask")
-    assert "'FedAvg' takes no masked updates" in job.only().message
+    found = job.only()
+    assert "'FedAvg' takes no masked updates" in found.message
+    assert found.hint == "Take SecureSum."
 
     job.server["aggregator"] = {"name": "SecureSum"}
     assert job.findings() == ()
 
     _filters(job)
-    assert "no filter masks them" in job.only().message
+    found = job.only()
+    assert "no filter masks them" in found.message
+    assert found.hint == "Declare Mask last in the outbound_filters."
 
 
 def test_nothing_comes_after_a_mask(job):
@@ -110,6 +114,9 @@ def test_nothing_comes_after_a_mask(job):
 
     assert (found.code, found.pointer) == ("MMAR650", "/client/outbound_filters/1")
     assert found.hint == "Declare it before 'Mask'."
+
+    _filters(job, "Mask", "Mask")
+    assert job.only().hint == "Remove it."
 
 
 def test_what_masks_and_what_unmasks_agree(job):
