@@ -262,6 +262,12 @@ def test_a_run_that_does_not_fit_fails_at_its_first_round():
     assert "it allows 5 more rounds" in caught.value.hint
 
 
+def test_a_budget_that_allows_no_round_asks_for_more_noise_and_not_for_fewer_rounds():
+    with pytest.raises(RunFailedError) as caught:
+        rule(max_epsilon=1e-3).foresee(0, 1)
+    assert caught.value.hint.startswith("it allows not even one: write a larger noise_multiplier")
+
+
 def test_a_run_that_does_not_fit_is_refused_before_anybody_trains():
     budget = epsilon_of([Release(3.0)] * 5, 1e-5) + 1e-6
     rule(max_epsilon=budget).foresee(2, 7)

@@ -176,8 +176,19 @@ class DPFedAvg(TensorwiseAggregator):
             f"{what} would bring the privacy that is spent to an epsilon of {spent:.3g};"
             f" max_epsilon of DPFedAvg is {self._budget:g} (delta {self._delta:g})",
             reason="PRIVACY_BUDGET",
-            hint=f"it allows {self._allowed()} more rounds like this one: write a smaller"
-            " num_rounds, or a larger noise_multiplier",
+            hint=self._mend(self._allowed()),
+        )
+
+    @staticmethod
+    def _mend(allowed: int) -> str:
+        if allowed == 0:
+            return (
+                "it allows not even one: write a larger noise_multiplier, or a larger max_epsilon"
+            )
+        more = f"{allowed} more round{'' if allowed == 1 else 's'}"
+        return (
+            f"it allows {more} like this one: write a smaller num_rounds, or a larger"
+            " noise_multiplier"
         )
 
     def _allowed(self) -> int:
