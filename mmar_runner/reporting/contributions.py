@@ -95,8 +95,8 @@ def _last(points: Points | None) -> float | None:
 
 def weights_card(canvas: Canvas, history: History) -> Card | None:
     """Draw whose weight made up the models; None if nobody had one."""
-    heavy = [site for site in active(history) if site.weights.total > 0]
-    if not heavy or not history.rounds:
+    heavy = active(history)  # also who has none: each keeps the style that it has elsewhere
+    if not history.rounds or not any(site.weights.total > 0 for site in heavy):
         return None
     shown, others = heavy, 0
     if len(heavy) > STYLES:

@@ -25,7 +25,7 @@ from mmar_runner.reporting.points import Points, number
 from mmar_runner.server.records.record import Kind, Removed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mmar_runner.storage.journal_reading import JournalEvent
 
@@ -187,8 +187,11 @@ class Folding:
         opened = history.open if history.open and history.open.number == at else None
         contributions = summary["contributions"]
         samples = size = 0.0
+        left_out = _left_out(summary.get("aggregation"))
         for one in contributions:
-            more_samples, more_bytes = self._contributed(at, one)
+            more_samples, more_bytes = self._contributed(
+                at, one, left_out=left_out(str(one["client"]))
+            )
             samples, size = samples + more_samples, size + more_bytes
         history.rounds.append(
             Round(
@@ -207,8 +210,13 @@ class Folding:
         )
         self._before, self._updates, history.open = self._updates, {}, None
 
-    def _contributed(self, at: int, one: Mapping[str, Any]) -> tuple[float, float]:
-        """Add one contribution; return its samples and bytes, 0 for what is no number."""
+    def _contributed(
+        self, at: int, one: Mapping[str, Any], *, left_out: bool
+    ) -> tuple[float, float]:
+        """Add one contribution; return its samples and bytes, 0 for what is no number.
+
+        One that the aggregator has left out, as Krum does, has no weight in the model.
+        """
         name = str(one["client"])
         samples, size = number(one["num_samples"]), number(one["bytes"])
         site = self.history.sites.get(name)
@@ -218,7 +226,7 @@ class Folding:
             site.add(
                 at,
                 samples=samples,
-                weight=number(one["weight"]),
+                weight=0.0 if left_out else number(one["weight"]),
                 size=size,
                 wire=number(one.get("wire_bytes", one["bytes"])),  # older records lack it
                 lost=number(one.get("codec_error", 0.0)),
@@ -287,6 +295,15 @@ def _measured(metrics: dict[str, Points], at: int, told: Mapping[str, Any]) -> N
             points = metrics[name] = Points()
         points.rounds.append(at)
         points.values.append(number(value))
+
+
+def _left_out(aggregation: object) -> Callable[[str], bool]:
+    """Return what tells whose update an aggregator that chooses has not chosen."""
+    chosen = aggregation.get("chosen") if isinstance(aggregation, dict) else None
+    if not isinstance(chosen, list):
+        return lambda _: False
+    names = set(map(str, chosen))
+    return lambda name: name not in names
 
 
 def _said(aggregation: object) -> dict[str, float]:

@@ -77,6 +77,20 @@ def test_a_lost_model_takes_its_round_with_it(folder):
     assert len(history.lost) == 1
 
 
+def test_what_an_aggregator_did_not_choose_has_no_weight_in_the_model(folder):
+    with written(folder) as run:
+        run.start()
+        run.open(0, SITES)
+        updates = [run.update(0, name) for name in SITES]
+        run.close_round(0, updates, aggregation={"chosen": ["site-2"]})
+    sites = history_of(folder).sites
+    assert {name: list(site.weights) for name, site in sites.items()} == {
+        "site-1": [(0, 0.0)],
+        "site-2": [(0, 10.0)],
+    }
+    assert list(sites["site-1"].samples) == [(0, 10.0)]
+
+
 def test_a_withdrawn_update_does_not_count(folder):
     with written(folder) as run:
         run.start()
