@@ -142,6 +142,8 @@ def _results(results: RunResults | None) -> list[str]:
     lines = [f"  results in {results['folder']}: {took}"]
     if metrics := human_metrics(results["metrics"]):
         lines.append(f"  last round: {metrics}")
+    if said := human_metrics(results["aggregation"]):
+        lines.append(f"  the aggregator says of the last round: {said}")
     if results["final_model"] is not None:
         lines.append(f"  final model: {results['final_model']}")
     if results["best_round"] is None:

@@ -25,6 +25,7 @@ class RunResults(TypedDict):
     folder: str
     rounds: int
     metrics: dict[str, float]
+    aggregation: dict[str, Any]
     final_model: str | None
     best_round: int | None
     best_model: str | None
@@ -41,6 +42,7 @@ def read_results(run: RunFolder) -> RunResults | None:
         "folder": str(run.path),
         "rounds": len(rounds),
         "metrics": dict(rounds[-1]["metrics"]) if rounds else {},
+        "aggregation": dict(rounds[-1].get("aggregation", {})) if rounds else {},
         "final_model": _path(run, summary["final_model"]),
         "best_round": summary["best_round"],
         "best_model": _path(run, summary["best_model"]),
