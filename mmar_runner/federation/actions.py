@@ -28,6 +28,23 @@ class Invite:
 
 
 @dataclass(frozen=True, slots=True)
+class PassTurn:
+    """Ask one client in place of another, whose answer counts no more.
+
+    Attributes:
+        round: The open round.
+        client: Who has the turn now.
+        attempt: How often it was given the round's task, this time included.
+        before: Who had the turn, and lost it.
+    """
+
+    round: int
+    client: str
+    attempt: int
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloseRound:
     """Take no more updates and aggregate those of these clients, in this order.
 
@@ -53,4 +70,4 @@ class FinishRun:
     reason: str
 
 
-Action: TypeAlias = OpenRound | Invite | CloseRound | SetTimer | FinishRun
+Action: TypeAlias = OpenRound | Invite | PassTurn | CloseRound | SetTimer | FinishRun

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from mmar_runner.federation.round_book import RoundBook
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Workflow(Protocol):
     """The policy that says who works; see ``interfaces.workflow.Workflow``."""
 
+    takes_turns: ClassVar[bool]
+
     def participants(
         self, active: Sequence[str], *, round_number: int, seed: int, per_round: int | None
     ) -> Sequence[str]:
@@ -29,11 +31,15 @@ class Workflow(Protocol):
         """Return True if a client that joins during a round works in it."""
         ...
 
+    def turn(self, active: Sequence[str], *, after: str | None) -> str:
+        """Return whose turn it is, where turns are taken."""
+        ...
+
 
 class Opening:
     """Opens the rounds of one run, one after the other.
 
-    The last five arguments are of an earlier process, and of the first round alone.
+    The last six arguments are of an earlier process, and of the first round alone.
 
     Args:
         plan: What the run is to do.
@@ -44,9 +50,12 @@ class Opening:
         failures: How often their tasks had failed.
         again: How often their tasks were given again for another reason.
         removed: Who was removed from the run, and has not come anew.
+        last_turn: Whose update the round before was made of, where turns are taken.
 
     Attributes:
-        minimum: Of how many sites a round needs updates.
+        minimum: Of how many sites a round needs updates; where turns are taken, how many
+            clients must be there for the first one.
+        last_turn: Whose turn was last, where turns are taken.
     """
 
     def __init__(
@@ -60,8 +69,10 @@ class Opening:
         failures: Mapping[str, int],
         again: Mapping[str, int] = MappingProxyType({}),
         removed: Collection[str] = (),
+        last_turn: str | None = None,
     ) -> None:
         self.minimum = plan.min_num_clients
+        self.last_turn = last_turn
         self._plan = plan
         self._workflow = workflow
         self._sites = sites
@@ -72,20 +83,26 @@ class Opening:
         self._removed = frozenset(removed)
         self._first = True
 
-    @property
-    def needed(self) -> int:
-        """How many clients must be there."""
+    def needed(self, number: int) -> int:
+        """Return how many clients must be there for a round to open."""
         least, expected = self.minimum, self._plan.expected_clients
+        if self.takes_turns and number > self._plan.start_round:
+            return 1
         return max(least, expected) if self._first and expected is not None else least
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether one client works at a time."""
+        return self._workflow.takes_turns
 
     @property
     def admits_late(self) -> bool:
         """Whether a client that joins during a round works in it."""
         return self._workflow.admits_late(per_round=self._plan.clients_per_round)
 
-    def is_due(self, active: AbstractSet[str]) -> bool:
+    def is_due(self, number: int, active: AbstractSet[str]) -> bool:
         """Return True if the next round is to open, with those who are there."""
-        return bool(self._participants) or len(active | self._accepted) >= self.needed
+        return bool(self._participants) or len(active | self._accepted) >= self.needed(number)
 
     def book(self, number: int, active: AbstractSet[str], now: float) -> RoundBook:
         """Return the book of a round that opens; what an earlier process knew is used up.
@@ -100,9 +117,12 @@ class Opening:
         for client in self._accepted:
             book.accept(client, now)
         # Of those who have answered, too: an update that is withdrawn has its client asked again.
-        book.failures = {c: self._failures[c] for c in sorted(invited & self._failures.keys())}
-        book.again = {c: self._again[c] for c in sorted(invited & self._again.keys())}
+        known = self._failures.keys() | self._again.keys() if self.takes_turns else invited
+        book.failures = {c: self._failures[c] for c in sorted(known & self._failures.keys())}
+        book.again = {c: self._again[c] for c in sorted(known & self._again.keys())}
         book.removed = set(invited & self._removed - active)
+        if self.takes_turns:  # the turn of whoever was given it anew had gone to another before
+            book.passed = set(self._again.keys() - invited - self._removed)
         self._accepted = self._participants = self._removed = frozenset()
         self._failures, self._again, self._first = {}, {}, False
         return book
@@ -111,11 +131,14 @@ class Opening:
         """Return of how many sites a round needs updates for which these clients were invited.
 
         Where only some work, of no more than there are; where everybody does, others may come.
+        Where turns are taken, one ends a turn.
 
         Args:
             invited: Who was.
             minimum: Which minimum is meant; None for the one in force.
         """
+        if self.takes_turns:
+            return 1
         least = self.minimum if minimum is None else minimum
         return max(1, least if self.admits_late else min(least, len(invited)))
 
@@ -136,9 +159,15 @@ class Opening:
             sorted(among), round_number=number, seed=self._plan.seed, per_round=per_round
         )
 
+    def turn(self, among: AbstractSet[str], after: str | None) -> str:
+        """Return whose turn it is after somebody's, where turns are taken; of at least one."""
+        return self._workflow.turn(sorted(among), after=after)
+
     def _resumed(self, active: AbstractSet[str]) -> frozenset[str]:
         before = self._participants
         return before | active if before and self.admits_late else before
 
     def _chosen(self, number: int, active: AbstractSet[str]) -> frozenset[str]:
+        if self.takes_turns:
+            return frozenset({self.turn(active, self.last_turn)} if active else ())
         return frozenset(self.choose(number, active, self._plan.clients_per_round))

@@ -26,6 +26,7 @@ class RoundBook:
         failures: How often its task failed, by client.
         again: How often it was given again for another reason, by client.
         removed: Who was removed from the run, and has not come anew.
+        passed: Whose turn went to another while it was away, where turns are taken.
         late: Who was invited when there were enough updates already.
         enough_at: When the last update of the quorum came; None before.
         closed: Whether it takes no more updates.
@@ -40,6 +41,7 @@ class RoundBook:
     failures: dict[str, int] = field(default_factory=dict)
     again: dict[str, int] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
     enough_at: float | None = None
     closed: bool = False
@@ -64,8 +66,14 @@ class RoundBook:
         if self.have() < self.quorum:
             self.enough_at = None
 
+    def leave(self, client: str) -> None:
+        """Forget that a client had failed: when it comes back it may be mended, and is lost now."""
+        if self.failed.pop(client, None) is not None and client not in self.invited:
+            self.passed.add(client)
+
     def remove(self, client: str) -> None:
         """Take a client and what it sent out; one that comes anew under its name works anew."""
+        self.passed.discard(client)
         if client in self.invited - self.removed:
             self.accepted.discard(client)
             self.removed.add(client)
@@ -85,6 +93,19 @@ class RoundBook:
         """Count one more attempt of a client, which has not failed, or is forgiven."""
         self.failed.pop(client, None)
         self.again[client] = self.again.get(client, 0) + 1
+
+    def pass_turn(self, client: str) -> str:
+        """Give the one turn there is to another client, and return who had it.
+
+        That one is asked no more; if the turn comes back to it, it is another attempt.
+        """
+        (before,) = self.invited
+        self.invited = {client}
+        self.passed.discard(client)
+        self.again[before] = self.again.get(before, 0) + 1
+        if before not in self.failed.keys() | self.removed:
+            self.passed.add(before)
+        return before
 
     def attempt(self, client: str) -> int:
         """Return the number of the attempt that a client has, or is given next."""
@@ -135,7 +156,8 @@ class RoundBook:
         """
         if not self.failed or self.unanswered() & active:
             return False
-        could = self.accepted | self.unanswered() | (active - self.invited)
+        others = (active | self.passed) - self.invited - self.failed.keys()
+        could = self.accepted | self.unanswered() | others
         needed = self.quorum if quorum is None else quorum
         return self.sites.count(could | self.sites.absent(self.failed)) < needed
 

@@ -37,7 +37,7 @@ Phase: TypeAlias = Literal["clients", "updates", "aggregation", "over"]
 class RoundMachine:
     """Decides the rounds of one run.
 
-    The last seven arguments are for a server that takes up an unfinished run.
+    The last eight arguments are for a server that takes up an unfinished run.
 
     Args:
         plan: What the run is to do.
@@ -52,6 +52,7 @@ class RoundMachine:
             on from there, so that a client can tell a new one from one it has had.
         again: How often their tasks were given again for another reason, likewise.
         removed: Who was removed from the run by an administrator, and has not come anew.
+        last_turn: Whose update the round before was made of, where turns are taken.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class RoundMachine:
         failures: Mapping[str, int] = MappingProxyType({}),
         again: Mapping[str, int] = MappingProxyType({}),
         removed: Collection[str] = (),
+        last_turn: str | None = None,
     ) -> None:
         self._plan = plan
         self._opening = Opening(
@@ -78,6 +80,7 @@ class RoundMachine:
             failures=failures,
             again=again,
             removed=removed,
+            last_turn=last_turn,
         )
         self._next_round = plan.start_round if first_round is None else first_round
         self._active: set[str] = set(active)
@@ -158,7 +161,9 @@ class RoundMachine:
             return ""
         book = self._open
         if book is None:
-            there = f"{len(self._active)} of {self._opening.needed} clients are there"
+            there = (
+                f"{len(self._active)} of {self._opening.needed(self._next_round)} clients are there"
+            )
             return f"round {self._next_round}: {there}"
         if book.closed:
             return f"round {self._next_round}: aggregating {len(book.accepted)} updates"
@@ -219,8 +224,7 @@ class RoundMachine:
     def _left(self, client: str) -> None:
         self._active.discard(client)
         if self._open is not None:
-            # When it comes back it may be mended; meanwhile it is lost, not failed.
-            self._open.failed.pop(client, None)
+            self._open.leave(client)
 
     def _removed(self, client: str) -> None:
         """Go on without a client; of a round that is being added up it stays a part."""
@@ -229,6 +233,7 @@ class RoundMachine:
             self._opening.remove(client)
         elif not self._open.closed:
             self._open.remove(client)
+            self._open.failed.pop(client, None)
 
     def _change_minimum(self, number: int, now: float) -> None:
         self._opening.minimum = number
@@ -274,6 +279,7 @@ class RoundMachine:
 
     def _aggregated(self, number: int) -> None:
         if self._open is not None and self._open.closed and number == self._next_round:
+            self._opening.last_turn = max(self._open.accepted)
             self._open = None
             self._timer = None
             self._next_round += 1
@@ -290,7 +296,7 @@ class RoundMachine:
             return [] if self._open.closed else self._advance_open(self._open, now)
         if 0 <= self._plan.num_rounds <= self._next_round:
             return [self._finish(RunStatus.FINISHED, "")]
-        return self._open_round(now) if self._opening.is_due(self._active) else []
+        return self._open_round(now) if self._opening.is_due(self._next_round, self._active) else []
 
     def _open_round(self, now: float) -> list[actions.Action]:
         book = self._open = self._opening.book(self._next_round, self._active, now)
@@ -305,6 +311,8 @@ class RoundMachine:
 
     def _advance_open(self, book: RoundBook, now: float) -> list[actions.Action]:
         closes_at = book.closes_at(self._plan.wait_after_min_clients, self._plan.round_deadline)
+        if closes_at is None and self._opening.takes_turns:
+            return self._pass_turn(book)
         if closes_at is None:
             replacements = self._replacements(book)
             return [self._give_up(book)] if book.is_hopeless(self._active) else replacements
@@ -320,6 +328,18 @@ class RoundMachine:
             return []
         chosen = self._opening.choose(self._next_round, spare, missing)
         return [self._invite(book, client) for client in chosen]
+
+    def _pass_turn(self, book: RoundBook) -> list[actions.Action]:
+        """Give the turn to the next if whoever has it was lost, or has failed for good."""
+        if book.unanswered() & self._active:
+            return []
+        candidates = self._active - book.failed.keys()
+        if not candidates:
+            return [self._give_up(book)] if book.is_hopeless(self._active) else []
+        (holder,) = book.invited
+        client = self._opening.turn(candidates, holder)
+        before = book.pass_turn(client)
+        return [actions.PassTurn(self._next_round, client, book.attempt(client), before)]
 
     def _give_up(self, book: RoundBook) -> actions.FinishRun:
         whose: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from mmar_runner.federation.seeds import derive_seed
 
@@ -14,6 +15,8 @@ class ScatterAndGather:
     It has the methods of ``interfaces.workflow.Workflow``, which this room may not
     import.
     """
+
+    takes_turns: ClassVar[bool] = False
 
     def participants(
         self, active: Sequence[str], *, round_number: int, seed: int, per_round: int | None
@@ -31,3 +34,7 @@ class ScatterAndGather:
     def admits_late(self, *, per_round: int | None) -> bool:
         """Return True if everyone works, so a late client does too."""
         return per_round is None
+
+    def turn(self, active: Sequence[str], *, after: str | None) -> str:
+        """Return the next by name; nobody asks, since no turns are taken."""
+        return next((client for client in active if after is None or client > after), active[0])

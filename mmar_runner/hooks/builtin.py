@@ -20,3 +20,23 @@ def mmar_register_components(registry: Registrar) -> None:
         target="mmar_runner.federation.scatter_and_gather:ScatterAndGather",
         summary="Every round, all clients (or a sample of them) train the same model.",
     )
+    registry.add(
+        kind="workflow",
+        name="RoundRobin",
+        target="mmar_runner.federation.round_robin:RoundRobin",
+        args_schema={
+            "type": "object",
+            "properties": {
+                "order": {
+                    "type": ["array", "null"],
+                    "items": {"type": "string", "minLength": 1},
+                    "minItems": 1,
+                    "uniqueItems": True,
+                    "default": None,
+                    "description": "Clients in the order of their turns; null orders by name.",
+                }
+            },
+        },
+        summary="The model travels from client to client; one works at a time.",
+        extras={"paper": "Chang et al. 2018, JAMIA 25(8)", "memory": "that of the aggregator"},
+    )

@@ -74,7 +74,7 @@ class Folding:
         }
         self._silent = {
             *(Kind.CLIENT_LEFT, Kind.RUN_SETTLED),
-            *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN),
+            *(Kind.MIN_CLIENTS_SET, Kind.TASK_GIVEN_AGAIN, Kind.TURN_PASSED),
         }
 
     def add(self, events: Iterable[JournalEvent]) -> None:

@@ -281,6 +281,7 @@ def _machine(
         failures=state.failures(),
         again=state.again,
         removed=state.out(),
+        last_turn=state.last_turn(),
     )
 
 

@@ -57,6 +57,7 @@ class Federation:
     Args:
         seed: Decides the plan, the weather and every accident.
         aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
+        round_robin: Whether one client works at a time.
 
     Attributes:
         keeps: Whether the rule keeps something from round to round.
@@ -66,12 +67,14 @@ class Federation:
         clients: The clients' machines.
         administrator: Who decides something now and then.
         silences: When a server that ran did not say what the run waits for.
+        round_robin: As it was said.
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int, aggregator: str = "FedAvg") -> None:
+    def __init__(self, seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False) -> None:
         self.world = World(seed)
         self.keeps = aggregator != "FedAvg"
+        self.round_robin = round_robin
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -79,7 +82,7 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator)
+        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator, round_robin=round_robin)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25

@@ -38,7 +38,10 @@ def check(federation: Federation) -> None:
     files_say_what_the_journal_says(federation)
     who_lives_knows_what_the_journal_adds_up_to(federation)
     nothing_is_trained_in_vain(federation)
-    no_round_is_closed_with_too_little(federation)
+    if federation.round_robin:
+        one_works_at_a_time(federation)
+    else:
+        no_round_is_closed_with_too_little(federation)
     who_was_removed_stays_out(federation)
 
 
@@ -169,6 +172,22 @@ def no_round_is_closed_with_too_little(federation: Federation) -> None:
         zip(story.accepted_sets(), story.lowest, strict=True)
     ):
         assert len(clients) >= needed, f"round {number} needs {needed}, and adds up {clients}"
+
+
+def one_works_at_a_time(federation: Federation) -> None:
+    """A turn is one client's, and only of whoever has it by the record an update counts."""
+    holder = ""
+    for event in federation.records.events:
+        match event.kind:
+            case "round_opened":
+                (holder,) = event.data["participants"]
+            case "turn_passed":
+                assert event.data["before"] == holder, f"{event.seq}: it was {holder}'s turn"
+                holder = event.data["client"]
+            case "update_accepted":
+                assert event.data["client"] == holder, f"{event.seq}: it is {holder}'s turn"
+    for number, clients in enumerate(federation.story.accepted_sets()):
+        assert len(clients) == 1, f"round {number} adds up {clients}"
 
 
 def who_was_removed_stays_out(federation: Federation) -> None:

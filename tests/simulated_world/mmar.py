@@ -13,7 +13,14 @@ from tests.simulated_world.training import encoded, initial_model
 _CHECKPOINT = "initial.safetensors"
 
 
-def draw_mmar(rng: random.Random, root: Path, clients: int, aggregator: str = "FedAvg") -> MmarSpec:
+def draw_mmar(
+    rng: random.Random,
+    root: Path,
+    clients: int,
+    aggregator: str = "FedAvg",
+    *,
+    round_robin: bool = False,
+) -> MmarSpec:
     """Return an MMAR for so many clients.
 
     Args:
@@ -21,6 +28,7 @@ def draw_mmar(rng: random.Random, root: Path, clients: int, aggregator: str = "F
         root: Its folder, which is made, with the initial model in it.
         clients: How many there are.
         aggregator: The rule.
+        round_robin: Whether one works at a time.
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
@@ -37,6 +45,7 @@ def draw_mmar(rng: random.Random, root: Path, clients: int, aggregator: str = "F
         clients_per_round=sampled,
         round_deadline=rng.choice([None, 30.0]),
         checkpoint=_CHECKPOINT,
+        workflow=_component(ComponentKind.WORKFLOW, "RoundRobin") if round_robin else None,
     )
     client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
     return MmarSpec(

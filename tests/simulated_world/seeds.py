@@ -29,6 +29,7 @@ class Tried:
         removed: How many updates were accepted and left the round with their client.
         removals: How many clients were removed.
         given_again: How many tasks were given again that had not failed.
+        passed: How many turns went on to another client.
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
         gone_back: How often the run went back.
@@ -42,6 +43,7 @@ class Tried:
     removed: int
     removals: int
     given_again: int
+    passed: int
     deaths: int
     power_cuts: int
     gone_back: int
@@ -59,17 +61,18 @@ def part(number: int) -> range:
     return range(seeds.start + number, seeds.stop, PARTS)
 
 
-def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
+def tried(seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False) -> Tried:
     """Run a seed and hold the invariants against it.
 
     Args:
         seed: The seed.
         aggregator: As of `Federation`.
+        round_robin: Likewise.
 
     Raises:
         AssertionError: One of them does not hold; its notes say how to see it again.
     """
-    federation = Federation(seed, aggregator)
+    federation = Federation(seed, aggregator, round_robin=round_robin)
     try:
         federation.run()
         invariants.check(federation)
@@ -77,7 +80,8 @@ def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
         error.add_note(f"seed {seed}; the last that happened:")
         for at, who, what in federation.world.history[-_SHOWN:]:
             error.add_note(f"  {at:9.4f} {who:8} {what}")
-        where = "tests/simulated_world -k nothing_is_lost"
+        which = "goes_round" if round_robin else "nothing_is_lost"
+        where = f"tests/simulated_world -k {which}"
         error.add_note(f"replay: MMAR_RUNNER_SEEDS={seed} python -m pytest {where}")
         raise
     finally:
@@ -93,6 +97,7 @@ def tried(seed: int, aggregator: str = "FedAvg") -> Tried:
         len(story.removed),
         story.removals,
         len(story.given_again),
+        len(federation.events("turn_passed")),
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
         story.gone_back,

@@ -16,7 +16,7 @@ from collections import Counter
 import pytest
 
 from tests.simulated_world.federation import Federation
-from tests.simulated_world.seeds import PARTS, Tried, part, tried
+from tests.simulated_world.seeds import PARTS, Tried, part, tried, wanted
 
 #: How many worlds have a rule that keeps something.
 KEEPING_SEEDS = 40
@@ -45,6 +45,17 @@ def test_what_an_aggregator_keeps_is_not_lost_either() -> None:
     _equal_sets_give_equal_models(results)
     assert sum(result.deaths for result in results) > len(results), "many processes die"
     assert sum(result.gone_back for result in results) > 0, "some runs go back"
+
+
+@pytest.mark.timeout(0)
+def test_one_works_at_a_time_where_the_model_goes_round() -> None:
+    seeds = wanted() if "MMAR_RUNNER_SEEDS" in os.environ else range(60)
+    results = [tried(seed, round_robin=True) for seed in seeds]
+    if "MMAR_RUNNER_SEEDS" in os.environ:
+        return
+    ends = Counter(result.status for result in results)
+    assert ends["finished"] > len(results) * 2 / 3, f"most worlds recover: {ends}"
+    assert sum(result.passed for result in results) > 0, "some turns go on to another"
 
 
 def test_a_seed_replays_exactly() -> None:

@@ -57,6 +57,7 @@ _KEPT: Final = frozenset(
         Topic.CLIENT_REMOVED,
         Topic.MIN_CLIENTS,
         Topic.TASK_GIVEN_AGAIN,
+        Topic.TURN_PASSED,
         Topic.COMPONENT_FAILED,
         Topic.SITE_DECLINED,
         Topic.LEFT_OUT,

@@ -260,6 +260,11 @@ def _given_again(view: RunView, data: Mapping[str, Any]) -> None:
     row.state, row.note = ClientStatus.ASKED, "given its task again"
 
 
+def _turn_passed(view: RunView, data: Mapping[str, Any]) -> None:
+    row = view.row(data)
+    row.state, row.note = ClientStatus.ASKED, f"has the turn of {data.get('before')}"
+
+
 def _training(view: RunView, data: Mapping[str, Any]) -> None:
     view.row(data).state = ClientStatus.TRAINING
 
@@ -281,6 +286,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.CLIENT_REMOVED: _client_removed,
     Topic.MIN_CLIENTS: _nothing,
     Topic.TASK_GIVEN_AGAIN: _given_again,
+    Topic.TURN_PASSED: _turn_passed,
     Topic.CLIENT_STATE: _client_state,
     Topic.ROUND_STARTED: _round_started,
     Topic.MODEL_SENT: _nothing,

@@ -247,6 +247,9 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
     Topic.TASK_GIVEN_AGAIN: lambda d: (
         f"{d['client']} is given its task of round {d.get('round')} again"
     ),
+    Topic.TURN_PASSED: lambda d: (
+        f"round {d.get('round')}: the turn of {d.get('before')} goes to {d['client']}"
+    ),
     Topic.CLIENT_STATE: lambda d: f"{d['client']} is {d.get('state')}{_steps(d)}",
     Topic.ROUND_STARTED: _round_started,
     Topic.MODEL_SENT: lambda d: f"{d['client']} was sent {human_bytes(d.get('bytes') or 0)}",

@@ -187,6 +187,10 @@ class Reception:
         current = self._answers.require_round(begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
+        if (other := current.passed.get(client)) is not None:
+            msg = f"the turn of {client} in round {begin.round} has gone to {other} meanwhile"
+            hint = "nothing has to be done: it has the turn again when that comes round"
+            raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint=hint)
         if client not in current.invited:
             msg = f"{client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
@@ -273,6 +277,8 @@ class Reception:
     def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> bool:
         """Count an update; return False if another of its client and round was counted."""
         self._members.require_session(sender.session)
+        if not self._answers.ledger.already_counted(sender.client, sender.begin.round):
+            self._check_invited(sender.client, sender.begin)  # a turn may have passed meanwhile
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
             sender.client, sender.facts, digest, seconds_upload=seconds, inline=data is not None

@@ -56,13 +56,13 @@ class ServerComponents:
         self._allowed = allowed
         self.versions: dict[str, str] = {}
         self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
-        _require_enough(self.aggregator, server.min_num_clients)
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
         self.companions = wanted_companions(catalog, declared)
         self.workflow: Any = ScatterAndGather()
         if server.workflow is not None:
             self.workflow = self._build(server.workflow, Workflow)
+        _require_enough(self.aggregator, server.min_num_clients, turns=self.workflow.takes_turns)
         self.handlers: list[Handler] = [self._build(h, Handler) for h in server.handlers]
         self.processors: list[ResultProcessor] = [
             self._build(p, ResultProcessor) for p in server.result_processors
@@ -109,9 +109,13 @@ def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> t
     return wanted
 
 
-def _require_enough(aggregator: TensorwiseAggregator, least: int) -> None:
+def _require_enough(aggregator: TensorwiseAggregator, least: int, *, turns: bool) -> None:
+    name, needs = type(aggregator).__name__, counted(aggregator.min_updates, "update")
+    if turns and aggregator.min_updates > 1:
+        msg = f"{name} needs {needs}, and where one client works at a time a round has one"
+        hint = "choose another aggregator, such as FedAvg, or another workflow"
+        raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")
     if least < aggregator.min_updates:
-        name, needs = type(aggregator).__name__, counted(aggregator.min_updates, "update")
         msg = f"{name} needs {needs}, and a round may close with min_num_clients {least}"
         hint = f"raise min_num_clients to {aggregator.min_updates}, or choose another aggregator"
         raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")

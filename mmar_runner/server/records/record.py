@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CLIENT_REMOVED = "client_removed"
     MIN_CLIENTS_SET = "min_clients_set"
     TASK_GIVEN_AGAIN = "task_given_again"
+    TURN_PASSED = "turn_passed"
     ROUND_OPENED = "round_opened"
     UPDATE_ACCEPTED = "update_accepted"
     UPDATE_REFUSED = "update_refused"

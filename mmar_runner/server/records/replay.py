@@ -143,6 +143,12 @@ def _given_again(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
     state.again[client] = state.again.get(client, 0) + 1
 
 
+def _turn_passed(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    """Take the round's task from one client and give it to another."""
+    _given_again(state, {"client": data["before"]}, _number)
+    state.participants = (data["client"],)
+
+
 def _min_clients_set(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     state.min_clients = data["number"]
 
@@ -249,6 +255,7 @@ _APPLY = {
     Kind.CLIENT_REMOVED: _client_removed,
     Kind.MIN_CLIENTS_SET: _min_clients_set,
     Kind.TASK_GIVEN_AGAIN: _given_again,
+    Kind.TURN_PASSED: _turn_passed,
     Kind.ROUND_OPENED: _round_opened,
     Kind.UPDATE_ACCEPTED: _update_accepted,
     Kind.UPDATE_REFUSED: _update_refused,

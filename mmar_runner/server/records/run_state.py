@@ -175,6 +175,11 @@ class RunState:
         """Return how often each client's work was rejected in `round`; a removal is no failure."""
         return Counter(one.client for one in self.rejected if one.is_failure)
 
+    def last_turn(self) -> str | None:
+        """Return whose update the round before was made of, where one was enough."""
+        accepted = () if self.closed is None else self.closed.accepted
+        return max(accepted, default=None)
+
     def out(self) -> frozenset[str]:
         """Return the names of removed clients under which nobody has come anew."""
         return frozenset(one.client for one in self.removed.values()) - self.clients.keys()

@@ -252,6 +252,8 @@ class Coordinator:
                 self._open(number, participants)
             case actions.Invite(_, client, attempt):
                 self._assignments.invite(client, attempt)
+            case actions.PassTurn(_, client, attempt, before):
+                self._pass_turn(client, attempt, before)
             case actions.CloseRound():
                 self._workbench.spawn(self._close())
             case actions.SetTimer(at):
@@ -263,6 +265,12 @@ class Coordinator:
         opened = self._ledger.open_round(number, participants, self._model, self._loop.time())
         self._reporter.round_started(number, participants)
         self._assignments.open(opened)
+
+    def _pass_turn(self, client: str, attempt: int, before: str) -> None:
+        if self.round is not None:
+            self._ledger.pass_turn(self.round, client, before)
+            self._reporter.turn_passed(self.round.number, client, before)
+            self._assignments.invite(client, attempt)
 
     async def _close(self) -> None:
         current = self.round

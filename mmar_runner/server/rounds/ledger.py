@@ -76,6 +76,14 @@ class Ledger:
             number, model, now, invited, accepted=state.accepted, rejected=state.rejected
         )
 
+    def pass_turn(self, current: OpenRound, client: str, before: str) -> None:
+        """Note that a client works in place of another, whose update is not taken any more."""
+        facts = {"round": current.number, "client": client, "before": before}
+        self.record(Kind.TURN_PASSED, facts)
+        current.invited.pop(before, None)
+        current.passed[before] = client
+        current.passed.pop(client, None)
+
     def accept(self, current: OpenRound, update: AcceptedUpdate, data: bytes | None) -> None:
         """Count an update; it is durable once `until_recorded` returns."""
         recorded = self.record(Kind.UPDATE_ACCEPTED, update.to_json(), blob=data)

@@ -28,6 +28,7 @@ class OpenRound:
         accepted: Accepted updates by client, as they are on record.
         refused: The refusal of an update, by its update id, for those who send it again.
         rejected: What was refused or failed, as it is on record.
+        passed: Who has the turn in place of a client that had it, by that client's name.
         closed: Set once no further update is taken.
     """
 
@@ -38,6 +39,7 @@ class OpenRound:
     accepted: Mapping[str, CountedUpdate] = field(default_factory=dict)
     refused: dict[str, MmarRunnerError] = field(default_factory=dict)
     rejected: Sequence[Rejected] = ()
+    passed: dict[str, str] = field(default_factory=dict)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

@@ -131,6 +131,12 @@ class Reporter:
         """An administrator gave a client its task again."""
         self._observe(Topic.TASK_GIVEN_AGAIN, client=client, round=round_number)
 
+    def turn_passed(self, number: int, client: str, before: str) -> None:
+        """A client works in place of one that was lost, or failed for good."""
+        self._unanswered.discard(before)
+        self._unanswered.add(client)
+        self._observe(Topic.TURN_PASSED, round=number, client=client, before=before)
+
     def waiting(self, message: str, *, for_clients: bool = False) -> None:
         """Nothing goes on; said at once for every reason, and again while it lasts.
 

@@ -58,6 +58,41 @@ class WorkflowContract(ABC):
         law = "Whether a late client works in the round is a yes or a no"
         hold(law, isinstance(answer, bool), expected="True or False", got=answer)
 
+    def test_turns_go_round(self) -> None:
+        """Where turns are taken: one works, one of those there, and everybody's turn comes."""
+        if not self.make().takes_turns:
+            pytest.skip("no turns are taken")
+        law = "One client works at a time, and one that joins waits for its turn"
+        for per_round in (None, 1, 5):
+            same(law, 1, len(self._chosen(_SITES, 0, per_round)))
+            same(law, False, self.make().admits_late(per_round=per_round))  # noqa: FBT003
+        self._goes_round(_SITES)
+        self._goes_round(_SITES[:1])
+
+    def test_a_turn_needs_nobody_who_is_gone(self) -> None:
+        """Whose turn was before may be gone; one of those who are there is next."""
+        if not self.make().takes_turns:
+            pytest.skip("no turns are taken")
+        for after in (None, *_SITES, "stranger"):
+            there = tuple(site for site in _SITES[::2] if site != after)
+            answers = {self.make().turn(there, after=after) for _ in range(3)}
+            law = f"After the turn of {after} it is one's who is there, and always the same"
+            hold(
+                law,
+                len(answers) == 1 and answers <= {*there},
+                expected=f"one of {there}",
+                got=answers,
+            )
+
+    def _goes_round(self, active: tuple[str, ...]) -> None:
+        workflow, after, seen = self.make(), None, []
+        for _ in range(2 * len(active)):
+            after = workflow.turn(active, after=after)
+            seen.append(after)
+        law = "In as many turns as there are clients each has one"
+        for turns in (seen[: len(active)], seen[len(active) :]):
+            same(law, sorted(active), sorted(turns))
+
     def _chosen(
         self, active: tuple[str, ...], number: int, per_round: int | None
     ) -> tuple[str, ...]:

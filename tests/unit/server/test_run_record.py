@@ -34,6 +34,7 @@ _EVENTS: list[tuple[Kind, dict[str, Any]]] = [
     (Kind.UPDATE_ACCEPTED, accepted("site-3", 1).to_json()),
     (Kind.MIN_CLIENTS_SET, {"number": 3, "round": 1}),
     (Kind.TASK_GIVEN_AGAIN, {"client": "site-1", "round": 1}),
+    (Kind.TURN_PASSED, {"client": "site-3", "before": "site-1", "round": 1}),
     (Kind.CLIENT_REMOVED, {"client": "site-3", "key_sha256": "k3", "reason": "x", "round": 1}),
     (Kind.CLIENT_REMOVED, {"client": "site-4", "key_sha256": "k4", "reason": "", "round": None}),
     (Kind.CLIENT_LEFT, {"client": "site-1", "reason": "it quit"}),
