@@ -31,6 +31,7 @@ from mmar_runner.server.records.summary import Summary
 from mmar_runner.server.records.update_bytes import UpdateBytes
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.rounds.buffers import Buffers
 from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
@@ -99,10 +100,15 @@ def assemble(
         validator=validator,
         started_at=started_at,
         disk=disk,
+        max_staleness=components.workflow.max_staleness or 0,
     )
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
     assignments = Assignments()
+    max_staleness = components.workflow.max_staleness
+    buffers = None
+    if max_staleness is not None:
+        buffers = Buffers(assignments, opened.record.state, max_staleness)
     coordinator = Coordinator(
         machine,
         opened.model,
@@ -115,6 +121,7 @@ def assemble(
         disk=disk,
         spool=spool,
         bounds=_bounds(settings, components, sites),
+        buffers=buffers,
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
     reporter.expect(sites, members.present)
@@ -175,6 +182,7 @@ def assemble(
             end=coordinator.fail,
         ),
         _packages(settings, opened, observer, guard, reporter, window=window),
+        components.workflow.max_staleness or 0,
     )
 
 
@@ -264,7 +272,10 @@ def _machine(
         num_rounds=server.num_rounds,
         min_num_clients=state.min_clients or server.min_num_clients,
         max_num_clients=server.max_num_clients,
-        wait_after_min_clients=server.wait_after_min_clients,
+        # A buffer is full with its last update, and waits for nobody else.
+        wait_after_min_clients=(
+            server.wait_after_min_clients if components.workflow.max_staleness is None else 0.0
+        ),
         clients_per_round=server.clients_per_round,
         round_deadline=server.round_deadline,
         seed=state.seed,

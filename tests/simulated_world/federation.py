@@ -58,6 +58,7 @@ class Federation:
         seed: Decides the plan, the weather and every accident.
         aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
         round_robin: Whether one client works at a time.
+        buffered: Whether nobody waits for others.
 
     Attributes:
         keeps: Whether the rule keeps something from round to round.
@@ -71,10 +72,17 @@ class Federation:
         spoiled: How often the newest model was damaged while no server ran.
     """
 
-    def __init__(self, seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        aggregator: str = "FedAvg",
+        *,
+        round_robin: bool = False,
+        buffered: bool = False,
+    ) -> None:
         self.world = World(seed)
         self.keeps = aggregator != "FedAvg"
-        self.round_robin = round_robin
+        self.round_robin, self.buffered = round_robin, buffered
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -82,7 +90,9 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator, round_robin=round_robin)
+        self.spec = draw_mmar(
+            rng, self.root / "mmar", count, aggregator, round_robin=round_robin, buffered=buffered
+        )
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7
         self.mixed = rng.random() < 0.25

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, Generation, MmarSpec, ServerSpec
@@ -20,6 +22,7 @@ def draw_mmar(
     aggregator: str = "FedAvg",
     *,
     round_robin: bool = False,
+    buffered: bool = False,
 ) -> MmarSpec:
     """Return an MMAR for so many clients.
 
@@ -29,6 +32,7 @@ def draw_mmar(
         clients: How many there are.
         aggregator: The rule.
         round_robin: Whether one works at a time.
+        buffered: Whether nobody waits for others.
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
@@ -47,11 +51,16 @@ def draw_mmar(
         checkpoint=_CHECKPOINT,
         workflow=_component(ComponentKind.WORKFLOW, "RoundRobin") if round_robin else None,
     )
+    if buffered:
+        args = {"max_staleness": rng.choice([0, 1, 2, 10])}
+        workflow = _component(ComponentKind.WORKFLOW, "FedBuff", **args)
+        rounds = rng.randint(3, 8)
+        server = replace(server, workflow=workflow, clients_per_round=None, num_rounds=rounds)
     client = ClientSpec("task", _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer"))
     return MmarSpec(
         "mmar", root, Generation.CLARA_4, "d" * 64, server=server, client=client, seed=7
     )
 
 
-def _component(kind: ComponentKind, name: str) -> ComponentSpec:
-    return ComponentSpec(kind, {"name": name, "args": {}}, name, {}, "", "")
+def _component(kind: ComponentKind, name: str, **args: Any) -> ComponentSpec:
+    return ComponentSpec(kind, {"name": name, "args": args}, name, args, "", "")

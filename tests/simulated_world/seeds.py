@@ -33,6 +33,7 @@ class Tried:
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
         gone_back: How often the run went back.
+        bases: The rounds of whose models the updates were made, round by round.
     """
 
     status: str
@@ -47,6 +48,7 @@ class Tried:
     deaths: int
     power_cuts: int
     gone_back: int
+    bases: tuple[tuple[int, ...], ...]
 
 
 def wanted() -> range:
@@ -61,18 +63,21 @@ def part(number: int) -> range:
     return range(seeds.start + number, seeds.stop, PARTS)
 
 
-def tried(seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False) -> Tried:
+def tried(
+    seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False, buffered: bool = False
+) -> Tried:
     """Run a seed and hold the invariants against it.
 
     Args:
         seed: The seed.
         aggregator: As of `Federation`.
         round_robin: Likewise.
+        buffered: Likewise.
 
     Raises:
         AssertionError: One of them does not hold; its notes say how to see it again.
     """
-    federation = Federation(seed, aggregator, round_robin=round_robin)
+    federation = Federation(seed, aggregator, round_robin=round_robin, buffered=buffered)
     try:
         federation.run()
         invariants.check(federation)
@@ -101,4 +106,5 @@ def tried(seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False) -
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
         story.gone_back,
+        story.bases(),
     )

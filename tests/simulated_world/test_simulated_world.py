@@ -20,6 +20,8 @@ from tests.simulated_world.seeds import PARTS, Tried, part, tried, wanted
 
 #: How many worlds have a rule that keeps something.
 KEEPING_SEEDS = 40
+#: In how many nobody waits for others.
+BUFFERED_SEEDS = 60
 
 
 @pytest.mark.parametrize("number", range(PARTS))
@@ -56,6 +58,25 @@ def test_one_works_at_a_time_where_the_model_goes_round() -> None:
     ends = Counter(result.status for result in results)
     assert ends["finished"] > len(results) * 2 / 3, f"most worlds recover: {ends}"
     assert sum(result.passed for result in results) > 0, "some turns go on to another"
+
+
+@pytest.mark.timeout(0)
+def test_nobody_waits_where_updates_are_buffered() -> None:
+    seeds = wanted() if "MMAR_RUNNER_SEEDS" in os.environ else range(BUFFERED_SEEDS)
+    results = [tried(seed, buffered=True) for seed in seeds]
+    _equal_sets_give_equal_models(results)
+    if "MMAR_RUNNER_SEEDS" in os.environ:
+        return
+    ends = Counter(result.status for result in results)
+    assert ends["finished"] > len(results) * 2 / 3, f"most worlds recover: {ends}"
+    stale = sum(
+        base < number
+        for result in results
+        for number, bases in enumerate(result.bases)
+        for base in bases
+    )
+    assert stale > len(results) / 2, "many updates were made from an older model"
+    assert sum(result.deaths for result in results) > len(results), "many processes die"
 
 
 def test_a_seed_replays_exactly() -> None:
@@ -96,5 +117,5 @@ def _equal_sets_give_equal_models(results: list[Tried]) -> None:
     """Hold worlds against each other: only who was added up decides about the models."""
     models: dict[object, tuple[str, ...]] = {}
     for result in results:
-        known = models.setdefault((result.mixed, result.accepted), result.models)
+        known = models.setdefault((result.mixed, result.accepted, result.bases), result.models)
         assert known == result.models, f"{result.accepted} gave two results"

@@ -163,6 +163,7 @@ class Reception:
                 facts = announced_facts(begin)
                 check_announcement(begin, facts, self._schema, cap)
                 sender = _Sender(session, begin, facts, began)
+                await self._answers.until_open(session.name, begin.round)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)
                 else:
@@ -184,19 +185,17 @@ class Reception:
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
     def _check_invited(self, client: str, begin: UpdateBegin) -> None:
-        current = self._answers.require_round(begin.round)
+        current = self._answers.round_for(client, begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
         if (other := current.passed.get(client)) is not None:
             msg = f"the turn of {client} in round {begin.round} has gone to {other} meanwhile"
             hint = "nothing has to be done: it has the turn again when that comes round"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint=hint)
-        if client not in current.invited:
+        if not self._answers.asks_everybody and client not in current.invited:
             msg = f"{client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
-        if begin.base_sha256 != current.model.sha256:
-            msg = f"the update was not made from the model of round {begin.round}"
-            raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the current model")
+        self._answers.require_base(client, begin.round, begin.base_sha256)
 
     # Small updates
 
@@ -212,8 +211,8 @@ class Reception:
         Returns:
             False if another attempt was counted meanwhile.
         """
-        current = self._answers.require_round(sender.begin.round)
-        self._attempts.check(sender.client, current.number)
+        self._answers.round_for(sender.client, sender.begin.round)
+        self._attempts.check(sender.client, sender.begin.round)
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
             older.cancel()
@@ -221,10 +220,10 @@ class Reception:
         mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
         mine.add_done_callback(partial(self._received, sender.client))
         # Whoever is cancelled here was given up by its client, or by the server.
-        await unless(mine, current.closed.wait())
+        await unless(mine, self._answers.until_refused(sender.client, sender.begin.round))
         if mine.cancelled():
             # Answered, since a call that only ends in here would stay open out there.
-            self._answers.require_round(sender.begin.round)
+            self._answers.round_for(sender.client, sender.begin.round)
             msg = f"a newer attempt of {sender.client} has taken over"
             raise RefusedError(msg, reason="TOO_MANY_UPLOADS")
         return mine.result()
@@ -262,7 +261,7 @@ class Reception:
                 progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
             )
             digest = await receiver.receive()
-            self._answers.require_round(begin.round)
+            self._answers.round_for(sender.client, begin.round)
             await self._disk.run(file.commit, digest, self._durable)
         except (*UNUSABLE, DigestError):
             spoiled = True
@@ -272,6 +271,7 @@ class Reception:
             received = file.offset - before
             self._attempts.count(sender.client, begin.round, received, spoiled=spoiled)
             file.close()
+        await self._answers.until_open(sender.client, begin.round)  # it may be added up just now
         return self._accept(sender, digest, None)
 
     def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> bool:

@@ -80,6 +80,7 @@ class RoundCloser:
     validator: ServerValidator | None
     started_at: float
     disk: DiskWait
+    max_staleness: int = 0
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
@@ -143,7 +144,7 @@ class RoundCloser:
             if closed.best is not None:
                 await self._name_best(current, closed, closed.best)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(work, self._delete, current.number, recorded)
+            await loop.run_in_executor(work, self._delete, current, recorded)
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
         every = self.settings.server.validate_every
@@ -218,9 +219,15 @@ class RoundCloser:
         }
         self.observer.observe(Observation(Topic.ROUND_FINISHED, data))
 
-    def _delete(self, number: int, seq: int) -> None:
+    def _delete(self, current: OpenRound, seq: int) -> None:
+        number = current.number
         try:
-            self.spool.delete_round(number)
+            for counted in current.accepted.values():
+                self.spool.release(counted.update.base, counted.update.client)
+            # Of rounds whose model is not too old, updates may still be on their way.
+            for older in self.spool.rounds():
+                if older <= number - self.max_staleness:
+                    self.spool.delete_round(older)
             self.record.journal.drop_blobs(seq)
             self.models.discard_older(number + 1)
         except (OSError, StorageError) as error:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.rounds.administration import Removal
     from mmar_runner.server.rounds.assignments import Assignments
+    from mmar_runner.server.rounds.buffers import Buffers
     from mmar_runner.server.rounds.closing import RoundCloser
     from mmar_runner.server.rounds.minimum import MinimumBounds
     from mmar_runner.server.rounds.open_round import OpenRound
@@ -58,6 +59,7 @@ class Coordinator:
         disk: Knows what waits for space.
         spool: Where large updates lie.
         bounds: What an administrator may change the minimum to.
+        buffers: Says what counts where clients do not wait for each other; None elsewhere.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -80,6 +82,7 @@ class Coordinator:
         disk: DiskWait,
         spool: Spool,
         bounds: MinimumBounds,
+        buffers: Buffers | None = None,
     ) -> None:
         self._machine = machine
         self._model = model
@@ -91,7 +94,9 @@ class Coordinator:
         self._workbench = Workbench(self.fail)
         self._ledger = Ledger(record, updates, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
-        self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
+        self.answers = Answers(
+            assignments, self._ledger, reporter, disk, self._handle, buffers=buffers
+        )
         self._administration = Administration(
             machine=machine,
             assignments=assignments,
