@@ -211,8 +211,8 @@ class Reception:
         Returns:
             False if another attempt was counted meanwhile.
         """
-        self._answers.round_for(sender.client, sender.begin.round)
-        self._attempts.check(sender.client, sender.begin.round)
+        current = self._answers.round_for(sender.client, sender.begin.round)
+        self._attempts.check(sender.client, current.number)
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
             older.cancel()
@@ -242,6 +242,7 @@ class Reception:
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
         begin = sender.begin
+        current = self._answers.round_for(sender.client, begin.round)
         file = await self._disk.run(
             self._spool.open,
             begin.round,
@@ -269,7 +270,7 @@ class Reception:
             raise
         finally:
             received = file.offset - before
-            self._attempts.count(sender.client, begin.round, received, spoiled=spoiled)
+            self._attempts.count(sender.client, current.number, received, spoiled=spoiled)
             file.close()
         await self._answers.until_open(sender.client, begin.round)  # it may be added up just now
         return self._accept(sender, digest, None)

@@ -61,6 +61,7 @@ def round_summary(
                 "bytes": update.facts.bytes,
                 "seconds_train": round(update.facts.seconds_train, 6),
                 "seconds_upload": round(update.seconds_upload, 6),
+                **({"staleness": update.staleness} if update.staleness else {}),
             }
             for update, weight in zip(updates, weights, strict=True)
         ],

@@ -65,7 +65,8 @@ class ClosedRound:
 class RoundCloser:
     """Everything that closing a round needs.
 
-    Attributes are the parts of one run; see their classes.
+    Attributes are the parts of one run; see their classes. ``max_staleness`` says how many
+    versions older than the newest the model may be that an update was made from.
     """
 
     settings: ServerSettings
@@ -80,7 +81,7 @@ class RoundCloser:
     validator: ServerValidator | None
     started_at: float
     disk: DiskWait
-    max_staleness: int = 0
+    max_staleness: int
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
@@ -181,7 +182,8 @@ class RoundCloser:
         if self.validator is not None:
             scored, metrics = number, validated
         else:
-            facts = (update.facts for update in updates)
+            # What a client measured is of the model that it trained, which may be an older one.
+            facts = (update.facts for update in updates if not update.staleness)
             scored, metrics = number - 1, weighted_metrics(facts, validation_only=True)
         found = self.best.consider(scored, metrics, self.record.state.best)
         return None if found is None else Best(found, metrics)
@@ -222,12 +224,10 @@ class RoundCloser:
     def _delete(self, current: OpenRound, seq: int) -> None:
         number = current.number
         try:
-            for counted in current.accepted.values():
-                self.spool.release(counted.update.base, counted.update.client)
-            # Of rounds whose model is not too old, updates may still be on their way.
-            for older in self.spool.rounds():
-                if older <= number - self.max_staleness:
-                    self.spool.delete_round(older)
+            if self.max_staleness:  # of rounds whose model is not too old, updates may still come
+                for counted in current.accepted.values():
+                    self.spool.release(counted.update.base, counted.update.client)
+            self.spool.delete_round(number - self.max_staleness)
             self.record.journal.drop_blobs(seq)
             self.models.discard_older(number + 1)
         except (OSError, StorageError) as error:

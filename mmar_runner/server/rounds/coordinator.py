@@ -91,6 +91,7 @@ class Coordinator:
         self._reporter = reporter
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
+        self._buffered = buffers is not None
         self._workbench = Workbench(self.fail)
         self._ledger = Ledger(record, updates, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
@@ -260,6 +261,8 @@ class Coordinator:
             case actions.PassTurn(_, client, attempt, before):
                 self._pass_turn(client, attempt, before)
             case actions.CloseRound():
+                if self._buffered and self.round is not None:
+                    self.round.closed.set()  # who waits for the next buffer waits on
                 self._workbench.spawn(self._close())
             case actions.SetTimer(at):
                 self._workbench.set_timer(at, self._tick)
