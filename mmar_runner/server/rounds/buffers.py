@@ -51,8 +51,8 @@ class Buffers:
         if not current.number - self.max_staleness <= base <= current.number:
             msg = f"round {base} is too far from round {current.number}, which is the current one"
             raise _mismatch(f"{msg}; max_staleness is {self.max_staleness}")
-        if base <= self.state.last_round.get(client, -1):
-            raise _mismatch(f"an update of {client} of round {base} or a later one was counted")
+        if base < self.state.last_round.get(client, -1):
+            raise _mismatch(f"an update of {client} of a later round than {base} was counted")
         return current
 
     def require_base(self, base: int, sha256: str) -> None:
@@ -68,10 +68,14 @@ class Buffers:
     def open_for(self, client: str, base: int) -> OpenRound | None:
         """Return the buffer that takes an update now; None if the next one may.
 
+        One that was counted already is waited for by nobody: it gets its receipt.
+
         Raises:
             RefusedError: As `current`.
         """
         current = self.current(client, base)
+        if self.state.last_round.get(client) == base:
+            return current
         return None if current.closing or client in current.accepted else current
 
     async def until_open(self, client: str, base: int) -> None:
