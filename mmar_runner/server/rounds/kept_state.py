@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Metadata of a state file: the names of its slots, in order.
 _SLOTS: Final = "slots"
+#: Blocks in memory beside the slots': of the model, of the mean, of the step.
+_OTHERS: Final = 3
 
 
 class KeptState:
@@ -68,6 +70,11 @@ class KeptState:
     def metadata(self) -> dict[str, str]:
         """The metadata of a state file."""
         return {_SLOTS: ",".join(self._slots)}
+
+    @property
+    def rows(self) -> int:
+        """How many blocks are in memory besides those of the updates."""
+        return len(self._slots) + _OTHERS
 
     def layout(self, stepped: Iterable[TensorInfo]) -> list[tuple[str, str, tuple[int, ...]]]:
         """Return the tensors of a state file: name, dtype and shape.

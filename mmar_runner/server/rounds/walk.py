@@ -209,7 +209,8 @@ class Walk:
         if self._folds:
             return FOLD_ELEMENTS
         itemsize = 8 if self.on_differences else info.itemsize
-        return max(1, _BLOCK_BUDGET // (len(self._updates) * itemsize))
+        rows = len(self._updates) + (0 if self.kept is None else self.kept.rows)
+        return max(1, _BLOCK_BUDGET // (rows * itemsize))
 
     @property
     def _folds(self) -> bool:
