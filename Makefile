@@ -21,7 +21,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # A worker gets neighbouring tests: what a file's tests share is made once, not by each worker.
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help venv demo demo-insecure test simulate-faults faults fuzz lint format types imports protos bench bench-trust soak mutants check wheels clean
+.PHONY: help venv demo demo-insecure test simulate-faults faults fuzz lint format types imports protos bench bench-trust non-iid soak mutants check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -81,6 +81,12 @@ bench: $(STAMP) ## Measure all that has a bound (10 to 25 minutes); BENCH="--wri
 
 bench-trust: $(STAMP) ## Measure what signing and verifying an MMAR cost beside plain hashing
 	@$(BIN)/python benchmarks/trust.py $(TRUST)
+
+# What the comparison is told, such as NON_IID="--write" or NON_IID="--alpha 1 --seeds 2".
+NON_IID ?=
+
+non-iid: $(STAMP) ## Train sites whose data differ by four algorithms (half an hour)
+	@$(BIN)/python benchmarks/non_iid.py $(NON_IID)
 
 soak: $(STAMP) ## Run 2,000 rounds and see that no process grows (minutes)
 	@$(BIN)/python benchmarks/soak.py $(SOAK)

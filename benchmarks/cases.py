@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import administer
+import combine
 import heartbeat
 import ours
 import restart
@@ -51,6 +52,37 @@ class Simulation:
             for _ in range(plan.repeats or self.repeats)
         ]
         return {"ours_s": median(results), "rss_mib": memory(results)}
+
+
+@dataclass(frozen=True, slots=True)
+class Combining:
+    """A case of aggregation alone, over files as a server's spool holds them.
+
+    Attributes:
+        model_mb: Megabytes of the model.
+        rules: Names of rules in `combine`.
+        clients: How many updates.
+        repeats: Turns, unless the plan says otherwise.
+    """
+
+    model_mb: float
+    rules: tuple[str, ...]
+    clients: int = 8
+    repeats: int = 1
+
+    @property
+    def disk_bytes(self) -> int:
+        """What it takes of the disk."""
+        return int((self.clients + 1) * self.model_mb * 1e6)
+
+    def __call__(self, plan: Plan) -> dict[str, Any]:
+        """Measure the case."""
+        return combine.measure(
+            megabytes=self.model_mb,
+            clients=self.clients,
+            rules=self.rules,
+            repeats=plan.repeats or self.repeats,
+        )
 
 
 def validate_cold(plan: Plan) -> dict[str, Any]:
@@ -141,6 +173,9 @@ CASES: Final[Mapping[str, Callable[[Plan], dict[str, Any]]]] = {
     "durability-cost-10KB": DurabilityCost(Federation(8, 0.01, 60, 3)),
     "simulate-2": Simulation(2, 0.01, 40),
     "simulate-8": Simulation(8, 0.01, 40, 3),
+    "combine-100MB-8": Combining(100, ("FedAvg", "Median", "TrimmedMean"), repeats=5),
+    "combine-500MB-8": Combining(500, tuple(combine.RULES)),
+    "combine-1MB-8": Combining(1, tuple(combine.RULES)),
     "validate-cold": validate_cold,
     "trust": trust_cost,
     "upload-200MB": upload_200mb,
@@ -165,4 +200,6 @@ ONE_OR_OTHER: Final = [name for name in WITH_KITS if not isinstance(CASES[name],
 def disk_bytes(names: list[str]) -> int:
     """Return what the largest of the cases takes of the disk."""
     inner = (getattr(CASES[name], "federation", CASES[name]) for name in names)
-    return max((case.disk_bytes for case in inner if isinstance(case, Federation)), default=0)
+    return max(
+        (case.disk_bytes for case in inner if isinstance(case, Federation | Combining)), default=0
+    )

@@ -38,6 +38,7 @@
     │   ├── RefusedError              the peer said no, with a stable reason
     │   ├── UnreachableError          nobody answers
     │   └── ProtocolError             the peer answered something impossible
+    ├── PrivacyBudgetError            one more release would spend more than declared
     ├── OrderError                    what an administrator ordered cannot be done now
     ├── RunError
     │   ├── RunFailedError            the run ended without its rounds            exit 1
@@ -373,6 +374,12 @@ class ProtocolError(WireError):
     """The peer answered something that the protocol does not allow."""
 
     default_reason = "PROTOCOL"
+
+
+class PrivacyBudgetError(MmarRunnerError):
+    """One more release would spend more privacy than was declared; it was not made."""
+
+    default_reason = "PRIVACY_BUDGET"
 
 
 class OrderError(MmarRunnerError):

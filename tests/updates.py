@@ -20,10 +20,12 @@ def facts(number: int = 0, **said: Any) -> UpdateFacts:
 def accepted(client: str, number: int = 0, *, sha256: str = "s", **said: Any) -> AcceptedUpdate:
     """Return an update that was accepted, and lies in the journal unless ``inline`` is false."""
     inline = said.pop("inline", True)
+    wire_bytes = said.pop("wire_bytes", said.get("bytes", 1))
     return AcceptedUpdate(
         client=client,
         facts=facts(number, **said),
         sha256=sha256,
         seconds_upload=0.25,
         inline=inline,
+        wire_bytes=wire_bytes,
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a child writes to its parent, checked as a stranger's words: user code lives in there.
 
-A line is a step or a reply, of the one form that `parent_line` writes. Whatever else comes says
-that nothing more of this child is to be believed.
+A line is a step, a question or a reply, of the one form that `parent_line` writes. Whatever
+else comes says that nothing more of this child is to be believed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Something that a child must be told before it can go on with a request.
+
+    Attributes:
+        id: The request's number.
+        question: What it asks, a JSON object.
+    """
+
+    id: int
+    question: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The end of a request.
 
@@ -51,11 +64,11 @@ class Reply:
     error: TaskFailedError | None = None
 
 
-def read_answer(line: bytes) -> Step | Reply:
+def read_answer(line: bytes) -> Step | Ask | Reply:
     """Return what a line of a child says.
 
     Raises:
-        ChildDiedError: It is neither a step nor a reply.
+        ChildDiedError: It is neither a step, a question nor a reply.
     """
     message = decode(line)
     match message:
@@ -63,6 +76,8 @@ def read_answer(line: bytes) -> Step | Reply:
             0 <= done <= MOST_STEPS and 0 <= total <= MOST_STEPS
         ):
             return Step(number, done, total)
+        case {"id": int(number), "ask": dict(question)}:
+            return Ask(number, question)
         case {"id": int(number), "error": dict(fields)} if fields.keys() == _FIELDS:
             return Reply(number, {}, _error(fields, line))
         case {"id": int(number), "result": dict(result)}:

@@ -75,7 +75,9 @@ class Attendant:
         usual = gc.get_threshold()
         gc.set_threshold(_WHILE_IMPORTING)
         try:
-            self._role = role_of(self._spec, Workshop(self._spec), self._parent.step)
+            self._role = role_of(
+                self._spec, Workshop(self._spec), self._parent.step, self._parent.ask
+            )
         finally:
             gc.set_threshold(*usual)
         gc.collect()

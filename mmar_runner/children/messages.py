@@ -4,6 +4,8 @@
 A request is ``{"id", "method", "params"}``; its reply is ``{"id", "result"}`` or
 ``{"id", "error": {"message", "hint", "reason", "details"}}``. Before its reply a child may
 say any number of times how far it is: ``{"id", "step": [done, total]}``. Numbers are finite.
+A child that has to ask something before it can reply says ``{"id", "ask": {...}}``, and is told
+``{"answer": {"result"}}`` or ``{"answer": {"error": {"message", "reason"}}}``: one at a time.
 """
 
 from __future__ import annotations

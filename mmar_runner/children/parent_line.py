@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The child's end of the control socket: requests come in, replies and steps go out."""
+"""The child's end of the control socket: requests come in, replies and questions go out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.answers import MOST_STEPS
 from mmar_runner.children.messages import decode, encode
-from mmar_runner.errors import ChildDiedError
+from mmar_runner.errors import ChildDiedError, TaskFailedError
 
 if TYPE_CHECKING:
     from io import BufferedRWPair
@@ -40,6 +41,7 @@ class ParentLine:
         self._process = os.getpid()
         self._answering: int | None = None
         self._next_step = 0.0
+        self._requests: deque[dict[str, Any]] = deque()
 
     def next_request(self) -> dict[str, Any] | None:
         """Wait for a request; None once the parent has no more to ask.
@@ -47,12 +49,11 @@ class ParentLine:
         Raises:
             ChildDiedError: What came is no message.
         """
-        line = self._lines.readline()
-        if not line:
+        request = self._requests.popleft() if self._requests else self._read()
+        if request is None:
             return None
-        request = decode(line)
         if not isinstance(request.get("id"), int):
-            msg = f"the control socket carried {line[:80]!r}, which is no request"
+            msg = f"the control socket carried {request!r:.80}, which is no request"
             raise ChildDiedError(msg)
         with self._lock:
             self._answering, self._next_step = request["id"], 0.0
@@ -69,6 +70,25 @@ class ParentLine:
         with self._lock:
             self._answering = None
             self._write(line)
+
+    def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask the parent something about the request being answered, and wait for it.
+
+        Args:
+            question: A JSON object.
+
+        Raises:
+            TaskFailedError: The parent cannot say; its reason is the error's.
+            ChildDiedError: The parent has gone.
+        """
+        with self._lock:
+            self._write(encode({"id": self._answering, "ask": question}))
+        while (message := self._read()) is not None:
+            if "answer" in message:
+                return _answered(message["answer"])
+            self._requests.append(message)  # for later: the parent need not wait with them
+        msg = "the parent has gone before it answered"
+        raise ChildDiedError(msg)
 
     def step(self, done: int, total: int) -> None:
         """Say how far the request is, unless that was said a moment ago.
@@ -89,6 +109,18 @@ class ParentLine:
                 self._next_step = time.monotonic() + STEP_SECONDS
                 self._write(encode({"id": self._answering, "step": step}))
 
+    def _read(self) -> dict[str, Any] | None:
+        line = self._lines.readline()
+        return decode(line) if line else None
+
     def _write(self, line: bytes) -> None:
         self._lines.write(line)
         self._lines.flush()
+
+
+def _answered(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "error" in answer:
+        error = answer["error"]
+        raise TaskFailedError(error["message"], reason=error["reason"], hint=error.get("hint"))
+    result: Mapping[str, Any] = answer["result"]
+    return result

@@ -8,15 +8,16 @@ import logging
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from mmar_runner.children.answers import Reply, Step, no_answer, read_answer
+from mmar_runner.children.answers import Ask, Reply, Step, no_answer, read_answer
 from mmar_runner.children.log_tail import lines_since, log_end
 from mmar_runner.children.messages import LINE_LIMIT, encode
 from mmar_runner.children.starting import StartedProcess, start_process
 from mmar_runner.children.step_watch import StepWatch
 from mmar_runner.errors import (
     ChildDiedError,
+    MmarRunnerError,
     TaskError,
     TaskFailedError,
     TaskStalledError,
@@ -24,11 +25,14 @@ from mmar_runner.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.interfaces.client_trainer import Progress
+
+#: Answers what a child asks: takes its question and returns the answer, JSON objects both.
+Asked: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]"
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +53,8 @@ class ChildProcess:
         self._log = log
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._watches: dict[int, StepWatch] = {}
+        self._asked: dict[int, Asked] = {}
+        self._answering: dict[asyncio.Task[None], int] = {}
         self._tells_steps = False
         self._unanswered = 0
         self._next_id = 0
@@ -104,6 +110,7 @@ class ChildProcess:
         timeout: float | None = None,
         stall: float | None = None,
         told: Progress | None = None,
+        asked: Asked | None = None,
     ) -> dict[str, Any]:
         """Ask the child and return its answer.
 
@@ -114,6 +121,7 @@ class ChildProcess:
             stall: Seconds between two steps until it is, or None. It counts from the first
                 step that this child ever tells of; one that tells of none may take its time.
             told: Hears of every step.
+            asked: Answers what the child asks before it can reply; None answers nothing.
 
         Raises:
             TaskFailedError: The component raised; ``details`` holds the traceback.
@@ -127,7 +135,9 @@ class ChildProcess:
             raise self._death
         begin = log_end(self._log)
         try:
-            return await self._answered(method, params, timeout, stall=stall, told=told)
+            return await self._answered(
+                method, params, timeout, stall=stall, told=told, asked=asked
+            )
         except TaskError as error:
             error.log = lines_since(self._log, begin)
             raise
@@ -140,8 +150,11 @@ class ChildProcess:
         *,
         stall: float | None,
         told: Progress | None,
+        asked: Asked | None,
     ) -> dict[str, Any]:
         number, reply = self._send(method, params)
+        if asked is not None:
+            self._asked[number] = asked
         watch = StepWatch(told, stall, lambda: _stalled(reply, method, stall, self._log))
         self._watches[number] = watch
         if self._tells_steps:
@@ -159,6 +172,10 @@ class ChildProcess:
         finally:
             watch.end()
             del self._watches[number]
+            self._asked.pop(number, None)
+            for work, of in self._answering.items():
+                if of == number:  # the caller gave up waiting: so does whoever asked
+                    work.cancel()
 
     def _send(
         self, method: str, params: Mapping[str, Any]
@@ -205,10 +222,25 @@ class ChildProcess:
                 self._tells_steps = True
                 if (watch := self._watches.get(number)) is not None:
                     watch.saw(done, total)
+            case Ask(number, question) if number in self._asked:
+                work = asyncio.create_task(self._tell(self._asked[number], question))
+                self._answering[work] = number
+                work.add_done_callback(self._answering.pop)
             case Reply() as answer if answer.id in self._replies:
                 self._answer(answer)
             case _:
                 raise no_answer(line)
+
+    async def _tell(self, asked: Asked, question: Mapping[str, Any]) -> None:
+        """Answer a question; whoever asks waits, so that there is always an answer."""
+        told: dict[str, Any] = {"error": {"message": "nobody answers any more", "reason": "TASK"}}
+        try:
+            told = {"result": await asked(question)}
+        except MmarRunnerError as error:
+            told = {"error": {"message": error.message, "reason": error.reason, "hint": error.hint}}
+        finally:
+            if self._death is None:
+                self._writer.write(encode({"answer": told}))
 
     def _answer(self, answer: Reply) -> None:
         self._unanswered -= 1
@@ -241,6 +273,8 @@ class ChildProcess:
         why = describe_exit(code) if self._nonsense is None else self._nonsense.message
         own_words = self._nonsense is None
         self._death = ChildDiedError(why, hint=f"its log is {self._log}", own_words=own_words)
+        for work in self._answering:
+            work.cancel()
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(self._death)

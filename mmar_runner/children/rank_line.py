@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.children.answers import read_answer
+from mmar_runner.children.answers import Ask, no_answer, read_answer
 from mmar_runner.children.messages import LINE_LIMIT, decode, encode
 from mmar_runner.children.rank_log import RankLog
 from mmar_runner.errors import ChildDiedError
@@ -82,7 +82,10 @@ class RankLine:
         while (end := self._rest.find(b"\n")) >= 0:
             line = bytes(self._rest[: end + 1])
             del self._rest[: end + 1]
-            yield read_answer(line)
+            answer = read_answer(line)
+            if isinstance(answer, Ask):  # nobody here has anything to tell
+                raise no_answer(line)
+            yield answer
         if len(self._rest) > LINE_LIMIT:
             raise ChildDiedError(f"it wrote more than {LINE_LIMIT} bytes at once")
 

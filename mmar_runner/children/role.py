@@ -10,6 +10,9 @@ from typing import Any
 #: Answers one method's parameters with a JSON object.
 Method = Callable[[Mapping[str, Any]], dict[str, Any]]
 
+#: Asks the parent something: JSON objects both; raises TaskFailedError.
+Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
 
 class Role(ABC):
     """Hosts components of one kind and answers requests with them."""

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmar_runner.children.building import Workshop
-    from mmar_runner.children.role import Role
+    from mmar_runner.children.role import Ask, Role
     from mmar_runner.children.spec import ChildSpec
     from mmar_runner.interfaces.client_trainer import Progress
 
 
-def role_of(spec: ChildSpec, workshop: Workshop, progress: Progress) -> Role:
+def role_of(
+    spec: ChildSpec, workshop: Workshop, progress: Progress, ask: Ask | None = None
+) -> Role:
     """Build the role that a specification asks for, with its component.
 
     Args:
         spec: What the child is.
         workshop: Builds components.
         progress: Tells the parent of a step of the task under way.
+        ask: Asks the parent something that the request under way needs.
     """
     # Imported here because each role brings libraries that the others do not need.
     if spec.launcher:
@@ -32,7 +35,11 @@ def role_of(spec: ChildSpec, workshop: Workshop, progress: Progress) -> Role:
     if spec.role == "filter":
         from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
 
-        return FilterRole(spec, workshop)
+        return FilterRole(spec, workshop, ask)
+    if spec.role == "codec":
+        from mmar_runner.children.codec_role import CodecRole  # noqa: PLC0415
+
+        return CodecRole()
     if spec.role == "expression":
         from mmar_runner.children.expression_role import ExpressionRole  # noqa: PLC0415
 

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-Role = Literal["client_trainer", "model_persistor", "model_validator", "filter", "expression"]
+Role = Literal[
+    "client_trainer", "model_persistor", "model_validator", "filter", "codec", "expression"
+]
 
 #: Variables that a child inherits, if set; every other one stays outside.
 INHERITED: Final = (
@@ -88,7 +90,7 @@ class ChildSpec:
             child takes ``{"filters": [declaration, ...]}``, each with a ``label`` like the one
             below, or none; a trainer child may take
             an empty one and be told its trainers with ``setup``; one for expressions
-            hosts none.
+            or a codec hosts none.
         label: What sentences about its component's failures call it, or empty. They go to the
             server: it says nothing of a site's own.
         context: What its component is told; needed by trainers and validators.

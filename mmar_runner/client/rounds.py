@@ -7,6 +7,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.client.tasks.settling import Settling
 from mmar_runner.client.transfer.downloads import ModelDownloads, RunEnded, UnkeptModel
 from mmar_runner.client.transfer.newest import NewestTask
 from mmar_runner.client.transfer.submission import Submission
@@ -59,6 +60,7 @@ class ClientRounds:
         self._downloads = ModelDownloads(connection, files, observer)
         self._newest = NewestTask(self._downloads)
         self._submission = Submission(connection, files, observer)
+        self._settling = Settling(files, work)
         self._submitting = False
         self._lacked_space_in = -1
         self._told_lack_in = -1
@@ -75,6 +77,7 @@ class ClientRounds:
         """
         newest = self._newest
         newest.listen(await self._resubmit(mmar_digest))
+        self._settling.begin()
         try:
             while not isinstance(task := await newest.take(), RunEnded):
                 again = isinstance(task, UnkeptModel) and await self._waited(task, task.error)
@@ -84,6 +87,7 @@ class ClientRounds:
                     await self._unless_over(task, newest)
             return task
         finally:
+            await self._settling.stop()
             await newest.close()
             self._downloads.close()
             self._submission.close()
@@ -127,6 +131,7 @@ class ClientRounds:
 
     async def _perform(self, task: ReceivedModel) -> PendingUpdate | None:
         """Have a task done; None if it failed, which the server then knows."""
+        await self._settling.stop()
         while True:
             try:
                 return await self._work.perform(task, self._heartbeat.stepped)
@@ -171,6 +176,8 @@ class ClientRounds:
                 await self._report_failure(task, refusal)
             elif refusal is not None:
                 self._newest.ask_anew()
+            else:
+                self._settling.begin()
         finally:
             self._submitting = False
 

@@ -23,6 +23,7 @@ from mmar_runner.client.tasks.parallel import with_processes
 from mmar_runner.client.tasks.tally import Tally
 from mmar_runner.client.tasks.training import OwnChildren
 from mmar_runner.client.transfer.downloads import RunEnded
+from mmar_runner.client.transfer.exchanges import Exchanges
 from mmar_runner.errors import (
     CertificateError,
     DiskFullError,
@@ -161,7 +162,8 @@ class _Session:
             return RunEnded(RunStatus.STOPPED, reason)
         files = await self._run_files(registration.run_number, registration.run_id)
         self._run_number, self._run_folder = files.number, files.folder
-        work = LocalWork(self._settings, files, registration, self._hosts)
+        exchanges = Exchanges(self._connection, files.number)
+        work = LocalWork(self._settings, files, registration, self._hosts, exchanges.carry)
         heartbeat = Heartbeat(self._connection, self._settings)
         rounds = ClientRounds(self._connection, files, work, heartbeat, self._observer)
         work.prepare()

@@ -55,6 +55,8 @@ class SessionSettings:
         processes: In how many processes the trainer works; None if nobody said, which is one
             unless the MMAR demands more (see `mmar_runner.client.tasks.parallel`).
         launcher: The module that starts them, once that is found out.
+        filter_key: What the secrets of filters are made of; None takes the key that the client's
+            workspace keeps. A simulation, which deceives nobody and can be repeated, gives one.
     """
 
     spec: MmarSpec
@@ -76,6 +78,7 @@ class SessionSettings:
     run_number: int | None = None
     processes: int | None = None
     launcher: str = ""
+    filter_key: bytes | None = None
 
     @property
     def work_digest(self) -> str:

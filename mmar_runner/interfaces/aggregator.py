@@ -72,6 +72,8 @@ class AggregationContext:
             or, where nobody lists them, the clients that have come so far.
         secret: 32 bytes that only this server knows, of this run and round. They are the same
             when a server that was killed does the round again.
+        integers: The names of the model's tensors that hold integers or booleans: a rule that
+            sees differences sees float64 of them too.
         minimum: The MMAR's ``min_num_clients``, which nothing changes during a run.
     """
 
@@ -81,6 +83,7 @@ class AggregationContext:
     participants: int
     population: int
     secret: bytes = field(repr=False)
+    integers: frozenset[str] = frozenset()
     minimum: int = 1
 
 
@@ -96,12 +99,16 @@ class TensorwiseAggregator(ABC):
             `combine`'s, bit for bit.
         min_updates: The smallest number of updates the rule is defined for; no run begins that
             has a smaller ``min_num_clients``. It may depend on the rule's arguments.
+        takes: ``I32`` or ``I64`` if updates are differences that a filter of each client has
+            made whole numbers of (see `mmar_runner.interfaces.filter.Filter.sends_as`): then
+            `combine` sees these, and returns differences in float64. None for every other rule.
     """
 
     on_differences: ClassVar[bool] = False
     needs_measure: ClassVar[bool] = False
     foldable: ClassVar[bool] = False
     min_updates: int = 1
+    takes: str | None = None
 
     def begin(self, context: AggregationContext) -> None:
         """Forget whatever was kept of another walk; called before `weigh`.

@@ -82,6 +82,8 @@ class TrainTask:
             if you like: whoever watches sees it, and a site may give a task up whose steps
             have stopped coming. It costs little, may be called from any thread, and passes
             on four steps a second at most.
+        validate: Whether the received model is to be measured on held-out data before it is
+            trained; False in the rounds that the server's ``validate_every`` leaves out.
     """
 
     run_number: int
@@ -93,6 +95,7 @@ class TrainTask:
     state: Path
     new_state: Path
     progress: Progress = field(default=tell_nobody, repr=False, compare=False)
+    validate: bool = True
 
 
 @dataclass(frozen=True, slots=True)

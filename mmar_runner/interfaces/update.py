@@ -32,6 +32,8 @@ class UpdateFacts:
         metrics: Of the local training, by name.
         validation: Of the round's model on the client's data, by name.
         seconds_train: How long the client worked.
+        codec: In which codec its tensors travel.
+        codec_error: What that lost: the norm of the difference over the norm of the update.
     """
 
     round: int
@@ -41,6 +43,8 @@ class UpdateFacts:
     metrics: Mapping[str, float]
     validation: Mapping[str, float]
     seconds_train: float
+    codec: str = "none"
+    codec_error: float = 0.0
 
     @property
     def reported(self) -> dict[str, float]:
@@ -49,6 +53,7 @@ class UpdateFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is kept: by the client until it is answered, and in the journal."""
+        coded = {"codec": self.codec, "codec_error": self.codec_error}
         return {
             "round": self.round,
             "bytes": self.bytes,
@@ -57,6 +62,7 @@ class UpdateFacts:
             "metrics": dict(self.metrics),
             "validation": dict(self.validation),
             "seconds_train": self.seconds_train,
+            **({} if self.codec == "none" else coded),
         }
 
     @classmethod
@@ -69,13 +75,15 @@ class UpdateFacts:
             ValueError: The kind is unknown.
         """
         return cls(
-            round=_whole(data["round"]),
-            bytes=_whole(data["bytes"]),
+            round=whole(data["round"]),
+            bytes=whole(data["bytes"]),
             num_samples=finite(data["num_samples"]),
             kind=UpdateKind(data["kind"]),
             metrics=_metrics(data["metrics"]),
             validation=_metrics(data["validation"]),
             seconds_train=finite(data["seconds_train"]),
+            codec=text(data.get("codec", "none")),
+            codec_error=finite(data.get("codec_error", 0.0)),
         )
 
 
@@ -91,7 +99,24 @@ def finite(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _whole(value: object) -> int:
+def text(value: object) -> str:
+    """Return a text that was kept.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, str):
+        msg = f"{value!r:.40} is no text"
+        raise TypeError(msg)
+    return value
+
+
+def whole(value: object) -> int:
+    """Return a number that was counted.
+
+    Raises:
+        TypeError: It is none, or less than 0.
+    """
     if type(value) is not int or not 0 <= value <= _MOST_WHOLE:
         msg = f"{value!r:.40} counts nothing"
         raise TypeError(msg)

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 #: What stands for every value that is not known.
 OTHER: Final = "other"
 #: Reasons of refused updates beyond those that kinds of errors have by themselves.
-_REFUSALS: Final = {"WEIGHT", "KIND", "METRICS", "TOO_LARGE", "TOO_MANY_ATTEMPTS", "OVERFLOW"}
+_REFUSALS: Final = {
+    "WEIGHT",
+    "KIND",
+    "CODEC",
+    "METRICS",
+    "TOO_LARGE",
+    "TOO_MANY_ATTEMPTS",
+    "OVERFLOW",
+}
 REASONS: Final = (*sorted(default_reasons() | _REFUSALS), OTHER)
 #: What a client is at, as far as its server tells.
 CLIENT_STATES: Final = (
@@ -84,7 +92,17 @@ METRICS: Final = (
         "seconds from a round's opening to its result",
     ),
     Described("mmar_update_received_bytes_total", _COUNTER, "bytes of updates that count"),
+    Described(
+        "mmar_update_received_wire_bytes_total",
+        _COUNTER,
+        "the same as they came: compressed, if that is agreed on",
+    ),
     Described("mmar_model_sent_bytes_total", _COUNTER, "bytes of models given to clients"),
+    Described(
+        "mmar_model_sent_wire_bytes_total",
+        _COUNTER,
+        "the same as they went: compressed, if that is agreed on",
+    ),
     Described("mmar_updates_accepted_total", _COUNTER, "updates that count"),
     Described("mmar_updates_refused_total", _COUNTER, "updates that do not count", _BY_REASON),
     Described("mmar_tasks_failed_total", _COUNTER, "tasks that failed at a client", _BY_REASON),

@@ -124,11 +124,13 @@ def _round_finished(metrics: RunMetrics, data: Mapping[str, Any]) -> None:
 
 def _model_sent(metrics: RunMetrics, data: Mapping[str, Any]) -> None:
     metrics.registry.count("mmar_model_sent_bytes_total", data["bytes"])
+    metrics.registry.count("mmar_model_sent_wire_bytes_total", data["wire_bytes"])
 
 
 def _accepted(metrics: RunMetrics, data: Mapping[str, Any]) -> None:
     metrics.registry.count("mmar_updates_accepted_total")
     metrics.registry.count("mmar_update_received_bytes_total", data["bytes"])
+    metrics.registry.count("mmar_update_received_wire_bytes_total", data["wire_bytes"])
     metrics.put({data["client"]: ClientStatus.DONE})
 
 

@@ -111,7 +111,7 @@ CODES: dict[str, Code] = {
     "MMAR614": Code(_N, "The MMAR brings code"),
     "MMAR615": Code(_N, "The MMAR brings its own data list"),
     "MMAR616": Code(_W, "Cross-site validation is only half switched on"),
-    "MMAR617": Code(_E, "Nothing validates on the server"),
+    "MMAR617": Code(_N, "Nothing validates on the server"),
     "MMAR618": Code(_E, "Two handlers choose the best model"),
     "MMAR619": Code(_W, "Only the first server is used"),
     "MMAR620": Code(_E, "Aggregator and trainer do not fit"),

@@ -94,7 +94,7 @@ MENDS = MappingProxyType(
         "MMAR614": "Sites must accept it: `--allow-byoc` on loopback, `policy accept` with a kit.",
         "MMAR615": "Refer to the site's list by a variable.",
         "MMAR616": "Set both or neither.",
-        "MMAR617": "Declare one, or remove `validate_every`.",
+        "MMAR617": "Declare one, if the server is to validate too.",
         "MMAR618": "Keep one.",
         "MMAR619": "Remove the others.",
         "MMAR620": "Choose another of the two.",

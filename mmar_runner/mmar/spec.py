@@ -85,6 +85,8 @@ class ServerSpec:
         validate_every: Global models are validated every so many rounds, or None.
         exclude_vars: Regular expression of tensors left as they are, or None.
         checkpoint: ``ckpt_preload_path``, relative to the MMAR's root or absolute.
+        update_codec: In which element types updates travel; ``none`` for the model's own.
+        compression: How chunks of models and updates are compressed; ``none`` for not at all.
         workflow: Who works in a round, or None for the default.
         model_persistor: Makes the initial model, or None.
         model_validator: Validates global models on the server, or None.
@@ -109,6 +111,8 @@ class ServerSpec:
     validate_every: int | None = None
     exclude_vars: str | None = None
     checkpoint: str | None = None
+    update_codec: str = "none"
+    compression: str = "none"
     workflow: ComponentSpec | None = None
     model_persistor: ComponentSpec | None = None
     model_validator: ComponentSpec | None = None

@@ -214,6 +214,8 @@ class Folding:
                 samples=samples,
                 weight=number(one["weight"]),
                 size=size,
+                wire=number(one.get("wire_bytes", one["bytes"])),  # older records lack it
+                lost=number(one.get("codec_error", 0.0)),
                 train=number(one["seconds_train"]),
                 upload=number(one["seconds_upload"]),
             )

@@ -21,6 +21,8 @@ class Site:
         samples: Samples that it trained on.
         weights: Its share in the round's model, as the aggregator weighs it.
         bytes: Sizes of its updates.
+        wire: How many bytes they were on their way.
+        lost: What their codec lost, as the site says.
         train: Seconds of training, as it says.
         upload: Seconds of uploading.
         metrics: What it measured, by name.
@@ -33,19 +35,32 @@ class Site:
         self.samples = Points(self._rounds)
         self.weights = Points(self._rounds)
         self.bytes = Points(self._rounds)
+        self.wire = Points(self._rounds)
+        self.lost = Points(self._rounds)
         self.train = Points(self._rounds)
         self.upload = Points(self._rounds)
         self.metrics: dict[str, Points] = {}
         self.refused = 0
 
     def add(
-        self, at: int, *, samples: float, weight: float, size: float, train: float, upload: float
+        self,
+        at: int,
+        *,
+        samples: float,
+        weight: float,
+        size: float,
+        wire: float,
+        lost: float,
+        train: float,
+        upload: float,
     ) -> None:
         """Add its contribution to a later round; NaN for what it does not say."""
         self._rounds.append(at)
         self.samples.values.append(samples)
         self.weights.values.append(weight)
         self.bytes.values.append(size)
+        self.wire.values.append(wire)
+        self.lost.values.append(lost)
         self.train.values.append(train)
         self.upload.values.append(upload)
 
@@ -53,7 +68,8 @@ class Site:
         """Forget a round and what comes after it."""
         where = bisect_left(self._rounds, first)
         del self._rounds[where:]
-        for points in (self.samples, self.weights, self.bytes, self.train, self.upload):
+        sent = (self.bytes, self.wire, self.lost)
+        for points in (self.samples, self.weights, *sent, self.train, self.upload):
             del points.values[where:]
         for points in self.metrics.values():
             points.cut(first)

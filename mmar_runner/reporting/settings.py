@@ -57,6 +57,8 @@ _TOP: Final = {
     "round_deadline": "Seconds until a round closes",
     "max_wait": "Seconds without progress until the run is stopped",
     "max_num_samples": "Samples that a client may claim",
+    "update_codec": "Element types of updates on their way",
+    "compression": "Compression of models and updates on their way",
     "validate_every": "Rounds between validations",
     "ckpt_preload_path": "Checkpoint to begin with",
     "exclude_vars": "Tensors left as they are",

@@ -12,6 +12,7 @@ from mmar_runner.federation.plan import RunPlan
 from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.federation.sites import NO_SITES, Sites
+from mmar_runner.interfaces.exchange import ExchangeHandler
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.calls.downloads import Downloads
 from mmar_runner.server.calls.packages import Deployment, PackageDesk
@@ -19,6 +20,7 @@ from mmar_runner.server.calls.reception import Reception
 from mmar_runner.server.calls.servicer import Servicer
 from mmar_runner.server.calls.soundness import Soundness
 from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.components.building import update_codec
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
 from mmar_runner.server.members.members import Members
@@ -35,6 +37,7 @@ from mmar_runner.server.rounds.buffers import Buffers
 from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
+from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.status.board import Board
@@ -42,6 +45,8 @@ from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.failures import FailureDesk
 from mmar_runner.server.telling.reporter import Reporter
 from mmar_runner.server.telling.space import DiskWait
+from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
@@ -84,12 +89,26 @@ def assemble(
     )
     validator = _validator(settings, opened)
     spool = Spool(folder.updates, durable=settings.durable)
-    updates = UpdateBytes(folder.updates, journal)
+    codec = CODECS[update_codec(server.update_codec, components.aggregator)]
+    updates = UpdateBytes(folder.updates, journal, codec)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
+    aggregation = _aggregation(settings, components, opened, updates, sites=sites)
+    assignments = Assignments()
+    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
+    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
+    rule = components.aggregator
+    exchange = ExchangeDesk(
+        rule if isinstance(rule, ExchangeHandler) else None,
+        folder.path / "exchange.json",
+        assignments,
+        context=aggregation.contexts.of,
+        minimum=lambda: machine.minimum,
+        present=registry.present,
+    )
     closer = RoundCloser(
         settings=settings,
-        aggregation=_aggregation(settings, components, opened, updates, sites=sites),
+        aggregation=aggregation,
         record=opened.record,
         spool=spool,
         models=opened.models,
@@ -101,10 +120,8 @@ def assemble(
         started_at=started_at,
         disk=disk,
         max_staleness=components.workflow.max_staleness or 0,
+        exchange=exchange,
     )
-    lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
-    registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
-    assignments = Assignments()
     max_staleness = components.workflow.max_staleness
     buffers = None
     if max_staleness is not None:
@@ -138,24 +155,31 @@ def assemble(
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)
     window = download_window()
-    downloads = Downloads(assignments, members, opened.models, soundness, window=window)
+    packed = server.compression != NONE
+    downloads = Downloads(
+        assignments, members, opened.models, soundness, window=window, packed=packed
+    )
     reception = Reception(
         coordinator.answers,
         members,
         spool,
         opened.schema,
+        codec=codec,
+        packed=packed,
         durable=settings.durable,
         run_number=folder.number,
         sample_rule=server.max_num_samples,
         sites=sites,
+        exchange=exchange,
     )
     servicer = Servicer(
-        _welcome(settings, opened),
+        _welcome(settings, opened, codec.name),
         assignments=assignments,
         members=members,
         downloads=downloads,
         reception=reception,
         results=results,
+        exchange=exchange,
         revocations=guard.revocations,
     )
     return RunParts(
@@ -337,7 +361,7 @@ def _validator(settings: ServerSettings, opened: OpenedRun) -> ServerValidator |
     return ServerValidator(settings, opened.folder, server.model_validator)
 
 
-def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
+def _welcome(settings: ServerSettings, opened: OpenedRun, codec: str) -> RegisterReply:
     return RegisterReply(
         run_number=opened.folder.number,
         seed=opened.record.state.seed,
@@ -346,4 +370,12 @@ def _welcome(settings: ServerSettings, opened: OpenedRun) -> RegisterReply:
         server_mmar_digest=settings.spec.digest,
         epoch=opened.record.state.epoch,
         run_id=opened.record.state.run_id,
+        validate_every=settings.server.validate_every or 0,
+        update_codec=_told(codec),
+        compression=_told(settings.server.compression),
     )
+
+
+def _told(agreed: str) -> str:
+    """Return what Register says: a client that knows of no such field is told nothing."""
+    return "" if agreed == NONE else agreed

@@ -24,6 +24,7 @@ from mmar_runner.server.status.limit import WaitLimit
 from mmar_runner.server.status.progress import ProgressTeller
 from mmar_runner.server.status.status import StatusFile
 from mmar_runner.wire.binding import require_free
+from mmar_runner.wire.packing import require_compression
 
 if TYPE_CHECKING:
     from mmar_runner.hooks import LoadedPlugins
@@ -71,6 +72,7 @@ async def serve_run(
         RunStoppedError: It was asked to stop before the run had begun.
         MmarRunnerError: The run cannot begin.
     """
+    require_compression(settings.server.compression)
     components = ServerComponents(
         settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.client.tasks.encoding import EncodingChild
 from mmar_runner.client.tasks.training import task_params, train_result
 from mmar_runner.errors import MmarRunnerError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.client.tasks.encoding import Encoder
     from mmar_runner.client.tasks.training import Trainer
     from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
 
@@ -34,6 +36,8 @@ class TrainerPool:
 
     def __init__(self, names: list[str], size: int, logs: Path) -> None:
         hosts = [_Host(logs / f"trainers_{index}.log") for index in range(size)]
+        self._logs = logs
+        self._encoder: EncodingChild | None = None
         self._hosts = {name: hosts[index % size] for index, name in enumerate(names)}
 
     def trainer(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Trainer:
@@ -41,9 +45,32 @@ class TrainerPool:
         del log  # children are shared, and so is what they print
         return _PooledTrainer(self._hosts[spec.context.client_name], spec, timeout)
 
+    def encoder(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Encoder:
+        """Return the encoder that all clients share."""
+        del log
+        if self._encoder is None:
+            self._encoder = EncodingChild(spec, log=self._logs / "codec.log", timeout=timeout)
+        return _SharedEncoder(self._encoder)
+
     async def close(self) -> None:
         """End all children."""
         await asyncio.gather(*(host.close() for host in set(self._hosts.values())))
+        if self._encoder is not None:
+            await self._encoder.close()
+
+
+class _SharedEncoder:
+    """The pool's encoder as one client has it: the pool ends it."""
+
+    def __init__(self, encoder: EncodingChild) -> None:
+        self._encoder = encoder
+
+    async def encode(self, source: Path, destination: Path, codec: str) -> float:
+        """Write ``source`` in a codec to ``destination``; see `Encoder`."""
+        return await self._encoder.encode(source, destination, codec)
+
+    async def close(self) -> None:
+        """Leave the child alone."""
 
 
 class _Host:

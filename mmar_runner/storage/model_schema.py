@@ -15,6 +15,7 @@ from mmar_runner.errors import SchemaMismatchError
 from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 
 if TYPE_CHECKING:
+    from mmar_runner.storage.codecs import Codec
     from mmar_runner.storage.header import Header
 
 _HEADER_BASE = 1024
@@ -62,6 +63,11 @@ class ModelSchema:
     def header_limit(self) -> int:
         """Return the longest header, in bytes, that a file of this model may have."""
         return min(_HEADER_MAX, _HEADER_BASE + _HEADER_PER_TENSOR * len(self))
+
+    def encoded(self, codec: Codec) -> ModelSchema:
+        """Return the schema of an update that travels in a codec: other dtypes, the same shapes."""
+        tensors = {name: (codec.on_wire(dtype), shape) for name, dtype, shape in self}
+        return ModelSchema(MappingProxyType(tensors))
 
     def digest(self) -> str:
         """Return a sha256 (hex) of names, dtypes and shapes; their order does not matter."""

@@ -58,6 +58,7 @@ class Federation:
         seed: The run's seed; None takes the MMAR's.
         trainers: Trainers as objects; None starts the declared ones in children.
         plugins: The plugins in force; None loads what is installed.
+        plugins_dir: A folder of further plugins, for children as well; not with ``plugins``.
         allow_byoc: Code in the MMAR's ``custom/`` may run.
         task_timeout: Seconds a task may take, or None.
         durability: What a receipt of the server survives.
@@ -81,6 +82,7 @@ class Federation:
         seed: int | None = None,
         trainers: Trainers | None = None,
         plugins: LoadedPlugins | None = None,
+        plugins_dir: Path | None = None,
         allow_byoc: bool = False,
         task_timeout: float | None = None,
         durability: Durability = Durability.PROCESS,
@@ -90,11 +92,12 @@ class Federation:
         self.server = Recorder()
         self.sessions: dict[str, Recorder] = {}
         self._workspace = workspace
-        self._plugins = plugins or load_plugins()
+        self._plugins = plugins or load_plugins(plugins_dir=plugins_dir)
         self._variables = {"MIN_NUM_CLIENTS": len(self.names), **(variables or {})}
         self._validation = self._validated(mmar)
         self._seed = seed
         self._trainers = trainers
+        self._plugins_dir = plugins_dir
         self._allow_byoc = allow_byoc
         self._task_timeout = task_timeout
         self._durability = durability
@@ -153,6 +156,7 @@ class Federation:
             new_run=self._new_run,
             expected_clients=expected_clients or len(self.names),
             variables=self._variables,
+            plugins_dir=self._plugins_dir,
         )
         stop = asyncio.Event()
         gate = _Gate(self.server)
@@ -180,6 +184,7 @@ class Federation:
             workspace=workspace or self._workspace / "clients" / name,
             allow_byoc=self._allow_byoc,
             task_timeout=self._task_timeout,
+            plugins_dir=self._plugins_dir,
         )
         recorder = self.sessions.setdefault(name, Recorder())
         stop = asyncio.Event()

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from mmar_runner.children.building import trainer_context
 from mmar_runner.errors import MmarRunnerError, TaskFailedError
 from mmar_runner.hooks.components import blueprint
+from mmar_runner.storage.codecs import CODECS
+from mmar_runner.storage.encoding import encode_file
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.client.tasks.encoding import Encoder
     from mmar_runner.client.tasks.training import Trainer
     from mmar_runner.interfaces.catalog import ComponentCatalog
     from mmar_runner.interfaces.client_trainer import (
@@ -45,6 +48,24 @@ class ObjectTrainers:
         del log, timeout  # a thread prints where the test prints, and cannot be killed
         trainer = self._make(spec.context.client_name)
         return _ObjectTrainer(trainer, spec, self._catalog)
+
+    def encoder(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Encoder:
+        """Return an encoder that is an object of this process too."""
+        del spec, log, timeout
+        return _ThreadEncoder()
+
+
+class _ThreadEncoder:
+    async def encode(self, source: Path, destination: Path, codec: str) -> float:
+        """Write ``source`` in a codec to ``destination``; return what that lost.
+
+        Raises:
+            StorageError: CODEC, a value is more than the codec holds.
+        """
+        return await in_thread(encode_file, source, destination, CODECS[codec])
+
+    async def close(self) -> None:
+        """Do nothing."""
 
 
 class _ObjectTrainer:

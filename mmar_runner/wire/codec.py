@@ -19,6 +19,7 @@ from mmar_runner.wire.messages import (
     ModelPart,
     PackageHeader,
     PackagePart,
+    PackedChunk,
     TaskFailure,
     UpdateBegin,
     UpdateCommit,
@@ -28,9 +29,10 @@ from mmar_runner.wire.messages import (
     UpdateReceipt,
     UpdateReply,
 )
+from mmar_runner.wire.packing import Packed
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
-UpdateItem: TypeAlias = UpdateBegin | UpdateCommit | TaskFailure | Chunk
+UpdateItem: TypeAlias = UpdateBegin | UpdateCommit | TaskFailure | Chunk | Packed
 ReplyItem: TypeAlias = UpdateReady | UpdateCredit | UpdateReceipt
 
 _Message = TypeVar("_Message", bound=Message)
@@ -52,7 +54,7 @@ class FramedBuffer:
         self.payload = memoryview(self.frame)[len(prefix) :]
 
 
-ModelItem: TypeAlias = ModelHeader | Chunk
+ModelItem: TypeAlias = ModelHeader | Chunk | Packed
 SentModelItem: TypeAlias = ModelItem | FramedBuffer
 PackageItem: TypeAlias = PackageHeader | Chunk
 SentPackageItem: TypeAlias = PackageItem | FramedBuffer
@@ -89,6 +91,8 @@ def encode_model_part(item: SentModelItem) -> bytes:
         return bytes(item.frame)
     if isinstance(item, ModelHeader):
         return ModelPart(header=item).SerializeToString()
+    if isinstance(item, Packed):
+        return ModelPart(packed=_packed(item)).SerializeToString()
     return frame_chunk(item)
 
 
@@ -124,6 +128,8 @@ def encode_update_part(item: UpdateItem) -> bytes:
             return UpdatePart(commit=item).SerializeToString()
         case TaskFailure():
             return UpdatePart(failure=item).SerializeToString()
+        case Packed():
+            return UpdatePart(packed=_packed(item)).SerializeToString()
         case _:
             return frame_chunk(item)
 
@@ -175,7 +181,12 @@ def inside(kind: type[Message], message: bytes, otherwise: str) -> Any:
     name = whole.WhichOneof(kind.DESCRIPTOR.oneofs[0].name)
     if name in {None, "data"}:  # what is framed otherwise than a chunk is none
         raise ProtocolError(otherwise)
-    return getattr(whole, name)
+    item = getattr(whole, name)
+    return Packed(item.raw_bytes, item.data) if isinstance(item, PackedChunk) else item
+
+
+def _packed(item: Packed) -> PackedChunk:
+    return PackedChunk(raw_bytes=item.raw_bytes, data=item.data)
 
 
 def parse(kind: type[_Message], message: bytes) -> _Message:

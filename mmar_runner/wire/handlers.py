@@ -64,6 +64,7 @@ class Handlers:
             "Heartbeat": self._unary(servicer.heartbeat, methods.HEARTBEAT),
             "GetModel": self._streamed(servicer.get_model, methods.GET_MODEL),
             "SubmitUpdate": self._parts(servicer.submit_update, methods.SUBMIT_UPDATE),
+            "Exchange": self._unary(servicer.exchange, methods.EXCHANGE),
         }
         communicating = {"SendResult": self._unary(servicer.send_result, methods.SEND_RESULT)}
         if requests is not None:

@@ -15,6 +15,8 @@ MAX_REQUEST_BYTES: Final = 2 * CHUNK_BYTES + (64 << 10)
 MAX_METADATA_BYTES: Final = 16 << 10
 #: The largest JSON result, in bytes.
 MAX_RESULT_BYTES: Final = 256 << 10
+#: The largest payload of one phase of an exchange, and of its answer, in bytes.
+MAX_EXCHANGE_BYTES: Final = 1 << 20
 #: Chunks of one upload that may be under way unacknowledged, at most.
 UPLOAD_WINDOW_CHUNKS: Final = 8
 #: Chunks of all uploads that a server has under way; each upload may have at least one.

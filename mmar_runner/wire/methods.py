@@ -15,6 +15,8 @@ from mmar_runner.wire.messages import (
     DeclineReply,
     DeclineRequest,
     DownloadRequest,
+    ExchangeReply,
+    ExchangeRequest,
     ExecutePart,
     ExecuteRequest,
     GetModelRequest,
@@ -95,6 +97,9 @@ SUBMIT_UPDATE: Final[Method[codec.UpdateItem, codec.ReplyItem]] = Method(
     codec.decode_update_part,
     codec.encode_reply,
     codec.decode_reply,
+)
+EXCHANGE: Final[Method[ExchangeRequest, ExchangeReply]] = _plain(
+    FEDERATED_TRAINING, "Exchange", ExchangeRequest, ExchangeReply
 )
 SEND_RESULT: Final[Method[ResultRequest, ResultReply]] = _plain(
     ADMIN_COMMUNICATING, "SendResult", ResultRequest, ResultReply

@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
+from mmar_runner.errors import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
         DeclineReply,
         DeclineRequest,
         DownloadRequest,
+        ExchangeReply,
+        ExchangeRequest,
         ExecutePart,
         ExecuteRequest,
         GetModelRequest,
@@ -86,6 +90,12 @@ class FederationServicer(ABC):
     @abstractmethod
     async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
         """Receive one update."""
+
+    async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
+        """Hold a payload until its phase is complete; a server without such refuses."""
+        del peer
+        msg = f"nothing is exchanged here under the topic {request.topic[:64]!r}"
+        raise RefusedError(msg, reason="TOPIC_UNKNOWN")
 
     @abstractmethod
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:

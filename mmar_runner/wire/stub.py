@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mmar_runner.wire.messages import (
         DeclineReply,
         DeclineRequest,
+        ExchangeReply,
+        ExchangeRequest,
         GetModelRequest,
         GetPackageRequest,
         HeartbeatReply,
@@ -118,6 +120,7 @@ class FederationStub:
         self._quit = unary_call(channel, methods.QUIT)
         self._heartbeat = unary_call(channel, methods.HEARTBEAT)
         self._send_result = unary_call(channel, methods.SEND_RESULT)
+        self._exchange = unary_call(channel, methods.EXCHANGE)
         self._get_model: Any = channel.unary_stream(
             methods.GET_MODEL.path,
             request_serializer=methods.GET_MODEL.encode_request,
@@ -144,6 +147,12 @@ class FederationStub:
     ) -> HeartbeatReply:
         """Renew the lease."""
         return await translated_call(self._heartbeat(request, timeout=timeout), self._target)
+
+    async def exchange(
+        self, request: ExchangeRequest, *, timeout: float | None = None
+    ) -> ExchangeReply:
+        """Hand in a payload of one phase and wait for its answer, however long others take."""
+        return await translated_call(self._exchange(request, timeout=timeout), self._target)
 
     async def send_result(
         self, request: ResultRequest, *, timeout: float | None = None

@@ -8,6 +8,7 @@ from typing import Final
 from mmar_runner.errors import RefusedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.update import UpdateFacts
+from mmar_runner.storage.codec_names import NONE
 from mmar_runner.wire.messages import UpdateBegin
 
 #: Letters of an unknown kind that are shown.
@@ -38,6 +39,8 @@ def announce(
         metrics=facts.metrics,
         validation=facts.validation,
         seconds_train=facts.seconds_train,
+        codec="" if facts.codec == NONE else facts.codec,
+        codec_error=facts.codec_error,
     )
 
 
@@ -55,6 +58,8 @@ def announced_facts(begin: UpdateBegin) -> UpdateFacts:
         metrics=dict(begin.metrics),
         validation=dict(begin.validation),
         seconds_train=begin.seconds_train,
+        codec=begin.codec or NONE,
+        codec_error=begin.codec_error,
     )
 
 

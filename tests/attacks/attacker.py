@@ -25,6 +25,7 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
+from mmar_runner.wire.packing import Packed, unpack
 from mmar_runner.wire.stub import FederationStub
 
 CHUNK = 1 << 20
@@ -74,6 +75,7 @@ class Attacker:
 
     async def register(self, **changes: Any) -> Any:
         facts = {"client_name": self.name, "session_key": self.key, "task_name": "echo"}
+        facts |= {"update_codecs": ["fp16", "bf16"], "compressions": ["zstd"]}
         return await self.stub.register(RegisterRequest(**{**facts, **changes}), timeout=10)
 
     async def heartbeat(self, token: str | None = None) -> Any:
@@ -89,9 +91,10 @@ class Attacker:
         async for item in call:
             if header is None:
                 header = item
-                data += header.inline
+                small = Packed(header.total_bytes, header.inline)
+                data += unpack(small) if header.packed else header.inline
             else:
-                data += item
+                data += unpack(item)
             if len(data) + header.offset >= header.total_bytes:
                 break
         call.cancel()

@@ -14,6 +14,7 @@ import pytest
 
 from mmar_runner.wire.limits import CHUNK_BYTES
 from mmar_runner.wire.messages import UpdateCommit, UpdateReady
+from mmar_runner.wire.packing import pack
 from tests.assets.hostile_safetensors import generate as hostile
 from tests.attacks.spoiling import (
     SPOILED,
@@ -262,6 +263,25 @@ def test_b05_denormals_are_numbers(large: Any) -> None:
     """The control: nothing but the sha256 is wrong with the smallest of numbers."""
     play = lambda a: a.submit(ending_with(1e-45)(a.model), sha="1" * 64)  # noqa: E731
     assert large.refusal(play) == "DIGEST"
+
+
+def test_b12_what_is_compressed_where_nothing_was_agreed_on_is_refused(
+    large: Any, small: Any
+) -> None:
+    async def play(attacker: Any) -> None:
+        call = attacker.stub.submit_update()
+        await call.write(attacker.begin(attacker.model))
+        assert isinstance(await call.read(), UpdateReady)
+        await call.write(pack(bytes(CHUNK_BYTES)))
+        await call.read()
+
+    assert large.refusal(play) == "COMPRESSION"
+    sound = lambda a: a.submit_inline(a.model, packed=True)  # noqa: E731
+    assert small.refusal(sound) == "COMPRESSION"
+
+
+def test_b12_a_codec_where_none_was_agreed_on_is_refused(large: Any) -> None:
+    assert large.refusal(lambda a: a.submit(a.model, codec="fp16")) == "CODEC"
 
 
 def test_b03_another_task_is_refused(large: Any) -> None:

@@ -14,6 +14,8 @@ BUNDLED = {
     "mmar-runner-fedopt",
     "mmar-runner-metrics",
     "mmar-runner-scaffold",
+    "mmar-runner-privacy",
+    "mmar-runner-robust",
     "mmar-runner-sklearn",
     "mmar-runner-torch",
 }

@@ -73,7 +73,7 @@ class TestMedian(AggregatorContract):
 class NormClipped(TensorwiseAggregator):
     needs_measure = True
 
-    def __init__(self):
+    def begin(self, context):
         self.largest = 0.0
 
     def measure(self, name, tensors, weights):
@@ -87,6 +87,71 @@ class NormClipped(TensorwiseAggregator):
 class TestNormClipped(AggregatorContract):
     def make(self):
         return NormClipped()
+
+
+class Spends(Median):
+    """Moves a little more each round, and says how far it has come."""
+
+    def __init__(self):
+        self.spent = 0.0
+
+    def begin(self, context):
+        self.now = self.spent + context.round
+
+    def combine(self, name, tensors, weights):
+        return super().combine(name, tensors, weights) + self.now
+
+    def facts(self):
+        self.spent = self.now
+        return {"spent": self.spent}
+
+    def resume(self, facts):
+        self.spent = facts["spent"]
+
+
+class TestSpends(AggregatorContract):
+    def make(self):
+        return Spends()
+
+
+class KeepsMeasure(NormClipped):
+    largest = 0.0
+
+    def begin(self, context):
+        pass
+
+    def measure(self, name, tensors, weights):
+        self.largest += 1.0
+
+    def combine(self, name, tensors, weights):
+        return super().combine(name, tensors, weights) + self.largest
+
+
+class ForgetsItsPast(Spends):
+    def begin(self, context):
+        self.now = self.spent + context.round + 1
+
+    def resume(self, facts):
+        pass
+
+
+class FactsByBlock(Median):
+    def begin(self, context):
+        self.blocks = 0
+
+    def combine(self, name, tensors, weights):
+        self.blocks += 1
+        return super().combine(name, tensors, weights)
+
+    def facts(self):
+        return {"blocks": self.blocks}
+
+
+class TakesNoFewer(Median):
+    def combine(self, name, tensors, weights):
+        if len(tensors) < 3:
+            return np.full(tensors.shape[1], np.nan)
+        return super().combine(name, tensors, weights)
 
 
 class ByPosition(Median):
@@ -174,6 +239,10 @@ class FoldsOtherwise(Median):
         (WeighsByPosition, "test_weights_belong_to_clients"),
         (Float32Only, "test_takes_every_dtype"),
         (FoldsOtherwise, "test_folding_equals_combining"),
+        (KeepsMeasure, "test_same_input_same_bits"),
+        (ForgetsItsPast, "test_resuming_goes_on"),
+        (FactsByBlock, "test_facts_are_put_on_record"),
+        (TakesNoFewer, "test_the_least_number_of_updates_is_enough"),
     ],
 )
 def test_a_bad_aggregator_is_caught(bad, test):
@@ -212,9 +281,79 @@ class Blinds(Filter):
         return np.full_like(tensor, np.nan) if tensor.dtype.kind == "f" else tensor
 
 
+class Seeded(Filter):
+    def begin(self, context):
+        self.numbers = np.random.default_rng(context.seed)
+
+    def apply(self, name, tensor):
+        return (tensor + self.numbers.normal(size=tensor.shape)).astype(tensor.dtype)
+
+
+class Accumulates(Filter):
+    needs_measure = True
+    largest = 0.0
+
+    def measure(self, name, tensor):
+        self.largest = max(self.largest, float(np.abs(tensor).max(initial=0)))
+
+    def apply(self, name, tensor):
+        return (tensor / (1 + self.largest)).astype(tensor.dtype)
+
+
+class WeightsOnly(Filter):
+    def apply(self, name, tensor):
+        return tensor if name == "layer.weight" else tensor.astype(np.float32)
+
+
+class Boasts(Filter):
+    def apply(self, name, tensor):
+        return tensor
+
+    def finish(self):
+        return {"epsilon": float("inf")}
+
+
+class Centres(Filter):
+    """Needs two passes: the mean, then the largest distance from it."""
+
+    on_differences = True
+    needs_measure = True
+
+    def begin(self, context):
+        self.sum = self.count = self.passes = 0
+        self.largest = 0.0
+
+    def measure(self, name, tensor):
+        if tensor.dtype != np.float64:
+            return
+        if self.passes and tensor.size:
+            far = np.abs(tensor - self.sum / self.count)
+            self.largest = max(self.largest, float(far.max(initial=0)))
+        else:
+            self.sum, self.count = self.sum + tensor.sum(), self.count + tensor.size
+
+    def measures_again(self):
+        self.passes += 1
+        return self.passes < 2
+
+    def apply(self, name, tensor):
+        if tensor.dtype != np.float64 or not self.largest:
+            return tensor
+        return np.asarray((tensor - self.sum / self.count) / self.largest)
+
+
+class TestCentres(FilterContract):
+    def make(self):
+        return Centres()
+
+
 @pytest.mark.parametrize(
     ("bad", "test"),
     [
+        (Seeded, "test_noise_comes_from_the_secret"),
+        (Accumulates, "test_a_round_begins_anew"),
+        (WeightsOnly, "test_every_tensor_of_an_update_passes"),
+        (Boasts, "test_metrics_are_finite_numbers"),
         (Widen, "test_shape_and_dtype_stay"),
         (Unseeded, "test_same_seed_same_result"),
         (Blinds, "test_finite_stays_finite"),

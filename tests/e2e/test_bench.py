@@ -53,6 +53,17 @@ def test_tls_stands_beside_plain_text():
     assert case["floor_cost"] == pytest.approx(1 - case["floor_s"] / case["floor_tls_s"], abs=0.01)
 
 
+def test_every_rule_is_timed_and_stays_within_its_memory():
+    case = bench("--case", "combine-1MB-8")["combine-1MB-8"]
+    rules = {name: one for name, one in case.items() if isinstance(one, dict)}
+    assert {"FedAvg", "Median", "Krum", "Bulyan", "NormClipping"} <= set(rules)
+    for name, one in rules.items():
+        assert one["seconds"] > 0, name
+        assert one["ratio"] == pytest.approx(one["seconds"] / one["read_s"], rel=0.01), name
+        assert 10 < one["rss_mib"] < 256, name
+    assert case["most_mib"] == max(one["rss_mib"] for one in rules.values())
+
+
 def test_a_case_that_knows_no_tls_says_so():
     command = [sys.executable, str(BENCH), "--tls", "--case", "validate-cold"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

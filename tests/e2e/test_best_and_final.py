@@ -169,6 +169,29 @@ def test_the_best_model_is_the_one_that_clients_received(tmp_path, selector, bes
     assert summary["rounds"][1]["metrics"]["val_score"] == pytest.approx(0.45)
 
 
+def test_clients_validate_every_so_many_rounds_and_in_the_last(tmp_path):
+    """Rounds without a score are no result's; the best is chosen among those that have one."""
+    mmar = (
+        MmarBuilder()
+        .server(num_rounds=6)
+        .top_level(
+            validate_every=2,
+            handlers=[{"name": "BestModelSelector", "args": {"metric": "val_first_value"}}],
+        )
+        .write(tmp_path)
+    )
+    trainers = {"site-1": EchoTrainer(-0.5), "site-2": EchoTrainer(-0.5)}
+    with Federation(mmar, workspace=tmp_path / "work", trainers=trainers) as federation:
+        outcome = federation.run()
+
+    assert outcome.status == "finished"
+    rounds = outcome.summary["rounds"]
+    measured = [one["round"] for one in rounds if "val_first_value" in one["metrics"]]
+    assert measured == [0, 2, 4, 5]
+    # Round 2 measures the result of round 1, which is the largest that anybody measured.
+    assert outcome.summary["best_round"] == 1
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """Four rounds of the sample, where the server validates every second round's result."""
@@ -217,7 +240,7 @@ def test_metrics_of_a_run_are_written_as_a_table(measured):
         for row in rows
         if (row["phase"], row["metric"]) == ("validation", "val_auc")
     }
-    assert auc.keys() == {(f"site-{k}", n) for k in (1, 2) for n in range(4)}
+    assert auc.keys() == {(f"site-{k}", n) for k in (1, 2) for n in (0, 2, 3)}
     assert all(0 <= value <= 1 for value in auc.values())
     assert {row["phase"] for row in rows} == {"train", "validation"}
     trained = {row["metric"] for row in rows if row["phase"] == "train"}

@@ -79,7 +79,14 @@ def _announced(data: bytes) -> None:
     check_announcement(begin, facts, SCHEMA, 1e15)
     if begin.inline:
         check_inline(begin, SCHEMA)
-    update = accepted("site-1", facts, begin.sha256, seconds_upload=0.0, inline=bool(begin.inline))
+    update = accepted(
+        "site-1",
+        facts,
+        begin.sha256,
+        seconds_upload=0.0,
+        inline=bool(begin.inline),
+        wire_bytes=len(begin.inline),
+    )
     recorded = json.loads(json.dumps(update.to_json(), allow_nan=False))
     if AcceptedUpdate.from_json(recorded) != update:
         raise FindingError(f"the journal would give back another update than {update}")

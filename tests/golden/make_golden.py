@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Makes ``vectors.npz``: ten rounds of every rule, worked out from its paper's formulas.
 
@@ -87,7 +86,7 @@ def median(differences: Array, _samples: Array) -> Array:
 
 
 def trimmed_mean(num_malicious: int) -> Step:
-    """Yin et al., 2018, definition 2: without the largest and smallest beta n of each coordinate."""
+    """Yin et al., 2018, definition 2: each coordinate without its largest and smallest."""
 
     def step(differences: Array, _samples: Array) -> Array:
         ordered = np.sort(differences, axis=0)

@@ -10,13 +10,23 @@ import pytest
 
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner_fedavg.fedavg import FedAvg
+from mmar_runner_robust.bulyan import Bulyan
+from mmar_runner_robust.coordinates import Median, TrimmedMean
+from mmar_runner_robust.krum import Krum, MultiKrum
 from tests.golden import make_golden
 from tests.golden.vectors import hold, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-RULES = {"FedAvg": FedAvg}
+RULES = {
+    "FedAvg": FedAvg,
+    "Median": Median,
+    "TrimmedMean": TrimmedMean,
+    "Krum": Krum,
+    "MultiKrum": MultiKrum,
+    "Bulyan": Bulyan,
+}
 
 
 @pytest.mark.parametrize("kind", UpdateKind)
@@ -26,7 +36,7 @@ def test_ten_rounds_are_the_papers(tmp_path: Path, rule: str, kind: UpdateKind) 
 
 
 def test_another_rule_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="Median, round 0: conv.weight is"):
+    with pytest.raises(AssertionError, match=r"Median, round 0: conv\.weight is"):
         hold(FedAvg(), "Median", tmp_path, UpdateKind.WEIGHT_DIFF)
 
 

@@ -36,6 +36,8 @@ def draw_mmar(
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
+    aside = random.Random()  # what older seeds draw stays what it was
+    aside.setstate(rng.getstate())
     sampled = rng.randint(1, clients) if rng.random() < 0.4 else None
     server = ServerSpec(
         task_name="task",
@@ -50,6 +52,8 @@ def draw_mmar(
         round_deadline=rng.choice([None, 30.0]),
         checkpoint=_CHECKPOINT,
         workflow=_component(ComponentKind.WORKFLOW, "RoundRobin") if round_robin else None,
+        update_codec=aside.choice(["none", "none", "fp16", "bf16"]),
+        compression=aside.choice(["none", "zstd"]),
     )
     if buffered:
         args = {"max_staleness": rng.choice([0, 1, 2, 10])}

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ import numpy.typing as npt
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
+from mmar_runner.storage.codecs import CODECS
+from mmar_runner.storage.encoding import encode_file
 from mmar_runner.storage.safetensors_format import encode_header
-from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
 
 if TYPE_CHECKING:
     from tests.simulated_world.process import Process
@@ -173,6 +175,32 @@ class Trainers:
         process = self.world.current
         assert process is not None
         return _Trainer(self, spec.context.client_name, process)
+
+    def encoder(self, spec: Any, *, log: Path, timeout: float | None) -> _Encoder:
+        """Return what encodes a client's updates."""
+        del spec, log, timeout
+        return _Encoder(self)
+
+
+class _Encoder:
+    """Encodes at once, and knows what was made of an update."""
+
+    def __init__(self, trainers: Trainers) -> None:
+        self._trainers = trainers
+
+    async def encode(self, source: Path, destination: Path, codec: str) -> float:
+        """Write an update as it travels."""
+        made = self._trainers.made[sha256_file(source)]
+        lost = encode_file(source, destination, CODECS[codec])
+        arrays = {
+            name: CODECS[codec].decode(CODECS[codec].encode(array), array.dtype)
+            for name, array in made.arrays.items()
+        }
+        self._trainers.made[sha256_file(destination)] = replace(made, arrays=arrays)
+        return lost
+
+    async def close(self) -> None:
+        """Do nothing."""
 
 
 class _Trainer:

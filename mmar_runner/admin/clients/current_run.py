@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
+        ExchangeReply,
+        ExchangeRequest,
         GetModelRequest,
         HeartbeatReply,
         HeartbeatRequest,
@@ -72,6 +74,11 @@ class CurrentRun(FederationServicer):
         """Receive updates."""
         with self._call() as run:
             await run.submit_update(stream, peer)
+
+    async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
+        """Hold a payload until its phase is complete."""
+        with self._call() as run:
+            return await run.exchange(request, peer)
 
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.admin.files.package_stream import PackageReceiver, first_part
+from mmar_runner.admin.files.package_stream import PackageReceiver, first_begin
 from mmar_runner.admin.files.uploaded import as_event
 from mmar_runner.errors import (
     DigestError,
@@ -106,7 +106,7 @@ class Uploads:
             DigestError: The bytes are not those that were announced.
             StorageError: It cannot be kept.
         """
-        begin = await first_part(stream)
+        begin = await first_begin(stream)
         call = await authorize(begin.token, begin.order, peer)
         wanted = _wanted(call, begin)
         self._uploaded.require_free(wanted.name, wanted.user)

@@ -10,8 +10,10 @@ from mmar_runner import __version__
 from mmar_runner.errors import RefusedError, RunError, UnreachableError
 from mmar_runner.federation.client_machine import Reaction, reaction_to
 from mmar_runner.interfaces.observer import Observation, Topic
+from mmar_runner.storage.codec_names import NONE, UPDATE_CODECS
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import RegisterReply, RegisterRequest
+from mmar_runner.wire.packing import MEND, compressions
 
 if TYPE_CHECKING:
     from mmar_runner.client.connection.line import Line
@@ -27,6 +29,21 @@ class RunReplacedError(RunError):
     """The server has opened another run, or the run went back: what was known of it is over."""
 
     default_reason = "RUN_REPLACED"
+
+
+def require_known(reply: RegisterReply) -> None:
+    """Refuse to work for a server that wants what this version does not know.
+
+    Raises:
+        RefusedError: CODEC or COMPRESSION.
+    """
+    if reply.update_codec and reply.update_codec not in UPDATE_CODECS:
+        msg = f"the server wants updates in codec {reply.update_codec[:64]!r}: not known here"
+        hint = "install a runner of the server's version"
+        raise RefusedError(msg, reason="CODEC", hint=hint)
+    if reply.compression and reply.compression not in compressions():
+        msg = f"the server compresses with {reply.compression[:64]!r}: not possible here"
+        raise RefusedError(msg, reason="COMPRESSION", hint=MEND)
 
 
 class Registration:
@@ -123,6 +140,8 @@ class Registration:
             task_name=self._settings.client.task_name,
             mmar_digest=self._settings.spec.digest,
             runner_version=__version__,
+            update_codecs=[name for name in UPDATE_CODECS if name != NONE],
+            compressions=compressions(),
         )
         trust = self._settings.trust
         if trust is not None:
@@ -136,6 +155,7 @@ class Registration:
                 raise
             await self._retries.renew(error, stub)
             raise UnreachableError(error.message) from error  # again, over the new line
+        require_known(reply)
         if reply.revocations:
             await self.take_revocations(reply.revocations)
         self.bound_to = certificate

@@ -6,10 +6,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.interfaces.update import UpdateFacts
+from mmar_runner.interfaces.update import UpdateFacts, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """An update whose filters have something left to do once it counts.
+
+    Attributes:
+        round: Of the update.
+        num_samples: It was trained on.
+        chains: Whose filters, such as ``outbound_filters``.
+    """
+
+    round: int
+    num_samples: float
+    chains: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the client's folder keeps it."""
+        return {"round": self.round, "num_samples": self.num_samples, "chains": list(self.chains)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Unsettled:
+        """Read what `to_json` gave.
+
+        Raises:
+            LookupError: Something is not there.
+            TypeError: Something has another type.
+            ValueError: Something is no number.
+        """
+        chains = tuple(map(text, data["chains"]))
+        return cls(int(data["round"]), float(data["num_samples"]), chains)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +91,8 @@ class PendingUpdate:
         return cls(
             facts=UpdateFacts.from_json({**data, "bytes": data["total_bytes"]}),
             run_number=data["run_number"],
-            base_sha256=_text(data["base_sha256"]),
-            update_id=_text(data["update_id"]),
-            file=_text(data["file"]),
-            mmar_digest=_text(data["mmar_digest"]),
+            base_sha256=text(data["base_sha256"]),
+            update_id=text(data["update_id"]),
+            file=text(data["file"]),
+            mmar_digest=text(data["mmar_digest"]),
         )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        msg = f"{value!r:.40} is no text"
-        raise TypeError(msg)
-    return value

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.client.files.pending import PendingUpdate
+from mmar_runner.client.files.pending import PendingUpdate, Unsettled
 from mmar_runner.client.files.state import StateFolders
 from mmar_runner.errors import RefusedError, StorageError
-from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_new
+from mmar_runner.storage.atomic import translated, write_bytes_atomic, write_json_atomic, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SESSION_KEY_BYTES: Final = 32
 #: Models that a client may have at once: one in use, one that waits, one that comes.
 MODEL_SLOTS: Final = 3
+_SESSION_KEY_LOST: Final = "the server takes this client for another until its lease has ended"
+_FILTER_KEY_LOST: Final = "filters draw other noise from then on, also for a round done again"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -38,20 +40,27 @@ class RunFiles:
         folder: Where they lie.
         number: The run.
         state: What the trainer keeps between rounds.
+        filter_state: What filters keep between rounds.
+        ledger: What filters of the MMAR keep whether or not an update counts.
+        site_ledger: The same of the site's own filters, for all runs of this client.
         trainer: The folder that the trainer may use as it likes.
         models: The slots for global models.
         filtered_model: The global model after the inbound filters.
         site_filtered_model: The global model after the site's own inbound filters.
         update: Where the trainer writes its update.
         filtered_update: The update after the outbound filters.
-        site_filtered_update: The update after the site's own outbound filters. The last
-            of the three that was written is what leaves the site.
+        site_filtered_update: The update after the site's own outbound filters.
+        wire_update: The update in the run's codec. The last of the four that was written is
+            what leaves the site.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
         self.folder = folder
         self.number = number
         self.state = StateFolders(folder / "state")
+        self.filter_state = StateFolders(folder / "filter_state")
+        self.ledger = folder / "ledger"
+        self.site_ledger = folder.parent / "ledger"
         self.trainer = folder / "trainer"
         self.models = tuple(folder / f"model_{slot}.safetensors" for slot in range(MODEL_SLOTS))
         self.filtered_model = folder / "model_filtered.safetensors"
@@ -59,7 +68,9 @@ class RunFiles:
         self.update = folder / "update.safetensors"
         self.filtered_update = folder / "update_filtered.safetensors"
         self.site_filtered_update = folder / "update_site_filtered.safetensors"
+        self.wire_update = folder / "update_wire.safetensors"
         self._pending = folder / "pending.json"
+        self._unsettled = folder / "unsettled.json"
         self._boot_id = boot_id()
 
     def log(self, role: str) -> Path:
@@ -75,6 +86,15 @@ class RunFiles:
         with translated(self.folder):
             self.trainer.mkdir(parents=True, exist_ok=True)
         self.state.create()
+        self.filter_state.create()
+
+    def filter_key(self) -> bytes:
+        """Return the key that never leaves the site, of which the secrets of filters are made.
+
+        Raises:
+            StorageError: It cannot be read or written, or others may read it.
+        """
+        return _own_key(self.folder.parent / "filter.key", _FILTER_KEY_LOST)
 
     def claim(self, run_id: str) -> None:
         """Let these be the files of one run; what another of the same number left goes aside.
@@ -98,6 +118,22 @@ class RunFiles:
             self.folder.mkdir(parents=True, exist_ok=True)
             mark.unlink(missing_ok=True)  # one that is empty
         write_new(mark, run_id.encode(), mode=0o600)
+
+    def keep_unsettled(self, unsettled: Unsettled) -> None:
+        """Remember that filters have something left to do once the round's update counts."""
+        write_json_atomic(self._unsettled, unsettled.to_json())
+
+    def unsettled(self) -> Unsettled | None:
+        """Return of which update filters have something left to do, if of any."""
+        try:
+            return Unsettled.from_json(json.loads(self._unsettled.read_bytes()))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None  # there is none, or it is damaged: others do without this client
+
+    def forget_unsettled(self) -> None:
+        """Forget it: nothing is left to do."""
+        with translated(self._unsettled):
+            self._unsettled.unlink(missing_ok=True)
 
     def keep_pending(self, update: PendingUpdate) -> None:
         """Remember a finished update until it is answered.
@@ -161,19 +197,7 @@ class ClientWorkspace:
         Raises:
             StorageError: It cannot be read or written, or others may read it.
         """
-        path = self.path / "session.key"
-        with translated(path):
-            if not path.exists():
-                write_new(path, secrets.token_bytes(SESSION_KEY_BYTES), mode=0o600)
-            if path.stat().st_mode & 0o077:
-                msg = f"{path} can be read by others"
-                raise StorageError(msg, hint=f"chmod 600 {path}")
-            key = path.read_bytes()
-        if len(key) != SESSION_KEY_BYTES:
-            msg = f"{path} is damaged: it does not hold {SESSION_KEY_BYTES} bytes"
-            hint = "remove it; the server takes this client for another until its lease has ended"
-            raise StorageError(msg, hint=hint)
-        return key
+        return _own_key(self.path / "session.key", _SESSION_KEY_LOST)
 
     def renew_session_key(self) -> None:
         """Be another session from the next one on; the server no longer wants the last.
@@ -195,6 +219,21 @@ class ClientWorkspace:
         files.claim(run_id)
         files.create()
         return files
+
+
+def _own_key(path: Path, if_removed: str) -> bytes:
+    """Return the random bytes in a file, which is made if it is not there (mode 0600)."""
+    with translated(path):
+        if not path.exists():
+            write_new(path, secrets.token_bytes(SESSION_KEY_BYTES), mode=0o600)
+        if path.stat().st_mode & 0o077:
+            msg = f"{path} can be read by others"
+            raise StorageError(msg, hint=f"chmod 600 {path}")
+        key = path.read_bytes()
+    if len(key) != SESSION_KEY_BYTES:
+        msg = f"{path} is damaged: it does not hold {SESSION_KEY_BYTES} bytes"
+        raise StorageError(msg, hint=f"remove it; {if_removed}")
+    return key
 
 
 def boot_id() -> str:

@@ -3,20 +3,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.children.results import read_metrics
 from mmar_runner.client.files.values import values_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
+    from mmar_runner.children.process import Asked
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.client.transfer.downloads import ReceivedModel
     from mmar_runner.interfaces.filter import FilterContext
 
 
 class FilterChain:
     """Sends files through filters.
+
+    Attributes:
+        metrics: What they said of the last file.
 
     Args:
         spec: The child's specification; its component is ``{"filters": [...]}``.
@@ -29,28 +36,78 @@ class FilterChain:
         self._log = log
         self._timeout = timeout
         self._child: ChildProcess | None = None
+        self._answer: Mapping[str, Any] = {}
+        self.metrics: Mapping[str, float] = {}
 
-    async def apply(self, source: Path, destination: Path, context: FilterContext) -> Path:
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no filters."""
+        return not self._spec.component["filters"]
+
+    @property
+    def answer(self) -> Mapping[str, Any]:
+        """What the child said of the last file."""
+        return self._answer
+
+    async def apply(
+        self,
+        source: Path,
+        destination: Path,
+        context: FilterContext,
+        received: ReceivedModel | None = None,
+        asked: Asked | None = None,
+    ) -> Path:
         """Write ``source``, filtered, to ``destination`` and return where it lies.
 
         Without filters that is ``source`` itself.
 
+        Args:
+            source: What goes in.
+            destination: Where it goes.
+            context: What filters are told.
+            received: The round's model as it came, for filters that work on differences.
+            asked: Hands in what filters exchange with other sites.
+
         Raises:
             TaskError: A filter failed; nothing must leave, or be trained.
         """
-        if not self._spec.component["filters"]:
+        if self.is_empty:
             return source
-        if self._child is None or not self._child.alive:
-            self._child = await ChildProcess.start(self._spec, log=self._log, timeout=self._timeout)
+        child = await self._living()
         params = {
             "source": str(source),
             "destination": str(destination),
-            "context": values_of(context),
+            "context": _as_json(context),
         }
-        await self._child.request("filter", params, timeout=self._timeout)
+        if received is not None:
+            params |= {"received": str(received.path), "received_sha256": received.sha256}
+        answer = await child.request("filter", params, timeout=self._timeout, asked=asked)
+        self._answer, self.metrics = answer, read_metrics(answer)
         return destination
+
+    async def settle(self, context: FilterContext, asked: Asked) -> None:
+        """Let filters do what is left once their update was acknowledged.
+
+        Raises:
+            TaskError: A filter failed.
+        """
+        child = await self._living()
+        params = {"context": _as_json(context)}
+        await child.request("settle", params, timeout=self._timeout, asked=asked)
+
+    async def _living(self) -> ChildProcess:
+        if self._child is None or not self._child.alive:
+            self._child = await ChildProcess.start(self._spec, log=self._log, timeout=self._timeout)
+        return self._child
 
     async def close(self) -> None:
         """End the child."""
         if self._child is not None:
             await self._child.close()
+
+
+def _as_json(context: FilterContext) -> dict[str, Any]:
+    told = values_of(context)
+    told["secret"] = context.secret.hex()
+    del told["exchange"]  # questions go over the socket
+    return {key: str(value) if isinstance(value, Path) else value for key, value in told.items()}

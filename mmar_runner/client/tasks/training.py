@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.results import read_result
 from mmar_runner.client.files.values import values_of
+from mmar_runner.client.tasks.encoding import EncodingChild
 from mmar_runner.errors import MmarRunnerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.children.spec import ChildSpec
+    from mmar_runner.client.tasks.encoding import Encoder
     from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
 
 
@@ -53,6 +55,16 @@ class TrainerHosts(Protocol):
             spec: Its component and context; the context names the client.
             log: The file that gets what it prints.
             timeout: Seconds a task may take, or None.
+        """
+        ...
+
+    def encoder(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Encoder:
+        """Return what writes a client's updates in the run's codec.
+
+        Args:
+            spec: Of the child that does it.
+            log: The file that gets what it prints.
+            timeout: Seconds that one file may take, or None.
         """
         ...
 
@@ -121,6 +133,10 @@ class OwnChildren:
     def trainer(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Trainer:
         """Return a trainer in a child process of its own."""
         return OwnChild(spec, log=log, timeout=timeout)
+
+    def encoder(self, spec: ChildSpec, *, log: Path, timeout: float | None) -> Encoder:
+        """Return an encoder in a child process of its own."""
+        return EncodingChild(spec, log=log, timeout=timeout)
 
 
 def task_params(task: TrainTask) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from mmar_runner.federation.run_status import RunEndStatus, run_end
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.waiting.threads import in_thread
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
+from mmar_runner.wire.packing import COMPRESSION, Packed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -168,11 +169,12 @@ class ModelDownloads:
     async def _take(self, header: ModelHeader, items: AsyncIterator[ModelItem]) -> ReceivedModel:
         started = time.monotonic()
         incoming = self._opened(header)
+        packed = bool(self._connection.registration.compression)
         if header.inline:
             # Less than a thread hop costs: it goes to the kernel's memory, not to the disk.
-            incoming.write([header.inline])
+            incoming.write([_inline(header, packed=packed)])
         else:
-            await _pump(items, incoming, self._connection.moved)
+            await _pump(items, incoming, self._connection.moved, packed=packed)
         if incoming.offset < header.total_bytes:
             msg = f"the model broke off after {incoming.offset} of {header.total_bytes} bytes"
             raise UnreachableError(msg)
@@ -244,19 +246,38 @@ def _end(told: RunEnd) -> RunEnded:
         raise ProtocolError(msg) from error
 
 
+def _inline(header: ModelHeader, *, packed: bool) -> Chunk | Packed:
+    if not header.packed:
+        return header.inline
+    _require_agreed(packed=packed)
+    return Packed(header.total_bytes, header.inline)
+
+
+def _require_agreed(*, packed: bool) -> None:
+    if not packed:
+        msg = "the server sent something compressed, and no compression is agreed on"
+        raise ProtocolError(msg, reason=COMPRESSION)
+
+
 async def _pump(
-    items: AsyncIterator[ModelItem], incoming: IncomingModel, moved: Callable[[], None]
+    items: AsyncIterator[ModelItem],
+    incoming: IncomingModel,
+    moved: Callable[[], None],
+    *,
+    packed: bool = False,
 ) -> None:
     """Move chunks to the file, one batch being written while the next arrives."""
     expected = incoming.total_bytes - incoming.offset
     pace = Pace("the model")
     writing: asyncio.Task[None] | None = None
-    batch: list[Chunk] = []
+    batch: list[Chunk | Packed] = []
     try:
         while expected > 0 and (item := await pace.next(items)) is not None:
             if isinstance(item, ModelHeader):
                 msg = "a second header arrived in the middle of a model"
                 raise ProtocolError(msg)
+            if isinstance(item, Packed):
+                _require_agreed(packed=packed)
             pace.took(len(item))
             moved()
             expected -= len(item)

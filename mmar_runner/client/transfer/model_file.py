@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.errors import DigestError, ProtocolError
 from mmar_runner.storage.atomic import translated, write_all
+from mmar_runner.wire.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.wire.codec import Chunk
     from mmar_runner.wire.messages import ModelHeader
+    from mmar_runner.wire.packing import Packed
 
 
 class IncomingModel:
@@ -47,14 +49,14 @@ class IncomingModel:
         same = header.sha256 == self.sha256 and header.total_bytes == self.total_bytes
         return same and header.offset == self.offset and header.round == self.round
 
-    def write(self, chunks: Sequence[Chunk]) -> None:
-        """Take the next bytes.
+    def write(self, chunks: Sequence[Chunk | Packed]) -> None:
+        """Take the next bytes, compressed or not.
 
         Raises:
-            ProtocolError: They are more than was announced.
+            ProtocolError: They are more than was announced, or no sound compressed chunk.
             StorageError: They cannot be written.
         """
-        for chunk in chunks:
+        for chunk in map(unpack, chunks):
             if self.offset + len(chunk) > self.total_bytes:
                 msg = f"a model of {self.total_bytes} bytes was announced, and more arrived"
                 raise ProtocolError(msg)

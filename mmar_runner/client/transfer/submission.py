@@ -107,15 +107,16 @@ class Submission:
             return await self._uploads.submit(update, path)
 
     async def _keep_what_counts(self, update: PendingUpdate) -> None:
-        """Let what the trainer left be its next state, however long the disk takes.
+        """Let what trainer and filters left be their next state, however long the disk takes.
 
         The server has counted the update: the next round must not begin without it.
         """
         told = False
         while True:
             try:
-                if not self._files.state.keeps_nothing:  # a hop to a thread costs more than that
-                    await in_thread(self._files.state.acknowledge, update.update_id)
+                for state in (self._files.state, self._files.filter_state):
+                    if not state.keeps_nothing:  # a hop to a thread costs more than that
+                        await in_thread(state.acknowledge, update.update_id)
                 self._files.forget_pending()
             except StorageError as error:
                 if not told:

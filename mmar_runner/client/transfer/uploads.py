@@ -24,6 +24,7 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
+from mmar_runner.wire.packing import Packed, pack, packer
 from mmar_runner.wire.update_facts import announce
 
 if TYPE_CHECKING:
@@ -89,9 +90,10 @@ class UpdateUploads:
             self.close()
         call, self._idle, self._stub = self._idle or stub.submit_update(), None, stub
         try:
-            receipt = await _Upload(call, update, path, self._connection.moved).send(
-                token, self._inline_bytes
+            upload = _Upload(
+                call, update, path, self._connection.moved, compression=self._compression
             )
+            receipt = await upload.send(token, self._inline_bytes)
         except BaseException:
             call.cancel()
             raise
@@ -120,6 +122,10 @@ class UpdateUploads:
     def _inline_bytes(self) -> int:
         return self._connection.registration.inline_bytes
 
+    @property
+    def _compression(self) -> str:
+        return self._connection.registration.compression
+
 
 class _Upload:
     """One attempt to send one update over one call.
@@ -129,11 +135,19 @@ class _Upload:
         update: What it is.
         path: Its file.
         moved: Called when the server says that bytes have arrived.
+        compression: What was agreed on; empty for none.
     """
 
     def __init__(
-        self, call: UpdateCall, update: PendingUpdate, path: Path, moved: Callable[[], None]
+        self,
+        call: UpdateCall,
+        update: PendingUpdate,
+        path: Path,
+        moved: Callable[[], None],
+        *,
+        compression: str = "",
     ) -> None:
+        self._compression = compression
         self._call = call
         self._moved = moved
         self._update = update
@@ -155,7 +169,9 @@ class _Upload:
         # Less than a thread hop costs, and the pages were written a moment ago.
         data = b"".join(file.read(1))
         begin = self._begin(token)
-        begin.inline = data
+        item = packer(self._compression)(data)
+        begin.packed = isinstance(item, Packed)
+        begin.inline = item.data if isinstance(item, Packed) else data
         begin.sha256 = file.sha256()
         with suppress(UnreachableError):  # why a write fails is told to the reading side
             await self._call.write(begin)
@@ -196,8 +212,9 @@ class _Upload:
             await self._credit()
             part = left[begin : begin + self._under_way.chunk_bytes]
             begin += len(part)
+            item = await in_thread(pack, part) if self._compression else part
             self._under_way.sent(len(part), self._loop.time())
-            await self._call.write(part)
+            await self._call.write(item)
 
     async def _credit(self) -> None:
         while not self._credits or not self._under_way.has_room():

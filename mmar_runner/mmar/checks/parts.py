@@ -76,8 +76,8 @@ def _server_validation(look: Look, server: Document) -> None:
     every = whole(server.value.get("validate_every"))
     if every is None or every < 1 or not is_off(server.get(("model_validator",))):
         return
-    message = "The server is to validate models, but declares no model_validator."
-    hint = "Declare model_validator, or remove validate_every."
+    message = "Only clients validate by validate_every: the server declares no model_validator."
+    hint = "Declare model_validator, if the server is to validate too."
     look.findings.at(server, ("validate_every",), "MMAR617", message, hint=hint)
 
 

@@ -132,6 +132,8 @@ def server_spec(document: Document, parts: Parts) -> ServerSpec | None:
         validate_every=_optional(int, document.value.get("validate_every")),
         exclude_vars=excluded(document.value.get("exclude_vars")),
         checkpoint=document.value.get("ckpt_preload_path"),
+        update_codec=document.value.get("update_codec", "none"),
+        compression=document.value.get("compression", "none"),
         workflow=parts.one("workflow"),
         model_persistor=parts.one("model_persistor"),
         model_validator=parts.one("model_validator"),

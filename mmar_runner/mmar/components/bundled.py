@@ -21,6 +21,8 @@ _FEDAVG: Final = "aggregators/fedavg"
 _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
 _SCAFFOLD: Final = "aggregators/scaffold"
+_PRIVACY: Final = "filters/privacy"
+_ROBUST: Final = "aggregators/robust"
 _SKLEARN: Final = "datasets/sklearn"
 _TORCH: Final = "trainers/torch"
 
@@ -30,7 +32,12 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         ComponentKind.AGGREGATOR: {
             _FEDAVG: ("FedAvg",),
             _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
+            _PRIVACY: ("DPFedAvg",),
             _SCAFFOLD: ("Scaffold",),
+            _ROBUST: (
+                *("Bulyan", "GeometricMedian", "Krum", "Median", "MultiKrum", "NormClipping"),
+                "TrimmedMean",
+            ),
         },
         ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
         ComponentKind.MODEL_PERSISTOR: {
@@ -39,6 +46,12 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         },
         ComponentKind.MODEL_VALIDATOR: {_TORCH: ("TorchModelValidator",)},
         ComponentKind.RESULT_PROCESSOR: {_METRICS: ("MetricsProcessor",)},
+        ComponentKind.FILTER: {
+            _PRIVACY: (
+                *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
+                *("NormClip", "PercentilePrivacy", "SVTPrivacy"),
+            )
+        },
         ComponentKind.HANDLER: {_METRICS: ("BestModelSelector",)},
         ComponentKind.DATASET: {_SKLEARN: ("BreastCancerDataset", "DigitsDataset")},
         ComponentKind.MODEL: {_TORCH: ("MLP", "SmallConvNet", "torch.nn.")},

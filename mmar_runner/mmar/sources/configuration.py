@@ -50,7 +50,7 @@ _FAULT_CODES = {
 }
 _OWN_KEYS = frozenset(
     {"workflow", "clients_per_round", "round_deadline", "max_wait", "validate_every", "strict"}
-    | {"max_num_samples"}
+    | {"max_num_samples", "update_codec", "compression"}
 )
 
 

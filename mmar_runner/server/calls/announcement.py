@@ -19,8 +19,10 @@ from mmar_runner.errors import (
 from mmar_runner.federation.metrics import METRICS_RULE, are_metric_names
 from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.server.records.record import AcceptedUpdate
+from mmar_runner.storage.codec_names import NONE
 from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.limits import INLINE_BYTES
+from mmar_runner.wire.packing import COMPRESSION, Packed, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,17 +37,23 @@ UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError)
 UNUSABLE_REASONS: Final = frozenset(
     {
         *(error.default_reason for error in UNUSABLE),
-        *("WEIGHT", "KIND", "METRICS", "TOO_LARGE"),
+        *("WEIGHT", "KIND", "CODEC", "METRICS", "TOO_LARGE"),
     }
 )
 #: Letters of the name that a client gives an update.
 _MAX_UPDATE_ID: Final = 128
 #: The longest training that is believed, in seconds: a hundred years.
 _MAX_SECONDS: Final = 3.2e9
+#: Letters of an unknown codec that are shown.
+_SHOWN_CODEC: Final = 64
 
 
 def check_announcement(
-    begin: UpdateBegin, facts: UpdateFacts, schema: ModelSchema, cap: float
+    begin: UpdateBegin,
+    facts: UpdateFacts,
+    schema: ModelSchema,
+    cap: float,
+    codec: str = NONE,
 ) -> None:
     """Check everything that a client says before its bytes come.
 
@@ -54,12 +62,14 @@ def check_announcement(
         facts: What that says of the update.
         schema: The tensors its update must have.
         cap: The most samples that it may claim.
+        codec: In which the run's updates travel.
 
     Raises:
-        RefusedError: WEIGHT, METRICS or TOO_LARGE.
+        RefusedError: WEIGHT, CODEC, METRICS or TOO_LARGE.
         ProtocolError: The update's id is too long.
     """
     _check_samples(facts.num_samples, cap)
+    _check_codec(facts, codec)
     if len(begin.update_id) > _MAX_UPDATE_ID:
         msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
         raise ProtocolError(msg)
@@ -68,24 +78,40 @@ def check_announcement(
     _check_size(begin, schema)
 
 
-def check_inline(begin: UpdateBegin, schema: ModelSchema) -> None:
-    """Check the bytes that travel with what is said of them.
+def check_inline(begin: UpdateBegin, schema: ModelSchema, *, packed: bool = False) -> bytes:
+    """Check the bytes that travel with what is said of them, and return them.
+
+    Args:
+        begin: What is said of them, checked.
+        schema: The tensors that they must hold.
+        packed: Whether they may be compressed.
+
+    Returns:
+        The update's file, not compressed.
 
     Raises:
+        ProtocolError: COMPRESSION, they are compressed and may not be, or not what was announced.
         DigestError: They are others than announced.
         FormatError: They are no sound safetensors file.
         SchemaMismatchError: The tensors are not the model's.
         NonFiniteError: A value is NaN or infinite.
     """
-    data = begin.inline
+    data = _inline_bytes(begin, packed=packed)
     if len(data) != begin.total_bytes or sha256(data).hexdigest() != begin.sha256:
         msg = "the update's bytes do not have the announced length and sha256"
         raise DigestError(msg)
     check_update(data, schema)
+    return data
 
 
 def accepted(
-    client: str, facts: UpdateFacts, digest: str, *, seconds_upload: float, inline: bool
+    client: str,
+    facts: UpdateFacts,
+    digest: str,
+    *,
+    seconds_upload: float,
+    inline: bool,
+    wire_bytes: int,
 ) -> AcceptedUpdate:
     """Return what is recorded of an update that counts.
 
@@ -95,6 +121,7 @@ def accepted(
         digest: The sha256 of its bytes, hex.
         seconds_upload: How long it took to come.
         inline: Whether it came with what was said of it.
+        wire_bytes: How many bytes it had on its way.
     """
     believed = replace(
         facts,
@@ -108,7 +135,17 @@ def accepted(
         sha256=digest,
         seconds_upload=seconds_upload,
         inline=inline,
+        wire_bytes=wire_bytes,
     )
+
+
+def _inline_bytes(begin: UpdateBegin, *, packed: bool) -> bytes:
+    if not begin.packed:
+        return begin.inline
+    if not packed:
+        msg = "a compressed update was sent, and no compression is agreed on"
+        raise ProtocolError(msg, reason=COMPRESSION)
+    return bytes(unpack(Packed(begin.total_bytes, begin.inline)))
 
 
 def _check_samples(samples: float, cap: float) -> None:
@@ -118,13 +155,22 @@ def _check_samples(samples: float, cap: float) -> None:
         raise RefusedError(msg, reason="WEIGHT", hint=None if cap == MAX_SAMPLES else hint)
 
 
+def _check_codec(facts: UpdateFacts, codec: str) -> None:
+    if facts.codec != codec:
+        msg = f"an update of this run travels in codec {codec}, not {facts.codec[:_SHOWN_CODEC]!r}"
+        raise RefusedError(msg, reason="CODEC", hint="register again, and send what is agreed on")
+    if not (math.isfinite(facts.codec_error) and facts.codec_error >= 0):
+        msg = f"codec_error is {facts.codec_error:g}; it must be finite and not negative"
+        raise RefusedError(msg, reason="CODEC")
+
+
 def _check_metrics(metrics: Mapping[str, float]) -> None:
     if not are_metric_names(metrics):
         raise RefusedError(f"these are no metrics: {METRICS_RULE}", reason="METRICS")
 
 
 def _check_size(begin: UpdateBegin, schema: ModelSchema) -> None:
-    if len(begin.inline) > INLINE_BYTES:
+    if len(begin.inline) > INLINE_BYTES or (begin.packed and begin.total_bytes > INLINE_BYTES):
         msg = f"an update of more than {INLINE_BYTES} bytes is sent in chunks"
         raise RefusedError(msg, reason="TOO_LARGE")
     limit = schema.data_bytes + schema.header_limit

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.errors import StorageError
 from mmar_runner.server.calls.file_chunks import file_chunks
+from mmar_runner.server.calls.packed_models import PackedModels
 from mmar_runner.wire.codec import FramedBuffer
 from mmar_runner.wire.messages import GetModelRequest, ModelHeader
+from mmar_runner.wire.packing import on_wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
+    from mmar_runner.wire.packing import Packed, Raw
 
 
 class Downloads:
@@ -34,6 +37,7 @@ class Downloads:
         models: Finds models by id.
         soundness: Notices that a model was damaged.
         window: Of all downloads.
+        packed: Whether models are compressed on their way.
     """
 
     def __init__(
@@ -44,12 +48,14 @@ class Downloads:
         soundness: Soundness,
         *,
         window: SharedWindow,
+        packed: bool = False,
     ) -> None:
         self._assignments = assignments
         self._members = members
         self._models = models
         self._soundness = soundness
         self._window = window
+        self._packed = PackedModels() if packed else None
         self._newest: dict[str, object] = {}
         self._sent: dict[str, tuple[int, int]] = {}
         self._end_told: set[str] = set()
@@ -104,9 +110,12 @@ class Downloads:
         who is gone takes no more than fits into the transport's window.
         """
         if model.inline is not None:
-            header.inline = model.inline
+            if self._packed is not None:
+                self._packed.put_inline(model, header)
+            else:
+                header.inline = model.inline
             yield header
-            self._members.sent(client, header.round, model.size)
+            self._members.sent(client, header.round, model.size, len(header.inline))
             return
         await self._soundness.require(header.round, model)
         if request.sha256 == model.sha256 and request.offset <= model.size:
@@ -119,18 +128,25 @@ class Downloads:
 
     async def _chunks(
         self, client: str, model: ModelFile, header: ModelHeader
-    ) -> AsyncIterator[FramedBuffer | bytes]:
-        done = header.offset
+    ) -> AsyncIterator[FramedBuffer | Raw | Packed]:
+        done, wire_bytes = header.offset, 0
+        chunks: AsyncIterator[FramedBuffer | Raw | Packed]
+        if self._packed is not None:
+            chunks = self._packed.chunks(model, self._window, offset=done)
+        else:
+            chunks = file_chunks(model.path, model.size, self._window, offset=done)
         try:
-            async for chunk in file_chunks(model.path, model.size, self._window, offset=done):
+            async for chunk in chunks:
                 yield chunk
-                done += len(chunk.payload if isinstance(chunk, FramedBuffer) else chunk)
+                payload = chunk.payload if isinstance(chunk, FramedBuffer) else chunk
+                done += len(payload)
+                wire_bytes += on_wire(payload)
                 self._members.progressed(client, done, model.size)
         except StorageError:
             await self._soundness.doubt(header.round, model)
             raise
         finally:
-            self._members.sent(client, header.round, done - header.offset)
+            self._members.sent(client, header.round, done - header.offset, wire_bytes)
 
     async def _next_task(
         self, client: str, after: tuple[int, int], mine: object

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.server.gate.pace import Paces
+from mmar_runner.wire.packing import Packed
 from mmar_runner.wire.servicer import UpdateStream
 
 if TYPE_CHECKING:
@@ -64,4 +65,4 @@ class PacedStream(UpdateStream):
 
 
 def _is_free(item: UpdateItem) -> bool:
-    return isinstance(item, (bytes, bytearray, memoryview)) and len(item) >= _FREE_BYTES
+    return isinstance(item, (bytes, bytearray, memoryview, Packed)) and len(item) >= _FREE_BYTES

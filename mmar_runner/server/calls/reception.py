@@ -31,11 +31,14 @@ from mmar_runner.server.calls.streaming import ChunkReceiver
 from mmar_runner.server.calls.turns import Turns
 from mmar_runner.server.calls.windows import SharedWindow
 from mmar_runner.server.wording import plain
+from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.spool_file import SpoolFile
 from mmar_runner.waiting.races import unless
 from mmar_runner.waiting.threads import DiskThreads
 from mmar_runner.wire.limits import UPLOAD_CHUNKS, UPLOAD_WINDOW_CHUNKS
 from mmar_runner.wire.messages import TaskFailure, UpdateBegin, UpdateReceipt
+from mmar_runner.wire.packing import COMPRESSION
 from mmar_runner.wire.update_facts import announced_facts
 
 if TYPE_CHECKING:
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.answers import Answers
+    from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
+    from mmar_runner.server.rounds.open_round import OpenRound
+    from mmar_runner.storage.codecs import Codec
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
     from mmar_runner.wire.gate import Peer
@@ -83,11 +89,14 @@ class Reception:
         answers: Counts what was accepted.
         members: Knows whose token it is.
         spool: Where large updates go.
-        schema: The tensors every update must have.
+        schema: The tensors of the model.
+        codec: In which updates travel: with the schema, what every one must have.
+        packed: Whether clients may compress what they send.
         durable: Whether files are forced to disk before the receipt.
         run_number: The run that updates must name.
         sample_rule: What an update may claim at most (see `sample_cap`).
         sites: Of the federation.
+        exchange: Knows whose updates can be used, where clients exchange something before them.
     """
 
     def __init__(
@@ -97,19 +106,25 @@ class Reception:
         spool: Spool,
         schema: ModelSchema,
         *,
+        codec: Codec = CODECS[NONE],
+        packed: bool = False,
         durable: bool,
         run_number: int,
         sample_rule: float | Mapping[str, float] | None = None,
         sites: Sites = NO_SITES,
+        exchange: ExchangeDesk | None = None,
     ) -> None:
         self._answers = answers
         self._members = members
         self._spool = spool
-        self._schema = schema
+        self._codec = codec
+        self._packed = packed
+        schema = self._schema = schema.encoded(codec)
         self._durable = durable
         self._run_number = run_number
         self._sample_rule = sample_rule
         self._sites = sites
+        self._exchange = exchange
         self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
         self._attempts = Attempts(schema.data_bytes + schema.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
@@ -157,11 +172,11 @@ class Reception:
         self._check_run(begin.run_number)
         duplicate = self._answers.ledger.already_counted(session.name, begin.round)
         if not duplicate:
-            self._check_invited(session.name, begin)
+            await self._check_invited(session.name, begin)
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
-                check_announcement(begin, facts, self._schema, cap)
+                check_announcement(begin, facts, self._schema, cap, self._codec.name)
                 sender = _Sender(session, begin, facts, began)
                 await self._answers.until_open(session.name, begin.round)
                 if begin.inline:
@@ -184,7 +199,13 @@ class Reception:
             msg = f"this is run {self._run_number}, not run {run_number}"
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
-    def _check_invited(self, client: str, begin: UpdateBegin) -> None:
+    async def _check_invited(self, client: str, begin: UpdateBegin) -> None:
+        current = self._require_task(client, begin)
+        if self._exchange is not None:
+            await self._exchange.require_member(client, current)
+
+    def _require_task(self, client: str, begin: UpdateBegin) -> OpenRound:
+        """Return the round that an update is for, if its client has a task in it."""
         current = self._answers.round_for(client, begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
@@ -195,13 +216,14 @@ class Reception:
         if not self._answers.asks_everybody and client not in current.invited:
             msg = f"{client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
-        self._answers.require_base(client, begin.round, begin.base_sha256)
+        return self._answers.require_base(client, begin.round, begin.base_sha256)
 
     # Small updates
 
     def _accept_inline(self, sender: _Sender) -> bool:
-        check_inline(sender.begin, self._schema)
-        return self._accept(sender, sender.begin.sha256, sender.begin.inline)
+        begin = sender.begin
+        data = check_inline(begin, self._schema, packed=self._packed)
+        return self._accept(sender, begin.sha256, data, wire_bytes=len(begin.inline))
 
     # Large updates
 
@@ -237,7 +259,7 @@ class Reception:
             if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             await self._answers.ledger.until_cleared(sender.client)
-            self._check_invited(sender.client, sender.begin)
+            await self._check_invited(sender.client, sender.begin)
             return await self._spooled(sender, stream)
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
@@ -260,6 +282,7 @@ class Reception:
                 self._disk,
                 window=self._window,
                 progress=partial(self._members.progressed, sender.client, total=begin.total_bytes),
+                packed=self._packed,
             )
             digest = await receiver.receive()
             self._answers.round_for(sender.client, begin.round)
@@ -268,21 +291,29 @@ class Reception:
             spoiled = True
             await self._disk.run(file.discard)
             raise
+        except ProtocolError as error:
+            spoiled = error.reason == COMPRESSION  # others may be a line that broke off
+            raise
         finally:
             received = file.offset - before
             self._attempts.count(sender.client, current.number, received, spoiled=spoiled)
             file.close()
         await self._answers.until_open(sender.client, begin.round)  # it may be added up just now
-        return self._accept(sender, digest, None)
+        return self._accept(sender, digest, None, wire_bytes=receiver.wire_bytes)
 
-    def _accept(self, sender: _Sender, digest: str, data: bytes | None) -> bool:
+    def _accept(self, sender: _Sender, digest: str, data: bytes | None, *, wire_bytes: int) -> bool:
         """Count an update; return False if another of its client and round was counted."""
         self._members.require_session(sender.session)
         if not self._answers.ledger.already_counted(sender.client, sender.begin.round):
-            self._check_invited(sender.client, sender.begin)  # a turn may have passed meanwhile
+            self._require_task(sender.client, sender.begin)  # a turn may have passed meanwhile
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
-            sender.client, sender.facts, digest, seconds_upload=seconds, inline=data is not None
+            sender.client,
+            sender.facts,
+            digest,
+            seconds_upload=seconds,
+            inline=data is not None,
+            wire_bytes=wire_bytes,
         )
         self._members.arrived(sender.client)
         return self._answers.accept(update, data)

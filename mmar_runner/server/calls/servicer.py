@@ -6,8 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.errors import RefusedError
-from mmar_runner.wire.limits import INLINE_BYTES
-from mmar_runner.wire.messages import HeartbeatReply, QuitReply, RegisterReply, ResultReply
+from mmar_runner.server.calls.agreement import require_agreement
+from mmar_runner.wire.limits import INLINE_BYTES, MAX_EXCHANGE_BYTES
+from mmar_runner.wire.messages import (
+    ExchangeReply,
+    HeartbeatReply,
+    QuitReply,
+    RegisterReply,
+    ResultReply,
+)
 from mmar_runner.wire.servicer import FederationServicer
 
 if TYPE_CHECKING:
@@ -19,9 +26,11 @@ if TYPE_CHECKING:
     from mmar_runner.server.components.results import ResultDesk
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.rounds.assignments import Assignments
+    from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.wire.codec import SentModelItem
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import (
+        ExchangeRequest,
         GetModelRequest,
         HeartbeatRequest,
         QuitRequest,
@@ -41,6 +50,7 @@ class Servicer(FederationServicer):
         downloads: Sends models.
         reception: Takes updates.
         results: Has results processed.
+        exchange: Holds what clients exchange.
         revocations: What is revoked, if the project has certificates.
     """
 
@@ -53,6 +63,7 @@ class Servicer(FederationServicer):
         downloads: Downloads,
         reception: Reception,
         results: ResultDesk,
+        exchange: ExchangeDesk,
         revocations: Revocations | None = None,
     ) -> None:
         self._welcome = welcome
@@ -61,6 +72,7 @@ class Servicer(FederationServicer):
         self._downloads = downloads
         self._reception = reception
         self._results = results
+        self._exchange = exchange
         self._revocations = revocations
 
     async def register(self, request: RegisterRequest, peer: Peer) -> RegisterReply:
@@ -69,6 +81,7 @@ class Servicer(FederationServicer):
         if ended is not None and request.client_name not in self._members.present():
             why = f": {ended.reason}" if ended.reason else ""
             raise RefusedError(f"the run has {ended.status}{why}", reason="RUN_OVER")
+        require_agreement(self._welcome, request)
         reply = RegisterReply()
         reply.CopyFrom(self._welcome)
         reply.token = self._members.register(request, peer)
@@ -109,6 +122,22 @@ class Servicer(FederationServicer):
     async def submit_update(self, stream: UpdateStream, peer: Peer) -> None:
         """Receive one update."""
         await self._reception.submit(stream, peer)
+
+    async def exchange(self, request: ExchangeRequest, peer: Peer) -> ExchangeReply:
+        """Hold a payload until its phase is complete."""
+        client = self._members.authenticate(request.token, peer)
+        if request.run_number != self._welcome.run_number:
+            msg = f"this is run {self._welcome.run_number}, not run {request.run_number}"
+            raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
+        if len(request.payload) > MAX_EXCHANGE_BYTES:
+            msg = (
+                f"a payload of {len(request.payload)} bytes, and {MAX_EXCHANGE_BYTES} are the most"
+            )
+            raise RefusedError(msg, reason="TOO_LARGE")
+        answer = await self._exchange.post(
+            client.name, request.round, request.topic, request.phase, request.payload
+        )
+        return ExchangeReply(payload=answer)
 
     async def send_result(self, request: ResultRequest, peer: Peer) -> ResultReply:
         """Process a result."""

@@ -17,6 +17,7 @@ from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
 from mmar_runner.server.components.exclusion import expressions
 from mmar_runner.server.components.results import by_topic
+from mmar_runner.storage.codec_names import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,7 @@ class ServerComponents:
         self._allowed = allowed
         self.versions: dict[str, str] = {}
         self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
+        update_codec(server.update_codec, self.aggregator)  # a conflict leaves no run behind
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
         self.companions = wanted_companions(catalog, declared)
@@ -119,6 +121,26 @@ def _require_enough(aggregator: TensorwiseAggregator, least: int, *, turns: bool
         msg = f"{name} needs {needs}, and a round may close with min_num_clients {least}"
         hint = f"raise min_num_clients to {aggregator.min_updates}, or choose another aggregator"
         raise RunFailedError(msg, hint=hint, reason="MIN_UPDATES")
+
+
+def update_codec(declared: str, aggregator: TensorwiseAggregator) -> str:
+    """Return in which codec updates travel: an aggregator that takes whole numbers says so.
+
+    Args:
+        declared: ``update_codec`` of the server's configuration.
+        aggregator: The rule.
+
+    Raises:
+        RunFailedError: CONFLICT, both say something.
+    """
+    if aggregator.takes is None:
+        return declared
+    if declared != NONE:
+        name = type(aggregator).__name__
+        msg = f"{name} takes whole numbers, and update_codec {declared} would send others"
+        hint = "remove update_codec; masked updates are as short as they can be"
+        raise RunFailedError(msg, hint=hint, reason="CONFLICT")
+    return aggregator.takes.lower()
 
 
 def _only_selector(handlers: list[Handler]) -> BestModelSelector | None:

@@ -275,9 +275,17 @@ class Members:
             for name in self._registry.instances(fingerprint):
                 leaving.callback(self._leave, name, reason)
 
-    def sent(self, client: str, round_number: int, count: int) -> None:
-        """Tell that a client was sent so many bytes of a model, the last of them just now."""
-        self._observe(Topic.MODEL_SENT, client=client, round=round_number, bytes=count)
+    def sent(self, client: str, round_number: int, count: int, wire_bytes: int) -> None:
+        """Tell that a client was sent so many bytes of a model, the last of them just now.
+
+        Args:
+            client: Who.
+            round_number: Whose model.
+            count: Bytes of the file.
+            wire_bytes: How many they were on their way.
+        """
+        facts = {"client": client, "round": round_number}
+        self._observe(Topic.MODEL_SENT, **facts, bytes=count, wire_bytes=wire_bytes)
 
     def known(self, name: str) -> Client | None:
         """Return a client that is there, or was; see `ClientRegistry.known`."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mmar_runner.interfaces.aggregator import Contribution
-from mmar_runner.interfaces.update import UpdateFacts, finite
+from mmar_runner.interfaces.update import UpdateFacts, finite, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,7 @@ class AcceptedUpdate:
         sha256: Of its file, hex.
         seconds_upload: How long the transfer took.
         inline: True if the bytes lie in the journal, else in the spool.
+        wire_bytes: How many bytes its file had on its way, in the attempt that arrived.
         base_round: The round whose model it was made from, if that is an older one than the round
             in which it counts; only where clients do not wait for each other.
     """
@@ -61,6 +62,7 @@ class AcceptedUpdate:
     sha256: str
     seconds_upload: float
     inline: bool
+    wire_bytes: int
     base_round: int | None = None
 
     @property
@@ -94,6 +96,7 @@ class AcceptedUpdate:
             **self.facts.to_json(),
             "seconds_upload": self.seconds_upload,
             "inline": self.inline,
+            "wire_bytes": self.wire_bytes,
             **({} if self.base_round is None else {"base_round": self.base_round}),
         }
 
@@ -116,6 +119,7 @@ class AcceptedUpdate:
             sha256=sha256,
             seconds_upload=finite(data["seconds_upload"]),
             inline=inline,
+            wire_bytes=whole(data.get("wire_bytes", data["bytes"])),  # older records lack it
             base_round=_base_round(data),
         )
 

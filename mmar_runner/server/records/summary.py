@@ -59,12 +59,17 @@ def round_summary(
                 "num_samples": update.facts.num_samples,
                 "weight": weight,
                 "bytes": update.facts.bytes,
+                "wire_bytes": update.wire_bytes,
+                "codec": update.facts.codec,
+                "codec_error": update.facts.codec_error,
                 "seconds_train": round(update.facts.seconds_train, 6),
                 "seconds_upload": round(update.seconds_upload, 6),
                 **({"staleness": update.staleness} if update.staleness else {}),
             }
             for update, weight in zip(updates, weights, strict=True)
         ],
+        "received_bytes": sum(update.facts.bytes for update in updates),
+        "received_wire_bytes": sum(update.wire_bytes for update in updates),
         "rejected": [_rejection(one) for one in rejected],
         "metrics": dict(metrics),
         "model_sha256": model_sha256,

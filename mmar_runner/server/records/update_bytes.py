@@ -11,6 +11,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import JournalError, StorageError
+from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codecs import CODECS
+from mmar_runner.storage.coded_reader import CodedReader
 from mmar_runner.storage.spool import update_path
 from mmar_runner.storage.tensor_bytes import TensorBytes
 from mmar_runner.storage.tensor_files import TensorReader, sha256_file
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.server.records.record import AcceptedUpdate, CountedUpdate
+    from mmar_runner.storage.codecs import Codec
+    from mmar_runner.storage.coded_reader import BlockReader
     from mmar_runner.storage.journal import Journal
 
 #: Bytes of small updates that are kept at hand; further ones are read from the journal.
@@ -31,11 +36,13 @@ class UpdateBytes:
     Args:
         folder: The spool's.
         journal: Of the run.
+        codec: In which its updates travel, and lie.
     """
 
-    def __init__(self, folder: Path, journal: Journal) -> None:
+    def __init__(self, folder: Path, journal: Journal, codec: Codec = CODECS[NONE]) -> None:
         self._folder = folder
         self._journal = journal
+        self._codec = codec
         self._at_hand: dict[str, bytes] = {}
         self._room = _AT_HAND
 
@@ -53,13 +60,17 @@ class UpdateBytes:
         """Keep nothing at hand any more: another round begins."""
         self._at_hand, self._room = {}, _AT_HAND
 
-    def open(self, counted: CountedUpdate) -> TensorReader | TensorBytes:
-        """Open an update to read its tensors.
+    def open(self, counted: CountedUpdate) -> BlockReader:
+        """Open an update to read its tensors, in the model's dtypes.
 
         Raises:
             StorageError: It cannot be read.
             FormatError: It is no safetensors file.
         """
+        reader = self._opened(counted)
+        return CodedReader(reader, self._codec) if self._codec.wire else reader
+
+    def _opened(self, counted: CountedUpdate) -> BlockReader:
         update = counted.update
         if not update.inline:
             return TensorReader(self._path(update))

@@ -92,6 +92,11 @@ class Assignments:
         """Wait until a round opens, a client is invited, or the end is announced."""
         await self._changed.wait()
 
+    @property
+    def next_change(self) -> asyncio.Event:
+        """What is set at the next change: for whoever waits for something else as well."""
+        return self._changed
+
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.summary import Summary
     from mmar_runner.server.rounds.best import BestModel, Scored
+    from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
     from mmar_runner.server.settings import ServerSettings
@@ -82,6 +83,7 @@ class RoundCloser:
     started_at: float
     disk: DiskWait
     max_staleness: int
+    exchange: ExchangeDesk
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
@@ -99,7 +101,11 @@ class RoundCloser:
             MmarRunnerError: The updates cannot be combined or the result not stored.
         """
         loop = asyncio.get_running_loop()
-        counted = [current.accepted[name] for name in sorted(current.accepted)]
+        settle = partial(self.exchange.settle, current)
+        if (withdrawn := await self.disk.keep_trying("exchange", settle)) is not None:
+            return withdrawn
+        names = filter(self.exchange.counts, sorted(current.accepted))
+        counted = [current.accepted[name] for name in names]
         aggregated = await self.disk.keep_trying(
             "aggregate",
             lambda: loop.run_in_executor(work, self.aggregation.combine, current, counted),
@@ -146,6 +152,7 @@ class RoundCloser:
                 await self._name_best(current, closed, closed.best)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(work, self._delete, current, recorded)
+            await self.exchange.forget(current.number)
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
         every = self.settings.server.validate_every

@@ -237,6 +237,7 @@ class Coordinator:
             return
         for action in self._machine.handle(event, self._loop.time()):
             self._carry_out(action)
+        self._closer.exchange.look()  # whoever is awaited there may have gone
         if not self.ended.done():
             self._say_what_is_waited_for()
 

@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mmar_runner.interfaces.aggregator import Contribution
+    from mmar_runner.storage.coded_reader import BlockReader
     from mmar_runner.storage.header import TensorInfo
-    from mmar_runner.storage.tensor_bytes import TensorBytes
-    from mmar_runner.storage.tensor_files import TensorReader
 
     Block: TypeAlias = npt.NDArray[Any]
-    BlockReader: TypeAlias = TensorReader | TensorBytes
 
 #: Elements of a block that is folded: small enough for the processor's cache.
 FOLD_ELEMENTS: Final = 128 << 10

@@ -21,7 +21,7 @@ from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.server_state import StatefulAggregator
 from mmar_runner.server.rounds.kept_state import KeptState
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Opened, blocks
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.storage.header import TensorInfo
 
-#: Bytes of all updates' blocks together.
+#: The most bytes of all updates' blocks together.
 _BLOCK_BUDGET: Final = 64 << 20
+#: The most bytes of one update's block: a few of them stay in the processor's cache.
+_UPDATE_BYTES: Final = 1 << 20
 
 
 def _forget(_name: str, _block: Block) -> None:
@@ -86,11 +88,13 @@ class Combination:
             RunStoppedError: It was given up.
         """
         _require_enough(self)
-        self.aggregator.begin(self.context)
-        weights = _weights(self)
         # What is infinite in the end is refused; numpy's warnings would name no tensor.
         with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
             model = stack.enter_context(TensorReader(self.base))
+            tensors = model.header.tensors.values()
+            integers = frozenset(t.name for t in tensors if not holds_fractions(t.dtype))
+            self.aggregator.begin(replace(self.context, integers=integers))
+            weights = _weights(self)
             kept = None
             if isinstance(self.aggregator, StatefulAggregator):
                 kept = stack.enter_context(KeptState(self.aggregator, self.state, self.label))
@@ -166,8 +170,10 @@ class Walk:
             for info in self.included():
                 for start, count in blocks(info, self._elements(info)):
                     self.require_wanted()
-                    stacked = self._stacked(files, info, start, count)
-                    self._rule.measure(info.name, stacked, self.weights)
+                    # Without a name for it: it would be held while the next one is read.
+                    self._rule.measure(
+                        info.name, self._stacked(files, info, start, count), self.weights
+                    )
 
     def results(self, keep: Keep = _forget) -> Iterator[tuple[str, Block]]:
         """Yield the next model's blocks, in the file's order and dtype.
@@ -208,9 +214,10 @@ class Walk:
     def _elements(self, info: TensorInfo) -> int:
         if self._folds:
             return FOLD_ELEMENTS
-        itemsize = 8 if self.on_differences else info.itemsize
+        itemsize = 8 if self.on_differences or self._rule.takes else info.itemsize
         rows = len(self._updates) + (0 if self.kept is None else self.kept.rows)
-        return max(1, _BLOCK_BUDGET // (rows * itemsize))
+        most = min(_BLOCK_BUDGET // rows, _UPDATE_BYTES)
+        return max(1, most // itemsize)
 
     @property
     def _folds(self) -> bool:
@@ -249,7 +256,8 @@ class Walk:
         return self._rule.finish(accumulator, info.name, self.weights)
 
     def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
-        dtype = np.dtype(np.float64) if self.on_differences else numpy_dtype(info.dtype)
+        whole = numpy_dtype(self._rule.takes or info.dtype)
+        dtype = np.dtype(np.float64) if self.on_differences else whole
         stacked = np.empty((len(self._updates), count), dtype=dtype)
         if not self.on_differences:
             for index in range(len(self._updates)):

@@ -98,6 +98,7 @@ class Reporter:
             Topic.UPDATE_ACCEPTED,
             round=facts.round,
             bytes=facts.bytes,
+            wire_bytes=update.wire_bytes,
             seconds_train=facts.seconds_train,
             **told,
         )

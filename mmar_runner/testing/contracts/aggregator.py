@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -26,6 +27,8 @@ from mmar_runner.testing.contracts.combining import (
 from mmar_runner.testing.contracts.laws import hold, near, same, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 
 _ELEMENTS = 5000
@@ -39,11 +42,14 @@ class AggregatorContract(ABC):
         clients: How many updates are combined; at least the rule's ``min_updates``.
         is_weighted_mean: True if the rule is a mean weighted by what `weigh` answers;
             it is then compared with one worked out in exact arithmetic.
+        keeps_unanimity: False if the rule changes even what every client sends alike, as one
+            that clips or adds noise does.
         kind: What clients say that their updates hold.
     """
 
     clients: ClassVar[int] = 9
     is_weighted_mean: ClassVar[bool] = False
+    keeps_unanimity: ClassVar[bool] = True
     kind: ClassVar[UpdateKind] = UpdateKind.WEIGHTS
 
     @abstractmethod
@@ -112,6 +118,8 @@ class AggregatorContract(ABC):
     @_every_dtype
     def test_unanimity(self, dtype: npt.DTypeLike) -> None:
         """If every client sends the same tensor, the result is that tensor."""
+        if not self.keeps_unanimity:
+            pytest.skip("the rule changes what every client sends alike")
         updates = self._drawn(dtype)
         alike = frozen(np.repeat(updates.tensors[:1], self.clients, axis=0))
         result = combined(self.make(), Updates(updates.contributions, alike))
@@ -122,14 +130,45 @@ class AggregatorContract(ABC):
         near(law, alike[0].astype(np.float64), actual, rtol=tolerance)
 
     def test_same_input_same_bits(self) -> None:
-        """Nothing random, and nothing kept from an earlier tensor."""
+        """Nothing random, and nothing kept from an earlier walk: `begin` forgets it."""
         updates, other = self._drawn(np.float32), self._drawn(np.float32, seed=1)
         expected = combined(self.make(), updates)
         aggregator = self.make()
-        if not aggregator.needs_measure:
-            combined(aggregator, other)
+        combined(aggregator, other)
         law = "The same updates give the same bits, whatever was combined before"
         same(law, expected, combined(aggregator, updates))
+
+    def test_facts_are_put_on_record(self) -> None:
+        """JSON holds them as they are, and blocks change nothing in them."""
+        updates = self._drawn(np.float32)
+        whole, parts = self.make(), self.make()
+        combined(whole, updates)
+        combined(parts, updates, block=7)
+        facts = dict(whole.facts())
+        law = "`facts` is what JSON gives back, whatever the blocks were"
+        hold(law, _as_json(facts) == facts, expected=shown(facts), got=_as_json(facts))
+        hold(law, dict(parts.facts()) == facts, expected=shown(facts), got=dict(parts.facts()))
+
+    def test_resuming_goes_on(self) -> None:
+        """A rule that is told the newest facts goes on as the one that put them on record."""
+        first, second = self._drawn(np.float32), self._drawn(np.float32, seed=1)
+        lived, resumed = self.make(), self.make()
+        combined(lived, first)
+        facts = _as_json(lived.facts())
+        expected = combined(lived, second, number=1)
+        if facts:
+            resumed.resume(facts)
+        law = "A rule that is taken up with its newest facts goes on, bit for bit"
+        same(law, expected, combined(resumed, second, number=1))
+
+    def test_the_least_number_of_updates_is_enough(self) -> None:
+        """`min_updates` is a number of at least 1, and so many updates are combined."""
+        least = self.make().min_updates
+        law = "`min_updates` updates are enough for a finite result"
+        hold(law, least >= 1, expected="at least 1", got=least)
+        updates = self._drawn(np.float32).reordered(range(self.clients - least, self.clients))
+        result = combined(self.make(), updates)
+        hold(law, np.isfinite(result).all(), expected="no NaN and no infinity", got=result)
 
     def test_weights(self) -> None:
         """One finite weight >= 0 for each contribution, not all of them zero."""
@@ -174,7 +213,15 @@ class AggregatorContract(ABC):
         hold(law, self.clients >= least, expected=f"at least {least}", got=self.clients)
         updates = drawn(dtype, clients=self.clients, elements=_ELEMENTS, seed=seed)
         sent = [replace(one, kind=self.kind) for one in updates.contributions]
-        return replace(updates, contributions=sent)
+        return self._as_seen(replace(updates, contributions=sent))
+
+    def _as_seen(self, updates: Updates) -> Updates:
+        return updates.differences() if self.make().on_differences else updates
+
+
+def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(json.dumps(dict(facts), allow_nan=False))
+    return read
 
 
 def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float64]) -> float:

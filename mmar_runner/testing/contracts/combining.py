@@ -40,6 +40,10 @@ class Updates:
     contributions: Sequence[Contribution]
     tensors: npt.NDArray[Any]
 
+    def differences(self) -> Updates:
+        """Return the same as a rule is given them that sees differences: in float64."""
+        return Updates(self.contributions, frozen(self.tensors.astype(np.float64)))
+
     def reordered(self, order: Sequence[int]) -> Updates:
         """Return the same updates in another order."""
         return Updates([self.contributions[i] for i in order], frozen(self.tensors[list(order)]))
@@ -75,10 +79,17 @@ def drawn(dtype: npt.DTypeLike, *, clients: int, elements: int, seed: int = 0) -
 
 
 def combined(
-    aggregator: TensorwiseAggregator, updates: Updates, *, block: int | None = None
+    aggregator: TensorwiseAggregator, updates: Updates, *, block: int | None = None, number: int = 0
 ) -> npt.NDArray[Any]:
-    """Return the combined tensor, worked out in blocks of ``block`` elements."""
-    aggregator.begin(context(participants=len(updates.contributions)))
+    """Return the combined tensor, worked out in blocks of ``block`` elements.
+
+    Args:
+        aggregator: The rule.
+        updates: Of the round; of a rule that sees differences, the differences.
+        block: How many elements it sees at a time; None: all.
+        number: The round.
+    """
+    aggregator.begin(context(number, participants=len(updates.contributions)))
     weights = weights_of(aggregator, updates)
     blocks = _blocks(updates.tensors, block)
     if aggregator.needs_measure:

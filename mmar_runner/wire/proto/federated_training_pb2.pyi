@@ -19,23 +19,27 @@ CLIENT_STATE_TRAINING: ClientState
 CLIENT_STATE_VALIDATING: ClientState
 
 class RegisterRequest(_message.Message):
-    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version")
+    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version", "update_codecs", "compressions")
     CLIENT_NAME_FIELD_NUMBER: _ClassVar[int]
     SESSION_KEY_FIELD_NUMBER: _ClassVar[int]
     TASK_NAME_FIELD_NUMBER: _ClassVar[int]
     MMAR_DIGEST_FIELD_NUMBER: _ClassVar[int]
     RUNNER_VERSION_FIELD_NUMBER: _ClassVar[int]
     REVOCATIONS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_CODECS_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSIONS_FIELD_NUMBER: _ClassVar[int]
     client_name: str
     session_key: bytes
     task_name: str
     mmar_digest: str
     runner_version: str
     revocations_version: int
-    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ...) -> None: ...
+    update_codecs: _containers.RepeatedScalarFieldContainer[str]
+    compressions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RegisterReply(_message.Message):
-    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id")
+    __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id", "update_codec", "compression", "validate_every")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +54,9 @@ class RegisterReply(_message.Message):
     REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_CODEC_FIELD_NUMBER: _ClassVar[int]
+    COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_EVERY_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     seed: int
@@ -64,7 +71,10 @@ class RegisterReply(_message.Message):
     revocations: bytes
     epoch: str
     run_id: str
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ..., token_seconds: _Optional[float] = ..., revocations: _Optional[bytes] = ..., epoch: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+    update_codec: str
+    compression: str
+    validate_every: int
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., seed: _Optional[int] = ..., num_rounds: _Optional[int] = ..., start_round: _Optional[int] = ..., lease_seconds: _Optional[float] = ..., result_topics: _Optional[_Iterable[str]] = ..., server_mmar_digest: _Optional[str] = ..., inline_bytes: _Optional[int] = ..., current_round: _Optional[int] = ..., token_seconds: _Optional[float] = ..., revocations: _Optional[bytes] = ..., epoch: _Optional[str] = ..., run_id: _Optional[str] = ..., update_codec: _Optional[str] = ..., compression: _Optional[str] = ..., validate_every: _Optional[int] = ...) -> None: ...
 
 class QuitRequest(_message.Message):
     __slots__ = ("token", "comment")
@@ -106,6 +116,14 @@ class HeartbeatReply(_message.Message):
     revocations: bytes
     def __init__(self, lease_seconds: _Optional[float] = ..., current_round: _Optional[int] = ..., token: _Optional[str] = ..., revocations: _Optional[bytes] = ...) -> None: ...
 
+class PackedChunk(_message.Message):
+    __slots__ = ("raw_bytes", "data")
+    RAW_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    raw_bytes: int
+    data: bytes
+    def __init__(self, raw_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
 class GetModelRequest(_message.Message):
     __slots__ = ("token", "after_round", "after_attempt", "offset", "sha256", "model_id")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -123,7 +141,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, token: _Optional[str] = ..., after_round: _Optional[int] = ..., after_attempt: _Optional[int] = ..., offset: _Optional[int] = ..., sha256: _Optional[str] = ..., model_id: _Optional[str] = ...) -> None: ...
 
 class ModelHeader(_message.Message):
-    __slots__ = ("round", "total_bytes", "sha256", "offset", "inline", "end", "attempt")
+    __slots__ = ("round", "total_bytes", "sha256", "offset", "inline", "end", "attempt", "packed")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +149,7 @@ class ModelHeader(_message.Message):
     INLINE_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
     round: int
     total_bytes: int
     sha256: str
@@ -138,7 +157,8 @@ class ModelHeader(_message.Message):
     inline: bytes
     end: RunEnd
     attempt: int
-    def __init__(self, round: _Optional[int] = ..., total_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., offset: _Optional[int] = ..., inline: _Optional[bytes] = ..., end: _Optional[_Union[RunEnd, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
+    packed: bool
+    def __init__(self, round: _Optional[int] = ..., total_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., offset: _Optional[int] = ..., inline: _Optional[bytes] = ..., end: _Optional[_Union[RunEnd, _Mapping]] = ..., attempt: _Optional[int] = ..., packed: _Optional[bool] = ...) -> None: ...
 
 class RunEnd(_message.Message):
     __slots__ = ("status", "reason")
@@ -149,15 +169,17 @@ class RunEnd(_message.Message):
     def __init__(self, status: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ModelPart(_message.Message):
-    __slots__ = ("header", "data")
+    __slots__ = ("header", "data", "packed")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
     header: ModelHeader
     data: bytes
-    def __init__(self, header: _Optional[_Union[ModelHeader, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    packed: PackedChunk
+    def __init__(self, header: _Optional[_Union[ModelHeader, _Mapping]] = ..., data: _Optional[bytes] = ..., packed: _Optional[_Union[PackedChunk, _Mapping]] = ...) -> None: ...
 
 class UpdateBegin(_message.Message):
-    __slots__ = ("token", "run_number", "round", "base_sha256", "total_bytes", "update_id", "num_samples", "kind", "metrics", "validation", "seconds_train", "inline", "sha256")
+    __slots__ = ("token", "run_number", "round", "base_sha256", "total_bytes", "update_id", "num_samples", "kind", "metrics", "validation", "seconds_train", "inline", "sha256", "codec", "codec_error", "packed")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +207,9 @@ class UpdateBegin(_message.Message):
     SECONDS_TRAIN_FIELD_NUMBER: _ClassVar[int]
     INLINE_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    CODEC_ERROR_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     round: int
@@ -198,7 +223,10 @@ class UpdateBegin(_message.Message):
     seconds_train: float
     inline: bytes
     sha256: str
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., base_sha256: _Optional[str] = ..., total_bytes: _Optional[int] = ..., update_id: _Optional[str] = ..., num_samples: _Optional[float] = ..., kind: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., validation: _Optional[_Mapping[str, float]] = ..., seconds_train: _Optional[float] = ..., inline: _Optional[bytes] = ..., sha256: _Optional[str] = ...) -> None: ...
+    codec: str
+    codec_error: float
+    packed: bool
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., base_sha256: _Optional[str] = ..., total_bytes: _Optional[int] = ..., update_id: _Optional[str] = ..., num_samples: _Optional[float] = ..., kind: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., validation: _Optional[_Mapping[str, float]] = ..., seconds_train: _Optional[float] = ..., inline: _Optional[bytes] = ..., sha256: _Optional[str] = ..., codec: _Optional[str] = ..., codec_error: _Optional[float] = ..., packed: _Optional[bool] = ...) -> None: ...
 
 class UpdateCommit(_message.Message):
     __slots__ = ("sha256",)
@@ -225,16 +253,18 @@ class TaskFailure(_message.Message):
     def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., attempt: _Optional[int] = ..., log: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UpdatePart(_message.Message):
-    __slots__ = ("begin", "data", "commit", "failure")
+    __slots__ = ("begin", "data", "commit", "failure", "packed")
     BEGIN_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
     begin: UpdateBegin
     data: bytes
     commit: UpdateCommit
     failure: TaskFailure
-    def __init__(self, begin: _Optional[_Union[UpdateBegin, _Mapping]] = ..., data: _Optional[bytes] = ..., commit: _Optional[_Union[UpdateCommit, _Mapping]] = ..., failure: _Optional[_Union[TaskFailure, _Mapping]] = ...) -> None: ...
+    packed: PackedChunk
+    def __init__(self, begin: _Optional[_Union[UpdateBegin, _Mapping]] = ..., data: _Optional[bytes] = ..., commit: _Optional[_Union[UpdateCommit, _Mapping]] = ..., failure: _Optional[_Union[TaskFailure, _Mapping]] = ..., packed: _Optional[_Union[PackedChunk, _Mapping]] = ...) -> None: ...
 
 class UpdateReady(_message.Message):
     __slots__ = ("offset", "credits")
@@ -269,3 +299,25 @@ class UpdateReply(_message.Message):
     credit: UpdateCredit
     receipt: UpdateReceipt
     def __init__(self, ready: _Optional[_Union[UpdateReady, _Mapping]] = ..., credit: _Optional[_Union[UpdateCredit, _Mapping]] = ..., receipt: _Optional[_Union[UpdateReceipt, _Mapping]] = ...) -> None: ...
+
+class ExchangeRequest(_message.Message):
+    __slots__ = ("token", "run_number", "round", "topic", "phase", "payload")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RUN_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    run_number: int
+    round: int
+    topic: str
+    phase: str
+    payload: bytes
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., topic: _Optional[str] = ..., phase: _Optional[str] = ..., payload: _Optional[bytes] = ...) -> None: ...
+
+class ExchangeReply(_message.Message):
+    __slots__ = ("payload",)
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    def __init__(self, payload: _Optional[bytes] = ...) -> None: ...

@@ -137,8 +137,8 @@ async def test_c01_the_pace_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     honest = streaming._read
 
-    async def patient(stream: Any, deadline: float) -> Any:
-        return await honest(stream, deadline + 3600)
+    async def patient(stream: Any, deadline: float, what: str) -> Any:
+        return await honest(stream, deadline + 3600, what)
 
     monkeypatch.setattr(streaming, "_read", patient)
     digest, _ = await received(Sender(**drops), share=100)

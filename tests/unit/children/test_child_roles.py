@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,54 @@ def test_a_filter_that_returns_nothing_is_named_with_its_place(tmp_path):
         asked(tmp_path, "filter", chain, ("filter", params))
     assert caught.value.message == f"{label} made a NoneType of tensor 'a', not float32[2, 2]"
     assert "apply must return float32[2, 2]" in caught.value.hint
+
+
+def kept_by(folder):
+    return {name: str(folder / name) for name in ("state", "new_state", "ledger")}
+
+
+def test_each_filter_has_folders_and_a_secret_of_its_own(tmp_path):
+    source, destination = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file({"a": np.ones(2, np.float32)}, source)
+    chain = {"filters": [{"name": "Keeping"}, {"name": "Keeping"}, {"name": "Scale"}]}
+    context = {**CONTEXT, **kept_by(tmp_path), "secret": "07" * 32, "num_samples": 12.0}
+    params = {"source": str(source), "destination": str(destination), "context": context}
+    first, again = asked(tmp_path, "filter", chain, ("filter", params), ("filter", params))
+    assert first["metrics"] == {**again["metrics"], "spent": 1.0}
+    assert again["metrics"]["spent"] == 2
+    assert (tmp_path / "ledger" / "Keeping_2" / "rounds").read_text() == "2"
+    kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("rounds"))
+    assert kept == [
+        "ledger/Keeping/rounds",
+        "ledger/Keeping_2/rounds",
+        "new_state/Keeping/rounds",
+        "new_state/Keeping_2/rounds",
+    ]
+    assert not (tmp_path / "new_state" / "Scale").exists()  # nothing is kept, nothing is synced
+    alone = {"filters": [{"name": "Keeping"}]}
+    (only,) = asked(tmp_path, "filter", alone, ("filter", params))
+    secrets = {only["metrics"]["secret"], again["metrics"]["secret"], int("07" * 4, 16)}
+    assert len(secrets) == 3
+
+
+def test_differences_are_made_to_the_model_that_was_received_and_no_other(tmp_path):
+    model, update = tmp_path / "model", tmp_path / "update"
+    save_file({"a": np.array([3.0], np.float32)}, model)
+    save_file({"a": np.array([5.0], np.float32)}, update)
+    params = {
+        "source": str(update),
+        "destination": str(tmp_path / "out"),
+        "context": CONTEXT,
+        "received": str(model),
+        "received_sha256": sha256(model.read_bytes()).hexdigest(),
+    }
+    chain = {"filters": [{"name": "Differing"}]}
+    asked(tmp_path, "filter", chain, ("filter", params))
+    assert load_file(tmp_path / "out")["a"].tolist() == [7.0]
+    save_file({"a": np.array([4.0], np.float32)}, model)  # as a trainer could, in its folder
+    with pytest.raises(TaskFailedError, match="was changed at this site") as caught:
+        asked(tmp_path, "filter", chain, ("filter", params))
+    assert caught.value.reason == "DIGEST"
 
 
 def test_a_component_is_named_with_its_place_by_what_it_raises(tmp_path):

@@ -30,6 +30,7 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
+from mmar_runner.wire.packing import Packed, packer, unpack
 from mmar_runner.wire.servicer import FederationServicer
 from tests.served import served
 
@@ -80,6 +81,8 @@ class ScriptedServer(FederationServicer):
         self.results = []
         self.inline_bytes = 64 << 10
         self.lease = 30.0
+        self.update_codec = self.compression = ""
+        self.packed = []
         self.heartbeats = asyncio.Queue()
         self.quits = []
         self.end = RunEnd(status="finished")
@@ -102,6 +105,8 @@ class ScriptedServer(FederationServicer):
             result_topics=self.result_topics,
             current_round=self.current_round,
             epoch=self.epoch,
+            update_codec=self.update_codec,
+            compression=self.compression,
         )
 
     def check(self, token):
@@ -146,7 +151,9 @@ class ScriptedServer(FederationServicer):
             round=number, total_bytes=len(model), sha256=digest, attempt=1 + len(self.failures)
         )
         if len(model) <= self.inline_bytes:
-            header.inline = model
+            item = packer(self.compression)(model)
+            header.packed = isinstance(item, Packed)
+            header.inline = item.data if header.packed else item
             yield header
             return
         header.offset = offset if known == digest else 0
@@ -155,7 +162,7 @@ class ScriptedServer(FederationServicer):
             if self.break_after == sent:
                 self.break_after = None
                 raise RefusedError("the stream breaks", reason="SERVER_STOPPING")
-            yield model[start : start + CHUNK]
+            yield packer(self.compression)(model[start : start + CHUNK])
 
     async def answer(self, number):
         async with self.changed:
@@ -189,7 +196,11 @@ class ScriptedServer(FederationServicer):
                 await self.answer(begin.round)
             raise RefusedError(f"refused with {reason}", reason=reason)
         if begin.inline:
-            self.updates[begin.round] = bytes(begin.inline)
+            sent = begin.inline
+            self.packed.append(begin.packed)
+            self.updates[begin.round] = unpack(
+                Packed(begin.total_bytes, sent) if begin.packed else sent
+            )
         else:
             await self.receive(stream, begin)
         await stream.write(UpdateReceipt(round=begin.round, duplicate=self.duplicate))
@@ -201,7 +212,8 @@ class ScriptedServer(FederationServicer):
             if self.break_upload_after == received:
                 self.break_upload_after = None
                 raise RefusedError("the stream breaks", reason="SERVER_STOPPING")
-            self.held += item
+            self.packed.append(isinstance(item, Packed))
+            self.held += unpack(item)
             received = len(self.held) // CHUNK
             await stream.write(UpdateCredit(credits=1, offset=len(self.held)))
         assert item.sha256 == sha256(self.held).hexdigest()

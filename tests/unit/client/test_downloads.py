@@ -9,7 +9,8 @@ from hashlib import sha256
 import pytest
 
 from mmar_runner.client.transfer.downloads import ModelDownloads
-from mmar_runner.wire.messages import ModelHeader
+from mmar_runner.errors import ProtocolError
+from mmar_runner.wire.messages import ModelHeader, RegisterReply
 
 
 class Call:
@@ -38,6 +39,7 @@ class Server:
 
     def __init__(self):
         self.calls = []
+        self.registration = RegisterReply()
 
     async def call(self, work):
         return await work(self, "token")
@@ -94,3 +96,12 @@ async def test_a_header_of_a_call_that_was_given_up_meanwhile_is_not_used(server
     server.calls[1].give(5)
     assert (await task).round == 5
     assert [call.request.after_round for call in server.calls] == [3, -1]
+
+
+async def test_a_compressed_model_that_nobody_agreed_on_is_not_unpacked(server, downloads):
+    asking = await started(downloads.next_task(-1))
+    facts = {"total_bytes": 9, "sha256": "0" * 64, "inline": b"frame", "packed": True}
+    server.calls[0]._items.put_nowait(ModelHeader(round=0, attempt=1, **facts))
+    with pytest.raises(ProtocolError) as error:
+        await asking
+    assert error.value.reason == "COMPRESSION"

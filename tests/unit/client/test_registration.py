@@ -11,7 +11,7 @@ import pytest
 
 from mmar_runner.client.connection.connection import Connection
 from mmar_runner.client.connection.registration import RunReplacedError
-from mmar_runner.errors import AuditError
+from mmar_runner.errors import AuditError, RefusedError
 from mmar_runner.wire.messages import HeartbeatReply, HeartbeatRequest
 from mmar_runner.wire.stub import FederationStub
 
@@ -53,3 +53,21 @@ async def test_a_run_that_went_back_is_noticed_though_the_audit_log_is_full(
         with pytest.raises(RunReplacedError):
             await calling
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [({"update_codec": "int1"}, "CODEC"), ({"compression": "lzma"}, "COMPRESSION")],
+)
+async def test_a_server_that_wants_what_is_not_known_here_is_refused(
+    server: Any, serving: Any, settings: Any, recorder: Any, told: dict[str, str], reason: str
+) -> None:
+    vars(server).update(told)
+    async with serving(), asyncio.timeout(30):
+        connection = Connection(settings, bytes(32), recorder)
+        with pytest.raises(RefusedError) as error:
+            await connection.register()
+        await connection.close()
+    assert error.value.reason == reason
+    assert next(iter(told.values())) in error.value.message
+    assert list(server.registrations[0].update_codecs) == ["fp16", "bf16"]

@@ -59,7 +59,7 @@ def test_counters_go_on_with_the_next_run_and_gauges_begin_anew() -> None:
             (Topic.CLIENT_JOINED, {"client": "b"}),
             (Topic.ROUND_STARTED, {"round": 0, "num_rounds": 1, "participants": ["a", "b"]}),
             (Topic.CLIENT_STATE, {"client": "b", "state": "validating"}),
-            (Topic.UPDATE_ACCEPTED, {"client": "a", "bytes": 10}),
+            (Topic.UPDATE_ACCEPTED, {"client": "a", "bytes": 10, "wire_bytes": 7}),
         )
         seen = read(metrics.registry)
         states = [seen["mmar_clients", state] for state in ("idle", "training", "validating")]
@@ -74,6 +74,7 @@ def test_counters_go_on_with_the_next_run_and_gauges_begin_anew() -> None:
     assert seen["mmar_clients", "idle"] == 2
     assert seen["mmar_runs_ended_total", "finished"] == 2
     assert seen["mmar_update_received_bytes_total",] == 20
+    assert seen["mmar_update_received_wire_bytes_total",] == 14
     assert (seen["mmar_run_status", "finished"], seen["mmar_run_status", "running"]) == (1, 0)
     assert seen["mmar_round_seconds_bucket", "5.0"] == 2
     assert seen["mmar_round_seconds_bucket", "1.0"] == 0

@@ -126,6 +126,12 @@ def test_the_first_value_counts_rounds(tmp_path, model):
     )
 
 
+def test_it_validates_only_where_it_is_asked_to(tmp_path, model):
+    one = task(tmp_path)
+    assert trainer(tmp_path).train(one).validation
+    assert not trainer(tmp_path).train(replace(one, validate=False)).validation
+
+
 def test_a_truncated_model_is_refused(tmp_path, model):
     file = tmp_path / "global.safetensors"
     file.write_bytes(file.read_bytes()[:-9])

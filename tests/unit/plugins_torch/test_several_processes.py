@@ -13,7 +13,7 @@ from mmar_runner.children.spec import ChildContext, ChildSpec
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint
-from mmar_runner_torch.files import read_state
+from mmar_runner_torch.files import read_state, write_state
 from mmar_runner_torch.persistor import PTFileModelPersistor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -65,7 +65,7 @@ def task(folder, model, number=0):
     return {**numbers, **{name: str(path) for name, path in paths.items()}}
 
 
-async def trained(folder, model, processes, rounds=1, **args):
+async def trained(folder, model, processes, rounds=1, planned=16, **args):
     """Train rounds in a child; return its answers and the bytes of its updates."""
     spec = child_spec(folder, processes, **args)
     child = await ChildProcess.start(spec, log=folder / "log")
@@ -77,7 +77,7 @@ async def trained(folder, model, processes, rounds=1, **args):
             model = folder / f"update_{number}.safetensors"
     finally:
         await child.close()
-    assert steps[0][1] == 16
+    assert steps[0][1] == planned
     return answers, [folder / f"update_{number}.safetensors" for number in range(rounds)]
 
 
@@ -112,6 +112,27 @@ def test_the_same_number_of_processes_gives_the_same_bytes(runs):
     assert first == second
     for left, right in zip(first_files, second_files, strict=True):
         assert left.read_bytes() == right.read_bytes()
+
+
+def test_groups_of_batches_and_control_variates_are_those_of_one_process(tmp_path):
+    model = initial_model(tmp_path)
+    state = read_state(model)
+    beside = {f"control_variate/{n}": torch.full_like(t, 0.01) for n, t in state.items()}
+    write_state(model, state | beside)
+    arguments = {"algorithm": "scaffold", "send": "weight_diff", "accumulate_steps": 2}
+
+    async def both():
+        return [
+            await trained(tmp_path / str(processes), model, processes, planned=8, **arguments)
+            for processes in (1, 2)
+        ]
+
+    (_, (one,)), (_, (two,)) = asyncio.run(both())
+    alone, together = read_state(one), read_state(two)
+    assert alone.keys() == together.keys() == {*state, *beside}
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=1e-5)
+    assert float(alone["control_variate/0.weight"].abs().max()) > 1e-3
 
 
 def test_nothing_of_the_launch_is_left(runs):

@@ -53,7 +53,9 @@ def test_a_server_that_validates_builds_no_network_from_the_mmar(broken, tmp_pat
     assert {code for code, *_ in found} <= {"MMAR625", "MMAR623"}
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "digits_cnn", "digits_round_robin", "echo"])
+@pytest.mark.parametrize(
+    "name", ["breast_cancer", "digits_cnn", "digits_robust", "digits_round_robin", "echo"]
+)
 def test_samples_are_valid_and_deployable(catalog, name):
     report = validate(MMARS / name, catalog).report
     assert report.valid

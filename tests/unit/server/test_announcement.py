@@ -10,8 +10,16 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+import zstandard
 
-from mmar_runner.errors import DigestError, MmarRunnerError, NonFiniteError, SchemaMismatchError
+from mmar_runner.errors import (
+    DigestError,
+    MmarRunnerError,
+    NonFiniteError,
+    ProtocolError,
+    RefusedError,
+    SchemaMismatchError,
+)
 from mmar_runner.federation.weights import MAX_SAMPLES
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.calls.announcement import accepted, check_announcement, check_inline
@@ -106,17 +114,55 @@ def test_bytes_that_come_along_are_held_against_what_is_said_and_against_the_mod
 )
 def test_a_duration_that_no_clock_can_say_is_kept_as_none(said: float, kept: float) -> None:
     facts = announced_facts(begin(seconds_train=said))
-    update = accepted("a", facts, "d", seconds_upload=1.0, inline=False)
+    update = accepted("a", facts, "d", seconds_upload=1.0, inline=False, wire_bytes=1)
     assert update.facts.seconds_train == kept
 
 
 def test_only_metrics_that_are_finite_are_kept_sorted() -> None:
     said = begin(metrics={"b": 1.0, "a": 2.0, "c": math.nan}, validation={"d": math.inf})
     heard = announced_facts(said)
-    update = accepted("site-1", heard, "d" * 64, seconds_upload=1.0, inline=True)
+    update = accepted("site-1", heard, "d" * 64, seconds_upload=1.0, inline=True, wire_bytes=9)
     facts = update.facts
     assert list(facts.metrics.items()) == [("a", 2.0), ("b", 1.0)]
     assert facts.validation == {}
     assert (update.client, update.sha256, facts.bytes) == ("site-1", "d" * 64, 100)
     assert (facts.num_samples, update.inline) == (3.0, True)
     assert facts.kind is UpdateKind.WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("said", "codec", "refused"),
+    [
+        ({}, "none", False),
+        ({"codec": "fp16", "codec_error": 0.5}, "fp16", False),
+        ({"codec": "fp16"}, "none", True),
+        ({}, "fp16", True),
+        ({"codec": "bf16"}, "fp16", True),
+        ({"codec": "fp16", "codec_error": math.nan}, "fp16", True),
+        ({"codec": "fp16", "codec_error": -1e-9}, "fp16", True),
+    ],
+)
+def test_an_update_travels_as_was_agreed_on(
+    said: dict[str, Any], codec: str, refused: bool
+) -> None:
+    announced = begin(**said)
+    told = announced_facts(announced)
+    if not refused:
+        check_announcement(announced, told, SCHEMA, 1e9, codec)
+        return
+    with pytest.raises(RefusedError) as error:
+        check_announcement(announced, told, SCHEMA, 1e9, codec)
+    assert error.value.reason == "CODEC"
+
+
+def test_compressed_bytes_that_come_along_are_unpacked_only_if_that_was_agreed_on() -> None:
+    whole = inline(1, 2)
+    packed = inline(1, 2)
+    packed.inline = zstandard.ZstdCompressor().compress(whole.inline)
+    packed.packed = True
+    assert check_inline(packed, SCHEMA, packed=True) == check_inline(whole, SCHEMA) == whole.inline
+    with pytest.raises(ProtocolError):
+        check_inline(packed, SCHEMA)
+    packed.inline += b"x"
+    with pytest.raises(ProtocolError):
+        check_inline(packed, SCHEMA, packed=True)

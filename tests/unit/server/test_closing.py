@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -37,6 +38,7 @@ def model(number: int) -> ModelFile:
 def closer_of(parts: dict[str, Any]) -> RoundCloser:
     """Return a closer of which only some parts are needed."""
     rest = {f.name: None for f in fields(RoundCloser) if f.name != "forgetting"}
+    parts = {"exchange": SimpleNamespace(forget=AsyncMock()), **parts}
     return RoundCloser(**{**rest, **parts})
 
 

@@ -28,13 +28,14 @@ def _coordinator(disk: DiskWait) -> Coordinator:
     record = RunRecord(journal, RunState())
     reporter: Any = SimpleNamespace(waiting=lambda *_, **__: None, close=lambda: None)
     nobody: Any = None
+    closer: Any = SimpleNamespace(exchange=SimpleNamespace(look=lambda: None))
     return Coordinator(
         machine,
         nobody,
         assignments=Assignments(),
         record=record,
         updates=nobody,
-        closer=nobody,
+        closer=closer,
         reporter=reporter,
         note_refusal=nobody,
         disk=disk,

@@ -11,6 +11,7 @@ import pytest
 from mmar_runner.errors import RefusedError
 from mmar_runner.server.calls.reception import Reception, _Sender
 from mmar_runner.server.rounds.open_round import OpenRound
+from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.spool import Spool
 
 
@@ -22,12 +23,11 @@ class _SlowReception(Reception):
             round_for=lambda *_: current, until_refused=lambda *_: current.closed.wait()
         )
         nobody: Any = None
-        schema: Any = SimpleNamespace(data_bytes=1, header_limit=1)
         super().__init__(
             answers,
             nobody,
             Spool(tmp_path / "updates"),
-            schema,
+            ModelSchema({}),
             durable=False,
             run_number=1,
         )

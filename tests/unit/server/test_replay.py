@@ -59,7 +59,7 @@ _RECORDED = {
 def test_what_was_said_of_an_update_is_read_back() -> None:
     counted = replayed((Kind.UPDATE_ACCEPTED, _RECORDED)).accepted["site-1"]
     assert counted.number.result() == 2
-    assert counted.update.to_json() == _RECORDED
+    assert counted.update.to_json() == {**_RECORDED, "wire_bytes": 7}
     assert counted.update.contribution == Contribution(
         "site-1", 2.0, UpdateKind.WEIGHT_DIFF, {"loss": 0.5}
     )

@@ -37,6 +37,7 @@ def servicer() -> Servicer:
         downloads=nobody,
         reception=nobody,
         results=results,
+        exchange=nobody,
     )
 
 

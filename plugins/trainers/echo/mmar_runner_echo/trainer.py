@@ -77,7 +77,8 @@ class EchoTrainer(ClientTrainer):
         if not self._rank:
             transform(task.model, task.update, change)
         metrics = {"constant": self._constant}
-        return TrainResult(self._num_samples, metrics=metrics, validation=self.validate(task.model))
+        validation = self.validate(task.model) if task.validate else {}
+        return TrainResult(self._num_samples, metrics=metrics, validation=validation)
 
     def _fails(self, round_number: int) -> bool:
         chosen = self._fail_rank < 0 or self._fail_rank == self._rank

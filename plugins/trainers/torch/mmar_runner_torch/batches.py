@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
-#: What a loader of shares is given as the loader of whole batches has it.
-_ALIKE: Final = (
+#: What a loader of some of the batches is given as the loader of all of them has it.
+ALIKE: Final = (
     "num_workers",
     "pin_memory",
     "timeout",
@@ -122,7 +122,7 @@ def shares(batches: DataLoader[Any], team: Team) -> Shares:
     """
     lengths = len(batches.dataset), batches.batch_size or 1  # type: ignore[arg-type]
     if team.size > 1:
-        alike = {name: getattr(batches, name) for name in _ALIKE}
+        alike = {name: getattr(batches, name) for name in ALIKE}
         sampler = _ShareSampler(batches.batch_sampler, team)
         batches = DataLoader(batches.dataset, batch_sampler=sampler, **alike)
     return Shares(batches, team, lengths)

@@ -8,15 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
+
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainerContext, TrainResult
+from mmar_runner_torch.companions import parted
 from mmar_runner_torch.determinism import (
     device_named,
     seed_everything,
     use_deterministic_algorithms,
 )
 from mmar_runner_torch.files import State, read_state, write_state
-from mmar_runner_torch.network import difference, load_shared, personal_state, shared_state
+from mmar_runner_torch.site_tensors import SiteTensors
 from mmar_runner_torch.team import Team, device_of
 
 if TYPE_CHECKING:
@@ -25,9 +28,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mmar_runner.interfaces.client_trainer import TrainTask
-
-#: In a task's state folder: the tensors of the network that are not shared.
-PERSONAL_FILE = "personal.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class TorchLoopTrainer(ClientTrainer):
 
     A subclass says which network there is (`build_network`), how it is trained for a
     round (`train_round`), and, if it can, how good it is (`evaluate`). Tensors of the
-    network that the global model does not hold stay at the site, from round to round.
+    network that the global model does not hold stay at the site, from round to round; so do
+    those that ``exclude_vars`` names.
 
     In several processes each has a trainer. `train_round` then gets a network whose gradients are
     the mean over all of them, and trains on this process's share of the data: ``self.team`` says
@@ -58,16 +59,34 @@ class TorchLoopTrainer(ClientTrainer):
     Args:
         send: ``weights`` or ``weight_diff``.
         device: ``auto``, ``cpu`` or ``cuda``.
+        exclude_vars: Regular expression; tensors in whose name it is found are neither taken
+            from the global model, once the site has its own, nor sent. ``""`` and ``"dummy"``
+            exclude nothing.
+
+    Attributes:
+        context: What the trainer was told.
+        network: On its device.
+        team: Which of several processes this is.
+        tensors: Which tensors are the site's.
+        beside: In `train_round`: the control variates that came with the global model, by
+            their names in the file.
+        sent_beside: What an update holds for some of these; without a word of the subclass they
+            leave unchanged, or as a difference of zero.
     """
 
     context: TrainerContext
     network: nn.Module
     team: Team = Team()
 
-    def __init__(self, *, send: str = "weights", device: str = "auto") -> None:
+    def __init__(
+        self, *, send: str = "weights", device: str = "auto", exclude_vars: str | None = None
+    ) -> None:
         self.send = UpdateKind(send)
         self.device = device_named(device)
-        self._first_personal: State | None = None
+        self.tensors = SiteTensors(exclude_vars)
+        self.beside: State = {}
+        self.sent_beside: State = {}
+        self._federated: frozenset[str] = frozenset()
 
     @abstractmethod
     def build_network(self, context: TrainerContext) -> nn.Module:
@@ -93,45 +112,44 @@ class TorchLoopTrainer(ClientTrainer):
 
     def train(self, task: TrainTask) -> TrainResult:
         """Read the global model, validate it, train it, write the update."""
-        received = read_state(task.model)
-        self._load(received, task.state)
+        received, self.beside = parted(read_state(task.model))
+        self.sent_beside = {}
+        self._federated = frozenset(self.tensors.federated(received))
+        self.tensors.load(self.network, received, task.state)
         seed_everything(task.seed)
-        validation = self._evaluated() if self.team.leads else {}
+        validation = self._evaluated() if self.team.leads and task.validate else {}
         seed_everything(task.seed + self.team.rank)  # processes draw different noise
         self.network.train()
         result = self.train_round(self.team.wrapped(self.network), task)
         samples, metrics = self.team.means(result.num_samples, result.metrics, self.device)
         if self.team.leads:
-            self._write(task, received)
+            self.tensors.save(self.network, received, task.new_state)
+            write_state(task.update, self._update(received))
         return TrainResult(samples, metrics, validation, self.send)
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a model file."""
         if not self.team.leads:
             return {}
-        load_shared(self.network, read_state(model))
+        self.tensors.load_to_measure(self.network, parted(read_state(model))[0])
         return self._evaluated()
 
     def close(self) -> None:
         """Let go of the other processes, if there are any."""
         self.team.leave()
 
+    def federated_parameters(self) -> dict[str, nn.Parameter]:
+        """Return, in `train_round`, what is trained and shared: parameters by name."""
+        named = self.network.named_parameters()
+        return {n: p for n, p in named if p.requires_grad and n in self._federated}
+
     def _evaluated(self) -> Mapping[str, float]:
         self.network.eval()
         return self.evaluate(self.network)
 
-    def _load(self, received: State, state: Path) -> None:
-        if self._first_personal is None:
-            self._first_personal = personal_state(self.network, received)
-        load_shared(self.network, received)
-        kept = state / PERSONAL_FILE
-        load_shared(self.network, read_state(kept) if kept.exists() else self._first_personal)
-
-    def _write(self, task: TrainTask, received: State) -> None:
-        personal = personal_state(self.network, received)
-        if personal:
-            write_state(task.new_state / PERSONAL_FILE, personal)
-        update = shared_state(self.network, received)
-        if self.send is UpdateKind.WEIGHT_DIFF:
-            update = difference(update, received)
-        write_state(task.update, update)
+    def _update(self, received: State) -> State:
+        """Return all that leaves: the model's tensors, and those that came beside them."""
+        update = self.tensors.update(self.network, received, self.send)
+        differs = self.send is UpdateKind.WEIGHT_DIFF
+        beside = {n: torch.zeros_like(t) if differs else t for n, t in self.beside.items()}
+        return update | beside | self.sent_beside

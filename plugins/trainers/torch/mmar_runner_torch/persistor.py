@@ -11,6 +11,7 @@ import torch
 
 from mmar_runner.errors import FormatError
 from mmar_runner.interfaces.model_persistor import ModelPersistor
+from mmar_runner_torch.companions import parted
 from mmar_runner_torch.determinism import seed_everything
 from mmar_runner_torch.files import State, read_state, write_state
 from mmar_runner_torch.network import check_tensor
@@ -60,9 +61,12 @@ class PTFileModelPersistor(ModelPersistor):
         write_state(destination, {name: weights[name] for name in own})
 
     def export(self, model: Path, folder: Path) -> Path:
-        """Write ``final_model.pt``, a state_dict for ``torch.load(weights_only=True)``."""
+        """Write ``final_model.pt``, a state_dict for ``torch.load(weights_only=True)``.
+
+        Control variates that lie beside the model are left out.
+        """
         file = folder / "final_model.pt"
-        torch.save(read_state(model), file)
+        torch.save(parted(read_state(model))[0], file)
         return file
 
     def _initial(self, seed: int) -> State:

@@ -5,38 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-_DEVICE: Final[dict[str, Any]] = {
-    "description": "Where to compute; auto takes a GPU if there is one.",
-    "enum": ["auto", "cpu", "cuda"],
-    "default": "auto",
-}
-
-TRAINER_ARGS: Final[dict[str, Any]] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "local_epochs": {
-            "description": "Passes over the site's data in a round.",
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 1_000_000,
-            "default": 1,
-        },
-        "steps_aggregation": {
-            "description": "Optimizer steps in a round; if positive, it goes before local_epochs.",
-            "type": "integer",
-            "minimum": 0,
-            "maximum": 2**31 - 1,
-            "default": 0,
-        },
-        "send": {
-            "description": "Whether the update holds weights or differences to the round's model.",
-            "enum": ["weights", "weight_diff"],
-            "default": "weights",
-        },
-        "device": _DEVICE,
-    },
-}
+from mmar_runner_torch.trainer_args import DEVICE, TRAINER_ARGS
 
 PERSISTOR_ARGS: Final[dict[str, Any]] = {
     "type": "object",
@@ -58,7 +27,7 @@ PERSISTOR_ARGS: Final[dict[str, Any]] = {
 VALIDATOR_ARGS: Final[dict[str, Any]] = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {"device": _DEVICE},
+    "properties": {"device": DEVICE},
 }
 
 _COMPONENT: Final[dict[str, Any]] = {
@@ -156,7 +125,12 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             "many processes there are to be.",
             "type": "boolean",
         },
-        **dict.fromkeys(("amp", "use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
+        "amp": {
+            "description": "Whether to train in mixed precision; the trainer's own argument is "
+            "stronger.",
+            "type": "boolean",
+        },
+        **dict.fromkeys(("use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
     },
     "patternProperties": {"^(_|//|#|comment)": {}},
     "additionalProperties": {
@@ -176,6 +150,16 @@ VALIDATION_SCHEMA: Final[dict[str, Any]] = {
         "x-known": ["validate"],
     },
 }
+
+__all__ = [
+    "CONFIG_EXTRAS",
+    "PERSISTOR_ARGS",
+    "TRAINER_ARGS",
+    "TRAINER_EXTRAS",
+    "TRAIN_SCHEMA",
+    "VALIDATION_SCHEMA",
+    "VALIDATOR_ARGS",
+]
 
 #: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.
 CONFIG_EXTRAS: Final[dict[str, Any]] = {
@@ -208,4 +192,16 @@ TRAINER_EXTRAS: Final[dict[str, Any]] = {
     **CONFIG_EXTRAS,
     "produces": {"argument": "send"},
     "parallel": {"launcher": "mmar_runner_torch.launch", "own_code": True},
+    "tags": [
+        {"tag": "sends_differences", "if": "send", "is": "weight_diff"},
+        {"tag": "sends_weights", "if": "send", "is": "weights"},
+        {"tag": "sends_control_variates", "if": "algorithm", "is": "scaffold"},
+        {"tag": "drops_tensors", "if": "exclude_vars"},
+        {"tag": "adds_noise", "if": "dp"},
+    ],
+    "paper": "FedProx: Li et al. 2020, arXiv:1812.06127. FedBN: Li et al. 2021, "
+    "arXiv:2102.07623. SCAFFOLD: Karimireddy et al. 2020, arXiv:1910.06378. "
+    "DP-SGD: Abadi et al. 2016, arXiv:1607.00133.",
+    "memory": "the network, its gradients and the optimizer's state; with fedprox_mu once, with "
+    "scaffold four times the weights more; with dp every gradient once a sample of a batch",
 }

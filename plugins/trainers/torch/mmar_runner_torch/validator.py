@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.model_validator import ModelValidator
+from mmar_runner_torch.companions import parted
 from mmar_runner_torch.determinism import (
     device_named,
     seed_everything,
@@ -53,6 +54,6 @@ class TorchModelValidator(ModelValidator):
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a safetensors model file."""
-        load_shared(self._network, read_state(model))
+        load_shared(self._network, parted(read_state(model))[0])
         self._network.eval()
         return self._measuring.measure(self._network, self._device)

@@ -35,6 +35,29 @@ async def test_large_models_and_updates_stream(server, serving, session):
     assert server.updates == {0: large + b"!", 1: large[:-5] + b"!"}
 
 
+async def test_all_that_travels_is_compressed_if_that_is_agreed_on(server, serving, session):
+    """Offsets count raw bytes: what breaks off goes on where it was, in both directions."""
+    large = model(12)
+    server.models = [(0, large), (1, b"small" * 9000)]
+    server.compression, server.break_after, server.break_upload_after = "zstd", 9, 5
+    async with serving():
+        outcome = await session()
+
+    assert outcome.status == "finished"
+    assert server.updates == {0: large + b"!", 1: b"small" * 9000 + b"!"}
+    assert server.requests[1].offset > 0
+    assert len(server.begins) == 3
+    assert all(server.packed)
+    assert list(server.registrations[0].compressions) == ["zstd"]
+
+
+async def test_nothing_is_compressed_if_nothing_is_agreed_on(server, serving, session):
+    server.models = [(0, b"small" * 9000), (1, model(3))]
+    async with serving():
+        await session()
+    assert not any(server.packed)
+
+
 async def test_one_call_brings_every_model_and_one_takes_every_update(server, serving, session):
     server.models = [(0, b"first"), (1, model(3)), (2, b"third")]
     submitted = server.submit_update

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sites that attack: what each aggregator's model is worth with them and without.
+
+    make robustness                                        # 17 simulations: half an hour
+    make robustness ROBUSTNESS="--only Median --rounds 5"  # a look
+    make robustness ROBUSTNESS="--write"                   # docs/explanation/robust-aggregation.md
+
+Each rule trains mmars/digits_cnn twice: once every site is honest, once the last two send what
+`attackers/attacker.py` makes of their differences. The final model is measured on the held-out
+images of all sites, and the two are held against each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch.utils.data import DataLoader
+
+from mmar_runner_sklearn.digits import DigitsDataset
+from mmar_runner_torch.files import read_state
+from mmar_runner_torch.models import SmallConvNet
+from page import machine
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+ARCHIVE: Final = ROOT / "mmars" / "digits_cnn"
+ATTACKERS: Final = ROOT / "benchmarks" / "attackers"
+PAGE: Final = ROOT / "docs" / "explanation" / "robust-aggregation.md"
+BEGIN: Final = "<!-- written by make robustness: begin -->\n"
+END: Final = "<!-- written by make robustness: end -->\n"
+
+FAULTY: Final = 2
+FLIPPED: Final = -10.0
+SCALED: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One rule under one attack.
+
+    Attributes:
+        aggregator: As an MMAR declares it.
+        factor: What the attackers multiply their differences by.
+        clients: How many sites there are, attackers among them.
+        holds: Whether it is to hold: to end within `ROOM` of its clean run.
+    """
+
+    aggregator: Mapping[str, Any]
+    factor: float = FLIPPED
+    clients: int = 7
+    holds: bool = True
+
+
+#: How much of the clean run's accuracy may be lost.
+ROOM: Final = 0.02
+
+_F: Final = {"num_malicious": FAULTY}
+_CLIPPED: Final = {"name": "NormClipping", "args": {"max_norm": 1.0}}
+
+CASES: Final[dict[str, Case]] = {
+    "FedAvg": Case({"name": "FedAvg"}, holds=False),
+    "Median": Case({"name": "Median"}),
+    "TrimmedMean": Case({"name": "TrimmedMean", "args": _F}),
+    "Krum": Case({"name": "Krum", "args": _F}),
+    "MultiKrum": Case({"name": "MultiKrum", "args": _F}),
+    "GeometricMedian": Case({"name": "GeometricMedian"}),
+    "Bulyan": Case({"name": "Bulyan", "args": _F}, clients=11),
+    "FedAvg, scaled": Case({"name": "FedAvg"}, SCALED, holds=False),
+    "NormClipping, scaled": Case(_CLIPPED, SCALED),
+}
+
+
+@dataclass(slots=True)
+class Results:
+    """Accuracies by what they are of; in a file, if there is one, so that none is run twice."""
+
+    path: Path | None = None
+    known: dict[str, float] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Read what the file holds."""
+        if self.path is not None and self.path.exists():
+            for line in self.path.read_text().splitlines():
+                told = json.loads(line)
+                self.known[json.dumps(told["key"])] = told["accuracy"]
+
+    def of(self, case: Case, *, attacked: bool, asked: argparse.Namespace) -> float:
+        """Return the accuracy of one simulation, which is run if it is not known."""
+        settings = [asked.rounds, asked.epochs, asked.alpha, asked.seed]
+        key = [case.aggregator, case.clients, case.factor if attacked else 1, *settings]
+        name = json.dumps(key)
+        if name not in self.known:
+            self.known[name] = accuracy_of(case, attacked=attacked, asked=asked)
+            sys.stderr.write(f"{name}: {self.known[name]:.4f}\n")
+            if self.path is not None:
+                with self.path.open("a") as file:
+                    file.write(json.dumps({"key": key, "accuracy": self.known[name]}) + "\n")
+        return self.known[name]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for and print a table; 1 if a rule that is to hold does not."""
+    asked = _parser().parse_args(arguments)
+    about = machine()
+    results = Results(asked.results)
+    results.load()
+    rows = {
+        name: (
+            results.of(CASES[name], attacked=False, asked=asked),
+            results.of(CASES[name], attacked=True, asked=asked),
+        )
+        for name in asked.only or CASES
+    }
+    text = table(rows)
+    sys.stdout.write(text)
+    if asked.write:
+        _write(f"{_said(asked, about)}\n\n{text}")
+    return int(any(not as_it_should(CASES[name], *row) for name, row in rows.items()))
+
+
+def as_it_should(case: Case, clean: float, attacked: float) -> bool:
+    """Whether a rule holds that is to hold, or one does not that is to show the attack."""
+    return (clean - attacked <= ROOM) is case.holds
+
+
+def accuracy_of(case: Case, *, attacked: bool, asked: argparse.Namespace) -> float:
+    """Return the final model's accuracy on all held-out images.
+
+    Args:
+        case: The rule and the attack.
+        attacked: Whether the attack takes place.
+        asked: Rounds, local epochs, alpha, seed.
+
+    Raises:
+        subprocess.CalledProcessError: The simulation failed; it has said why.
+    """
+    with tempfile.TemporaryDirectory(prefix="robustness-") as temporary:
+        archive, workspace = Path(temporary, "mmar"), Path(temporary, "workspace")
+        write_archive(archive, case, attacked=attacked)
+        settings = {
+            "ALPHA": asked.alpha,
+            "LOCAL_EPOCHS": asked.epochs,
+            "NUM_SITES": case.clients,
+            "MIN_NUM_CLIENTS": case.clients,
+        }
+        command = [sys.executable, "-m", "mmar_runner", "simulate", str(archive)]
+        command += ["--clients", str(case.clients), "--rounds", str(asked.rounds), "--json"]
+        command += ["--seed", str(asked.seed), "--workspace", str(workspace)]
+        command += ["--plugins-dir", str(ATTACKERS)]
+        for variable, value in settings.items():
+            command += ["--set", f"{variable}={value}"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+        return _accuracy(workspace / "run_1" / "models" / "final.safetensors")
+
+
+def write_archive(archive: Path, case: Case, *, attacked: bool) -> None:
+    """Write the sample MMAR with a case's aggregator, and its attackers if it is attacked."""
+    (archive / "config").mkdir(parents=True)
+    sites = [f"site-{number}" for number in range(case.clients - FAULTY + 1, case.clients + 1)]
+    attacker = {"name": "Attacker", "args": {"sites": sites, "factor": case.factor}}
+    for source in (ARCHIVE / "config").iterdir():
+        config = json.loads(source.read_text())
+        if source.name == "config_fed_server.json":
+            config["aggregator"] = case.aggregator
+            del config["handlers"]
+        if source.name == "config_fed_client.json":
+            config["client_trainer"]["args"]["send"] = "weight_diff"
+            config["client"]["outbound_filters"] = [attacker] if attacked else []
+        (archive / "config" / source.name).write_text(json.dumps(config, indent=2))
+
+
+def table(rows: Mapping[str, tuple[float, float]]) -> str:
+    """Return clean and attacked accuracies as Markdown."""
+    head = "| aggregator | sites | the last two send | all honest | attacked | lost |\n"
+    head += "|---|---|---|---|---|---|\n"
+    return head + "".join(
+        f"| {name.partition(',')[0]} | {CASES[name].clients} | {CASES[name].factor:g} times their"
+        f" difference | {clean:.1%} | {attacked:.1%} | {100 * (clean - attacked):.1f} points |\n"
+        for name, (clean, attacked) in rows.items()
+    )
+
+
+def _accuracy(model: Path) -> float:
+    network = SmallConvNet(in_channels=1, num_classes=10, width=16)
+    network.load_state_dict(read_state(model))
+    network.eval()
+    held_out = DigitsDataset(partition="held_out", num_sites=1)
+    right = 0
+    with torch.no_grad():
+        for inputs, targets in DataLoader(held_out, batch_size=256):
+            right += int((network(inputs).argmax(1) == targets).sum())
+    return right / len(held_out)
+
+
+def _said(asked: argparse.Namespace, about: Mapping[str, Any]) -> str:
+    options = f"--rounds {asked.rounds} --epochs {asked.epochs} --alpha {asked.alpha:g}"
+    options += f" --seed {asked.seed} --write"
+    return (
+        f'`make robustness ROBUSTNESS="{options}"`, at commit {about["commit"]}: all sites in'
+        f" every round, {asked.rounds} rounds of {asked.epochs} local epochs, alpha"
+        f" {asked.alpha:g}, seed {asked.seed}; {about['cores']} cores, {about['machine']},"
+        f" Python {about['python']}, torch {torch.__version__}."
+    )
+
+
+def _write(text: str) -> None:
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=20, help="how many rounds")
+    parser.add_argument("--epochs", type=int, default=2, help="local epochs in a round")
+    parser.add_argument("--alpha", type=float, default=10.0, help="smaller is more skewed")
+    parser.add_argument("--seed", type=int, default=0, help="of the runs")
+    parser.add_argument("--only", choices=list(CASES), action="append", help="a case")
+    parser.add_argument("--results", type=Path, help="a file; what it holds is not run again")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

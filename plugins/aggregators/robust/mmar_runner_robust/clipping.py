@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Norm clipping (Sun et al., 2019, arXiv:1911.07963).
+
+A client's difference to the round's model is scaled down to a norm of at most ``max_norm``; the
+differences are then averaged, weighted by samples. One site can move the model by no more than
+``max_norm`` times its share, whatever it sends.
+
+The norm is taken over the floating tensors; the whole update is scaled. Norms are known only once
+every block was seen: the updates are read twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mmar_runner_robust.rule import RobustRule, weighted_sum
+from mmar_runner_robust.strides import SquaredNorms
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.aggregator import AggregationContext
+
+
+class NormClipping(RobustRule):
+    """The mean of clipped differences, weighted by samples.
+
+    Args:
+        max_norm: M: the largest Euclidean norm that a difference counts with, above 0.
+        exclude_vars: See `RobustRule`.
+
+    Raises:
+        ValueError: An argument is outside its range.
+    """
+
+    on_differences: ClassVar[bool] = True
+    needs_measure: ClassVar[bool] = True
+    by_samples = True
+
+    def __init__(self, max_norm: float, exclude_vars: str | None = None) -> None:
+        super().__init__(exclude_vars)
+        if not (math.isfinite(max_norm) and max_norm > 0):
+            raise ValueError(f"max_norm is {max_norm}, not a finite number above 0")
+        self._max_norm = float(max_norm)
+        self._squared: SquaredNorms | None = None
+        self._found: npt.NDArray[np.float64] | None = None
+
+    def begin(self, context: AggregationContext) -> None:
+        """Forget the norms of another walk."""
+        super().begin(context)
+        self._squared = self._found = None
+
+    def measure(
+        self,
+        name: str,
+        tensors: npt.NDArray[Any],
+        weights: npt.NDArray[np.float64],  # noqa: ARG002 - the interface's signature
+    ) -> None:
+        """Add a block to the norms."""
+        if self._squared is None:
+            self._squared = SquaredNorms(len(tensors))
+        if self.counts(name, tensors):
+            self._squared.see(tensors)
+
+    def combine(
+        self,
+        name: str,  # noqa: ARG002 - the interface's signature
+        tensors: npt.NDArray[Any],
+        weights: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        """Return the mean of one block's clipped differences."""
+        scaled = weights * self._factors(len(tensors))
+        total = weighted_sum(tensors, scaled, tensors.shape[1])
+        return np.divide(total, math.fsum(weights), out=total)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return by which factor updates were clipped; those that were not are left out."""
+        factors = [] if self._found is None else self._found.tolist()
+        pairs = zip(self.clients, factors, strict=False)
+        return {"clipped": {client: factor for client, factor in pairs if factor < 1}}
+
+    def _factors(self, clients: int) -> npt.NDArray[np.float64]:
+        if self._found is None:
+            norms = np.sqrt((self._squared or SquaredNorms(clients)).vector())
+            # A norm beyond all numbers leaves nothing of its update.
+            self._found = self._max_norm / np.maximum(norms, self._max_norm)
+        return self._found
