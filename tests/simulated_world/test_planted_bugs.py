@@ -185,7 +185,12 @@ def test_a_state_that_nobody_looks_at_when_a_run_is_resumed_is_found(
 ) -> None:
     monkeypatch.setattr(ModelStore, "state_loss_of", lambda *_: None)
     _, error = _first_that_fails("FedAvgM")
-    assert _raised_in(error) == invariants.equal_accepted_sets_give_equal_models.__name__
+    # A bit of its values changes the next model; one of its header is read by nobody.
+    found = (
+        invariants.equal_accepted_sets_give_equal_models,
+        invariants.nothing_unforeseen_happened,
+    )
+    assert _raised_in(error) in {one.__name__ for one in found}
 
 
 def _first_that_fails(aggregator: str = "FedAvg") -> tuple[int, AssertionError]:
