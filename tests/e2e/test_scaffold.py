@@ -15,6 +15,8 @@ from mmar_runner_torch.files import read_state
 from mmar_runner_torch.scaffold import CONTROL_FILE
 from mmar_runner_torch.trainer import TorchTrainer
 
+pytestmark = pytest.mark.timeout(180)  # Two trainers import torch; a busy machine takes its time.
+
 SAMPLE = Path(__file__).parents[2] / "mmars" / "breast_cancer"
 ALGORITHM = {"algorithm": "scaffold", "send": "weight_diff"}
 PREFIX = "control_variate/"
