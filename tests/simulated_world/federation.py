@@ -39,6 +39,8 @@ PATIENCE = 400.0
 _AFTERMATH = 2.0
 #: How often somebody looks at ``status.json``, and how old it may be, in seconds.
 _LOOKS = 15.0
+#: The last bytes of a state are of values.
+_VALUES_BYTES = 64
 #: The shares of a server's and a client's actions that are deadly.
 _SERVER_SHARE = 1 / 250
 _CLIENT_SHARE = 1 / 120
@@ -244,7 +246,9 @@ class Federation:
         if len(models) > 1 and self.status == "running":
             newest = models[-1]
             content = bytearray(newest.read_bytes())
-            content[self.world.rng.randrange(len(content))] ^= 1
+            # Of a state one of its values: a damaged header would be noticed by whoever reads it.
+            first = len(content) - _VALUES_BYTES if spoils_state else 0
+            content[self.world.rng.randrange(first, len(content))] ^= 1
             newest.write_bytes(content)
             self.spoiled += 1
             self.world.note("server", f"finds {newest.name} spoiled")

@@ -23,6 +23,7 @@ class Tried:
     Attributes:
         status: How the run ended.
         mixed: Whether some clients send differences.
+        codec: In which codec updates travel.
         accepted: Who was added up, round by round.
         models: The models' digests, round by round.
         withdrawn: How many updates were accepted and had to be left out.
@@ -38,6 +39,7 @@ class Tried:
 
     status: str
     mixed: bool
+    codec: str
     accepted: tuple[tuple[str, ...], ...]
     models: tuple[str, ...]
     withdrawn: int
@@ -96,6 +98,7 @@ def tried(
     return Tried(
         federation.status,
         federation.mixed,
+        federation.spec_of_server.update_codec,
         story.accepted_sets(),
         story.models(),
         len(story.withdrawn),

@@ -184,19 +184,20 @@ def test_a_state_that_nobody_looks_at_when_a_run_is_resumed_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ModelStore, "state_loss_of", lambda *_: None)
-    _, error = _first_that_fails("FedAvgM")
-    # A bit of its values changes the next model; one of its header is read by nobody.
-    found = (
-        invariants.equal_accepted_sets_give_equal_models,
-        invariants.nothing_unforeseen_happened,
-    )
-    assert _raised_in(error) in {one.__name__ for one in found}
+    wanted = invariants.equal_accepted_sets_give_equal_models.__name__
+    for seed in range(_SEEDS):  # others may notice first that a header is damaged, too
+        try:
+            tried(seed, "FedAvgM")
+        except AssertionError as error:
+            if _raised_in(error) == wanted:
+                return
+    pytest.fail(f"not found within {_SEEDS} seeds")
 
 
-def _first_that_fails(aggregator: str = "FedAvg") -> tuple[int, AssertionError]:
+def _first_that_fails() -> tuple[int, AssertionError]:
     for seed in range(_SEEDS):
         try:
-            tried(seed, aggregator)
+            tried(seed)
         except AssertionError as error:
             return seed, error
     pytest.fail(f"not found within {_SEEDS} seeds")

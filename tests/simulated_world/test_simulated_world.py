@@ -114,8 +114,9 @@ def history(seed: int) -> list[str]:
 
 
 def _equal_sets_give_equal_models(results: list[Tried]) -> None:
-    """Hold worlds against each other: only who was added up decides about the models."""
+    """Hold worlds against each other: who was added up, and how it came, decides alone."""
     models: dict[object, tuple[str, ...]] = {}
     for result in results:
-        known = models.setdefault((result.mixed, result.accepted, result.bases), result.models)
+        key = (result.mixed, result.codec, result.accepted, result.bases)
+        known = models.setdefault(key, result.models)
         assert known == result.models, f"{result.accepted} gave two results"
