@@ -32,6 +32,7 @@ from mmar_runner.wire.messages import (
     UpdateReady,
     UpdateReceipt,
 )
+from mmar_runner.wire.packing import Packed
 from mmar_runner.wire.stub import FederationStub
 from processes import peak_rss_bytes
 from tls import client_credentials
@@ -130,8 +131,8 @@ async def _next_model(items: AsyncIterator[ModelItem]) -> tuple[ModelHeader, byt
     data = bytearray(header.inline)
     while len(data) < header.total_bytes:
         chunk = await anext(items)
-        if isinstance(chunk, ModelHeader):
-            raise TypeError("a header in the middle of a model")
+        if isinstance(chunk, (ModelHeader, Packed)):  # it has not agreed to anything compressed
+            raise TypeError("no bytes in the middle of a model")
         data += chunk
     return header, bytes(data)
 

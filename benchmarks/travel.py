@@ -3,7 +3,9 @@
 
 One server and two clients as processes on loopback, each sample with every ``update_codec`` and
 with and without ``compression``. Seconds are the median of the rounds after the first; bytes are
-those of one round, all clients together. One JSON object a line, then a table.
+those of one round, all clients together. Processor seconds are those of the whole run and of all
+its processes, their start included: on a machine that has other work too they say more than
+the clock. One JSON object a line, then a table.
 
     python benchmarks/travel.py --megabytes 50 --rounds 6
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import statistics
 import sys
@@ -29,7 +32,16 @@ _COMPRESSIONS: Final = ("none", "zstd")
 _SITES: Final = ("site-1", "site-2")
 #: No run takes longer, in seconds.
 _LIMIT: Final = 500.0
-_COLUMNS: Final = ("sample", "update_codec", "compression", "updates", "models", "s", "codec_error")
+_COLUMNS: Final = (
+    "sample",
+    "update_codec",
+    "compression",
+    "updates",
+    "models",
+    "s",
+    "cpu_s",
+    "codec_error",
+)
 
 
 def main() -> int:
@@ -58,7 +70,7 @@ def measured(sample: str, megabytes: float, rounds: int) -> Iterator[dict[str, A
             with tempfile.TemporaryDirectory(prefix="travel-") as name:
                 folder = Path(name)
                 mmar = prepared(folder, sample, update_codec=codec, compression=compression)
-                variables = {"NUM_ROUNDS": rounds, "MIN_NUM_CLIENTS": len(_SITES)}
+                variables: dict[str, float] = {"NUM_ROUNDS": rounds, "MIN_NUM_CLIENTS": len(_SITES)}
                 if sample == "echo":
                     variables |= {"MODEL_MB": megabytes, "NOISE": 1.0}
                 way = {"sample": sample, "update_codec": codec, "compression": compression}
@@ -75,6 +87,7 @@ def prepared(folder: Path, sample: str, **keys: str) -> Path:
 
 def run(folder: Path, mmar: Path, variables: Mapping[str, Any]) -> dict[str, Any]:
     """Run a federation to its end and return bytes, seconds and loss of a round."""
+    before = _processor_seconds()
     with RunningServer(mmar, folder / "ws", variables=variables) as server:
         address = server.address()
         clients = [
@@ -83,6 +96,8 @@ def run(folder: Path, mmar: Path, variables: Mapping[str, Any]) -> dict[str, Any
         with clients[0], clients[1]:
             if server.wait(timeout=_LIMIT):
                 raise SystemExit(server.stdout + server.stderr)
+            for client in clients:
+                client.wait()
         later = server.summary()["rounds"][1:]
         last = later[-1]
         sent = server.observations(Topic.MODEL_SENT, round=last["round"])
@@ -90,8 +105,15 @@ def run(folder: Path, mmar: Path, variables: Mapping[str, Any]) -> dict[str, Any
         "updates": last["received_wire_bytes"],
         "models": sum(one["wire_bytes"] for one in sent),
         "s": round(statistics.median(one["seconds"] for one in later), 3),
+        "cpu_s": round(_processor_seconds() - before, 1),
         "codec_error": max(one["codec_error"] for one in last["contributions"]),
     }
+
+
+def _processor_seconds() -> float:
+    """Return what all processes have used that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -148,6 +148,7 @@ async def test_the_control() -> None:
         ("WEIGHT", SMALL, {"num_samples": 101.0}, "check_announcement", None),
         ("WEIGHT", SMALL, {"num_samples": MAX_SAMPLES}, "sample_cap", MAX_SAMPLES),
         ("METRICS", SMALL, {"metrics": {"\x1b[2J": 1.0}}, "check_announcement", None),
+        ("CODEC", SMALL, {"codec": "fp16"}, "check_announcement", None),
         (
             "KIND",
             SMALL,
@@ -220,7 +221,8 @@ async def test_b01_the_memory_of_what_was_counted(ledger: type[Ledger], times: i
     run, said = Run(), begin(update())
     run.answers.ledger = ledger(run.record, run.updates, lambda _: None)
     heard = announced_facts(said)
-    same = accepted("site-1", heard, said.sha256, seconds_upload=0.0, inline=True)
+    facts_ = {"seconds_upload": 0.0, "inline": True, "wire_bytes": len(said.inline)}
+    same = accepted("site-1", heard, said.sha256, **facts_)
     assert run.answers.accept(same, said.inline)
     assert run.answers.accept(same, said.inline) is (times > 1)
     assert (len(run.events), run.journal.kinds) == (times, ["update_accepted"] * times)
