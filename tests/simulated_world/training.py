@@ -112,6 +112,32 @@ def expected_step(base: Arrays, updates: Sequence[Made], momenta: Arrays) -> Arr
     return result
 
 
+def expected_buffer(models: Sequence[Arrays], updates: Sequence[Made]) -> Arrays:
+    """Return FedAvg's result of a buffer: of differences to models of which some are older.
+
+    Args:
+        models: Of all rounds so far; the last is the buffer's own.
+        updates: In the order of client names.
+    """
+    newest = len(models) - 1
+    if all(update.round == newest for update in updates):
+        return expected_model(models[-1], updates)
+    divisor = math.fsum(update.samples for update in updates)
+    result: Arrays = {}
+    for name, old in models[-1].items():
+        total = np.zeros(old.shape)
+        for update in updates:
+            step = update.arrays[name].astype(np.float64)
+            if update.kind is UpdateKind.WEIGHTS:
+                step = step - models[update.round][name].astype(np.float64)
+            if update.round < newest:
+                step = step * (1.0 / math.sqrt(1.0 + newest - update.round))
+            total += step * update.samples
+        new = old.astype(np.float64) + total / divisor
+        result[name] = (np.rint(new) if old.dtype == np.int64 else new).astype(old.dtype)
+    return result
+
+
 def expected_model(base: Arrays, updates: Sequence[Made]) -> Arrays:
     """Return FedAvg's result; the updates are in the order of client names."""
     divisor = math.fsum(update.samples for update in updates)
