@@ -67,6 +67,6 @@ def mmar_register_components(registry: Registrar) -> None:
         extras={
             "paper": "Nguyen et al. 2022, arXiv:2106.06639",
             "memory": "that of the aggregator",
-            "tags": ["asynchronous"],
+            "tags": ["asynchronous", {"tag": "stale_bases", "if": "max_staleness"}],
         },
     )

@@ -138,10 +138,6 @@ def assemble(
         observer=observer,
         waits=partial(reporter.waiting, for_clients=True),
     )
-    max_staleness = components.workflow.max_staleness
-    buffers = None
-    if max_staleness is not None:
-        buffers = Buffers(assignments, opened.record.state, max_staleness)
     coordinator = Coordinator(
         machine,
         opened.model,
@@ -155,7 +151,7 @@ def assemble(
         spool=spool,
         bounds=_bounds(settings, components, sites),
         after=desk,
-        buffers=buffers,
+        buffers=_buffers(components, opened, assignments),
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
     desk.members = members
@@ -272,6 +268,14 @@ def _aggregation(
         aggregation.resume(state.aggregation)
         aggregation.go_on(state.round, state.state_sha256)
     return aggregation
+
+
+def _buffers(
+    components: ServerComponents, opened: OpenedRun, assignments: Assignments
+) -> Buffers | None:
+    """Return what says which updates count where clients do not wait for each other."""
+    most = components.workflow.max_staleness
+    return None if most is None else Buffers(assignments, opened.record.state, most)
 
 
 def _packages(

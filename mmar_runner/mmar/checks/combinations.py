@@ -51,12 +51,15 @@ def check_combinations(look: Look) -> None:
     workflow = _server_part(look, "workflow")
     for part in (aggregator, *filters):
         _enough_clients(look, aggregator, part)
-    _by_turns(look, aggregator, workflow)
+    if workflow is not None:
+        _by_turns(look, aggregator, workflow)
+        _not_together(look, aggregator, workflow)
+        _of_older_models(look, aggregator, workflow)
     _codec(look, aggregator)
     trainer = _client_part(look, "client_trainer")
     if look.both() is None or trainer is None:
         return
-    _masks(look, aggregator, workflow, filters)
+    _masks(look, aggregator, filters)
     _variates(look, aggregator, trainer, filters)
 
 
@@ -133,15 +136,56 @@ def _enough_clients(look: Look, aggregator: _Part, part: _Part) -> None:
     look.findings.at(server, where, "MMAR651", message, hint=server.explain(where, hint))
 
 
-def _by_turns(look: Look, aggregator: _Part, workflow: _Part | None) -> None:
-    if workflow is None or Tag.ONE_AT_A_TIME not in workflow.tags:
-        return
-    if aggregator.least > 1:
+def _by_turns(look: Look, aggregator: _Part, workflow: _Part) -> None:
+    if Tag.ONE_AT_A_TIME in workflow.tags and aggregator.least > 1:
         message = (
             f"'{workflow.name}' closes a round with one update; '{aggregator.name}' needs "
             f"{aggregator.least}."
         )
         _say(look, aggregator, message, f"Take FedAvg, or another workflow than {workflow.name}.")
+
+
+def _not_together(look: Look, aggregator: _Part, workflow: _Part) -> None:
+    """Say what needs a group of clients that are asked together, and are drawn by chance."""
+    if not workflow.tags & {Tag.ONE_AT_A_TIME, Tag.ASYNCHRONOUS}:
+        return
+    if Tag.UNMASKS in aggregator.tags:
+        message = (
+            f"'{workflow.name}' asks clients apart; the masks that '{aggregator.name}' adds up "
+            "cancel only within one group."
+        )
+        _say(look, workflow, message, "Remove it, or mask nothing and take another aggregator.")
+    if Tag.COUNTS_SAMPLING in aggregator.tags:
+        message = (
+            f"'{aggregator.name}' counts as privacy that clients are drawn by chance; under "
+            f"'{workflow.name}' their speed or their turn decides."
+        )
+        hint = f"Let '{aggregator.name}' count every round in full, or remove '{workflow.name}'."
+        _say(look, aggregator, message, hint)
+
+
+def _of_older_models(look: Look, aggregator: _Part, workflow: _Part) -> None:
+    """Say what does not hold for updates that were made from several models.
+
+    What sums needs nothing more, nor what keeps a state, nor what bounds each update by
+    itself: an update of one client at most is in a round, and age only makes it smaller.
+    """
+    if Tag.STALE_BASES not in workflow.tags:
+        return
+    if Tag.CONTROL_VARIATES in aggregator.tags:
+        why = (
+            f"'{workflow.name}' scales down what is of an older model, also changes of control "
+            f"variates: the server's would not stay the clients' mean, as '{aggregator.name}' needs"
+        )
+    elif Tag.COMPARES_UPDATES in aggregator.tags:
+        why = (
+            f"'{aggregator.name}' takes honest updates for samples of one distribution; under "
+            f"'{workflow.name}' they are made from several models and scaled by their age"
+        )
+    else:
+        return
+    hint = 'Allow no older models ("max_staleness": 0), or take another aggregator.'
+    _say(look, aggregator, f"{why}.", hint)
 
 
 def _codec(look: Look, aggregator: _Part) -> None:
@@ -172,7 +216,7 @@ def _masks_come_last(look: Look, filters: list[_Part]) -> None:
         _say(look, one, message, f"Declare it before '{masking.name}'.")
 
 
-def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[_Part]) -> None:
+def _masks(look: Look, aggregator: _Part, filters: list[_Part]) -> None:
     masking = next((one for one in filters if Tag.MASKS in one.tags), None)
     unmasks = Tag.UNMASKS in aggregator.tags
     if masking is None:
@@ -197,9 +241,6 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
                 "divide by the sum of such weights."
             )
             _say(look, one, message, f"Remove it: '{masking.name}' weighs by itself.")
-    if workflow is not None and workflow.tags & {Tag.ONE_AT_A_TIME, Tag.ASYNCHRONOUS}:
-        message = f"'{workflow.name}' asks clients apart; masks cancel only within one group."
-        _say(look, workflow, message, f"Remove it, or remove '{masking.name}'.")
 
 
 def _same_terms(look: Look, aggregator: _Part, masking: _Part) -> None:

@@ -45,8 +45,9 @@ class Buffers:
             RefusedError: ROUND_MISMATCH, the model is too old or too new, or an update of a newer
                 one was counted; SERVER_STOPPING, the run's stop is announced.
         """
-        current = None if self.assignments.outcome() is not None else self.assignments.current
-        if current is None:
+        over = self.assignments.outcome() is not None or self.assignments.validating
+        current = None if over else self.assignments.current
+        if current is None:  # nobody waits for a buffer that will not come
             raise _mismatch(f"round {base} takes no updates: no round is the current one")
         if not current.number - self.max_staleness <= base <= current.number:
             msg = f"round {base} is too far from round {current.number}, which is the current one"
