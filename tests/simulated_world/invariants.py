@@ -119,7 +119,7 @@ def equal_accepted_sets_give_equal_models(federation: Federation) -> None:
             base = hashlib.sha256(encoded(models[of])).hexdigest()
             assert (update.round, update.base_sha256) == (of, base), (number, update.client)
         if federation.keeps:
-            model = expected_step(model, updates, momenta)
+            model = expected_step(models, updates, momenta)
         elif federation.buffered:
             model = expected_buffer(models, updates)
         else:

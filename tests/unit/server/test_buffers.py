@@ -95,6 +95,19 @@ def test_who_comes_too_early_for_the_next_buffer_waits_for_it(why: str) -> None:
     asyncio.run(scene())
 
 
+def test_nobody_waits_for_a_buffer_while_models_are_validated() -> None:
+    async def scene() -> None:
+        made = buffers(7, "a", last={"a": 5})
+        waiting = asyncio.create_task(made.until_open("a", 6))
+        await asyncio.sleep(0)
+        made.assignments.validate(["a"])
+        with pytest.raises(RefusedError) as refused:
+            await waiting
+        assert refused.value.reason == "ROUND_MISMATCH"
+
+    asyncio.run(scene())
+
+
 def test_who_waits_until_its_model_is_too_old_is_refused() -> None:
     async def scene() -> None:
         made = buffers(7, "a", last={"a": 4})
