@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sites that attack: what each aggregator's model is worth with them and without.
 
-    make robustness                                        # 17 simulations: 20 minutes
-    make robustness ROBUSTNESS="--only Median --rounds 5"  # a look
-    make robustness ROBUSTNESS="--write"                   # docs/explanation/robust-aggregation.md
+    make robustness                                            # 17 simulations: 20 minutes
+    make robustness ROBUSTNESS="--own --rounds 40 --epochs 5"  # sites with images of their own
+    make robustness ROBUSTNESS="--only Median --rounds 5"      # a look
+    make robustness ROBUSTNESS="--write"    # into docs/explanation/robust-aggregation.md
 
 Each rule trains mmars/digits_cnn twice: once every site is honest, once the last two send what
 `attackers/attacker.py` makes of their differences. The final model is measured on the held-out
-images of all sites, and the two are held against each other.
+images of all sites, and the two are held against each other. Sites have the same images, as the
+rules' papers assume, or each has its own.
 """
 
 from __future__ import annotations
@@ -35,8 +37,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 ARCHIVE: Final = ROOT / "mmars" / "digits_cnn"
 ATTACKERS: Final = ROOT / "benchmarks" / "attackers"
 PAGE: Final = ROOT / "docs" / "explanation" / "robust-aggregation.md"
-BEGIN: Final = "<!-- written by make robustness: begin -->\n"
-END: Final = "<!-- written by make robustness: end -->\n"
+#: Around the table of sites with the same images, and of sites with their own.
+MARKS: Final = {
+    pooled: tuple(
+        f"<!-- written by make robustness, {what}: {end} -->\n" for end in ("begin", "end")
+    )
+    for pooled, what in ((True, "pooled"), (False, "own"))
+}
 
 FAULTY: Final = 2
 FLIPPED: Final = -10.0
@@ -95,7 +102,7 @@ class Results:
 
     def of(self, case: Case, *, attacked: bool, asked: argparse.Namespace) -> float:
         """Return the accuracy of one simulation, which is run if it is not known."""
-        settings = [asked.rounds, asked.epochs, asked.rate, asked.alpha, asked.seed]
+        settings = [asked.rounds, asked.epochs, asked.rate, asked.alpha, asked.seed, asked.pooled]
         key = [case.aggregator, case.clients, case.factor if attacked else 1, *settings]
         name = json.dumps(key)
         if name not in self.known:
@@ -123,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = table(rows)
     sys.stdout.write(text)
     if asked.write:
-        _write(f"{_said(asked, about)}\n\n{text}")
+        _write(f"{_said(asked, about)}\n\n{text}", *MARKS[asked.pooled])
     return int(any(not as_it_should(CASES[name], *row) for name, row in rows.items()))
 
 
@@ -152,6 +159,7 @@ def accuracy_of(case: Case, *, attacked: bool, asked: argparse.Namespace) -> flo
             "ALPHA": asked.alpha,
             "LOCAL_EPOCHS": asked.epochs,
             "learning_rate": asked.rate,
+            "POOLED": str(asked.pooled).lower(),
             "NUM_SITES": case.clients,
             "MIN_NUM_CLIENTS": case.clients,
         }
@@ -209,7 +217,8 @@ def _accuracy(model: Path) -> float:
 
 
 def _said(asked: argparse.Namespace, about: Mapping[str, Any]) -> str:
-    options = f"--rounds {asked.rounds} --epochs {asked.epochs} --rate {asked.rate:g}"
+    options = "" if asked.pooled else "--own "
+    options += f"--rounds {asked.rounds} --epochs {asked.epochs} --rate {asked.rate:g}"
     options += f" --alpha {asked.alpha:g} --seed {asked.seed} --write"
     return (
         f'`make robustness ROBUSTNESS="{options}"`, at commit {about["commit"]}: all sites in'
@@ -219,18 +228,24 @@ def _said(asked: argparse.Namespace, about: Mapping[str, Any]) -> str:
     )
 
 
-def _write(text: str) -> None:
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+def _write(text: str, begin: str, end: str) -> None:
+    before, _, rest = PAGE.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=40, help="how many rounds")
-    parser.add_argument("--epochs", type=int, default=5, help="local epochs in a round")
+    parser.add_argument("--rounds", type=int, default=12, help="how many rounds")
+    parser.add_argument("--epochs", type=int, default=1, help="local epochs in a round")
     parser.add_argument("--rate", type=float, default=0.02, help="the sites' learning rate")
     parser.add_argument("--alpha", type=float, default=1000.0, help="smaller is more skewed")
+    parser.add_argument(
+        "--own",
+        dest="pooled",
+        action="store_false",
+        help="every site has images of its own; else all have the same",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the runs")
     parser.add_argument("--only", choices=list(CASES), action="append", help="a case")
     parser.add_argument("--results", type=Path, help="a file; what it holds is not run again")

@@ -110,6 +110,17 @@ class TensorwiseAggregator(ABC):
     min_updates: int = 1
     takes: str | None = None
 
+    def foresee(self, start_round: int, num_rounds: int) -> None:
+        """Raise if the run that is planned cannot be done; called before there is one.
+
+        Args:
+            start_round: The run's first round.
+            num_rounds: The round at which it stops; negative if it never does.
+
+        Raises:
+            RunFailedError: Why it cannot.
+        """
+
     def begin(self, context: AggregationContext) -> None:
         """Forget whatever was kept of another walk; called before `weigh`.
 

@@ -75,7 +75,7 @@ class Attacker:
 
     async def register(self, **changes: Any) -> Any:
         facts = {"client_name": self.name, "session_key": self.key, "task_name": "echo"}
-        facts |= {"update_codecs": ["fp16", "bf16"], "compressions": ["zstd"]}
+        facts |= {"update_codecs": ["fp16", "bf16", "i32", "i64"], "compressions": ["zstd"]}
         return await self.stub.register(RegisterRequest(**{**facts, **changes}), timeout=10)
 
     async def heartbeat(self, token: str | None = None) -> Any:

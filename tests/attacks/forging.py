@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Project:
         lease: float | None = None,
         name: str = "echo",
         checkpoint: bytes | None = None,
+        filters: Sequence[Any] = (),
         **keys: Any,
     ) -> Path:
         """Return a signed copy of the sample MMAR.
@@ -64,6 +66,7 @@ class Project:
             lease: Its ``heart_beat_timeout``.
             name: What it is called.
             checkpoint: The first model, a safetensors file, in place of the sample's own.
+            filters: Outbound filters of every client.
             keys: Keys of our own for the server's file.
         """
         copy = self.folder / name
@@ -78,6 +81,11 @@ class Project:
             (copy / "models").mkdir(exist_ok=True)
             (copy / "models" / "first.safetensors").write_bytes(checkpoint)
         path.write_text(json.dumps(server))
+        if filters:
+            path = copy / "config" / "config_fed_client.json"
+            client = json.loads(path.read_text())
+            client["client"]["outbound_filters"] = list(filters)
+            path.write_text(json.dumps(client))
         with contextlib.suppress(SystemExit):
             main(["sign-mmar", str(copy), "--kit", str(self.kits.admin(LEAD))])
         assert (copy / "signature.json").exists()

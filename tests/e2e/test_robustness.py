@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-ASKED = Namespace(rounds=10, epochs=5, rate=0.02, alpha=1000.0, seed=0)
+ASKED = Namespace(rounds=10, epochs=1, rate=0.02, alpha=1000.0, seed=0, pooled=True)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.answers import Answers
     from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
-    from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.storage.codecs import Codec
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.storage.spool import Spool
@@ -172,7 +171,8 @@ class Reception:
         self._check_run(begin.run_number)
         duplicate = self._answers.ledger.already_counted(session.name, begin.round)
         if not duplicate:
-            await self._check_invited(session.name, begin)
+            self._check_invited(session.name, begin)
+            await self._check_member(session.name, begin)
             try:
                 cap = sample_cap(self._sample_rule, session.name, self._sites)
                 facts = announced_facts(begin)
@@ -199,13 +199,8 @@ class Reception:
             msg = f"this is run {self._run_number}, not run {run_number}"
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
-    async def _check_invited(self, client: str, begin: UpdateBegin) -> None:
-        current = self._require_task(client, begin)
-        if self._exchange is not None:
-            await self._exchange.require_member(client, current)
-
-    def _require_task(self, client: str, begin: UpdateBegin) -> OpenRound:
-        """Return the round that an update is for, if its client has a task in it."""
+    def _check_invited(self, client: str, begin: UpdateBegin) -> None:
+        """Refuse an update that is the answer to no task of its client."""
         current = self._answers.round_for(client, begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
@@ -216,7 +211,13 @@ class Reception:
         if not self._answers.asks_everybody and client not in current.invited:
             msg = f"{client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
-        return self._answers.require_base(client, begin.round, begin.base_sha256)
+        self._answers.require_base(client, begin.round, begin.base_sha256)
+
+    async def _check_member(self, client: str, begin: UpdateBegin) -> None:
+        """Refuse an update that nobody could use: its client took no part before it."""
+        if self._exchange is not None:
+            current = self._answers.round_for(client, begin.round)
+            await self._exchange.require_member(client, current)
 
     # Small updates
 
@@ -259,7 +260,8 @@ class Reception:
             if self._answers.ledger.already_counted(sender.client, sender.begin.round):
                 return False
             await self._answers.ledger.until_cleared(sender.client)
-            await self._check_invited(sender.client, sender.begin)
+            self._check_invited(sender.client, sender.begin)
+            await self._check_member(sender.client, sender.begin)
             return await self._spooled(sender, stream)
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
@@ -305,7 +307,7 @@ class Reception:
         """Count an update; return False if another of its client and round was counted."""
         self._members.require_session(sender.session)
         if not self._answers.ledger.already_counted(sender.client, sender.begin.round):
-            self._require_task(sender.client, sender.begin)  # a turn may have passed meanwhile
+            self._check_invited(sender.client, sender.begin)  # a turn may have passed
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
             sender.client,

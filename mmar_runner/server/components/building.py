@@ -42,8 +42,9 @@ class ServerComponents:
     Raises:
         PluginError: One of them cannot be built, or two result processors claim one topic.
         NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them.
-        RunFailedError: One of them is code of the MMAR's own, two select the best model, or a
-            round may close with fewer updates than the aggregator is defined for.
+        RunFailedError: One of them is code of the MMAR's own, two select the best model, a
+            round may close with fewer updates than the aggregator is defined for, or it
+            foresees that the run cannot be done.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ServerComponents:
         if server.workflow is not None:
             self.workflow = self._build(server.workflow, Workflow)
         _require_enough(self.aggregator, server.min_num_clients, turns=self.workflow.takes_turns)
+        self.aggregator.foresee(server.start_round, server.num_rounds)
         self.handlers: list[Handler] = [self._build(h, Handler) for h in server.handlers]
         self.processors: list[ResultProcessor] = [
             self._build(p, ResultProcessor) for p in server.result_processors

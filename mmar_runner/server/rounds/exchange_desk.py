@@ -172,14 +172,18 @@ class ExchangeDesk:
         phase, posts = exchange.phase, dict(exchange.posts)
         assert phase is not None  # noqa: S101 - a complete exchange completes nothing
         try:
-            if len(posts) < exchange.handler.least(phase):
-                raise _too_few(exchange, phase, posts)
+            _require_enough(exchange, phase, posts)
             await self._answer(exchange, posts)
         except MmarRunnerError as error:
             _log.info("round %d, phase %s: %s", exchange.number, phase, error.message)
             if not isinstance(error, RefusedError):
                 error = RefusedError(error.message, reason=error.reason, hint=error.hint)
             await self._give_up(exchange, error)
+        except Exception as error:  # of the handler's own: nobody must wait for it
+            msg = f"{exchange.handler.topic} failed in the phase {phase}: {type(error).__name__}"
+            hint = "the server's log has the traceback; mend the aggregator's plugin"
+            await self._give_up(exchange, RefusedError(msg, reason="AGGREGATOR", hint=hint))
+            raise
 
     async def _answer(self, exchange: ExchangeRound, payloads: Mapping[str, bytes]) -> None:
         """Let the phase under way be over."""
@@ -284,6 +288,11 @@ async def _any_of(*events: asyncio.Event) -> None:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(*waits)
+
+
+def _require_enough(exchange: ExchangeRound, phase: str, posts: Mapping[str, bytes]) -> None:
+    if len(posts) < exchange.handler.least(phase):
+        raise _too_few(exchange, phase, posts)
 
 
 def _too_few(exchange: ExchangeRound, phase: str, posts: Mapping[str, bytes]) -> RefusedError:

@@ -70,4 +70,4 @@ async def test_a_server_that_wants_what_is_not_known_here_is_refused(
         await connection.close()
     assert error.value.reason == reason
     assert next(iter(told.values())) in error.value.message
-    assert list(server.registrations[0].update_codecs) == ["fp16", "bf16"]
+    assert list(server.registrations[0].update_codecs) == ["fp16", "bf16", "i32", "i64"]

@@ -262,6 +262,16 @@ def test_a_run_that_does_not_fit_fails_at_its_first_round():
     assert "it allows 5 more rounds" in caught.value.hint
 
 
+def test_a_run_that_does_not_fit_is_refused_before_anybody_trains():
+    budget = epsilon_of([Release(3.0)] * 5, 1e-5) + 1e-6
+    rule(max_epsilon=budget).foresee(2, 7)
+    rule(max_epsilon=budget).foresee(0, -1)  # that it stops is seen to, round by round
+    rule(max_epsilon=budget, count_sampling=True).foresee(0, 6)  # who takes part is not known yet
+    with pytest.raises(RunFailedError, match="6 rounds would bring") as caught:
+        rule(max_epsilon=budget).foresee(0, 6)
+    assert caught.value.reason == "PRIVACY_BUDGET"
+
+
 def test_a_run_without_end_stops_before_the_round_that_would_spend_too_much():
     made = rule(max_epsilon=epsilon_of([Release(3.0)] * 2, 1e-5) + 1e-6)
     for number in range(2):

@@ -47,3 +47,40 @@ def test_an_aggregator_is_not_given_fewer_updates_than_it_needs(
             federation.serve()
     assert refused.value.reason == "MIN_UPDATES"
     assert not (workspace / "run_1").exists()
+
+
+FORESEES = """
+import numpy as np
+from mmar_runner.errors import RunFailedError
+from mmar_runner.hooks import hookimpl
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+
+class Twice(TensorwiseAggregator):
+    def foresee(self, start_round, num_rounds):
+        if num_rounds - start_round > 2:
+            raise RunFailedError("two rounds are all there is for", reason="PRIVACY_BUDGET")
+
+    def combine(self, name, tensors, weights):
+        return tensors.mean(axis=0)
+
+@hookimpl
+def mmar_register_components(registry):
+    registry.add(kind="aggregator", name="Twice", target=":Twice")
+"""
+
+
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_what_a_rule_foresees_leaves_no_run_behind(tmp_path: Path, rounds: int) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "twice.py").write_text(FORESEES)
+    mmar = MmarBuilder().server(num_rounds=rounds).aggregator("Twice").write(tmp_path)
+    workspace = tmp_path / "ws"
+    loaded = load_plugins(plugins_dir=plugins)
+    with Federation(mmar, workspace=workspace, clients=2, plugins=loaded) as federation:
+        if rounds == 2:
+            assert federation.run().status == "finished"
+            return
+        with pytest.raises(RunFailedError, match="two rounds are all"):
+            federation.serve()
+    assert not (workspace / "run_1").exists()

@@ -300,6 +300,13 @@ async def test_a_full_disk_begins_it_anew(table: Table, monkeypatch: Any) -> Non
     assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
 
 
+async def test_a_handler_that_raises_lets_nobody_wait(table: Table) -> None:
+    table.handler.answer = lambda *_: 1 / 0  # type: ignore[method-assign] - a bug in a plugin
+    errors = await asyncio.gather(*(table.post(n, "one") for n in NAMES), return_exceptions=True)
+    assert {getattr(error, "reason", None) for error in errors} == {"AGGREGATOR"}
+    await table.desk.close()
+
+
 async def test_a_run_without_a_protocol_exchanges_nothing(tmp_path: Path) -> None:
     table = Table(tmp_path)
     table.handler = None  # type: ignore[assignment] - as most runs have it

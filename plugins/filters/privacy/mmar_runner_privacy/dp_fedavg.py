@@ -74,6 +74,16 @@ class DPFedAvg(TensorwiseAggregator):
         self._last = ""  # names the release that was counted last
         self._fits = False
 
+    def foresee(self, start_round: int, num_rounds: int) -> None:
+        """Look whether the budget allows every round, where that is known before anybody came.
+
+        Raises:
+            RunFailedError: PRIVACY_BUDGET, it does not.
+        """
+        if num_rounds > start_round and not self._count_sampling:
+            self._release = Release(self._multiplier, 1.0)
+            self._require(num_rounds - start_round, f"{num_rounds - start_round} rounds")
+
     def begin(self, context: AggregationContext) -> None:
         """Look whether the budget allows one more release, and at first whether it allows all.
 
