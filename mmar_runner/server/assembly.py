@@ -259,6 +259,7 @@ def _aggregation(
             minimum=server.min_num_clients,
             sites=sites,
             workspace_secret=workspace_secret(settings.workspace / "token.key"),
+            known_key=settings.known_key,
         ),
         models=opened.models,
         excluded=opened.excluded,

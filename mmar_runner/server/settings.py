@@ -36,6 +36,8 @@ class ServerSettings:
             allowed on loopback only.
         token_seconds: How long a session's token is good for.
         metrics: Where this process serves metrics, ``host:port``; None if nowhere.
+        known_key: What an aggregator's secrets are made of in a simulation; None takes what only
+            this server knows.
     """
 
     spec: MmarSpec
@@ -52,6 +54,7 @@ class ServerSettings:
     trust: ServerTrust | None = None
     token_seconds: float = 900.0
     metrics: str | None = None
+    known_key: bytes | None = field(default=None, repr=False)
 
     @property
     def server(self) -> ServerSpec:

@@ -10,7 +10,6 @@ import os
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,7 @@ from mmar_runner.simulation.failed_tasks import FailedTasks
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool
 from mmar_runner.simulation.server_child import ServerChild, ServerEnd
-from mmar_runner.simulation.settings import check_settings
+from mmar_runner.simulation.settings import check_settings, known_key
 from mmar_runner.storage.atomic import translated
 
 if TYPE_CHECKING:
@@ -168,14 +167,8 @@ def _session(
         allow_byoc=settings.allow_byoc,
         plugins_dir=settings.plugins_dir,
         task_timeout=settings.task_timeout,
-        filter_key=_filter_key(settings, specs[name], name),
+        filter_key=known_key(settings, specs[name], name),
     )
-
-
-def _filter_key(settings: SimulationSettings, spec: MmarSpec, name: str) -> bytes:
-    """Return a key that is no secret, so that the noise of filters can be had again."""
-    seed = spec.seed if settings.seed is None else settings.seed
-    return sha256(f"simulated\n{seed}\n{name}".encode()).digest()
 
 
 def _socket_folder() -> str:

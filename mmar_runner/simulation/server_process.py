@@ -28,7 +28,7 @@ from mmar_runner.server.run import run_server
 from mmar_runner.server.settings import ServerSettings
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.server_log import SentLog
-from mmar_runner.simulation.settings import simulated
+from mmar_runner.simulation.settings import known_key, simulated
 from mmar_runner.storage.memory import settle_memory
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         expected_clients=settings.clients,
         variables=settings.all_variables,
         plugins_dir=settings.plugins_dir,
+        # No client has an underscore alone for its name.
+        known_key=known_key(settings, validation.spec, "_"),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import UsageError
@@ -77,6 +78,18 @@ class SimulationSettings:
         per_round = self.clients_per_round or self.clients
         numbers = {"MIN_NUM_CLIENTS": per_round, "NUM_SITES": self.clients}
         return {**numbers, **self.variables}
+
+
+def known_key(settings: SimulationSettings, spec: MmarSpec, whose: str) -> bytes:
+    """Return a key that is no secret, so that the noise of filters and rules can be had again.
+
+    Args:
+        settings: Of the simulation.
+        spec: The MMAR, which has the seed if the settings have none.
+        whose: Whose key it is: a client's name, or ``server``.
+    """
+    seed = spec.seed if settings.seed is None else settings.seed
+    return sha256(f"simulated\n{seed}\n{whose}".encode()).digest()
 
 
 def check_settings(settings: SimulationSettings) -> None:

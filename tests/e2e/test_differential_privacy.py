@@ -51,10 +51,15 @@ def central(**args):
 
 @pytest.mark.timeout(120)
 def test_what_the_server_spends_is_in_summary_and_report(simulate, tmp_path):
-    told, _ = simulate(central().write(tmp_path), "--rounds", "2")
+    mmar = central().write(tmp_path)
+    told, _ = simulate(mmar, "--rounds", "2")
+    again, _ = simulate(mmar, "--rounds", "2", workspace="again")
     spent = [entry["aggregation"]["dp_epsilon"] for entry in told["rounds"]]
     assert 0 < spent[0] < spent[1] <= 8
     assert told["status"] == "finished"
+    assert [r["model_sha256"] for r in told["rounds"]] == [
+        r["model_sha256"] for r in again["rounds"]
+    ]
     program("report", tmp_path / "ws" / "run_1", "--out", tmp_path / "page.html")
     assert "dp_epsilon by round" in (tmp_path / "page.html").read_text()
 

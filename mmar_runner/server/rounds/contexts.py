@@ -25,6 +25,7 @@ class RoundContexts:
         minimum: The MMAR's ``min_num_clients``.
         sites: Who may take part, if anybody lists them.
         workspace_secret: Of the server.
+        known_key: In its place, what a simulation makes of its seed: noise can be had again.
     """
 
     state: RunState
@@ -33,6 +34,7 @@ class RoundContexts:
     minimum: int
     sites: Sites
     workspace_secret: bytes
+    known_key: bytes | None = None
 
     def of(self, number: int) -> AggregationContext:
         """Return the context of the round to go on with.
@@ -57,5 +59,7 @@ class RoundContexts:
         The epoch is in it: a run that has gone back does a round again with other updates, and
         noise that was added to both of them could be subtracted.
         """
+        if self.known_key is not None:
+            return hmac.digest(self.known_key, str(number).encode(), "sha256")
         said = ("mmar_runner aggregation", self.state.run_id, self.state.epoch, str(number))
         return hmac.digest(self.workspace_secret, "\0".join(said).encode(), "sha256")

@@ -47,3 +47,10 @@ def test_a_secret_is_of_one_server_run_and_round_and_comes_back() -> None:
     assert len({secret, *others}) == 5
     assert secret.hex() not in repr(here.of(4))
     assert repr(secret) not in repr(here.of(4))
+
+
+def test_a_simulation_has_the_same_secrets_again() -> None:
+    first = replace(contexts(state()), known_key=b"of a seed")
+    again = replace(contexts(state(run_id="other", epoch="x")), known_key=b"of a seed")
+    assert first.of(4).secret == again.of(4).secret
+    assert first.of(4).secret != first.of(5).secret
