@@ -308,8 +308,9 @@ def _left_out(aggregation: object) -> Callable[[str], bool]:
 
 
 def _said(aggregation: object) -> dict[str, float]:
-    """Return the numbers among an aggregator's facts, such as the privacy that it spent."""
-    return _metrics(aggregation) if isinstance(aggregation, dict) else {}
+    """Return what of an aggregator's facts is drawn beside the metrics: spent privacy."""
+    facts = aggregation if isinstance(aggregation, dict) else {}
+    return _metrics({name: facts[name] for name in facts if str(name).endswith("epsilon")})
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, float]:

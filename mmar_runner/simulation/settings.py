@@ -75,9 +75,13 @@ class SimulationSettings:
         Separate processes are given the same with ``--set``, so that a site finds the
         same data in both.
         """
+        return {**self.numbers, **self.variables}
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What the numbers of clients make of the MMAR's variables."""
         per_round = self.clients_per_round or self.clients
-        numbers = {"MIN_NUM_CLIENTS": per_round, "NUM_SITES": self.clients}
-        return {**numbers, **self.variables}
+        return {"MIN_NUM_CLIENTS": per_round, "NUM_SITES": self.clients}
 
 
 def known_key(settings: SimulationSettings, spec: MmarSpec, whose: str) -> bytes:

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "MMAR647": "tests/unit/mmar/test_defects.py",  # of handlers only a selector is bundled
     "MMAR650": "tests/unit/mmar/test_combinations.py",
     "MMAR651": "tests/unit/mmar/test_combinations.py",
+    "MMAR652": "tests/unit/mmar/test_combinations.py",
     "MMAR661": "built below",
     "MMAR701": "tests/unit/mmar/test_site_policy.py",
     "MMAR702": "tests/unit/mmar/test_site_policy.py",

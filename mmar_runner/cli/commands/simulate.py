@@ -126,7 +126,11 @@ def command(
 
 def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, MmarSpec]:
     """Return the MMAR as each client sees it; it is checked once."""
-    validation = checked(settings.mmar, plugins, side="all", settings=settings.all_variables)
+    # What the numbers of clients are in the MMAR: the findings may be about them.
+    also = "".join(f" --set {name}={value}" for name, value in settings.numbers.items())
+    validation = checked(
+        settings.mmar, plugins, side="all", settings=settings.all_variables, also=also
+    )
     specs = {}
     for name in settings.names:
         spec = validation.spec_for(name)

@@ -68,21 +68,33 @@ def validated(
 
 
 def checked(
-    folder: Path, plugins: LoadedPlugins, *, side: Side, settings: Mapping[str, Any]
+    folder: Path, plugins: LoadedPlugins, *, side: Side, settings: Mapping[str, Any], also: str = ""
 ) -> Validation:
     """Return a validation without errors, or say on stderr what is wrong.
+
+    Args:
+        folder: The MMAR.
+        plugins: The plugins in force.
+        side: Which side must be runnable.
+        settings: The ``--set`` values.
+        also: What `validate-mmar` must be told beside the folder to find the same.
 
     Raises:
         MmarUnreadableError: The folder cannot be read.
         MmarInvalidError: It has findings of severity error, which were printed.
     """
     validation = validate(folder, plugins.registry, side=side, settings=settings)
-    require_valid(folder, validation)
+    require_valid(folder, validation, also=also)
     return validation
 
 
-def require_valid(folder: Path, validation: Validation) -> None:
+def require_valid(folder: Path, validation: Validation, *, also: str = "") -> None:
     """Say on stderr what is wrong with an MMAR, and set the log levels that it asks for.
+
+    Args:
+        folder: The MMAR.
+        validation: Of it.
+        also: What `validate-mmar` must be told beside the folder to find the same.
 
     Raises:
         MmarInvalidError: It has findings of severity error, or holds variables that nobody
@@ -97,7 +109,9 @@ def require_valid(folder: Path, validation: Validation) -> None:
     if errors:
         msg = f"{folder} has {counted(len(errors), 'error')}; nothing was started"
         found = [finding_json(finding) for finding in errors]
-        raise MmarInvalidError(msg, hint=f"mmar-runner validate-mmar {folder}", findings=found)
+        raise MmarInvalidError(
+            msg, hint=f"mmar-runner validate-mmar {folder}{also}", findings=found
+        )
     say_settings(validation)
     say_warnings(folder, validation)
     if validation.spec is not None:

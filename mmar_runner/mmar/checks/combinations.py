@@ -10,12 +10,13 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.tags import Tag
 from mmar_runner.mmar.checks.case import TASK, first_present, whole
 from mmar_runner.mmar.checks.stated import (
+    OUTBOUND,
     all_filters_known,
     client_part,
     outbound_filters,
     server_part,
 )
-from mmar_runner.mmar.components.build import task_value
+from mmar_runner.mmar.components.build import takes_part, task_value
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.checks.case import Look
@@ -34,6 +35,7 @@ def check_combinations(look: Look) -> None:
     filters = list(outbound_filters(look))
     _noise(look, filters)
     _masks_come_last(look, filters)
+    _best_models(look, filters)
     aggregator = server_part(look, "aggregator")
     if aggregator is None:
         return
@@ -164,6 +166,23 @@ def _masks_come_last(look: Look, filters: list[Stated]) -> None:
         again = Tag.MASKS in one.tags
         mend = "Remove it" if again else f"Declare it before '{masking.name}'"
         _say(look, one, message, f"{mend}.")
+
+
+def _best_models(look: Look, filters: list[Stated]) -> None:
+    """Say that cross-site validation sends models past the filters that protect updates."""
+    if look.client is None or not takes_part(look.client):
+        return
+    section = ("cross_site_validation", OUTBOUND)
+    if any(one.spec is not None for one in look.client_parts.lists.get(section, ())):
+        return
+    for one in filters:
+        if one.tags & {Tag.MASKS, Tag.ADDS_NOISE}:
+            message = (
+                f"'{one.name}' protects updates; for cross-site validation the best local model "
+                "leaves the site as it is."
+            )
+            look.findings.at(look.client, ("cross_validate",), "MMAR652", message)
+            return
 
 
 def _masks(look: Look, aggregator: Stated, filters: list[Stated]) -> None:

@@ -246,6 +246,19 @@ def test_noise_without_a_bound_is_no_privacy(job):
     assert job.findings() == ()
 
 
+def test_what_protects_updates_protects_no_best_model(job):
+    job.client["cross_validate"] = True
+    job.client["cross_site_validation"] = {"is_participating": True}
+    job.server["result_processors"] = [{"name": "Metrics"}, {"name": "Matrix"}]
+    _filters(job, "Both")
+
+    found = [f for f in job.findings() if f.code == "MMAR652"]
+
+    assert [(f.pointer, f.severity) for f in found] == [("/cross_validate", "warning")]
+    job.client["cross_site_validation"]["outbound_filters"] = [{"name": "Both"}]
+    assert not [f for f in job.findings() if f.code == "MMAR652"]
+
+
 def test_control_variates_need_both_sides(job):
     job.server["aggregator"] = {"name": "Scaffold"}
     assert "'Learner' sends none" in job.only().message

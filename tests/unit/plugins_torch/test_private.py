@@ -41,9 +41,9 @@ def rdp_epsilon(noise, rate, steps, delta):
 def test_epsilon_is_the_papers_and_is_kept_over_rounds(tiny):
     result = tiny.trainer(dp=DP).train(tiny.task())
     rate, steps = 4 / 11, 3
-    first = result.metrics["dp_epsilon"]
+    first = result.metrics["dp_sgd_epsilon"]
     assert first == pytest.approx(rdp_epsilon(1.5, rate, steps, 1e-3), rel=0.03)
-    again = tiny.trainer(dp=DP).train(tiny.task(1)).metrics["dp_epsilon"]
+    again = tiny.trainer(dp=DP).train(tiny.task(1)).metrics["dp_sgd_epsilon"]
     assert again == pytest.approx(rdp_epsilon(1.5, rate, 2 * steps, 1e-3), rel=0.03)
     assert again > first
     ledger = json.loads((tiny.folder / "workspace" / LEDGER_FILE).read_text())
@@ -74,7 +74,7 @@ def test_a_budget_that_is_too_small_for_the_run_is_said_in_its_first_round(tiny,
 def test_it_stops_before_the_budget_is_passed(tiny):
     two = rdp_epsilon(1.5, 4 / 11, 6, 1e-3) * 1.05
     trainer = tiny.trainer(dp={**DP, "max_epsilon": two})
-    spent = [trainer.train(tiny.task(number)).metrics["dp_epsilon"] for number in range(2)]
+    spent = [trainer.train(tiny.task(number)).metrics["dp_sgd_epsilon"] for number in range(2)]
     assert spent[1] <= two
     third = tiny.task(2)
     for _ in range(2):
@@ -166,7 +166,7 @@ def test_a_batch_without_samples_is_a_step_of_noise(tiny):
 
 def test_neither_the_loss_nor_the_number_that_was_drawn_leaves(tiny):
     whole = tiny.trainer(dp=DP).train(tiny.task())
-    assert set(whole.metrics) == {"dp_epsilon"}
+    assert set(whole.metrics) == {"dp_sgd_epsilon"}
     assert whole.num_samples == 11
     steps = tiny.trainer(dp=DP, steps_aggregation=6).train(tiny.task())
     assert steps.num_samples == 22

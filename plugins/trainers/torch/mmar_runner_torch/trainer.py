@@ -152,7 +152,7 @@ class TorchTrainer(TorchLoopTrainer):
         self._finish(corrections, task)
         # Neither the loss nor how many samples chance drew leaves: both tell of the data.
         passes = planned / order.steps if self._steps else 1
-        return LocalResult(order.samples * passes, {"dp_epsilon": epsilon})
+        return LocalResult(order.samples * passes, {"dp_sgd_epsilon": epsilon})
 
     def _planned(self, order: Order | PoissonOrder) -> int:
         return self._steps or self._epochs * order.steps
