@@ -63,6 +63,7 @@ class Table:
         self.handler = Echoes() if handler is None else handler
         self.assignments = Assignments()
         self.there = set(NAMES)
+        self.wait = 60.0
         self.path = folder / "exchange.json"
         self.open(0)
         self.desk = self.another()
@@ -76,6 +77,7 @@ class Table:
             context=context,
             minimum=lambda: 2,
             present=lambda: self.there,
+            wait=self.wait,
         )
 
     def open(self, number: int) -> OpenRound:
@@ -166,9 +168,44 @@ async def test_who_is_late_is_gone_on_without(table: Table) -> None:
     assert (await refused(table.post("c", "two", b"c"))).reason == "EXCHANGE_OVER"
 
 
+async def test_whoever_is_there_and_hands_in_nothing_holds_up_no_round(table: Table) -> None:
+    """A round waits so long for stragglers once it has enough, and so does its exchange."""
+    table.wait = 0.01
+    table.desk = table.another()
+    assert await table.all_post("one", ("a", "b")) == [b"a=a,b=b"] * 2
+
+
+async def test_a_phase_in_which_nobody_hands_in_anything_ends(table: Table) -> None:
+    table.handler.patience = 0.01  # type: ignore[attr-defined] - of the one above
+    await table.all_post("one")
+    held = table.post("a", "two")  # of an exchange that a server has taken up again
+    held.cancel()
+    async with asyncio.timeout(5):
+        while table.path.exists():
+            await asyncio.sleep(0.01)
+
+
+async def test_members_that_were_started_anew_begin_another_exchange(table: Table) -> None:
+    """All of them at once, after their keys were there: nobody will ever end that phase."""
+    await table.all_post("one")
+    for name in ("a", "b"):
+        assert (await refused(table.post(name, "one", b"new"))).reason == "EXCHANGE_OVER"
+    await table.desk.close()
+    assert not table.path.exists()
+    assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
+
+
+async def test_nobody_waits_for_a_member_that_was_started_anew(table: Table) -> None:
+    await table.all_post("one")
+    posts = [table.post(name, "two", name.encode()) for name in ("a", "b")]
+    assert (await refused(table.post("c", "one", b"new"))).reason == "EXCHANGE_OVER"
+    assert await asyncio.gather(*posts) == [b"a=a,b=b"] * 2
+
+
 async def test_too_few_begin_anew(table: Table) -> None:
     await table.all_post("one")
     alone = table.post("a", "two")
+    await asyncio.sleep(0)
     table.leave("b")
     table.leave("c")
     error = await refused(alone)

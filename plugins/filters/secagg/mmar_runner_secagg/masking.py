@@ -73,10 +73,11 @@ class SecAggFilter(Filter):
         with _refusals():
             letters = mine.share(exchange("keys", mine.advertise()))
             mine.receive(exchange("shares", letters))
+            seeds = mine.mask_seeds()
         held, own_share, threshold = mine.kept()
         # On the disk before the first masked number exists: whoever masks can also unmask.
         Keeping(held, own_share, threshold, self._least, {}).keep(_path(ledger, context.round))
-        self._masks = [(sign, Mask(seed, self._bits)) for sign, seed in mine.mask_seeds()]
+        self._masks = [(sign, Mask(seed, self._bits)) for sign, seed in seeds]
         self._numbers = FixedPoint(self._bits, self._clip, mine.clients)
         self._weight = weight_of(context.num_samples, self._weighting, self._max_samples)
 

@@ -184,7 +184,7 @@ def _read(payload: bytes, made: Callable[[Mapping[str, Any]], _T]) -> _T:
     try:
         said = json.loads(payload)
         return made(said)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         msg = f"what was said is not of the protocol: {type(error).__name__}: {error!s:.200}"
         raise ValueError(msg) from error
 
