@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.tags import Tag, least_clients, tags_of
 from mmar_runner.mmar.checks.case import TASK, first_present, whole
-from mmar_runner.mmar.components.build import task_value
+from mmar_runner.mmar.components.build import takes_part, task_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ def check_combinations(look: Look) -> None:
     filters = list(_filters(look))
     _noise(look, filters)
     _masks_come_last(look, filters)
+    _masks_and_cross_site(look, filters)
     aggregator = _server_part(look, "aggregator")
     if aggregator is None:
         return
@@ -170,6 +171,20 @@ def _masks_come_last(look: Look, filters: list[_Part]) -> None:
     for one in filters[filters.index(masking) + 1 :]:
         message = f"'{one.name}' comes after '{masking.name}', and would change masked values."
         _say(look, one, message, f"Declare it before '{masking.name}'.")
+
+
+def _masks_and_cross_site(look: Look, filters: list[_Part]) -> None:
+    """Say that a best local model leaves as it is, from which the masked update can be told."""
+    masking = next((one for one in filters if Tag.MASKS in one.tags), None)
+    if masking is None or not takes_part(masking.document):
+        return
+    if not masking.document.get(("cross_site_validation", "outbound_filters")):
+        message = (
+            f"'{masking.name}' masks updates, and cross-site validation sends the best local "
+            "model as it is, to the server and to every site."
+        )
+        hint = "Declare filters in cross_site_validation.outbound_filters, or take no part in it."
+        _say(look, masking, message, hint)
 
 
 def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[_Part]) -> None:
