@@ -9,7 +9,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarRunnerError, RefusedError, RunFailedError, StorageError
+from mmar_runner.errors import MmarRunnerError, RefusedError, StorageError
 from mmar_runner.server.records.exchange_file import ExchangeFile
 from mmar_runner.server.rounds.exchange_round import ExchangeRound
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
@@ -118,10 +118,11 @@ class ExchangeDesk:
         """Have what follows on a round's updates exchanged, before they are combined.
 
         Returns:
-            None if they can be combined now; or which must be withdrawn, because they cannot.
+            None if they can be combined now; or which must be withdrawn, because they cannot:
+            too few help, or what was exchanged before them is not there any more. A server
+            that is killed while a round is given up finds neither that nor the exchange.
 
         Raises:
-            RunFailedError: EXCHANGE_LOST, what was exchanged before them is not there any more.
             StorageError: What is exchanged cannot be kept.
         """
         if self._handler is None:
@@ -333,9 +334,9 @@ def _too_few(exchange: ExchangeRound, phase: str, posts: Mapping[str, bytes]) ->
     return RefusedError(msg, reason="EXCHANGE_TOO_FEW", hint=hint)
 
 
-def _lost(exchange: ExchangeRound) -> RunFailedError:
+def _lost(exchange: ExchangeRound) -> RefusedError:
     msg = (
         f"round {exchange.number} has updates, and what was exchanged by"
         f" {exchange.handler.topic} before them is not there any more: nobody can use them"
     )
-    return RunFailedError(msg, reason="EXCHANGE_LOST", hint="begin a new run with --new-run")
+    return RefusedError(msg, reason="EXCHANGE_LOST", hint="the round is done again")

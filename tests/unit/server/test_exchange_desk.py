@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from mmar_runner.errors import DiskFullError, RefusedError, RunFailedError
+from mmar_runner.errors import DiskFullError, RefusedError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.exchange import ExchangeHandler
 from mmar_runner.server.records.model_file import ModelFile
@@ -297,14 +297,18 @@ async def test_an_exchange_of_updates_that_were_withdrawn_is_not_taken_up(table:
     assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
 
 
-async def test_updates_without_their_exchange_are_of_no_use(table: Table) -> None:
+async def test_updates_without_their_exchange_cost_a_round_and_not_the_run(table: Table) -> None:
+    """A server that is killed once an exchange is given up, and before that is on record."""
     await table.until_updates()
     table.path.write_bytes(b"{")
     table.desk = table.another()
     table.accept(*NAMES)
-    with pytest.raises(RunFailedError) as caught:
-        await table.desk.settle(table.round)
-    assert caught.value.reason == "EXCHANGE_LOST"
+    withdrawn = await table.desk.settle(table.round)
+    assert isinstance(withdrawn, Withdrawn)
+    assert withdrawn.reason == "EXCHANGE_LOST"
+    table.accept()
+    table.round.invited = dict.fromkeys(NAMES, 2)
+    assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
 
 
 async def test_another_round_has_an_exchange_of_its_own(table: Table) -> None:
