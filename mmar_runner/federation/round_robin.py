@@ -24,6 +24,7 @@ class RoundRobin:
     """
 
     takes_turns: ClassVar[bool] = True
+    max_staleness: ClassVar[int | None] = None
 
     def __init__(self, order: Sequence[str] | None = None) -> None:
         names = list(dict.fromkeys(order or ()))

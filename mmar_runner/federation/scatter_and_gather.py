@@ -17,6 +17,7 @@ class ScatterAndGather:
     """
 
     takes_turns: ClassVar[bool] = False
+    max_staleness: int | None = None
 
     def participants(
         self, active: Sequence[str], *, round_number: int, seed: int, per_round: int | None

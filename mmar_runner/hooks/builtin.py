@@ -44,3 +44,29 @@ def mmar_register_components(registry: Registrar) -> None:
             "tags": ["one_at_a_time"],
         },
     )
+    registry.add(
+        kind="workflow",
+        name="FedBuff",
+        target="mmar_runner.federation.fedbuff:FedBuff",
+        args_schema={
+            "type": "object",
+            "properties": {
+                "max_staleness": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 64,
+                    "default": 10,
+                    "description": (
+                        "How many versions older than the newest the model may be that an update"
+                        " was made from; an older one is refused. So many models are kept."
+                    ),
+                }
+            },
+        },
+        summary="Nobody waits for others: every min_num_clients updates make the next model.",
+        extras={
+            "paper": "Nguyen et al. 2022, arXiv:2106.06639",
+            "memory": "that of the aggregator",
+            "tags": ["asynchronous", {"tag": "stale_bases", "if": "max_staleness"}],
+        },
+    )

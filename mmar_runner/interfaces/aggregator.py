@@ -47,12 +47,16 @@ class Contribution:
         num_samples: How many samples it trained on this round (positive, finite).
         kind: Full weights or a difference to the round's model.
         metrics: What the client reported, by name.
+        staleness: How many versions older than the round's model the one was that it was made
+            from. It is 0 unless clients do not wait for each other; there the server has made
+            it a difference to its own base, scaled by 1 / sqrt(1 + staleness).
     """
 
     client: str
     num_samples: float
     kind: UpdateKind = UpdateKind.WEIGHTS
     metrics: Mapping[str, float] = field(default_factory=dict)
+    staleness: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ class Tag(StrEnum):
 
     - ``needs_each_update``: it looks at updates one by one (distances, ranks, norms), so
       nobody may hide them from it, and partial sums are no use to it.
+    - ``compares_updates``: its guarantee takes honest updates of a round for samples of one
+      distribution, and so for made from one model.
+    - ``counts_sampling``: its guarantee counts that a round's clients were drawn by chance.
     - ``scales_by_samples``: it weighs updates by what clients say of themselves.
     - ``sums``: all it needs is the weighted sum of the updates.
     - ``unmasks``: it takes masked updates, and nothing else.
@@ -44,9 +47,13 @@ class Tag(StrEnum):
 
     - ``one_at_a_time``: a round is one client's turn, and closes with its update.
     - ``asynchronous``: clients are not asked in rounds.
+    - ``stale_bases``: a round may hold updates that were made from older models than its own,
+      scaled down for it.
     """
 
     NEEDS_EACH_UPDATE = "needs_each_update"
+    COMPARES_UPDATES = "compares_updates"
+    COUNTS_SAMPLING = "counts_sampling"
     SCALES_BY_SAMPLES = "scales_by_samples"
     SUMS = "sums"
     UNMASKS = "unmasks"
@@ -64,6 +71,7 @@ class Tag(StrEnum):
     SENDS_WEIGHTS = "sends_weights"
     ONE_AT_A_TIME = "one_at_a_time"
     ASYNCHRONOUS = "asynchronous"
+    STALE_BASES = "stale_bases"
 
 
 def tags_of(extras: Mapping[str, Any], args: Mapping[str, Any]) -> frozenset[str]:

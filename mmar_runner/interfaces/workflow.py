@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from mmar_runner.federation.fedbuff import FedBuff
 from mmar_runner.federation.round_robin import RoundRobin
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 
@@ -19,9 +20,14 @@ class Workflow(ABC):
 
     Attributes:
         takes_turns: Whether one client works at a time; see `TurnWorkflow`.
+        max_staleness: How many versions older than the newest the model may be that an update
+            was made from, where clients do not wait for each other: a round is then a buffer,
+            which closes as soon as it has the updates of ``min_num_clients`` sites. None where
+            a round takes updates of its own model only.
     """
 
     takes_turns: ClassVar[bool] = False
+    max_staleness: int | None = None
 
     @abstractmethod
     def participants(
@@ -80,4 +86,5 @@ class TurnWorkflow(Workflow):
 
 # The core's own workflows live below this room and cannot inherit from it.
 Workflow.register(ScatterAndGather)
+Workflow.register(FedBuff)
 TurnWorkflow.register(RoundRobin)

@@ -55,6 +55,9 @@ def sites_table(history: History) -> Table:
         ("Upload a round", "n"),
         ("Did not count", "n"),
     ]
+    behind = any(site.stale.total for site in history.sites.values())
+    if behind:  # nobody waited for others, and models grew old while somebody trained
+        columns += [("Versions behind", "n"), ("Most versions behind", "n")]
     rows = [
         (
             site.name,
@@ -67,11 +70,18 @@ def sites_table(history: History) -> Table:
             seconds_text(site.train.middle),
             seconds_text(site.upload.middle),
             count_text(site.refused),
+            *(_behind(site) if behind else ()),
         )
         for site in active(history)
     ]
     caption = "Every site's part; what is said of a round is the median of its rounds"
     return table(caption, columns, rows, folded=len(rows) > _MOST_BARS)
+
+
+def _behind(site: Site) -> tuple[str, str]:
+    """Say how much older than their rounds' the models were that a site trained."""
+    most = max(site.stale.numbers, default=None)
+    return count_text(site.stale.middle), count_text(most)
 
 
 def measured_table(history: History) -> Table | None:

@@ -224,6 +224,7 @@ class Folding:
                 lost=number(one.get("codec_error", 0.0)),
                 train=number(one["seconds_train"]),
                 upload=number(one["seconds_upload"]),
+                stale=number(one.get("staleness", 0)),
             )
             if (told := self._updates.get(name)) is not None:
                 _measured(site.metrics, at, told)

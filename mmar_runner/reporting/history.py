@@ -25,6 +25,7 @@ class Site:
         lost: What their codec lost, as the site says.
         train: Seconds of training, as it says.
         upload: Seconds of uploading.
+        stale: How many versions older than the round's the model was that it trained.
         metrics: What it measured, by name.
         refused: How many of its updates, or tasks, came to nothing.
     """
@@ -39,6 +40,7 @@ class Site:
         self.lost = Points(self._rounds)
         self.train = Points(self._rounds)
         self.upload = Points(self._rounds)
+        self.stale = Points(self._rounds)
         self.metrics: dict[str, Points] = {}
         self.refused = 0
 
@@ -53,6 +55,7 @@ class Site:
         lost: float,
         train: float,
         upload: float,
+        stale: float,
     ) -> None:
         """Add its contribution to a later round; NaN for what it does not say."""
         self._rounds.append(at)
@@ -63,13 +66,15 @@ class Site:
         self.lost.values.append(lost)
         self.train.values.append(train)
         self.upload.values.append(upload)
+        self.stale.values.append(stale)
 
     def cut(self, first: int) -> None:
         """Forget a round and what comes after it."""
         where = bisect_left(self._rounds, first)
         del self._rounds[where:]
         sent = (self.bytes, self.wire, self.lost)
-        for points in (self.samples, self.weights, *sent, self.train, self.upload):
+        took = (self.train, self.upload, self.stale)
+        for points in (self.samples, self.weights, *sent, *took):
             del points.values[where:]
         for points in self.metrics.values():
             points.cut(first)

@@ -38,6 +38,7 @@ from mmar_runner.server.records.summary import Summary
 from mmar_runner.server.records.update_bytes import UpdateBytes
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.rounds.buffers import Buffers
 from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
@@ -124,6 +125,7 @@ def assemble(
         validator=validator,
         started_at=started_at,
         disk=disk,
+        max_staleness=components.workflow.max_staleness or 0,
         exchange=exchange,
     )
     desk = CrossSiteDesk(
@@ -150,6 +152,7 @@ def assemble(
         spool=spool,
         bounds=_bounds(settings, components, sites),
         after=desk,
+        buffers=_buffers(components, opened, assignments),
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
     desk.members = members
@@ -232,6 +235,7 @@ def assemble(
             end=coordinator.fail,
         ),
         _packages(settings, opened, observer, guard, reporter, window=window),
+        components.workflow.max_staleness or 0,
     )
 
 
@@ -266,6 +270,14 @@ def _aggregation(
         aggregation.resume(state.aggregation)
         aggregation.go_on(state.round, state.state_sha256)
     return aggregation
+
+
+def _buffers(
+    components: ServerComponents, opened: OpenedRun, assignments: Assignments
+) -> Buffers | None:
+    """Return what says which updates count where clients do not wait for each other."""
+    most = components.workflow.max_staleness
+    return None if most is None else Buffers(assignments, opened.record.state, most)
 
 
 def _packages(
@@ -322,7 +334,10 @@ def _machine(
         num_rounds=server.num_rounds,
         min_num_clients=state.min_clients or server.min_num_clients,
         max_num_clients=server.max_num_clients,
-        wait_after_min_clients=server.wait_after_min_clients,
+        # A buffer is full with its last update, and waits for nobody else.
+        wait_after_min_clients=(
+            server.wait_after_min_clients if components.workflow.max_staleness is None else 0.0
+        ),
         clients_per_round=server.clients_per_round,
         round_deadline=server.round_deadline,
         seed=state.seed,

@@ -94,6 +94,8 @@ class Wanted:
         expressions: What the aggregator may look for in the names of tensors.
         companions: What tensors it wants beside those of the model.
         aggregator: The rule itself, which says what it excludes and keeps; None for none.
+        max_staleness: How many versions older than the newest the model may be that an update
+            was made from.
     """
 
     digest: str
@@ -101,6 +103,7 @@ class Wanted:
     expressions: Sequence[str] = ()
     companions: Sequence[str] = ()
     aggregator: TensorwiseAggregator | None = None
+    max_staleness: int = 0
 
     def excludes(self, name: str) -> bool:
         """Return whether the aggregator leaves a tensor as it is."""
@@ -235,7 +238,7 @@ def _ended(settings: ServerSettings, folder: RunFolder, record: RunRecord) -> Op
     """Return a run that is over: no model of it is needed, so none is looked for."""
     state = record.state
     model = ModelFile(folder.model(state.round), state.model_sha256, 0, None)
-    models, schema = _models(settings, folder), ModelSchema({})
+    models, schema = _models(settings, folder, 0), ModelSchema({})
     opened = OpenedRun(folder, record, model, schema, models, frozenset(), resumed=True)
     return replace(opened, ended=True)
 
@@ -247,7 +250,7 @@ async def _resumed(
     wanted: Wanted,
     taken_up: tuple[Kind, dict[str, Any]],
 ) -> OpenedRun:
-    models = _models(settings, folder)
+    models = _models(settings, folder, wanted.max_staleness)
     checkpoints = Checkpoints(folder, record, models)
     model, schema, lost = await asyncio.to_thread(checkpoints.current)
     best = await asyncio.to_thread(checkpoints.best)
@@ -266,7 +269,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
     find_checkpoint(settings)  # a wrong path leaves no run behind
     folder.create(settings.spec.root, durable=settings.durable)
     await make_initial_model(settings, folder)
-    models = _models(settings, folder)
+    models = _models(settings, folder, wanted.max_staleness)
     start = settings.server.start_round
     model, schema = models.adopt(start, None)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
@@ -299,9 +302,9 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
     return OpenedRun(folder, record, model, schema, models, excluded, resumed=False)
 
 
-def _models(settings: ServerSettings, folder: RunFolder) -> ModelStore:
+def _models(settings: ServerSettings, folder: RunFolder, bases: int) -> ModelStore:
     durable = settings.durable
-    return ModelStore(folder, keep=settings.keep_models, durable=durable)
+    return ModelStore(folder, keep=settings.keep_models, durable=durable, bases=bases)
 
 
 def _require_room(folder: RunFolder, clients: int, model_bytes: int, state_bytes: int) -> None:

@@ -51,13 +51,16 @@ class RunParts:
     guard: Guard
     watch: Watch
     packages: PackageDesk | None
+    max_staleness: int = 0
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
         state = self.opened.record.state
-        self.spool.keep_only([state.round])
+        wanted = self._rounds_to_keep(state.round)
+        self.spool.keep_only(wanted)
         for name in sorted(state.out() - state.accepted.keys()):
-            self.spool.discard(state.round, name)  # it was killed before it could
+            for number in wanted:
+                self.spool.discard(number, name)  # it was killed before it could
         self.members.restore(state.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
@@ -67,11 +70,16 @@ class RunParts:
         """Take back that an earlier process ended the run, and who may not know of it."""
         state = self.opened.record.state
         # A run that has failed may be taken up again, with what was accepted in its last round.
-        self.spool.keep_only([state.round] if state.status is RunStatus.FAILED else [])
+        failed = state.status is RunStatus.FAILED
+        self.spool.keep_only(self._rounds_to_keep(state.round) if failed else [])
         self.coordinator.conclude(run_end(state.status), state.reason)
         self.members.restore(state.clients.values())
         self.members.start_sweeping()
         self.watch.begin()
+
+    def _rounds_to_keep(self, newest: int) -> range:
+        """Return of which rounds updates may count in the newest."""
+        return range(max(0, newest - self.max_staleness), newest + 1)
 
     def give_up(self) -> None:
         """Wait for nothing that may last: what is not on record is done again on resuming."""

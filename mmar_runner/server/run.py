@@ -83,6 +83,7 @@ async def serve_run(
         components.expressions,
         components.companions,
         components.aggregator,
+        components.workflow.max_staleness or 0,
     )
     opened = await unless_stopped(place.open_run(settings, wanted), stop)
     try:

@@ -121,6 +121,14 @@ class Spool:
             for path in (final, part, PartRecord.path(part)):
                 path.unlink(missing_ok=True)
 
+    def release(self, round_number: int, client: str) -> None:
+        """Remove a client's committed update, which is not needed any more, or keep it for reuse.
+
+        Raises:
+            StorageError: It cannot be removed.
+        """
+        self._give(self.path(round_number, client))
+
     def delete_round(self, round_number: int) -> None:
         """Remove a round's files, committed or not; some committed ones are kept for reuse.
 

@@ -58,9 +58,10 @@ class Federation:
 
     Args:
         seed: Decides the plan, the weather and every accident.
+        aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
         round_robin: Whether one client works at a time.
         cross_site: Whether models are validated across sites at the end.
-        aggregator: The rule: FedAvg, or FedAvgM, which keeps a momentum from round to round.
+        buffered: Whether nobody waits for others.
 
     Attributes:
         keeps: Whether the rule keeps something from round to round.
@@ -81,10 +82,11 @@ class Federation:
         *,
         round_robin: bool = False,
         cross_site: bool = False,
+        buffered: bool = False,
     ) -> None:
         self.world = World(seed)
         self.keeps = aggregator != "FedAvg"
-        self.round_robin, self.cross_site = round_robin, cross_site
+        self.round_robin, self.cross_site, self.buffered = round_robin, cross_site, buffered
         rng = self.world.rng
         memory = _MEMORY if _MEMORY.is_dir() else None
         self.root = Path(tempfile.mkdtemp(prefix="world-", dir=memory))
@@ -92,7 +94,7 @@ class Federation:
         self.silences: list[str] = []
         self.spoiled = 0
         count = rng.randint(1, 4)
-        variant = {"round_robin": round_robin, "cross_site": cross_site}
+        variant = {"round_robin": round_robin, "cross_site": cross_site, "buffered": buffered}
         self.spec = draw_mmar(rng, self.root / "mmar", count, aggregator, **variant)
         self.inline = rng.random() < 0.5
         full = rng.random() < 0.7

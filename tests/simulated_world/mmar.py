@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.spec import ClientSpec, ComponentSpec, Generation, MmarSpec, ServerSpec
@@ -21,6 +23,7 @@ def draw_mmar(
     *,
     round_robin: bool = False,
     cross_site: bool = False,
+    buffered: bool = False,
 ) -> MmarSpec:
     """Return an MMAR for so many clients.
 
@@ -28,9 +31,10 @@ def draw_mmar(
         rng: Decides.
         root: Its folder, which is made, with the initial model in it.
         clients: How many there are.
+        aggregator: The rule.
         round_robin: Whether one works at a time.
         cross_site: Whether everybody validates everybody's models at the end.
-        aggregator: The rule.
+        buffered: Whether nobody waits for others.
     """
     root.mkdir()
     (root / _CHECKPOINT).write_bytes(encoded(initial_model()))
@@ -53,6 +57,11 @@ def draw_mmar(
         update_codec=aside.choice(["none", "none", "fp16", "bf16"]),
         compression=aside.choice(["none", "zstd"]),
     )
+    if buffered:
+        args = {"max_staleness": rng.choice([0, 1, 2, 10])}
+        workflow = _component(ComponentKind.WORKFLOW, "FedBuff", **args)
+        rounds = rng.randint(3, 8)
+        server = replace(server, workflow=workflow, clients_per_round=None, num_rounds=rounds)
     trainer = _component(ComponentKind.CLIENT_TRAINER, "EchoTrainer")
     client = ClientSpec("task", trainer, cross_validate=cross_site)
     return MmarSpec(
@@ -60,5 +69,5 @@ def draw_mmar(
     )
 
 
-def _component(kind: ComponentKind, name: str) -> ComponentSpec:
-    return ComponentSpec(kind, {"name": name, "args": {}}, name, {}, "", "")
+def _component(kind: ComponentKind, name: str, **args: Any) -> ComponentSpec:
+    return ComponentSpec(kind, {"name": name, "args": args}, name, args, "", "")

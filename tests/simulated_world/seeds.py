@@ -36,6 +36,7 @@ class Tried:
         deaths: How many processes were killed.
         power_cuts: How many of them with their machine.
         gone_back: How often the run went back.
+        bases: The rounds of whose models the updates were made, round by round.
     """
 
     status: str
@@ -53,6 +54,7 @@ class Tried:
     deaths: int
     power_cuts: int
     gone_back: int
+    bases: tuple[tuple[int, ...], ...]
 
 
 def wanted() -> range:
@@ -68,18 +70,26 @@ def part(number: int) -> range:
 
 
 def tried(
-    seed: int, aggregator: str = "FedAvg", *, round_robin: bool = False, cross_site: bool = False
+    seed: int,
+    aggregator: str = "FedAvg",
+    *,
+    round_robin: bool = False,
+    cross_site: bool = False,
+    buffered: bool = False,
 ) -> Tried:
     """Run a seed and hold the invariants against it.
 
     Args:
         seed: The seed.
         aggregator: As of `Federation`.
+        round_robin: Likewise.
+        buffered: Likewise.
 
     Raises:
         AssertionError: One of them does not hold; its notes say how to see it again.
     """
-    federation = Federation(seed, aggregator, round_robin=round_robin, cross_site=cross_site)
+    variant = {"round_robin": round_robin, "cross_site": cross_site, "buffered": buffered}
+    federation = Federation(seed, aggregator, **variant)
     try:
         federation.run()
         invariants.check(federation)
@@ -112,4 +122,5 @@ def tried(
         sum(what.startswith(("killed", "power cut")) for what in said),
         sum(what.startswith("power cut") for what in said),
         story.gone_back,
+        story.bases(),
     )

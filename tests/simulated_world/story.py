@@ -73,6 +73,18 @@ class Story:
         """Return who was added up, round by round."""
         return tuple(tuple(c["client"] for c in entry["contributions"]) for entry in self.closed)
 
+    def bases(self) -> tuple[tuple[int, ...], ...]:
+        """Return of which round's model each update was made that was added up."""
+        return tuple(
+            tuple(self.base(number, client) for client in clients)
+            for number, clients in enumerate(self.accepted_sets())
+        )
+
+    def base(self, number: int, client: str) -> int:
+        """Return of which round's model the update was made that counts in a round."""
+        found: int = self.counted[number, client].get("base_round", number)
+        return found
+
     def models(self) -> tuple[str, ...]:
         """Return the models' digests, round by round."""
         return tuple(entry["model_sha256"] for entry in self.closed)
@@ -92,8 +104,7 @@ class Story:
                     self.twice.append(key)
                 self.counted[key] = data
             case "update_refused":
-                if self.counted.pop(key, None) is not None:
-                    self.revoked.add(key)
+                if self._revoke(key):
                     self.withdrawn.add(key)
                 if data["reason"] == "UPDATE_LOST":
                     self.lost.append(key)
@@ -107,8 +118,7 @@ class Story:
         match kind:
             case "client_removed":
                 self.removals += 1
-                if self.counted.pop(key, None) is not None:
-                    self.revoked.add(key)
+                if self._revoke(key):
                     self.removed.add(key)
             case "task_given_again":
                 self.given_again.add(key)
@@ -126,5 +136,12 @@ class Story:
         self.lowest.pop()
         for key in list(self.counted):
             if key[0] == lost or (key[0] == lost - 1 and key[1] not in kept):
-                del self.counted[key]
-                self.revoked.add(key)
+                self._revoke(key)
+
+    def _revoke(self, key: Key) -> bool:
+        """Count an update no more, under either of its rounds; return whether it had counted."""
+        found = self.counted.pop(key, None)
+        if found is None:
+            return False
+        self.revoked |= {key, (found.get("base_round", key[0]), key[1])}
+        return True

@@ -92,24 +92,56 @@ def encoded(arrays: Arrays) -> bytes:
 _MOMENTUM = 0.9
 
 
-def expected_step(base: Arrays, updates: Sequence[Made], momenta: Arrays) -> Arrays:
-    """Return FedAvgM's result, and bring its momenta forward, which begin as no arrays at all."""
-    divisor = math.fsum(update.samples for update in updates)
+def expected_step(models: Sequence[Arrays], updates: Sequence[Made], momenta: Arrays) -> Arrays:
+    """Return FedAvgM's result, and bring its momenta forward, which begin as no arrays at all.
+
+    Args:
+        models: Of all rounds so far; the last is the round's own.
+        updates: In the order of client names.
+        momenta: Of the rounds before.
+    """
     result: Arrays = {}
-    for name, old in base.items():
-        below = old.astype(np.float64)
-        total = np.zeros(old.shape)
-        for update in updates:
-            values = update.arrays[name].astype(np.float64)
-            if update.kind is UpdateKind.WEIGHTS:
-                values = values - below
-            total += values * update.samples
-        step = total / divisor
+    for name, old in models[-1].items():
+        step = _mean_step(name, models, updates)
         if old.dtype != np.int64:
             step = momenta[name] = momenta.get(name, np.zeros(old.shape)) * _MOMENTUM + step
-        new = below + step
-        result[name] = (np.rint(new) if old.dtype == np.int64 else new).astype(old.dtype)
+        result[name] = _stepped(old, step)
     return result
+
+
+def expected_buffer(models: Sequence[Arrays], updates: Sequence[Made]) -> Arrays:
+    """Return FedAvg's result of a buffer: of differences to models of which some are older.
+
+    Args:
+        models: Of all rounds so far; the last is the buffer's own.
+        updates: In the order of client names.
+    """
+    if all(update.round == len(models) - 1 for update in updates):
+        return expected_model(models[-1], updates)
+    return {
+        name: _stepped(old, _mean_step(name, models, updates)) for name, old in models[-1].items()
+    }
+
+
+def _mean_step(
+    name: str, models: Sequence[Arrays], updates: Sequence[Made]
+) -> npt.NDArray[np.float64]:
+    """Return the mean of the differences of updates to the models that they were made from."""
+    newest = len(models) - 1
+    total = np.zeros(models[-1][name].shape)
+    for update in updates:
+        step = update.arrays[name].astype(np.float64)
+        if update.kind is UpdateKind.WEIGHTS:
+            step = step - models[update.round][name].astype(np.float64)
+        if update.round < newest:
+            step = step * (1.0 / math.sqrt(1.0 + newest - update.round))
+        total += step * update.samples
+    return total / math.fsum(update.samples for update in updates)
+
+
+def _stepped(old: npt.NDArray[Any], step: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    new = old.astype(np.float64) + step
+    return (np.rint(new) if old.dtype == np.int64 else new).astype(old.dtype)
 
 
 def expected_model(base: Arrays, updates: Sequence[Made]) -> Arrays:
@@ -219,7 +251,10 @@ class _Trainer:
             digest = hashlib.sha256(Path(params["model"]).read_bytes())
             digest.update(self._client.encode())
             return {"metrics": {"val_auc": digest.digest()[0] / 255}}
-        Path(params["destination"]).write_bytes(encoded(best_model(self._client)))
+        try:
+            Path(params["destination"]).write_bytes(encoded(best_model(self._client)))
+        except OSError as error:  # a child's disk is full: its task has failed
+            raise TaskFailedError(str(error)) from error
         return {"metrics": {}, "there": True}
 
     async def close(self) -> None:

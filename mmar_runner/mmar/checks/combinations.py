@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mmar_runner.interfaces.tags import Tag, least_clients, tags_of
+from mmar_runner.interfaces.tags import Tag
 from mmar_runner.mmar.checks.case import TASK, first_present, whole
+from mmar_runner.mmar.checks.stated import (
+    all_filters_known,
+    client_part,
+    outbound_filters,
+    server_part,
+)
 from mmar_runner.mmar.components.build import takes_part, task_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
-    from mmar_runner.mmar.components.resolving import Resolved
-    from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.checks.stated import Stated
 
-_OUTBOUND = "outbound_filters"
 #: What a filter does that control variates do not survive.
 _SPOILS = {
     Tag.DROPS_TENSORS: "leaves tensors out",
@@ -28,90 +28,35 @@ _SPOILS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A declared component, and what it states of itself with its arguments."""
-
-    document: Document
-    path: JsonPath
-    name: str
-    args: dict[str, Any]
-    tags: frozenset[str]
-    least: int
-
-
 def check_combinations(look: Look) -> None:
     """Check what components state against each other, and against the number of clients."""
-    filters = list(_filters(look))
+    filters = list(outbound_filters(look))
     _noise(look, filters)
     _masks_come_last(look, filters)
     _masks_and_cross_site(look, filters)
-    aggregator = _server_part(look, "aggregator")
+    aggregator = server_part(look, "aggregator")
     if aggregator is None:
         return
-    workflow = _server_part(look, "workflow")
+    workflow = server_part(look, "workflow")
     for part in (aggregator, *filters):
         _enough_clients(look, aggregator, part)
-    _by_turns(look, aggregator, workflow)
+    if workflow is not None:
+        _by_turns(look, aggregator, workflow)
+        _not_together(look, aggregator, workflow)
+        _of_older_models(look, aggregator, workflow)
     _codec(look, aggregator)
-    trainer = _client_part(look, "client_trainer")
+    trainer = client_part(look, "client_trainer")
     if look.both() is None or trainer is None:
         return
-    _masks(look, aggregator, workflow, filters)
+    _masks(look, aggregator, filters)
     _variates(look, aggregator, trainer, filters)
 
 
-# What is declared
-
-
-def _server_part(look: Look, slot: str) -> _Part | None:
-    if look.server is None:
-        return None
-    return _part(look.server, (slot,), look.server_parts.singles.get((slot,)))
-
-
-def _client_part(look: Look, slot: str) -> _Part | None:
-    if look.client is None:
-        return None
-    return _part(look.client, (slot,), look.client_parts.singles.get((slot,)))
-
-
-def _filters(look: Look) -> Iterator[_Part]:
-    """Yield the filters of what leaves a site, in order; of one that is not known, nothing."""
-    if look.client is None:
-        return
-    for index, found in enumerate(look.client_parts.lists.get((_OUTBOUND,), ())):
-        part = _part(look.client, (_OUTBOUND, index), found)
-        if part is not None:
-            yield part
-
-
-def _part(document: Document, path: JsonPath, found: Resolved | None) -> _Part | None:
-    """Return what a declaration states; None for what is not declared, or cannot be built.
-
-    Code of the MMAR's own states nothing, and is held to nothing.
-    """
-    if found is None or found.spec is None:
-        return None
-    if found.description is None:
-        return _Part(document, path, found.spec.name, {}, frozenset(), 1)
-    properties = found.description.args_schema.get("properties", {})
-    defaults = {name: one["default"] for name, one in properties.items() if "default" in one}
-    args = {**defaults, **found.spec.args}
-    extras = found.description.extras
-    return _Part(
-        document, path, found.spec.name, args, tags_of(extras, args), least_clients(extras, args)
-    )
-
-
-def _say(look: Look, part: _Part, message: str, hint: str) -> None:
+def _say(look: Look, part: Stated, message: str, hint: str) -> None:
     look.findings.at(part.document, part.path, "MMAR650", message, hint=hint)
 
 
-# The rules
-
-
-def _enough_clients(look: Look, aggregator: _Part, part: _Part) -> None:
+def _enough_clients(look: Look, aggregator: Stated, part: Stated) -> None:
     """Say that an algorithm's guarantee needs more clients than a round may close with.
 
     Args:
@@ -134,10 +79,8 @@ def _enough_clients(look: Look, aggregator: _Part, part: _Part) -> None:
     look.findings.at(server, where, "MMAR651", message, hint=server.explain(where, hint))
 
 
-def _by_turns(look: Look, aggregator: _Part, workflow: _Part | None) -> None:
-    if workflow is None or Tag.ONE_AT_A_TIME not in workflow.tags:
-        return
-    if aggregator.least > 1:
+def _by_turns(look: Look, aggregator: Stated, workflow: Stated) -> None:
+    if Tag.ONE_AT_A_TIME in workflow.tags and aggregator.least > 1:
         message = (
             f"'{workflow.name}' closes a round with one update; '{aggregator.name}' needs "
             f"{aggregator.least}."
@@ -145,7 +88,50 @@ def _by_turns(look: Look, aggregator: _Part, workflow: _Part | None) -> None:
         _say(look, aggregator, message, f"Take FedAvg, or another workflow than {workflow.name}.")
 
 
-def _codec(look: Look, aggregator: _Part) -> None:
+def _not_together(look: Look, aggregator: Stated, workflow: Stated) -> None:
+    """Say what needs a group of clients that are asked together, and are drawn by chance."""
+    if not workflow.tags & {Tag.ONE_AT_A_TIME, Tag.ASYNCHRONOUS}:
+        return
+    if Tag.UNMASKS in aggregator.tags:
+        message = (
+            f"'{workflow.name}' asks clients apart; the masks that '{aggregator.name}' adds up "
+            "cancel only within one group."
+        )
+        _say(look, workflow, message, "Remove it, or mask nothing and take another aggregator.")
+    if Tag.COUNTS_SAMPLING in aggregator.tags:
+        message = (
+            f"'{aggregator.name}' counts as privacy that clients are drawn by chance; under "
+            f"'{workflow.name}' their speed or their turn decides."
+        )
+        hint = f"Let '{aggregator.name}' count every round in full, or remove '{workflow.name}'."
+        _say(look, aggregator, message, hint)
+
+
+def _of_older_models(look: Look, aggregator: Stated, workflow: Stated) -> None:
+    """Say what does not hold for updates that were made from several models.
+
+    What sums needs nothing more, nor what keeps a state, nor what bounds each update by
+    itself: an update of one client at most is in a round, and age only makes it smaller.
+    """
+    if Tag.STALE_BASES not in workflow.tags:
+        return
+    if Tag.CONTROL_VARIATES in aggregator.tags:
+        why = (
+            f"'{workflow.name}' scales down what is of an older model, also changes of control "
+            f"variates: the server's would not stay the clients' mean, as '{aggregator.name}' needs"
+        )
+    elif Tag.COMPARES_UPDATES in aggregator.tags:
+        why = (
+            f"'{aggregator.name}' takes honest updates for samples of one distribution; under "
+            f"'{workflow.name}' they are made from several models and scaled by their age"
+        )
+    else:
+        return
+    hint = 'Allow no older models ("max_staleness": 0), or take another aggregator.'
+    _say(look, aggregator, f"{why}.", hint)
+
+
+def _codec(look: Look, aggregator: Stated) -> None:
     codec = aggregator.document.value.get("update_codec", "none")
     if Tag.UNMASKS in aggregator.tags and codec != "none":
         message = f"'{aggregator.name}' takes masked whole numbers; update_codec would round them."
@@ -154,7 +140,7 @@ def _codec(look: Look, aggregator: _Part) -> None:
         look.findings.at(aggregator.document, place, "MMAR650", message, hint=hint)
 
 
-def _noise(look: Look, filters: list[_Part]) -> None:
+def _noise(look: Look, filters: list[Stated]) -> None:
     """Say that noise protects nothing if the norm of what it is added to has no bound."""
     clipped = False
     for one in filters:
@@ -164,7 +150,7 @@ def _noise(look: Look, filters: list[_Part]) -> None:
             _say(look, one, message, "Declare NormClip before it, or a filter that does both.")
 
 
-def _masks_come_last(look: Look, filters: list[_Part]) -> None:
+def _masks_come_last(look: Look, filters: list[Stated]) -> None:
     masking = next((one for one in filters if Tag.MASKS in one.tags), None)
     if masking is None:
         return
@@ -173,7 +159,7 @@ def _masks_come_last(look: Look, filters: list[_Part]) -> None:
         _say(look, one, message, f"Declare it before '{masking.name}'.")
 
 
-def _masks_and_cross_site(look: Look, filters: list[_Part]) -> None:
+def _masks_and_cross_site(look: Look, filters: list[Stated]) -> None:
     """Say that a best local model leaves as it is, from which the masked update can be told."""
     masking = next((one for one in filters if Tag.MASKS in one.tags), None)
     if masking is None or not takes_part(masking.document):
@@ -187,11 +173,11 @@ def _masks_and_cross_site(look: Look, filters: list[_Part]) -> None:
         _say(look, masking, message, hint)
 
 
-def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[_Part]) -> None:
+def _masks(look: Look, aggregator: Stated, filters: list[Stated]) -> None:
     masking = next((one for one in filters if Tag.MASKS in one.tags), None)
     unmasks = Tag.UNMASKS in aggregator.tags
     if masking is None:
-        if unmasks and _all_known(look):
+        if unmasks and all_filters_known(look):
             message = f"'{aggregator.name}' adds up masked updates, and no filter masks them."
             _say(look, aggregator, message, "Declare its filter last in the outbound_filters.")
         return
@@ -212,12 +198,9 @@ def _masks(look: Look, aggregator: _Part, workflow: _Part | None, filters: list[
                 "divide by the sum of such weights."
             )
             _say(look, one, message, f"Remove it: '{masking.name}' weighs by itself.")
-    if workflow is not None and workflow.tags & {Tag.ONE_AT_A_TIME, Tag.ASYNCHRONOUS}:
-        message = f"'{workflow.name}' asks clients apart; masks cancel only within one group."
-        _say(look, workflow, message, f"Remove it, or remove '{masking.name}'.")
 
 
-def _same_terms(look: Look, aggregator: _Part, masking: _Part) -> None:
+def _same_terms(look: Look, aggregator: Stated, masking: Stated) -> None:
     """Say that what masks and what unmasks have an argument in common, with other values."""
     for name in sorted(aggregator.args.keys() & masking.args.keys()):
         theirs, ours = aggregator.args[name], masking.args[name]
@@ -229,13 +212,7 @@ def _same_terms(look: Look, aggregator: _Part, masking: _Part) -> None:
             _say(look, aggregator, message, f"Give both the same {name}.")
 
 
-def _all_known(look: Look) -> bool:
-    """Return whether every filter's tags are known: the MMAR's own code may mask too."""
-    found = look.client_parts.lists.get((_OUTBOUND,), ())
-    return all(one.spec is None or one.description is not None for one in found)
-
-
-def _variates(look: Look, aggregator: _Part, trainer: _Part, filters: list[_Part]) -> None:
+def _variates(look: Look, aggregator: Stated, trainer: Stated, filters: list[Stated]) -> None:
     wanted = Tag.CONTROL_VARIATES in aggregator.tags
     sent = Tag.SENDS_CONTROL_VARIATES in trainer.tags
     own = look.client_parts.singles[("client_trainer",)].description is None
@@ -254,8 +231,8 @@ def _variates(look: Look, aggregator: _Part, trainer: _Part, filters: list[_Part
             _say(look, one, message, "Remove it, or take another aggregator.")
 
 
-def _reaches_variates(one: _Part) -> bool:
-    """Return whether a filter's own choice of tensors leaves control variates alone."""
+def _reaches_variates(one: Stated) -> bool:
+    """Return whether a filter changes control variates, by its own choice of tensors."""
     chosen = one.args.get("exclude_vars")
     if isinstance(chosen, str):
         # What names a layer leaves out both: its weights and their variates.

@@ -178,6 +178,7 @@ class Reception:
                 facts = announced_facts(begin)
                 check_announcement(begin, facts, self._schema, cap, self._codec.name)
                 sender = _Sender(session, begin, facts, began)
+                await self._answers.until_open(session.name, begin.round)
                 if begin.inline:
                     duplicate = not self._accept_inline(sender)
                 else:
@@ -199,24 +200,23 @@ class Reception:
             raise RefusedError(msg, reason="RUN_MISMATCH", hint="register again")
 
     def _check_invited(self, client: str, begin: UpdateBegin) -> None:
-        current = self._answers.require_round(begin.round)
+        """Refuse an update that is the answer to no task of its client."""
+        current = self._answers.round_for(client, begin.round)
         if (refusal := current.refused.get(begin.update_id)) is not None:
             raise copy(refusal)
         if (other := current.passed.get(client)) is not None:
             msg = f"the turn of {client} in round {begin.round} has gone to {other} meanwhile"
             hint = "nothing has to be done: it has the turn again when that comes round"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint=hint)
-        if client not in current.invited:
+        if not self._answers.asks_everybody and client not in current.invited:
             msg = f"{client} is not asked for an update in round {begin.round}"
             raise RefusedError(msg, reason="NOT_A_PARTICIPANT", hint="wait for the next model")
-        if begin.base_sha256 != current.model.sha256:
-            msg = f"the update was not made from the model of round {begin.round}"
-            raise RefusedError(msg, reason="BASE_MISMATCH", hint="ask for the current model")
+        self._answers.require_base(client, begin.round, begin.base_sha256)
 
     async def _check_member(self, client: str, begin: UpdateBegin) -> None:
         """Refuse an update that nobody could use: its client took no part before it."""
         if self._exchange is not None:
-            current = self._answers.require_round(begin.round)
+            current = self._answers.round_for(client, begin.round)
             await self._exchange.require_member(client, current)
 
     # Small updates
@@ -234,7 +234,7 @@ class Reception:
         Returns:
             False if another attempt was counted meanwhile.
         """
-        current = self._answers.require_round(sender.begin.round)
+        current = self._answers.round_for(sender.client, sender.begin.round)
         self._attempts.check(sender.client, current.number)
         # Several may have waited for the same older one: each looks again.
         while (older := self._receiving.get(sender.client)) is not None:
@@ -243,10 +243,10 @@ class Reception:
         mine = self._receiving[sender.client] = asyncio.create_task(self._in_turn(sender, stream))
         mine.add_done_callback(partial(self._received, sender.client))
         # Whoever is cancelled here was given up by its client, or by the server.
-        await unless(mine, current.closed.wait())
+        await unless(mine, self._answers.until_refused(sender.client, sender.begin.round))
         if mine.cancelled():
             # Answered, since a call that only ends in here would stay open out there.
-            self._answers.require_round(sender.begin.round)
+            self._answers.round_for(sender.client, sender.begin.round)
             msg = f"a newer attempt of {sender.client} has taken over"
             raise RefusedError(msg, reason="TOO_MANY_UPLOADS")
         return mine.result()
@@ -266,6 +266,7 @@ class Reception:
 
     async def _spooled(self, sender: _Sender, stream: UpdateStream) -> bool:
         begin = sender.begin
+        current = self._answers.round_for(sender.client, begin.round)
         file = await self._disk.run(
             self._spool.open,
             begin.round,
@@ -286,7 +287,7 @@ class Reception:
                 packed=self._packed,
             )
             digest = await receiver.receive()
-            self._answers.require_round(begin.round)
+            self._answers.round_for(sender.client, begin.round)
             await self._disk.run(file.commit, digest, self._durable)
         except (*UNUSABLE, DigestError):
             spoiled = True
@@ -297,8 +298,9 @@ class Reception:
             raise
         finally:
             received = file.offset - before
-            self._attempts.count(sender.client, begin.round, received, spoiled=spoiled)
+            self._attempts.count(sender.client, current.number, received, spoiled=spoiled)
             file.close()
+        await self._answers.until_open(sender.client, begin.round)  # it may be added up just now
         return self._accept(sender, digest, None, wire_bytes=receiver.wire_bytes)
 
     def _accept(self, sender: _Sender, digest: str, data: bytes | None, *, wire_bytes: int) -> bool:

@@ -159,7 +159,9 @@ class CrossSiteDesk:
 
     def waiting_for(self) -> str:
         """Say in one sentence what is waited for."""
-        return "cross-site validation" if self._machine is None else self._machine.waiting_for()
+        if self._machine is None:
+            return "cross-site validation"
+        return self._machine.waiting_for() or "cross-site validation: its end to be on record"
 
     def missing(self) -> tuple[str, ...]:
         """Return who is waited for, sorted."""

@@ -44,11 +44,16 @@ class ModelStore:
         keep: How many of the newest round models stay; None keeps all. A run that is not
             finished keeps two: if the newest is damaged, it goes back to the one before.
         durable: Whether names that are given are on the disk before a call returns.
+        bases: How many older than the newest updates may still be made from, in a run that is
+            not finished.
     """
 
-    def __init__(self, folder: RunFolder, *, keep: int | None, durable: bool = False) -> None:
+    def __init__(
+        self, folder: RunFolder, *, keep: int | None, durable: bool = False, bases: int = 0
+    ) -> None:
         self._folder = folder
         self._keep = keep
+        self._bases = bases
         self._durable = durable
         self._readers: Counter[str] = Counter()
         self._spare = folder.models / ".spare"
@@ -164,7 +169,7 @@ class ModelStore:
         """
         if self._keep is None:
             return
-        keep = max(self._keep, 1 if finished else _CHECKPOINTS)
+        keep = max(self._keep, 1 if finished else _CHECKPOINTS + self._bases)
         for path in self._folder.models.glob("*_*.safetensors"):
             # By number: from round 10000 on, names are no longer in the order of rounds.
             match = _OF_ROUND.fullmatch(path.stem)

@@ -6,7 +6,7 @@ What they add up to is a `mmar_runner.server.records.run_state.RunState`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,6 +57,8 @@ class AcceptedUpdate:
         seconds_upload: How long the transfer took.
         inline: True if the bytes lie in the journal, else in the spool.
         wire_bytes: How many bytes its file had on its way, in the attempt that arrived.
+        base_round: The round whose model it was made from, if that is an older one than the round
+            in which it counts; only where clients do not wait for each other.
     """
 
     client: str
@@ -65,12 +67,30 @@ class AcceptedUpdate:
     seconds_upload: float
     inline: bool
     wire_bytes: int
+    base_round: int | None = None
+
+    @property
+    def base(self) -> int:
+        """The round whose model it was made from; its bytes lie under that number."""
+        return self.facts.round if self.base_round is None else self.base_round
+
+    @property
+    def staleness(self) -> int:
+        """How many versions older than the round's model that one was."""
+        return self.facts.round - self.base
 
     @property
     def contribution(self) -> Contribution:
         """What an aggregator sees of it."""
-        facts = self.facts
-        return Contribution(self.client, facts.num_samples, facts.kind, facts.reported)
+        facts, stale = self.facts, self.staleness
+        return Contribution(self.client, facts.num_samples, facts.kind, facts.reported, stale)
+
+    def counted_in(self, round_number: int) -> AcceptedUpdate:
+        """Return it as an update that counts in a round, which may be a later one than its own."""
+        facts = replace(self.facts, round=round_number)
+        return replace(
+            self, facts=facts, base_round=self.base if self.base < round_number else None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal stores it."""
@@ -81,6 +101,7 @@ class AcceptedUpdate:
             "seconds_upload": self.seconds_upload,
             "inline": self.inline,
             "wire_bytes": self.wire_bytes,
+            **({} if self.base_round is None else {"base_round": self.base_round}),
         }
 
     @classmethod
@@ -103,7 +124,16 @@ class AcceptedUpdate:
             seconds_upload=finite(data["seconds_upload"]),
             inline=inline,
             wire_bytes=whole(data.get("wire_bytes", data["bytes"])),  # older records lack it
+            base_round=_base_round(data),
         )
+
+
+def _base_round(data: Mapping[str, Any]) -> int | None:
+    found = data.get("base_round")
+    if found is not None and (type(found) is not int or not 0 <= found < data["round"]):
+        msg = f"no update of round {data['round']} was made from the model of {found!r:.40}"
+        raise TypeError(msg)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

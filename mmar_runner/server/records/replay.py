@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import JournalError
+from mmar_runner.federation.fedbuff import MAX_STALENESS
 from mmar_runner.federation.run_status import RunStatus, run_end
 from mmar_runner.server.records.cross_site_state import BestLocalModel, CrossSiteState, Validated
 from mmar_runner.server.records.failed_components import Failures
@@ -97,6 +98,7 @@ def _run_started(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
     state.seed = data["seed"]
     state.round = data["round"]
     state.model_sha256 = data["model_sha256"]
+    _add_base(state)
     if state.past is not None:
         state.past = Past(state.round, state.model_sha256)
 
@@ -162,7 +164,7 @@ def _round_opened(state: RunState, data: Mapping[str, Any], _number: Numbered) -
 def _update_accepted(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
     update = AcceptedUpdate.from_json(data)
     state.accepted[update.client] = CountedUpdate(update, number)
-    state.last_round[update.client] = update.facts.round
+    state.last_round[update.client] = update.base
 
 
 def _update_refused(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
@@ -184,6 +186,7 @@ def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) ->
     state.round = data["round"] + 1
     state.model_sha256 = data["summary"]["model_sha256"]
     state.state_sha256 = data.get("state_sha256", "")
+    _add_base(state)
     if state.past is not None:
         state.past.results.append(state.model_sha256)
         state.past.states.append(state.state_sha256)
@@ -194,6 +197,12 @@ def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) ->
     state.closed = RoundInputs(state.accepted, state.rejected, state.participants)
     state.accepted, state.rejected, state.participants = {}, [], ()
     state.again = {}
+
+
+def _add_base(state: RunState) -> None:
+    """Note that updates may be made from the newest model, and forget one that is too old."""
+    state.bases[state.round] = state.model_sha256
+    state.bases.pop(state.round - _BASES, None)
 
 
 def _best_model(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
@@ -216,7 +225,8 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
     closed = state.closed or RoundInputs()
     kept = {name: closed.accepted[name] for name in lost.kept}
     still = {name: number for name, number in state.last_round.items() if number < lost.round - 1}
-    state.last_round = still | {name: one.update.facts.round for name, one in kept.items()}
+    state.last_round = still | {name: one.update.base for name, one in kept.items()}
+    state.bases.pop(lost.round, None)
     past = state.known_past
     state.round, state.model_sha256 = lost.round - 1, past.model_before or ""
     state.state_sha256 = past.state_before
@@ -272,6 +282,8 @@ def _run_settled(state: RunState, _data: Mapping[str, Any], _number: Numbered) -
     state.settled = True
 
 
+#: How many of the newest models updates may be made from, at the most.
+_BASES = MAX_STALENESS + 2
 #: The events whose time is that of the run's `wall_seconds`.
 _TIMED = frozenset(
     {Kind.RUN_STARTED, Kind.RUN_RESUMED, Kind.RUN_RETRIED, Kind.ROUND_CLOSED, Kind.RUN_ENDED}

@@ -103,7 +103,8 @@ class RunState:
         model_sha256: Of that round's model.
         state_sha256: Of what the aggregator keeps, as that round finds it; empty for nothing.
         accepted: The accepted updates of that round, by client.
-        last_round: For every client, the last round an update of it was accepted in.
+        bases: The sha256 of the newest models, by round: what updates may be made from.
+        last_round: For every client, the round whose model its last accepted update was made from.
         clients: Who was there.
         removed: Whom administrators removed, by the digest of the session's key.
         min_clients: Of how many sites a round needs updates, if an administrator changed it.
@@ -133,6 +134,7 @@ class RunState:
     model_sha256: str = ""
     state_sha256: str = ""
     accepted: dict[str, CountedUpdate] = field(default_factory=dict)
+    bases: dict[int, str] = field(default_factory=dict)
     last_round: dict[str, int] = field(default_factory=dict)
     clients: dict[str, RecordedClient] = field(default_factory=dict)
     removed: dict[str, Removed] = field(default_factory=dict)

@@ -69,6 +69,7 @@ def round_summary(
                 "codec_error": update.facts.codec_error,
                 "seconds_train": round(update.facts.seconds_train, 6),
                 "seconds_upload": round(update.seconds_upload, 6),
+                **({"staleness": update.staleness} if update.staleness else {}),
             }
             for update, weight in zip(updates, weights, strict=True)
         ],

@@ -89,7 +89,7 @@ class UpdateBytes:
             return False
 
     def _path(self, update: AcceptedUpdate) -> Path:
-        return update_path(self._folder, update.facts.round, update.client)
+        return update_path(self._folder, update.base, update.client)
 
     def _recorded(self, counted: CountedUpdate) -> bytes:
         return self._journal.blob(counted.number.result())

@@ -176,7 +176,8 @@ class Administration:
             loop = asyncio.get_running_loop()
             if counted is not None:
                 await asyncio.wrap_future(self.ledger.drop(counted))
-            await loop.run_in_executor(self.workbench.thread, self.spool.discard, number, name)
+            base = number if counted is None else counted.update.base
+            await loop.run_in_executor(self.workbench.thread, self.spool.discard, base, name)
         except StorageError as error:  # what is left of it goes with its round
             _log.warning("what %s sent is not deleted yet: %s", name, error.message)
 

@@ -37,7 +37,7 @@ class Assignments:
 
     def invite(self, client: str, attempt: int) -> None:
         """Give a client the open round's task, or give it again; not to one that is done."""
-        if self.current is not None and client not in self.current.accepted:
+        if self.current is not None and not self.current.is_done(client):
             self.current.invited[client] = attempt
             self._notify()
 

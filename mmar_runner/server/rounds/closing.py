@@ -66,7 +66,8 @@ class ClosedRound:
 class RoundCloser:
     """Everything that closing a round needs.
 
-    Attributes are the parts of one run; see their classes.
+    Attributes are the parts of one run; see their classes. ``max_staleness`` says how many
+    versions older than the newest the model may be that an update was made from.
     """
 
     settings: ServerSettings
@@ -81,6 +82,7 @@ class RoundCloser:
     validator: ServerValidator | None
     started_at: float
     disk: DiskWait
+    max_staleness: int
     exchange: ExchangeDesk
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -149,7 +151,7 @@ class RoundCloser:
             if closed.best is not None:
                 await self._name_best(current, closed, closed.best)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(work, self._delete, current.number, recorded)
+            await loop.run_in_executor(work, self._delete, current, recorded)
             await self.exchange.forget(current.number)
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
@@ -187,8 +189,10 @@ class RoundCloser:
         if self.validator is not None:
             scored, metrics = number, validated
         else:
-            facts = (update.facts for update in updates)
-            weights = self.best.weights(number, [update.contribution for update in updates])
+            # What a client measured is of the model that it trained, which may be an older one.
+            fresh = [update for update in updates if not update.staleness]
+            weights = self.best.weights(number, [update.contribution for update in fresh])
+            facts = (update.facts for update in fresh)
             metrics = weighted_metrics(facts, validation_only=True, weights=weights)
             scored = number - 1
         found = self.best.consider(scored, metrics, self.record.state.best)
@@ -227,9 +231,13 @@ class RoundCloser:
         }
         self.observer.observe(Observation(Topic.ROUND_FINISHED, data))
 
-    def _delete(self, number: int, seq: int) -> None:
+    def _delete(self, current: OpenRound, seq: int) -> None:
+        number = current.number
         try:
-            self.spool.delete_round(number)
+            if self.max_staleness:  # of rounds whose model is not too old, updates may still come
+                for counted in current.accepted.values():
+                    self.spool.release(counted.update.base, counted.update.client)
+            self.spool.delete_round(number - self.max_staleness)
             self.record.journal.drop_blobs(seq)
             self.models.discard_older(number + 1)
         except (OSError, StorageError) as error:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.administration import Removal
     from mmar_runner.server.rounds.after import AfterRounds
     from mmar_runner.server.rounds.assignments import Assignments
+    from mmar_runner.server.rounds.buffers import Buffers
     from mmar_runner.server.rounds.closing import RoundCloser
     from mmar_runner.server.rounds.minimum import MinimumBounds
     from mmar_runner.server.rounds.open_round import OpenRound
@@ -61,6 +62,7 @@ class Coordinator:
         spool: Where large updates lie.
         bounds: What an administrator may change the minimum to.
         after: What is done once the rounds are, if anything.
+        buffers: Says what counts where clients do not wait for each other; None elsewhere.
 
     Attributes:
         ended: Resolved with status and reason once the run is decided.
@@ -84,6 +86,7 @@ class Coordinator:
         spool: Spool,
         bounds: MinimumBounds,
         after: AfterRounds | None = None,
+        buffers: Buffers | None = None,
     ) -> None:
         self._after = after or NothingAfter()
         self._validating = False
@@ -95,10 +98,13 @@ class Coordinator:
         self._reporter = reporter
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[tuple[RunEndStatus, str]] = self._loop.create_future()
+        self._buffered = buffers is not None
         self._workbench = Workbench(self.fail)
         self._ledger = Ledger(record, updates, self.interrupt)
         self._withdrawal = Withdrawal(self._ledger, reporter, note_refusal)
-        self.answers = Answers(assignments, self._ledger, reporter, disk, self._handle)
+        self.answers = Answers(
+            assignments, self._ledger, reporter, disk, self._handle, buffers=buffers
+        )
         self._administration = Administration(
             machine=machine,
             assignments=assignments,
@@ -279,6 +285,8 @@ class Coordinator:
             case actions.PassTurn(_, client, attempt, before):
                 self._pass_turn(client, attempt, before)
             case actions.CloseRound():
+                if self._buffered and self.round is not None:
+                    self.round.closed.set()  # who waits for the next buffer waits on
                 self._closing = self._workbench.spawn(self._close())
             case actions.SetTimer(at):
                 self._workbench.set_timer(at, self._tick)

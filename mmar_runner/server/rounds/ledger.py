@@ -70,7 +70,8 @@ class Ledger:
         facts = {"round": number, "participants": list(participants)}
         self.record(Kind.ROUND_OPENED, {**facts, "model_sha256": model.sha256})
         failures, again, out = state.failures(), state.again, state.out()
-        waiting = [c for c in participants if c not in state.accepted and c not in out]
+        done = {name for name, one in state.accepted.items() if one.update.base == number}
+        waiting = [c for c in participants if c not in done and c not in out]
         invited = {client: 1 + failures[client] + again.get(client, 0) for client in waiting}
         return OpenRound(
             number, model, now, invited, accepted=state.accepted, rejected=state.rejected
@@ -88,7 +89,8 @@ class Ledger:
         """Count an update; it is durable once `until_recorded` returns."""
         recorded = self.record(Kind.UPDATE_ACCEPTED, update.to_json(), blob=data)
         self._recording[update.client] = asyncio.wrap_future(recorded, loop=self._loop)
-        current.invited.pop(update.client, None)
+        if not update.staleness:  # whoever answered an older task still has this round's
+            current.invited.pop(update.client, None)
         if data is not None:
             self._bytes.keep(update, data)
 
@@ -104,7 +106,7 @@ class Ledger:
         return self.record(kind, rejected.to_json())
 
     def already_counted(self, client: str, round_number: int) -> bool:
-        """Whether an update of this client was accepted for that round."""
+        """Whether an update of this client was accepted that it made from that round's model."""
         return self._record.state.last_round.get(client) == round_number
 
     async def until_recorded(self, client: str) -> None:

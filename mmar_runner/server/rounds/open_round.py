@@ -47,6 +47,11 @@ class OpenRound:
         """Whether no further update is taken."""
         return self.closed.is_set()
 
+    def is_done(self, client: str) -> bool:
+        """Whether a client's update counts that it made from this round's model."""
+        counted = self.accepted.get(client)
+        return counted is not None and not counted.update.staleness
+
     def reopen(self) -> None:
         """Take updates again; what was waiting for the end of the round has had it."""
         self.closed = asyncio.Event()

@@ -72,18 +72,23 @@ def _fits(combination: Combination) -> list[_Fit]:
                 block = np.empty(count, dtype=numpy_dtype(info.dtype))
                 for index, update in enumerate(updates):
                     files.reader(index).read_into(info.name, start, block)
-                    seen, below = _seen(walk, update, block, base_block)
+                    own = walk.base_of(update, info, start, base_block)
+                    seen, below = _seen(walk, update, block, own, base_block)
                     dtype, weight = block.dtype, walk.weights[index]
                     _look(fits[index], info.name, seen, weight, base=below, dtype=dtype)
     return fits
 
 
 def _seen(
-    walk: Walk, update: Update, block: Block, base: npt.NDArray[np.float64]
+    walk: Walk,
+    update: Update,
+    block: Block,
+    own: npt.NDArray[np.float64],
+    base: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | float]:
     """Return an update's block as the rule sees it, in float64, and what lies below it."""
     if walk.on_differences:
-        return as_difference(block, base, update), base
+        return as_difference(block, own, update), base
     difference = update.contribution.kind is UpdateKind.WEIGHT_DIFF
     return block.astype(np.float64), base if difference else 0.0
 

@@ -9,6 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError
+from mmar_runner.federation.fedbuff import staleness_factor
+from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.models import lost_error
 from mmar_runner.server.records.tracebacks import keep_traceback
@@ -87,10 +89,12 @@ class RoundAggregation:
         """
         destination = self.folder.model(current.number + 1)
         self._require_sound(current)
+        if (lost := self._lost_bases(accepted)) is not None:
+            return lost
         combination = Combination(
             self.aggregator,
             current.model.path,
-            [Update(c.update.contribution, partial(self.updates.open, c)) for c in accepted],
+            [self._update(counted) for counted in accepted],
             self.contexts.of(current.number),
             self.excluded,
             self.given_up,
@@ -118,6 +122,26 @@ class RoundAggregation:
         except (Exception, SystemExit) as error:  # one that leaves would take the server along
             raise self._failure(error) from error
         return ModelFile.load(destination, found.sha256), found
+
+    def _update(self, counted: CountedUpdate) -> Update:
+        update, opens = counted.update, partial(self.updates.open, counted)
+        if not update.staleness:
+            return Update(update.contribution, opens)
+        holds_weights = update.facts.kind is UpdateKind.WEIGHTS
+        base = self.folder.model(update.base) if holds_weights else None
+        return Update(update.contribution, opens, staleness_factor(update.staleness), base)
+
+    def _lost_bases(self, accepted: list[CountedUpdate]) -> Withdrawn | None:
+        """Return which updates hold weights, and the model that they were made from is lost."""
+        messages = {}
+        for one in (counted.update for counted in accepted):
+            if not one.staleness or one.facts.kind is not UpdateKind.WEIGHTS:
+                continue
+            known = self.contexts.state.bases.get(one.base, "")
+            if self.models.loss_of(one.base, known) is not None:
+                msg = f"it was made from the model of round {one.base}, which is lost"
+                messages[one.client] = msg
+        return Withdrawn("BASE_LOST", messages) if messages else None
 
     def go_on(self, round_number: int, state_sha256: str) -> None:
         """Have the next round find what the rule keeps from this one on.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -31,10 +32,19 @@ class Update:
     Attributes:
         contribution: What the client said about it.
         open: Opens its file.
+        factor: What its difference counts: less than 1 if it was made from an older model.
+        base: That model, if the update holds weights; None for the round's own.
     """
 
     contribution: Contribution
     open: Callable[[], BlockReader]
+    factor: float = 1.0
+    base: Path | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it was made from an older model than the round's."""
+        return self.contribution.staleness > 0
 
 
 class Opened:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,7 +26,7 @@ from mmar_runner.storage.tensor_files import TensorReader
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -97,7 +98,11 @@ class Combination:
             kept = None
             if isinstance(self.aggregator, StatefulAggregator):
                 kept = stack.enter_context(KeptState(self.aggregator, self.state, self.label))
-            yield Walk(self, model, weights, kept)
+            older = {
+                path: stack.enter_context(TensorReader(path))
+                for path in {one.base for one in self.updates if one.base is not None}
+            }
+            yield Walk(self, model, weights, kept=kept, older=older)
 
 
 def _require_enough(combination: Combination) -> None:
@@ -128,6 +133,7 @@ class Walk:
         model: The base, open.
         weights: Of the updates.
         kept: What the rule keeps from round to round; None if it keeps nothing.
+        older: Models that updates were made from and that are older than the base, open.
 
     Attributes:
         on_differences: Whether the rule sees float64 differences to the base, of every update.
@@ -138,7 +144,9 @@ class Walk:
         combination: Combination,
         model: TensorReader,
         weights: npt.NDArray[np.float64],
+        *,
         kept: KeptState | None = None,
+        older: Mapping[Path, TensorReader] = MappingProxyType({}),
     ) -> None:
         self._given_up = combination.given_up
         self._rule = combination.aggregator
@@ -148,10 +156,13 @@ class Walk:
         self._updates = combination.updates
         self.weights = weights
         self.kept = kept
+        self._older = older
         kinds = {u.contribution.kind for u in combination.updates}
         self._mixed = len(kinds) > 1
-        self.on_differences = self._rule.on_differences or self._mixed
-        self._difference = self._rule.on_differences or UpdateKind.WEIGHT_DIFF in kinds
+        # Differences to several models have nothing in common but that they are differences.
+        as_differences = self._rule.on_differences or any(u.is_stale for u in combination.updates)
+        self.on_differences = as_differences or self._mixed
+        self._difference = as_differences or UpdateKind.WEIGHT_DIFF in kinds
 
     def measure(self) -> None:
         """Show every block to the rule's first pass."""
@@ -264,7 +275,27 @@ class Walk:
         base = self.base(info, start, count).astype(np.float64) if self.on_differences else None
         for index, update in enumerate(self._updates):
             files.reader(index).read_into(info.name, start, buffer)
-            yield buffer if base is None else as_difference(buffer, base, update)
+            if base is None:
+                yield buffer
+            else:
+                yield as_difference(buffer, self.base_of(update, info, start, base), update)
+
+    def base_of(
+        self, update: Update, info: TensorInfo, start: int, base: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return a block, in float64, of the model that an update was made from.
+
+        Args:
+            update: The update.
+            info: The tensor.
+            start: The block's first element.
+            base: The block of the round's own model.
+        """
+        if update.base is None:
+            return base
+        block = np.empty(base.size, dtype=numpy_dtype(info.dtype))
+        self._older[update.base].read_into(info.name, start, block)
+        return block.astype(np.float64)
 
     def base(self, info: TensorInfo, start: int, count: int) -> Block:
         """Return a block of the model that the updates were made from."""
@@ -298,9 +329,11 @@ def as_difference(
     Args:
         block: Of the update, in its own dtype; left as it is.
         base: The same block of the model that the update was made from.
-        update: Says what its tensors are.
+        update: Says what its tensors are, and what its difference counts.
     """
     difference = block.astype(np.float64)
     if update.contribution.kind is UpdateKind.WEIGHTS:
         difference -= base
+    if update.is_stale:
+        difference *= update.factor
     return difference

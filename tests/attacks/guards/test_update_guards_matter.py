@@ -206,7 +206,9 @@ async def test_b03_round_run_base_and_invitation(
 ) -> None:
     evil = begin(update(), **said)
     assert await Run(invited=invited).refuses(evil) == reason
-    assert (await Run(invited=invited, **believing).submit(evil)).round == evil.round
+    run = Run(invited=invited, **believing)
+    await run.submit(evil)
+    assert run.round.accepted["site-1"].update.base == evil.round
 
 
 class Forgetful(Ledger):

@@ -23,6 +23,9 @@ _CLIP = {"type": "number", "default": 1.0}
 _LEAST = {"base": 0, "per": {"least_clients": 1}}
 _EXCLUDED = {"type": ["string", "array", "null"], "default": None}
 _IF = {"tag": "sends_control_variates", "if": "algorithm", "is": "scaffold"}
+_COUNTED = {"tag": "counts_sampling", "if": "count"}
+_STALE = {"tag": "stale_bases", "if": "max_staleness"}
+_STALENESS = {"type": "integer", "minimum": 0, "default": 10}
 _MORE = (
     _one("aggregator", "Krum", Tag.NEEDS_EACH_UPDATE, least={"base": 3, "per": {"f": 2}}, f=_F),
     _one("aggregator", "SecureSum", Tag.UNMASKS, Tag.SUMS, clip_range=_CLIP),
@@ -34,7 +37,12 @@ _MORE = (
     _one("filter", "Clip", Tag.CLIPS),
     _one("filter", "Percentile", Tag.BOUNDS_VALUES),
     _one("filter", "Exclude", Tag.DROPS_TENSORS, exclude_vars=_EXCLUDED),
+    _one("aggregator", "Sampled", Tag.CLIPS, _COUNTED, count={"type": "boolean", "default": False}),
+    _one("aggregator", "Median", Tag.NEEDS_EACH_UPDATE, Tag.COMPARES_UPDATES),
+    _one("aggregator", "Clipping", Tag.NEEDS_EACH_UPDATE),
+    _one("aggregator", "Adam", Tag.SUMS, Tag.KEEPS_STATE),
     _one("workflow", "Turns", Tag.ONE_AT_A_TIME),
+    _one("workflow", "Buffer", Tag.ASYNCHRONOUS, _STALE, max_staleness=_STALENESS),
     _one("client_trainer", "Learner", _IF, algorithm={"default": "sgd"}),
 )
 
@@ -169,11 +177,59 @@ def test_masks_hide_nothing_where_the_best_local_model_leaves_as_it_is(job):
     assert job.findings() == ()
 
 
-def test_masks_need_a_group(job):
-    job.server |= {"aggregator": {"name": "SecureSum"}, "workflow": {"name": "Turns"}}
+@pytest.mark.parametrize("workflow", ["Turns", "Buffer"])
+def test_masks_need_a_group(job, workflow):
+    job.server |= {"aggregator": {"name": "SecureSum"}, "workflow": {"name": workflow}}
     _filters(job, "Mask")
 
-    assert job.only().pointer == "/workflow"
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/workflow")
+    assert "cancel only within one group" in found.message
+    job.server["workflow"] = {"name": workflow, "disabled": True}
+    assert job.findings() == ()
+
+
+@pytest.mark.parametrize("workflow", ["Turns", "Buffer"])
+def test_privacy_by_chance_needs_a_chance(job, workflow):
+    sampled = {"name": "Sampled", "args": {"count": True}}
+    job.server |= {"aggregator": sampled, "workflow": {"name": workflow}}
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/aggregator")
+    assert "drawn by chance" in found.message
+    job.server["aggregator"] = {"name": "Sampled"}
+    assert job.findings() == ()
+
+
+def test_control_variates_are_of_one_model(job):
+    job.server |= {"aggregator": {"name": "Scaffold"}, "workflow": {"name": "Buffer"}}
+    job.client["client_trainer"]["args"] = {"algorithm": "scaffold"}
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/aggregator")
+    assert "the server's would not stay the clients' mean, as 'Scaffold' needs" in found.message
+    job.server["workflow"] = {"name": "Buffer", "args": {"max_staleness": 0}}
+    assert job.findings() == ()
+
+
+def test_updates_that_are_compared_are_of_one_model(job):
+    job.server |= {"aggregator": {"name": "Median"}, "workflow": {"name": "Buffer"}}
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/aggregator")
+    assert "samples of one distribution" in found.message
+    job.server["workflow"] = {"name": "Buffer", "args": {"max_staleness": 0}}
+    assert job.findings() == ()
+
+
+@pytest.mark.parametrize("aggregator", ["FedAvg", "Adam", "Clipping"])
+def test_updates_of_older_models_can_be_added_up_and_bounded(job, aggregator):
+    job.server |= {"aggregator": {"name": aggregator}, "workflow": {"name": "Buffer"}}
+    assert job.findings() == ()
 
 
 def test_a_rule_for_several_updates_is_no_rule_for_turns(job):

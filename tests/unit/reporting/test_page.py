@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 
@@ -48,6 +49,7 @@ def test_a_finished_run(tmp_path):
     assert "3 sites trained one model together in 3 rounds. The run finished after 12.5 s." in text
     assert "val_auc" in text
     assert "site-1, round 2: 0.8" in text
+    assert "Versions behind" not in text
     assert "Best score 0.8 val_auc, the result of round 1" in text
     assert "33.3%" in text
     assert "Every update counted" in text
@@ -56,6 +58,21 @@ def test_a_finished_run(tmp_path):
     assert "--set NUM_ROUNDS 4" in text
     assert "Aggregator FedAvg" in text
     assert "cd" * 32 in text
+
+
+def test_how_old_the_models_were_is_told_where_nobody_waits(tmp_path):
+    with written(tmp_path / "run_1") as run:
+        run.start()
+        run.register(*SITES)
+        for number in range(3):
+            run.open(number, SITES)
+            updates = [run.update(number, name) for name in SITES]
+            updates[0]["staleness"] = 2 * number
+            run.close_round(number, updates)
+        run.end()
+    text = page_of(tmp_path / "run_1").text
+    assert "Did not count Versions behind Most versions behind" in text
+    assert re.search(r"site-1 3 of 3 10 33\.3% .{,60} 0 2 4 site-2 3 of 3 .{,70} 0 0 0 ", text)
 
 
 def test_what_the_aggregator_says_is_a_line(tmp_path):

@@ -75,6 +75,7 @@ class WrittenRun:
                 **{key: one[key] for key in ("client", "num_samples", "bytes")},
                 **{key: one[key] for key in ("seconds_train", "seconds_upload")},
                 "weight": one["num_samples"],
+                **({"staleness": one["staleness"]} if "staleness" in one else {}),
             }
             for one in updates
         ]

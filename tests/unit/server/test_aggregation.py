@@ -312,3 +312,27 @@ def test_every_walk_begins_anew_and_its_facts_are_given(tmp_path: Path) -> None:
         combination = Combination(rule, base, [update(base, "c", 1)], context(number))
         made = aggregate(combination, tmp_path / "out", durable=False)
         assert made.facts == {"round": number, "seen": 2, "share": 0.5}
+
+
+@pytest.mark.parametrize("rule", [Mean, FoldingMean])
+def test_an_update_of_an_older_model_is_a_difference_to_that_and_counts_less(
+    tmp_path: Path, rule: type[Mean]
+) -> None:
+    base = write(tmp_path / "base", {"w": ("F32", [10, 20]), "n": ("I64", [4, 4])})
+    older = write(tmp_path / "older", {"w": ("F32", [1, 2]), "n": ("I64", [0, 0])})
+    sent = write(tmp_path / "sent", {"w": ("F32", [5, 10]), "n": ("I64", [8, 4])})
+    step = write(tmp_path / "step", {"w": ("F32", [4, 8]), "n": ("I64", [8, 4])})
+    fresh = write(tmp_path / "fresh", {"w": ("F32", [12, 20]), "n": ("I64", [4, 4])})
+
+    def stale(path: Path, kind: UpdateKind, below: Path | None) -> Update:
+        said = Contribution("a", 1.0, kind, {}, 3)
+        return Update(said, lambda: TensorReader(path), 0.5, below)
+
+    weights = stale(sent, UpdateKind.WEIGHTS, older)
+    difference = stale(step, UpdateKind.WEIGHT_DIFF, None)
+    results = []
+    for one in (weights, difference):
+        combined(rule(), base, [one, update(fresh, "b", 1.0)], tmp_path / "out")
+        results.append({name: found.tolist() for name, found in read(tmp_path / "out").items()})
+    # Half of (4, 8) and all of (2, 0), divided by two; half of (8, 4) and nothing.
+    assert results == [{"w": [12, 22], "n": [6, 5]}] * 2

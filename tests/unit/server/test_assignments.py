@@ -10,8 +10,10 @@ import pytest
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.run_status import RunEndStatus, RunStatus
+from mmar_runner.server.records.record import CountedUpdate, OnRecord
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.open_round import OpenRound
+from tests.updates import accepted
 
 NONE_YET = (-1, 0)
 
@@ -20,7 +22,7 @@ NONE_YET = (-1, 0)
 def assignments() -> Assignments:
     """Round 3 is open for site-1, in its second attempt; site-2 is done."""
     model: Any = None
-    done: Any = {"site-2": None}
+    done = {"site-2": CountedUpdate(accepted("site-2", 3), OnRecord(1))}
     given = Assignments()
     given.open(OpenRound(3, model, 0.0, invited={"site-1": 2}, accepted=done))
     return given
@@ -71,6 +73,16 @@ def test_a_task_is_given_again_but_not_to_one_that_is_done(assignments: Assignme
         assignments.invite(client, 3)
     assert assignments.task_of("site-1", (3, 2)) is not None
     assert assignments.task_of("site-2", NONE_YET) is None
+
+
+def test_who_has_answered_an_older_task_has_this_rounds_too(assignments: Assignments) -> None:
+    older = accepted("site-2", 1).counted_in(3)
+    assert (older.base, older.staleness) == (1, 2)
+    current = assignments.current
+    assert current is not None
+    current.accepted = {"site-2": CountedUpdate(older, OnRecord(1))}
+    assignments.invite("site-2", 1)
+    assert assignments.task_of("site-2", NONE_YET) is current
 
 
 async def test_whoever_waits_hears_of_each_change(assignments: Assignments) -> None:

@@ -58,6 +58,7 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
         "dispatcher": silent,
         "observer": silent,
         "disk": DiskWait(lambda _: None),
+        "max_staleness": 0,
     }
     closer = closer_of(parts)
     first, second = (asyncio.get_running_loop().create_future() for _ in range(2))

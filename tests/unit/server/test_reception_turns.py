@@ -19,7 +19,9 @@ class _SlowReception(Reception):
     """Attempts take until they are let go, even if they are cancelled: as disk threads do."""
 
     def __init__(self, tmp_path: Path, current: OpenRound) -> None:
-        answers: Any = SimpleNamespace(require_round=lambda _: current)
+        answers: Any = SimpleNamespace(
+            round_for=lambda *_: current, until_refused=lambda *_: current.closed.wait()
+        )
         nobody: Any = None
         super().__init__(
             answers,

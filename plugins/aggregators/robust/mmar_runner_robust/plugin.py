@@ -22,6 +22,7 @@ _BLOCK: Final = "O(block): 1 MiB of each update, at most 64 MiB of all together"
 _DISTANCES: Final = f"{_BLOCK}, and the clients' distances: 8 bytes times clients squared"
 
 _EACH: Final = Tag.NEEDS_EACH_UPDATE.value
+_COMPARES: Final = Tag.COMPARES_UPDATES.value
 _SAMPLES: Final = Tag.SCALES_BY_SAMPLES.value
 
 _EXCLUDE: Final[dict[str, Any]] = {
@@ -82,7 +83,7 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
         "module": "coordinates",
         "summary": "The median of every coordinate, each client counting once.",
         "arguments": {},
-        "extras": {"memory": _BLOCK, "paper": _YIN, "tags": [_EACH]},
+        "extras": {"memory": _BLOCK, "paper": _YIN, "tags": [_EACH, _COMPARES]},
     },
     {
         "name": "TrimmedMean",
@@ -92,7 +93,7 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
         "extras": {
             "memory": _BLOCK,
             "paper": _YIN,
-            "tags": [_EACH],
+            "tags": [_EACH, _COMPARES],
             "min_clients": {"base": 1, "per": {"num_malicious": 2}},
         },
     },
@@ -104,7 +105,7 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
         "extras": {
             "memory": _DISTANCES,
             "paper": _BLANCHARD,
-            "tags": [_EACH],
+            "tags": [_EACH, _COMPARES],
             "min_clients": {"base": 3, "per": {"num_malicious": 2}},
         },
     },
@@ -116,7 +117,7 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
         "extras": {
             "memory": _DISTANCES,
             "paper": _BLANCHARD,
-            "tags": [_EACH],
+            "tags": [_EACH, _COMPARES],
             "min_clients": {"base": 3, "per": {"num_malicious": 2}},
         },
     },
@@ -128,7 +129,7 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
         "extras": {
             "memory": _DISTANCES,
             "paper": _EL_MHAMDI,
-            "tags": [_EACH],
+            "tags": [_EACH, _COMPARES],
             "min_clients": {"base": 3, "per": {"num_malicious": 4}},
         },
     },
@@ -144,7 +145,7 @@ _RULES: Final[tuple[dict[str, Any], ...]] = (
         "extras": {
             "memory": _DISTANCES,
             "paper": _PILLUTLA,
-            "tags": [_EACH, {"tag": _SAMPLES, "if": "weighted"}],
+            "tags": [_EACH, _COMPARES, {"tag": _SAMPLES, "if": "weighted"}],
         },
     },
     {

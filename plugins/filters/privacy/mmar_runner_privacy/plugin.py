@@ -209,7 +209,12 @@ def mmar_register_components(registry: Registrar) -> None:
         summary="Plain mean of clipped differences with Gaussian noise, up to a privacy budget.",
         extras={
             "memory": "O(block)",
-            "tags": ["needs_each_update", "clips", "adds_noise"],
+            "tags": [
+                "needs_each_update",
+                "clips",
+                "adds_noise",
+                {"tag": "counts_sampling", "if": "count_sampling"},
+            ],
             "paper": "McMahan et al., 2018, arXiv:1710.06963",
         },
     )

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the components of an MMAR state of themselves, with the arguments that they are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.interfaces.tags import least_clients, tags_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.components.resolving import Resolved
+    from mmar_runner.mmar.document import Document
+
+#: The list of filters that an update passes on its way out of a site.
+OUTBOUND: Final = "outbound_filters"
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A declared component, and what its plugin states of it.
+
+    Attributes:
+        document: The file that declares it.
+        path: Where.
+        name: How people call it.
+        args: Its arguments, defaults filled in.
+        tags: What holds for it (`interfaces.tags.Tag`).
+        least: For how many clients it is defined at the least.
+    """
+
+    document: Document
+    path: JsonPath
+    name: str
+    args: dict[str, Any]
+    tags: frozenset[str]
+    least: int
+
+
+def server_part(look: Look, slot: str) -> Stated | None:
+    """Return what stands in a slot of the server's file; None if it is not asked for, or empty."""
+    if look.server is None:
+        return None
+    return _stated(look.server, (slot,), look.server_parts.singles.get((slot,)))
+
+
+def client_part(look: Look, slot: str) -> Stated | None:
+    """Return what stands in a slot of the client's file; likewise."""
+    if look.client is None:
+        return None
+    return _stated(look.client, (slot,), look.client_parts.singles.get((slot,)))
+
+
+def outbound_filters(look: Look) -> Iterator[Stated]:
+    """Yield the filters of what leaves a site, in order; of one that is not known, nothing."""
+    if look.client is None:
+        return
+    for index, found in enumerate(look.client_parts.lists.get((OUTBOUND,), ())):
+        part = _stated(look.client, (OUTBOUND, index), found)
+        if part is not None:
+            yield part
+
+
+def _stated(document: Document, path: JsonPath, found: Resolved | None) -> Stated | None:
+    """Return what a declaration states; None for what is not declared, or cannot be built.
+
+    Code of the MMAR's own states nothing, and is held to nothing.
+    """
+    if found is None or found.spec is None:
+        return None
+    if found.description is None:
+        return Stated(document, path, found.spec.name, {}, frozenset(), 1)
+    properties = found.description.args_schema.get("properties", {})
+    defaults = {name: one["default"] for name, one in properties.items() if "default" in one}
+    args = {**defaults, **found.spec.args}
+    extras = found.description.extras
+    return Stated(
+        document, path, found.spec.name, args, tags_of(extras, args), least_clients(extras, args)
+    )
+
+
+def all_filters_known(look: Look) -> bool:
+    """Return whether every filter's tags are known: the MMAR's own code may mask too."""
+    found = look.client_parts.lists.get((OUTBOUND,), ())
+    return all(one.spec is None or one.description is not None for one in found)
