@@ -172,7 +172,11 @@ class ChildProcess:
         finally:
             watch.end()
             del self._watches[number]
-            self._asked.pop(number, None)
+            if asked is not None and number in self._replies:
+                # The child is still at it, and may ask once more before it says so.
+                self._asked[number] = _nobody
+            else:
+                self._asked.pop(number, None)
             for work, of in self._answering.items():
                 if of == number:  # the caller gave up waiting: so does whoever asked
                     work.cancel()
@@ -245,6 +249,8 @@ class ChildProcess:
     def _answer(self, answer: Reply) -> None:
         self._unanswered -= 1
         reply = self._replies.pop(answer.id)
+        if reply.done():
+            self._asked.pop(answer.id, None)
         if reply.done():  # the caller gave up waiting
             return
         if answer.error is None:
@@ -327,3 +333,8 @@ def describe_exit(code: int) -> str:
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     guess = ", perhaps because memory ran out" if number == signal.SIGKILL else ""
     return f"the child process was ended by {name}{guess}"
+
+
+async def _nobody(question: Mapping[str, Any]) -> Mapping[str, Any]:
+    del question
+    raise TaskFailedError("nobody answers any more")

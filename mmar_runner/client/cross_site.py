@@ -57,7 +57,13 @@ class CrossSiteWalk:
         self._known: dict[str, dict[str, float]] = {}
 
     async def walk(self) -> None:
-        """Submit the best local model, and validate until there is nothing left to."""
+        """Submit the best local model, and validate until there is nothing left to.
+
+        A site that takes no part does nothing of it, whatever a server says.
+        """
+        if not self._work.cross_validates:
+            _log.warning("the server asks for cross-site validation; this site takes no part in it")
+            return
         self._tell(Topic.CROSS_SITE_STARTED)
         self._heartbeat.tell(ClientState.CLIENT_STATE_VALIDATING, -1)
         try:

@@ -52,9 +52,10 @@ class ExchangeHandler(ABC):
         return 1
 
     def seconds(self, phase: str) -> float | None:
-        """Return how long a phase waits for those who are there, from its first payload on.
+        """Return how long a phase waits for those who are there; the first from its first payload.
 
-        None waits for as long as they are there.
+        None waits for as long as they are there; in the first phase as long as a round waits for
+        stragglers, once it has as many payloads as the round needs updates.
         """
         del phase
         return None

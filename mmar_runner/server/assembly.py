@@ -110,6 +110,7 @@ def assemble(
         context=aggregation.contexts.of,
         minimum=lambda: machine.minimum,
         present=registry.present,
+        wait=settings.server.wait_after_min_clients,
     )
     closer = RoundCloser(
         settings=settings,

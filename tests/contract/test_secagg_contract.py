@@ -171,6 +171,14 @@ def test_what_was_clipped_is_said(tmp_path):
     assert [metrics for _, metrics in results] == [{"secagg_clipped": 0.5}] * 3
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_hidden_under_a_mask(value):
+    """The server, which refuses it in other runs, could not see it; others would have it."""
+    with pytest.raises(TaskFailedError, match="'w' has a value that is NaN") as caught:
+        SecAggFilter().apply("w", np.array([0.5, value]))
+    assert caught.value.reason == "NON_FINITE"
+
+
 def test_nothing_is_masked_where_nobody_exchanges_anything(tmp_path):
     with pytest.raises(TaskFailedError, match="on their way to a server"):
         SecAggFilter().begin(told("site-1", 1.0, tmp_path, None))

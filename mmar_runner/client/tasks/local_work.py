@@ -100,6 +100,11 @@ class LocalWork:
         }
         self._contexts = FilterContexts(settings, files, registration)
 
+    @property
+    def cross_validates(self) -> bool:
+        """Whether the site takes part in cross-site validation; nobody else decides that."""
+        return self._settings.client.cross_validate
+
     @cached_property
     def evaluation(self) -> Evaluation:
         """What is done for cross-site validation; its children are there once it is asked."""

@@ -36,6 +36,7 @@ def check_combinations(look: Look) -> None:
     _noise(look, filters)
     _masks_come_last(look, filters)
     _best_models(look, filters)
+    _masks_and_cross_site(look, filters)
     aggregator = server_part(look, "aggregator")
     if aggregator is None:
         return
@@ -169,20 +170,34 @@ def _masks_come_last(look: Look, filters: list[Stated]) -> None:
 
 
 def _best_models(look: Look, filters: list[Stated]) -> None:
-    """Say that cross-site validation sends models past the filters that protect updates."""
+    """Say that cross-site validation sends models past the noise that protects updates."""
     if look.client is None or not takes_part(look.client):
         return
     section = ("cross_site_validation", OUTBOUND)
     if any(one.spec is not None for one in look.client_parts.lists.get(section, ())):
         return
     for one in filters:
-        if one.tags & {Tag.MASKS, Tag.ADDS_NOISE}:
+        if Tag.ADDS_NOISE in one.tags:
             message = (
-                f"'{one.name}' protects updates; for cross-site validation the best local model "
+                f"'{one.name}' adds noise to updates; for cross-site validation the best local model "
                 "leaves the site as it is."
             )
             look.findings.at(look.client, ("cross_validate",), "MMAR652", message)
             return
+
+
+def _masks_and_cross_site(look: Look, filters: list[Stated]) -> None:
+    """Say that a best local model leaves as it is, from which the masked update can be told."""
+    masking = next((one for one in filters if Tag.MASKS in one.tags), None)
+    if masking is None or not takes_part(masking.document):
+        return
+    if not masking.document.get(("cross_site_validation", "outbound_filters")):
+        message = (
+            f"'{masking.name}' masks updates, and cross-site validation sends the best local "
+            "model as it is, to the server and to every site."
+        )
+        hint = "Declare filters in cross_site_validation.outbound_filters, or take no part in it."
+        _say(look, masking, message, hint)
 
 
 def _masks(look: Look, aggregator: Stated, filters: list[Stated]) -> None:

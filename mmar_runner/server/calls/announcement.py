@@ -18,8 +18,9 @@ from mmar_runner.errors import (
 )
 from mmar_runner.federation.metrics import METRICS_RULE, are_metric_names
 from mmar_runner.federation.weights import MAX_SAMPLES
+from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.server.records.record import AcceptedUpdate
-from mmar_runner.storage.codec_names import NONE
+from mmar_runner.storage.codec_names import NONE, WHOLE_CODECS
 from mmar_runner.storage.update_check import check_update
 from mmar_runner.wire.limits import INLINE_BYTES
 from mmar_runner.wire.packing import COMPRESSION, Packed, unpack
@@ -65,7 +66,7 @@ def check_announcement(
         codec: In which the run's updates travel.
 
     Raises:
-        RefusedError: WEIGHT, CODEC, METRICS or TOO_LARGE.
+        RefusedError: WEIGHT, CODEC, KIND, METRICS or TOO_LARGE.
         ProtocolError: The update's id is too long.
     """
     _check_samples(facts.num_samples, cap)
@@ -162,6 +163,10 @@ def _check_codec(facts: UpdateFacts, codec: str) -> None:
     if not (math.isfinite(facts.codec_error) and facts.codec_error >= 0):
         msg = f"codec_error is {facts.codec_error:g}; it must be finite and not negative"
         raise RefusedError(msg, reason="CODEC")
+    if codec in WHOLE_CODECS and facts.kind is not UpdateKind.WEIGHT_DIFF:
+        # Differences are subtracted from such updates, and what is left is no masked number.
+        msg = f"an update in codec {codec} is of kind weight_diff, not {facts.kind.value}"
+        raise RefusedError(msg, reason="KIND")
 
 
 def _check_metrics(metrics: Mapping[str, float]) -> None:

@@ -7,9 +7,9 @@ import asyncio
 import hashlib
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mmar_runner.errors import MmarRunnerError, RefusedError, RunFailedError, StorageError
+from mmar_runner.errors import MmarRunnerError, RefusedError, StorageError
 from mmar_runner.server.records.exchange_file import ExchangeFile
 from mmar_runner.server.rounds.exchange_round import ExchangeRound
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
@@ -17,7 +17,7 @@ from mmar_runner.waiting.races import end
 from mmar_runner.waiting.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Mapping
     from pathlib import Path
 
     from mmar_runner.interfaces.aggregator import AggregationContext
@@ -38,6 +38,9 @@ class ExchangeDesk:
         context: Gives what a handler is told of a round.
         minimum: Gives of how many clients a round needs updates.
         present: Gives who is there.
+        wait: For how many seconds a first phase that would wait for everybody does, once it has
+            as many payloads as a round needs: a client that is there and never hands in
+            anything holds up no others.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class ExchangeDesk:
         context: Callable[[int], AggregationContext],
         minimum: Callable[[], int],
         present: Callable[[], Collection[str]],
+        wait: float,
     ) -> None:
         self._handler = handler
         self._file = ExchangeFile(path)
@@ -56,6 +60,7 @@ class ExchangeDesk:
         self._context = context
         self._minimum = minimum
         self._present = present
+        self._wait = wait
         self._loop = asyncio.get_running_loop()
         self._current: ExchangeRound | None = None
         self._opening = asyncio.Lock()
@@ -77,7 +82,12 @@ class ExchangeDesk:
             raise RefusedError(msg, reason="TOPIC_UNKNOWN")
         current = self._require_round(number)
         exchange = await self._exchange_of(current)
-        if (answer := exchange.answer(phase, client, payload)) is not None:
+        try:
+            answer = exchange.answer(phase, client, payload)
+        except RefusedError:
+            self.look()  # nobody need wait for it, if it was started anew
+            raise
+        if answer is not None:
             return answer
         if exchange.members() is None and client not in current.invited:
             msg = f"{client} is not asked for an update in round {number}"
@@ -108,10 +118,11 @@ class ExchangeDesk:
         """Have what follows on a round's updates exchanged, before they are combined.
 
         Returns:
-            None if they can be combined now; or which must be withdrawn, because they cannot.
+            None if they can be combined now; or which must be withdrawn, because they cannot:
+            too few help, or what was exchanged before them is not there any more. A server
+            that is killed while a round is given up finds neither that nor the exchange.
 
         Raises:
-            RunFailedError: EXCHANGE_LOST, what was exchanged before them is not there any more.
             StorageError: What is exchanged cannot be kept.
         """
         if self._handler is None:
@@ -153,11 +164,15 @@ class ExchangeDesk:
     def look(self) -> None:
         """See whether a phase need wait no longer: somebody has come, left or answered."""
         exchange = self._current
-        if exchange is not None and exchange.is_complete(self._there(exchange), self._minimum()):
+        if exchange is None or (phase := exchange.phase) is None:
+            return
+        there = self._there(exchange)
+        if exchange.is_complete(there, self._minimum()):
             exchange.busy = True
-            work = self._loop.create_task(self._complete(exchange))
-            self._work.add(work)
-            work.add_done_callback(self._work.discard)
+            self._begin(self._complete(exchange))
+        elif exchange.is_hopeless(there):
+            exchange.busy = True  # it is given up once
+            self._begin(self._give_up(exchange, _too_few(exchange, phase, exchange.posts)))
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -195,6 +210,7 @@ class ExchangeDesk:
         exchange.over = over
         exchange.complete(phase, answers)
         self._stop_timer()
+        self._watch(exchange)
         self._tell()
 
     async def _give_up(self, exchange: ExchangeRound, error: RefusedError) -> None:
@@ -216,6 +232,8 @@ class ExchangeDesk:
             exchange = self._current
             if exchange is None or exchange.number != current.number:
                 exchange = self._current = await in_thread(self._opened, current)
+                self._stop_timer()
+                self._watch(exchange)
             return exchange
 
     def _opened(self, current: OpenRound) -> ExchangeRound:
@@ -259,8 +277,22 @@ class ExchangeDesk:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        work = self._loop.create_task(coroutine)
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+
+    def _watch(self, exchange: ExchangeRound) -> None:
+        """Wait for a further phase from its beginning: maybe nobody hands in anything."""
+        phase = exchange.phase
+        if phase is not None and exchange.over:
+            self._set_timer(exchange, phase)
+
     def _set_timer(self, exchange: ExchangeRound, phase: str) -> None:
         seconds = exchange.handler.seconds(phase)
+        if seconds is None and not exchange.over:
+            least = max(self._minimum(), exchange.handler.least(phase))
+            seconds = self._wait if len(exchange.posts) >= least else None
         if self._timer is None and seconds is not None and phase != exchange.handler.at_close:
             due = partial(self._due, exchange, phase)
             self._timer = self._loop.call_later(seconds, due)
@@ -274,11 +306,8 @@ class ExchangeDesk:
         self._timer = None
         if self._current is exchange and exchange.phase == phase:
             exchange.late = True
-            if not exchange.posts and exchange.handler.at_close in exchange.over:
-                error = _too_few(exchange, phase, {})
-                work = self._loop.create_task(self._give_up(exchange, error))
-                self._work.add(work)
-                work.add_done_callback(self._work.discard)
+            if not exchange.posts and exchange.over:
+                self._begin(self._give_up(exchange, _too_few(exchange, phase, {})))
             self.look()
 
 
@@ -305,9 +334,9 @@ def _too_few(exchange: ExchangeRound, phase: str, posts: Mapping[str, bytes]) ->
     return RefusedError(msg, reason="EXCHANGE_TOO_FEW", hint=hint)
 
 
-def _lost(exchange: ExchangeRound) -> RunFailedError:
+def _lost(exchange: ExchangeRound) -> RefusedError:
     msg = (
         f"round {exchange.number} has updates, and what was exchanged by"
         f" {exchange.handler.topic} before them is not there any more: nobody can use them"
     )
-    return RunFailedError(msg, reason="EXCHANGE_LOST", hint="begin a new run with --new-run")
+    return RefusedError(msg, reason="EXCHANGE_LOST", hint="the round is done again")

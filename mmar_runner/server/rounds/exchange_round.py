@@ -29,6 +29,7 @@ class ExchangeRound:
         posts: Payloads of the phase under way.
         late: Whether the phase under way waits for nobody any more.
         busy: Whether its answers are being computed.
+        lost: Members that were started anew: what they know does not go with what they had said.
     """
 
     number: int
@@ -39,6 +40,7 @@ class ExchangeRound:
     posts: dict[str, bytes] = field(default_factory=dict)
     late: bool = False
     busy: bool = False
+    lost: set[str] = field(default_factory=set)
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -68,8 +70,9 @@ class ExchangeRound:
                 EXCHANGE_PHASE, there is no such phase now.
         """
         if phase in self.over:
-            # Another payload: a client that was started anew, with other keys.
-            if self.over[phase].get(client) != payload or client not in self.answers[phase]:
+            if (known := self.over[phase].get(client)) is not None and known != payload:
+                self.lost.add(client)  # it was started anew, with other keys
+            if known != payload or client not in self.answers[phase]:
                 raise self.gone_by(client)
             return self.answers[phase][client]
         if phase not in self.phases:
@@ -108,12 +111,24 @@ class ExchangeRound:
         phase, members = self.phase, self.members()
         if phase is None or phase == self.handler.at_close or self.busy or not self.posts:
             return False
-        awaited = set(there) - self.posts.keys()
+        awaited = set(there) - self.posts.keys() - self.lost
         if members is not None:
             awaited &= set(members)
         elif len(self.posts) < max(minimum, self.handler.least(phase)):
             return False  # whoever comes next is one of them
         return not awaited or self.late
+
+    def is_hopeless(self, there: Collection[str]) -> bool:
+        """Whether a phase before the updates lacks members that cannot come any more.
+
+        Args:
+            there: Who may still hand something in.
+        """
+        phase, members = self.phase, self.members()
+        if phase not in self.handler.before or members is None or self.busy:
+            return False
+        could = (set(there) & set(members) - self.lost) | self.posts.keys()
+        return len(could) < self.handler.least(phase)
 
     def complete(self, phase: str, answers: Mapping[str, bytes]) -> None:
         """Let a phase be over; it is on the disk."""

@@ -119,6 +119,23 @@ async def test_whoever_gives_up_waiting_frees_the_child(tmp_path, params):
         await child.close()
 
 
+async def test_a_child_that_asks_once_more_when_nobody_waits_is_not_killed(tmp_path, params):
+    """A task comes while the last update is being settled: the child is needed for it."""
+    asking = None
+
+    async def tell(_question):
+        asyncio.get_running_loop().call_soon(asking.cancel)
+        return payload(b"20")
+
+    child = await started(tmp_path, "Asks")
+    try:
+        asking = asyncio.create_task(child.request("filter", params, asked=tell))
+        await asyncio.wait({asking})
+        assert (await child.request("stats", {}, timeout=30))["peak_rss_bytes"] > 0
+    finally:
+        await child.close()
+
+
 async def test_a_child_that_asks_nobody_is_out_of_step(tmp_path, params):
     child = await started(tmp_path, "Asks")
     with pytest.raises(ChildDiedError, match="which is no answer"):

@@ -170,6 +170,20 @@ def test_masked_numbers_are_not_rounded(job):
     assert (found.code, found.pointer) == ("MMAR650", "/update_codec")
 
 
+def test_masks_hide_nothing_where_the_best_local_model_leaves_as_it_is(job):
+    job.server["aggregator"] = {"name": "SecureSum"}
+    _filters(job, "Mask")
+    section = {"is_participating": True}
+    job.client |= {"cross_validate": True, "cross_site_validation": section}
+
+    found = job.only()
+
+    assert (found.code, found.pointer) == ("MMAR650", "/client/outbound_filters/0")
+    assert "sends the best local model as it is" in found.message
+    section["outbound_filters"] = [{"name": "Clip"}]
+    assert job.findings() == ()
+
+
 @pytest.mark.parametrize("workflow", ["Turns", "Buffer"])
 def test_masks_need_a_group(job, workflow):
     job.server |= {"aggregator": {"name": "SecureSum"}, "workflow": {"name": workflow}}

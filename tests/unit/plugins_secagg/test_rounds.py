@@ -49,7 +49,7 @@ def test_the_sum_is_exact_with_up_to_a_third_lost_at_any_step(drawn, bits):
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_beyond_a_third_the_server_says_that_too_few_are_left(step, tmp_path):
     names = [f"site-{number}" for number in range(6)]
-    with pytest.raises(TooFewError, match=r"3 of 6 clients|3 shares, and 4 are needed"):
+    with pytest.raises(TooFewError, match=r"3 of 6 clients|3 shares of 4"):
         play(differences(names), {step: names[:3]}, tmp_path)
 
 
@@ -129,21 +129,48 @@ def test_a_letter_that_was_changed_or_swapped_is_noticed():
         clients["a"].receive(encode(type(said)(sealed, 3)))
 
 
-def test_shares_that_were_changed_are_noticed_and_nothing_wrong_is_summed(tmp_path, monkeypatch):
-    """Of a client that gives other shares away than those it holds."""
+def let_lie(monkeypatch, liars):
+    """Have clients give other shares away than those they hold."""
     from tests.unit.plugins_secagg import rounds
 
     def lies(name, told, path):
         given = json.loads(honest(name, told, path))
-        if name == "site-1":
+        if name in liars:
             given["seeds"] = dict.fromkeys(given["seeds"], "A" * 44)
+            given["keys"] = dict.fromkeys(given["keys"], "A" * 44)
         return json.dumps(given).encode()
 
     honest = rounds.reveal
     monkeypatch.setattr(rounds, "reveal", lies)
+
+
+def test_shares_that_were_changed_are_noticed_and_nothing_wrong_is_summed(tmp_path, monkeypatch):
+    let_lie(monkeypatch, {"site-1", "site-2"})
     names = [f"site-{number}" for number in range(4)]
     with pytest.raises(TooFewError, match=r"not as (they were|it was) made"):
         play(differences(names), {}, tmp_path)
+
+
+@pytest.mark.parametrize("liar", ["site-0", "site-3", "site-5"])
+def test_one_client_that_gives_wrong_shares_away_ends_no_round(tmp_path, monkeypatch, liar):
+    """There are more shares than are needed, and what they must give was announced."""
+    let_lie(monkeypatch, {liar})
+    names = [f"site-{number}" for number in range(6)]
+    outcome = play(differences(names), {"update": ["site-2"]}, tmp_path)
+    np.testing.assert_array_equal(outcome.total, outcome.plain)
+
+
+@pytest.mark.parametrize("part", ["seal", "mask"])
+def test_a_key_with_which_nobody_can_agree_is_refused_before_it_is_passed_on(part):
+    """Every neighbour would have to give up at it, in every round."""
+    said = {**json.loads(ClientRound("a").advertise()), part: "A" * 43 + "="}
+    with pytest.raises(ValueError, match="shared key"):
+        ServerRound(b"").check("keys", "a", json.dumps(said).encode())
+
+
+def test_a_number_that_is_infinite_is_not_of_the_protocol():
+    with pytest.raises(ValueError, match="not of the protocol: OverflowError"):
+        read_letters(b'{"sealed": {}, "clients": Infinity}')
 
 
 def test_two_stories_do_not_open_an_update(tmp_path):

@@ -155,6 +155,16 @@ def test_an_update_travels_as_was_agreed_on(
     assert error.value.reason == "CODEC"
 
 
+def test_a_masked_update_that_says_it_holds_weights_is_refused() -> None:
+    """One among differences, it would have the rule see no masked numbers, and end the run."""
+    announced = begin(codec="i32", kind="weights")
+    with pytest.raises(RefusedError) as error:
+        check_announcement(announced, announced_facts(announced), SCHEMA, 1e9, "i32")
+    assert error.value.reason == "KIND"
+    announced = begin(codec="i32", kind="weight_diff")
+    check_announcement(announced, announced_facts(announced), SCHEMA, 1e9, "i32")
+
+
 def test_compressed_bytes_that_come_along_are_unpacked_only_if_that_was_agreed_on() -> None:
     whole = inline(1, 2)
     packed = inline(1, 2)

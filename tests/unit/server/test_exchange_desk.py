@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from mmar_runner.errors import DiskFullError, RefusedError, RunFailedError
+from mmar_runner.errors import DiskFullError, RefusedError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.interfaces.exchange import ExchangeHandler
 from mmar_runner.server.records.model_file import ModelFile
@@ -63,6 +63,7 @@ class Table:
         self.handler = Echoes() if handler is None else handler
         self.assignments = Assignments()
         self.there = set(NAMES)
+        self.wait = 60.0
         self.path = folder / "exchange.json"
         self.open(0)
         self.desk = self.another()
@@ -76,6 +77,7 @@ class Table:
             context=context,
             minimum=lambda: 2,
             present=lambda: self.there,
+            wait=self.wait,
         )
 
     def open(self, number: int) -> OpenRound:
@@ -166,9 +168,43 @@ async def test_who_is_late_is_gone_on_without(table: Table) -> None:
     assert (await refused(table.post("c", "two", b"c"))).reason == "EXCHANGE_OVER"
 
 
+async def test_whoever_is_there_and_hands_in_nothing_holds_up_no_round(table: Table) -> None:
+    """A round waits so long for stragglers once it has enough, and so does its exchange."""
+    table.wait = 0.01
+    table.desk = table.another()
+    assert await table.all_post("one", ("a", "b")) == [b"a=a,b=b"] * 2
+
+
+async def test_a_phase_in_which_nobody_hands_in_anything_ends(table: Table) -> None:
+    table.handler.patience = 0.01  # type: ignore[attr-defined] - of the one above
+    await table.all_post("one")
+    async with asyncio.timeout(5):
+        await table.desk._news.wait()
+    assert not table.path.exists()
+    assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
+
+
+async def test_members_that_were_started_anew_begin_another_exchange(table: Table) -> None:
+    """All of them at once, after their keys were there: nobody will ever end that phase."""
+    await table.all_post("one")
+    for name in ("a", "b"):
+        assert (await refused(table.post(name, "one", b"new"))).reason == "EXCHANGE_OVER"
+    await table.desk.close()
+    assert not table.path.exists()
+    assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
+
+
+async def test_nobody_waits_for_a_member_that_was_started_anew(table: Table) -> None:
+    await table.all_post("one")
+    posts = [table.post(name, "two", name.encode()) for name in ("a", "b")]
+    assert (await refused(table.post("c", "one", b"new"))).reason == "EXCHANGE_OVER"
+    assert await asyncio.gather(*posts) == [b"a=a,b=b"] * 2
+
+
 async def test_too_few_begin_anew(table: Table) -> None:
     await table.all_post("one")
     alone = table.post("a", "two")
+    await asyncio.sleep(0)
     table.leave("b")
     table.leave("c")
     error = await refused(alone)
@@ -260,14 +296,18 @@ async def test_an_exchange_of_updates_that_were_withdrawn_is_not_taken_up(table:
     assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
 
 
-async def test_updates_without_their_exchange_are_of_no_use(table: Table) -> None:
+async def test_updates_without_their_exchange_cost_a_round_and_not_the_run(table: Table) -> None:
+    """A server that is killed once an exchange is given up, and before that is on record."""
     await table.until_updates()
     table.path.write_bytes(b"{")
     table.desk = table.another()
     table.accept(*NAMES)
-    with pytest.raises(RunFailedError) as caught:
-        await table.desk.settle(table.round)
-    assert caught.value.reason == "EXCHANGE_LOST"
+    withdrawn = await table.desk.settle(table.round)
+    assert isinstance(withdrawn, Withdrawn)
+    assert withdrawn.reason == "EXCHANGE_LOST"
+    table.accept()
+    table.round.invited = dict.fromkeys(NAMES, 2)
+    assert await table.all_post("one") == [b"a=a,b=b,c=c"] * 3
 
 
 async def test_another_round_has_an_exchange_of_its_own(table: Table) -> None:

@@ -55,6 +55,15 @@ class KeyPair:
         return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=purpose).derive(shared)
 
 
+def require_usable(public: bytes) -> None:
+    """Refuse a public key with which nobody can agree on anything, such as 32 zeros.
+
+    Raises:
+        ValueError: It is one; whoever was told of it could not go on.
+    """
+    KeyPair.made().agree(public, b"")
+
+
 def seal(key: bytes, message: bytes, about: bytes) -> bytes:
     """Return a message that only whoever has the key can read or make.
 

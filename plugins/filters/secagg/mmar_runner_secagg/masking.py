@@ -73,10 +73,11 @@ class SecAggFilter(Filter):
         with _refusals():
             letters = mine.share(exchange("keys", mine.advertise()))
             mine.receive(exchange("shares", letters))
+            seeds = mine.mask_seeds()
         held, own_share, threshold = mine.kept()
         # On the disk before the first masked number exists: whoever masks can also unmask.
         Keeping(held, own_share, threshold, self._least, {}).keep(_path(ledger, context.round))
-        self._masks = [(sign, Mask(seed, self._bits)) for sign, seed in mine.mask_seeds()]
+        self._masks = [(sign, Mask(seed, self._bits)) for sign, seed in seeds]
         self._numbers = FixedPoint(self._bits, self._clip, mine.clients)
         self._weight = weight_of(context.num_samples, self._weighting, self._max_samples)
 
@@ -84,6 +85,9 @@ class SecAggFilter(Filter):
         """Return the masked numbers of a tensor, a few of them at a time in memory.
 
         What are no floating numbers are sent as zeros: they keep the global model's values.
+
+        Raises:
+            TaskFailedError: NON_FINITE, a value is NaN or infinite: under a mask nobody could see.
         """
         flat = tensor.reshape(-1)
         floating = tensor.dtype.kind not in "iub"
@@ -92,6 +96,8 @@ class SecAggFilter(Filter):
             part = sent[start : start + STRIDE]
             if floating:
                 values = flat[start : start + STRIDE].astype(np.float64)
+                if not np.isfinite(values).all():
+                    raise _not_finite(name)
                 self._clipped += int(np.count_nonzero(np.abs(values) > self._clip))
                 self._seen += values.size
                 part[...] = self._numbers.encode(values, self._weight)
@@ -121,6 +127,12 @@ class SecAggFilter(Filter):
 
 def _path(ledger: Path, number: int) -> Path:
     return ledger / f"round_{number:04d}.json"
+
+
+def _not_finite(name: str) -> TaskFailedError:
+    msg = f"the update's tensor {name!r} has a value that is NaN or infinite"
+    hint = "look for NaN in the data, or lower the learning rate"
+    return TaskFailedError(msg, hint=hint, reason="NON_FINITE")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,11 @@ from mmar_runner_secagg.secrets_shared import SHARE_BYTES
 SEALED_BYTES: Final = 12 + 2 * SHARE_BYTES + 16
 
 _T = TypeVar("_T")
+#: What reading a stranger's words raises; OverflowError is that of an infinite number.
+_MEANINGLESS: Final = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ def _read(payload: bytes, made: Callable[[Mapping[str, Any]], _T]) -> _T:
     try:
         said = json.loads(payload)
         return made(said)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _MEANINGLESS as error:
         msg = f"what was said is not of the protocol: {type(error).__name__}: {error!s:.200}"
         raise ValueError(msg) from error
 

@@ -7,12 +7,13 @@ answers, so that a server that was killed goes on from what it had written down.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING
 
 from mmar_runner_secagg.client_round import pair_seed, pair_sign
 from mmar_runner_secagg.graph import neighbours
-from mmar_runner_secagg.keys import KeyPair
+from mmar_runner_secagg.keys import KeyPair, require_usable
 from mmar_runner_secagg.parameters import Parameters, parameters
 from mmar_runner_secagg.payloads import (
     Advert,
@@ -29,7 +30,7 @@ from mmar_runner_secagg.payloads import (
 from mmar_runner_secagg.secrets_shared import join
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 
 class TooFewError(Exception):
@@ -76,7 +77,9 @@ class ServerRound:
             ValueError: It is not what this client may say now.
         """
         if phase == "keys":
-            read_advert(payload)
+            advert = read_advert(payload)
+            require_usable(advert.seal)
+            require_usable(advert.mask)
         elif phase == "shares":
             if read_letters(payload).sealed.keys() != set(self._near[client]):
                 raise ValueError("letters are for each neighbour, and for nobody else")
@@ -165,25 +168,33 @@ class ServerRound:
         self, name: str, revealed: Mapping[str, Revealed], points: Mapping[str, int]
     ) -> bytes:
         shares = {points[who]: r.seeds[name] for who, r in revealed.items() if name in r.seeds}
-        seed = self._joined(shares, name)
-        if hashlib.sha256(seed).digest() != self._adverts[name].commitment:
-            raise TooFewError(f"shares of {name} are not as they were made")
-        return seed
+        announced = self._adverts[name].commitment
+        return self._joined(shares, name, lambda seed: hashlib.sha256(seed).digest() == announced)
 
     def _keys_of(
         self, name: str, revealed: Mapping[str, Revealed], points: Mapping[str, int]
     ) -> KeyPair:
         shares = {points[who]: r.keys[name] for who, r in revealed.items() if name in r.keys}
-        keys = KeyPair.of(self._joined(shares, name))
-        if keys.public != self._adverts[name].mask:
-            raise TooFewError(f"shares of {name} are not as they were made")
-        return keys
+        announced = self._adverts[name].mask
+        return KeyPair.of(
+            self._joined(shares, name, lambda private: KeyPair.of(private).public == announced)
+        )
 
-    def _joined(self, shares: Mapping[int, bytes], name: str) -> bytes:
-        try:
-            return join(shares, self._numbers.threshold)
-        except ValueError as error:
-            raise TooFewError(f"the masks of {name} cannot be undone: {error}") from error
+    def _joined(
+        self, shares: Mapping[int, bytes], name: str, announced: Callable[[bytes], bool]
+    ) -> bytes:
+        """Return a secret; one share that is not as it was made is done without, if it can be."""
+        threshold = self._numbers.threshold
+        if len(shares) < threshold:
+            msg = f"the masks of {name} cannot be undone: {len(shares)} shares of {threshold}"
+            raise TooFewError(msg)
+        # Only the first shares are looked at: leaving out one behind them changes nothing.
+        for left_out in (None, *sorted(shares)[:threshold]):
+            others = {point: share for point, share in shares.items() if point != left_out}
+            with contextlib.suppress(ValueError):
+                if announced(secret := join(others, threshold)):
+                    return secret
+        raise TooFewError(f"shares of {name} are not as they were made")
 
     def _require(self, names: Collection[str], did: str) -> None:
         if len(names) < self.quorum:
