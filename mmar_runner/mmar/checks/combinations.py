@@ -179,8 +179,8 @@ def _best_models(look: Look, filters: list[Stated]) -> None:
     for one in filters:
         if Tag.ADDS_NOISE in one.tags:
             message = (
-                f"'{one.name}' adds noise to updates; for cross-site validation the best local model "
-                "leaves the site as it is."
+                f"'{one.name}' adds noise to updates; for cross-site validation the best local "
+                "model leaves the site as it is."
             )
             look.findings.at(look.client, ("cross_validate",), "MMAR652", message)
             return
