@@ -26,7 +26,7 @@ class RoundBook:
         failures: How often its task failed, by client.
         again: How often it was given again for another reason, by client.
         removed: Who was removed from the run, and has not come anew.
-        passed: Whose turn went to another while it was away, where turns are taken.
+        passed: Whose turn went to another, where turns are taken; it may have come back to it.
         late: Who was invited when there were enough updates already.
         enough_at: When the last update of the quorum came; None before.
         closed: Whether it takes no more updates.
@@ -101,7 +101,6 @@ class RoundBook:
         """
         (before,) = self.invited
         self.invited = {client}
-        self.passed.discard(client)
         self.again[before] = self.again.get(before, 0) + 1
         if before not in self.failed.keys() | self.removed:
             self.passed.add(before)

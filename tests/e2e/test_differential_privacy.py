@@ -65,12 +65,14 @@ def test_what_the_server_spends_is_in_summary_and_report(simulate, tmp_path):
 
 
 @pytest.mark.timeout(120)
-def test_rounds_that_do_not_fit_the_budget_end_the_run_with_the_first(simulate, tmp_path):
-    told, said = simulate(central().write(tmp_path), "--rounds", "4", code=1)
-    assert told["status"] == "failed"
-    assert told["rounds"] == []
-    assert "the rounds that are left would bring the privacy that is spent to an epsilon" in said
+def test_rounds_that_do_not_fit_the_budget_are_refused_before_anybody_trains(tmp_path):
+    mmar = central().write(tmp_path)
+    workspace = tmp_path / "ws"
+    command = ("simulate", mmar, "--clients", 3, "--rounds", 4, "--workspace", workspace)
+    said = program(*command, code=1)
+    assert "4 rounds would bring the privacy that is spent to an epsilon" in said
     assert "it allows 2 more rounds like this one" in said
+    assert not (workspace / "run_1").exists()
 
 
 @pytest.mark.timeout(180)

@@ -88,7 +88,7 @@ def test_the_text_names_place_cause_and_mend(broken):
     assert (
         "error    MMAR501  No installed plugin offers an aggregator named 'FedAgv'" in done.stdout
     )
-    assert "Did you mean 'FedAvg'?" in done.stdout
+    assert "Did you mean 'FedAvg' or 'FedAvgM'?" in done.stdout
     assert "1 error, 1 warning, 0 notes" in done.stdout
     assert done.stderr == ""
 
