@@ -14,10 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from mmar_runner.federation import events
 from mmar_runner.federation.actions import SetTimer
+
+#: What the server's models are called, as in archives of Clara 4: owners beside the clients.
+FINAL_MODEL: Final = "FL_global_model"
+BEST_MODEL: Final = "best_FL_global_model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.errors import MmarRunnerError, RefusedError, StorageError
 from mmar_runner.federation import cross_site, events
 from mmar_runner.federation.actions import SetTimer
+from mmar_runner.federation.cross_site import BEST_MODEL, FINAL_MODEL
 from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.components.results import CROSS_SITE_TOPIC
 from mmar_runner.server.records.cross_site_state import BestLocalModel, Validated
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: What the server's models are called, as in archives of Clara 4.
-FINAL_MODEL: Final = "FL_global_model"
-BEST_MODEL: Final = "best_FL_global_model"
 #: Where the spool puts the best local models: it knows rounds, of which there is none here.
 NO_ROUND: Final = 0
 #: Who takes part at most; beyond it the first by name do. Cells grow with its square.

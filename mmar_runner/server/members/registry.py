@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.federation.client_status import ClientStatus
+from mmar_runner.federation.cross_site import BEST_MODEL, FINAL_MODEL
 from mmar_runner.federation.sites import NO_SITES, Sites
 from mmar_runner.server.gate.pace import Paces
 
@@ -226,4 +227,7 @@ class ClientRegistry:
 def _check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None:
         msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', a letter or digit first"
+        raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")
+    if name in {FINAL_MODEL, BEST_MODEL}:
+        msg = f"{name} is what the server's own model is called in cross-site validation"
         raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")

@@ -76,6 +76,11 @@ def test_names_that_are_no_file_names_are_refused(name: str) -> None:
     assert reason_of(registry().register, name, KEY, mmar_digest="", now=0) == "NAME_INVALID"
 
 
+@pytest.mark.parametrize("name", ["FL_global_model", "best_FL_global_model"])
+def test_no_client_takes_the_place_of_the_servers_models(name: str) -> None:
+    assert reason_of(registry().register, name, KEY, mmar_digest="", now=0) == "NAME_INVALID"
+
+
 def test_a_short_session_key_is_refused() -> None:
     assert reason_of(registry().register, "site-1", b"short", mmar_digest="", now=0) == "PROTOCOL"
 
