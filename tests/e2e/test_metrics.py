@@ -75,7 +75,9 @@ def test_the_numbers_are_those_of_the_summary(tmp_path: Path) -> None:
     assert (seen["mmar_round",], seen["mmar_rounds_planned",]) == (2, 3)
     assert seen["mmar_updates_accepted_total",] == len(given) + 1 == 5
     assert seen["mmar_update_received_bytes_total",] == 5 * size
-    assert seen["mmar_model_sent_bytes_total",] == 7 * size  # one of them again, after the NaN
+    # One of them again, after the NaN; and once more if the stream that was held has sent it
+    # in the moment in which its client asks anew.
+    assert seen["mmar_model_sent_bytes_total",] in {7 * size, 8 * size}
     assert len(rounds[0]["rejected"]) == seen["mmar_updates_refused_total", "NON_FINITE"] == 1
     assert (seen["mmar_clients", "done"], seen["mmar_clients", "training"]) == (1, 1)
     assert seen["mmar_peak_memory_bytes",] > 1 << 20

@@ -12,3 +12,7 @@ def test_an_update_counts_less_the_older_its_model_was():
 def test_a_staleness_for_which_no_models_are_kept_is_refused(staleness):
     with pytest.raises(ValueError, match="max_staleness"):
         FedBuff(max_staleness=staleness)
+
+
+def test_a_bound_of_no_version_is_a_bound() -> None:
+    assert FedBuff(0).max_staleness == 0

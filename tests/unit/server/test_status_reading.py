@@ -98,6 +98,7 @@ def test_of_a_run_that_has_ended_the_results_are_named(run: RunFolder) -> None:
         "best_round": None,
         "best_model": None,
         "wall_seconds": 2.5,
+        "aggregation": {},
     }
     run.summary.write_text(json.dumps({**summary, "rounds": [{}]}))
     assert read_status(run.path.parent).results is None
