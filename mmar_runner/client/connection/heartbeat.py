@@ -97,9 +97,10 @@ class Heartbeat:
         try:
             return await self._connection.try_once(self._beat)
         except RefusedError as error:
-            if reaction_to(error.reason) is Reaction.LISTEN:
-                return None  # the held stream tells how it ended
-            raise
+            if reaction_to(error.reason) not in {Reaction.LISTEN, Reaction.RETRY}:
+                raise
+            # The held stream tells how it ended, or asks until a run is open again.
+            return None
 
     async def _beat(self, stub: FederationStub, token: str) -> HeartbeatReply:
         step, steps = self.steps
