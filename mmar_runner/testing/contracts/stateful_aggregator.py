@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +28,9 @@ _State = dict[str, npt.NDArray[np.float64]]
 class StatefulAggregatorContract(AggregatorContract):
     """The laws of a state, beside those of aggregation."""
 
+    @abstractmethod
     def make(self) -> StatefulAggregator:
         """Return a new aggregator."""
-        raise NotImplementedError
 
     def test_sees_differences(self) -> None:
         """A step is added to the model, so what it is made of must be differences."""
