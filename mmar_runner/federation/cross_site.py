@@ -217,9 +217,9 @@ class CrossSiteMachine:
             if now >= left + self._plan.absent_seconds:
                 why = f"it left and was not back after {self._plan.absent_seconds:g} s"
                 self._gone.setdefault(client, why)
-        done: list[CrossSiteAction] = []
-        done += self._models_that_lack(now)
-        done += self._cells_that_stay_empty(now)
+        # In this order: a cell is waited for once it is known whose models there are.
+        lacking = self._models_that_lack(now)
+        done = [*lacking, *self._cells_that_stay_empty(now)]
         if self.all_submitted and not any(map(self.outstanding, self.participants)):
             self.over = True
             return [*done, ValidationOver()]

@@ -16,3 +16,4 @@ def test_a_staleness_for_which_no_models_are_kept_is_refused(staleness):
 
 def test_a_bound_of_no_version_is_a_bound() -> None:
     assert FedBuff(0).max_staleness == 0
+    assert FedBuff().max_staleness == 10
