@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.quick_schema import surely_valid, unknown_keys
 from mmar_runner.documents.words import did_you_mean, strange_letter
+from mmar_runner.errors import FormatError
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -218,6 +219,8 @@ def _is_literal(text: str, kinds: list[str]) -> bool:
 def _wrong_value(
     keyword: str, expected: Any, value: Any, error: ValidationError
 ) -> tuple[str, str | None]:
+    if keyword == "format" and isinstance(error.cause, FormatError):  # of an item function
+        return f"{show(value)}: {error.cause}.", error.cause.hint
     if keyword == "format":
         hint = r"Mend the expression; \ before a special character makes it a plain one."
         return f"{show(value)} is not a regular expression: {error.cause}.", hint
