@@ -3,7 +3,8 @@
 
 A pattern's ``$`` is the end of a text, a whole number has no decimal point, and a regular
 expression that cannot be compiled is none, whatever Python says about it. The format
-``item-function`` is a function written as text. Importing this costs more start-up time than all the rest, and a valid document does not need it.
+``item-function`` is a function written as text. Importing this costs more start-up time than
+all the rest, and a valid document does not need it.
 """
 
 from __future__ import annotations

@@ -219,11 +219,8 @@ def _is_literal(text: str, kinds: list[str]) -> bool:
 def _wrong_value(
     keyword: str, expected: Any, value: Any, error: ValidationError
 ) -> tuple[str, str | None]:
-    if keyword == "format" and isinstance(error.cause, FormatError):  # of an item function
-        return f"{show(value)}: {error.cause}.", error.cause.hint
     if keyword == "format":
-        hint = r"Mend the expression; \ before a special character makes it a plain one."
-        return f"{show(value)} is not a regular expression: {error.cause}.", hint
+        return _ill_formed(value, error.cause)
     sentence = _RULES.get(keyword)
     if keyword == "enum":
         allowed = [str(v) for v in expected]
@@ -240,6 +237,13 @@ def _wrong_value(
         return f"{show(value)} is empty.", _EMPTY[keyword]
     mend = _MENDS.get(keyword, "Write another value.")
     return f"{show(value)} {sentence.format(show(expected))}.", mend.format(show(expected))
+
+
+def _ill_formed(value: Any, cause: Any) -> tuple[str, str | None]:
+    if isinstance(cause, FormatError):  # of a function written as text
+        return f"{show(value)}: {cause}.", cause.hint
+    hint = r"Mend the expression; \ before a special character makes it a plain one."
+    return f"{show(value)} is not a regular expression: {cause}.", hint
 
 
 def _branch(error: ValidationError) -> Iterator[Fault]:
