@@ -31,6 +31,7 @@ class Stated:
         args: Its arguments, defaults filled in.
         tags: What holds for it (`interfaces.tags.Tag`).
         least: For how many clients it is defined at the least.
+        asks_for_clients: Arguments that make these more.
         spends: How it spends privacy, if it does (fact ``spends``).
     """
 
@@ -40,6 +41,7 @@ class Stated:
     args: dict[str, Any]
     tags: frozenset[str]
     least: int
+    asks_for_clients: tuple[str, ...] = ()
     spends: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -87,6 +89,7 @@ def _stated(document: Document, path: JsonPath, found: Resolved | None) -> State
         args=args,
         tags=tags_of(extras, args),
         least=least_clients(extras, args),
+        asks_for_clients=tuple(extras.get("min_clients", {}).get("per", ())),
         spends=extras.get("spends", {}),
     )
 
