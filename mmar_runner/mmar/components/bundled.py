@@ -21,6 +21,7 @@ _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
 _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
+_MONAI: Final = "trainers/monai"
 _PRIVACY: Final = "filters/privacy"
 _ROBUST: Final = "aggregators/robust"
 _SCAFFOLD: Final = "aggregators/scaffold"
@@ -42,12 +43,19 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             ),
             _SECAGG: ("SecureSum",),
         },
-        ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
+        ComponentKind.CLIENT_TRAINER: {
+            _ECHO: ("EchoTrainer",),
+            _MONAI: ("MonaiTrainer",),
+            _TORCH: ("TorchTrainer",),
+        },
         ComponentKind.MODEL_PERSISTOR: {
             _ECHO: ("EchoModelPersistor",),
             _TORCH: ("PTFileModelPersistor",),
         },
-        ComponentKind.MODEL_VALIDATOR: {_TORCH: ("TorchModelValidator",)},
+        ComponentKind.MODEL_VALIDATOR: {
+            _MONAI: ("MonaiModelValidator",),
+            _TORCH: ("TorchModelValidator",),
+        },
         ComponentKind.RESULT_PROCESSOR: {
             _CROSS_SITE: ("ValidateResultProcessor",),
             _METRICS: ("MetricsProcessor",),
