@@ -12,8 +12,8 @@ from mmar_runner.mmar.older.entry import Older, older_name
 _BOTH: Final = "3.1, 4"
 _HE: Final = "homomorphic encryption"
 _SECAGG: Final = (
-    "homomorphic encryption is not available; secure aggregation hides updates from the server"
-    " too: the aggregator SecureSum with the client filter SecAggFilter (mmar-runner-secagg)"
+    "secure aggregation hides updates from the server too: declare the aggregator SecureSum and"
+    " the client filter SecAggFilter (mmar-runner-secagg)"
 )
 _TLS: Final = "TLS protects the transport"
 _COMPRESSION: Final = "the transport negotiates compression ('compression' of the server file)"
@@ -56,10 +56,10 @@ _MODELS: Final = (
         needs_nothing="models travel as files and need no conversion",
     ),
     Older("HEModelShareableGenerator", "shareable generator", "4", instead=_SECAGG, cause=_HE),
-    Older("TFModelReaderWriter", "model reader and writer", "3.1", needs_nothing=_READER),
-    Older("PTModelReaderWriter", "model reader and writer", _BOTH, needs_nothing=_READER),
-    Older("DictModelReaderWriter", "model reader and writer", _BOTH, needs_nothing=_READER),
-    Older("HEPTModelReaderWriter", "model reader and writer", "4", instead=_SECAGG, cause=_HE),
+    Older("TFModelReaderWriter", "model reader", "3.1", needs_nothing=_READER),
+    Older("PTModelReaderWriter", "model reader", _BOTH, needs_nothing=_READER),
+    Older("DictModelReaderWriter", "model reader", _BOTH, needs_nothing=_READER),
+    Older("HEPTModelReaderWriter", "model reader", "4", instead=_SECAGG, cause=_HE),
 )
 
 _HANDLERS: Final = (
@@ -128,9 +128,9 @@ _TRAINERS: Final = (
 
 _SERVERS: Final = (
     Older("FederatedServer", "server", _BOTH, needs_nothing="`run-server` is the server"),
-    Older("RoundRobinFederatedServer", "server", "3.1", instead=_ROUND_ROBIN),
+    Older("RoundRobinFederatedServer", "server", "3.1", "RoundRobin", differs=_ROUND_ROBIN),
     *(
-        Older(name, "round robin of a client", "3.1", instead=_ROUND_ROBIN)
+        Older(name, "client helper", "3.1", instead=_ROUND_ROBIN)
         for name in ("rr_client_field_processor", "rr_client_state_processor")
     ),
     *(
