@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Where workflows of that time declare parts; in files of validation at the top level.
 _SECTIONS: Final = ("train", "validate")
 _PIPELINE: Final = "image_pipeline"
+#: What no workflow of TensorFlow had.
+_OF_TODAY: Final = frozenset({"dataset", "dataloader"})
 _LISTS: Final = (
     *("pre_transforms", "post_transforms", "label_transforms", "metrics", "val_metrics"),
     *("writers", "handlers"),
@@ -37,6 +39,8 @@ def mark_of(value: Mapping[str, Any]) -> JsonPath | None:
         if _PIPELINE in section:
             return (*place, _PIPELINE)
     for place, section in _parts_of(value):
+        if not section.keys().isdisjoint(_OF_TODAY):
+            continue  # then a name is a slip
         for path, part in _declared(section):
             name = part.get("name")
             if isinstance(name, str) and name.partition("#")[0] in MARKS:
