@@ -156,7 +156,8 @@ class Resolver:
         gone = unavailable(document.get(path))
         if gone is None:
             return False
-        message = f"'{gone.name}' of older systems is not available: {gone.cause or gone.what}."
+        why = f": there is no {gone.cause}" if gone.cause else ""
+        message = f"'{gone.name}' of older systems is not available here{why}."
         cause = (gone.cause,) if gone.cause else None
         hint = _capital(f"{gone.instead}.")
         self._findings.at(document, where, "MMAR221", message, hint=hint, cause=cause)

@@ -103,8 +103,8 @@ def test_homomorphic_encryption_is_one_finding_however_many_parts_it_has(mmar):
 
     assert (found.code, found.pointer) == ("MMAR221", "/aggregator/name")
     assert found.message == (
-        "'HEInTimeAccumulateWeightedAggregator' of older systems is not available:"
-        " homomorphic encryption."
+        "'HEInTimeAccumulateWeightedAggregator' of older systems is not available here:"
+        " there is no homomorphic encryption."
     )
     assert "SecureSum" in found.hint
     assert "SecAggFilter" in found.hint
