@@ -134,8 +134,7 @@ class Resolver:
             self._findings.at(document, where, "MMAR501", message, hint=hint)
             return NOTHING
         if found.name not in {name, label}:
-            message = f"'{name}' is an older name of '{found.name}'."
-            self._findings.at(document, where, "MMAR515", message)
+            self._findings.at(document, where, "MMAR515", _became(name, found))
         return self._described(document, path, found, args, {"name": found.name})
 
     def _not_installed(
@@ -203,8 +202,7 @@ class Resolver:
         if found is not None:
             known = {"path": dotted} if found.path_prefix else {"name": found.name}
             if not found.path_prefix and found.name != dotted:
-                message = f"'{dotted}' is an older name of '{found.name}'."
-                self._findings.at(document, where, "MMAR515", message)
+                self._findings.at(document, where, "MMAR515", _became(dotted, found))
             if found.path_prefix:
                 self.paths.append((document, where, dotted))
                 if self._not_there(document, where, found, dotted):
@@ -341,6 +339,13 @@ class Resolver:
         message = f"'{place[0]}' is required but is empty or switched off."
         self._findings.at(document, where, "MMAR516", message, hint="Declare it.")
         return True
+
+
+def _became(name: str, found: ComponentDescription) -> str:
+    """Return what an older name became, and how that works differently."""
+    older = FEDERATED.get(class_of(name) or name)
+    differs = older.differs if older is not None and older.became == found.name else ""
+    return f"'{name}' is an older name of '{found.name}'{f': {differs}' if differs else ''}."
 
 
 def _place(document: Document, path: JsonPath) -> dict[str, Any]:
