@@ -61,6 +61,7 @@ CODES: dict[str, Code] = {
     "MMAR210": Code(_N, "An older key was upgraded"),
     "MMAR211": Code(_N, "A key has no effect here"),
     "MMAR212": Code(_N, "An older component is not needed here"),
+    "MMAR213": Code(_N, "An older argument was brought up to date"),
     "MMAR220": Code(_E, "A workflow is TensorFlow's"),
     "MMAR221": Code(_E, "An older component is not available"),
     "MMAR222": Code(_W, "A component is not called here"),

@@ -33,6 +33,7 @@ MENDS = MappingProxyType(
         "MMAR210": "Nothing needs to be done; write the new key when you next edit the file.",
         "MMAR211": "Nothing needs to be done; the key can be removed.",
         "MMAR212": "Nothing needs to be done; it can be removed.",
+        "MMAR213": "Nothing needs to be done; write it so when you next edit the file.",
         "MMAR220": (
             "Declare the workflow with PyTorch and MONAI; the federated files, the environment and "
             "the data list go on as they are."

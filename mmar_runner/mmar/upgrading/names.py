@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import nested_places
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.train import places, resolve_parts
 from mmar_runner.mmar.older.entry import class_of
 from mmar_runner.mmar.older.federated import FEDERATED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.interfaces.catalog import ComponentDescription
@@ -59,21 +59,43 @@ def renamed(
     found = []
     for pattern, kind in where.items():
         for path in places(document.value, pattern):
-            found += list(_renamed(document, path, kind, resolver))
+            description = resolver.resolve(document, path, kind).description
+            if description is not None:
+                _rename(document, path, description, resolver)
+                found.append(description)
     return found
 
 
-def _renamed(
-    document: Document, path: JsonPath, kind: ComponentKind, resolver: Resolver
-) -> Iterator[ComponentDescription]:
-    description = resolver.resolve(document, path, kind).description
-    if description is None:
-        return
-    yield description
+def renamed_parts(
+    document: Document, reader: ComponentDescription, what: str, resolver: Resolver
+) -> None:
+    """Call the parts of a workflow file by their names of today, for whoever reads it.
+
+    Args:
+        document: Changed in place.
+        reader: States what stands where.
+        what: ``train`` or ``validation``.
+        resolver: Knows the components; its findings say what was renamed.
+    """
+    for path, found in resolve_parts(resolver, document, reader, what):
+        if found.description is not None:
+            _rename(document, path, found.description, resolver)
+
+
+def _rename(
+    document: Document, path: JsonPath, description: ComponentDescription, resolver: Resolver
+) -> None:
+    """Call a component, and what its arguments declare, by the names of today.
+
+    Resolving it brought its arguments up to date already.
+    """
     declared = document.get(path)
     args = declared.get("args", {})
     for place, inner in nested_places(description.args_schema, args):
-        yield from _renamed(document, (*path, "args", *place), inner, resolver)
+        where = (*path, "args", *place)
+        found = resolver.resolve(document, where, inner).description
+        if found is not None:
+            _rename(document, where, found, resolver)
     if _is_older(declared, description):
         _call(document, path, description.name)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import MmarInvalidError
-from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components.resolving import Resolver
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.folder import MmarFolder
 
 #: What is a change, and not something to be decided.
-_CHANGES: Final = frozenset({"MMAR210", "MMAR211", "MMAR212", "MMAR222", "MMAR515", "MMAR612"})
+_CHANGES: Final = frozenset(
+    {"MMAR210", "MMAR211", "MMAR212", "MMAR213", "MMAR222", "MMAR515", "MMAR612"}
+)
 
 
 @dataclass(slots=True)
@@ -76,8 +77,9 @@ def plan_upgrade(folder: MmarFolder, catalog: ComponentCatalog) -> Plan:
     for file in (sources.TRAIN, sources.VALIDATION, sources.VALIDATION_CKPT):
         if file in parsed and not _is_tensorflow(parsed, file):
             document, found = _working_copy(parsed[file]), Findings()
-            places = _parts(readers, "train" if file == sources.TRAIN else "validation")
-            names.renamed(document, places, Resolver(catalog, byoc, found))
+            for reader in readers:
+                what = "train" if file == sources.TRAIN else "validation"
+                names.renamed_parts(document, reader, what, Resolver(catalog, byoc, found))
             _take(plan, document, found)
     return plan
 
@@ -121,11 +123,3 @@ def _is_tensorflow(parsed: Mapping[str, Document], file: str) -> bool:
     own = is_own_trainer(parsed.get(sources.CLIENT))
     return not own and mark_of(parsed[file].value) is not None
 
-
-def _parts(readers: Iterable[ComponentDescription], what: str) -> dict[str, ComponentKind]:
-    """Return where those who read a workflow file say that parts stand."""
-    return {
-        pattern: ComponentKind(kind)
-        for reader in readers
-        for pattern, kind in reader.extras.get(f"{what}_parts", {}).items()
-    }
