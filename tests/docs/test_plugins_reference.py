@@ -101,6 +101,6 @@ def test_the_list_of_components_is_what_the_command_prints(monkeypatch):
 
 def test_the_page_about_older_archives_is_what_the_command_prints(monkeypatch):
     printed = _printed(monkeypatch, "compatibility")
-    assert printed.splitlines() == (PAGE.parent / "clara-compatibility.md").read_text().splitlines(), (
-        "write it anew: mmar-runner plugins compatibility > docs/reference/clara-compatibility.md"
-    )
+    assert (
+        printed.splitlines() == (PAGE.parent / "clara-compatibility.md").read_text().splitlines()
+    ), "write it anew: mmar-runner plugins compatibility > docs/reference/clara-compatibility.md"

@@ -117,7 +117,8 @@ def compatibility(plugins_dir: Path | None, as_json: bool) -> None:
     if as_json:
         echo_json({"names": compatibility_rows()})
         return
-    found = load_plugins(plugins_dir=plugins_dir).registry.descriptions()
+    registry = load_plugins(plugins_dir=plugins_dir).registry
+    found = [*registry.descriptions(), *registry.tabled_descriptions()]
     say(*compatibility_page(found).split("\n"))
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,13 +50,15 @@ Arguments not named here are those of the component of today."""
 
 _PARTS: Final = """## Training and validation of generation 4
 
-The parts of `config_train.json` and `config_validation.json`, resolved by name. By `path` every
-class below the prefixes works too. All of these work; the arguments are those of the installed
-MONAI, PyTorch Ignite and PyTorch."""
+The parts of `config_train.json` and `config_validation.json`. All of these **work**, by name, and
+by `path` every class below the prefixes too; arguments are those of the MONAI, PyTorch Ignite and
+PyTorch of today. Functions as text (`"lambda x: x['pred']"`) are read as the few shapes they take,
+and never evaluated."""
 
-_CHANGED: Final = """### Parts whose arguments are upgraded
+_CHANGED: Final = """### Parts that were renamed, or whose arguments were
 
-They work differently: what older archives declare is read as what it is called today."""
+They **work differently**: what older archives declare is read as what it is called today, each with
+a note (MMAR213)."""
 
 _TENSORFLOW: Final = """## Training and validation of generation 3.1
 
@@ -122,7 +125,7 @@ def _order(what: str) -> tuple[int, str]:
 
 def _heading(what: str) -> str:
     words = what.replace("_", " ")
-    return f"{words[:1].upper()}{words[1:]}s".replace("ys", "ies")
+    return f"{words[:1].upper()}{words[1:]}{'es' if words.endswith('s') else 's'}"
 
 
 def _keys() -> Iterator[str]:
@@ -153,29 +156,41 @@ def _parts(found: Sequence[ComponentDescription]) -> Iterator[str]:
     of_trainers = [one for one in found if one.kind in TRAINER_PARTS]
     ranked = sorted(of_trainers, key=lambda one: (order.index(one.kind), one.name))
     for kind, members in groupby(ranked, key=lambda one: one.kind):
-        named = list(members)
+        named = [one for one in members if "becomes" not in one.extras]
         prefixes = [f"`{one.name}`" for one in named if one.path_prefix]
         names = [f"`{one.name}`" for one in named if not one.path_prefix]
-        yield f"### {_heading(kind)} of generation 4"
+        yield f"### {_heading(str(kind))} of generation 4"
         lines = [f"By name: {', '.join(names)}."] if names else []
         lines += [f"By path: classes below {', '.join(prefixes)}."] if prefixes else []
         yield "\n\n".join(lines)
 
 
 def _changed(found: Sequence[ComponentDescription]) -> Iterator[str]:
-    rows = [
-        f"| `{one.name}` | {one.kind} | {_cell(note)} |"
-        for one in sorted(found, key=lambda one: (one.kind, one.name))
-        for note in _notes(one.extras.get("upgrades", ()))
-    ]
+    rows = []
+    for one in sorted(found, key=lambda one: (one.kind, one.name)):
+        told = [f"as `{one.extras['becomes']}`"] if "becomes" in one.extras else []
+        told += [words for rule in one.extras.get("upgrades", ()) for words in _rule(rule)]
+        if told:
+            rows.append(f"| `{one.name}` | {one.kind} | {_cell('; '.join(told))} |")
     if rows:
         yield from ("| name | kind | here |", "|---|---|---|", *rows)
 
 
-def _notes(upgrades: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for rule in upgrades:
-        if rule.get("note"):
-            yield str(rule["note"])
+def _rule(rule: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a rule of `upgrades` does to arguments, in words."""
+    for old, new in rule.get("rename", {}).items():
+        yield f"`{old}` is `{new}`"
+    if "into" in rule:
+        yield f"`{rule['from']}` is the value of `{rule['into']}`"
+    for name in rule.get("drop", ()):
+        only = f" if it is {_values(rule['is'])}" if "is" in rule else ""
+        yield f"`{name}` is dropped{only}"
+    for name, value in rule.get("set", {}).items():
+        yield f"`{name}` is `{json.dumps(value)}` unless declared"
+
+
+def _values(values: Sequence[Any]) -> str:
+    return " or ".join(f"`{json.dumps(value)}`" for value in values)
 
 
 def _tensorflow() -> Iterator[str]:

@@ -245,8 +245,19 @@ class Resolver:
         problem = self._byoc.problem(dotted)
         if problem is None:
             return self._own_code(document, path, kind, dotted, args)
-        if self._unavailable(document, path, where):
-            return NOTHING
+        if not self._unavailable(document, path, where):
+            self._nobodys(document, where, kind, problem)
+        return NOTHING
+
+    def _nobodys(
+        self,
+        document: Document,
+        where: JsonPath,
+        kind: ComponentKind,
+        problem: tuple[str, str, str | None],
+    ) -> None:
+        """Report a class path that no plugin allows and the MMAR does not bring."""
+        dotted = str(document.get(where))
         self.paths.append((document, where, dotted))
         code, message, hint = problem
         others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
@@ -256,11 +267,10 @@ class Resolver:
         last = dotted.rpartition(".")[2]
         hint = hint or self._hint(kind, last, dotted)
         self._findings.at(document, where, code, message, hint=hint)
-        return NOTHING
 
     def _of_older_system(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
         """Return the component that does what a class of an older system did, by its name."""
-        name = class_of(dotted)
+        name = class_of(dotted) or ""
         found = self._catalog.find(kind, name) if name in FEDERATED else None
         return found if found is None or not found.path_prefix else None
 

@@ -122,4 +122,3 @@ def _take(plan: Plan, document: Document, found: Findings) -> None:
 def _is_tensorflow(parsed: Mapping[str, Document], file: str) -> bool:
     own = is_own_trainer(parsed.get(sources.CLIENT))
     return not own and mark_of(parsed[file].value) is not None
-

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from mmar_runner.mmar.older.tensorflow import MARKS
+from mmar_runner.hooks import load_plugins
+from mmar_runner.mmar.older.tensorflow import MARKS, TENSORFLOW
 from mmar_runner.mmar.sources.tensorflow import mark_of
 
 PIPELINE = {"name": "SegmentationImagePipeline", "args": {"data_list_file_path": "{DATA}"}}
@@ -26,7 +28,7 @@ CKPT = {"model_loader": {"name": "CheckpointLoader"}, "writers": [{"name": "Writ
 
 def test_it_is_one_finding_and_nothing_else_is_said_of_it(mmar):
     mmar.train = TRAIN
-    mmar.write("config/config_validation_ckpt.json", '{"inferer": {"name": "TFInferer"}}')
+    mmar.write("config/config_validation_ckpt.json", '{"inferer": {"name": "TFScanWindowInferer"}}')
 
     found = mmar.only()
 
@@ -51,10 +53,14 @@ def test_a_validation_of_that_time_alone_is_told_too(mmar):
     [
         (TRAIN, ("train", "image_pipeline")),
         (CKPT, ("writers", 0)),
-        ({"train": {"pre_transforms": [{"name": "LoadNifti#A"}]}}, ("train", "pre_transforms", 0)),
+        (
+            {"train": {"pre_transforms": [{"name": "SaveAsNifti#A"}]}},
+            ("train", "pre_transforms", 0),
+        ),
         ({"validate": {"metrics": [{"name": "ComputeAverageDice"}]}}, ("validate", "metrics", 0)),
         ({"train": {"model": {"name": "UNet"}, "pre_transforms": [{"name": "Spacingd"}]}}, None),
-        ({"train": {"model": {"name": "Unet"}, "dataset": {}}}, None),  # a slip for UNet
+        ({"train": {"model": {"name": "SegAhnet"}}}, ("train", "model")),
+        ({"train": {"model": {"name": "SegAhnet"}, "dataset": {}}}, None),  # a slip for another
         ({"train": {"model": {"name": 7}, "metrics": 7}, "validate": []}, None),
         ({"image_pipeline": {}}, ("image_pipeline",)),
         ({}, None),
@@ -90,4 +96,15 @@ def test_a_trainer_that_is_not_installed_may_read_it(mmar):
 
 
 def test_no_part_of_today_is_a_mark():
-    assert MARKS.isdisjoint({"Adam", "DenseNet121", "CheckpointLoader", "UNet", "DiceLoss"})
+    registry = load_plugins().registry
+    assert [mark for mark in MARKS if registry.kinds_of(mark)] == []
+
+
+def test_a_counterpart_is_there():
+    """Words beside names are sentences' own: 'with', 'and', 'dataset'."""
+    registry = load_plugins().registry
+    for names in TENSORFLOW.values():
+        for counterpart in names.values():
+            for word in re.findall(r"\b[A-Z]\w*[a-z]\w*\b", counterpart):
+                known = word in {"PyTorch", "MetaTensor"} or registry.kinds_of(word)
+                assert known, f"{counterpart}: nothing is called {word}"
