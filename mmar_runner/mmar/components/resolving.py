@@ -104,14 +104,19 @@ class Resolver:
 
     def properties(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
         """Return the argument schemas of a component by argument; empty if unknown."""
-        found = self._catalog.find(kind, name)
+        found = self.described(kind, name)
         known: Mapping[str, Any] = found.args_schema.get("properties", {}) if found else {}
         return known
 
     def facts(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
         """Return what a component's plugin states of it; empty if it is not known."""
-        found = self._catalog.find(kind, name)
+        found = self.described(kind, name)
         return found.extras if found is not None else {}
+
+    def described(self, kind: ComponentKind, name: str) -> ComponentDescription | None:
+        """Return what is known of a component by its name, or by a class path that leads to it."""
+        at_path = self._catalog.at_target(kind, name) if "." in name else None
+        return self._catalog.find(kind, name) if at_path is None else at_path
 
     def tagged(self, kind: ComponentKind, tag: str) -> list[str]:
         """Return the names of a kind whose plugins state a tag, whatever their arguments."""
