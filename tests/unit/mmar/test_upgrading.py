@@ -26,6 +26,7 @@ OLDER = ROOT / "tests" / "assets" / "mmars" / "older"
 SAMPLES = sorted((ROOT / "mmars").iterdir())
 SERVER = "config/config_fed_server.json"
 CLIENT = "config/config_fed_client.json"
+TRAIN = "config/config_train.json"
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n"
 
 
@@ -95,7 +96,9 @@ def test_an_older_archive_becomes_one_without_notes_of_an_upgrade(tmp_path, regi
     plan = upgraded(OLDER, tmp_path / "new", registry)
 
     assert contents(OLDER) == before
-    assert sorted(plan.texts) == [CLIENT, SERVER]
+    assert sorted(plan.texts) == [CLIENT, SERVER, TRAIN]
+    train = json.loads((tmp_path / "new" / TRAIN).read_text())
+    assert train["train"]["model"] == {"name": "UNet"}
     report = validate(tmp_path / "new", registry).report
     said = {f.code for f in report.findings}
     assert not {code for code in said if code.startswith("MMAR21")} | (said & {"MMAR515"})
