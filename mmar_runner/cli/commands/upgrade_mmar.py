@@ -10,6 +10,7 @@ import click
 
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import echo_json, json_option, say
+from mmar_runner.cli.rewritten import require_free, write_upgraded
 from mmar_runner.documents.words import counted
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity
@@ -17,7 +18,6 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.reports.as_json import finding_json
 from mmar_runner.mmar.upgrading.plan import plan_upgrade
-from mmar_runner.mmar.upgrading.writing import require_free, write_upgraded
 from mmar_runner.mmar.validation import validate
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mmar_runner.cli.rewritten import write_upgraded
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.upgrading.plan import plan_upgrade
-from mmar_runner.mmar.upgrading.writing import write_upgraded
 from mmar_runner.mmar.validation import validate
 
 if TYPE_CHECKING:

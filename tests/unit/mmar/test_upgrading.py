@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mmar_runner.cli.rewritten import require_free, write_upgraded
 from mmar_runner.documents.json_reader import read_json
 from mmar_runner.errors import MmarInvalidError, UsageError
 from mmar_runner.hooks import load_plugins
@@ -18,7 +19,6 @@ from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import open_folder
 from mmar_runner.mmar.upgrading.plan import plan_upgrade
 from mmar_runner.mmar.upgrading.text import document_text
-from mmar_runner.mmar.upgrading.writing import require_free, write_upgraded
 from mmar_runner.mmar.validation import validate
 
 ROOT = Path(__file__).parents[3]
