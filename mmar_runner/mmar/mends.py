@@ -34,6 +34,12 @@ MENDS = MappingProxyType(
         "MMAR211": "Nothing needs to be done; the key can be removed.",
         "MMAR212": "Nothing needs to be done; it can be removed.",
         "MMAR213": "Nothing needs to be done; write it so when you next edit the file.",
+        "MMAR220": (
+            "Declare the workflow with PyTorch and MONAI; the federated files, the environment and "
+            "the data list go on as they are."
+        ),
+        "MMAR221": "The hint says what to use in its place.",
+        "MMAR222": "Remove it; what it did must be done by a component that is called.",
         "MMAR301": "Define it in `config/environment.json`, or give `--set NAME=VALUE`.",
         "MMAR302": "Give one of them a value.",
         "MMAR303": "Compare its name with the variables in `config/`, or leave it out.",

@@ -26,6 +26,7 @@ from mmar_runner.mmar.checks.policy import check_policy
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
+from mmar_runner.mmar.checks.tensorflow import check_tensorflow
 from mmar_runner.mmar.checks.train import bring_up_to_date, check_train
 from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
@@ -181,6 +182,7 @@ class _Check:
             check_filters(look)
             check_combinations(look)
             check_budgets(look)
+            check_tensorflow(look)
             check_train(look)
             check_fit(look)
             check_held_out(look)

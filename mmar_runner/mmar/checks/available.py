@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off, nested_places
-from mmar_runner.mmar.aliases import OLDER_NAMES
 from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.older.federated import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def _server_filters(look: Look, server: Document) -> None:
             name = declared.get("path", declared.get("name"))
             if not isinstance(name, str) or not name:
                 continue  # which was said
-            if part.description is None and name in OLDER_NAMES:
+            if part.description is None and unavailable(declared):
                 continue  # there is more to say of it, and was said
             named[path] = name
     if not named:

@@ -13,13 +13,14 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
-from mmar_runner.mmar import aliases
 from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
 from mmar_runner.mmar.components.upgrades import upgrade_arguments, upgrade_identity
+from mmar_runner.mmar.older.entry import class_of
+from mmar_runner.mmar.older.federated import FEDERATED, unavailable
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ class Resolver:
             self._conflict(document, where, error)
             return NOTHING
         if found is None:
-            self._not_installed(document, where, kind, name)
+            if not self._unavailable(document, path, where):
+                self._not_installed(document, where, kind, name)
             return NOTHING
         if found.path_prefix:
             message = f"'{name}' is a class path, not a name."
@@ -160,8 +162,7 @@ class Resolver:
             self._findings.at(document, where, "MMAR501", message, hint=hint)
             return NOTHING
         if found.name not in {name, label, names.get(wanted)}:
-            message = f"'{name}' is an older name of '{found.name}'."
-            self._findings.at(document, where, "MMAR515", message)
+            self._findings.at(document, where, "MMAR515", _became(name, found))
         return self._described(document, path, found, args, {"name": found.name})
 
     def _not_installed(
@@ -177,14 +178,28 @@ class Resolver:
         message = f"No installed plugin offers {with_article(kind)} named '{name}'."
         self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
 
+    def _unavailable(self, document: Document, path: JsonPath, where: JsonPath) -> bool:
+        """Return True, and say so, if an older system's component is not to be had at all."""
+        gone = unavailable(document.get(path))
+        if gone is None:
+            return False
+        why = f": there is no {gone.cause}" if gone.cause else ""
+        message = f"'{gone.name}' of older systems is not available here{why}."
+        cause = (gone.cause,) if gone.cause else None
+        hint = _capital(f"{gone.instead}.")
+        self._findings.at(document, where, "MMAR221", message, hint=hint, cause=cause)
+        return True
+
     def _conflict(self, document: Document, where: JsonPath, error: PluginConflictError) -> None:
         message = f"{_capital(error.message)}."
         self._findings.at(document, where, "MMAR518", message, hint=_capital(error.hint))
 
     def _hint(self, kind: ComponentKind, name: str, dotted: str = "") -> str:
         bundled = bundled_hint(kind, dotted or name)
-        if bundled is None and name in aliases.OLDER_NAMES:
-            return f"An older component: {aliases.OLDER_NAMES[name]}."
+        if bundled is None and name in FEDERATED and FEDERATED[name].became:
+            became = FEDERATED[name].became
+            where = bundled_hint(kind, became)
+            return f"An older name of {became}{f'. {where}' if where else '.'}"
         broken = self._catalog.broken()
         note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
         note += f" (`{self._catalog.doctor}` says why)." if broken else ""
@@ -214,15 +229,14 @@ class Resolver:
         where = (*path, "path")
         dotted = str(document.get(where))
         try:
-            found = self._catalog.find(kind, dotted)
+            found = self._catalog.find(kind, dotted) or self._of_older_system(kind, dotted)
         except PluginConflictError as error:
             self._conflict(document, where, error)
             return NOTHING
         if found is not None:
             known = {"path": dotted} if found.path_prefix else {"name": found.name}
             if not found.path_prefix and found.name != dotted:
-                message = f"'{dotted}' is an older name of '{found.name}'."
-                self._findings.at(document, where, "MMAR515", message)
+                self._findings.at(document, where, "MMAR515", _became(dotted, found))
             if found.path_prefix:
                 self.paths.append((document, where, dotted))
                 registered = self._catalog.at_target(kind, dotted)  # it says more than its prefix
@@ -236,6 +250,19 @@ class Resolver:
         problem = self._byoc.problem(dotted)
         if problem is None:
             return self._own_code(document, path, kind, dotted, args)
+        if not self._unavailable(document, path, where):
+            self._nobodys(document, where, kind, problem)
+        return NOTHING
+
+    def _nobodys(
+        self,
+        document: Document,
+        where: JsonPath,
+        kind: ComponentKind,
+        problem: tuple[str, str, str | None],
+    ) -> None:
+        """Report a class path that no plugin allows and the MMAR does not bring."""
+        dotted = str(document.get(where))
         self.paths.append((document, where, dotted))
         code, message, hint = problem
         others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
@@ -245,7 +272,12 @@ class Resolver:
         last = dotted.rpartition(".")[2]
         hint = hint or self._hint(kind, last, dotted)
         self._findings.at(document, where, code, message, hint=hint)
-        return NOTHING
+
+    def _of_older_system(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
+        """Return the component that does what a class of an older system did, by its name."""
+        name = class_of(dotted) or ""
+        found = self._catalog.find(kind, name) if name in FEDERATED else None
+        return found if found is None or not found.path_prefix else None
 
     def _not_there(
         self, document: Document, where: JsonPath, found: ComponentDescription, dotted: str
@@ -359,6 +391,13 @@ class Resolver:
         message = f"'{place[0]}' is required but is empty or switched off."
         self._findings.at(document, where, "MMAR516", message, hint="Declare it.")
         return True
+
+
+def _became(name: str, found: ComponentDescription) -> str:
+    """Return what an older name became, and how that works differently."""
+    older = FEDERATED.get(class_of(name) or name)
+    differs = older.differs if older is not None and older.became == found.name else ""
+    return f"'{name}' is an older name of '{found.name}'{f': {differs}' if differs else ''}."
 
 
 def _place(document: Document, path: JsonPath) -> dict[str, Any]:
