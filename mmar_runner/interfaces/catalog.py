@@ -33,6 +33,7 @@ class ComponentKind(StrEnum):
     DATASET = "dataset"
     TRANSFORM = "transform"
     METRIC = "metric"
+    CLIENT_ALGO = "client_algo"
 
 
 #: Kinds that exist only as parts of a trainer (or of a model persistor).
@@ -45,6 +46,7 @@ TRAINER_PARTS = frozenset(
         ComponentKind.DATASET,
         ComponentKind.TRANSFORM,
         ComponentKind.METRIC,
+        ComponentKind.CLIENT_ALGO,
     }
 )
 

@@ -232,6 +232,7 @@ class _Check:
             generation=generation,
             digest=self.digest,
             byoc=self.byoc.present,
+            expressions=bool(self.facts.expressions),
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
             variables=handed_over(files.variables),
