@@ -193,7 +193,7 @@ class Resolver:
                 self.paths.append((document, where, dotted))
                 if self._not_there(document, where, found, dotted):
                     return NOTHING
-                registered = self._registered(kind, dotted)
+                registered = self._catalog.at_target(kind, dotted)  # it says more than its prefix
                 if registered is None and not self._constructed(document, path, kind, dotted):
                     return NOTHING
                 found = registered or found
@@ -243,14 +243,6 @@ class Resolver:
         if source is not None:
             check_arguments(document, path, kind, source, self._findings)
         return True
-
-    def _registered(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
-        """Return what says more of a class than its prefix: a component that is this class."""
-        for name in self._catalog.names(kind):
-            found = self._catalog.find(kind, name)
-            if found is not None and found.target.replace(":", ".") == dotted:
-                return found
-        return None
 
     def _own_code(
         self,
