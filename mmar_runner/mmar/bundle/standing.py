@@ -39,12 +39,14 @@ class BundleFact:
         overrides: Arguments whose members replace parts of the configuration.
         packages: Prefixes of class paths that a configuration may name.
         callables: Names of functions and further classes that it may name, short and dotted.
+        refused: Names of classes in the packages that it may not name.
     """
 
     root: str
     overrides: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     callables: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, extras: Mapping[str, Any]) -> BundleFact | None:
@@ -54,7 +56,8 @@ class BundleFact:
             return None
         packages = tuple(stated.get("packages", ()))
         callables = frozenset(stated.get("callables", ()))
-        return cls(stated["root"], tuple(stated.get("overrides", ())), packages, callables)
+        refused = frozenset(stated.get("refused", ()))
+        return cls(stated["root"], tuple(stated.get("overrides", ())), packages, callables, refused)
 
 
 def asking(value: Any, standing: Callable[[str], Standing]) -> Iterator[tuple[Use, Standing]]:
@@ -74,9 +77,16 @@ def standing_in(catalog: ComponentCatalog, fact: BundleFact, name: str) -> Stand
     """Return what is known of a name, from what is installed; nothing is imported."""
     if name in fact.callables:
         return Standing.FREE
+    if name.rpartition(".")[2] in fact.refused:
+        return Standing.UNKNOWN
     if "." not in name:
         return Standing.FREE if _registered(catalog, fact, name) else Standing.UNKNOWN
-    if not name.startswith(fact.packages):
+    return known_class(fact, name)
+
+
+def known_class(fact: BundleFact, name: str) -> Standing:
+    """Return what is known of a dotted name, from the sources of what is installed."""
+    if not name.startswith(fact.packages) or name.rpartition(".")[2] in fact.refused:
         return Standing.UNKNOWN
     # A dotted name may lead through a module to what that one imports: os.system, say.
     known = definition(name)

@@ -25,6 +25,10 @@ MACRO: Final = "%"
 TARGET: Final = "_target_"
 #: Keys that say how something is called: by one of the modes below, or nobody knows how.
 _MODES: Final = frozenset({"_mode_", "_debug_"})
+#: Arguments that MONAI takes for a class's name, or for a path if there is a dot in them.
+_NAMING: Final = frozenset({"reader", "writer", "backbone"})
+#: Arguments by which a network or data set is fetched if they are true.
+_FETCHING: Final = frozenset({"download", "pretrained"})
 _USUAL_MODES: Final = frozenset({"default", "callable"})
 #: What a macro begins with that is taken from another file.
 _OTHER_FILE: Final = re.compile(r".*\.(?:json|ya?ml)(?=$|::|#)", re.IGNORECASE | re.DOTALL)
@@ -38,6 +42,7 @@ class UseKind(StrEnum):
     TARGET = "target"
     MODE = "mode"
     FILE = "file"
+    FETCH = "fetch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Use:
 
     Attributes:
         kind: What it asks for: to be evaluated, to be called, to be called in an unusual
-            way, or that another file is read.
+            way, that another file is read, or that something is fetched.
         text: The text; of a value that is none, what Python shows of it.
         path: Where it stands.
     """
@@ -86,7 +91,13 @@ def _member(key: str, value: Any, path: JsonPath) -> Iterator[Use]:
     is_text = isinstance(value, str)
     if name == TARGET and not (is_text and value.startswith(EXPRESSION)):
         yield Use(UseKind.TARGET, value if is_text else repr(value), path)
-    elif name in _MODES and value not in _USUAL_MODES:
+    elif name in _MODES and not (is_text and value in _USUAL_MODES):
         yield Use(UseKind.MODE, value if is_text else repr(value), path)
+    elif name in _FETCHING and value is not None and value is not False:
+        yield Use(UseKind.FETCH, f"{name}: {value!r}", path)
+    elif name in _NAMING:
+        for named in value if isinstance(value, list) else [value]:
+            if isinstance(named, str) and "." in named:
+                yield Use(UseKind.TARGET, named, path)
     if not (is_text and name == TARGET and not value.startswith(EXPRESSION)):
         yield from uses(value, path)

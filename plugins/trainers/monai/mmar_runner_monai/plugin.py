@@ -7,11 +7,12 @@ from typing import Any
 
 from mmar_runner.hooks import hookimpl
 from mmar_runner_monai import schemas
+from mmar_runner_monai.algo import facts
 
 
 @hookimpl
 def mmar_register_components(registry: Any) -> None:
-    """Register the trainer and the validator."""
+    """Register trainers, validator, and what they are made of."""
     registry.add(
         kind="client_trainer",
         name="MonaiTrainer",
@@ -37,3 +38,4 @@ def mmar_register_components(registry: Any) -> None:
         summary="Measures a model with the MONAI workflow of config_validation.json.",
         extras=schemas.CONFIG_EXTRAS,
     )
+    facts.register(registry)
