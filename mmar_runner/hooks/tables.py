@@ -77,8 +77,9 @@ class ComponentTable:
     def _paths(self) -> Mapping[str, str]:
         found = {}
         for name, entry in self._entries.items():
-            for path in (entry["target"].replace(":", "."), *entry.get("paths", ())):
-                found[path] = name
+            replaced = "becomes" in entry.get("facts", {})  # its target is another one's
+            own = () if replaced else (entry["target"].replace(":", "."),)
+            found.update(dict.fromkeys((*own, *entry.get("paths", ())), name))
         return found
 
     def _described(self, name: str, entry: Mapping[str, Any]) -> ComponentDescription:

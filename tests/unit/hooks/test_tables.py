@@ -69,7 +69,8 @@ def test_class_paths_lead_to_it(table, path):
 
     found = registry.at_target("model", path)
 
-    assert found is not None and found.name == "UNet"
+    assert found is not None
+    assert found.name == "UNet"
     assert registry.at_target("model", "frame.nets.VNet") is None
     assert registry.at_target("loss", path) is None
 

@@ -103,13 +103,16 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
 
 VALIDATION_SCHEMA: Final[dict[str, Any]] = {"type": "object", "required": ["dataset"]}
 
+#: Names by which archives call parts that are registered under another one, by kind.
+PART_NAMES: Final[dict[str, dict[str, str]]] = {"metric": {"Accuracy": "IgniteAccuracy"}}
+
 #: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.
 CONFIG_EXTRAS: Final[dict[str, Any]] = {
     "train_parts": TRAIN_PARTS,
     "train_schema": TRAIN_SCHEMA,
     "validation_parts": VALIDATION_PARTS,
     "validation_schema": VALIDATION_SCHEMA,
-    "part_names": {"metric": {"Accuracy": "IgniteAccuracy"}},
+    "part_names": PART_NAMES,
     "measures": {
         "parts": "/validate/metrics/*",
         "prefix": "val_",
