@@ -2,16 +2,16 @@
 """What a bundle's configuration may call without leave: what is registered, and nothing else.
 
 ``_target_`` reaches whatever can be imported, so ``os.system`` with its argument needs no
-expression at all. A short name is free if an installed plugin registers a part of that name
-from one of the packages below; a dotted one leads to a class that these packages define, and is a
-class path as any other. Everything else asks for the leave that expressions need.
+expression at all. A short name is free if it is that of a class which the packages below
+define, since MONAI looks it up among its own; a dotted one leads to a class of these packages, and
+is a class path as any other. Everything else asks for the leave that expressions need.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentCatalog
 from mmar_runner.mmar.bundle.texts import Use, UseKind, uses
@@ -20,6 +20,10 @@ from mmar_runner.mmar.code.installed_names import definition
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+
+
+#: Among what lies below it MONAI looks up short names.
+_OWN: Final = "monai."
 
 
 class Standing(Enum):
@@ -80,8 +84,17 @@ def standing_in(catalog: ComponentCatalog, fact: BundleFact, name: str) -> Stand
     if name.rpartition(".")[2] in fact.refused:
         return Standing.UNKNOWN
     if "." not in name:
-        return Standing.FREE if _registered(catalog, fact, name) else Standing.UNKNOWN
+        free = _registered(catalog, fact, name) or is_own_class(fact, name)
+        return Standing.FREE if free else Standing.UNKNOWN
     return known_class(fact, name)
+
+
+def is_own_class(fact: BundleFact, name: str) -> bool:
+    """Return True if MONAI's packages certainly define a class of a short name."""
+    own = (package for package in fact.packages if package.startswith(_OWN))
+    return any(
+        known_class(fact, f"{package}{name}") is Standing.CLASS_PATH for package in own
+    )
 
 
 def known_class(fact: BundleFact, name: str) -> Standing:

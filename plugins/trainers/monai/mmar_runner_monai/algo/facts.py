@@ -143,7 +143,7 @@ ALGO_EXTRAS: Final[dict[str, Any]] = {"bundle": BUNDLE_FACT}
 
 
 def register(registry: Any) -> None:
-    """Register the trainer, MONAI's algorithm for bundles, and the prefix of others."""
+    """Register trainer, MONAI's algorithm for bundles, the prefix of others, and a persistor."""
     registry.add(
         kind="client_trainer",
         name="ClientAlgoTrainer",
@@ -166,4 +166,11 @@ def register(registry: Any) -> None:
         path_prefix=True,
         summary="Any class under monai.fl.client, named by its path.",
         extras=ALGO_EXTRAS,
+    )
+    registry.add(
+        kind="model_persistor",
+        name="PTCheckpointPersistor",
+        target="mmar_runner_monai.bundle.persistor:PTCheckpointPersistor",
+        summary="Begins with a .pt checkpoint whose network is not declared.",
+        extras={"reads_checkpoints": [".pt", ".pth"], "makes_own_model": True},
     )

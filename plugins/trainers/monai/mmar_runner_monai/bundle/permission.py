@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import ComponentNotFoundError, NotAuthorizedError, TaskFailedError
-from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentKind
+from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.bundle.reading import read_configurations
-from mmar_runner.mmar.bundle.standing import BundleFact, Standing, asking, known_class
+from mmar_runner.mmar.bundle.standing import BundleFact, Standing, asking, is_own_class, known_class
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.folder import survey
 from mmar_runner_monai.bundle.callables import BUNDLE_FACT
@@ -56,7 +56,7 @@ def _standing(context: TrainerContext, name: str) -> Standing:
     if name in _FACT.callables:
         return Standing.FREE
     if "." not in name:
-        return Standing.FREE if _is_registered(context, name) else Standing.UNKNOWN
+        return Standing.FREE if is_own_class(_FACT, name) else Standing.UNKNOWN
     if own_class(context, name):
         return Standing.FREE
     found = known_class(_FACT, name)
@@ -69,18 +69,6 @@ def own_class(context: TrainerContext, name: str) -> bool:
     """Return True if a dotted name leads into the MMAR's own code, which was accepted."""
     top = context.mmar / "custom" / name.partition(".")[0]
     return top.with_suffix(".py").is_file() or top.is_dir()
-
-
-def _is_registered(context: TrainerContext, name: str) -> bool:
-    if name in _FACT.refused:
-        return False
-    for kind in TRAINER_PARTS:
-        try:
-            context.blueprint(kind, {"name": name})
-        except ComponentNotFoundError:
-            continue
-        return True
-    return False
 
 
 def _require_path(context: TrainerContext, name: str) -> None:
