@@ -6,10 +6,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-#: What a hostile bundle would do; a test gives the file that it would make.
-CANARY = "$__import__('pathlib').Path({!r}).touch()"
-
-
 def table(rows: int, shift: int = 0) -> list[dict[str, Any]]:
     """Return labelled rows of four numbers, drawn from no chance."""
     found = []
@@ -27,10 +23,9 @@ def training(data: list[dict[str, Any]] | None = None) -> dict[str, Any]:
         "dataset_dir": "/workspace/data",
         "width": 4,
         "network_def": {
-            "_target_": "FullyConnectedNet",
-            "in_channels": "@width",
-            "out_channels": 1,
-            "hidden_channels": [8],
+            "_target_": "torch.nn.Linear",
+            "in_features": "@width",
+            "out_features": 1,
         },
         "loss": {"_target_": "torch.nn.BCEWithLogitsLoss"},
         "optimizer": {
@@ -90,16 +85,22 @@ def training(data: list[dict[str, Any]] | None = None) -> dict[str, Any]:
                 "val_data_loader": "@validate::dataloader",
                 "network": "@network_def",
                 "inferer": "@validate::inferer",
+                "postprocessing": {
+                    "_target_": "Compose",
+                    "transforms": [
+                        {"_target_": "Activationsd", "keys": "pred", "sigmoid": True},
+                        {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.5},
+                    ],
+                },
                 "key_val_metric": {
-                    "val_mean_squared_error": {
-                        "_target_": "ignite.metrics.MeanSquaredError",
+                    "val_accuracy": {
+                        "_target_": "ignite.metrics.Accuracy",
                         "output_transform": {
                             "_target_": "from_engine",
                             "keys": ["pred", "label"],
                         },
                     }
                 },
-                "decollate": False,
             },
         },
     }
@@ -119,8 +120,8 @@ def with_expressions() -> dict[str, Any]:
 METADATA = {"version": "0.3.1", "task": "Tells positive sums from negative ones.", "monai_version": "1.4"}
 
 
-def write_bundle(folder, config=None, **files):
-    """Write a bundle; keyword arguments are further files, ``__`` standing for ``/``."""
+def write_bundle(folder, config=None, files=()):
+    """Write a bundle and return its folder; further files by name."""
     (folder / "configs").mkdir(parents=True)
     (folder / "configs" / "train.json").write_text(json.dumps(config or training(), indent=2))
     (folder / "configs" / "metadata.json").write_text(json.dumps(METADATA))
@@ -129,7 +130,7 @@ def write_bundle(folder, config=None, **files):
     (folder / "docs").mkdir()
     (folder / "docs" / "README.md").write_text("# A bundle\n")
     (folder / "LICENSE").write_text("Apache-2.0\n")
-    for name, content in files.items():
+    for name, content in dict(files).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.documents.words import pointer_text
@@ -19,6 +20,8 @@ JSON: Final = ".json"
 SUFFIXES: Final = frozenset({JSON, ".yaml", ".yml"})
 #: The most configuration files of one bundle; those of the model zoo hold a dozen.
 MOST_FILES: Final = 200
+#: Values in one YAML file: aliases make many of few characters.
+_YAML_VALUES: Final = 100_000
 
 
 def configuration_files(folder: MmarFolder, root: str) -> list[str]:
@@ -54,7 +57,7 @@ def read_configuration(folder: MmarFolder, file: str, findings: Findings) -> Doc
     text = read_text(folder, file, findings, folder.limits.text_bytes)
     if text is None:
         return None
-    source = read_yaml(text, folder.limits)
+    source = read_yaml(text, replace(folder.limits, json_values=_YAML_VALUES))
     for problem in source.problems:
         findings.add(
             "MMAR118",

@@ -40,6 +40,10 @@ def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
     named = [(dotted, place_of(d, path)) for d, path, dotted in look.resolver.paths]
     for document in documents:
         named += _unchecked_paths(look, document)
+    outside = [
+        (text, place_of(document, path))
+        for document, path, text in outside_arguments(look.files, documents)
+    ]
     return MmarFacts(
         name=look.folder.root.name,
         digest=digest,
@@ -50,10 +54,7 @@ def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
         # Some are looked at twice.
         class_paths=tuple(dict.fromkeys([*named, *bundles.class_paths])),
         path_arguments=(
-            *(
-                (text, place_of(document, path))
-                for document, path, text in outside_arguments(look.files, documents)
-            ),
+            *(one for one in outside if one not in bundles.expressions),  # those are judged as code
             *bundles.path_arguments,
         ),
         expressions=tuple(bundles.expressions),

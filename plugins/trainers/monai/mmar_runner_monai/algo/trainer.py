@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 #: What an algorithm must have, and what it may lack.
 _NEEDED: Final = ("train", "get_weights")
 _ROOT: Final = "bundle_root"
+#: What MONAI's trainers say of where they are, which is no measure of anything.
+_POSITIONS: Final = frozenset(
+    {"rank", "current_epoch", "current_iteration", "total_epochs", "total_iterations"}
+)
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -110,7 +114,8 @@ class ClientAlgoTrainer(ClientTrainer):
         write_state(task.update, update)
         statistics = numbers(getattr(returned, "statistics", None))
         self._keep_best(returned, received)
-        return TrainResult(self._weight(statistics), statistics, validation, self._send)
+        metrics = {name: value for name, value in statistics.items() if name not in _POSITIONS}
+        return TrainResult(self._weight(statistics), metrics, validation, self._send)
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return what the algorithm's ``evaluate`` says of a model file."""
