@@ -23,15 +23,29 @@ if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.interfaces.catalog import ComponentDescription
     from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.components.resolving import Resolved, Resolver
     from mmar_runner.mmar.document import Document
 
 
 def check_train(look: Look) -> None:
     """Check training and validation files."""
-    for part in (*look.server_parts.every(), *look.client_parts.every()):
-        if part.description is not None:
-            _check_for(look, part.description)
+    for reader in _readers(look):
+        _check_for(look, reader)
     _references(look)
+
+
+def bring_up_to_date(look: Look) -> None:
+    """Bring older arguments in training and validation files up to date, as `check_train` does."""
+    files = {"train": look.files.train, "validation": look.files.validation}
+    for reader in _readers(look):
+        for what, document in files.items():
+            if document is not None:
+                resolve_parts(look.resolver, document, reader, what)
+
+
+def _readers(look: Look) -> list[ComponentDescription]:
+    every = (*look.server_parts.every(), *look.client_parts.every())
+    return [part.description for part in every if part.description is not None]
 
 
 def _check_for(look: Look, reader: ComponentDescription) -> None:
@@ -49,11 +63,38 @@ def _check_file(look: Look, document: Document, reader: ComponentDescription, wh
     schema = reader.extras.get(f"{what}_schema")
     if schema:
         check_shape(document, schema, look.findings)
-    for pattern, kind in reader.extras.get(f"{what}_parts", {}).items():
-        for path in places(document.value, pattern):
-            look.resolver.resolve(document, path, ComponentKind(kind))
-            if is_off(document.get(path)) and _required(schema, path):
-                _switched_off(look, document, path, reader)
+    for path, _ in resolve_parts(look.resolver, document, reader, what):
+        if is_off(document.get(path)) and _required(schema, path):
+            _switched_off(look, document, path, reader)
+
+
+def resolve_parts(
+    resolver: Resolver, document: Document, reader: ComponentDescription, what: str
+) -> list[tuple[JsonPath, Resolved]]:
+    """Resolve the parts of a workflow file; older arguments in it are brought up to date.
+
+    Args:
+        resolver: Resolves them.
+        document: The file.
+        reader: Who reads it, and states what stands where.
+        what: ``train`` or ``validation``.
+    """
+    names = reader.extras.get("part_names", {})
+    return [
+        (path, resolver.resolve(document, path, ComponentKind(kind), names.get(kind, {})))
+        for pattern, kind in reader.extras.get(f"{what}_parts", {}).items()
+        for path in places(document.value, pattern)
+        if not is_reference(document.get(path))
+    ]
+
+
+def is_reference(declaration: Any) -> bool:
+    """Return True for ``{"ref": "Name"}``, which stands for what is declared elsewhere."""
+    return (
+        isinstance(declaration, Mapping)
+        and "ref" in declaration
+        and not declaration.keys() & {"name", "path"}
+    )
 
 
 def _switched_off(
@@ -124,7 +165,7 @@ def _references(look: Look) -> None:
     for document in documents:
         for path, item in _objects(document.value, ()):
             reference = item.get("ref")
-            if isinstance(reference, str) and "name" not in item and "path" not in item:
+            if isinstance(reference, str) and is_reference(item):
                 _reference(look, document, (*path, "ref"), reference, labels)
 
 

@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader
 from mmar_runner.errors import ComponentBuildError, TaskFailedError
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner_torch.order import Position
-from mmar_runner_torch.team import Team
 
 if TYPE_CHECKING:
     from mmar_runner_monai.items import Asked, SeededItems
+    from mmar_runner_torch.team import Team
 
 _log = logging.getLogger(__name__)
 

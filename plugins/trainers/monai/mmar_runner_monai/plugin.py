@@ -8,6 +8,7 @@ from typing import Any
 from mmar_runner.hooks import hookimpl
 from mmar_runner_monai import schemas
 from mmar_runner_monai.algo import facts
+from mmar_runner_monai.names import register_names
 
 
 @hookimpl
@@ -39,3 +40,4 @@ def mmar_register_components(registry: Any) -> None:
         extras=schemas.CONFIG_EXTRAS,
     )
     facts.register(registry)
+    register_names(registry)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mmar_runner_monai.workflow_schemas import TRAIN_SCHEMA, VALIDATION_SCHEMA
+
 DEVICE: Final[dict[str, Any]] = {
     "description": "Where to compute; auto takes a GPU if there is one.",
     "enum": ["auto", "cpu", "cuda"],
@@ -87,21 +89,10 @@ TRAIN_PARTS: Final[dict[str, str]] = {
     **{f"/train/{where}": kind for where, kind in _TRAIN.items()},
     **{f"/validate/{where}": kind for where, kind in _VALIDATE.items()},
 }
-VALIDATION_PARTS: Final[dict[str, str]] = {f"/{where}": kind for where, kind in _VALIDATE.items()}
-
-TRAIN_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["train"],
-    "properties": {
-        "train": {
-            "type": "object",
-            "required": ["model", "loss", "optimizer", "dataset"],
-        },
-        "validate": {"type": "object", "required": ["dataset"]},
-    },
+VALIDATION_PARTS: Final[dict[str, str]] = {
+    **{f"/{where}": kind for where, kind in _VALIDATE.items()},
+    **{f"/validate/{where}": kind for where, kind in _VALIDATE.items()},
 }
-
-VALIDATION_SCHEMA: Final[dict[str, Any]] = {"type": "object", "required": ["dataset"]}
 
 #: Names by which archives call parts that are registered under another one, by kind.
 PART_NAMES: Final[dict[str, dict[str, str]]] = {"metric": {"Accuracy": "IgniteAccuracy"}}
@@ -114,7 +105,7 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
     "validation_schema": VALIDATION_SCHEMA,
     "part_names": PART_NAMES,
     "measures": {
-        "parts": "/validate/metrics/*",
+        "parts": ["/validate/metrics/*", "/metrics/*"],
         "prefix": "val_",
         "label": "log_label",
         "key": "is_key_metric",

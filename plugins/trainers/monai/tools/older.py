@@ -30,7 +30,13 @@ RENAMED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("engine_handler", "epoch_interval", "epoch_log", "since MONAI 1.1"),
 )
 #: Of these renames, those that hold for some classes only.
-ONLY: Final[dict[str, tuple[str, ...]]] = {"global_prob": ("RandKSpaceSpikeNoise",)}
+ONLY: Final[dict[str, tuple[str, ...]]] = {
+    "global_prob": ("RandKSpaceSpikeNoise",),
+    "ce_weight": ("DiceCELoss",),
+    "focal_weight": ("DiceFocalLoss", "GeneralizedDiceFocalLoss"),
+    "iteration_interval": ("TensorBoardStatsHandler",),
+    "epoch_interval": ("TensorBoardStatsHandler",),
+}
 _DONE_BY: Final = "post_transforms do it; this is what the metric did without it"
 _OFF: Final = [False, None]
 _TRAVELS: Final = "what is known of an image travels with it since MONAI 0.9"
@@ -95,9 +101,9 @@ DEFAULT_FUNCTIONS: Final[dict[str, list[str]]] = {
     "select_fn": ["lambda x: x > 0", "lambda x: x>0", "lambda x : x > 0"],
 }
 _SWITCHES: Final = (
-    ("to_onehot", "n_classes", None, "since MONAI 0.7 the switch is the number"),
-    ("to_onehot", "num_classes", None, "since MONAI 0.8 the switch is the number"),
-    ("threshold", "logit_thresh", 0.5, "since MONAI 0.7 the switch is the number"),
+    ("to_onehot", "n_classes", None, "since MONAI 0.7"),
+    ("to_onehot", "num_classes", None, "since MONAI 0.8"),
+    ("threshold", "logit_thresh", 0.5, "since MONAI 0.7"),
 )
 
 

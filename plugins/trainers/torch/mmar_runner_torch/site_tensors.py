@@ -122,7 +122,7 @@ class SiteTensors:
         if lacking == model.keys():
             raise SchemaMismatchError(
                 "the declared network has no tensor of the global model",
-                hint="the model of config_fed_server.json and of config_train.json must be the same",
+                hint="declare the same model in config_fed_server.json and config_train.json",
             )
         if lacking != self._lacking:
             self._lacking = lacking
