@@ -109,6 +109,10 @@ def _overrides(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if has(plan.config, _DATA):
         found[_DATA] = "{DATA_ROOT}"
+        below = f"{_data_root(plan).rstrip('/')}/"
+        for key, value in plan.config.items():
+            if isinstance(value, str) and value.startswith(below) and "{" not in value:
+                found[key] = f"{{DATA_ROOT}}/{value.removeprefix(below)}"
     if not has(plan.config, _ROOT):
         found[_ROOT] = "."
     if not has(plan.config, _EPOCHS):
