@@ -65,6 +65,7 @@ class ChildContext:
         rank: Which of its processes a component is in, from 0.
         processes: In how many it is.
         keeps_best: Whether a trainer will be asked for its best model.
+        expressions: Whether expressions that the MMAR holds as text may be evaluated.
     """
 
     client_name: str = ""
@@ -76,6 +77,7 @@ class ChildContext:
     rank: int = 0
     processes: int = 1
     keeps_best: bool = False
+    expressions: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the context as a JSON object."""

@@ -55,6 +55,7 @@ CODES: dict[str, Code] = {
     "MMAR115": Code(_E, "The JSON is nested too deeply"),
     "MMAR116": Code(_E, "The JSON holds too many values"),
     "MMAR117": Code(_E, "The signature file is damaged"),
+    "MMAR118": Code(_E, "Not plain YAML"),
     "MMAR201": Code(_E, "The job is in another system's format"),
     "MMAR202": Code(_E, "The format_version is unknown"),
     "MMAR203": Code(_W, "Server and client files are of different generations"),
@@ -131,6 +132,7 @@ CODES: dict[str, Code] = {
     "MMAR630": Code(_E, "The network does not fit the data"),
     "MMAR631": Code(_E, "A checkpoint cannot be read"),
     "MMAR632": Code(_W, "Two metrics have one label"),
+    "MMAR633": Code(_N, "The MMAR holds expressions"),
     "MMAR634": Code(_W, "The largest loss is to be the best"),
     "MMAR640": Code(_E, "The checkpoint does not fit the network"),
     "MMAR641": Code(_W, "Every tensor is excluded"),
@@ -154,6 +156,7 @@ CODES: dict[str, Code] = {
     "MMAR706": Code(_E, "An argument leads out of the MMAR"),
     "MMAR707": Code(_E, "The policy blocks this MMAR"),
     "MMAR708": Code(_E, "A filter of the site's own has wrong arguments"),
+    "MMAR709": Code(_E, "The policy allows no expressions in MMARs"),
 }
 
 #: What depends on the machine: where the plugin is in force, there is no such finding.

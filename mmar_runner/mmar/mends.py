@@ -27,6 +27,7 @@ MENDS = MappingProxyType(
         "MMAR115": "Flatten the file.",
         "MMAR116": "Keep it outside the MMAR and refer to it by a variable.",
         "MMAR117": "Sign the MMAR again with `mmar-runner sign-mmar`, or remove the file.",
+        "MMAR118": "Write plain YAML: mappings, lists, text, numbers, true, false and null.",
         "MMAR201": "Write an MMAR: `mmar-runner init mmar`.",
         "MMAR202": "Write 1.",
         "MMAR203": "Write both in the form of generation 4.",
@@ -120,6 +121,10 @@ MENDS = MappingProxyType(
         "MMAR630": "The hint has the number.",
         "MMAR631": "Name a file that the server or the model_persistor can read.",
         "MMAR632": "Give one of them another log_label, or remove it.",
+        "MMAR633": (
+            "Sites must allow them: `--allow-byoc` on loopback, `expressions` of the policy with "
+            "a kit."
+        ),
         "MMAR634": "Write that smaller is better.",
         "MMAR640": "Name a checkpoint of this network, or declare the network it was made of.",
         "MMAR641": "Name the tensors that are to stay as they are, or remove it.",
@@ -151,5 +156,6 @@ MENDS = MappingProxyType(
             "Correct the argument in the policy; `mmar-runner plugins show` lists those that "
             "it takes."
         ),
+        "MMAR709": "Write it without; or the site says so by `expressions` in its policy.",
     }
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.checks.available import check_available
+from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
 from mmar_runner.mmar.checks.budgets import check_budgets
 from mmar_runner.mmar.checks.case import Look
 from mmar_runner.mmar.checks.combinations import check_combinations
@@ -175,6 +176,7 @@ class _Check:
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
+        bundles = BundleFacts()
         if self.generation is not None:
             check_rounds(look)
             check_parts(look)
@@ -189,9 +191,10 @@ class _Check:
             check_models(look)
             check_metrics(look)
             check_expressions(look)
+            bundles = check_bundles(look)
         self.custom_datalist = check_files(look)
         self.unfilled = unfilled(look)
-        self.facts = gather_facts(look, self.digest)
+        self.facts = gather_facts(look, self.digest, bundles)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
@@ -236,6 +239,7 @@ class _Check:
             generation=generation,
             digest=self.digest,
             byoc=self.byoc.present,
+            expressions=bool(self.facts.expressions),
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
             variables=handed_over(files.variables),

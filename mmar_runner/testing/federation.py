@@ -183,6 +183,7 @@ class Federation:
             name=name,
             workspace=workspace or self._workspace / "clients" / name,
             allow_byoc=self._allow_byoc,
+            allow_expressions=self._allow_byoc,
             task_timeout=self._task_timeout,
             plugins_dir=self._plugins_dir,
         )

@@ -45,10 +45,12 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         },
         ComponentKind.CLIENT_TRAINER: {
             _ECHO: ("EchoTrainer",),
-            _MONAI: ("MonaiTrainer",),
+            _MONAI: ("ClientAlgoTrainer", "MonaiTrainer"),
             _TORCH: ("TorchTrainer",),
         },
+        ComponentKind.CLIENT_ALGO: {_MONAI: ("MonaiAlgo", "monai.fl.client.")},
         ComponentKind.MODEL_PERSISTOR: {
+            _MONAI: ("PTCheckpointPersistor",),
             _ECHO: ("EchoModelPersistor",),
             _TORCH: ("PTFileModelPersistor",),
         },

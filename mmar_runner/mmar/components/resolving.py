@@ -13,6 +13,7 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
+from mmar_runner.mmar.bundle.standing import Standing, standing_in
 from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.bundle.standing import BundleFact
     from mmar_runner.mmar.code.byoc import ByocModules
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
@@ -128,6 +130,13 @@ class Resolver:
             return self.facts(kind, name)
         except PluginConflictError:
             return {}
+
+    def standing(self, fact: BundleFact, name: str) -> Standing:
+        """Return what is known of what a bundle calls; nothing of a name that two claim."""
+        try:
+            return standing_in(self._catalog, fact, name)
+        except PluginConflictError:
+            return Standing.UNKNOWN
 
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""
