@@ -44,6 +44,10 @@ def role_of(
         from mmar_runner.children.expression_role import ExpressionRole  # noqa: PLC0415
 
         return ExpressionRole()
+    if spec.role == "description":
+        from mmar_runner.children.description_role import DescriptionRole  # noqa: PLC0415
+
+        return DescriptionRole(workshop)
     from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
 
     role = PersistorRole if spec.role == "model_persistor" else ValidatorRole
