@@ -6,6 +6,7 @@ It trains nothing, and no component is set up: there may be no data where an MMA
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -54,14 +55,23 @@ class DescriptionRole(Role):
         return facts_to_json(trainer.describe(context))
 
     def _aggregator(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Say what an aggregator makes of tensors: ``component``, and their ``names``."""
+        """Say what becomes of tensors in an aggregation: ``component``, ``names``, ``expression``.
+
+        The expression is the MMAR's own ``exclude_vars``, or None.
+        """
         kind = ComponentKind.AGGREGATOR
         rule: TensorwiseAggregator = self._workshop.build(
             kind, params["component"], TensorwiseAggregator
         )
+        declared = params["expression"]
+        own = None if declared is None else re.compile(declared)
         return {
             "takes": rule.takes,
             "slots": len(rule.state) if isinstance(rule, StatefulAggregator) else 0,
-            "excluded": [name for name in params["names"] if rule.excludes(name)],
+            "excluded": [
+                name
+                for name in params["names"]
+                if rule.excludes(name) or (own is not None and own.search(name))
+            ],
             "least": rule.min_updates,
         }
