@@ -43,6 +43,7 @@ def facts_to_json(facts: NetworkFacts | None) -> dict[str, Any]:
     return {
         "known": True,
         "tensors": [[name, one.dtype, list(one.shape)] for name, one in facts.tensors.items()],
+        "takes_any": facts.takes_any,
         "kept": sorted(facts.kept),
         "memory": {name: int(count) for name, count in facts.memory.items()},
         "note": facts.note,
@@ -61,12 +62,13 @@ def read_facts(answer: Mapping[str, Any]) -> NetworkFacts | None:
         case {
             "known": True,
             "tensors": list(tensors),
+            "takes_any": bool(takes_any),
             "kept": list(kept),
             "memory": dict(memory),
             "note": str(note),
         } if len(tensors) <= _TENSORS and _are_names(kept) and all(map(_size, memory.values())):
             found = dict(_tensor(one) for one in tensors)
-            return NetworkFacts(found, frozenset(kept), memory, note[:_NOTE])
+            return NetworkFacts(found, takes_any, frozenset(kept), memory, note[:_NOTE])
     raise TaskFailedError("the child answered with what describes no network")
 
 

@@ -35,6 +35,7 @@ class NetworkFacts:
     Attributes:
         tensors: Of a persistor, those of the initial model; of a trainer, all that its network
             has. By name, in the network's order.
+        takes_any: Whether a trainer trains whatever model it is given; ``tensors`` is then empty.
         kept: Names of tensors that the site neither takes from the global model nor sends.
         memory: What training takes of memory at most beside the libraries, in bytes, by what
             takes it (``weights``, ``gradients``, ...); empty if that is not known.
@@ -43,6 +44,7 @@ class NetworkFacts:
     """
 
     tensors: Mapping[str, TensorFacts]
+    takes_any: bool = False
     kept: frozenset[str] = frozenset()
     memory: Mapping[str, int] = field(default_factory=dict)
     note: str = ""

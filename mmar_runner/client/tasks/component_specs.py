@@ -125,6 +125,7 @@ def _spec(
             train_config=dict(spec.train_config),
             validation_config=dict(spec.validation_config),
             variables={**spec.variables, "CLIENT_NAME": settings.name},
+            synthetic=settings.synthetic,
         ),
         custom_dir=str(spec.root / "custom") if custom else None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.mmar.reports.deep import deep_json
+
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Finding
     from mmar_runner.mmar.reports.report import Report
@@ -29,6 +31,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "custom_datalist": report.custom_datalist,
         "digest": report.digest,
         "findings": [finding_json(finding) for finding in report.findings],
+        **({} if report.deep is None else {"deep": deep_json(report.deep)}),
     }
 
 

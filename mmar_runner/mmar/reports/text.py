@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import printable
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.reports.deep import deep_lines
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Finding
@@ -32,6 +33,8 @@ def _report(report: Report, paint: Paint) -> str:
             lines += _finding(finding, width, paint)
     if report.findings:
         lines += ["", f"  {_counts(report)}"]
+    if report.deep is not None and report.deep.figures:
+        lines += ["", *(f"  {printable(line)}".rstrip() for line in deep_lines(report.deep))]
     return "\n".join(lines)
 
 
