@@ -8,7 +8,7 @@ A persistor and a trainer say it of the network that an MMAR declares, so that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class NetworkFacts:
     """
 
     tensors: Mapping[str, TensorFacts]
+    _: KW_ONLY
     takes_any: bool = False
     kept: frozenset[str] = frozenset()
     memory: Mapping[str, int] = field(default_factory=dict)

@@ -5,23 +5,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mmar_runner import __version__
-from mmar_runner.cli.options import plugins_dir_option, set_option
+from mmar_runner.cli.options import allow_byoc_option, plugins_dir_option, set_option
 from mmar_runner.cli.output import Invocation, echo_error, harmless_json
 from mmar_runner.cli.starting.validated import parse_settings
-from mmar_runner.errors import MmarUnreadableError
+from mmar_runner.errors import MmarUnreadableError, UsageError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.reports.report import Report, unreadable
 from mmar_runner.mmar.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from mmar_runner.deep.options import DeepOptions
+    from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.mmar.sources.configuration import Side
 
 _FINDINGS: Final = 1
@@ -56,6 +58,16 @@ _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also build the declared networks, without their numbers and in child processes, and "
+    "compare them.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Also try one round on made-up data, in memory; implies --deep."
+)
+@allow_byoc_option
 @plugins_dir_option
 @click.pass_context
 def command(
@@ -67,21 +79,29 @@ def command(
     output: str,
     as_json: bool,
     strict: bool,
+    deep: bool,
+    dry_run: bool,
+    allow_byoc: bool,
     plugins_dir: Path | None,
 ) -> None:
     """Check MMAR folders completely; nothing of them is imported or run.
+
+    With --deep and --dry-run, child processes build and run what they declare.
 
     Exit code 0 if there is no error, 1 if there is (with --strict, or a warning), 2 if a
     folder cannot be read.
     """
     values = parse_settings(pairs)
-    catalog = load_plugins(plugins_dir=plugins_dir).registry
+    _refuse_alone(side, deep=deep, dry_run=dry_run, allow_byoc=allow_byoc)
+    plugins = load_plugins(plugins_dir=plugins_dir)
+    options = None
+    if deep or dry_run:
+        options = _options(values, policy, plugins_dir, allow_byoc=allow_byoc, dry_run=dry_run)
     output = "json" if as_json else output
     reports, unread = [], False
     for mmar in mmars:
         try:
-            checked = validate(mmar, catalog, side=side, settings=values, policy=policy)
-            reports.append(checked.report)
+            reports.append(_report(mmar, plugins, side, values, policy, options))
         except MmarUnreadableError as error:
             unread = True
             if output == "text":
@@ -91,6 +111,59 @@ def command(
     if reports:
         click.echo(_render(reports, output))
     ctx.exit(_UNREADABLE if unread else _exit_code(reports, strict=strict))
+
+
+def _refuse_alone(side: Side, *, deep: bool, dry_run: bool, allow_byoc: bool) -> None:
+    """Refuse options that mean nothing without another.
+
+    Raises:
+        UsageError: That is so.
+    """
+    if dry_run and side != "all":
+        msg = f"--dry-run tries both sides, and --side {side} leaves one out"
+        raise UsageError(msg, hint="leave --side out; --deep looks at one side alone")
+    if allow_byoc and not (deep or dry_run):
+        msg = "--allow-byoc lets own code run, and without --deep or --dry-run nothing runs"
+        raise UsageError(msg, hint="add --deep or --dry-run")
+
+
+def _options(
+    values: Mapping[str, Any],
+    policy: Path | None,
+    plugins_dir: Path | None,
+    *,
+    allow_byoc: bool,
+    dry_run: bool,
+) -> DeepOptions:
+    # Imported here because an ordinary check needs none of it, and should take no time.
+    from mmar_runner.deep.options import DeepOptions  # noqa: PLC0415
+    from mmar_runner.security.policy.site_policy import load_policy  # noqa: PLC0415
+
+    rules = None if policy is None else load_policy(policy)
+    return DeepOptions(
+        # Where a policy refuses it, the ordinary check has an error, and nothing is built.
+        own_code=allow_byoc or rules is not None,
+        plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
+        allowed_path_prefixes=None if rules is None else rules.allowed_path_prefixes,
+        variables=values,
+        dry_run=dry_run,
+    )
+
+
+def _report(
+    mmar: Path,
+    plugins: LoadedPlugins,
+    side: Side,
+    values: Mapping[str, Any],
+    policy: Path | None,
+    options: DeepOptions | None,
+) -> Report:
+    checked = validate(mmar, plugins.registry, side=side, settings=values, policy=policy)
+    if options is None:
+        return checked.report
+    from mmar_runner.deep.check import look_deep  # noqa: PLC0415 - as above
+
+    return look_deep(checked, plugins, options)
 
 
 def _exit_code(reports: Sequence[Report], *, strict: bool) -> int:

@@ -7,8 +7,6 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.mmar.reports.deep import deep_json
-
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Finding
     from mmar_runner.mmar.reports.report import Report
@@ -22,7 +20,7 @@ def render_json(reports: Sequence[Report]) -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return a report as a JSON object."""
-    return {
+    shown = {
         "mmar": report.mmar,
         "generation": report.generation,
         "valid": report.valid,
@@ -31,8 +29,13 @@ def as_json(report: Report) -> dict[str, Any]:
         "custom_datalist": report.custom_datalist,
         "digest": report.digest,
         "findings": [finding_json(finding) for finding in report.findings],
-        **({} if report.deep is None else {"deep": deep_json(report.deep)}),
     }
+    if report.deep is not None:
+        # Imported here because an ordinary check, which should take no time, has none.
+        from mmar_runner.mmar.reports.deep import deep_json  # noqa: PLC0415
+
+        shown["deep"] = deep_json(report.deep)
+    return shown
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

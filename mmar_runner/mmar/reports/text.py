@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.documents.words import printable
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.reports.deep import deep_lines
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.finding import Finding
@@ -34,6 +33,9 @@ def _report(report: Report, paint: Paint) -> str:
     if report.findings:
         lines += ["", f"  {_counts(report)}"]
     if report.deep is not None and report.deep.figures:
+        # Imported here because an ordinary check, which should take no time, has none.
+        from mmar_runner.mmar.reports.deep import deep_lines  # noqa: PLC0415
+
         lines += ["", *(f"  {printable(line)}".rstrip() for line in deep_lines(report.deep))]
     return "\n".join(lines)
 

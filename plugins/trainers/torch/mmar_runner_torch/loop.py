@@ -125,7 +125,8 @@ class TorchLoopTrainer(ClientTrainer):
             return None
         state = network.state_dict()
         kept = frozenset(name for name in state if self.tensors.excludes(name))
-        return NetworkFacts(tensor_facts(state), kept, self.memory(network, context), note)
+        memory = self.memory(network, context)
+        return NetworkFacts(tensor_facts(state), kept=kept, memory=memory, note=note)
 
     def memory(self, network: nn.Module, context: TrainerContext) -> dict[str, int]:
         """Return what a round takes at most beside the libraries, in bytes, by what takes it.
