@@ -17,9 +17,10 @@ from mmar_runner.deep.failures import Failures
 from mmar_runner.deep.measured import measured
 from mmar_runner.deep.options import CLIENTS
 from mmar_runner.deep.places import trained_model
+from mmar_runner.documents.words import human_seconds
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.federation.run_status import RunStatus
-from mmar_runner.interfaces.tags import least_clients
+from mmar_runner.mmar.checks.stated import outbound_filters, server_part
 from mmar_runner.mmar.validation import validate
 from mmar_runner.simulation.run import simulate
 from mmar_runner.simulation.settings import SimulationSettings
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from mmar_runner.deep.options import DeepOptions
     from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.checks.stated import Stated
     from mmar_runner.mmar.reports.deep import DeepReport
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.mmar.validation import Validation
@@ -74,10 +77,7 @@ def dry_run(
             message = "The MMAR brings code of its own: no round was tried."
             place.find(look, "MMAR669", message, _OWN_CODE)
         return deep
-    rule = spec.server.aggregator
-    found = plugins.registry.find(rule.kind, rule.name)
-    stated = 1 if found is None else least_clients(found.extras, dict(rule.args))
-    clients = max(CLIENTS, least, stated)
+    clients = max(CLIENTS, least, *(one.least for one in _stated(look)))
     with tempfile.TemporaryDirectory(prefix="mmar-dry-run-", dir=_in_memory(deep)) as folder:
         settings = _settings(spec, options, clients, Path(folder) / "workspace")
         failures = Failures(look, spec)
@@ -88,11 +88,19 @@ def dry_run(
             failures.ended(error.message, error.hint, error.reason)
             return deep
         if outcome.status is not RunStatus.FINISHED:
-            failures.ended(outcome.reason, outcome.hint, "")
+            seconds = human_seconds(options.dry_run_seconds)
+            late = f"the round was not over within {seconds}"
+            failures.ended(outcome.reason or late, outcome.hint, "")
             return deep
         failures.report()
         figures = measured(deep.figures, outcome, failures.sent_bytes)
         return replace(deep, figures=figures, dry_run=clients)
+
+
+def _stated(look: Look) -> list[Stated]:
+    """Return the components that may need a number of clients."""
+    rule = server_part(look, "aggregator")
+    return [*([] if rule is None else [rule]), *outbound_filters(look)]
 
 
 def _settings(
@@ -123,6 +131,7 @@ async def _tried(
     specs = {name: validation.spec_for(name) for name in settings.names}
     known = {name: spec for name, spec in specs.items() if spec is not None}
     stop = asyncio.Event()
+    failures.on_failure = stop.set  # its clients would be waited for
     late = asyncio.get_running_loop().call_later(options.dry_run_seconds, stop.set)
     try:
         return await simulate(settings, known, plugins, failures, stop)
@@ -132,7 +141,7 @@ async def _tried(
 
 def _in_memory(deep: DeepReport) -> str | None:
     """Return a folder in memory with enough room; None for the usual one."""
-    needed = max((figure.estimate or 0 for figure in deep.figures if figure.what == "disk"), default=0)
+    needed = max((one.estimate or 0 for one in deep.figures if one.what == "disk"), default=0)
     if not _MEMORY.is_dir() or not os.access(_MEMORY, os.W_OK):
         return None
     free = shutil.disk_usage(_MEMORY).free

@@ -11,7 +11,7 @@ from mmar_runner.errors import SyntheticDataError
 from mmar_runner.interfaces.observer import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mmar_runner.deep.places import Place
     from mmar_runner.interfaces.observer import Observation
@@ -29,11 +29,16 @@ _GONE: Final = re.compile(
 _CLIENT: Final = re.compile(r"\bsite-\d+\b")
 
 
+def _nothing() -> None:
+    """Do nothing: nobody wants to know."""
+
+
 class Failures:
     """Watches a simulation, and says at the end what failed in it.
 
     Attributes:
         sent_bytes: Of the model, as it left the server; None if it did not.
+        on_failure: Called when the round cannot come about any more.
 
     Args:
         look: The MMAR, and where findings go.
@@ -42,6 +47,7 @@ class Failures:
 
     def __init__(self, look: Look, spec: MmarSpec) -> None:
         self.sent_bytes: int | None = None
+        self.on_failure: Callable[[], None] = _nothing
         self._look = look
         self._spec = spec
         self._seen: dict[tuple[str, str], None] = {}
@@ -57,8 +63,10 @@ class Failures:
                 self.sent_bytes = int(data["bytes"])
             case Topic.TASK_FAILED if data.get("reason") == SyntheticDataError.default_reason:
                 self._lacks_data[said] = None
+                self.on_failure()
             case Topic.TASK_FAILED | Topic.UPDATE_REFUSED:
                 self._seen[said] = None
+                self.on_failure()
             case Topic.COMPONENT_FAILED:
                 self._components[(str(data.get("component")), *said)] = None
             case Topic.CROSS_SITE_MODEL | Topic.CROSS_SITE_RESULT if data.get("reason"):

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mmar_runner.documents.words import human_bytes, human_seconds
+from mmar_runner.documents.words import counted, human_bytes, human_seconds
 
 #: Between two columns.
 _GAP: Final = "  "
@@ -98,22 +98,35 @@ def deep_json(deep: DeepReport) -> dict[str, Any]:
 
 
 def deep_lines(deep: DeepReport) -> list[str]:
-    """Return it as lines of text: a table, numbers to the right."""
-    head = ["", "estimate", "" if deep.dry_run is None else f"dry run, {deep.dry_run} clients", ""]
-    rows = [head, *(_row(one, measured=deep.dry_run is not None) for one in deep.figures)]
-    if not deep.figures:
-        return []
+    """Return it as lines of text: how large networks are, and a table, numbers to the right."""
+    sizes = [
+        f"{whose}: {counted(one.tensors, 'tensor')}, {one.elements:,} numbers, "
+        f"{human_bytes(one.bytes)}"
+        for whose, one in deep.networks.items()
+    ]
+    return [*sizes, *(["", *_table(deep)] if deep.figures else [])]
+
+
+def _table(deep: DeepReport) -> list[str]:
+    tried = deep.dry_run is not None
+    dry = f"dry run, {counted(deep.dry_run or 0, 'client')}" if tried else ""
+    rows = [("", "estimate", dry, ""), *(row for one in deep.figures for row in _rows(one))]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
         _GAP.join(
-            (row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2]), row[3])
+            (
+                row[0].ljust(widths[0]),
+                row[1].rjust(widths[1]),
+                *([row[2].rjust(widths[2])] if tried else []),
+                row[3],
+            )
         ).rstrip()
         for row in rows
     ]
 
 
-def _row(figure: Figure, *, measured: bool) -> list[str]:
-    parts = ", ".join(f"{name} {figure.shown(value)}" for name, value in figure.parts.items())
-    said = "; ".join(filter(None, (parts, figure.note)))
-    seen = figure.shown(figure.measured) if measured else ""
-    return [figure.words, figure.shown(figure.estimate), seen, said]
+def _rows(figure: Figure) -> Iterator[tuple[str, str, str, str]]:
+    estimate, measured = figure.shown(figure.estimate), figure.shown(figure.measured)
+    yield figure.words, estimate, measured, figure.note
+    for name, value in figure.parts.items():
+        yield f"  {name}", figure.shown(value), "", ""
