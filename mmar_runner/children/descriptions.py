@@ -68,8 +68,13 @@ def read_facts(answer: Mapping[str, Any]) -> NetworkFacts | None:
             "note": str(note),
         } if len(tensors) <= _TENSORS and _are_names(kept) and all(map(_size, memory.values())):
             found = dict(_tensor(one) for one in tensors)
-            shared = {"takes_any": takes_any, "kept": frozenset(kept)}
-            return NetworkFacts(found, **shared, memory=memory, note=note[:_NOTE])
+            return NetworkFacts(
+                found,
+                takes_any=takes_any,
+                kept=frozenset(kept),
+                memory=memory,
+                note=note[:_NOTE],
+            )
     raise TaskFailedError("the child answered with what describes no network")
 
 

@@ -38,8 +38,14 @@ def compare(look: Look, spec: MmarSpec, answers: Answers) -> None:
     client = None if answers.client is None or answers.client.takes_any else answers.client
     if answers.checkpoint is not None:
         _checkpoint(look, answers)
-    elif answers.server is not None and client is not None:
+    elif answers.server is not None and client is not None and not _begins_elsewhere(spec):
         _server(look, spec, answers)
+
+
+def _begins_elsewhere(spec: MmarSpec) -> bool:
+    """Return whether a run begins with tensors that nobody compares with the persistor's."""
+    named = spec.server.checkpoint if spec.server is not None else None
+    return named is not None and named.endswith(".safetensors")
 
 
 def _server(look: Look, spec: MmarSpec, answers: Answers) -> None:

@@ -20,7 +20,7 @@ def render_json(reports: Sequence[Report]) -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return a report as a JSON object."""
-    shown = {
+    shown: dict[str, Any] = {
         "mmar": report.mmar,
         "generation": report.generation,
         "valid": report.valid,

@@ -110,7 +110,7 @@ def yields_of(data: Blueprint) -> tuple[tuple[int, ...], int] | None:
     shape = tuple(_length(one, data.args) for one in stated.get("shape", ()))
     classes = _length(stated.get("classes", 1), data.args)
     known = all(isinstance(one, int) and one > 0 for one in (*shape, classes))
-    return (shape, classes) if shape and known else None  # type: ignore[return-value]
+    return (shape, classes) if shape and known else None
 
 
 def _length(stated: Any, args: Mapping[str, Any]) -> Any:
