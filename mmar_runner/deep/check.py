@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,8 @@ from mmar_runner.deep.networks import compare
 from mmar_runner.mmar.reports.deep import DeepReport
 
 if TYPE_CHECKING:
+    import asyncio
+
     from mmar_runner.deep.asking import Answers
     from mmar_runner.deep.options import DeepOptions
     from mmar_runner.hooks import LoadedPlugins
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.validation import Validation
 
 
-def look_deep(validation: Validation, plugins: LoadedPlugins, options: DeepOptions) -> Report:
+def look_deep(
+    validation: Validation, plugins: LoadedPlugins, options: DeepOptions, runner: asyncio.Runner
+) -> Report:
     """Return the report on an MMAR with what only building shows, and maybe a round.
 
     Where something does not go together, no round is tried.
@@ -33,17 +36,18 @@ def look_deep(validation: Validation, plugins: LoadedPlugins, options: DeepOptio
         validation: The ordinary check; if it has an error, its report is returned as it is.
         plugins: The plugins in force.
         options: What may be run, and for how long.
+        runner: Of the process; several checks share it.
     """
     spec = validation.spec
     if not validation.report.valid or spec is None:
         return validation.report
     with tempfile.TemporaryDirectory(prefix="mmar-deep-") as folder:
         asking = Asking(validation.look, spec, options, Path(folder))
-        answers = asyncio.run(asking.ask())
+        answers = runner.run(asking.ask())
     compare(validation.look, spec, answers)
     deep = _said(spec, answers, plugins)
     if options.dry_run and validation.again().report.valid:
-        deep = dry_run(validation, plugins, options, deep, least=answers.rule.least)
+        deep = dry_run(validation, plugins, options, deep, runner, least=answers.rule.least)
     return replace(validation.again().report, deep=deep)
 
 

@@ -53,6 +53,7 @@ def dry_run(
     plugins: LoadedPlugins,
     options: DeepOptions,
     deep: DeepReport,
+    runner: asyncio.Runner,
     *,
     least: int,
 ) -> DeepReport:
@@ -63,6 +64,7 @@ def dry_run(
         plugins: The plugins in force.
         options: What may be run, and for how long.
         deep: What was estimated.
+        runner: Of the process: what a round leaves to its event loop needs that again.
         least: How many updates the aggregator is defined for.
 
     Returns:
@@ -83,14 +85,12 @@ def dry_run(
         failures = Failures(look, spec)
         try:
             with _quiet():
-                outcome = asyncio.run(_tried(settings, plugins, failures, options))
+                outcome = runner.run(_tried(settings, plugins, failures, options))
         except MmarRunnerError as error:
             failures.ended(error.message, error.hint, error.reason)
             return deep
         if outcome.status is not RunStatus.FINISHED:
-            seconds = human_seconds(options.dry_run_seconds)
-            late = f"the round was not over within {seconds}"
-            failures.ended(outcome.reason or late, outcome.hint, "")
+            failures.ended(outcome.reason, None, "")
             return deep
         failures.report()
         figures = measured(deep.figures, outcome, failures.sent_bytes)
@@ -132,7 +132,9 @@ async def _tried(
     known = {name: spec for name, spec in specs.items() if spec is not None}
     stop = asyncio.Event()
     failures.on_failure = stop.set  # its clients would be waited for
-    late = asyncio.get_running_loop().call_later(options.dry_run_seconds, stop.set)
+    seconds = options.dry_run_seconds
+    too_late = f"the round was not over within {human_seconds(seconds)}"
+    late = asyncio.get_running_loop().call_later(seconds, failures.note, too_late)
     try:
         return await simulate(settings, known, plugins, failures, stop)
     finally:

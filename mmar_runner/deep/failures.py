@@ -24,6 +24,7 @@ _HINT: Final = "`mmar-runner simulate` shows more of it: with -v, tracebacks and
 #: Parts of a hint that lead to files which are gone when it is read.
 _GONE: Final = re.compile(
     r"(?:; )?(?:the traceback is in|its log is|it is in|see) \S*mmar-dry-run-\S*"
+    r"|(?:; )?it is declared in \S+; -v shows where it raised"
 )
 #: The number that a task's sentence may begin with, which differs from client to client.
 _CLIENT: Final = re.compile(r"\bsite-\d+\b")
@@ -71,6 +72,11 @@ class Failures:
                 self._components[(str(data.get("component")), *said)] = None
             case Topic.CROSS_SITE_MODEL | Topic.CROSS_SITE_RESULT if data.get("reason"):
                 self._seen[said] = None
+
+    def note(self, message: str) -> None:
+        """Take note of what failed, and end the round."""
+        self._seen[(message, "")] = None
+        self.on_failure()
 
     def ended(self, reason: str, hint: str | None, cause: str) -> None:
         """Say why there was no round; of what failed before, that is the reason.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,11 +21,12 @@ from mmar_runner.mmar.reports.report import Report, unreadable
 from mmar_runner.mmar.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmar_runner.deep.options import DeepOptions
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.mmar.sources.configuration import Side
+    from mmar_runner.mmar.validation import Validation
 
 _FINDINGS: Final = 1
 _UNREADABLE: Final = 2
@@ -94,14 +96,16 @@ def command(
     values = parse_settings(pairs)
     _refuse_alone(side, deep=deep, dry_run=dry_run, allow_byoc=allow_byoc)
     plugins = load_plugins(plugins_dir=plugins_dir)
-    options = None
+    check = partial(validate, catalog=plugins.registry, side=side, settings=values, policy=policy)
+    look = _plain(check)
     if deep or dry_run:
         options = _options(values, policy, plugins_dir, allow_byoc=allow_byoc, dry_run=dry_run)
+        look = _deep(check, plugins, options, ctx)
     output = "json" if as_json else output
     reports, unread = [], False
     for mmar in mmars:
         try:
-            reports.append(_report(mmar, plugins, side, values, policy, options))
+            reports.append(look(mmar))
         except MmarUnreadableError as error:
             unread = True
             if output == "text":
@@ -127,6 +131,10 @@ def _refuse_alone(side: Side, *, deep: bool, dry_run: bool, allow_byoc: bool) ->
         raise UsageError(msg, hint="add --deep or --dry-run")
 
 
+def _plain(check: Callable[[Path], Validation]) -> Callable[[Path], Report]:
+    return lambda mmar: check(mmar).report
+
+
 def _options(
     values: Mapping[str, Any],
     policy: Path | None,
@@ -150,20 +158,19 @@ def _options(
     )
 
 
-def _report(
-    mmar: Path,
+def _deep(
+    check: Callable[[Path], Validation],
     plugins: LoadedPlugins,
-    side: Side,
-    values: Mapping[str, Any],
-    policy: Path | None,
-    options: DeepOptions | None,
-) -> Report:
-    checked = validate(mmar, plugins.registry, side=side, settings=values, policy=policy)
-    if options is None:
-        return checked.report
-    from mmar_runner.deep.check import look_deep  # noqa: PLC0415 - as above
+    options: DeepOptions,
+    ctx: click.Context,
+) -> Callable[[Path], Report]:
+    """Return what checks an MMAR deeply; all of them share an event loop."""
+    import asyncio  # noqa: PLC0415 - as above
 
-    return look_deep(checked, plugins, options)
+    from mmar_runner.deep.check import look_deep  # noqa: PLC0415
+
+    runner = ctx.with_resource(asyncio.Runner())
+    return lambda mmar: look_deep(check(mmar), plugins, options, runner)
 
 
 def _exit_code(reports: Sequence[Report], *, strict: bool) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,19 @@ def plugins():
     return load_plugins(plugins_dir=PLUGINS)
 
 
+@pytest.fixture(scope="session")
+def runner():
+    with asyncio.Runner() as found:
+        yield found
+
+
 @pytest.fixture
-def deeply(plugins):
+def deeply(plugins, runner):
     """Return a function that checks an MMAR deeply."""
 
     def look(root, side="all", **options):
         checked = validate(root, plugins.registry, side=side)
         assert checked.report.errors == ()
-        return look_deep(checked, plugins, DeepOptions(plugins_dir=PLUGINS, **options))
+        return look_deep(checked, plugins, DeepOptions(plugins_dir=PLUGINS, **options), runner)
 
     return look

@@ -6,8 +6,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from mmar_runner.deep.check import look_deep
+from mmar_runner.deep.options import DeepOptions
+from mmar_runner.mmar.validation import validate
 from mmar_runner.storage.tensor_files import TensorWriter
 from tests.unit.deep.conftest import PLUGINS, TENSORS, declared, job
 
@@ -84,7 +88,9 @@ def test_a_checkpoint_of_another_model_is_an_error_at_its_place(tmp_path, deeply
         ("MMAR640", "warning", SERVER, "/ckpt_preload_path"),
     ]
     shape = next(f for f in report.findings if f.severity == "error")
-    assert "w is F32[7, 3] in the checkpoint and F32[4, 3] in the trainer's network" in shape.message
+    assert (
+        "w is F32[7, 3] in the checkpoint and F32[4, 3] in the trainer's network" in shape.message
+    )
     assert shape.line == line_of(root, SERVER, "ckpt_preload_path")
     assert shape.hint.startswith("Name a checkpoint of this network")
 
@@ -166,7 +172,8 @@ def test_a_trainer_that_says_nothing_is_a_note(tmp_path, deeply):
 
 
 def test_own_code_is_built_only_with_permission(tmp_path, deeply):
-    code = "from mmar_runner.interfaces.client_trainer import ClientTrainer\n" + (
+    code = (
+        "from mmar_runner.interfaces.client_trainer import ClientTrainer\n"
         "class Own(ClientTrainer):\n"
         "    def train(self, task): ...\n"
         "    def describe(self, context):\n"
@@ -188,20 +195,18 @@ def test_one_side_alone_is_compared_with_nothing(tmp_path, deeply):
     assert deeply(root, side="client").deep.networks.keys() == {"client"}
 
 
-def test_nothing_is_built_where_the_ordinary_check_has_an_error(tmp_path, plugins):
-    from mmar_runner.deep.check import look_deep
-    from mmar_runner.deep.options import DeepOptions
-    from mmar_runner.mmar.validation import validate
-
+def test_nothing_is_built_where_the_ordinary_check_has_an_error(tmp_path, plugins, runner):
     root = job().aggregator("FedAgv").write(tmp_path)
     checked = validate(root, plugins.registry)
 
-    assert look_deep(checked, plugins, DeepOptions(plugins_dir=PLUGINS)) is checked.report
+    assert look_deep(checked, plugins, DeepOptions(plugins_dir=PLUGINS), runner) is checked.report
 
 
 def test_the_validator_s_process_imports_no_framework_and_no_code_of_the_mmar(tmp_path):
-    code = "import threading\nfrom mmar_runner.interfaces.client_trainer import ClientTrainer\n" + (
-        "class Own(ClientTrainer):\n    def train(self, task): ...\n"
+    code = (
+        "from mmar_runner.interfaces.client_trainer import ClientTrainer\n"
+        "class Own(ClientTrainer):\n"
+        "    def train(self, task): ...\n"
     )
     root = job().trainer("own.Own").file("custom/own.py", code).write(tmp_path)
     script = (
@@ -220,8 +225,6 @@ def test_the_validator_s_process_imports_no_framework_and_no_code_of_the_mmar(tm
 
 
 def written(path, **shapes):
-    import numpy as np
-
     path.parent.mkdir()
     with TensorWriter(path, [(name, "F32", shape) for name, shape in shapes.items()]) as writer:
         for name, shape in shapes.items():

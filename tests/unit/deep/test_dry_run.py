@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.unit.deep.conftest import job
@@ -13,19 +11,16 @@ CLIENT = "config/config_fed_client.json"
 SERVER = "config/config_fed_server.json"
 
 
-def folders():
-    places = [Path("/dev/shm"), Path("/tmp")]
-    return {one for place in places if place.is_dir() for one in place.glob("mmar-dry-run-*")}
-
-
 @pytest.fixture
-def tried(deeply):
+def tried(deeply, tmp_path, monkeypatch):
     """Return a function that checks an MMAR and tries a round."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr("mmar_runner.deep.dry_run._MEMORY", memory)
 
     def look(root, **options):
-        before = folders()
         report = deeply(root, dry_run=True, **options)
-        assert folders() <= before, "the round left its folder behind"
+        assert list(memory.iterdir()) == [], "the round left its folder behind"
         return report
 
     return look

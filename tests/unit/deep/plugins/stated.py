@@ -100,7 +100,7 @@ class Refuses(Filter):
 
 
 class Falls(Handler):
-    def handle(self, event):
+    def handle_event(self, event):
         raise ValueError("this handler falls")
 
 
