@@ -42,7 +42,7 @@ ELSEWHERE = {
     "MMAR652": "tests/unit/mmar/test_combinations.py",
     "MMAR653": "tests/unit/mmar/test_budgets.py",
     "MMAR661": "built below",
-    "MMAR662": "tests/unit/deep/test_deep_check.py",  # of networks that are built, as all that follow
+    "MMAR662": "tests/unit/deep/test_deep_check.py",  # of what is built, as all that follow
     "MMAR663": "tests/unit/deep/test_deep_check.py",
     "MMAR664": "tests/unit/deep/test_deep_check.py",
     "MMAR665": "tests/unit/deep/test_deep_check.py",
