@@ -108,10 +108,13 @@ def test_layers_of_torch_that_differ_are_found_where_they_are_declared(job):
 
 
 def test_a_network_that_cannot_be_built_is_found_where_it_is_declared(job):
-    done = run(job({"in_features": 30, "out_features": 1}, {"in_feetures": 30}), "--deep")
+    done = run(
+        job({"in_features": 30, "out_features": 1}, {"in_features": 30, "out_features": -1}),
+        "--deep",
+    )
 
     assert done.returncode == 1
-    assert "error    MMAR666  Model 'torch.nn.Linear' cannot be built: TypeError" in done.stdout
+    assert "error    MMAR666  Model 'torch.nn.Linear' cannot be built: RuntimeError" in done.stdout
     assert "(/train/model)" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
