@@ -61,6 +61,7 @@ CODES: dict[str, Code] = {
     "MMAR210": Code(_N, "An older key was upgraded"),
     "MMAR211": Code(_N, "A key has no effect here"),
     "MMAR212": Code(_N, "An older component is not needed here"),
+    "MMAR213": Code(_N, "An older argument was brought up to date"),
     "MMAR301": Code(_W, "Nothing defines a variable"),
     "MMAR302": Code(_E, "Variables refer to each other in a circle"),
     "MMAR303": Code(_W, "A setting is used nowhere"),

@@ -166,10 +166,12 @@ class Findings:
         return any(f.file == file and f.severity is Severity.ERROR for f in self._found.values())
 
     def has_within(self, document: Document, path: JsonPath) -> bool:
-        """Return True if something was found at a place already, or in what it holds."""
+        """Return True if more than a note was found at a place already, or in what it holds."""
         place = pointer_text(document.origin(path))
         return any(
-            finding.file == document.file and f"{finding.pointer}/".startswith(f"{place}/")
+            finding.file == document.file
+            and finding.severity is not Severity.NOTE
+            and f"{finding.pointer}/".startswith(f"{place}/")
             for finding in self._found.values()
         )
 

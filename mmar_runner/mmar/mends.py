@@ -33,6 +33,7 @@ MENDS = MappingProxyType(
         "MMAR210": "Nothing needs to be done; write the new key when you next edit the file.",
         "MMAR211": "Nothing needs to be done; the key can be removed.",
         "MMAR212": "Nothing needs to be done; it can be removed.",
+        "MMAR213": "Nothing needs to be done; write it so when you next edit the file.",
         "MMAR301": "Define it in `config/environment.json`, or give `--set NAME=VALUE`.",
         "MMAR302": "Give one of them a value.",
         "MMAR303": "Compare its name with the variables in `config/`, or leave it out.",

@@ -26,7 +26,7 @@ from mmar_runner.mmar.checks.policy import check_policy
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
-from mmar_runner.mmar.checks.train import check_train
+from mmar_runner.mmar.checks.train import bring_up_to_date, check_train
 from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
@@ -208,7 +208,9 @@ class _Check:
 
     def spec_for(self, client_name: str) -> MmarSpec | None:
         """Return the specification as one client sees it."""
-        return self._spec(self._look(client_name, Findings()))
+        look = self._look(client_name, Findings())
+        bring_up_to_date(look)
+        return self._spec(look)
 
     def _look(self, client_name: str, findings: Findings) -> Look:
         files = sources.prepare(self._parsed, self._settings, client_name, findings)

@@ -53,6 +53,8 @@ def list_components(
     """
     plugins = load_plugins(plugins_dir=plugins_dir)
     chosen = [d for d in plugins.registry.descriptions() if kind in {None, str(d.kind)}]
+    if kind is not None:
+        chosen += plugins.registry.tabled_descriptions(ComponentKind(kind))
     # Other defects are whose they are; this one is in the words of whoever calls.
     absent = [failure for failure in plugins.failures if failure.reason == "PLUGIN_ABSENT"]
     if as_json:
@@ -60,6 +62,9 @@ def list_components(
         ctx.exit(1 if absent else 0)
     rows = [(d.kind, d.name, d.origin, d.summary) for d in chosen]
     say(*table(("KIND", "NAME", "FROM", "SUMMARY"), rows).split("\n"))
+    for other in ComponentKind if kind is None else ():
+        if names := plugins.registry.tabled(other):
+            say(f"and {counted(len(names), 'name')} of the kind {other}: see --kind {other}")
     if not chosen:
         say(f"no {kind or 'component'} is installed", err=True)
         echo_hint("install a plugin, or give the folder of a one-file plugin with --plugins-dir")
@@ -92,11 +97,12 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
 @json_option
 def reference(plugins_dir: Path | None, as_json: bool) -> None:
     """Print a page of Markdown about every component: arguments, memory, tags, paper."""
-    found = load_plugins(plugins_dir=plugins_dir).registry.descriptions()
+    registry = load_plugins(plugins_dir=plugins_dir).registry
+    found, tabled = registry.descriptions(), registry.tabled_descriptions()
     if as_json:
-        echo_json({"components": [_full(d) for d in found]})
+        echo_json({"components": [_full(d) for d in (*found, *tabled)]})
         return
-    say(*component_page(found).split("\n"))
+    say(*component_page(found, tabled).split("\n"))
 
 
 @command.command("kind")
@@ -165,7 +171,9 @@ def _find(plugins: LoadedPlugins, name: str) -> Sequence[ComponentDescription]:
 
 
 def _not_found(plugins: LoadedPlugins, name: str) -> ComponentNotFoundError:
-    names = sorted({d.name for d in plugins.registry.descriptions()})
+    registry = plugins.registry
+    names = sorted({d.name for d in registry.descriptions()})
+    names += [name for kind in ComponentKind for name in registry.tabled(kind)]
     bundled = next(filter(None, (bundled_hint(kind, name) for kind in ComponentKind)), None)
     close = difflib.get_close_matches(name, names, n=1)
     near = f"did you mean {close[0]!r}?" if close else "`mmar-runner plugins list` shows all"

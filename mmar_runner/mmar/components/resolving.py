@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.schema_check import declaration_of, show
 from mmar_runner.documents.words import did_you_mean, pointer_text
@@ -18,6 +19,7 @@ from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
+from mmar_runner.mmar.components.upgrades import upgrade_arguments, upgrade_identity
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class Resolved:
 
 
 NOTHING = Resolved()
+#: So many names are told in a hint.
+_MANY: Final = 30
 
 
 class Resolver:
@@ -62,11 +66,24 @@ class Resolver:
         #: older names of registered components; installed or not.
         self.paths: list[tuple[Document, JsonPath, str]] = []
 
-    def resolve(self, document: Document, path: JsonPath, kind: ComponentKind) -> Resolved:
+    def resolve(
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> Resolved:
         """Resolve the declaration at a place; what is wrong with it becomes findings.
 
         Nothing is found, and nothing said, where there is no object, where it is empty,
-        and where it is switched off.
+        and where it is switched off. Older arguments are brought up to date in the document.
+
+        Args:
+            document: Where it stands.
+            path: The place.
+            kind: What it is to be.
+            names: What names mean to whoever reads the document, where that is not the
+                component of that name.
         """
         declaration = document.get(path)
         if not isinstance(declaration, dict) or not declaration:
@@ -82,18 +99,23 @@ class Resolver:
             return NOTHING
         if "path" in declaration:
             return self._by_path(document, path, kind, args)
-        return self._by_name(document, path, kind, args)
+        return self._by_name(document, path, kind, args, names)
 
     def properties(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
         """Return the argument schemas of a component by argument; empty if unknown."""
-        found = self._catalog.find(kind, name)
+        found = self.described(kind, name)
         known: Mapping[str, Any] = found.args_schema.get("properties", {}) if found else {}
         return known
 
     def facts(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
         """Return what a component's plugin states of it; empty if it is not known."""
-        found = self._catalog.find(kind, name)
+        found = self.described(kind, name)
         return found.extras if found is not None else {}
+
+    def described(self, kind: ComponentKind, name: str) -> ComponentDescription | None:
+        """Return what is known of a component by its name, or by a class path that leads to it."""
+        at_path = self._catalog.at_target(kind, name) if "." in name else None
+        return self._catalog.find(kind, name) if at_path is None else at_path
 
     def tagged(self, kind: ComponentKind, tag: str) -> list[str]:
         """Return the names of a kind whose plugins state a tag, whatever their arguments."""
@@ -113,13 +135,19 @@ class Resolver:
     # -- by name ---------------------------------------------------------------------
 
     def _by_name(
-        self, document: Document, path: JsonPath, kind: ComponentKind, args: dict[str, Any]
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        args: dict[str, Any],
+        names: Mapping[str, str],
     ) -> Resolved:
         where = (*path, "name")
         name = str(document.get(where))
         label, _, _ = name.partition("#")
+        wanted = label if kind is ComponentKind.TRANSFORM else name
         try:
-            found = self._catalog.find(kind, label if kind is ComponentKind.TRANSFORM else name)
+            found = self._catalog.find(kind, names.get(wanted, wanted))
         except PluginConflictError as error:
             self._conflict(document, where, error)
             return NOTHING
@@ -131,7 +159,7 @@ class Resolver:
             hint = 'Give it as "path".'
             self._findings.at(document, where, "MMAR501", message, hint=hint)
             return NOTHING
-        if found.name not in {name, label}:
+        if found.name not in {name, label, names.get(wanted)}:
             message = f"'{name}' is an older name of '{found.name}'."
             self._findings.at(document, where, "MMAR515", message)
         return self._described(document, path, found, args, {"name": found.name})
@@ -160,7 +188,8 @@ class Resolver:
         broken = self._catalog.broken()
         note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
         note += f" (`{self._catalog.doctor}` says why)." if broken else ""
-        near = bundled or did_you_mean(name, self._catalog.names(kind))
+        known = [*self._catalog.names(kind), *self._catalog.tabled(kind)]
+        near = bundled or did_you_mean(name.partition("#")[0], known)
         return (near or self._available(kind)) + note
 
     def _available(self, kind: ComponentKind) -> str:
@@ -169,6 +198,11 @@ class Resolver:
         several = f"{words}es" if words.endswith("s") else f"{words}s"
         if names:
             return f"Installed {several}: {', '.join(names)}."
+        tabled = self._catalog.tabled(kind)
+        if len(tabled) > _MANY:
+            return f"`mmar-runner plugins list --kind {kind}` shows the {len(tabled)} {several}."
+        if tabled:
+            return f"Known {several}: {', '.join(tabled)}."
         mend = "install the plugin, or give the folder of a one-file plugin with --plugins-dir"
         return f"No {words} is installed: {mend}."
 
@@ -191,9 +225,10 @@ class Resolver:
                 self._findings.at(document, where, "MMAR515", message)
             if found.path_prefix:
                 self.paths.append((document, where, dotted))
-                if self._not_there(document, where, found, dotted):
+                registered = self._catalog.at_target(kind, dotted)  # it says more than its prefix
+                older = registered is not None and "becomes" in registered.extras
+                if not older and self._not_there(document, where, found, dotted):
                     return NOTHING
-                registered = self._registered(kind, dotted)
                 if registered is None and not self._constructed(document, path, kind, dotted):
                     return NOTHING
                 found = registered or found
@@ -244,14 +279,6 @@ class Resolver:
             check_arguments(document, path, kind, source, self._findings)
         return True
 
-    def _registered(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
-        """Return what says more of a class than its prefix: a component that is this class."""
-        for name in self._catalog.names(kind):
-            found = self._catalog.find(kind, name)
-            if found is not None and found.target.replace(":", ".") == dotted:
-                return found
-        return None
-
     def _own_code(
         self,
         document: Document,
@@ -275,6 +302,13 @@ class Resolver:
         args: dict[str, Any],
         identity: Mapping[str, str],
     ) -> Resolved:
+        upgrade_arguments(document, path, found, self._findings)
+        becomes = found.extras.get("becomes")
+        newer = None if becomes is None else self._catalog.find(found.kind, becomes)
+        if newer is not None:
+            upgrade_identity(document, path, found, newer, self._findings)
+            return self.resolve(document, path, found.kind)
+        args = document.get(path).get("args", args)
         sound = arguments_fit(document, path, found, self._findings)
         canonical = self._nested(document, (*path, "args"), found.args_schema, args)
         if canonical is None or not sound:
