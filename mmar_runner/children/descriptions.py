@@ -44,6 +44,7 @@ def facts_to_json(facts: NetworkFacts | None) -> dict[str, Any]:
         "known": True,
         "tensors": [[name, one.dtype, list(one.shape)] for name, one in facts.tensors.items()],
         "takes_any": facts.takes_any,
+        "by_name": facts.by_name,
         "kept": sorted(facts.kept),
         "memory": {name: int(count) for name, count in facts.memory.items()},
         "note": facts.note,
@@ -63,6 +64,7 @@ def read_facts(answer: Mapping[str, Any]) -> NetworkFacts | None:
             "known": True,
             "tensors": list(tensors),
             "takes_any": bool(takes_any),
+            "by_name": bool(by_name),
             "kept": list(kept),
             "memory": dict(memory),
             "note": str(note),
@@ -71,6 +73,7 @@ def read_facts(answer: Mapping[str, Any]) -> NetworkFacts | None:
             return NetworkFacts(
                 found,
                 takes_any=takes_any,
+                by_name=by_name,
                 kept=frozenset(kept),
                 memory=memory,
                 note=note[:_NOTE],

@@ -21,6 +21,10 @@ _CODES: Final = {
     Sort.EXTRA: "MMAR665",
 }
 _CHECKPOINT: Final = "Name a checkpoint of this network, or declare the network it was made of"
+_COMES_BACK: Final = (
+    "Declare the same network on both sides; until then these tensors come back from every site as "
+    "they left."
+)
 _STAYS: Final = (
     "Declare the same network on both sides; or, if they are to stay at each site, name them in "
     "the trainer's exclude_vars."
@@ -61,9 +65,12 @@ def _server(look: Look, spec: MmarSpec, answers: Answers) -> None:
         ):
             continue  # they are not in the global model because the MMAR says so
         message = one.sentence("the server's model", "the trainer's network")
-        hint = _STAYS if one.sort is Sort.EXTRA else same
-        place.find(look, _CODES[one.sort], f"{message[0].upper()}{message[1:]}", hint)
-    if any(one.sort is not Sort.EXTRA for one in found):
+        severity, hint = None, _STAYS if one.sort is Sort.EXTRA else same
+        if one.sort is Sort.MISSING and answers.client.by_name:
+            severity, hint = Severity.WARNING, _COMES_BACK
+        text = f"{message[0].upper()}{message[1:]}"
+        place.find(look, _CODES[one.sort], text, hint, severity=severity)
+    if found:
         # That their declarations differ is the same, said before it was known to matter.
         look.findings.remove(look.findings.with_code("MMAR623"))
 
@@ -85,11 +92,12 @@ def _checkpoint(look: Look, answers: Answers) -> None:
     if answers.client is not None and not answers.client.takes_any:
         trained = trained_model(look)
         where = "" if trained is None else f" ({trained.words})"
+        lenient = {Sort.EXTRA, Sort.MISSING} if answers.client.by_name else {Sort.EXTRA}
         for one in differences(answers.checkpoint.tensors, answers.client.tensors):
             if one.sort is Sort.EXTRA and answers.client.kept.issuperset(one.names):
                 continue
             message = one.sentence("the checkpoint", f"the trainer's network{where}")
-            severity = Severity.WARNING if one.sort is Sort.EXTRA else None
+            severity = Severity.WARNING if one.sort in lenient else None
             text = f"{message[0].upper()}{message[1:]}"
             place.find(look, "MMAR640", text, f"{_CHECKPOINT}.", severity=severity)
             said.add(one.sort)

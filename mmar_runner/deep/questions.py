@@ -140,7 +140,12 @@ class Questions:
         hint = without_log(error.hint, log) or (mend if code == "MMAR666" else None)
         last = "; ".join(error.log[-_LAST_LINES:]) if isinstance(error, ChildDiedError) else ""
         said = f"{error.message}; it last said: {last}" if last.strip() else error.message
-        place.find(self._look, code, f"{said[0].upper()}{said[1:]}.", hint)
+        place.find(self._look, code, f"{_begun(said)}.", hint)
+
+
+def _begun(text: str) -> str:
+    """Return a text as a sentence begins; a kind of component with two words stays as it is."""
+    return text if "_" in text.partition(" ")[0] else f"{text[0].upper()}{text[1:]}"
 
 
 def without_log(hint: str | None, log: Path) -> str | None:

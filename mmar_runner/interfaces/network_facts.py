@@ -36,6 +36,8 @@ class NetworkFacts:
         tensors: Of a persistor, those of the initial model; of a trainer, all that its network
             has. By name, in the network's order.
         takes_any: Whether a trainer trains whatever model it is given; ``tensors`` is then empty.
+        by_name: Whether a trainer takes a model that holds tensors which its network lacks: they
+            go back as they came.
         kept: Names of tensors that the site neither takes from the global model nor sends.
         memory: What training takes of memory at most beside the libraries, in bytes, by what
             takes it (``weights``, ``gradients``, ...); empty if that is not known.
@@ -46,6 +48,7 @@ class NetworkFacts:
     tensors: Mapping[str, TensorFacts]
     _: KW_ONLY
     takes_any: bool = False
+    by_name: bool = False
     kept: frozenset[str] = frozenset()
     memory: Mapping[str, int] = field(default_factory=dict)
     note: str = ""

@@ -126,7 +126,13 @@ class TorchLoopTrainer(ClientTrainer):
         state = network.state_dict()
         kept = frozenset(name for name in state if self.tensors.excludes(name))
         memory = self.memory(network, context)
-        return NetworkFacts(tensor_facts(state), kept=kept, memory=memory, note=note)
+        return NetworkFacts(
+            tensor_facts(state),
+            by_name=self.tensors.by_name,
+            kept=kept,
+            memory=memory,
+            note=note,
+        )
 
     def memory(self, network: nn.Module, context: TrainerContext) -> dict[str, int]:
         """Return what a round takes at most beside the libraries, in bytes, by what takes it.
