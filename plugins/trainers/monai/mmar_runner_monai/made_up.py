@@ -94,7 +94,8 @@ def _write(folder: Path, context: TrainerContext) -> dict[str, Any]:
 
 def _save(file: Path, values: Any, spacing: tuple[float, ...]) -> None:
     affine = np.diag([*spacing, *[1.0] * (4 - len(spacing))])
-    nibabel.Nifti1Image(values.astype(np.float32), affine).to_filename(file)
+    image: Any = nibabel.Nifti1Image  # has no types
+    image(values.astype(np.float32), affine).to_filename(file)
 
 
 def _datasets(context: TrainerContext) -> Iterator[Declaration]:
