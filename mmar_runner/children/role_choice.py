@@ -36,6 +36,16 @@ def role_of(
         from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
 
         return FilterRole(spec, workshop, ask)
+    if (hosting_none := _hosting_none(spec, workshop)) is not None:
+        return hosting_none
+    from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
+
+    role = PersistorRole if spec.role == "model_persistor" else ValidatorRole
+    return role(spec, workshop)
+
+
+def _hosting_none(spec: ChildSpec, workshop: Workshop) -> Role | None:
+    """Return a role that hosts no component; None if the specification asks for another."""
     if spec.role == "codec":
         from mmar_runner.children.codec_role import CodecRole  # noqa: PLC0415
 
@@ -44,7 +54,8 @@ def role_of(
         from mmar_runner.children.expression_role import ExpressionRole  # noqa: PLC0415
 
         return ExpressionRole()
-    from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
+    if spec.role == "description":
+        from mmar_runner.children.description_role import DescriptionRole  # noqa: PLC0415
 
-    role = PersistorRole if spec.role == "model_persistor" else ValidatorRole
-    return role(spec, workshop)
+        return DescriptionRole(workshop)
+    return None

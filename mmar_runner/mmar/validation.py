@@ -84,6 +84,15 @@ class Validation:
         return self._check.listing
 
     @property
+    def look(self) -> Look:
+        """The MMAR as the checks saw it; what more is found goes into its ``findings``."""
+        return self._check.look
+
+    def again(self) -> Validation:
+        """Return the same check, with what was found since it was made."""
+        return Validation(self._check.report(self.report.mmar), self.spec, self._check)
+
+    @property
     def folder(self) -> MmarFolder:
         """The MMAR's folder as it was surveyed for this check."""
         return self._check.folder
@@ -125,18 +134,7 @@ def validate(
     rules = load_policy(policy) if policy is not None else None
     check = _Check(folder, catalog, side, dict(settings or {}), listing)
     spec = check.run(client_name, rules)
-    findings = check.findings.result(strict=check.says_strict)
-    valid = not any(finding.severity is Severity.ERROR for finding in findings)
-    report = Report(
-        mmar=str(folder),
-        generation=check.generation,
-        valid=valid,
-        byoc=check.byoc.present,
-        custom_datalist=check.custom_datalist,
-        digest=check.digest,
-        findings=tuple(findings),
-    )
-    return Validation(report, spec, check)
+    return Validation(check.report(str(folder)), spec, check)
 
 
 class _Check:
@@ -155,6 +153,7 @@ class _Check:
         self.says_strict = False
         self.custom_datalist = False
         self.unfilled: tuple[Finding, ...] = ()
+        self.look: Look
         self._side = side
         self._catalog = catalog
         self._settings = settings
@@ -172,7 +171,7 @@ class _Check:
         check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
-        look = self._look(client_name, self.findings)
+        self.look = look = self._look(client_name, self.findings)
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
@@ -198,6 +197,19 @@ class _Check:
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
+
+    def report(self, mmar: str) -> Report:
+        """Return what was found so far."""
+        findings = self.findings.result(strict=self.says_strict)
+        return Report(
+            mmar=mmar,
+            generation=self.generation,
+            valid=not any(finding.severity is Severity.ERROR for finding in findings),
+            byoc=self.byoc.present,
+            custom_datalist=self.custom_datalist,
+            digest=self.digest,
+            findings=tuple(findings),
+        )
 
     def spec_for(self, client_name: str) -> MmarSpec | None:
         """Return the specification as one client sees it."""

@@ -38,6 +38,7 @@ class ServerSettings:
         metrics: Where this process serves metrics, ``host:port``; None if nowhere.
         known_key: What an aggregator's secrets are made of in a simulation; None takes what only
             this server knows.
+        synthetic: Whether a model validator works on data that it makes up: a dry run.
     """
 
     spec: MmarSpec
@@ -55,6 +56,7 @@ class ServerSettings:
     token_seconds: float = 900.0
     metrics: str | None = None
     known_key: bytes | None = field(default=None, repr=False)
+    synthetic: bool = False
 
     @property
     def server(self) -> ServerSpec:

@@ -30,6 +30,7 @@ def child_spec(
             train_config=dict(spec.train_config),
             validation_config=dict(spec.validation_config),
             variables=dict(spec.variables),
+            synthetic=settings.synthetic,
         ),
         custom_dir=None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
