@@ -36,6 +36,10 @@ def role_of(
         from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
 
         return FilterRole(spec, workshop, ask)
+    if spec.role == "aggregator":
+        from mmar_runner.children.aggregator_role import AggregatorRole  # noqa: PLC0415
+
+        return AggregatorRole(spec, workshop)
     if spec.role == "codec":
         from mmar_runner.children.codec_role import CodecRole  # noqa: PLC0415
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Role = Literal[
-    "client_trainer", "model_persistor", "model_validator", "filter", "codec", "expression"
+    "aggregator",
+    "client_trainer",
+    "model_persistor",
+    "model_validator",
+    "filter",
+    "codec",
+    "expression",
 ]
 
 #: Variables that a child inherits, if set; every other one stays outside.

@@ -36,6 +36,9 @@ class ServerSettings:
             allowed on loopback only.
         token_seconds: How long a session's token is good for.
         metrics: Where this process serves metrics, ``host:port``; None if nowhere.
+        allow_byoc: Code in the MMAR's ``custom/`` may run in children of the server, as far as it
+            runs any; with a kit the rules have decided that before.
+        task_timeout: Seconds that such code may take for one update, or for a result.
         known_key: What an aggregator's secrets are made of in a simulation; None takes what only
             this server knows.
     """
@@ -54,6 +57,8 @@ class ServerSettings:
     trust: ServerTrust | None = None
     token_seconds: float = 900.0
     metrics: str | None = None
+    allow_byoc: bool = False
+    task_timeout: float = 600.0
     known_key: bytes | None = field(default=None, repr=False)
 
     @property
@@ -68,6 +73,11 @@ class ServerSettings:
     def durable(self) -> bool:
         """Whether receipts wait for the disk."""
         return self.durability is Durability.FULL
+
+    @property
+    def runs_own_code(self) -> bool:
+        """Whether code of the MMAR may run in the server's children."""
+        return self.allow_byoc or self.trust is not None
 
     @property
     def allowed_path_prefixes(self) -> tuple[str, ...] | None:

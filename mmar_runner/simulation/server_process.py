@@ -103,6 +103,8 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         expected_clients=settings.clients,
         variables=settings.all_variables,
         plugins_dir=settings.plugins_dir,
+        allow_byoc=settings.allow_byoc,
+        **({} if settings.task_timeout is None else {"task_timeout": settings.task_timeout}),
         # No client has an underscore alone for its name.
         known_key=known_key(settings, validation.spec, "_"),
     )

@@ -157,6 +157,8 @@ class Federation:
             expected_clients=expected_clients or len(self.names),
             variables=self._variables,
             plugins_dir=self._plugins_dir,
+            allow_byoc=self._allow_byoc,
+            task_timeout=self._task_timeout or 600.0,
         )
         stop = asyncio.Event()
         gate = _Gate(self.server)
