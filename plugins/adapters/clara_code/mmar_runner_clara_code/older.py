@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An object of older code: built, told of events, and asked what it works on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mmar_runner.errors import TaskFailedError
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner_clara_code.importing import forbid_import, let_import
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.catalog import Blueprint
+    from mmar_runner_clara_code.api.context import FLContext
+
+#: What a class that works on weights names, and one that works on differences.
+_WEIGHTS: Final = frozenset({"TYPE_WEIGHTS", "WEIGHTS"})
+_DIFFERENCES: Final = frozenset({"TYPE_WEIGHT_DIFF", "WEIGHT_DIFF"})
+
+
+class Older:
+    """An object of older code.
+
+    Args:
+        code: Builds it.
+        methods: What it must have.
+
+    Raises:
+        ComponentBuildError: It cannot be imported or built.
+        TypeError: It lacks a method.
+
+    Attributes:
+        made: The object.
+    """
+
+    def __init__(self, code: Blueprint, *methods: str) -> None:
+        let_import()
+        try:
+            self.made: Any = code.build()
+            lacking = [name for name in methods if not callable(getattr(self.made, name, None))]
+            if lacking:
+                msg = f"{code.name} has no {' and no '.join(lacking)}"
+                raise TypeError(msg)
+        except BaseException:
+            forbid_import()
+            raise
+        self.name = code.name
+
+    @property
+    def works_on(self) -> UpdateKind:
+        """What its methods name: weights, if they name these and no differences."""
+        named: set[str] = set()
+        for cls in type(self.made).__mro__:
+            if cls.__module__.startswith(("mmar_runner", "builtins")):
+                continue  # what is not its own names both
+            for value in vars(cls).values():
+                code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
+                named.update(() if code is None else code.co_names)
+                named.update(() if code is None else _texts(code.co_consts))
+        if named & _WEIGHTS and not named & _DIFFERENCES:
+            return UpdateKind.WEIGHTS
+        return UpdateKind.WEIGHT_DIFF
+
+    def tell(self, event: str, context: FLContext) -> None:
+        """Tell it of an event, if it hears of any."""
+        hears = getattr(self.made, "handle_event", None)
+        if callable(hears):
+            hears(event, context)
+
+    def close(self) -> None:
+        """Take away what it could import."""
+        forbid_import()
+
+    def fail(self, what: str) -> TaskFailedError:
+        """Return the error for what it did not do as it should."""
+        return TaskFailedError(f"{self.name} {what}")
+
+
+def _texts(constants: tuple[Any, ...]) -> set[str]:
+    return {value for value in constants if isinstance(value, str)}
