@@ -54,12 +54,23 @@ def adapter_of(
         kind: What the class is declared as.
         found: What it comes from.
     """
-    if found.derives_from(_OURS):
+    if found.derives_from(_OURS) or _is_of_first_generation(kind, found):
         return None
     for description in _adapters(catalog, kind):
         if _is_for(description.extras["adapts"], found):
             return description
     return None
+
+
+def lacking(adapter: ComponentDescription, found: Heritage) -> list[str]:
+    """Return the methods that a class must have for its adapter and has not, sorted.
+
+    Where it has a base that nobody here knows, nothing is said to lack.
+    """
+    adapts = adapter.extras["adapts"]
+    if any(name not in adapts["bases"] for _, name in found.bases):
+        return []
+    return sorted(set(adapts["methods"]) - found.methods)
 
 
 def unadapted(kind: ComponentKind, found: Heritage) -> Unadapted | None:

@@ -17,7 +17,7 @@ from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, 
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
-from mmar_runner.mmar.components.older_code import CODE, adapter_of, unadapted
+from mmar_runner.mmar.components.older_code import CODE, adapter_of, lacking, unadapted
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
 from mmar_runner.mmar.spec import ComponentSpec
 
@@ -296,6 +296,10 @@ class Resolver:
             return NOTHING
         message = f"'{dotted}' is written to an older interface and runs behind '{adapter.name}'."
         self._findings.at(document, where, "MMAR530", message)
+        if lacks_methods := lacking(adapter, found):
+            message = f"The class lacks {', '.join(lacks_methods)}."
+            hint = "Define what its interface asks for."
+            self._findings.at(document, where, "MMAR521", message, hint=hint)
         source = self._byoc.source(dotted)
         if source is not None:
             check_arguments(document, path, kind, source, self._findings)
