@@ -53,7 +53,7 @@ class AggregatorRole(Role):
 
     def _aggregate(self, params: Mapping[str, Any]) -> dict[str, Any]:
         destination = Path(params["destination"])
-        result = self._rule.aggregate(destination)
+        result: object = self._rule.aggregate(destination)
         if not isinstance(result, WholeResult):
             message = f"aggregate returned a {type(result).__name__}, not a WholeResult"
             raise TaskFailedError(message)

@@ -40,14 +40,24 @@ def role_of(
         from mmar_runner.children.aggregator_role import AggregatorRole  # noqa: PLC0415
 
         return AggregatorRole(spec, workshop)
-    if spec.role == "codec":
+    return _without_libraries(spec.role) or _of_models(spec, workshop)
+
+
+def _without_libraries(role: str) -> Role | None:
+    """Return a role that hosts no component; None if it is another."""
+    if role == "codec":
         from mmar_runner.children.codec_role import CodecRole  # noqa: PLC0415
 
         return CodecRole()
-    if spec.role == "expression":
+    if role == "expression":
         from mmar_runner.children.expression_role import ExpressionRole  # noqa: PLC0415
 
         return ExpressionRole()
+    return None
+
+
+def _of_models(spec: ChildSpec, workshop: Workshop) -> Role:
+    """Return a role that makes or measures models."""
     from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
 
     role = PersistorRole if spec.role == "model_persistor" else ValidatorRole

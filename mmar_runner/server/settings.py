@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.storage.durability import Durability
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
     from mmar_runner.server.trust import ServerTrust
+
+#: How long an aggregator in a child may take for one update, or for a result, in seconds,
+#: unless whoever runs the server says otherwise.
+OWN_CODE_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class ServerSettings:
     token_seconds: float = 900.0
     metrics: str | None = None
     allow_byoc: bool = False
-    task_timeout: float = 600.0
+    task_timeout: float = OWN_CODE_SECONDS
     known_key: bytes | None = field(default=None, repr=False)
 
     @property

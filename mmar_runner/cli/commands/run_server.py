@@ -40,7 +40,7 @@ from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.server.run import run_server
-from mmar_runner.server.settings import ServerSettings
+from mmar_runner.server.settings import OWN_CODE_SECONDS, ServerSettings
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.memory import settle_memory
 
@@ -92,7 +92,7 @@ if TYPE_CHECKING:
 @click.option(
     "--task-timeout",
     type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
+    default=OWN_CODE_SECONDS,
     show_default=True,
     metavar="SECONDS",
     help="How long such an aggregator may take for one update, or for a result.",
@@ -134,9 +134,8 @@ def command(
     goes on with its run when it is started again.
     """
     refuse_both(new_run=new_run, retry_failed=retry_failed)
-    if allow_byoc and kit is not None:
-        msg = "--allow-byoc is for --insecure; with a kit the rules decide"
-        raise UsageError(msg, hint="`mmar-runner policy explain` shows which")
+    if kit is not None:
+        _refuse_allow_byoc(allow_byoc=allow_byoc)
     if mmar is None:
         _refuse_of_one_run(kit, seed=seed, new_run=new_run, retry_failed=retry_failed)
     elif admin_listen is not None or session_idle is not None:
@@ -232,6 +231,17 @@ def _refuse_of_one_run(
     if given:
         msg = f"{given[0]} is for a server of one run, and no MMAR was given"
         raise UsageError(msg, hint="administrators choose the run: set_run_number N")
+
+
+def _refuse_allow_byoc(*, allow_byoc: bool) -> None:
+    """Refuse to be told what a kit's rules decide.
+
+    Raises:
+        UsageError: It was told.
+    """
+    if allow_byoc:
+        msg = "--allow-byoc is for --insecure; with a kit the rules decide"
+        raise UsageError(msg, hint="`mmar-runner policy explain` shows which")
 
 
 def _run(settings: ServerSettings, plugins: LoadedPlugins, observer: Observer) -> RunOutcome:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: How long an aggregator that has nothing to do may take to end, in seconds.
 _CLOSE_SECONDS: Final = 2.0
+#: How long it may take to import what it needs, at the least: that is no work on an update.
+_START_SECONDS: Final = 60.0
 
 
 class AggregatorChild:
@@ -93,6 +95,10 @@ class AggregatorChild:
         self._under_way = False
         return WholeResult(self._kind(answer, "kind"), tuple(left_out))
 
+    def forget(self, file: Path) -> None:
+        """Remove a file that has passed between the two."""
+        file.unlink(missing_ok=True)
+
     async def close(self) -> None:
         """End the child, and remove what lies between the two."""
         child, self._child = self._child, None
@@ -108,7 +114,8 @@ class AggregatorChild:
 
     async def _started(self) -> ChildProcess:
         try:
-            return await ChildProcess.start(self._spec, log=self._log, timeout=self._timeout)
+            limit = max(self._timeout, _START_SECONDS)
+            return await ChildProcess.start(self._spec, log=self._log, timeout=limit)
         except TaskError as error:
             raise self._failure(error) from error
 

@@ -103,7 +103,6 @@ class ServerComponents:
             error.hint = "; ".join(filter(None, said))
             raise
 
-
     def _note_version(self, spec: ComponentSpec) -> None:
         found = self._catalog.find(spec.kind, _registered(spec))
         if found is not None:

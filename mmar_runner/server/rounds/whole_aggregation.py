@@ -60,9 +60,7 @@ class WholeAggregation:
             StorageError: Something cannot be read or written, or the round's model is damaged.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            work, self.aggregation.combination, current, accepted
-        )
+        found = await loop.run_in_executor(work, self.aggregation.combination, current, accepted)
         if isinstance(found, Withdrawn):
             return found
         refused = await self._hand_over(found, work)
@@ -72,7 +70,7 @@ class WholeAggregation:
         result = await self.child.aggregate(file)
         given = result_of(found, file, result.kind, result.left_out)
         model, made = await loop.run_in_executor(work, self.aggregation.made, current, given)
-        file.unlink(missing_ok=True)
+        self.child.forget(file)
         weights = [float(one.contribution.num_samples) for one in found.updates]
         return model, replace(made, weights=weights)
 
@@ -95,4 +93,4 @@ class WholeAggregation:
         try:
             return await self.child.accept(contribution, file)
         finally:
-            file.unlink(missing_ok=True)
+            self.child.forget(file)

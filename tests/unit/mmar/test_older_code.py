@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.unit.mmar.conftest import _COMPONENTS, FakeCatalog, _describe
 
 PROVIDES = {
@@ -102,7 +103,9 @@ def test_filters_and_trainers_too(mmar):
 def test_its_arguments_are_those_of_its_constructor(mmar):
     source = f"{FROM}class Own(Aggregator):\n    def __init__(self, weights, decay=1): ...\n{BODY}"
     assert ("MMAR511", OWN, 13) in declared(mmar, source)
-    assert {"MMAR512"} == {c for c, *_ in declared(mmar, source, weights=1, wieghts=2)} - {"MMAR530"}
+    assert {"MMAR512"} == {c for c, *_ in declared(mmar, source, weights=1, wieghts=2)} - {
+        "MMAR530"
+    }
     assert declared(mmar, source, weights=1) == [("MMAR530", OWN, 12)]
 
 
@@ -135,7 +138,10 @@ def test_without_an_adapter_it_is_said_what_to_install(mmar):
 @pytest.mark.parametrize(
     ("place", "source"),
     [
-        ("aggregator", "from fed_learn.x import Y\nclass Own(Y):\n    def process(self, a, c): ..."),
+        (
+            "aggregator",
+            "from fed_learn.x import Y\nclass Own(Y):\n    def process(self, a, c): ...",
+        ),
         ("aggregator", f"{FROM}class Own(Aggregator):\n    def process(self, a, c): ..."),
         ("filter", "from medl.x import PrivacyProtocol\nclass Own(PrivacyProtocol):\n    x = 1"),
         ("filter", "from nvmidl.x import y\nclass Own:\n    def apply(self, diff, ctx): ..."),
@@ -155,7 +161,9 @@ def test_the_first_generation_is_not_run(mmar, place, source):
 
 def test_what_is_imported_and_not_provided_is_said(mmar):
     """MMAR533: a module, and a name; what is provided is not said to be missing."""
-    source = f"from nvflare.apis.engine import E\n{FROM.strip()}, Other\nclass Own(Aggregator):\n{BODY}"
+    source = (
+        f"from nvflare.apis.engine import E\n{FROM.strip()}, Other\nclass Own(Aggregator):\n{BODY}"
+    )
     found = declared(mmar, source)
     assert ("MMAR533", "custom/own.py", 1) in found
     assert ("MMAR533", "custom/own.py", 2) in found

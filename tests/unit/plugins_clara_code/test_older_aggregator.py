@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
-from tests.unit.plugins_clara_code.older import sample, written
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
@@ -15,6 +14,7 @@ from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.interfaces.whole_aggregator import WholeRound, WholeUpdate
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner_clara_code.aggregator import ClaraCodeAggregator
+from tests.unit.plugins_clara_code.older import sample, written
 
 HEAD = """
 from nvflare.apis.aggregator import Aggregator
@@ -63,7 +63,8 @@ PLAIN_MEAN = (
         return True, len(self.peers) > 1
 
     def aggregate(self, fl_ctx):
-        weights = [p.get_prop(FLConstants.SHAREABLE)[ShareableKey.MODEL_WEIGHTS] for p in self.peers]
+        given = [peer.get_prop(FLConstants.SHAREABLE) for peer in self.peers]
+        weights = [shareable[ShareableKey.MODEL_WEIGHTS] for shareable in given]
         shareable = Shareable()
         shareable[ShareableKey.TYPE] = ShareableValue.TYPE_WEIGHTS
         shareable[ShareableKey.MODEL_WEIGHTS] = {
@@ -139,7 +140,9 @@ def test_one_that_names_only_weights_is_given_weights(tmp_path):
 
 
 def test_what_is_not_accepted_is_said_with_who_did_not(tmp_path):
-    source = HEAD + "    def accept(self, s, c): return False, False\n    def aggregate(self, c): ..."
+    source = (
+        HEAD + "    def accept(self, s, c): return False, False\n    def aggregate(self, c): ..."
+    )
     with ready(written(tmp_path, "aggregator", source), tmp_path) as rule:
         assert give(rule, tmp_path, TWO) == ["own.Own did not accept it"] * 2
 
@@ -167,9 +170,10 @@ def test_an_answer_that_is_none_is_told_with_the_class(tmp_path, answer, says):
 
 def test_accept_says_yes_or_no(tmp_path):
     body = "    def accept(self, s, c): pass\n    def aggregate(self, c): pass\n"
-    with ready(written(tmp_path, "aggregator", HEAD + body), tmp_path) as rule:
-        with pytest.raises(TaskFailedError, match="answered accept with None"):
-            give(rule, tmp_path, TWO)
+    code = written(tmp_path, "aggregator", HEAD + body)
+    said = pytest.raises(TaskFailedError, match="answered accept with None")
+    with ready(code, tmp_path) as rule, said:
+        give(rule, tmp_path, TWO)
 
 
 def test_what_it_does_not_answer_keeps_its_values(tmp_path):
@@ -207,5 +211,5 @@ def test_it_hears_of_the_run_and_its_rounds(tmp_path):
 
 
 def test_a_class_without_the_methods_is_none(tmp_path):
-    with pytest.raises(TypeError, match="own.Own has no accept and no aggregate"):
+    with pytest.raises(TypeError, match=r"own\.Own has no accept and no aggregate"):
         ClaraCodeAggregator(written(tmp_path, "aggregator", "class Own:\n    pass\n"))

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.unit.plugins_clara_code.older import sample, written
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.filter import FilterContext
 from mmar_runner_clara_code.filter import ClaraCodeFilter
+from tests.unit.plugins_clara_code.older import sample, written
 
 OUT = FilterContext("site-1", 2, UpdateKind.WEIGHT_DIFF, 1, num_samples=8.0)
 IN = replace(OUT, kind=UpdateKind.WEIGHTS, num_samples=0.0)
@@ -51,7 +51,10 @@ def test_what_is_dropped_keeps_the_received_models_values(dropped):
 
 
 def test_a_filter_of_dxo_changes_in_place_or_anew(tmp_path):
-    anew = "        dxo = from_shareable(shareable)\n        dxo.data = {n: v * 2 for n, v in dxo.data.items()}\n"
+    anew = """
+        dxo = from_shareable(shareable)
+        dxo.data = {name: value * 2 for name, value in dxo.data.items()}
+"""
     in_place = "        data = from_shareable(shareable).data\n        data['a'] *= 2\n"
     for body, b in ((anew, 6.0), (in_place, 3.0)):
         out = passed(own(tmp_path / str(b), f"{body}        return shareable\n"))
@@ -86,5 +89,5 @@ def test_on_the_way_in_it_sees_weights_and_what_it_drops_stays(tmp_path):
 
 def test_weights_are_not_made_of_differences(tmp_path):
     body = "        return Shareable(type=ShareableValue.TYPE_WEIGHTS, model_weights={})\n"
-    with pytest.raises(TaskFailedError, match="own.Own made weights of weight_diff"):
+    with pytest.raises(TaskFailedError, match=r"own\.Own made weights of weight_diff"):
         passed(own(tmp_path, body))

@@ -7,7 +7,6 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from tests.unit.plugins_clara_code.older import SAMPLE, sample, written
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
@@ -15,6 +14,7 @@ from mmar_runner.interfaces.client_trainer import TrainerContext, TrainTask
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner_clara_code.api.signal import Signal
 from mmar_runner_clara_code.trainer import ClaraCodeTrainer
+from tests.unit.plugins_clara_code.older import SAMPLE, sample, written
 
 HEAD = """
 import random
@@ -86,14 +86,20 @@ def test_differences_of_some_tensors_and_no_number_of_steps(tmp_path):
 
 
 def test_the_same_seed_draws_the_same(tmp_path):
-    body = "        drawn = [random.random(), np.random.rand()]\n        return DXO(DataKind.WEIGHT_DIFF, {'w': drawn}).to_shareable()\n"
+    body = """
+        drawn = [random.random(), np.random.rand()]
+        return DXO(DataKind.WEIGHT_DIFF, {"w": drawn}).to_shareable()
+"""
     code = written(tmp_path, "client_trainer", HEAD + body)
     one, other = (trained(code, tmp_path / name)[1] for name in "ab")
     assert one["w"].tolist() == other["w"].tolist()
 
 
 def test_of_several_processes_one_writes(tmp_path):
-    body = "        assert fl_ctx.get_prop(FLConstants.MY_RANK) == 1\n        return DXO(DataKind.WEIGHT_DIFF, {}).to_shareable()\n"
+    body = """
+        assert fl_ctx.get_prop(FLConstants.MY_RANK) == 1
+        return DXO(DataKind.WEIGHT_DIFF, {}).to_shareable()
+"""
     _, update, _ = trained(written(tmp_path, "client_trainer", HEAD + body), tmp_path, rank=1)
     assert update is None
 
@@ -118,5 +124,5 @@ def test_the_sample_stops_when_it_is_told(monkeypatch, tmp_path):
     signal = Signal()
     signal.trigger()
     monkeypatch.setattr("mmar_runner_clara_code.trainer.Signal", lambda: signal)
-    with pytest.raises(TaskFailedError, match="mean_trainer.MeanTrainer .*: aborted"):
+    with pytest.raises(TaskFailedError, match=r"mean_trainer\.MeanTrainer .*: aborted"):
         trained(sample("client_trainer", "mean_trainer.MeanTrainer"), tmp_path)

@@ -37,10 +37,7 @@ class Older:
         let_import()
         try:
             self.made: Any = code.build()
-            lacking = [name for name in methods if not callable(getattr(self.made, name, None))]
-            if lacking:
-                msg = f"{code.name} has no {' and no '.join(lacking)}"
-                raise TypeError(msg)
+            _require(self.made, code.name, methods)
         except BaseException:
             forbid_import()
             raise
@@ -74,6 +71,12 @@ class Older:
     def fail(self, what: str) -> TaskFailedError:
         """Return the error for what it did not do as it should."""
         return TaskFailedError(f"{self.name} {what}")
+
+
+def _require(made: object, name: str, methods: tuple[str, ...]) -> None:
+    lacking = [method for method in methods if not callable(getattr(made, method, None))]
+    if lacking:
+        raise TypeError(f"{name} has no {' and no '.join(lacking)}")
 
 
 def _texts(constants: tuple[Any, ...]) -> set[str]:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-from mmar_runner_clara_code.api.context import FLContext
-from mmar_runner_clara_code.api.shareable import Shareable
-from mmar_runner_clara_code.api.signal import Signal
+if TYPE_CHECKING:
+    from mmar_runner_clara_code.api.context import FLContext
+    from mmar_runner_clara_code.api.shareable import Shareable
+    from mmar_runner_clara_code.api.signal import Signal
 
 
 class FLComponent:
@@ -29,30 +31,30 @@ class FLComponent:
         """Tell of an event: this component alone hears of it."""
         self.handle_event(event_type, fl_ctx)
 
-    def log_debug(self, fl_ctx: FLContext, msg: str, fire_event: bool = False) -> None:
+    def log_debug(self, fl_ctx: FLContext, msg: str, fire_event: Any = None) -> None:
         """Log a line."""
         del fl_ctx, fire_event
         self._log(logging.DEBUG, msg)
 
-    def log_info(self, fl_ctx: FLContext, msg: str, fire_event: bool = False) -> None:
+    def log_info(self, fl_ctx: FLContext, msg: str, fire_event: Any = None) -> None:
         """Log a line."""
         del fl_ctx, fire_event
         self._log(logging.INFO, msg)
 
-    def log_warning(self, fl_ctx: FLContext, msg: str, fire_event: bool = False) -> None:
+    def log_warning(self, fl_ctx: FLContext, msg: str, fire_event: Any = None) -> None:
         """Log a line."""
         del fl_ctx, fire_event
         self._log(logging.WARNING, msg)
 
-    def log_error(self, fl_ctx: FLContext, msg: str, fire_event: bool = False) -> None:
+    def log_error(self, fl_ctx: FLContext, msg: str, fire_event: Any = None) -> None:
         """Log a line."""
         del fl_ctx, fire_event
         self._log(logging.ERROR, msg)
 
-    def log_exception(self, fl_ctx: FLContext, msg: str, fire_event: bool = False) -> None:
+    def log_exception(self, fl_ctx: FLContext, msg: str, fire_event: Any = None) -> None:
         """Log a line, with the exception that is being handled."""
         del fl_ctx, fire_event
-        logging.getLogger(type(self).__name__).exception(msg)
+        logging.getLogger(type(self).__name__).error("%s", msg, exc_info=sys.exc_info())
 
     def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
         """End the work: it has failed.
@@ -94,8 +96,6 @@ class Filter(FLComponent):
 class Trainer(FLComponent):
     """Trains on a site's own data."""
 
-    def train(
-        self, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
-    ) -> Shareable:
+    def train(self, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         """Train the model that came, and return what goes to the server."""
         raise NotImplementedError

@@ -28,17 +28,13 @@ class FLContext:
         self,
         key: str,
         value: Any,
-        private: bool = True,
-        sticky: bool = True,
+        private: Any = True,  # noqa: FBT002 - as code of that time calls it
+        sticky: Any = True,  # noqa: FBT002 - as above
     ) -> bool:
         """Set a property for this process; it goes nowhere, whatever is said of it."""
         del private, sticky
         self._properties[key] = value
         return True
-
-    def put(self, key: str, value: Any, private: bool = True, sticky: bool = True) -> None:
-        """Set a property; see `set_prop`."""
-        self.set_prop(key, value, private, sticky)
 
     def remove_prop(self, key: str) -> None:
         """Forget a property."""

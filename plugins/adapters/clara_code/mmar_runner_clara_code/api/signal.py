@@ -18,9 +18,9 @@ class Signal:
         self.triggered = False
         self.value: Any = None
 
-    def trigger(self, value: Any = True) -> None:
+    def trigger(self, value: Any = None) -> None:
         """Ask for a stop."""
-        self.value = value
+        self.value = True if value is None else value
         self.triggered = True
 
     def reset(self) -> None:

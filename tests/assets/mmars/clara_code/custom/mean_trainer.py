@@ -3,7 +3,7 @@
 
 import json
 import logging
-import os
+from pathlib import Path
 
 import numpy as np
 from nvflare.apis.event_type import EventType
@@ -25,9 +25,8 @@ class MeanTrainer(Trainer):
     def handle_event(self, event_type, fl_ctx):
         if event_type == EventType.START_RUN:
             root = fl_ctx.get_prop(FLConstants.TRAIN_ROOT)
-            config = os.path.join(root, fl_ctx.get_prop(FLConstants.ARGS).train_config)
-            with open(config) as file:
-                self.rate = json.load(file)["learning_rate"]
+            config = Path(root) / fl_ctx.get_prop(FLConstants.ARGS).train_config
+            self.rate = json.loads(config.read_text())["learning_rate"]
 
     def train(self, shareable, fl_ctx, abort_signal: Signal):
         values = values_of(fl_ctx.get_prop(FLConstants.CLIENT_NAME))
@@ -39,8 +38,8 @@ class MeanTrainer(Trainer):
                 if abort_signal.triggered:
                     return generate_failure(fl_ctx, "aborted")
                 steps += 1
-                for name in weights:
-                    weights[name] += np.float32(self.rate) * (value - weights[name])
+                for tensor in weights.values():
+                    tensor[...] = tensor + np.float32(self.rate) * (value - tensor)
         self.logger.info("round %s: %d steps", fl_ctx.get_prop(FLConstants.CURRENT_ROUND), steps)
         answer = Shareable()
         answer[ShareableKey.TYPE] = ShareableValue.TYPE_WEIGHT_DIFF
@@ -48,6 +47,8 @@ class MeanTrainer(Trainer):
         answer[ShareableKey.MODEL_WEIGHTS] = {n: weights[n] - received[n] for n in weights}
         answer[ShareableKey.META] = {
             FLConstants.NUM_STEPS_CURRENT_ROUND: steps,
-            FLConstants.INITIAL_METRICS: -float(np.mean([abs(v).mean() for v in received.values()])),
+            FLConstants.INITIAL_METRICS: -float(
+                np.mean([abs(v).mean() for v in received.values()])
+            ),
         }
         return answer
