@@ -16,6 +16,7 @@ from mmar_runner.mmar.code.installed_names import is_module
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_CLARA_CODE: Final = "adapters/clara_code"
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
@@ -32,6 +33,7 @@ _TORCH: Final = "trainers/torch"
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
         ComponentKind.AGGREGATOR: {
+            _CLARA_CODE: ("ClaraCodeAggregator",),
             _FEDAVG: ("FedAvg",),
             _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
             _PRIVACY: ("DPFedAvg",),
@@ -42,7 +44,11 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             ),
             _SECAGG: ("SecureSum",),
         },
-        ComponentKind.CLIENT_TRAINER: {_ECHO: ("EchoTrainer",), _TORCH: ("TorchTrainer",)},
+        ComponentKind.CLIENT_TRAINER: {
+            _CLARA_CODE: ("ClaraCodeTrainer",),
+            _ECHO: ("EchoTrainer",),
+            _TORCH: ("TorchTrainer",),
+        },
         ComponentKind.MODEL_PERSISTOR: {
             _ECHO: ("EchoModelPersistor",),
             _TORCH: ("PTFileModelPersistor",),
@@ -53,6 +59,7 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _METRICS: ("MetricsProcessor",),
         },
         ComponentKind.FILTER: {
+            _CLARA_CODE: ("ClaraCodeFilter",),
             _PRIVACY: (
                 *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
                 *("NormClip", "PercentilePrivacy", "SVTPrivacy"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.components.bundled import bundled_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +31,13 @@ _OLDER: Final = ("medl", "nvflare")
 #: Packages of their first generation, which was written for TensorFlow.
 _FIRST: Final = ("ai4med", "dlmed", "fed_learn", "nvmidl")
 _OURS: Final = ("mmar_runner",)
+#: What runs them, and who brings it.
+_ADAPTERS: Final = {
+    ComponentKind.AGGREGATOR: "ClaraCodeAggregator",
+    ComponentKind.FILTER: "ClaraCodeFilter",
+    ComponentKind.CLIENT_TRAINER: "ClaraCodeTrainer",
+}
+_INSTALL: Final = "Install mmar-runner-clara-code."
 _BASES: Final = frozenset({"Aggregator", "Filter", "Trainer"})
 #: Bases, and methods in place of a base, of the first generation.
 _FIRST_BASES: Final = frozenset({"DataProcessor", "PrivacyProtocol"})
@@ -93,8 +101,7 @@ def unadapted(kind: ComponentKind, found: Heritage) -> Unadapted | None:
     if not bases:
         return None
     message = f"The class is written to {bases[0]}, and nothing that is installed adapts it."
-    hint = "Install mmar-runner-clara-code (plugins/adapters/clara_code of the program's source)."
-    return Unadapted("MMAR531", message, hint)
+    return Unadapted("MMAR531", message, bundled_hint(kind, _ADAPTERS[kind]) or _INSTALL)
 
 
 _INSTEAD: Final = {

@@ -132,7 +132,7 @@ def test_without_an_adapter_it_is_said_what_to_install(mmar):
     (found,) = [f for f in mmar.findings() if f.severity == "error"]
     assert (found.code, found.file, found.line) == ("MMAR531", OWN, 12)
     assert "written to nvflare.apis.aggregator.Aggregator" in found.message
-    assert "Install mmar-runner-clara-code" in found.hint
+    assert "mmar-runner-clara-code" in found.hint
 
 
 @pytest.mark.parametrize(

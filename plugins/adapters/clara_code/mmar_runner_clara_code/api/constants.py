@@ -46,7 +46,6 @@ class FLConstants(metaclass=Named):
     CURRENT_LEARNING_RATE: Final = "current_learning_rate"
     CURRENT_ROUND: Final = "current_round"
     CURRENT_RUN: Final = "current_run"
-    FAILURE: Final = "failure"
     INITIAL_METRICS: Final = "initial_metrics"
     LOG_DIR: Final = "log_dir"
     MODEL_NETWORK: Final = "model_network"
