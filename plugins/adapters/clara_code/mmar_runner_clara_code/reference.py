@@ -12,9 +12,10 @@ from mmar_runner_clara_code.names import TABLE
 
 _HEAD: Final = """# What code of Clara Train 4 can import
 
-Code in an archive's `custom/` that imports these names gets classes of `mmar_runner_clara_code.api`
-([how it runs](../how-to/run-old-custom-code.md)). Whatever else it imports of `medl` or `nvflare` fails,
-with a list of these. `python -m mmar_runner_clara_code.reference` writes this page; a test compares.
+Code in an archive's `custom/` that imports these names gets classes of
+`mmar_runner_clara_code.api` ([how it runs](../how-to/run-old-custom-code.md)). Whatever else it
+imports of `medl` or `nvflare` fails, with a list of these.
+`python -m mmar_runner_clara_code.reference` writes this page; a test compares.
 
 ## Modules
 
