@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import sys
@@ -135,6 +136,27 @@ def test_what_a_hostile_class_costs_is_the_run(tmp_path, method, does, says):
     assert summary["status"] == "failed"
     label = r"the aggregator own\.Own \(config/config_fed_server\.json:\d+\) failed: "
     assert re.search(f"{label}.*{says}", outcome.reason), outcome.reason
+
+
+def test_a_server_is_stopped_while_a_class_hangs(tmp_path):
+    """It waits for nobody, and the run can be taken up again."""
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    accept = f"open({str(begun)!r}, 'w').close()\n        while True: pass"
+    mmar = with_aggregator(tmp_path / "mmar", accept=accept)
+    workspace = tmp_path / "workspace"
+    with Federation(
+        mmar,
+        workspace=workspace,
+        clients=1,
+        allow_byoc=True,
+        trainers=lambda _: EchoTrainer(),
+    ) as federation:
+        federation.serve()
+        federation.join("site-1")
+        assert begun.read_text() == ""  # which comes once the other end is open
+        assert federation.stop().status == "stopped"
+    assert not (workspace / "run_1" / "aggregator").exists()
 
 
 def test_an_update_that_is_not_accepted_does_not_count(tmp_path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import TaskFailedError
@@ -51,9 +52,7 @@ class Older:
             if cls.__module__.startswith(("mmar_runner", "builtins")):
                 continue  # what is not its own names both
             for value in vars(cls).values():
-                code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
-                named.update(() if code is None else code.co_names)
-                named.update(() if code is None else _texts(code.co_consts))
+                named |= _named(getattr(getattr(value, "__wrapped__", value), "__code__", None))
         if named & _WEIGHTS and not named & _DIFFERENCES:
             return UpdateKind.WEIGHTS
         return UpdateKind.WEIGHT_DIFF
@@ -79,5 +78,11 @@ def _require(made: object, name: str, methods: tuple[str, ...]) -> None:
         raise TypeError(f"{name} has no {' and no '.join(lacking)}")
 
 
-def _texts(constants: tuple[Any, ...]) -> set[str]:
-    return {value for value in constants if isinstance(value, str)}
+def _named(code: CodeType | None) -> set[str]:
+    """Return the names and texts in a function, and in those that stand inside it."""
+    if code is None:
+        return set()
+    found = {*code.co_names, *(value for value in code.co_consts if isinstance(value, str))}
+    for inner in code.co_consts:
+        found |= _named(inner) if isinstance(inner, CodeType) else set()
+    return found
