@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Role = Literal[
+    "aggregator",
     "client_trainer",
     "model_persistor",
     "model_validator",

@@ -33,6 +33,7 @@ from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import build
+from mmar_runner.mmar.components.older_code import provided
 from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
@@ -167,7 +168,7 @@ class _Check:
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
-        self.byoc.report(self.findings)
+        self.byoc.report(self.findings, provided(self._catalog) if self.byoc.present else {})
         check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)

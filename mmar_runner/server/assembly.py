@@ -21,6 +21,7 @@ from mmar_runner.server.calls.reception import Reception
 from mmar_runner.server.calls.servicer import Servicer
 from mmar_runner.server.calls.soundness import Soundness
 from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.components.aggregator_child import AggregatorChild
 from mmar_runner.server.components.building import update_codec
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
@@ -45,6 +46,7 @@ from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
 from mmar_runner.server.status.board import Board
 from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.failures import FailureDesk
@@ -112,6 +114,11 @@ def assemble(
         present=registry.present,
         wait=settings.server.wait_after_min_clients,
     )
+    child = (
+        AggregatorChild(settings, opened.folder, server.aggregator)
+        if components.aggregates_in_child
+        else None
+    )
     closer = RoundCloser(
         settings=settings,
         aggregation=aggregation,
@@ -127,6 +134,7 @@ def assemble(
         disk=disk,
         max_staleness=components.workflow.max_staleness or 0,
         exchange=exchange,
+        whole=None if child is None else WholeAggregation(aggregation, child),
     )
     desk = CrossSiteDesk(
         server.cross_site,
@@ -236,6 +244,7 @@ def assemble(
         ),
         _packages(settings, opened, observer, guard, reporter, window=window),
         components.workflow.max_staleness or 0,
+        child,
     )
 
 

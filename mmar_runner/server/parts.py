@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.calls.packages import PackageDesk
     from mmar_runner.server.calls.reception import Reception
     from mmar_runner.server.calls.servicer import Servicer
+    from mmar_runner.server.components.aggregator_child import AggregatorChild
     from mmar_runner.server.components.results import ResultDesk
     from mmar_runner.server.components.validator import ServerValidator
     from mmar_runner.server.cross_site.best_models import BestModels
@@ -52,6 +53,7 @@ class RunParts:
     watch: Watch
     packages: PackageDesk | None
     max_staleness: int = 0
+    aggregator_child: AggregatorChild | None = None
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
@@ -110,4 +112,6 @@ class RunParts:
         self.opened.models.close()
         if self.validator is not None:
             await self.validator.close()
+        if self.aggregator_child is not None:
+            await self.aggregator_child.close()
         await self.close_components()

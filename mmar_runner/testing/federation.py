@@ -28,7 +28,7 @@ from mmar_runner.interfaces.client_trainer import ClientTrainer
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.mmar.validation import Validation, validate
 from mmar_runner.server.run import run_server
-from mmar_runner.server.settings import ServerSettings
+from mmar_runner.server.settings import OWN_CODE_SECONDS, ServerSettings
 from mmar_runner.storage.durability import Durability
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.testing.trainers import ObjectTrainers
@@ -157,6 +157,8 @@ class Federation:
             expected_clients=expected_clients or len(self.names),
             variables=self._variables,
             plugins_dir=self._plugins_dir,
+            allow_byoc=self._allow_byoc,
+            task_timeout=self._task_timeout or OWN_CODE_SECONDS,
         )
         stop = asyncio.Event()
         gate = _Gate(self.server)

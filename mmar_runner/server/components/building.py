@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import counted
-from mmar_runner.errors import PluginError, RunFailedError
+from mmar_runner.errors import NotAuthorizedError, PluginError, RunFailedError
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
 from mmar_runner.hooks.components import build_component
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -17,6 +17,7 @@ from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
 from mmar_runner.server.components.exclusion import expressions
 from mmar_runner.server.components.results import by_topic
+from mmar_runner.server.components.stand import Stand
 from mmar_runner.storage.codec_names import NONE
 
 if TYPE_CHECKING:
@@ -32,16 +33,19 @@ class ServerComponents:
     ``versions`` holds the distributions they come from, and the names of files: they are part of
     what a run is.
     ``expressions`` holds what the aggregator may look for in the names of tensors, and
-    ``companions`` which tensors it wants beside those of the model.
+    ``companions`` which tensors it wants beside those of the model. ``aggregates_in_child`` says
+    that the rule wants whole updates: then it lives in a child, and here something stands for it.
 
     Args:
         server: What the MMAR declares.
         catalog: What is installed.
         allowed: The class paths that the policy allows, as prefixes; None without one.
+        runs_own_code: Whether code of the MMAR may run in the server's children.
 
     Raises:
         PluginError: One of them cannot be built, or two result processors claim one topic.
-        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them.
+        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them;
+            BYOC_NOT_ALLOWED, an aggregator is code of the MMAR's own that may not run here.
         RunFailedError: One of them is code of the MMAR's own, two select the best model, a
             round may close with fewer updates than the aggregator is defined for, or it
             foresees that the run cannot be done.
@@ -53,11 +57,17 @@ class ServerComponents:
         catalog: ComponentCatalog,
         *,
         allowed: Sequence[str] | None = None,
+        runs_own_code: bool = False,
     ) -> None:
         self._catalog = catalog
         self._allowed = allowed
         self.versions: dict[str, str] = {}
-        self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
+        self.aggregates_in_child = self._wants_whole(server.aggregator)
+        self.aggregator: TensorwiseAggregator = (
+            self._stand(server.aggregator, runs_own_code=runs_own_code)
+            if self.aggregates_in_child
+            else self._build(server.aggregator, TensorwiseAggregator)
+        )
         update_codec(server.update_codec, self.aggregator)  # a conflict leaves no run behind
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
@@ -83,11 +93,7 @@ class ServerComponents:
             msg = f"{spec.name} is code that came in the MMAR, and the server runs none of it"
             hint = "install it as a plugin on the server"
             raise RunFailedError(msg, hint=hint, reason="BYOC")
-        found = self._catalog.find(spec.kind, spec.name)
-        if found is not None:
-            # A file is what it holds, wherever it lies and however its path was typed.
-            name = Path(found.distribution).name if found.of_file else found.distribution
-            self.versions[name] = found.version
+        self._note_version(spec)
         try:
             return build_component(
                 self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
@@ -97,6 +103,36 @@ class ServerComponents:
             error.hint = "; ".join(filter(None, said))
             raise
 
+    def _note_version(self, spec: ComponentSpec) -> None:
+        found = self._catalog.find(spec.kind, _registered(spec))
+        if found is not None:
+            # A file is what it holds, wherever it lies and however its path was typed.
+            name = Path(found.distribution).name if found.of_file else found.distribution
+            self.versions[name] = found.version
+
+    def _wants_whole(self, spec: ComponentSpec) -> bool:
+        found = self._catalog.find(spec.kind, _registered(spec))
+        return found is not None and bool(found.extras.get("whole_updates"))
+
+    def _stand(self, spec: ComponentSpec, *, runs_own_code: bool) -> Stand:
+        """Return what stands here for a rule in a child, which may not be allowed to run.
+
+        Raises:
+            NotAuthorizedError: BYOC_NOT_ALLOWED.
+        """
+        if spec.byoc and not runs_own_code:
+            msg = f"{spec.name} is code that came in the MMAR ({spec.place})"
+            hint = "read that code; --allow-byoc lets it run, in a child process of the server"
+            raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
+        self._note_version(spec)
+        return Stand()
+
+
+def _registered(spec: ComponentSpec) -> str:
+    """Return by which name the catalog knows a component; people may call it otherwise."""
+    declared = spec.declaration
+    return str(declared.get("path") or declared.get("name"))
+
 
 def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> tuple[str, ...]:
     """Return what companions an aggregator wants.
@@ -104,7 +140,7 @@ def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> t
     Raises:
         RunFailedError: There are no such.
     """
-    found = catalog.find(aggregator.kind, aggregator.name)
+    found = catalog.find(aggregator.kind, _registered(aggregator))
     wanted = tuple(() if found is None else found.extras.get("companions", ()))
     if unknown := sorted(set(wanted) - SORTS):
         msg = f"{aggregator.name} wants companions that there are not: {', '.join(unknown)}"

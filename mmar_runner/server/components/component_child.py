@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mmar_runner.children.spec import ChildContext, ChildSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mmar_runner.children.spec import Role
     from mmar_runner.mmar.spec import ComponentSpec
     from mmar_runner.server.records.workspace import RunFolder
@@ -15,10 +17,24 @@ if TYPE_CHECKING:
 
 
 def child_spec(
-    settings: ServerSettings, folder: RunFolder, role: Role, component: ComponentSpec
+    settings: ServerSettings,
+    folder: RunFolder,
+    role: Role,
+    component: ComponentSpec,
+    *,
+    place: Path | None = None,
 ) -> ChildSpec:
-    """Return what a child needs to build a component of a run, and where it works."""
+    """Return what a child needs to build a component of a run, and where it works.
+
+    Args:
+        settings: Of the server.
+        folder: Of the run.
+        role: What the child is to be.
+        component: What it hosts.
+        place: The folder in which it works; None for the run's.
+    """
     spec = settings.spec
+    own = component.byoc and settings.runs_own_code
     return ChildSpec(
         role=role,
         component=component.declaration,
@@ -26,13 +42,13 @@ def child_spec(
         context=ChildContext(
             client_name="server",
             mmar=str(folder.mmar),
-            workspace=str(folder.path),
+            workspace=str(place or folder.path),
             train_config=dict(spec.train_config),
             validation_config=dict(spec.validation_config),
             variables=dict(spec.variables),
             synthetic=settings.synthetic,
         ),
-        custom_dir=None,
+        custom_dir=str(folder.mmar / "custom") if own else None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
         allowed_path_prefixes=settings.allowed_path_prefixes,
     )

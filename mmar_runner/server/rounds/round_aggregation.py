@@ -87,29 +87,11 @@ class RoundAggregation:
             RunStoppedError: It was given up.
             StorageError: Something cannot be read or written, or the round's model is damaged.
         """
-        destination = self.folder.model(current.number + 1)
-        self._require_sound(current)
-        if (lost := self._lost_bases(accepted)) is not None:
-            return lost
-        combination = Combination(
-            self.aggregator,
-            current.model.path,
-            [self._update(counted) for counted in accepted],
-            self.contexts.of(current.number),
-            self.excluded,
-            self.given_up,
-            self.label,
-            None if self.state is None else self.state.path,
-        )
+        combination = self.combination(current, accepted)
+        if isinstance(combination, Withdrawn):
+            return combination
         try:
-            spare = self.models.spare()
-            found = aggregate(
-                combination,
-                destination,
-                durable=self.durable,
-                spare=spare,
-                state=self.folder.server_state(current.number + 1),
-            )
+            return self.made(current, combination)
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason or self.aggregator.takes:
                 raise  # of masked updates nobody can say which it was
@@ -121,6 +103,53 @@ class RoundAggregation:
             raise
         except (Exception, SystemExit) as error:  # one that leaves would take the server along
             raise self._failure(error) from error
+
+    def combination(
+        self, current: OpenRound, accepted: list[CountedUpdate]
+    ) -> Combination | Withdrawn:
+        """Return what is to be combined; or which updates are not to be.
+
+        Args:
+            current: The round.
+            accepted: Its updates, in the order of client names.
+
+        Raises:
+            StorageError: The round's model is damaged.
+        """
+        self._require_sound(current)
+        if (lost := self._lost_bases(accepted)) is not None:
+            return lost
+        return Combination(
+            self.aggregator,
+            current.model.path,
+            [self._update(counted) for counted in accepted],
+            self.contexts.of(current.number),
+            self.excluded,
+            self.given_up,
+            self.label,
+            None if self.state is None else self.state.path,
+        )
+
+    def made(self, current: OpenRound, combination: Combination) -> tuple[ModelFile, Aggregate]:
+        """Return the next model and what came with it.
+
+        Args:
+            current: The round.
+            combination: What it is made of.
+
+        Raises:
+            RunFailedError: The rule failed, or gives what is not finite.
+            RunStoppedError: It was given up.
+            StorageError: Something cannot be read or written.
+        """
+        destination = self.folder.model(current.number + 1)
+        found = aggregate(
+            combination,
+            destination,
+            durable=self.durable,
+            spare=self.models.spare(),
+            state=self.folder.server_state(current.number + 1),
+        )
         return ModelFile.load(destination, found.sha256), found
 
     def _update(self, counted: CountedUpdate) -> Update:

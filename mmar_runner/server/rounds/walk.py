@@ -78,6 +78,18 @@ class Combination:
         rest = [u for u in self.updates if u.contribution.client not in clients]
         return replace(self, updates=rest)
 
+    def of_result(
+        self, rule: TensorwiseAggregator, result: Update, excluded: Collection[str]
+    ) -> Combination:
+        """Return what makes the next model of a result that was worked out elsewhere.
+
+        Args:
+            rule: Takes it.
+            result: What was worked out, as the only update.
+            excluded: Names of tensors that keep the base's values.
+        """
+        return replace(self, aggregator=rule, updates=[result], excluded=excluded)
+
     @contextmanager
     def walk(self) -> Iterator[Walk]:
         """Yield the walk of it, in which numbers may overflow without a word.
