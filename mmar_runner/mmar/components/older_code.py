@@ -129,6 +129,8 @@ def _is_of_first_generation(kind: ComponentKind, found: Heritage) -> bool:
         return False
     if found.derives_from(_FIRST) or any(name in _FIRST_BASES for _, name in found.bases):
         return True
-    return _FIRST_METHODS.get(kind) in found.methods and "accept" not in found.methods and (
-        kind is not ComponentKind.FILTER or "process" not in found.methods
+    return (
+        _FIRST_METHODS.get(kind) in found.methods
+        and "accept" not in found.methods
+        and (kind is not ComponentKind.FILTER or "process" not in found.methods)
     )

@@ -301,9 +301,7 @@ class Resolver:
             check_arguments(document, path, kind, source, self._findings)
         code = {CODE: {"path": dotted, "args": args}}
         declaration = {"name": adapter.name, "args": code}
-        spec = ComponentSpec(
-            kind, declaration, dotted, args, **_place(document, path), byoc=True
-        )
+        spec = ComponentSpec(kind, declaration, dotted, args, **_place(document, path), byoc=True)
         # Its arguments are the class's own: no schema knows them.
         return Resolved(spec, replace(adapter, args_schema={"type": "object"}))
 
