@@ -83,6 +83,8 @@ class ServerComponents:
         ]
         by_topic(self.processors)  # two that claim one topic leave no run behind
         self.selector = _only_selector(self.handlers)
+        for one in server.inbound_filters:
+            self._require_readable(one)
         for one in (*server.inbound_filters, *server.outbound_filters):
             self._require_filter(one, runs_own_code=runs_own_code)
 
@@ -101,18 +103,24 @@ class ServerComponents:
             error.hint = "; ".join(filter(None, said))
             raise
 
+    def _require_readable(self, spec: ComponentSpec) -> None:
+        """Let no filter work on updates that are masked.
+
+        Raises:
+            RunFailedError: CONFLICT.
+        """
+        if self.aggregator.takes is not None:
+            msg = f"updates are masked, and {spec.name} would change them ({spec.place})"
+            hint = "declare it on the client's side, before the filter that masks"
+            raise RunFailedError(msg, hint=hint, reason="CONFLICT")
+
     def _require_filter(self, spec: ComponentSpec, *, runs_own_code: bool) -> None:
         """See that a filter is there and may run; it will, in a child.
 
         Raises:
             PluginError: It is not installed.
             NotAuthorizedError: The policy does not allow it, or code of the MMAR's own may not run.
-            RunFailedError: CONFLICT, updates are masked.
         """
-        if self.aggregator.takes is not None:
-            msg = f"updates are masked, and {spec.name} would change them ({spec.place})"
-            hint = "declare it on the client's side, before the filter that masks"
-            raise RunFailedError(msg, hint=hint, reason="CONFLICT")
         if spec.byoc:
             _require_own_code(spec, runs_own_code=runs_own_code)
         else:

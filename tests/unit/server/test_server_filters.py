@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from mmar_runner.errors import RunFailedError
+from mmar_runner.errors import MmarInvalidError
 from mmar_runner.testing.builders import MmarBuilder, component
 from mmar_runner.testing.federation import Federation
 
@@ -97,8 +97,15 @@ def test_a_child_that_dies_loses_no_update(tmp_path):
 
 
 def test_masked_updates_pass_no_filter_of_the_server(tmp_path):
-    builder = MmarBuilder().aggregator("SecureSum")
+    builder = MmarBuilder().aggregator("SecureSum").client_filter("SecAggFilter")
     builder.top_level(inbound_filters=[component("Times", by=0.5)])
-    federation = Federation(builder.write(tmp_path), workspace=tmp_path / "ws", plugins_dir=PLUGINS)
-    with federation, pytest.raises(RunFailedError, match="updates are masked"):
-        federation.run()
+    with pytest.raises(MmarInvalidError) as caught:
+        Federation(builder.write(tmp_path), workspace=tmp_path / "ws", plugins_dir=PLUGINS)
+    assert "'SecureSum' takes masked updates, which 'Times' cannot read" in str(caught.value)
+
+
+def test_what_masks_does_so_at_the_clients(tmp_path):
+    builder = MmarBuilder().top_level(outbound_filters=[component("SecAggFilter")])
+    with pytest.raises(MmarInvalidError) as caught:
+        Federation(builder.write(tmp_path), workspace=tmp_path / "ws", plugins_dir=PLUGINS)
+    assert "at the server nobody unmasks it" in str(caught.value)
