@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.server.records.record import LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
@@ -282,7 +283,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
     )
     model, schema = models.adopt(start, None)
     state_bytes = _FLOAT64_BYTES * wanted.slots * schema.fractions
-    _require_room(folder, settings.server.min_num_clients, model.size, state_bytes)
+    _require_room(folder, settings.server, model.size, state_bytes)
     record = RunRecord(_journal(settings, folder), RunState(past=None))
     facts = {
         "run_number": folder.number,
@@ -307,22 +308,27 @@ def _models(settings: ServerSettings, folder: RunFolder, bases: int) -> ModelSto
     return ModelStore(folder, keep=settings.keep_models, durable=durable, bases=bases)
 
 
-def _require_room(folder: RunFolder, clients: int, model_bytes: int, state_bytes: int) -> None:
+def _require_room(
+    folder: RunFolder, server: ServerSpec, model_bytes: int, state_bytes: int
+) -> None:
     """Refuse a run that would fill the disk in its first rounds.
 
     Args:
         folder: Where it would run.
-        clients: Of how many there are updates at once, at the least.
+        server: Says of how many clients there are updates at once, and which are filtered: what
+            passes a filter lies there twice.
         model_bytes: Of a model, and of an update.
         state_bytes: Of what the aggregator keeps beside a model.
     """
-    needed = (clients + _MODELS_AT_ONCE) * model_bytes + _STATES_AT_ONCE * state_bytes
+    updates = server.min_num_clients * (2 if server.inbound_filters else 1)
+    models = _MODELS_AT_ONCE + (2 if server.outbound_filters else 0)
+    needed = (updates + models) * model_bytes + _STATES_AT_ONCE * state_bytes
     free = shutil.disk_usage(folder.path).free
     if free < needed:
         kept = f" and what the aggregator keeps, {state_bytes >> 20} MiB" if state_bytes else ""
         msg = (
-            f"{folder.path} has {free >> 20} MiB free; a round with {clients} updates and "
-            f"{_MODELS_AT_ONCE} models of {model_bytes >> 20} MiB{kept} needs {needed >> 20} MiB"
+            f"{folder.path} has {free >> 20} MiB free; a round with {updates} updates and "
+            f"{models} models of {model_bytes >> 20} MiB{kept} needs {needed >> 20} MiB"
         )
         raise DiskFullError(msg, hint="free some space, or choose another --workspace")
 

@@ -34,11 +34,15 @@ def _server_code(look: Look, server: Document) -> None:
     for document, path, part in (*_declared(look, server), *read):
         if part.spec is None or not part.spec.byoc:
             continue
-        if part.description is not None and part.description.extras.get("whole_updates"):
+        if part.spec.kind is ComponentKind.FILTER or _takes_whole_updates(part):
             continue  # it lives in a child, if whoever runs the server lets it
         message = f"'{part.spec.name}' is code of this MMAR, and the server runs none of it."
         hint = "Install it as a plugin on the server, or give it with --plugins-dir."
         look.findings.at(document, (*path, "path"), "MMAR625", message, hint=hint)
+
+
+def _takes_whole_updates(part: Resolved) -> bool:
+    return part.description is not None and bool(part.description.extras.get("whole_updates"))
 
 
 def _client_handlers(look: Look, client: Document) -> None:

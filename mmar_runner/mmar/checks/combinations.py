@@ -165,7 +165,9 @@ def _masked_here(look: Look, aggregator: Stated) -> None:
                 message = f"'{one.name}' masks what leaves a site; at the server nobody unmasks it."
                 _say(look, one, message, "Declare it in the client's outbound_filters.")
             elif slot == INBOUND and Tag.UNMASKS in aggregator.tags:
-                message = f"'{aggregator.name}' takes masked updates, which '{one.name}' cannot read."
+                message = (
+                    f"'{aggregator.name}' takes masked updates, which '{one.name}' cannot read."
+                )
                 _say(look, one, message, "Declare it at the clients, before what masks.")
 
 
