@@ -127,7 +127,6 @@ CODES: dict[str, Code] = {
     "MMAR621": Code(_E, "A file that is referred to is missing"),
     "MMAR622": Code(_W, "Code lies outside custom/"),
     "MMAR623": Code(_W, "Server and trainer declare different models"),
-    "MMAR624": Code(_E, "The server applies no filters"),
     "MMAR625": Code(_E, "The server runs no code of the MMAR"),
     "MMAR626": Code(_W, "A client's handlers are not called"),
     "MMAR627": Code(_W, "The server never validates"),

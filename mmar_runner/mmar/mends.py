@@ -113,7 +113,6 @@ MENDS = MappingProxyType(
         "MMAR621": "Add the file or correct the path.",
         "MMAR622": "Move code to `custom/`; remove what does not belong to the job.",
         "MMAR623": "Declare the same model on both sides.",
-        "MMAR624": "Declare the filter on the client's side, or remove it.",
         "MMAR625": (
             "Install the component as a plugin on the server, or put it into a folder given "
             "with `--plugins-dir`."
