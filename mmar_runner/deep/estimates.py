@@ -59,6 +59,7 @@ def estimates(server: ServerSpec, answers: Answers, companions: Sequence[str]) -
     down, up = _file_bytes(model), _file_bytes(update)
     state = state_bytes(rule.slots, model.fractions)
     updates, models = files_at_once(server, clients)
+    kept = room_needed(0, 0, model=0, update=0, state=state)
     packed = "" if server.compression == NONE else f"before {server.compression} compresses it"
     in_codec = "" if codec == NONE else f"as {codec}"
     many = f"a round of {counted(clients, 'client')}"
@@ -80,11 +81,7 @@ def estimates(server: ServerSpec, answers: Answers, companions: Sequence[str]) -
             parts={
                 "updates": updates * up,
                 "models": models * down,
-                **(
-                    {"aggregator": room_needed(0, 0, model=0, update=0, state=state)}
-                    if state
-                    else {}
-                ),
+                **({"aggregator": kept} if kept else {}),
             },
         ),
         Figure(
