@@ -17,6 +17,7 @@ from mmar_runner.mmar.checks.files import check_files
 from mmar_runner.mmar.checks.filters import check_filters
 from mmar_runner.mmar.checks.fit import check_fit
 from mmar_runner.mmar.checks.held_out import check_held_out
+from mmar_runner.mmar.checks.key_metric import name_key_metric
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.checks.metrics import check_metrics
 from mmar_runner.mmar.checks.models import check_models
@@ -185,6 +186,7 @@ class _Check:
             check_fit(look)
             check_held_out(look)
             check_models(look)
+            name_key_metric(look)
             check_metrics(look)
             check_expressions(look)
         self.custom_datalist = check_files(look)
@@ -198,6 +200,7 @@ class _Check:
         """Return the specification as one client sees it."""
         look = self._look(client_name, Findings())
         bring_up_to_date(look)
+        name_key_metric(look)
         return self._spec(look)
 
     def _look(self, client_name: str, findings: Findings) -> Look:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner_monai.engines import precision
+from mmar_runner_monai.engines import keep_to_itself, precision
 from mmar_runner_monai.evaluation import Evaluation
 from mmar_runner_monai.parts import Parts
 from mmar_runner_monai.training import Plan, Training
@@ -81,6 +81,7 @@ class MonaiTrainer(TorchLoopTrainer):
 
     def setup(self, context: TrainerContext) -> None:
         """Build network, data, engines and handlers, once."""
+        keep_to_itself()
         super().setup(context)
         config = context.train_config
         wanted = config.get("amp") is True if self._amp is None else self._amp
