@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,20 @@ def test_with_the_bundled_plugins_an_archive_of_generation_3_lacks_its_network_a
         ("MMAR220", "train.json", "/train/image_pipeline"),
         ("MMAR511", "server.json", "/model_saver/args"),
     ]
+
+
+@pytest.mark.parametrize("name", ["clara31_spleen", "clara4_spleen"])
+def test_neither_looking_nor_upgrading_imports_a_framework(corpus, name, tmp_path):
+    code = (
+        "import sys; from mmar_runner.cli.main import cli;"
+        f"cli(['validate-mmar', {str(corpus / name)!r}], standalone_mode=False);"
+        f"cli(['upgrade-mmar', {str(corpus / name)!r}, '--out', {str(tmp_path / 'new')!r}],"
+        " standalone_mode=False);"
+        "print('frameworks', sorted({'monai', 'torch', 'ignite', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stdout.splitlines()[-1] == "frameworks []", done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["clara31_spleen", "clara4_spleen"])

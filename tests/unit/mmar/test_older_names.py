@@ -89,6 +89,16 @@ def test_what_is_not_available_is_one_error_with_a_mend(one, mmar):
     assert found.hint.lower().startswith(one.instead.lower())
 
 
+@pytest.mark.parametrize("one", [one for one in GONE if one.what == "optimizer"], ids=name_of)
+def test_an_optimizer_that_is_not_available_is_one_error_in_a_workflow_of_today(one, mmar):
+    mmar.train["train"]["optimizer"] = {"name": one.name, "args": {"lr": 0.1}}
+
+    found = mmar.only()
+
+    assert (found.code, found.pointer) == ("MMAR221", "/train/optimizer/name")
+    assert "LocalDP" in found.hint
+
+
 def test_homomorphic_encryption_is_one_finding_however_many_parts_it_has(mmar):
     mmar.server["aggregator"] = {"name": "HEInTimeAccumulateWeightedAggregator"}
     mmar.server["model_persistor"] = {"name": "HEPTFileModelPersistor"}
