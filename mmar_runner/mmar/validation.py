@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.checks.available import check_available
-from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
 from mmar_runner.mmar.checks.budgets import check_budgets
+from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
 from mmar_runner.mmar.checks.case import Look
 from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions

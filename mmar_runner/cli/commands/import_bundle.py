@@ -113,9 +113,7 @@ def _require_readable(bundle: Path, findings: Findings) -> None:
         raise MmarInvalidError(msg, findings=[finding_json(finding) for finding in errors])
 
 
-def _write(
-    folder: MmarFolder, plan: Plan, mmar: Path, texts: dict[str, str], name: str
-) -> None:
+def _write(folder: MmarFolder, plan: Plan, mmar: Path, texts: dict[str, str], name: str) -> None:
     texts = {
         **texts,
         _LOG_CONFIG: template_text(f"mmar/{_LOG_CONFIG}"),

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-
 #: Among what lies below it MONAI looks up short names.
 _OWN: Final = "monai."
 
@@ -92,9 +91,7 @@ def standing_in(catalog: ComponentCatalog, fact: BundleFact, name: str) -> Stand
 def is_own_class(fact: BundleFact, name: str) -> bool:
     """Return True if MONAI's packages certainly define a class of a short name."""
     own = (package for package in fact.packages if package.startswith(_OWN))
-    return any(
-        known_class(fact, f"{package}{name}") is Standing.CLASS_PATH for package in own
-    )
+    return any(known_class(fact, f"{package}{name}") is Standing.CLASS_PATH for package in own)
 
 
 def known_class(fact: BundleFact, name: str) -> Standing:

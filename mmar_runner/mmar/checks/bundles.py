@@ -127,7 +127,9 @@ class _Bundle:
             return None
         if not any(file.startswith(f"{root}/") for file in self._look.folder.contents):
             message = f"There is no bundle {named!r} in the MMAR."
-            hint = did_you_mean(root, self._folders()) or "`mmar-runner import-bundle` puts it there."
+            hint = (
+                did_you_mean(root, self._folders()) or "`mmar-runner import-bundle` puts it there."
+            )
             self._look.findings.at(self._client, where, "MMAR621", message, hint=hint)
             return None
         return root
