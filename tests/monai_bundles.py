@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small MONAI bundles, written as data: a network on a table of numbers, trained in milliseconds."""
+"""Small MONAI bundles, written as data: a layer on a table of numbers, trained in no time."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
 
 def table(rows: int, shift: int = 0) -> list[dict[str, Any]]:
     """Return labelled rows of four numbers, drawn from no chance."""
@@ -117,7 +118,11 @@ def with_expressions() -> dict[str, Any]:
     return config
 
 
-METADATA = {"version": "0.3.1", "task": "Tells positive sums from negative ones.", "monai_version": "1.4"}
+METADATA = {
+    "version": "0.3.1",
+    "task": "Tells positive sums from negative ones.",
+    "monai_version": "1.4",
+}
 
 
 def write_bundle(folder, config=None, files=()):

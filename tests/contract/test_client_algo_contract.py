@@ -15,9 +15,9 @@ MODEL = {"weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(3)}
 
 def noisy():
     """Return an algorithm that adds noise to a model; MONAI is imported only here."""
-    from monai.fl.client import ClientAlgo  # noqa: PLC0415
-    from monai.fl.utils.constants import WeightType  # noqa: PLC0415
-    from monai.fl.utils.exchange_object import ExchangeObject  # noqa: PLC0415
+    from monai.fl.client import ClientAlgo
+    from monai.fl.utils.constants import WeightType
+    from monai.fl.utils.exchange_object import ExchangeObject
 
     class Noisy(ClientAlgo):
         def train(self, data, extra=None):
@@ -35,7 +35,9 @@ def noisy():
 
 class Blueprint:
     name = "Noisy"
-    args: dict = {}
+
+    def __init__(self):
+        self.args = {}
 
     def build(self):
         return noisy()
@@ -43,7 +45,7 @@ class Blueprint:
 
 class TestClientAlgoTrainer(ClientTrainerContract):
     def make(self):
-        from mmar_runner_monai.algo.trainer import ClientAlgoTrainer  # noqa: PLC0415
+        from mmar_runner_monai.algo.trainer import ClientAlgoTrainer
 
         return ClientAlgoTrainer(Blueprint())
 

@@ -58,7 +58,8 @@ def test_two_clients_learn_what_a_bundle_teaches(study, tmp_path):
 def test_expressions_run_in_the_trainers_process_alone_and_with_leave(study, tmp_path):
     config = with_expressions()
     seen = tmp_path / "seen"
-    text = f"$__import__('pathlib').Path({str(seen)!r}).open('a').write(str(__import__('os').getpid()) + ' ')"
+    file = f"__import__('pathlib').Path({str(seen)!r}).open('a')"
+    text = f"${file}.write(str(__import__('os').getpid()) + ' ')"
     config["imports"].append("$import pathlib")
     config["initialize"] = [text]
     mmar = study(config)
@@ -82,8 +83,6 @@ def test_expressions_run_in_the_trainers_process_alone_and_with_leave(study, tmp
 
     assert outcome.status == "finished"
     assert str(os.getpid()) not in seen.read_text().split()
-
-
 
 
 def test_a_trainers_process_refuses_by_itself(study, tmp_path):
@@ -124,7 +123,7 @@ class Adder(ClientAlgo):
         self.step = step
 
     def train(self, data, extra=None):
-        self.weights = {name: np.full_like(value, self.step) for name, value in data.weights.items()}
+        self.weights = {name: np.full_like(w, self.step) for name, w in data.weights.items()}
 
     def get_weights(self, extra=None):
         return ExchangeObject(weights=self.weights, weight_type=WeightType.WEIGHT_DIFF)
@@ -149,7 +148,7 @@ def test_an_algorithm_of_the_mmars_own_runs_unchanged(study, tmp_path):
     ) as federation:
         outcome = federation.run(timeout=240)
 
-    from mmar_runner_torch.files import read_state  # noqa: PLC0415 - one test needs it
+    from mmar_runner_torch.files import read_state
 
     first, last = (
         read_state(outcome.run_folder / "models" / f"round_{number:04d}.safetensors")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from click.testing import CliRunner
@@ -187,7 +186,7 @@ def test_a_link_that_leaves_the_bundle_is_refused(imported, tmp_path):
     (tmp_path / "secret").write_text("{}")
     bundle = tmp_path / "bundle"
     write_bundle(bundle)
-    os.symlink(tmp_path / "secret", bundle / "configs" / "evaluate.json")
+    (bundle / "configs" / "evaluate.json").symlink_to(tmp_path / "secret")
 
     done = CliRunner().invoke(command, [str(bundle), "--out", str(tmp_path / "study")])
 

@@ -113,7 +113,12 @@ def test_references_macros_and_relative_ones_are_followed():
         "dims": 2,
         "widths": [4, "@last"],
         "last": 8,
-        "net": {"_target_": "UNet", "a": "@dims", "b": "%widths", "c": {"d": "@##a", "e": "@#f", "f": 5}},
+        "net": {
+            "_target_": "UNet",
+            "a": "@dims",
+            "b": "%widths",
+            "c": {"d": "@##a", "e": "@#f", "f": 5},
+        },
     }
 
     found = literal(config, "net")

@@ -109,7 +109,9 @@ def test_what_needs_no_expression_to_run_code_needs_leave_too(job, catalog, poli
     assert errors(folder, catalog, policy=policy(expressions="allow")) == []
 
 
-@pytest.mark.parametrize("file", ["metadata.json", "other.yaml", "deep/er/more.yml", ".hidden.json"])
+@pytest.mark.parametrize(
+    "file", ["metadata.json", "other.yaml", "deep/er/more.yml", ".hidden.json"]
+)
 def test_every_configuration_of_the_bundle_counts(job, catalog, file):
     folder = job(files={f"configs/{file}": 'a: "$print(1)"' if "y" in file[-4:] else '{"a": "$b"}'})
 
@@ -168,4 +170,7 @@ def test_a_class_path_of_monais_algorithms_is_the_same(job, catalog, policy):
 
     assert validate(folder, catalog).spec.expressions
     prefixes = ["torch.", "ignite.metrics.", "monai.fl.client."]
-    assert errors(folder, catalog, policy=policy(allowed_path_prefixes=prefixes, expressions="allow")) == []
+    assert (
+        errors(folder, catalog, policy=policy(allowed_path_prefixes=prefixes, expressions="allow"))
+        == []
+    )

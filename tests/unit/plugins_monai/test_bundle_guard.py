@@ -68,11 +68,12 @@ def attempts(canary):
         "through a module": {
             "x": {"_target_": "monai.data.utils.os.system", "command": f"touch {canary}"}
         },
-        "instantiate": {
-            "x": {"_target_": "monai.utils.module.instantiate", "__path": "os.system"}
-        },
+        "instantiate": {"x": {"_target_": "monai.utils.module.instantiate", "__path": "os.system"}},
         "short instantiate": {"x": {"_target_": "instantiate", "__path": "os.system"}},
-        "by reference": {"x": {"_target_": "@name", "command": f"touch {canary}"}, "name": "os.system"},
+        "by reference": {
+            "x": {"_target_": "@name", "command": f"touch {canary}"},
+            "name": "os.system",
+        },
         "by macro": {"x": {"_target_": "%name", "command": f"touch {canary}"}, "name": "os.system"},
         "callable": {"x": {"_target_": "os.system", "_mode_": "callable"}},
         "debugger": {"x": {"_target_": "Identity", "_mode_": "debug"}},

@@ -57,7 +57,12 @@ class Plain(ClientAlgo):
     def evaluate(self, data, extra=None):
         first = float(np.asarray(data.weights["w"]).ravel()[0])
         return ExchangeObject(
-            metrics={"val_first": first, "tensor": torch.tensor([2.0]), "many": torch.ones(3), "nan": float("nan")}
+            metrics={
+                "val_first": first,
+                "tensor": torch.tensor([2.0]),
+                "many": torch.ones(3),
+                "nan": float("nan"),
+            }
         )
 
     def abort(self, extra=None):
@@ -247,10 +252,8 @@ def test_a_refusal_comes_out_as_it_is_however_it_was_wrapped(site):
 
     class Wrapping(Plain):
         def initialize(self, extra=None):
-            try:
-                raise NotAuthorizedError("not here", reason="EXPRESSIONS_NOT_ALLOWED")
-            except NotAuthorizedError as error:
-                raise RuntimeError("Failed to instantiate") from error
+            refusal = NotAuthorizedError("not here", reason="EXPRESSIONS_NOT_ALLOWED")
+            raise RuntimeError("Failed to instantiate") from refusal
 
     with pytest.raises(NotAuthorizedError, match="not here"):
         trainer(Wrapping())

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from monai.fl.utils.constants import ExtraItems, FlStatistics
+from monai.fl.utils.constants import ExtraItems, FlStatistics, WeightType
 from monai.fl.utils.exchange_object import ExchangeObject
 
 from mmar_runner.errors import MmarRunnerError, TaskFailedError
-from mmar_runner.hooks.raised import told
+from mmar_runner.hooks import raised
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainerContext, TrainResult
 from mmar_runner_monai.algo.app import app_folder
@@ -105,11 +105,11 @@ class ClientAlgoTrainer(ClientTrainer):
         seed_everything(task.seed)
         extra = {"current_round": task.round, "total_rounds": task.num_rounds, "seed": task.seed}
         try:
-            self._call("train", self._exchange(received), **extra)
+            self._call("train", self._exchange(received), told=extra)
         except TaskFailedError:
             self._call("abort", optional=True)
             raise
-        returned = self._call("get_weights", **extra)
+        returned = self._call("get_weights", told=extra)
         update = update_of(returned, received, self._send)
         write_state(task.update, update)
         statistics = numbers(getattr(returned, "statistics", None))
@@ -147,26 +147,32 @@ class ClientAlgoTrainer(ClientTrainer):
             return {}
         try:
             answer = self._call("evaluate", self._exchange(state))
-        except _NotImplemented:
+        except _NotImplementedError:
             _LOG.info("%s evaluates nothing", self._blueprint.name)
             self._evaluates = False
             return {}
         return numbers(getattr(answer, "metrics", None))
 
     def _exchange(self, state: State) -> ExchangeObject:
-        return ExchangeObject(weights=given(state, self._tensors), weight_type="fl_weights_full")
+        return ExchangeObject(weights=given(state, self._tensors), weight_type=WeightType.WEIGHTS)
 
-    def _call(self, name: str, *data: Any, optional: bool = False, **extra: Any) -> Any:
+    def _call(
+        self,
+        name: str,
+        *data: Any,
+        optional: bool = False,
+        told: Mapping[str, Any] | None = None,
+    ) -> Any:
         method = getattr(self._algo, name, None)
         if not callable(method):
             if name in {"initialize", "evaluate"} or optional:
                 return None
             raise TaskFailedError(f"{self._blueprint.name} has no {name}")
         with _place(f"{self._blueprint.name}.{name}"):
-            return method(*data, extra={**self._extra, **extra})
+            return method(*data, extra={**self._extra, **(told or {})})
 
 
-class _NotImplemented(TaskFailedError):
+class _NotImplementedError(TaskFailedError):
     """An algorithm leaves out what the interface offers."""
 
 
@@ -180,11 +186,11 @@ def _place(method: str) -> Iterator[None]:
     try:
         yield
     except NotImplementedError as error:
-        raise _NotImplemented(f"{method} is not implemented: {told(error)}") from error
+        raise _NotImplementedError(f"{method} is not implemented: {raised.told(error)}") from error
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, MmarRunnerError):
                 raise cause from error
             cause = cause.__cause__ or cause.__context__
-        raise TaskFailedError(f"{method} raised {told(error)}") from error
+        raise TaskFailedError(f"{method} raised {raised.told(error)}") from error

@@ -13,6 +13,7 @@ from __future__ import annotations
 import pydoc
 import sys
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -61,8 +62,8 @@ class Guard:
         Raises:
             ComponentBuildError: This MONAI has another reader: nothing would be guarded.
         """
-        from monai.bundle import config_item, config_parser  # noqa: PLC0415 - it takes seconds
-
+        config_item: Any = import_module("monai.bundle.config_item")
+        config_parser: Any = import_module("monai.bundle.config_parser")
         try:
             expression, parser = config_item.ConfigExpression, config_parser.ConfigParser
             self._instantiate = config_item.instantiate
@@ -99,7 +100,7 @@ class Guard:
         file = getattr(module, "__file__", None)
         return file is not None and any(Path(file).is_relative_to(own) for own in self.own)
 
-    def _read(self, parser: Any, filepath: Any, **options: Any) -> Any:
+    def _read(self, parser: Any, /, filepath: Any, **options: Any) -> Any:
         file = Path(str(filepath)).resolve()
         if not any(file.is_relative_to(folder) for folder in self.folders):
             refuse("read a file elsewhere", filepath)
@@ -157,11 +158,9 @@ def _take_lookups() -> None:
 
 def _take_loading() -> None:
     """Have files of data read as data: a pickle runs code when it is loaded."""
-    import numpy as np  # noqa: PLC0415 - as above
-    import torch  # noqa: PLC0415
-
-    np.load = _with(np.load, allow_pickle=False)
-    torch.load = _with(torch.load, weights_only=True)
+    for library, fixed in (("numpy", {"allow_pickle": False}), ("torch", {"weights_only": True})):
+        module: Any = import_module(library)
+        module.load = _with(module.load, **fixed)
 
 
 def _with(function: Any, **fixed: Any) -> Any:
