@@ -140,6 +140,7 @@ CODES: dict[str, Code] = {
     "MMAR650": Code(_E, "Two algorithms exclude each other"),
     "MMAR651": Code(_E, "An algorithm needs more clients"),
     "MMAR652": Code(_W, "Best local models leave unprotected"),
+    "MMAR653": Code(_E, "A privacy budget does not last"),
     "MMAR660": Code(_W, "The signature is for other files"),
     "MMAR661": Code(_W, "A link to a folder is left out"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),

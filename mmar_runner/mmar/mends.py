@@ -131,6 +131,7 @@ MENDS = MappingProxyType(
         "MMAR650": "Remove one of them; the message says why they do not go together.",
         "MMAR651": "Raise `min_num_clients`, or lower what the algorithm is to withstand.",
         "MMAR652": "Declare filters in `cross_site_validation` too, or turn `cross_validate` off.",
+        "MMAR653": "Declare fewer rounds, more noise, or a larger epsilon.",
         "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
         "MMAR661": "Put the folder itself there, or remove the link.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.checks.available import check_available
+from mmar_runner.mmar.checks.budgets import check_budgets
 from mmar_runner.mmar.checks.case import Look
 from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions
@@ -180,6 +181,7 @@ class _Check:
             check_available(look)
             check_filters(look)
             check_combinations(look)
+            check_budgets(look)
             check_train(look)
             check_fit(look)
             check_held_out(look)

@@ -41,6 +41,7 @@ ELSEWHERE = {
     "MMAR650": "tests/unit/mmar/test_combinations.py",
     "MMAR651": "tests/unit/mmar/test_combinations.py",
     "MMAR652": "tests/unit/mmar/test_combinations.py",
+    "MMAR653": "tests/unit/mmar/test_budgets.py",
     "MMAR661": "built below",
     "MMAR701": "tests/unit/mmar/test_site_policy.py",
     "MMAR702": "tests/unit/mmar/test_site_policy.py",

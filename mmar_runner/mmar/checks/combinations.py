@@ -83,8 +83,14 @@ def _enough_clients(look: Look, aggregator: Stated, part: Stated) -> None:
         f"'{part.name}' with these arguments needs updates of {part.least} clients; "
         f"a round may close with {counted} (min_num_clients)."
     )
-    hint = f"Write at least {part.least}, or let '{part.name}' withstand fewer."
+    hint = f"Write at least {part.least}{_or_lower(part)}."
     look.findings.at(server, where, "MMAR651", message, hint=server.explain(where, hint))
+
+
+def _or_lower(part: Stated) -> str:
+    """Return in words which arguments would do with fewer clients; empty if none would."""
+    per = [f"'{name}'" for name in part.asks_for_clients if part.args.get(name)]
+    return f", or lower {' and '.join(per)} of '{part.name}'" if per else ""
 
 
 def _by_turns(look: Look, aggregator: Stated, workflow: Stated) -> None:
