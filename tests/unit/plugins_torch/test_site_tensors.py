@@ -11,7 +11,6 @@ from torch import nn
 
 from mmar_runner.errors import SchemaMismatchError
 from mmar_runner.interfaces.aggregator import UpdateKind
-
 from mmar_runner_torch.files import read_state, write_state
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
 from mmar_runner_torch.site_tensors import PERSONAL_FILE, SiteTensors
