@@ -151,6 +151,51 @@ def test_names_are_those_of_today_at_any_depth_and_labels_stay(mmar, tmp_path):
     assert [(f.code, f.pointer) for f in plan.changes] == [("MMAR515", "/aggregator/path")]
 
 
+def test_workflow_files_have_the_arguments_of_today_and_references_still_lead_there(
+    tmp_path, registry
+):
+    older = Path(shutil.copytree(ROOT / "mmars" / "spheres_unet", tmp_path / "older"))
+    train = json.loads((older / TRAIN).read_text())
+    _as_it_was(train)
+    (older / TRAIN).write_text(json.dumps(train, indent=2))
+    _nothing_but_notes(older, registry, {"MMAR213"})
+
+    plan = upgraded(older, tmp_path / "new", registry)
+
+    assert list(plan.texts) == [TRAIN]
+    new = json.loads(plan.texts[TRAIN])
+    assert new["train"]["model"]["args"]["spatial_dims"] == 3
+    assert "dimensions" not in plan.texts[TRAIN]
+    channel = new["train"]["pre_transforms"][1]
+    assert channel["name"] == "EnsureChannelFirstd#AddChanneld"
+    assert channel["args"]["channel_dim"] == "no_channel"
+    assert {"ref": "AddChanneld"} in new["validate"]["pre_transforms"]
+    assert '"lr": "{learning_rate}"' in plan.texts[TRAIN]
+    _nothing_but_notes(tmp_path / "new", registry, set())
+
+
+def _as_it_was(train):
+    """Write a workflow as it was written for MONAI 0.5."""
+    args = train["train"]["model"]["args"]
+    args["dimensions"] = args.pop("spatial_dims")
+    (place,) = (
+        index
+        for index, one in enumerate(train["train"]["pre_transforms"])
+        if one.get("name") == "EnsureChannelFirstd"
+    )
+    train["train"]["pre_transforms"][place]["name"] = "AddChanneld"
+    listed = train["validate"]["pre_transforms"]
+    listed[:] = [
+        {"ref": "AddChanneld"} if "EnsureChannelFirstd" in one.values() else one for one in listed
+    ]
+
+
+def _nothing_but_notes(folder, registry, codes):
+    found = validate(folder, registry).report.findings
+    assert {f.code for f in found} == codes, found
+    assert {f.severity for f in found} <= {"note"}
+
+
 # -- files -----------------------------------------------------------------------------
 
 
