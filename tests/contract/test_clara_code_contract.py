@@ -6,7 +6,12 @@ from __future__ import annotations
 import numpy as np
 
 from mmar_runner.interfaces.client_trainer import TrainerContext
-from mmar_runner.testing.contracts import ClientTrainerContract, FilterContract
+from mmar_runner.testing.contracts import (
+    ClientTrainerContract,
+    FilterContract,
+    WholeUpdateAggregatorContract,
+)
+from mmar_runner_clara_code.aggregator import ClaraCodeAggregator
 from mmar_runner_clara_code.filter import ClaraCodeFilter
 from mmar_runner_clara_code.trainer import ClaraCodeTrainer
 from mmar_runner_echo.persistor import EchoModelPersistor
@@ -29,3 +34,8 @@ class TestClaraCodeTrainer(ClientTrainerContract):
 
     def model(self, destination):
         EchoModelPersistor(size_mb=0.01, arrays=3).initial_model(destination, seed=1)
+
+
+class TestClaraCodeAggregator(WholeUpdateAggregatorContract):
+    def make(self):
+        return ClaraCodeAggregator(sample("aggregator", "weighted_sum.WeightedSum"))
