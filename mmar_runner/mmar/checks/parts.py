@@ -170,6 +170,9 @@ def _kinds_of_update(look: Look) -> None:
         return
     message = f"The aggregator takes {', '.join(takes)}; the trainer gives {', '.join(gives)}."
     hint = "Change what the aggregator expects or what the trainer sends."
+    told = _fact(trainer, "produces")
+    if isinstance(told, dict):
+        hint = f'Give the trainer "{told["argument"]}": "{takes[0]}".'
     look.findings.at(look.server, ("aggregator",), "MMAR620", message, hint=hint)
 
 

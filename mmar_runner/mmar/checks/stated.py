@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.tags import least_clients, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: The list of filters that an update passes on its way out of a site.
 OUTBOUND: Final = "outbound_filters"
+#: The list of filters that what arrives passes.
+INBOUND: Final = "inbound_filters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Stated:
         args: Its arguments, defaults filled in.
         tags: What holds for it (`interfaces.tags.Tag`).
         least: For how many clients it is defined at the least.
+        asks_for_clients: Arguments that make these more.
+        spends: How it spends privacy, if it does (fact ``spends``).
     """
 
     document: Document
@@ -39,6 +43,8 @@ class Stated:
     args: dict[str, Any]
     tags: frozenset[str]
     least: int
+    asks_for_clients: tuple[str, ...] = ()
+    spends: Mapping[str, Any] = field(default_factory=dict)
 
 
 def server_part(look: Look, slot: str) -> Stated | None:
@@ -65,6 +71,16 @@ def outbound_filters(look: Look) -> Iterator[Stated]:
             yield part
 
 
+def server_filters(look: Look, slot: str) -> Iterator[Stated]:
+    """Yield the server's filters of one direction, in order; of one that is not known, nothing."""
+    if look.server is None:
+        return
+    for index, found in enumerate(look.server_parts.lists.get((slot,), ())):
+        part = _stated(look.server, (slot, index), found)
+        if part is not None:
+            yield part
+
+
 def _stated(document: Document, path: JsonPath, found: Resolved | None) -> Stated | None:
     """Return what a declaration states; None for what is not declared, or cannot be built.
 
@@ -79,7 +95,14 @@ def _stated(document: Document, path: JsonPath, found: Resolved | None) -> State
     args = {**defaults, **found.spec.args}
     extras = found.description.extras
     return Stated(
-        document, path, found.spec.name, args, tags_of(extras, args), least_clients(extras, args)
+        document=document,
+        path=path,
+        name=found.spec.name,
+        args=args,
+        tags=tags_of(extras, args),
+        least=least_clients(extras, args),
+        asks_for_clients=tuple(extras.get("min_clients", {}).get("per", ())),
+        spends=extras.get("spends", {}),
     )
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
@@ -26,6 +28,8 @@ _IF = {"tag": "sends_control_variates", "if": "algorithm", "is": "scaffold"}
 _COUNTED = {"tag": "counts_sampling", "if": "count"}
 _STALE = {"tag": "stale_bases", "if": "max_staleness"}
 _STALENESS = {"type": "integer", "minimum": 0, "default": 10}
+_SEND = {"enum": ["weights", "weight_diff"], "default": "weights"}
+_SENDS = {"produces": {"argument": "send"}}
 _MORE = (
     _one("aggregator", "Krum", Tag.NEEDS_EACH_UPDATE, least={"base": 3, "per": {"f": 2}}, f=_F),
     _one("aggregator", "SecureSum", Tag.UNMASKS, Tag.SUMS, clip_range=_CLIP),
@@ -76,6 +80,7 @@ def test_too_few_clients_for_a_guarantee_are_found_before_anything_runs(job):
 
     assert (found.code, found.pointer) == ("MMAR651", "/servers/0/min_num_clients")
     assert "needs updates of 7 clients; a round may close with 6" in found.message
+    assert found.hint == "Write at least 7, or lower 'f' of 'Krum'."
     job.task["min_num_clients"] = 7
     assert job.findings() == ()
 
@@ -340,3 +345,19 @@ def test_a_tag_may_depend_on_an_argument():
 def test_a_minimum_is_a_function_of_arguments():
     assert least_clients({}, {}) == 1
     assert least_clients({"min_clients": {"base": 3, "per": {"f": 4}}}, {"f": 2}) == 11
+
+
+def test_a_trainer_that_can_send_what_the_aggregator_takes_is_told_how(job):
+    job.server["aggregator"] = {"name": "OnlyDiffs"}
+    job.catalog = FakeCatalog(
+        (
+            *_COMPONENTS,
+            *_MORE,
+            replace(_one("client_trainer", "Chooser", send=_SEND), extras=_SENDS),
+        )
+    )
+    job.client["client_trainer"] = {"name": "Chooser"}
+
+    found = job.only()
+
+    assert (found.code, found.hint) == ("MMAR620", 'Give the trainer "send": "weight_diff".')

@@ -162,6 +162,13 @@ _FILTERS: Final[Mapping[str, dict[str, Any]]] = {
             "delta": _DELTA,
         },
         "tags": ["clips", "adds_noise"],
+        # Any two clipped updates may lie twice max_norm apart.
+        "spends": {
+            "noise": "noise_multiplier",
+            "budget": "epsilon",
+            "delta": "delta",
+            "sensitivity": 2,
+        },
         "memory": f"{_ONE_TENSOR}; the update is read twice",
         "paper": f"{_DWORK}; Kasiviswanathan et al., 2008, arXiv:0803.0924",
     },
@@ -216,6 +223,12 @@ def mmar_register_components(registry: Registrar) -> None:
                 {"tag": "counts_sampling", "if": "count_sampling"},
             ],
             "paper": "McMahan et al., 2018, arXiv:1710.06963",
+            "spends": {
+                "noise": "noise_multiplier",
+                "budget": "max_epsilon",
+                "delta": "delta",
+                "unless": "count_sampling",
+            },
         },
     )
     for name, told in _FILTERS.items():
@@ -230,6 +243,7 @@ def mmar_register_components(registry: Registrar) -> None:
                 "memory": told.get("memory", _ONE_TENSOR),
                 "tags": told["tags"],
                 "paper": told["paper"],
+                **({"spends": told["spends"]} if "spends" in told else {}),
             },
         )
 
