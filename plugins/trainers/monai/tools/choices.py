@@ -6,9 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 #: Data sets that take a list of samples and transforms.
-DATASETS: Final = (
-    *("Dataset", "CacheDataset", "PersistentDataset", "SmartCacheDataset"),
-)
+DATASETS: Final = (*("Dataset", "CacheDataset", "PersistentDataset", "SmartCacheDataset"),)
 DATALOADERS: Final = ("DataLoader", "ThreadDataLoader")
 ENGINES: Final = ("SupervisedTrainer", "SupervisedEvaluator")
 INFERERS: Final = (
@@ -93,11 +91,13 @@ _NO_PATH: Final = {
     "pattern": "^[^.]*$",
     "description": "the name of one of MONAI's own classes, without a dot",
 }
+_NEVER: Final = {"const": False}
 #: What an argument of this name may not do, wherever it stands: look up what a path leads to,
 #: fetch weights from the network, or read and write pickles that run.
 CLOSED: Final[dict[str, dict[str, Any]]] = {
     **dict.fromkeys(("reader", "writer", "backbone", "merger_cls"), _NO_PATH),
-    **dict.fromkeys(("pretrained", "download"), {"const": False}),
+    "pretrained": _NEVER,
+    "download": _NEVER,
     "weights_only": {"const": True},
     "pickle_module": {"const": "pickle"},
 }
