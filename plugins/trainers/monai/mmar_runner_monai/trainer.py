@@ -11,8 +11,10 @@ from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.engines import keep_to_itself, precision
 from mmar_runner_monai.evaluation import Evaluation
+from mmar_runner_monai.made_up import MADE_UP_CASES, batch_shape, with_made_up_volumes
 from mmar_runner_monai.parts import Parts
 from mmar_runner_monai.training import Plan, Training
+from mmar_runner_torch.describing import activation_bytes, optimizer_bytes
 from mmar_runner_torch.kept import position_facts, position_in, read_kept, write_kept
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
 from mmar_runner_torch.order import Position
@@ -78,6 +80,29 @@ class MonaiTrainer(TorchLoopTrainer):
         self._parts = Parts(context, config)
         network: nn.Module = self._parts.build(ComponentKind.MODEL, config["train"]["model"])
         return network
+
+    def declared_network(self, context: TrainerContext) -> nn.Module:
+        """Build the declared network, and nothing else."""
+        return self.build_network(context)
+
+    def memory(self, network: nn.Module, context: TrainerContext) -> dict[str, int]:
+        """Return what a round takes, with the optimizer and the activations of a batch of crops."""
+        train = context.train_config["train"]
+        optimizer = self._parts.build(
+            ComponentKind.OPTIMIZER, train["optimizer"], network.parameters()
+        )
+        shape = batch_shape(self._parts, train)
+        known = {
+            "optimizer": optimizer_bytes(optimizer),
+            "a batch's activations": activation_bytes(network, shape) if shape else None,
+        }
+        taken = super().memory(network, context)
+        return taken | {name: count for name, count in known.items() if count is not None}
+
+    def setup_synthetic(self, context: TrainerContext) -> None:
+        """Prepare for a short round on made-up volumes, which the declared transforms prepare."""
+        self._epochs, self._steps = 1, min(self._steps, MADE_UP_CASES)
+        self.setup(with_made_up_volumes(context))
 
     def setup(self, context: TrainerContext) -> None:
         """Build network, data, engines and handlers, once."""
