@@ -112,4 +112,4 @@ def test_an_archive_of_clara_trains_as_it_is(
     assert any("amp is off" in said for said in logs)
     assert any("'ts_path' is not read" in said for said in logs)
     summary = next((tmp_path / "clients").rglob("val_mean_dice_summary.csv"))
-    assert list(csv.reader(summary.open()))
+    assert list(csv.reader(summary.read_text().splitlines()))
