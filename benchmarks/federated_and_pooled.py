@@ -87,7 +87,7 @@ def copy_archive(archive: Path, steps: int) -> None:
     shutil.copytree(ARCHIVE, archive)
     path = archive / "config" / "config_fed_client.json"
     config = json.loads(path.read_text())
-    config["client_trainer"]["args"] = {"steps_aggregation": steps}
+    config["client_trainer"]["args"]["steps_aggregation"] = steps
     path.write_text(json.dumps(config, indent=2))
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import ComponentDescription
 
 #: What listing and validating must never import.
-HEAVY: Final = ("numpy", "torch", "jsonschema", "sklearn", "tensorboard", "grpc")
+HEAVY: Final = (
+    *("numpy", "torch", "jsonschema", "sklearn", "tensorboard", "grpc", "monai", "ignite"),
+    "nibabel",
+)
 
 _WATCH: Final = """
 import json, sys
