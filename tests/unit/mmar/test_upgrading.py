@@ -212,7 +212,10 @@ def test_everything_else_is_copied_and_keys_and_signatures_are_not(mmar, tmp_pat
 
     left = write_upgraded(folder_of(mmar.root), {}, tmp_path / "new", models=True)
 
-    assert left == {"resources/certs/client.key": "it holds a private key"}
+    assert left == {
+        "resources/certs/client.key": "it holds a private key",
+        "signature.json": "it is of the files as they were",
+    }
     new = tmp_path / "new"
     expected = contents(mmar.root)
     del expected["signature.json"], expected["resources/certs/client.key"]
