@@ -12,6 +12,7 @@ from mmar_runner.mmar.checks.secrets import holds_key
 from mmar_runner.mmar.reports.as_json import finding_json
 from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.packages.sink import whole_folder
+from mmar_runner.storage.atomic import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,10 +71,11 @@ def write_upgraded(
     left_out: dict[str, str] = {}
     if os.path.lexists(folder.root / SIGNATURE_FILE):
         left_out[SIGNATURE_FILE] = "it is of the files as they were"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists():
-        out.rmdir()
-    with whole_folder(out) as new:
+    with translated(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists():
+            out.rmdir()
+    with whole_folder(out) as new, translated(out):
         new.chmod(_FOLDER_MODE)
         for file in folder.contents:
             reason = _reason(folder, file, models=models)

@@ -12,7 +12,7 @@ import pytest
 
 from mmar_runner.cli.rewritten import require_free, write_upgraded
 from mmar_runner.documents.json_reader import read_json
-from mmar_runner.errors import MmarInvalidError, UsageError
+from mmar_runner.errors import MmarInvalidError, StorageError, UsageError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.finding import Findings
@@ -233,7 +233,7 @@ def test_a_failure_leaves_nothing(mmar, tmp_path):
     folder = folder_of(mmar.root)
     shutil.rmtree(mmar.root / "config")
 
-    with pytest.raises(OSError, match="config"):
+    with pytest.raises(StorageError, match="new"):
         write_upgraded(folder, {}, tmp_path / "out" / "new", models=True)
 
     assert list((tmp_path / "out").iterdir()) == []
