@@ -61,6 +61,9 @@ _COMMANDS: Final = {
     "init": LazyCommand(
         "mmar_runner.cli.commands.init", "Begin a new MMAR or plugin from a template."
     ),
+    "import-bundle": LazyCommand(
+        "mmar_runner.cli.commands.import_bundle", "Make an MMAR of a MONAI bundle."
+    ),
     "plugins": LazyCommand(
         "mmar_runner.cli.commands.plugins", "List, show and diagnose installed components."
     ),

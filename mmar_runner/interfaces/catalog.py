@@ -37,6 +37,7 @@ class ComponentKind(StrEnum):
     INFERER = "inferer"
     ENGINE_HANDLER = "engine_handler"
     ENGINE = "engine"
+    CLIENT_ALGO = "client_algo"
 
 
 #: Kinds that exist only as parts of a trainer (or of a model persistor).
@@ -53,6 +54,7 @@ TRAINER_PARTS = frozenset(
         ComponentKind.INFERER,
         ComponentKind.ENGINE_HANDLER,
         ComponentKind.ENGINE,
+        ComponentKind.CLIENT_ALGO,
     }
 )
 
@@ -176,6 +178,11 @@ class Blueprint(Protocol):
     @property
     def args(self) -> Mapping[str, Any]:
         """The declared arguments."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What its plugin states of it (`ComponentDescription.extras`); empty for own code."""
         ...
 
     def build(self, *positional: Any, **extra: Any) -> Any:

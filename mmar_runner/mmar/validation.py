@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.checks.available import check_available
 from mmar_runner.mmar.checks.budgets import check_budgets
+from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
 from mmar_runner.mmar.checks.case import Look
 from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions
@@ -33,6 +34,7 @@ from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import build
+from mmar_runner.mmar.components.older_code import provided
 from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
@@ -84,6 +86,15 @@ class Validation:
         return self._check.listing
 
     @property
+    def look(self) -> Look:
+        """The MMAR as the checks saw it; what more is found goes into its ``findings``."""
+        return self._check.look
+
+    def again(self) -> Validation:
+        """Return the same check, with what was found since it was made."""
+        return Validation(self._check.report(self.report.mmar), self.spec, self._check)
+
+    @property
     def folder(self) -> MmarFolder:
         """The MMAR's folder as it was surveyed for this check."""
         return self._check.folder
@@ -125,18 +136,7 @@ def validate(
     rules = load_policy(policy) if policy is not None else None
     check = _Check(folder, catalog, side, dict(settings or {}), listing)
     spec = check.run(client_name, rules)
-    findings = check.findings.result(strict=check.says_strict)
-    valid = not any(finding.severity is Severity.ERROR for finding in findings)
-    report = Report(
-        mmar=str(folder),
-        generation=check.generation,
-        valid=valid,
-        byoc=check.byoc.present,
-        custom_datalist=check.custom_datalist,
-        digest=check.digest,
-        findings=tuple(findings),
-    )
-    return Validation(report, spec, check)
+    return Validation(check.report(str(folder)), spec, check)
 
 
 class _Check:
@@ -155,6 +155,7 @@ class _Check:
         self.says_strict = False
         self.custom_datalist = False
         self.unfilled: tuple[Finding, ...] = ()
+        self.look: Look
         self._side = side
         self._catalog = catalog
         self._settings = settings
@@ -168,14 +169,15 @@ class _Check:
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
-        self.byoc.report(self.findings)
+        self.byoc.report(self.findings, provided(self._catalog) if self.byoc.present else {})
         check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
-        look = self._look(client_name, self.findings)
+        self.look = look = self._look(client_name, self.findings)
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
+        bundles = BundleFacts()
         if self.generation is not None:
             check_rounds(look)
             check_parts(look)
@@ -191,12 +193,26 @@ class _Check:
             name_key_metric(look)
             check_metrics(look)
             check_expressions(look)
+            bundles = check_bundles(look)
         self.custom_datalist = check_files(look)
         self.unfilled = unfilled(look)
-        self.facts = gather_facts(look, self.digest)
+        self.facts = gather_facts(look, self.digest, bundles)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
+
+    def report(self, mmar: str) -> Report:
+        """Return what was found so far."""
+        findings = self.findings.result(strict=self.says_strict)
+        return Report(
+            mmar=mmar,
+            generation=self.generation,
+            valid=not any(finding.severity is Severity.ERROR for finding in findings),
+            byoc=self.byoc.present,
+            custom_datalist=self.custom_datalist,
+            digest=self.digest,
+            findings=tuple(findings),
+        )
 
     def spec_for(self, client_name: str) -> MmarSpec | None:
         """Return the specification as one client sees it."""
@@ -239,6 +255,7 @@ class _Check:
             generation=generation,
             digest=self.digest,
             byoc=self.byoc.present,
+            expressions=bool(self.facts.expressions),
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
             variables=handed_over(files.variables),

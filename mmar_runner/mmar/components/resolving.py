@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +13,12 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
+from mmar_runner.mmar.bundle.standing import Standing, standing_in
 from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
+from mmar_runner.mmar.components.older_code import CODE, adapter_of, lacking, unadapted
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
 from mmar_runner.mmar.components.upgrades import upgrade_arguments, upgrade_identity
 from mmar_runner.mmar.older.entry import class_of
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.bundle.standing import BundleFact
     from mmar_runner.mmar.code.byoc import ByocModules
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
@@ -66,6 +69,8 @@ class Resolver:
         #: Every class path that is named by ``path``, without the MMAR's own code and
         #: older names of registered components; installed or not.
         self.paths: list[tuple[Document, JsonPath, str]] = []
+        #: Whether what is resolved is declared for an adapter, which takes it as it is.
+        self._adapting = False
 
     def resolve(
         self,
@@ -128,6 +133,13 @@ class Resolver:
             return self.facts(kind, name)
         except PluginConflictError:
             return {}
+
+    def standing(self, fact: BundleFact, name: str) -> Standing:
+        """Return what is known of what a bundle calls; nothing of a name that two claim."""
+        try:
+            return standing_in(self._catalog, fact, name)
+        except PluginConflictError:
+            return Standing.UNKNOWN
 
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""
@@ -319,10 +331,51 @@ class Resolver:
         dotted: str,
         args: dict[str, Any],
     ) -> Resolved:
+        adapted = None if self._adapting else self._adapted(document, path, kind, dotted, args)
+        if adapted is not None:
+            return adapted
         declaration = {"path": dotted, "args": args}
+        if self._adapting:
+            place = _place(document, path)
+            return Resolved(ComponentSpec(kind, declaration, dotted, args, **place, byoc=True))
         check_own_class(document, path, kind, self._byoc.source(dotted), self._findings)
         place = _place(document, path)
         return Resolved(ComponentSpec(kind, declaration, dotted, args, **place, byoc=True))
+
+    def _adapted(
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        dotted: str,
+        args: dict[str, Any],
+    ) -> Resolved | None:
+        """Return a class of older code behind its adapter; None if it is none."""
+        found = self._byoc.heritage(dotted)
+        if found is None:
+            return None
+        where = (*path, "path")
+        adapter = adapter_of(self._catalog, kind, found)
+        if adapter is None:
+            lack = unadapted(kind, found)
+            if lack is None:
+                return None
+            self._findings.at(document, where, lack.code, lack.message, hint=lack.hint)
+            return NOTHING
+        message = f"'{dotted}' is written to an older interface and runs behind '{adapter.name}'."
+        self._findings.at(document, where, "MMAR530", message)
+        if lacks_methods := lacking(adapter, found):
+            message = f"The class lacks {', '.join(lacks_methods)}."
+            hint = "Define what its interface asks for."
+            self._findings.at(document, where, "MMAR521", message, hint=hint)
+        source = self._byoc.source(dotted)
+        if source is not None:
+            check_arguments(document, path, kind, source, self._findings)
+        code = {CODE: {"path": dotted, "args": args}}
+        declaration = {"name": adapter.name, "args": code}
+        spec = ComponentSpec(kind, declaration, dotted, args, **_place(document, path), byoc=True)
+        # Its arguments are the class's own: no schema knows them.
+        return Resolved(spec, replace(adapter, args_schema={"type": "object"}))
 
     # -- arguments -------------------------------------------------------------------
 
@@ -342,13 +395,17 @@ class Resolver:
             return self.resolve(document, path, found.kind)
         args = document.get(path).get("args", args)
         sound = arguments_fit(document, path, found, self._findings)
+        adapts = "adapts" in found.extras
+        self._adapting, before = adapts, self._adapting
         canonical = self._nested(document, (*path, "args"), found.args_schema, args)
+        self._adapting = before
         if canonical is None or not sound:
             return Resolved(None, found)
         name = identity.get("path", found.name)
         declaration = {**identity, "args": canonical}
         place = _place(document, path)
-        return Resolved(ComponentSpec(found.kind, declaration, name, canonical, **place), found)
+        spec = ComponentSpec(found.kind, declaration, name, canonical, **place, byoc=adapts)
+        return Resolved(spec, found)
 
     def _nested(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]

@@ -213,15 +213,6 @@ def test_two_circles_in_two_files_are_two_causes(mmar):
     ]
 
 
-def test_of_a_filter_on_the_server_nothing_else_is_said(mmar):
-    mmar.server["inbound_filters"] = [{"name": "Scale", "args": {"factor": "x"}}, {"name": "No"}]
-
-    assert [(f.code, f.pointer) for f in mmar.findings()] == [
-        ("MMAR624", "/inbound_filters/0"),
-        ("MMAR624", "/inbound_filters/1"),
-    ]
-
-
 @pytest.mark.parametrize(
     ("depth", "said"), [(60, "more than 50 deep"), (20, "more than 1000 times")]
 )

@@ -12,6 +12,8 @@ from mmar_runner.errors import ComponentBuildError, NotAuthorizedError, TaskFail
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.parts import Parts
 
+from .conftest import same
+
 SAVER = {"save_dir": "models", "save_dict": ["model"], "save_interval": 1}
 
 
@@ -102,3 +104,14 @@ def test_a_reader_by_its_path_is_one_of_monai(site, tmp_path) -> None:
     with pytest.raises(ComponentBuildError, match="subprocess"):
         Parts(site.context()).build(ComponentKind.TRANSFORM, harmful)
     assert not ran.exists()
+
+
+def test_a_cache_that_changes_from_epoch_to_epoch_gets_its_handler(site) -> None:
+    def change(config):
+        smart = {"replace_rate": 0.5, "cache_num": 2, "num_init_workers": 1}
+        config["train"]["dataset"].update(name="SmartCacheDataset", args=smart)
+        config["train"]["handlers"].insert(0, {"name": "SmartCacheHandler"})
+
+    changing = site.but(change)
+    assert changing.trained(local_epochs=2)[1].num_samples == 2
+    assert same(changing.trained()[0], changing.trained()[0])

@@ -28,6 +28,7 @@ _GIVEN: Final[Mapping[str, tuple[str, ...]]] = {
     "LrScheduleHandler": ("lr_scheduler",),
     "ValidationHandler": ("validator",),
     "EarlyStopHandler": ("trainer",),
+    "SmartCacheHandler": ("smartcacher",),
 }
 #: Arguments that name objects of the workflow.
 _BY_NAME: Final = ("save_dict", "load_dict")

@@ -109,6 +109,11 @@ class Batches:
         self.size = 0
         self.factor = 1.0
 
+    @property
+    def dataset(self) -> Any:
+        """The data set itself."""
+        return self._items.dataset
+
     def __len__(self) -> int:
         samples, batch = len(self._items), self._settings.batch_size
         return samples // batch if self._settings.drop_last else -(-samples // batch)

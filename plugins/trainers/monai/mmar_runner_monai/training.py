@@ -144,6 +144,7 @@ class Training:
             "lr_scheduler": self._schedule,
             "trainer": self.engine,
             "validator": self._evaluation and self._evaluation.engine,
+            "smartcacher": self.batches.dataset,
         }
         self._handlers: list[Attached] = attached(
             parts, section, self.engine, objects, where=_WHERE, rank=team.rank
@@ -183,6 +184,11 @@ class Training:
         self._seen.loss = float(self._total)
         self._require_sound()
         return self._seen
+
+    def still_at(self, plan: Plan) -> None:
+        """Say once more how far a round is, while something else is done for it."""
+        of_this = self._plan is plan
+        plan.progress(self._seen.iterations if of_this else 0, plan.iterations)
 
     @property
     def epoch(self) -> int:
