@@ -69,7 +69,13 @@ def ran(mmar, workspace, **options):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def modules():
+    """Return what this process had imported before server and sessions ran in it."""
+    return set(sys.modules)
+
+
+@pytest.fixture(scope="module")
+def finished(modules, tmp_path_factory):
     """Return how the sample ended with two clients: outcome and summary."""
     return ran(SAMPLE, tmp_path_factory.mktemp("older"))
 
@@ -102,12 +108,14 @@ def test_what_the_filter_leaves_out_never_changes(finished):
     assert last.keys() - changed == {name for name in last if "0002" in name} != set()
 
 
-def test_the_names_are_nowhere_but_in_the_children(finished):
+def test_the_names_are_nowhere_but_in_the_children(modules, finished):
     """Server and sessions of this module ran in this very process."""
     for root in ("nvflare", "medl"):
         assert importlib.util.find_spec(root) is None
         assert root not in sys.modules
-    assert not [name for name in sys.modules if "weighted_sum" in name or "mean_trainer" in name]
+    own = {file.stem for file in (SAMPLE / "custom").glob("*.py")}
+    assert not {name for name in sys.modules.keys() - modules if name.rpartition(".")[2] in own}
+    assert "mmar_runner_clara_code.aggregator" not in sys.modules.keys() - modules
 
 
 def test_nothing_of_it_runs_unless_that_is_allowed(tmp_path):
