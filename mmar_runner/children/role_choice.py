@@ -40,19 +40,23 @@ def role_of(
         from mmar_runner.children.aggregator_role import AggregatorRole  # noqa: PLC0415
 
         return AggregatorRole(spec, workshop)
-    return _without_libraries(spec.role) or _of_models(spec, workshop)
+    return _hosting_none(spec, workshop) or _of_models(spec, workshop)
 
 
-def _without_libraries(role: str) -> Role | None:
-    """Return a role that hosts no component; None if it is another."""
-    if role == "codec":
+def _hosting_none(spec: ChildSpec, workshop: Workshop) -> Role | None:
+    """Return a role that hosts no component; None if the specification asks for another."""
+    if spec.role == "codec":
         from mmar_runner.children.codec_role import CodecRole  # noqa: PLC0415
 
         return CodecRole()
-    if role == "expression":
+    if spec.role == "expression":
         from mmar_runner.children.expression_role import ExpressionRole  # noqa: PLC0415
 
         return ExpressionRole()
+    if spec.role == "description":
+        from mmar_runner.children.description_role import DescriptionRole  # noqa: PLC0415
+
+        return DescriptionRole(workshop)
     return None
 
 

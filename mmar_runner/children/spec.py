@@ -17,6 +17,7 @@ Role = Literal[
     "filter",
     "codec",
     "expression",
+    "description",
 ]
 
 #: Variables that a child inherits, if set; every other one stays outside.
@@ -71,6 +72,8 @@ class ChildContext:
         rank: Which of its processes a component is in, from 0.
         processes: In how many it is.
         keeps_best: Whether a trainer will be asked for its best model.
+        expressions: Whether expressions that the MMAR holds as text may be evaluated.
+        synthetic: Whether a component works on data that it makes up.
     """
 
     client_name: str = ""
@@ -82,6 +85,8 @@ class ChildContext:
     rank: int = 0
     processes: int = 1
     keeps_best: bool = False
+    expressions: bool = False
+    synthetic: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the context as a JSON object."""
@@ -97,8 +102,8 @@ class ChildSpec:
         component: The component's declaration, ``{"name"|"path", "args"}``. A filter
             child takes ``{"filters": [declaration, ...]}``, each with a ``label`` like the one
             below, or none; a trainer child may take
-            an empty one and be told its trainers with ``setup``; one for expressions
-            or a codec hosts none.
+            an empty one and be told its trainers with ``setup``; one for expressions,
+            a codec or descriptions hosts none.
         label: What sentences about its component's failures call it, or empty. They go to the
             server: it says nothing of a site's own.
         context: What its component is told; needed by trainers and validators.

@@ -2,8 +2,9 @@
 """All of JSON Schema (2020-12), as ``jsonschema`` judges it, with three rules made strict.
 
 A pattern's ``$`` is the end of a text, a whole number has no decimal point, and a regular
-expression that cannot be compiled is none, whatever Python says about it. Importing this
-costs more start-up time than all the rest, and a valid document does not need it.
+expression that cannot be compiled is none, whatever Python says about it. The format
+``item-function`` is a function written as text. Importing this costs more start-up time than
+all the rest, and a valid document does not need it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from mmar_runner.documents.item_functions import parse_item_function
 from mmar_runner.documents.patterns import found_in, require_expression
 from mmar_runner.documents.quick_schema import unknown_keys
+from mmar_runner.errors import FormatError
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -36,6 +39,13 @@ def errors(schema: Mapping[str, Any], value: Any) -> Errors:
 def _regex(value: object) -> bool:
     if isinstance(value, str):
         require_expression(value)
+    return True
+
+
+@_FORMATS.checks("item-function", raises=FormatError)
+def _item_function(value: object) -> bool:
+    if isinstance(value, str):
+        parse_item_function(value)
     return True
 
 

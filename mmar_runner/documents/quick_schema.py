@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mmar_runner.documents.item_functions import parse_item_function
 from mmar_runner.documents.patterns import found_in, require_expression
+from mmar_runner.errors import FormatError
 
 _ANNOTATIONS = frozenset(
     {
@@ -163,13 +165,20 @@ def _pattern(expected: Any, value: Any, *_: Any) -> bool:
 
 
 def _format(expected: Any, value: Any, *_: Any) -> bool:
-    if expected != "regex" or not isinstance(value, str):
+    check = _FORMATS.get(expected)
+    if check is None or not isinstance(value, str):
         return True  # other formats only annotate
     try:
-        require_expression(value)
-    except ValueError:
+        check(value)
+    except (ValueError, FormatError):
         return False
     return True
+
+
+_FORMATS: dict[str, Callable[[str], object]] = {
+    "regex": require_expression,
+    "item-function": parse_item_function,
+}
 
 
 _CHECKS: dict[str, Callable[..., bool]] = {

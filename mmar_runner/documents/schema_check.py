@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.quick_schema import surely_valid, unknown_keys
 from mmar_runner.documents.words import did_you_mean, strange_letter
+from mmar_runner.errors import FormatError
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -219,8 +220,7 @@ def _wrong_value(
     keyword: str, expected: Any, value: Any, error: ValidationError
 ) -> tuple[str, str | None]:
     if keyword == "format":
-        hint = r"Mend the expression; \ before a special character makes it a plain one."
-        return f"{show(value)} is not a regular expression: {error.cause}.", hint
+        return _ill_formed(value, error.cause)
     sentence = _RULES.get(keyword)
     if keyword == "enum":
         allowed = [str(v) for v in expected]
@@ -237,6 +237,13 @@ def _wrong_value(
         return f"{show(value)} is empty.", _EMPTY[keyword]
     mend = _MENDS.get(keyword, "Write another value.")
     return f"{show(value)} {sentence.format(show(expected))}.", mend.format(show(expected))
+
+
+def _ill_formed(value: Any, cause: Any) -> tuple[str, str | None]:
+    if isinstance(cause, FormatError):  # of a function written as text
+        return f"{show(value)}: {cause}.", cause.hint
+    hint = r"Mend the expression; \ before a special character makes it a plain one."
+    return f"{show(value)} is not a regular expression: {cause}.", hint
 
 
 def _branch(error: ValidationError) -> Iterator[Fault]:

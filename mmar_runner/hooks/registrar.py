@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from mmar_runner.errors import PluginLoadError
-from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+from mmar_runner.hooks.tables import ComponentTable
+from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import X_COMPONENT
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -49,6 +51,7 @@ class Registrar:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.descriptions: list[ComponentDescription] = []
+        self.tables: list[ComponentTable] = []
         self._claimed: set[tuple[ComponentKind, str]] = set()
 
     def add(
@@ -82,7 +85,52 @@ class Registrar:
         Raises:
             PluginLoadError: An argument is wrong, or the plugin registers a name twice.
         """
-        description = ComponentDescription(
+        description = self._described(
+            kind=kind,
+            name=name,
+            target=target,
+            args_schema=args_schema,
+            aliases=aliases,
+            path_prefix=path_prefix,
+            summary=summary,
+            extras=extras,
+        )
+        self._claim(description)
+        self.descriptions.append(description)
+
+    def add_table(self, *, kind: ComponentKind | str, file: Path | str) -> None:
+        """Register the components of one kind that stand in a file; nothing is read yet.
+
+        Args:
+            kind: A kind of trainers' parts.
+            file: A JSON file of the plugin's own; see docs/reference/plugins.md.
+
+        Raises:
+            PluginLoadError: The kind is no trainer's part, or there is no such file.
+        """
+        checked, path = _checked_kind(kind, str(file)), Path(file)
+        if checked not in TRAINER_PARTS:
+            raise PluginLoadError(
+                f"{path.name}: a table cannot hold components of the kind {checked.value!r}",
+                hint="register them one by one: tables are for the parts of a trainer",
+            )
+        if not path.is_file():
+            raise PluginLoadError(f"there is no table of components {path}")
+        self.tables.append(ComponentTable(checked, path, self._described))
+
+    def _described(
+        self,
+        *,
+        kind: ComponentKind | str,
+        name: str,
+        target: str = "",
+        args_schema: Mapping[str, Any] | None = None,
+        aliases: Iterable[str] = (),
+        path_prefix: bool = False,
+        summary: str = "",
+        extras: Mapping[str, Any] | None = None,
+    ) -> ComponentDescription:
+        return ComponentDescription(
             kind=_checked_kind(kind, name),
             name=_checked_name(name, prefix=path_prefix),
             target=self._checked_target(target, name, prefix=path_prefix),
@@ -94,8 +142,6 @@ class Registrar:
             version=self.origin.version,
             extras=dict(extras or {}),
         )
-        self._claim(description)
-        self.descriptions.append(description)
 
     def _checked_target(self, target: Any, name: str, *, prefix: bool) -> str:
         if prefix and not target:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.hooks.registrar import Origin, Registrar
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
+
+if TYPE_CHECKING:
+    from mmar_runner.hooks.tables import ComponentTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class ComponentRegistry:
     def __init__(self) -> None:
         self._claims: dict[tuple[ComponentKind, str], list[ComponentDescription]] = {}
         self._descriptions: list[ComponentDescription] = []
+        self._tables: dict[ComponentKind, list[ComponentTable]] = {}
         self._failures: dict[str, PluginFailure] = {}
         #: What a process finds that loads no folder of further plugins.
         self.installed: ComponentRegistry = self
@@ -79,6 +83,8 @@ class ComponentRegistry:
             self._descriptions.append(description)
             for name in (description.name, *description.aliases):
                 self._claims.setdefault((description.kind, name), []).append(description)
+        for table in registrar.tables:
+            self._tables.setdefault(table.kind, []).append(table)
 
     def record_failure(self, failure: PluginFailure) -> None:
         """Remember a plugin that could not be loaded."""
@@ -95,13 +101,29 @@ class ComponentRegistry:
         return description if description is not None else self._under_prefix(kind, name)
 
     def names(self, kind: ComponentKind | str) -> Sequence[str]:
-        """Return all names of a kind, sorted, without aliases and path prefixes."""
+        """Return the names of a kind that are registered one by one, sorted.
+
+        Aliases, path prefixes, and what stands in tables are not among them.
+        """
         found = {d.name for d in self._descriptions if d.kind == kind and not d.path_prefix}
         return sorted(found)
 
+    def tabled(self, kind: ComponentKind | str) -> Sequence[str]:
+        """Return the names of a kind that stand in tables, sorted, without aliases."""
+        tables = self._tables.get(ComponentKind(kind), ())
+        return sorted({name for table in tables for name in table.names()})
+
+    def at_target(self, kind: ComponentKind | str, dotted: str) -> ComponentDescription | None:
+        """Return the component of that kind that a class path leads to, or None."""
+        for one in self._descriptions:
+            if one.kind == kind and one.target.replace(":", ".") == dotted:
+                return one
+        found = (table.at_target(dotted) for table in self._tables.get(ComponentKind(kind), ()))
+        return next((one for one in found if one is not None), None)
+
     def kinds_of(self, name: str) -> Sequence[ComponentKind]:
         """Return the kinds under which a name or alias is registered."""
-        return [kind for kind in ComponentKind if (kind, name) in self._claims]
+        return [k for k in ComponentKind if (k, name) in self._claims or self._in_tables(k, name)]
 
     def broken(self) -> Mapping[str, str]:
         """Return the plugins that could not be loaded: name to reason."""
@@ -119,20 +141,38 @@ class ComponentRegistry:
             self._descriptions, key=lambda d: (order.index(d.kind), d.name, d.distribution)
         )
 
+    def tabled_descriptions(
+        self, kind: ComponentKind | None = None
+    ) -> Sequence[ComponentDescription]:
+        """Return every component that stands in a table, sorted by kind and name.
+
+        Args:
+            kind: Only of this kind.
+        """
+        tables = [t for k in ComponentKind for t in self._tables.get(k, ()) if kind in {None, k}]
+        return [found for t in tables for name in t.names() if (found := t.find(name)) is not None]
+
     def conflicts(self) -> Sequence[NameConflict]:
         """Return every name that more than one plugin claims."""
+        named = {key: [*claims, *self._in_tables(*key)] for key, claims in self._claims.items()}
         return [
             NameConflict(kind, name, tuple(claims))
-            for (kind, name), claims in sorted(self._claims.items())
+            for (kind, name), claims in sorted(named.items())
             if len(claims) > 1
         ]
 
     def _claimed(self, kind: ComponentKind, name: str) -> ComponentDescription | None:
-        claims = self._claims.get((kind, name), [])
+        claims = [*self._claims.get((kind, name), ()), *self._in_tables(kind, name)]
         if len(claims) > 1:
             raise NameConflict(kind, name, tuple(claims)).error()
         # A bare prefix ("torch.nn.") names no class.
         return claims[0] if claims and not claims[0].path_prefix else None
+
+    def _in_tables(self, kind: ComponentKind, name: str) -> list[ComponentDescription]:
+        if "." in name:
+            return []  # tables hold names, and no dotted ones
+        found = (table.find(name) for table in self._tables.get(kind, ()))
+        return [one for one in found if one is not None]
 
     def _under_prefix(self, kind: ComponentKind, path: str) -> ComponentDescription | None:
         head, dot, attribute = path.rpartition(".")

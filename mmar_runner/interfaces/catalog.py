@@ -33,6 +33,11 @@ class ComponentKind(StrEnum):
     DATASET = "dataset"
     TRANSFORM = "transform"
     METRIC = "metric"
+    DATALOADER = "dataloader"
+    INFERER = "inferer"
+    ENGINE_HANDLER = "engine_handler"
+    ENGINE = "engine"
+    CLIENT_ALGO = "client_algo"
 
 
 #: Kinds that exist only as parts of a trainer (or of a model persistor).
@@ -45,6 +50,11 @@ TRAINER_PARTS = frozenset(
         ComponentKind.DATASET,
         ComponentKind.TRANSFORM,
         ComponentKind.METRIC,
+        ComponentKind.DATALOADER,
+        ComponentKind.INFERER,
+        ComponentKind.ENGINE_HANDLER,
+        ComponentKind.ENGINE,
+        ComponentKind.CLIENT_ALGO,
     }
 )
 
@@ -127,7 +137,15 @@ class ComponentCatalog(Protocol):
         ...
 
     def names(self, kind: ComponentKind) -> Sequence[str]:
-        """Return all names of a kind, sorted, without aliases."""
+        """Return all names of a kind that are registered one by one, sorted, without aliases."""
+        ...
+
+    def tabled(self, kind: ComponentKind) -> Sequence[str]:
+        """Return the names of a kind that stand in tables, sorted, without aliases."""
+        ...
+
+    def at_target(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
+        """Return the component of that kind that a class path leads to, or None."""
         ...
 
     def kinds_of(self, name: str) -> Sequence[ComponentKind]:
@@ -160,6 +178,11 @@ class Blueprint(Protocol):
     @property
     def args(self) -> Mapping[str, Any]:
         """The declared arguments."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What its plugin states of it (`ComponentDescription.extras`); empty for own code."""
         ...
 
     def build(self, *positional: Any, **extra: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.checks.available import check_available
 from mmar_runner.mmar.checks.budgets import check_budgets
+from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
 from mmar_runner.mmar.checks.case import Look
 from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions
@@ -18,6 +19,7 @@ from mmar_runner.mmar.checks.files import check_files
 from mmar_runner.mmar.checks.filters import check_filters
 from mmar_runner.mmar.checks.fit import check_fit
 from mmar_runner.mmar.checks.held_out import check_held_out
+from mmar_runner.mmar.checks.key_metric import name_key_metric
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.checks.metrics import check_metrics
 from mmar_runner.mmar.checks.models import check_models
@@ -26,7 +28,8 @@ from mmar_runner.mmar.checks.policy import check_policy
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
-from mmar_runner.mmar.checks.train import check_train
+from mmar_runner.mmar.checks.tensorflow import check_tensorflow
+from mmar_runner.mmar.checks.train import bring_up_to_date, check_train
 from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
@@ -83,6 +86,15 @@ class Validation:
         return self._check.listing
 
     @property
+    def look(self) -> Look:
+        """The MMAR as the checks saw it; what more is found goes into its ``findings``."""
+        return self._check.look
+
+    def again(self) -> Validation:
+        """Return the same check, with what was found since it was made."""
+        return Validation(self._check.report(self.report.mmar), self.spec, self._check)
+
+    @property
     def folder(self) -> MmarFolder:
         """The MMAR's folder as it was surveyed for this check."""
         return self._check.folder
@@ -124,18 +136,7 @@ def validate(
     rules = load_policy(policy) if policy is not None else None
     check = _Check(folder, catalog, side, dict(settings or {}), listing)
     spec = check.run(client_name, rules)
-    findings = check.findings.result(strict=check.says_strict)
-    valid = not any(finding.severity is Severity.ERROR for finding in findings)
-    report = Report(
-        mmar=str(folder),
-        generation=check.generation,
-        valid=valid,
-        byoc=check.byoc.present,
-        custom_datalist=check.custom_datalist,
-        digest=check.digest,
-        findings=tuple(findings),
-    )
-    return Validation(report, spec, check)
+    return Validation(check.report(str(folder)), spec, check)
 
 
 class _Check:
@@ -154,6 +155,7 @@ class _Check:
         self.says_strict = False
         self.custom_datalist = False
         self.unfilled: tuple[Finding, ...] = ()
+        self.look: Look
         self._side = side
         self._catalog = catalog
         self._settings = settings
@@ -171,10 +173,11 @@ class _Check:
         check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
-        look = self._look(client_name, self.findings)
+        self.look = look = self._look(client_name, self.findings)
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
+        bundles = BundleFacts()
         if self.generation is not None:
             check_rounds(look)
             check_parts(look)
@@ -182,22 +185,41 @@ class _Check:
             check_filters(look)
             check_combinations(look)
             check_budgets(look)
+            check_tensorflow(look)
             check_train(look)
             check_fit(look)
             check_held_out(look)
             check_models(look)
+            name_key_metric(look)
             check_metrics(look)
             check_expressions(look)
+            bundles = check_bundles(look)
         self.custom_datalist = check_files(look)
         self.unfilled = unfilled(look)
-        self.facts = gather_facts(look, self.digest)
+        self.facts = gather_facts(look, self.digest, bundles)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
 
+    def report(self, mmar: str) -> Report:
+        """Return what was found so far."""
+        findings = self.findings.result(strict=self.says_strict)
+        return Report(
+            mmar=mmar,
+            generation=self.generation,
+            valid=not any(finding.severity is Severity.ERROR for finding in findings),
+            byoc=self.byoc.present,
+            custom_datalist=self.custom_datalist,
+            digest=self.digest,
+            findings=tuple(findings),
+        )
+
     def spec_for(self, client_name: str) -> MmarSpec | None:
         """Return the specification as one client sees it."""
-        return self._spec(self._look(client_name, Findings()))
+        look = self._look(client_name, Findings())
+        bring_up_to_date(look)
+        name_key_metric(look)
+        return self._spec(look)
 
     def _look(self, client_name: str, findings: Findings) -> Look:
         files = sources.prepare(self._parsed, self._settings, client_name, findings)
@@ -233,6 +255,7 @@ class _Check:
             generation=generation,
             digest=self.digest,
             byoc=self.byoc.present,
+            expressions=bool(self.facts.expressions),
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
             variables=handed_over(files.variables),

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mmar_runner.server.calls.packages import PackageDesk
     from mmar_runner.server.calls.reception import Reception
     from mmar_runner.server.calls.servicer import Servicer
-    from mmar_runner.server.components.aggregator_child import AggregatorChild
     from mmar_runner.server.components.results import ResultDesk
     from mmar_runner.server.components.validator import ServerValidator
     from mmar_runner.server.cross_site.best_models import BestModels
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.watch import Watch
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.records.summary import Summary
+    from mmar_runner.server.rounds.combining import Combining
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.server.status.board import Board
     from mmar_runner.server.telling.events import EventDispatcher
@@ -53,7 +53,7 @@ class RunParts:
     watch: Watch
     packages: PackageDesk | None
     max_staleness: int = 0
-    aggregator_child: AggregatorChild | None = None
+    combining: Combining | None = None
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
@@ -112,6 +112,6 @@ class RunParts:
         self.opened.models.close()
         if self.validator is not None:
             await self.validator.close()
-        if self.aggregator_child is not None:
-            await self.aggregator_child.close()
+        if self.combining is not None:
+            await self.combining.close()
         await self.close_components()

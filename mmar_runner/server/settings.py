@@ -45,6 +45,7 @@ class ServerSettings:
         task_timeout: Seconds that such code may take for one update, or for a result.
         known_key: What an aggregator's secrets are made of in a simulation; None takes what only
             this server knows.
+        synthetic: Whether a model validator works on data that it makes up: a dry run.
     """
 
     spec: MmarSpec
@@ -64,6 +65,7 @@ class ServerSettings:
     allow_byoc: bool = False
     task_timeout: float = OWN_CODE_SECONDS
     known_key: bytes | None = field(default=None, repr=False)
+    synthetic: bool = False
 
     @property
     def server(self) -> ServerSpec:

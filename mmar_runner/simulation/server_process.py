@@ -107,6 +107,7 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         task_timeout=settings.task_timeout or OWN_CODE_SECONDS,
         # No client has an underscore alone for its name.
         known_key=known_key(settings, validation.spec, "_"),
+        synthetic=settings.synthetic,
     )
 
 

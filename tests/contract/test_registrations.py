@@ -15,6 +15,7 @@ BUNDLED = {
     "mmar-runner-fedavg",
     "mmar-runner-fedopt",
     "mmar-runner-metrics",
+    "mmar-runner-monai",
     "mmar-runner-privacy",
     "mmar-runner-robust",
     "mmar-runner-scaffold",

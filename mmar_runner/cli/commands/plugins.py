@@ -14,6 +14,7 @@ from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import Invocation, echo_hint, echo_json, echo_sentence, json_option, say
 from mmar_runner.cli.views.argument_words import argument_rows, facts, unnamed_arguments
+from mmar_runner.cli.views.compatibility import compatibility_page, compatibility_rows
 from mmar_runner.cli.views.component_reference import component_page
 from mmar_runner.cli.views.tables import table, wrapped
 from mmar_runner.documents.words import counted
@@ -53,6 +54,8 @@ def list_components(
     """
     plugins = load_plugins(plugins_dir=plugins_dir)
     chosen = [d for d in plugins.registry.descriptions() if kind in {None, str(d.kind)}]
+    if kind is not None:
+        chosen += plugins.registry.tabled_descriptions(ComponentKind(kind))
     # Other defects are whose they are; this one is in the words of whoever calls.
     absent = [failure for failure in plugins.failures if failure.reason == "PLUGIN_ABSENT"]
     if as_json:
@@ -60,6 +63,9 @@ def list_components(
         ctx.exit(1 if absent else 0)
     rows = [(d.kind, d.name, d.origin, d.summary) for d in chosen]
     say(*table(("KIND", "NAME", "FROM", "SUMMARY"), rows).split("\n"))
+    for other in ComponentKind if kind is None else ():
+        if names := plugins.registry.tabled(other):
+            say(f"and {counted(len(names), 'name')} of the kind {other}: see --kind {other}")
     if not chosen:
         say(f"no {kind or 'component'} is installed", err=True)
         echo_hint("install a plugin, or give the folder of a one-file plugin with --plugins-dir")
@@ -92,11 +98,28 @@ def show(name: str, plugins_dir: Path | None, as_json: bool) -> None:
 @json_option
 def reference(plugins_dir: Path | None, as_json: bool) -> None:
     """Print a page of Markdown about every component: arguments, memory, tags, paper."""
-    found = load_plugins(plugins_dir=plugins_dir).registry.descriptions()
+    registry = load_plugins(plugins_dir=plugins_dir).registry
+    found, tabled = registry.descriptions(), registry.tabled_descriptions()
     if as_json:
-        echo_json({"components": [_full(d) for d in found]})
+        echo_json({"components": [_full(d) for d in (*found, *tabled)]})
         return
-    say(*component_page(found).split("\n"))
+    say(*component_page(found, tabled).split("\n"))
+
+
+@command.command("compatibility")
+@plugins_dir_option
+@json_option
+def compatibility(plugins_dir: Path | None, as_json: bool) -> None:
+    """Print a page of Markdown about older archives: which names work, and how.
+
+    As JSON it is the names of federated configurations.
+    """
+    if as_json:
+        echo_json({"names": compatibility_rows()})
+        return
+    registry = load_plugins(plugins_dir=plugins_dir).registry
+    found = [*registry.descriptions(), *registry.tabled_descriptions()]
+    say(*compatibility_page(found).split("\n"))
 
 
 @command.command("kind")
@@ -165,7 +188,9 @@ def _find(plugins: LoadedPlugins, name: str) -> Sequence[ComponentDescription]:
 
 
 def _not_found(plugins: LoadedPlugins, name: str) -> ComponentNotFoundError:
-    names = sorted({d.name for d in plugins.registry.descriptions()})
+    registry = plugins.registry
+    names = sorted({d.name for d in registry.descriptions()})
+    names += [name for kind in ComponentKind for name in registry.tabled(kind)]
     bundled = next(filter(None, (bundled_hint(kind, name) for kind in ComponentKind)), None)
     close = difflib.get_close_matches(name, names, n=1)
     near = f"did you mean {close[0]!r}?" if close else "`mmar-runner plugins list` shows all"

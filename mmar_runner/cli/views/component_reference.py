@@ -25,17 +25,37 @@ _HEADINGS: Final = {
     ComponentKind.LOSS: "Losses",
     ComponentKind.LR_SCHEDULER: "Learning-rate schedulers",
     ComponentKind.DATASET: "Data sets",
+    ComponentKind.DATALOADER: "Data loaders",
 }
+_TABLES: Final = """## Parts that stand in tables
+
+Classes of a framework that can be named as they are; `mmar-runner plugins show NAME` shows the
+arguments of one, and which of its older arguments are brought up to date."""
 
 
-def component_page(found: Sequence[ComponentDescription]) -> str:
-    """Return the page about components, kind after kind."""
+def component_page(
+    found: Sequence[ComponentDescription], tabled: Sequence[ComponentDescription] = ()
+) -> str:
+    """Return the page about components, kind after kind.
+
+    Args:
+        found: What is registered one by one, which is shown with its arguments.
+        tabled: What stands in tables, of which the names are shown.
+    """
     order = list(ComponentKind)
     ranked = sorted(found, key=lambda one: (order.index(one.kind), one.name))
     parts = [_HEAD]
     for kind, members in groupby(ranked, key=lambda one: one.kind):
         parts += [f"## {_heading(kind)}", *("\n".join(_section(one)) for one in members)]
+    parts += [_TABLES] if tabled else []
+    for kind, members in groupby(tabled, key=lambda one: one.kind):
+        parts += [f"### {_heading(kind)} by name", _named(list(members))]
     return "\n\n".join(parts)
+
+
+def _named(members: Sequence[ComponentDescription]) -> str:
+    names = ", ".join(f"`{one.name}`" for one in members)
+    return f"From `{members[0].distribution}`: {names}."
 
 
 def _heading(kind: ComponentKind) -> str:

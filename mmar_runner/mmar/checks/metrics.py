@@ -2,10 +2,10 @@
 """Does anybody measure the metric by which the best model is chosen?
 
 Who measures states it in ``extras`` as ``measures``: ``parts``, a JSON pointer pattern of
-declared metrics; ``prefix``, which goes before a metric's name in small letters; ``label``,
-the key that renames it; ``key``, the one that makes it the key metric; ``always``, what is
-measured besides, with the pointer of what must be declared for it. A handler states in
-``reads_metric`` which argument names its metric.
+declared metrics, or several; ``prefix``, which goes before a metric's name in small letters;
+``label``, the key that renames it; ``key``, the one that makes it the key metric; ``always``,
+what is measured besides, with the pointer of what must be declared for it. A handler states
+in ``reads_metric`` which argument names its metric.
 """
 
 from __future__ import annotations
@@ -58,14 +58,20 @@ def _facts(part: Resolved | None) -> Mapping[str, Any] | None:
     return found
 
 
+def _patterns(facts: Mapping[str, Any]) -> list[str]:
+    stated = facts.get("parts", [])
+    return [stated] if isinstance(stated, str) else list(stated)
+
+
 def _measured(look: Look, part: Resolved | None, document: Document | None) -> list[str] | None:
     """Return the names of what is measured, or None if that is not known."""
     facts = _facts(part)
     if facts is None:
         return None
     declared = [name for _, name in _declared(facts, document)]
-    section = str(facts.get("parts", "")).split("/")[1:2]
-    runs = not section or (document is not None and section[0] in document.value)
+    sections = [pattern.split("/")[1] for pattern in _patterns(facts)]
+    held = document.value if document is not None else {}
+    runs = not sections or any(section in held for section in sections)
     for name, pointer in facts.get("always", {}).items() if runs else ():
         train = look.files.train
         where = tuple(pointer.removeprefix("/").split("/"))
@@ -78,9 +84,9 @@ def _measured(look: Look, part: Resolved | None, document: Document | None) -> l
 def _declared(
     facts: Mapping[str, Any], document: Document | None
 ) -> Iterator[tuple[JsonPath, str]]:
-    if document is None or "parts" not in facts:
+    if document is None:
         return
-    for path in places(document.value, facts["parts"]):
+    for path in (place for one in _patterns(facts) for place in places(document.value, one)):
         item = document.get(path)
         if not isinstance(item, dict) or is_off(item):
             continue

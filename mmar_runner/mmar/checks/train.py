@@ -11,6 +11,7 @@ The files of a trainer that is not installed are checked by the general schemas 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
@@ -23,15 +24,29 @@ if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.interfaces.catalog import ComponentDescription
     from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.components.resolving import Resolved, Resolver
     from mmar_runner.mmar.document import Document
 
 
 def check_train(look: Look) -> None:
     """Check training and validation files."""
-    for part in (*look.server_parts.every(), *look.client_parts.every()):
-        if part.description is not None:
-            _check_for(look, part.description)
+    for reader in _readers(look):
+        _check_for(look, reader)
     _references(look)
+
+
+def bring_up_to_date(look: Look) -> None:
+    """Bring older arguments in training and validation files up to date, as `check_train` does."""
+    files = {"train": look.files.train, "validation": look.files.validation}
+    for reader in _readers(look):
+        for what, document in files.items():
+            if document is not None:
+                resolve_parts(look.resolver, document, reader, what)
+
+
+def _readers(look: Look) -> list[ComponentDescription]:
+    every = (*look.server_parts.every(), *look.client_parts.every())
+    return [part.description for part in every if part.description is not None]
 
 
 def _check_for(look: Look, reader: ComponentDescription) -> None:
@@ -49,11 +64,38 @@ def _check_file(look: Look, document: Document, reader: ComponentDescription, wh
     schema = reader.extras.get(f"{what}_schema")
     if schema:
         check_shape(document, schema, look.findings)
-    for pattern, kind in reader.extras.get(f"{what}_parts", {}).items():
-        for path in places(document.value, pattern):
-            look.resolver.resolve(document, path, ComponentKind(kind))
-            if is_off(document.get(path)) and _required(schema, path):
-                _switched_off(look, document, path, reader)
+    for path, _ in resolve_parts(look.resolver, document, reader, what):
+        if is_off(document.get(path)) and _required(schema, path):
+            _switched_off(look, document, path, reader)
+
+
+def resolve_parts(
+    resolver: Resolver, document: Document, reader: ComponentDescription, what: str
+) -> list[tuple[JsonPath, Resolved]]:
+    """Resolve the parts of a workflow file; older arguments in it are brought up to date.
+
+    Args:
+        resolver: Resolves them.
+        document: The file.
+        reader: Who reads it, and states what stands where.
+        what: ``train`` or ``validation``.
+    """
+    names = reader.extras.get("part_names", {})
+    return [
+        (path, resolver.resolve(document, path, ComponentKind(kind), names.get(kind, {})))
+        for pattern, kind in reader.extras.get(f"{what}_parts", {}).items()
+        for path in places(document.value, pattern)
+        if not is_reference(document.get(path))
+    ]
+
+
+def is_reference(declaration: Any) -> bool:
+    """Return True for ``{"ref": "Name"}``, which stands for what is declared elsewhere."""
+    return (
+        isinstance(declaration, Mapping)
+        and "ref" in declaration
+        and not declaration.keys() & {"name", "path"}
+    )
 
 
 def _switched_off(
@@ -115,17 +157,22 @@ def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
 
 
 def _references(look: Look) -> None:
-    """Check every ``{"ref": "Name"}`` against the names and ``Name#Alias`` labels."""
-    documents = [d for d in (look.files.train, look.files.validation) if d is not None]
-    labels: set[str] = set()
-    for document in documents:
-        for _, item in _objects(document.value, ()):
-            labels.update(_labels(item))
-    for document in documents:
-        for path, item in _objects(document.value, ()):
+    """Check every ``{"ref": "Name"}`` against the names and ``Name#Alias`` labels.
+
+    A reference leads to what its own file names, and from the validation file to what the
+    training file names too.
+    """
+    named: dict[str, tuple[Document, JsonPath]] = {}
+    for document in (look.files.train, look.files.validation):
+        if document is None:
+            continue
+        objects = list(_objects(document.value, ()))
+        for path, item in objects:
+            named.update(dict.fromkeys(_labels(item), (document, (*path, "name"))))
+        for path, item in objects:
             reference = item.get("ref")
-            if isinstance(reference, str) and "name" not in item and "path" not in item:
-                _reference(look, document, (*path, "ref"), reference, labels)
+            if isinstance(reference, str) and is_reference(item):
+                _reference(look, document, (*path, "ref"), reference, named)
 
 
 def _labels(item: Mapping[str, Any]) -> set[str]:
@@ -136,12 +183,21 @@ def _labels(item: Mapping[str, Any]) -> set[str]:
     return {name, base, alias} - {""}
 
 
-def _reference(look: Look, document: Document, path: JsonPath, name: str, labels: set[str]) -> None:
-    if name in labels or document.is_unresolved(path):
+def _reference(
+    look: Look,
+    document: Document,
+    path: JsonPath,
+    name: str,
+    named: Mapping[str, tuple[Document, JsonPath]],
+) -> None:
+    if name in named or document.is_unresolved(path):
         return
     if look.findings.has_at(document, path[:-1]):
         return  # no reference may stand there at all, which was said
-    hint = did_you_mean(name, labels)
+    near = get_close_matches(name, named, n=1)
+    if near and look.findings.is_wrong_at(*named[near[0]]):
+        return  # it is right, and the name that it means is misspelt, which was said
+    hint = did_you_mean(name, named)
     message = f"Nothing is named or labelled '{name}'."
     look.findings.at(document, path, "MMAR517", message, hint=hint)
 

@@ -22,6 +22,7 @@ _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
 _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
+_MONAI: Final = "trainers/monai"
 _PRIVACY: Final = "filters/privacy"
 _ROBUST: Final = "aggregators/robust"
 _SCAFFOLD: Final = "aggregators/scaffold"
@@ -47,13 +48,19 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
         ComponentKind.CLIENT_TRAINER: {
             _CLARA_CODE: ("ClaraCodeTrainer",),
             _ECHO: ("EchoTrainer",),
+            _MONAI: ("ClientAlgoTrainer", "MonaiTrainer"),
             _TORCH: ("TorchTrainer",),
         },
+        ComponentKind.CLIENT_ALGO: {_MONAI: ("MonaiAlgo", "monai.fl.client.")},
         ComponentKind.MODEL_PERSISTOR: {
+            _MONAI: ("PTCheckpointPersistor",),
             _ECHO: ("EchoModelPersistor",),
             _TORCH: ("PTFileModelPersistor",),
         },
-        ComponentKind.MODEL_VALIDATOR: {_TORCH: ("TorchModelValidator",)},
+        ComponentKind.MODEL_VALIDATOR: {
+            _MONAI: ("MonaiModelValidator",),
+            _TORCH: ("TorchModelValidator",),
+        },
         ComponentKind.RESULT_PROCESSOR: {
             _CROSS_SITE: ("ValidateResultProcessor",),
             _METRICS: ("MetricsProcessor",),
@@ -67,24 +74,41 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _SECAGG: ("SecAggFilter",),
         },
         ComponentKind.HANDLER: {_METRICS: ("BestModelSelector",)},
-        ComponentKind.DATASET: {_SKLEARN: ("BreastCancerDataset", "DigitsDataset")},
-        ComponentKind.MODEL: {_TORCH: ("MLP", "SmallConvNet", "torch.nn.")},
+        ComponentKind.DATASET: {
+            _SKLEARN: ("BreastCancerDataset", "DigitsDataset"),
+            _MONAI: ("monai.data.",),
+        },
+        ComponentKind.MODEL: {
+            _TORCH: ("MLP", "SmallConvNet", "torch.nn."),
+            _MONAI: ("monai.networks.",),
+        },
         ComponentKind.LOSS: {
+            _MONAI: ("monai.losses.",),
             _TORCH: (
                 *("BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss"),
                 *("SmoothL1Loss", "torch.nn."),
-            )
+            ),
         },
         ComponentKind.OPTIMIZER: {
-            _TORCH: ("Adagrad", "Adam", "AdamW", "RMSprop", "SGD", "torch.optim.")
+            _MONAI: ("monai.optimizers.",),
+            _TORCH: ("Adagrad", "Adam", "AdamW", "RMSprop", "SGD", "torch.optim."),
         },
         ComponentKind.LR_SCHEDULER: {
+            _MONAI: ("monai.optimizers.",),
             _TORCH: (
                 *("CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "StepLR"),
                 "torch.optim.lr_scheduler.",
-            )
+            ),
         },
-        ComponentKind.METRIC: {_TORCH: ("AUC", "Accuracy")},
+        ComponentKind.METRIC: {
+            _TORCH: ("AUC", "Accuracy"),
+            _MONAI: ("ignite.metrics.", "monai.handlers."),
+        },
+        ComponentKind.TRANSFORM: {_MONAI: ("monai.apps.", "monai.transforms.")},
+        ComponentKind.DATALOADER: {_MONAI: ("monai.data.",)},
+        ComponentKind.INFERER: {_MONAI: ("monai.inferers.",)},
+        ComponentKind.ENGINE_HANDLER: {_MONAI: ("ignite.handlers.", "monai.handlers.")},
+        ComponentKind.ENGINE: {_MONAI: ("monai.engines.",)},
     }
 )
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.schema_check import declaration_of, show
 from mmar_runner.documents.words import did_you_mean, pointer_text
@@ -12,19 +13,23 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
-from mmar_runner.mmar import aliases
+from mmar_runner.mmar.bundle.standing import Standing, standing_in
 from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
 from mmar_runner.mmar.components.older_code import CODE, adapter_of, lacking, unadapted
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
+from mmar_runner.mmar.components.upgrades import upgrade_arguments, upgrade_identity
+from mmar_runner.mmar.older.entry import class_of
+from mmar_runner.mmar.older.federated import FEDERATED, unavailable
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.bundle.standing import BundleFact
     from mmar_runner.mmar.code.byoc import ByocModules
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
@@ -50,6 +55,8 @@ class Resolved:
 
 
 NOTHING = Resolved()
+#: So many names are told in a hint.
+_MANY: Final = 30
 
 
 class Resolver:
@@ -65,11 +72,24 @@ class Resolver:
         #: Whether what is resolved is declared for an adapter, which takes it as it is.
         self._adapting = False
 
-    def resolve(self, document: Document, path: JsonPath, kind: ComponentKind) -> Resolved:
+    def resolve(
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> Resolved:
         """Resolve the declaration at a place; what is wrong with it becomes findings.
 
         Nothing is found, and nothing said, where there is no object, where it is empty,
-        and where it is switched off.
+        and where it is switched off. Older arguments are brought up to date in the document.
+
+        Args:
+            document: Where it stands.
+            path: The place.
+            kind: What it is to be.
+            names: What names mean to whoever reads the document, where that is not the
+                component of that name.
         """
         declaration = document.get(path)
         if not isinstance(declaration, dict) or not declaration:
@@ -85,18 +105,23 @@ class Resolver:
             return NOTHING
         if "path" in declaration:
             return self._by_path(document, path, kind, args)
-        return self._by_name(document, path, kind, args)
+        return self._by_name(document, path, kind, args, names)
 
     def properties(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
         """Return the argument schemas of a component by argument; empty if unknown."""
-        found = self._catalog.find(kind, name)
+        found = self.described(kind, name)
         known: Mapping[str, Any] = found.args_schema.get("properties", {}) if found else {}
         return known
 
     def facts(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
         """Return what a component's plugin states of it; empty if it is not known."""
-        found = self._catalog.find(kind, name)
+        found = self.described(kind, name)
         return found.extras if found is not None else {}
+
+    def described(self, kind: ComponentKind, name: str) -> ComponentDescription | None:
+        """Return what is known of a component by its name, or by a class path that leads to it."""
+        at_path = self._catalog.at_target(kind, name) if "." in name else None
+        return self._catalog.find(kind, name) if at_path is None else at_path
 
     def tagged(self, kind: ComponentKind, tag: str) -> list[str]:
         """Return the names of a kind whose plugins state a tag, whatever their arguments."""
@@ -109,6 +134,13 @@ class Resolver:
         except PluginConflictError:
             return {}
 
+    def standing(self, fact: BundleFact, name: str) -> Standing:
+        """Return what is known of what a bundle calls; nothing of a name that two claim."""
+        try:
+            return standing_in(self._catalog, fact, name)
+        except PluginConflictError:
+            return Standing.UNKNOWN
+
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""
         return bool(self._catalog.kinds_of(dotted))
@@ -116,27 +148,33 @@ class Resolver:
     # -- by name ---------------------------------------------------------------------
 
     def _by_name(
-        self, document: Document, path: JsonPath, kind: ComponentKind, args: dict[str, Any]
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        args: dict[str, Any],
+        names: Mapping[str, str],
     ) -> Resolved:
         where = (*path, "name")
         name = str(document.get(where))
         label, _, _ = name.partition("#")
+        wanted = label if kind is ComponentKind.TRANSFORM else name
         try:
-            found = self._catalog.find(kind, label if kind is ComponentKind.TRANSFORM else name)
+            found = self._catalog.find(kind, names.get(wanted, wanted))
         except PluginConflictError as error:
             self._conflict(document, where, error)
             return NOTHING
         if found is None:
-            self._not_installed(document, where, kind, name)
+            if not self._unavailable(document, path, where):
+                self._not_installed(document, where, kind, name)
             return NOTHING
         if found.path_prefix:
             message = f"'{name}' is a class path, not a name."
             hint = 'Give it as "path".'
             self._findings.at(document, where, "MMAR501", message, hint=hint)
             return NOTHING
-        if found.name not in {name, label}:
-            message = f"'{name}' is an older name of '{found.name}'."
-            self._findings.at(document, where, "MMAR515", message)
+        if found.name not in {name, label, names.get(wanted)}:
+            self._findings.at(document, where, "MMAR515", _became(name, found))
         return self._described(document, path, found, args, {"name": found.name})
 
     def _not_installed(
@@ -152,18 +190,33 @@ class Resolver:
         message = f"No installed plugin offers {with_article(kind)} named '{name}'."
         self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
 
+    def _unavailable(self, document: Document, path: JsonPath, where: JsonPath) -> bool:
+        """Return True, and say so, if an older system's component is not to be had at all."""
+        gone = unavailable(document.get(path))
+        if gone is None:
+            return False
+        why = f": there is no {gone.cause}" if gone.cause else ""
+        message = f"'{gone.name}' of older systems is not available here{why}."
+        cause = (gone.cause,) if gone.cause else None
+        hint = _capital(f"{gone.instead}.")
+        self._findings.at(document, where, "MMAR221", message, hint=hint, cause=cause)
+        return True
+
     def _conflict(self, document: Document, where: JsonPath, error: PluginConflictError) -> None:
         message = f"{_capital(error.message)}."
         self._findings.at(document, where, "MMAR518", message, hint=_capital(error.hint))
 
     def _hint(self, kind: ComponentKind, name: str, dotted: str = "") -> str:
         bundled = bundled_hint(kind, dotted or name)
-        if bundled is None and name in aliases.OLDER_NAMES:
-            return f"An older component: {aliases.OLDER_NAMES[name]}."
+        if bundled is None and name in FEDERATED and FEDERATED[name].became:
+            became = FEDERATED[name].became
+            where = bundled_hint(kind, became)
+            return f"An older name of {became}{f'. {where}' if where else '.'}"
         broken = self._catalog.broken()
         note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
         note += f" (`{self._catalog.doctor}` says why)." if broken else ""
-        near = bundled or did_you_mean(name, self._catalog.names(kind))
+        known = [*self._catalog.names(kind), *self._catalog.tabled(kind)]
+        near = bundled or did_you_mean(name.partition("#")[0], known)
         return (near or self._available(kind)) + note
 
     def _available(self, kind: ComponentKind) -> str:
@@ -172,6 +225,11 @@ class Resolver:
         several = f"{words}es" if words.endswith("s") else f"{words}s"
         if names:
             return f"Installed {several}: {', '.join(names)}."
+        tabled = self._catalog.tabled(kind)
+        if len(tabled) > _MANY:
+            return f"`mmar-runner plugins list --kind {kind}` shows the {len(tabled)} {several}."
+        if tabled:
+            return f"Known {several}: {', '.join(tabled)}."
         mend = "install the plugin, or give the folder of a one-file plugin with --plugins-dir"
         return f"No {words} is installed: {mend}."
 
@@ -183,20 +241,20 @@ class Resolver:
         where = (*path, "path")
         dotted = str(document.get(where))
         try:
-            found = self._catalog.find(kind, dotted)
+            found = self._catalog.find(kind, dotted) or self._of_older_system(kind, dotted)
         except PluginConflictError as error:
             self._conflict(document, where, error)
             return NOTHING
         if found is not None:
             known = {"path": dotted} if found.path_prefix else {"name": found.name}
             if not found.path_prefix and found.name != dotted:
-                message = f"'{dotted}' is an older name of '{found.name}'."
-                self._findings.at(document, where, "MMAR515", message)
+                self._findings.at(document, where, "MMAR515", _became(dotted, found))
             if found.path_prefix:
                 self.paths.append((document, where, dotted))
-                if self._not_there(document, where, found, dotted):
+                registered = self._catalog.at_target(kind, dotted)  # it says more than its prefix
+                older = registered is not None and "becomes" in registered.extras
+                if not older and self._not_there(document, where, found, dotted):
                     return NOTHING
-                registered = self._registered(kind, dotted)
                 if registered is None and not self._constructed(document, path, kind, dotted):
                     return NOTHING
                 found = registered or found
@@ -204,6 +262,19 @@ class Resolver:
         problem = self._byoc.problem(dotted)
         if problem is None:
             return self._own_code(document, path, kind, dotted, args)
+        if not self._unavailable(document, path, where):
+            self._nobodys(document, where, kind, problem)
+        return NOTHING
+
+    def _nobodys(
+        self,
+        document: Document,
+        where: JsonPath,
+        kind: ComponentKind,
+        problem: tuple[str, str, str | None],
+    ) -> None:
+        """Report a class path that no plugin allows and the MMAR does not bring."""
+        dotted = str(document.get(where))
         self.paths.append((document, where, dotted))
         code, message, hint = problem
         others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
@@ -213,7 +284,12 @@ class Resolver:
         last = dotted.rpartition(".")[2]
         hint = hint or self._hint(kind, last, dotted)
         self._findings.at(document, where, code, message, hint=hint)
-        return NOTHING
+
+    def _of_older_system(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
+        """Return the component that does what a class of an older system did, by its name."""
+        name = class_of(dotted) or ""
+        found = self._catalog.find(kind, name) if name in FEDERATED else None
+        return found if found is None or not found.path_prefix else None
 
     def _not_there(
         self, document: Document, where: JsonPath, found: ComponentDescription, dotted: str
@@ -246,14 +322,6 @@ class Resolver:
         if source is not None:
             check_arguments(document, path, kind, source, self._findings)
         return True
-
-    def _registered(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
-        """Return what says more of a class than its prefix: a component that is this class."""
-        for name in self._catalog.names(kind):
-            found = self._catalog.find(kind, name)
-            if found is not None and found.target.replace(":", ".") == dotted:
-                return found
-        return None
 
     def _own_code(
         self,
@@ -319,6 +387,13 @@ class Resolver:
         args: dict[str, Any],
         identity: Mapping[str, str],
     ) -> Resolved:
+        upgrade_arguments(document, path, found, self._findings)
+        becomes = found.extras.get("becomes")
+        newer = None if becomes is None else self._catalog.find(found.kind, becomes)
+        if newer is not None:
+            upgrade_identity(document, path, found, newer, self._findings)
+            return self.resolve(document, path, found.kind)
+        args = document.get(path).get("args", args)
         sound = arguments_fit(document, path, found, self._findings)
         adapts = "adapts" in found.extras
         self._adapting, before = adapts, self._adapting
@@ -373,6 +448,13 @@ class Resolver:
         message = f"'{place[0]}' is required but is empty or switched off."
         self._findings.at(document, where, "MMAR516", message, hint="Declare it.")
         return True
+
+
+def _became(name: str, found: ComponentDescription) -> str:
+    """Return what an older name became, and how that works differently."""
+    older = FEDERATED.get(class_of(name) or name)
+    differs = older.differs if older is not None and older.became == found.name else ""
+    return f"'{name}' is an older name of '{found.name}'{f': {differs}' if differs else ''}."
 
 
 def _place(document: Document, path: JsonPath) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import NotAuthorizedError, PluginError, RunFailedError
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
-from mmar_runner.hooks.components import build_component
+from mmar_runner.hooks.components import blueprint, build_component
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.companions import SORTS
 from mmar_runner.interfaces.handler import BestModelSelector, Handler
@@ -83,10 +83,10 @@ class ServerComponents:
         ]
         by_topic(self.processors)  # two that claim one topic leave no run behind
         self.selector = _only_selector(self.handlers)
-        if server.inbound_filters or server.outbound_filters:
-            msg = "filters on the server's side are not available in this version"
-            hint = "declare them on the client's side, where they protect what leaves a site"
-            raise RunFailedError(msg, hint=hint, reason="NOT_AVAILABLE")
+        for one in server.inbound_filters:
+            self._require_readable(one)
+        for one in (*server.inbound_filters, *server.outbound_filters):
+            self._require_filter(one, runs_own_code=runs_own_code)
 
     def _build(self, spec: ComponentSpec, expected: type[Any]) -> Any:
         if spec.byoc:
@@ -102,6 +102,30 @@ class ServerComponents:
             said = (error.hint, f"it is declared in {spec.place}; -v shows where it raised")
             error.hint = "; ".join(filter(None, said))
             raise
+
+    def _require_readable(self, spec: ComponentSpec) -> None:
+        """Let no filter work on updates that are masked.
+
+        Raises:
+            RunFailedError: CONFLICT.
+        """
+        if self.aggregator.takes is not None:
+            msg = f"updates are masked, and {spec.name} would change them ({spec.place})"
+            hint = "declare it on the client's side, before the filter that masks"
+            raise RunFailedError(msg, hint=hint, reason="CONFLICT")
+
+    def _require_filter(self, spec: ComponentSpec, *, runs_own_code: bool) -> None:
+        """See that a filter is there and may run; it will, in a child.
+
+        Raises:
+            PluginError: It is not installed.
+            NotAuthorizedError: The policy does not allow it, or code of the MMAR's own may not run.
+        """
+        if spec.byoc:
+            _require_own_code(spec, runs_own_code=runs_own_code)
+        else:
+            blueprint(self._catalog, spec.kind, spec.declaration, allowed=self._allowed)
+        self._note_version(spec)
 
     def _note_version(self, spec: ComponentSpec) -> None:
         found = self._catalog.find(spec.kind, _registered(spec))
@@ -120,12 +144,17 @@ class ServerComponents:
         Raises:
             NotAuthorizedError: BYOC_NOT_ALLOWED.
         """
-        if spec.byoc and not runs_own_code:
-            msg = f"{spec.name} is code that came in the MMAR ({spec.place})"
-            hint = "read that code; --allow-byoc lets it run, in a child process of the server"
-            raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
+        if spec.byoc:
+            _require_own_code(spec, runs_own_code=runs_own_code)
         self._note_version(spec)
         return Stand()
+
+
+def _require_own_code(spec: ComponentSpec, *, runs_own_code: bool) -> None:
+    if not runs_own_code:
+        msg = f"{spec.name} is code that came in the MMAR ({spec.place})"
+        hint = "read that code; --allow-byoc lets it run, in a child process of the server"
+        raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
 
 
 def _registered(spec: ComponentSpec) -> str:

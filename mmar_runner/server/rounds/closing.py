@@ -25,15 +25,14 @@ if TYPE_CHECKING:
     from mmar_runner.server.components.validator import ServerValidator
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
-    from mmar_runner.server.records.record import AcceptedUpdate, CountedUpdate
+    from mmar_runner.server.records.record import AcceptedUpdate
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.summary import Summary
-    from mmar_runner.server.rounds.aggregation import Aggregate
     from mmar_runner.server.rounds.best import BestModel, Scored
+    from mmar_runner.server.rounds.combining import Combining
     from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
-    from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.telling.events import EventDispatcher
     from mmar_runner.server.telling.space import DiskWait
@@ -69,8 +68,7 @@ class RoundCloser:
     """Everything that closing a round needs.
 
     Attributes are the parts of one run; see their classes. ``max_staleness`` says how many
-    versions older than the newest the model may be that an update was made from. ``whole``
-    combines where the rule wants whole updates; None where it is shown blocks.
+    versions older than the newest the model may be that an update was made from.
     """
 
     settings: ServerSettings
@@ -87,7 +85,7 @@ class RoundCloser:
     disk: DiskWait
     max_staleness: int
     exchange: ExchangeDesk
-    whole: WholeAggregation | None = None
+    combining: Combining
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
@@ -110,7 +108,7 @@ class RoundCloser:
             return withdrawn
         names = filter(self.exchange.counts, sorted(current.accepted))
         counted = [current.accepted[name] for name in names]
-        combine = partial(self._combined, current, counted, work)
+        combine = partial(self.combining.combine, current, counted, work)
         aggregated = await self.disk.keep_trying("aggregate", combine)
         if isinstance(aggregated, Withdrawn):
             return aggregated
@@ -155,14 +153,6 @@ class RoundCloser:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(work, self._delete, current, recorded)
             await self.exchange.forget(current.number)
-
-    async def _combined(
-        self, current: OpenRound, counted: list[CountedUpdate], work: Executor
-    ) -> tuple[ModelFile, Aggregate] | Withdrawn:
-        if self.whole is not None:
-            return await self.whole.combine(current, counted, work)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(work, self.aggregation.combine, current, counted)
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
         every = self.settings.server.validate_every

@@ -90,6 +90,16 @@ class Combination:
         """
         return replace(self, aggregator=rule, updates=[result], excluded=excluded)
 
+    def require_wanted(self) -> None:
+        """Leave, if nobody wants the result any more.
+
+        Raises:
+            RunStoppedError: It was given up.
+        """
+        if self.given_up is not None and self.given_up.is_set():
+            msg = "the aggregation was given up; the resumed run does it again"
+            raise RunStoppedError(msg)
+
     @contextmanager
     def walk(self) -> Iterator[Walk]:
         """Yield the walk of it, in which numbers may overflow without a word.
@@ -160,7 +170,7 @@ class Walk:
         kept: KeptState | None = None,
         older: Mapping[Path, TensorReader] = MappingProxyType({}),
     ) -> None:
-        self._given_up = combination.given_up
+        self._wanted = combination.require_wanted
         self._rule = combination.aggregator
         self._label = combination.label
         self._excluded = combination.excluded
@@ -210,9 +220,7 @@ class Walk:
         Raises:
             RunStoppedError: It was given up.
         """
-        if self._given_up is not None and self._given_up.is_set():
-            msg = "the aggregation was given up; the resumed run does it again"
-            raise RunStoppedError(msg)
+        self._wanted()
 
     def included(self) -> Iterator[TensorInfo]:
         """Yield the tensors that are combined."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.aggregator import Contribution
     from mmar_runner.server.components.aggregator_child import AggregatorChild
     from mmar_runner.server.records.model_file import ModelFile
-    from mmar_runner.server.records.record import CountedUpdate
     from mmar_runner.server.rounds.aggregation import Aggregate
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
@@ -45,14 +44,19 @@ class WholeAggregation:
     child: AggregatorChild
 
     async def combine(
-        self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
+        self,
+        current: OpenRound,
+        combination: Combination,
+        work: Executor,
+        destination: Path | None = None,
     ) -> tuple[ModelFile, Aggregate] | Withdrawn:
         """Return the next model and what came with it; or which updates it must be made without.
 
         Args:
             current: The round.
-            accepted: Its updates, in the order of client names.
+            combination: What it is made of.
             work: Does what takes time on the disk.
+            destination: Where the result goes; None for where the next model lies.
 
         Raises:
             RunFailedError: The rule failed, or gave what is no result.
@@ -60,18 +64,17 @@ class WholeAggregation:
             StorageError: Something cannot be read or written, or the round's model is damaged.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(work, self.aggregation.combination, current, accepted)
-        if isinstance(found, Withdrawn):
-            return found
-        refused = await self._hand_over(found, work)
+        refused = await self._hand_over(combination, work)
         if refused:
             return Withdrawn(REFUSED, refused)
         file = self.child.place / "result.safetensors"
         result = await self.child.aggregate(file)
-        given = result_of(found, file, result.kind, result.left_out)
-        model, made = await loop.run_in_executor(work, self.aggregation.made, current, given)
+        given = result_of(combination, file, result.kind, result.left_out)
+        model, made = await loop.run_in_executor(
+            work, self.aggregation.made, current, given, destination
+        )
         self.child.forget(file)
-        weights = [float(one.contribution.num_samples) for one in found.updates]
+        weights = [float(one.contribution.num_samples) for one in combination.updates]
         return model, replace(made, weights=weights)
 
     async def _hand_over(self, combination: Combination, work: Executor) -> dict[str, str]:

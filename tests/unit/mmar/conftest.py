@@ -107,6 +107,13 @@ class FakeCatalog:
     def names(self, kind):
         return sorted(c.name for c in self._components if c.kind == kind and not c.path_prefix)
 
+    def tabled(self, kind):
+        return []
+
+    def at_target(self, kind, dotted):
+        found = (c for c in self._components if c.kind == kind)
+        return next((c for c in found if c.target.replace(":", ".") == dotted), None)
+
     def kinds_of(self, name):
         return [c.kind for c in self._components if name in {c.name, *c.aliases}]
 

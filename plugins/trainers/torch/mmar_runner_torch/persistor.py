@@ -11,7 +11,9 @@ import torch
 
 from mmar_runner.errors import FormatError
 from mmar_runner.interfaces.model_persistor import ModelPersistor
+from mmar_runner.interfaces.network_facts import NetworkFacts
 from mmar_runner_torch.companions import parted
+from mmar_runner_torch.describing import built_on_meta, tensor_facts
 from mmar_runner_torch.determinism import seed_everything
 from mmar_runner_torch.files import State, read_state, write_state
 from mmar_runner_torch.network import check_tensor
@@ -41,6 +43,14 @@ class PTFileModelPersistor(ModelPersistor):
         """Write a new network's tensors; the same seed gives the same bytes."""
         write_state(destination, self._initial(seed))
 
+    def describe(self) -> NetworkFacts | None:
+        """Return what the declared network's tensors are; it is built without their numbers."""
+        network, note = built_on_meta(self._model.build)
+        if network is None:
+            return None
+        state = {n: t for n, t in network.state_dict().items() if self._shares(n)}
+        return NetworkFacts(tensor_facts(state), note=note)
+
     def convert(self, checkpoint: Path, destination: Path) -> None:
         """Write the tensors of a checkpoint that `torch.save` made.
 
@@ -51,7 +61,7 @@ class PTFileModelPersistor(ModelPersistor):
             FormatError: It is no such file, holds no weights, or lacks a tensor.
             SchemaMismatchError: A tensor has another shape or type than declared.
         """
-        weights = _weights(checkpoint)
+        weights = weights_of(checkpoint)
         own = self._initial(0)
         missing = [name for name in own if name not in weights]
         if missing:
@@ -78,7 +88,12 @@ class PTFileModelPersistor(ModelPersistor):
         return self._excluded is None or not self._excluded.search(name)
 
 
-def _weights(checkpoint: Path) -> Mapping[str, torch.Tensor]:
+def weights_of(checkpoint: Path) -> Mapping[str, torch.Tensor]:
+    """Return the weights in a checkpoint, on the CPU.
+
+    Raises:
+        FormatError: It is no file of `torch.save`, holds more than tensors, or no weights.
+    """
     try:
         content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError) as error:

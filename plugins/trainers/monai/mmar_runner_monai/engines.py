@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines: run so that a failure comes out, and says where it came from."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import ignite.distributed.utils
+from ignite.engine import Events
+
+from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner_monai.items import cause_of
+
+if TYPE_CHECKING:
+    import torch
+
+_log = logging.getLogger(__name__)
+
+#: Loggers by which MONAI and Ignite tell what handlers print.
+_LOGGERS: Final = ("monai", "ignite")
+#: As in the archives' own log.config.
+_FORMAT: Final = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+#: What data, network and transforms raise where they do not fit each other.
+_UNFIT: Final = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+
+
+def guard_failures(engine: Any, where: str) -> None:
+    """See to it that what goes wrong in an engine ends its run with a sentence.
+
+    Handlers for that event come later, and none of them can keep an error to itself.
+
+    Args:
+        engine: Newly built.
+        where: What its section is called in messages.
+    """
+
+    def come_out(_: Any, error: BaseException) -> None:
+        if isinstance(error, MmarRunnerError) or not isinstance(error, _UNFIT):
+            raise error
+        if "allocate" in str(error):  # a lack of memory has its own words
+            raise error
+        raise TaskFailedError(f"{where}: {cause_of(error)}") from error
+
+    engine.add_event_handler(Events.EXCEPTION_RAISED, come_out)
+
+
+def keep_to_itself() -> None:
+    """Keep engines from talking to the other processes of a trainer.
+
+    Those share a network and the batches; one of them measures. Ignite's metrics would wait for
+    the others, which do something else.
+
+    Raises:
+        AttributeError: This Ignite has no such switch.
+    """
+    _ = ignite.distributed.utils._need_to_sync  # noqa: SLF001 - there is no other switch
+    ignite.distributed.utils._need_to_sync = False  # noqa: SLF001
+
+
+def run(engine: Any, *arguments: Any) -> None:
+    """Run an engine, the loggers of its handlers heard.
+
+    Raises:
+        TaskFailedError: Something failed in it.
+    """
+    _listen()
+    engine.run(*arguments)
+
+
+def precision(*, wanted: bool, device: torch.device, where: str) -> bool:
+    """Return whether to compute in mixed precision: only CUDA does; a note says so elsewhere.
+
+    Args:
+        wanted: By the configuration.
+        device: Where is computed.
+        where: What asks for it.
+    """
+    if wanted and device.type != "cuda":
+        _log.warning("%s: amp is off, it needs CUDA and this is a %s", where, device.type)
+    return wanted and device.type == "cuda"
+
+
+def _listen() -> None:
+    """Let what handlers print come to this process's log, unless somebody listens already."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(format=_FORMAT)
+    for name in _LOGGERS:
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.INFO)

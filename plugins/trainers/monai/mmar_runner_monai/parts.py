@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the parts of a workflow: by names, labels and references, functions read from text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mmar_runner.errors import ComponentBuildError
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.interfaces.nested import is_off
+from mmar_runner_monai.functions import read_functions
+from mmar_runner_monai.harmless import close_lookups, require_harmless
+from mmar_runner_monai.schemas import PART_NAMES
+
+if TYPE_CHECKING:
+    from mmar_runner.interfaces.catalog import Blueprint
+    from mmar_runner.interfaces.client_trainer import TrainerContext
+
+Declaration = Mapping[str, Any]
+
+
+class Parts:
+    """Builds what configurations declare.
+
+    ``{"ref": "Name"}`` stands for the part of that name, or with the label of ``Name#Label``, in
+    the first configuration that has one.
+
+    Args:
+        context: Makes blueprints.
+        configurations: Where references may lead, the nearest first.
+    """
+
+    def __init__(self, context: TrainerContext, *configurations: Declaration) -> None:
+        close_lookups()
+        self.context = context
+        self._labelled: dict[str, Declaration] = {}
+        for configuration in configurations:
+            for one in _named(configuration):
+                base, _, label = str(one["name"]).partition("#")
+                for name in (label, str(one["name"]), base):
+                    self._labelled.setdefault(name, one)
+
+    def declared(self, declaration: Any) -> Declaration | None:
+        """Return a declaration with its reference followed; None if nothing is to be built.
+
+        Raises:
+            ComponentBuildError: A reference leads nowhere.
+        """
+        if not isinstance(declaration, Mapping) or is_off(declaration):
+            return None
+        if "ref" not in declaration or "name" in declaration or "path" in declaration:
+            return declaration
+        found = self._labelled.get(str(declaration["ref"]))
+        if found is None:
+            raise ComponentBuildError(f"nothing is named or labelled '{declaration['ref']}'")
+        return None if is_off(found) else {**found, **_without_ref(declaration)}
+
+    def all_declared(self, declarations: Any) -> list[Declaration]:
+        """Return the declarations of a list that stand for something."""
+        given: Sequence[Any] = declarations or ()
+        return [one for one in map(self.declared, given) if one is not None]
+
+    def build(
+        self, kind: ComponentKind, declaration: Declaration, *positional: Any, **extra: Any
+    ) -> Any:
+        """Build a part.
+
+        Args:
+            kind: What is declared.
+            declaration: How.
+            positional: Arguments that are not declared.
+            extra: Likewise, by name; they go before declared ones.
+
+        Raises:
+            PluginError: It is not there or cannot be built.
+            NotAuthorizedError: It would do more than work on data.
+            FormatError: A function as text is of another shape than the accepted ones.
+        """
+        found = self.blueprint(kind, declaration)
+        require_harmless(found.name, found.args)
+        once = kind is ComponentKind.ENGINE_HANDLER
+        return found.build(*positional, **{**read_functions(found.args, once=once), **extra})
+
+    def build_if_declared(self, kind: ComponentKind, declaration: Any, **extra: Any) -> Any:
+        """Build a part, or return None if it is absent or switched off."""
+        found = self.declared(declaration)
+        return None if found is None else self.build(kind, found, **extra)
+
+    def blueprint(self, kind: ComponentKind, declaration: Declaration) -> Blueprint:
+        """Return a part's blueprint, by the name under which it is registered."""
+        name = declaration.get("name")
+        if isinstance(name, str):
+            base = name.partition("#")[0]
+            declaration = {**declaration, "name": PART_NAMES.get(kind.value, {}).get(base, base)}
+        return self.context.blueprint(kind, declaration)
+
+
+def name_of(declaration: Declaration) -> str:
+    """Return what a declared class is called, without its package and label."""
+    written = str(declaration.get("path") or declaration.get("name") or "")
+    return written.rpartition(".")[2].partition("#")[0]
+
+
+def _without_ref(declaration: Declaration) -> dict[str, Any]:
+    return {key: value for key, value in declaration.items() if key != "ref"}
+
+
+def _named(value: Any) -> Iterator[Declaration]:
+    """Yield every object of a configuration that has a name, in order."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("name"), str):
+            yield value
+        for one in value.values():
+            yield from _named(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _named(one)

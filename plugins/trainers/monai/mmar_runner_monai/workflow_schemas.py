@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON Schemas of a Clara ``config_train.json`` and ``config_validation.json``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_PART: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "path": {"type": "string"},
+        "args": {"type": "object"},
+        "disabled": {"type": "boolean"},
+        "ref": {"type": "string", "minLength": 1},
+    },
+}
+
+
+def _part(**more: Any) -> dict[str, Any]:
+    return {**_PART, "properties": {**_PART["properties"], **more}}
+
+
+_PARTS: Final[dict[str, Any]] = {"type": "array", "items": _PART}
+_DATASET: Final = _part(
+    data_list_file_path={
+        "description": "The file that lists the site's samples.",
+        "type": "string",
+        "minLength": 1,
+    },
+    data_file_base_dir={
+        "description": "The folder of the samples; without it that of the list.",
+        "type": "string",
+    },
+    data_list_key={
+        "description": "Which list of the file.",
+        "type": "string",
+        "minLength": 1,
+        "default": "training",
+    },
+)
+_HANDLERS: Final[dict[str, Any]] = {
+    "type": "array",
+    "items": _part(
+        rank={
+            "description": "Of several processes the one that has the handler; without it all.",
+            "type": "integer",
+            "minimum": 0,
+        }
+    ),
+}
+_METRICS: Final[dict[str, Any]] = {
+    "type": "array",
+    "items": _part(
+        log_label={
+            "description": "The name it is reported under, in place of val_NAME.",
+            "type": "string",
+            "minLength": 1,
+        },
+        is_key_metric={
+            "description": "Whether it is the first that is told; the server's handler names the "
+            "metric by which the best model is chosen.",
+            "type": "boolean",
+        },
+    ),
+}
+#: What both sections have.
+_SECTION: Final[dict[str, Any]] = {
+    "pre_transforms": _PARTS,
+    "dataset": _DATASET,
+    "dataloader": _PART,
+    "inferer": _PART,
+    "handlers": _HANDLERS,
+    "post_transforms": _PARTS,
+    "metrics": _METRICS,
+}
+_VALIDATE: Final[dict[str, Any]] = {**_SECTION, "evaluator": _PART}
+_SWITCH: Final[dict[str, Any]] = {
+    "description": "Of older archives, without effect here.",
+    "type": "boolean",
+}
+_COMMENTS: Final = {"^(_|//|#|comment)": {}}
+_VARIABLE: Final = ["string", "number", "boolean", "null"]
+_SWITCHES: Final = {
+    "amp": {
+        "description": "Whether to compute in mixed precision, on CUDA.",
+        "type": "boolean",
+    },
+    "multi_gpu": {
+        "description": "Whether a site trains on all its accelerators, if nobody says on how many.",
+        "type": "boolean",
+    },
+    **dict.fromkeys(("use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
+}
+
+#: What `MonaiTrainer` reads of config_train.json; other keys are variables.
+TRAIN_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["train"],
+    "properties": {
+        "train": {
+            "type": "object",
+            "required": ["model", "loss", "optimizer", "dataset"],
+            "additionalProperties": False,
+            "properties": {
+                "loss": _PART,
+                "optimizer": _PART,
+                "lr_scheduler": _PART,
+                "model": _PART,
+                **_SECTION,
+                "trainer": _PART,
+            },
+            "patternProperties": _COMMENTS,
+        },
+        "validate": {
+            "type": "object",
+            "required": ["dataset"],
+            "additionalProperties": False,
+            "properties": _VALIDATE,
+            "patternProperties": _COMMENTS,
+        },
+        "determinism": {"type": "object"},
+        "epochs": {
+            "description": "Of older archives, without effect here: local_epochs counts.",
+            "type": "integer",
+            "minimum": 1,
+        },
+        **_SWITCHES,
+    },
+    "patternProperties": _COMMENTS,
+    "additionalProperties": {"type": _VARIABLE, "x-known": ["train", "validate", "determinism"]},
+}
+
+_MODEL_FILE: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "ts_path": {"type": "string"},
+        "ckpt_path": {"type": "string"},
+        "disabled": {"type": "boolean"},
+    },
+}
+#: What `MonaiModelValidator` reads of config_validation.json: a workflow at the top level, or
+#: the section of a training file.
+VALIDATION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "anyOf": [{"required": ["dataset"]}, {"required": ["validate"]}],
+    "x-alternatives": {
+        "at": "dataset",
+        "message": "Nothing says which data a model is measured on.",
+        "hint": "Declare 'dataset', with the other parts of the workflow beside it.",
+    },
+    "properties": {
+        "model": {
+            "description": "Files of models; the model that is measured takes their place.",
+            "type": ["array", "object"],
+            "items": _MODEL_FILE,
+        },
+        **_VALIDATE,
+        "validate": {
+            "type": "object",
+            "required": ["dataset"],
+            "additionalProperties": False,
+            "properties": _VALIDATE,
+            "patternProperties": _COMMENTS,
+        },
+        "determinism": {"type": "object"},
+        **_SWITCHES,
+    },
+    "patternProperties": _COMMENTS,
+    "additionalProperties": {
+        "type": _VARIABLE,
+        "x-known": ["model", *_VALIDATE, "validate", "determinism"],
+    },
+}
