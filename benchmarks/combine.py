@@ -32,16 +32,21 @@ from mmar_runner.interfaces.aggregator import (
     AggregationContext,
     Contribution,
     TensorwiseAggregator,
+    UpdateKind,
 )
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.interfaces.companions import CONTROL_VARIATE
 from mmar_runner.server.rounds.aggregation import aggregate
 from mmar_runner.server.rounds.update_blocks import Update
 from mmar_runner.server.rounds.walk import Combination
+from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
+from mmar_runner_secagg.secure_sum import SecureSum
 from plan import mib
 from processes import Process, peak_rss_bytes
+from secure_round import unmask
 
-#: Every rule that is bundled and needs nothing but updates, with arguments for 8 clients.
+#: Every rule that is bundled, with arguments for 8 clients.
 RULES: Final[Mapping[str, dict[str, Any]]] = {
     "FedAvg": {},
     "Median": {},
@@ -56,8 +61,15 @@ RULES: Final[Mapping[str, dict[str, Any]]] = {
     "FedYogi": {},
     "FedAdam": {},
     "DPFedAvg": {"max_norm": 1.0, "noise_multiplier": 1.0, "max_epsilon": 1e6},
+    "Scaffold": {},
+    "SecureSum": {},
 }
-_TENSORS: Final = 10
+#: Those that take nothing else.
+_DIFFERENCES: Final = frozenset({"Scaffold", "SecureSum"})
+#: Half of an update's tensors could be control variates, which are summed in another way.
+_NAMES: Final = tuple(
+    f"{kind}tensor_{number}" for number in range(5) for kind in ("", f"{CONTROL_VARIATE}/")
+)
 _PIECE: Final = 1 << 18
 _TIMEOUT: Final = 1800.0
 
@@ -78,7 +90,7 @@ def measure(
         ``rss_mib``; and the greatest of these as ``most_mib``.
     """
     with tempfile.TemporaryDirectory(prefix="combine-") as folder:
-        elements = max(1, int(megabytes * 1e6 / 4 / _TENSORS))
+        elements = max(1, int(megabytes * 1e6 / 4 / len(_NAMES)))
         for client in range(clients):
             _write(Path(folder, f"update_{client}"), elements, client)
         found: dict[str, Any] = {}
@@ -102,12 +114,18 @@ def combined(folder: Path, name: str, clients: int, repeats: int) -> dict[str, f
         TensorwiseAggregator,
     )
     paths = [folder / f"update_{client}" for client in range(clients)]
+    base = paths[0]
+    if rule.takes is not None:
+        paths = [_as_whole(path) for path in paths]
+    kind = UpdateKind.WEIGHT_DIFF if name in _DIFFERENCES else UpdateKind.WEIGHTS
     updates = [
-        Update(Contribution(path.name, 1.0 + i), partial(TensorReader, path))
+        Update(Contribution(path.name, 1.0 + i, kind), partial(TensorReader, path))
         for i, path in enumerate(paths)
     ]
     context = AggregationContext(0, 1, 0, clients, clients, secret=bytes(32))
-    work = Combination(rule, paths[0], updates, context)
+    if isinstance(rule, SecureSum):
+        unmask(rule, [path.name for path in paths], context, folder)
+    work = Combination(rule, base, updates, context)
     _read(paths)  # whatever was not in the system's memory is, from now on
     work = _again(work, folder)  # from the second round on there is something that was kept
     reads, rounds = [], []
@@ -141,13 +159,28 @@ def _read(paths: Sequence[Path]) -> None:
     for path in paths:
         with TensorReader(path) as reader:
             for info in reader.header.tensors.values():
+                piece = buffer.view(numpy_dtype(info.dtype))  # all that are written have 4 bytes
+                for start, count in _pieces(info.count):
+                    reader.read_into(info.name, start, piece[:count])
+
+
+def _as_whole(path: Path) -> Path:
+    """Write the same bits as whole numbers, which masked ones look like."""
+    whole, buffer = path.with_name(f"whole_{path.name}"), np.empty(_PIECE, dtype=np.float32)
+    with TensorReader(path) as reader:
+        infos = list(reader.header.tensors.values())
+        with TensorWriter(whole, [(i.name, "I32", i.shape) for i in infos]) as writer:
+            for info in infos:
                 for start, count in _pieces(info.count):
                     reader.read_into(info.name, start, buffer[:count])
+                    writer.write(info.name, buffer[:count].view(np.int32))
+            writer.commit()
+    return whole
 
 
 def _write(path: Path, elements: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    listed = [(f"tensor_{number}", "F32", (elements,)) for number in range(_TENSORS)]
+    listed = [(name, "F32", (elements,)) for name in _NAMES]
     with TensorWriter(path, listed) as writer:
         for name, *_ in listed:
             for _, count in _pieces(elements):

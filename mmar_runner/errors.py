@@ -32,6 +32,7 @@
     │   └── AuditError                a line of the audit log is altered or missing
     ├── TaskError                     work in a child process did not succeed
     │   ├── TaskFailedError           the component raised
+    │   │   └── SyntheticDataError    it makes no data up for a dry run
     │   ├── TaskTimeoutError          it outran its limit and was killed
     │   └── ChildDiedError            the process ended (exit, signal, memory)
     ├── WireError
@@ -306,6 +307,12 @@ class TaskFailedError(TaskError):
     ) -> None:
         super().__init__(message, hint=hint, reason=reason)
         self.details = details
+
+
+class SyntheticDataError(TaskFailedError):
+    """A component was to work on made-up data, and makes none up."""
+
+    default_reason = "NO_SYNTHETIC_DATA"
 
 
 class TaskTimeoutError(TaskError):

@@ -19,6 +19,8 @@ from mmar_runner.storage.atomic import NO_SPACE
 if TYPE_CHECKING:
     from mmar_runner.children.spec import ChildContext, ChildSpec
     from mmar_runner.interfaces.catalog import Blueprint, ComponentKind
+    from mmar_runner.interfaces.client_trainer import ClientTrainer
+    from mmar_runner.interfaces.model_validator import ModelValidator
 
 
 def trainer_context(told: ChildContext, blueprints: Callable[..., Blueprint]) -> TrainerContext:
@@ -82,6 +84,16 @@ class Workshop:
     def context(self, told: ChildContext) -> TrainerContext:
         """Return what a trainer or validator is told."""
         return trainer_context(told, self._blueprint)
+
+    def set_up(self, component: ClientTrainer | ModelValidator, told: ChildContext) -> None:
+        """Let a trainer or validator prepare; on made-up data, if it is told so.
+
+        Raises:
+            SyntheticDataError: It makes none up.
+            Exception: Whatever the component raises.
+        """
+        prepare = component.setup_synthetic if told.synthetic else component.setup
+        prepare(self.context(told))
 
     def _blueprint(self, kind: ComponentKind, declaration: Mapping[str, Any]) -> Blueprint:
         return blueprint(

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import base64
 import hmac
+import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -167,13 +167,12 @@ def _sound(path: Path, sha256: str) -> Iterator[TensorReader]:
 
 def _places(declared: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a name of a folder for each filter, which others before it do not change."""
-    seen: Counter[str] = Counter()
-    places = []
+    places: list[str] = []
     for one in declared:
         written = str(one.get("path") or one.get("name") or "filter")
         name = re.sub(r"[^\w.-]", "_", written)
-        seen[name] += 1
-        places.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        places.append(next(p for p in itertools.chain([name], numbered) if p not in places))
     return places
 
 

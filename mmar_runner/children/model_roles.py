@@ -60,7 +60,7 @@ class ValidatorRole(Role):
     def __init__(self, spec: ChildSpec, workshop: Workshop) -> None:
         kind = ComponentKind.MODEL_VALIDATOR
         self._validator: ModelValidator = workshop.build(kind, spec.component, ModelValidator)
-        self._validator.setup(workshop.context(spec.context))
+        workshop.set_up(self._validator, spec.context)
 
     def methods(self) -> Mapping[str, Method]:
         """Return what can be asked, by name."""

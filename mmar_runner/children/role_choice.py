@@ -36,6 +36,15 @@ def role_of(
         from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
 
         return FilterRole(spec, workshop, ask)
+    if spec.role == "aggregator":
+        from mmar_runner.children.aggregator_role import AggregatorRole  # noqa: PLC0415
+
+        return AggregatorRole(spec, workshop)
+    return _hosting_none(spec, workshop) or _of_models(spec, workshop)
+
+
+def _hosting_none(spec: ChildSpec, workshop: Workshop) -> Role | None:
+    """Return a role that hosts no component; None if the specification asks for another."""
     if spec.role == "codec":
         from mmar_runner.children.codec_role import CodecRole  # noqa: PLC0415
 
@@ -44,6 +53,15 @@ def role_of(
         from mmar_runner.children.expression_role import ExpressionRole  # noqa: PLC0415
 
         return ExpressionRole()
+    if spec.role == "description":
+        from mmar_runner.children.description_role import DescriptionRole  # noqa: PLC0415
+
+        return DescriptionRole(workshop)
+    return None
+
+
+def _of_models(spec: ChildSpec, workshop: Workshop) -> Role:
+    """Return a role that makes or measures models."""
     from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
 
     role = PersistorRole if spec.role == "model_persistor" else ValidatorRole

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Role = Literal[
-    "client_trainer", "model_persistor", "model_validator", "filter", "codec", "expression"
+    "aggregator",
+    "client_trainer",
+    "model_persistor",
+    "model_validator",
+    "filter",
+    "codec",
+    "expression",
+    "description",
 ]
 
 #: Variables that a child inherits, if set; every other one stays outside.
@@ -66,6 +73,7 @@ class ChildContext:
         processes: In how many it is.
         keeps_best: Whether a trainer will be asked for its best model.
         expressions: Whether expressions that the MMAR holds as text may be evaluated.
+        synthetic: Whether a component works on data that it makes up.
     """
 
     client_name: str = ""
@@ -78,6 +86,7 @@ class ChildContext:
     processes: int = 1
     keeps_best: bool = False
     expressions: bool = False
+    synthetic: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the context as a JSON object."""
@@ -93,8 +102,8 @@ class ChildSpec:
         component: The component's declaration, ``{"name"|"path", "args"}``. A filter
             child takes ``{"filters": [declaration, ...]}``, each with a ``label`` like the one
             below, or none; a trainer child may take
-            an empty one and be told its trainers with ``setup``; one for expressions
-            or a codec hosts none.
+            an empty one and be told its trainers with ``setup``; one for expressions,
+            a codec or descriptions hosts none.
         label: What sentences about its component's failures call it, or empty. They go to the
             server: it says nothing of a site's own.
         context: What its component is told; needed by trainers and validators.

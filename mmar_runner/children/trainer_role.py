@@ -70,7 +70,7 @@ class TrainerRole(Role):
     def _set_up(self, client: str, component: Mapping[str, Any], context: ChildContext) -> None:
         kind = ComponentKind.CLIENT_TRAINER
         trainer: ClientTrainer = self._workshop.build(kind, component, ClientTrainer)
-        trainer.setup(self._workshop.context(context))
+        self._workshop.set_up(trainer, context)
         self._trainers[client] = trainer
 
     def _train(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,9 @@ _COMMANDS: Final = {
     "plugins": LazyCommand(
         "mmar_runner.cli.commands.plugins", "List, show and diagnose installed components."
     ),
+    "upgrade-mmar": LazyCommand(
+        "mmar_runner.cli.commands.upgrade_mmar", "Write an older MMAR anew in the words of today."
+    ),
     "sign-mmar": LazyCommand(
         "mmar_runner.cli.commands.sign_mmar", "Sign an MMAR as an administrator of a project."
     ),

@@ -59,6 +59,7 @@ class SessionSettings:
         launcher: The module that starts them, once that is found out.
         filter_key: What the secrets of filters are made of; None takes the key that the client's
             workspace keeps. A simulation, which deceives nobody and can be repeated, gives one.
+        synthetic: Whether trainer and validator work on data that they make up: a dry run.
     """
 
     spec: MmarSpec
@@ -82,6 +83,7 @@ class SessionSettings:
     processes: int | None = None
     launcher: str = ""
     filter_key: bytes | None = None
+    synthetic: bool = False
 
     @property
     def work_digest(self) -> str:

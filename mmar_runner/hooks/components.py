@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ class ComponentBlueprint:
         args: The declared arguments; nested declarations are blueprints.
         load: Imports and returns what is called to build it.
         hint: Where to look if it cannot be built.
+        facts: What its plugin states of it; empty for own code.
     """
 
     kind: ComponentKind
@@ -45,6 +46,7 @@ class ComponentBlueprint:
     args: Mapping[str, Any]
     load: Callable[[], Callable[..., Any]]
     hint: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, *positional: Any, **extra: Any) -> Any:
         """Import the target and call it; ``extra`` goes before declared arguments.
@@ -101,7 +103,8 @@ def blueprint(
         inside = partial(blueprint, catalog, custom_dir=custom_dir, allowed=allowed)
         nested = _with_blueprints(description.args_schema, args, inside)
         hint = f"`mmar-runner plugins show {name}` shows its arguments"
-        return ComponentBlueprint(kind, name, nested, _importer(description, allowed), hint)
+        importer, facts = _importer(description, allowed), description.extras
+        return ComponentBlueprint(kind, name, nested, importer, hint, facts)
     if path and not (custom_dir and has_module(custom_dir, name.rpartition(".")[0])):
         check_spelling(kind, name, allowed)
     if path and custom_dir is not None:

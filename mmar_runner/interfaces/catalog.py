@@ -180,6 +180,11 @@ class Blueprint(Protocol):
         """The declared arguments."""
         ...
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What its plugin states of it (`ComponentDescription.extras`); empty for own code."""
+        ...
+
     def build(self, *positional: Any, **extra: Any) -> Any:
         """Import the target and call it with the declared and the given arguments.
 

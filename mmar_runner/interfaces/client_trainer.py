@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mmar_runner.errors import SyntheticDataError
 from mmar_runner.interfaces.aggregator import UpdateKind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.interfaces.catalog import Blueprint, ComponentKind
+    from mmar_runner.interfaces.network_facts import NetworkFacts
 
 
 #: Tells how many steps of a task are done, and of how many in all; 0 if that is not known.
@@ -128,6 +130,29 @@ class ClientTrainer(ABC):
 
     def setup(self, context: TrainerContext) -> None:
         """Prepare data and model, once, before the first task."""
+
+    def describe(self, context: TrainerContext) -> NetworkFacts | None:
+        """Return what the declared network is, without its data; None if that is not known.
+
+        ``validate-mmar --deep`` asks, where there may be no data, of a trainer that is neither set
+        up nor asked anything else.
+        """
+        del context
+        return None
+
+    def setup_synthetic(self, context: TrainerContext) -> None:
+        """Prepare as `setup` does, but on made-up data of the declared shapes, for a dry run.
+
+        Little data, and a short round: what is to be seen is whether everything fits.
+
+        Raises:
+            SyntheticDataError: This trainer makes no data up.
+        """
+        del context
+        raise SyntheticDataError(
+            f"{type(self).__name__} makes no data up for a dry run",
+            hint="give the class a setup_synthetic; or try it on real data: mmar-runner simulate",
+        )
 
     @abstractmethod
     def train(self, task: TrainTask) -> TrainResult:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mmar_runner.interfaces.network_facts import NetworkFacts
+
 
 class ModelPersistor(ABC):
     """Creates, converts and exports models, always as files."""
@@ -22,6 +24,13 @@ class ModelPersistor(ABC):
 
         The same seed gives the same bytes.
         """
+
+    def describe(self) -> NetworkFacts | None:
+        """Return what the initial model will hold, without making it; None if that is not known.
+
+        ``validate-mmar --deep`` asks. It should take neither the memory nor the time of a model.
+        """
+        return None
 
     def convert(self, checkpoint: Path, destination: Path) -> None:
         """Write a framework checkpoint as safetensors (weights only, no code).

@@ -35,6 +35,12 @@ MENDS = MappingProxyType(
         "MMAR211": "Nothing needs to be done; the key can be removed.",
         "MMAR212": "Nothing needs to be done; it can be removed.",
         "MMAR213": "Nothing needs to be done; write it so when you next edit the file.",
+        "MMAR220": (
+            "Declare the workflow with PyTorch and MONAI; the federated files, the environment and "
+            "the data list go on as they are."
+        ),
+        "MMAR221": "The hint says what to use in its place.",
+        "MMAR222": "Remove it; what it did must be done by a component that is called.",
         "MMAR301": "Define it in `config/environment.json`, or give `--set NAME=VALUE`.",
         "MMAR302": "Give one of them a value.",
         "MMAR303": "Compare its name with the variables in `config/`, or leave it out.",
@@ -80,6 +86,10 @@ MENDS = MappingProxyType(
         "MMAR519": "Mend the syntax at this place.",
         "MMAR520": "Install the package, or remove the import.",
         "MMAR521": "Derive the class from the interface and define the methods that it lacks.",
+        "MMAR530": "Nothing needs to be done; the page on older code says what differs.",
+        "MMAR531": "Install the plugin with the adapter.",
+        "MMAR532": "Use a component that is installed, or write the class to the later interface.",
+        "MMAR533": "Import one of the names that are provided, or write the code without it.",
         "MMAR601": "Write the server's name in the client file.",
         "MMAR602": "Lower the minimum or raise the maximum.",
         "MMAR603": "Raise `num_rounds`; a negative one never stops.",
@@ -103,7 +113,6 @@ MENDS = MappingProxyType(
         "MMAR621": "Add the file or correct the path.",
         "MMAR622": "Move code to `custom/`; remove what does not belong to the job.",
         "MMAR623": "Declare the same model on both sides.",
-        "MMAR624": "Declare the filter on the client's side, or remove it.",
         "MMAR625": (
             "Install the component as a plugin on the server, or put it into a folder given "
             "with `--plugins-dir`."
@@ -139,6 +148,14 @@ MENDS = MappingProxyType(
         "MMAR653": "Declare fewer rounds, more noise, or a larger epsilon.",
         "MMAR660": "Sign the MMAR again with `mmar-runner sign-mmar`, or undo the changes.",
         "MMAR661": "Put the folder itself there, or remove the link.",
+        "MMAR662": "Declare the same network on both sides.",
+        "MMAR663": "Declare the same network on both sides.",
+        "MMAR664": "Declare the same network on both sides, with the same type of numbers.",
+        "MMAR665": "Declare the same network on both sides, or exclude what stays at a site.",
+        "MMAR666": "Correct the component's arguments, or its class.",
+        "MMAR667": "Nothing needs to be done; the hint says what would be needed.",
+        "MMAR668": "The message says what failed; `mmar-runner simulate` shows more of it.",
+        "MMAR669": "Nothing needs to be done; try it on real data with `mmar-runner simulate`.",
         "MMAR701": "Use a registered name, or ask the site to add the prefix.",
         "MMAR702": "Have it installed as a plugin; or the site accepts it by `policy accept`.",
         "MMAR703": "Have it reviewed; the site accepts it by `policy accept`.",

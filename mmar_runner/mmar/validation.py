@@ -19,6 +19,7 @@ from mmar_runner.mmar.checks.files import check_files
 from mmar_runner.mmar.checks.filters import check_filters
 from mmar_runner.mmar.checks.fit import check_fit
 from mmar_runner.mmar.checks.held_out import check_held_out
+from mmar_runner.mmar.checks.key_metric import name_key_metric
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.checks.metrics import check_metrics
 from mmar_runner.mmar.checks.models import check_models
@@ -27,11 +28,13 @@ from mmar_runner.mmar.checks.policy import check_policy
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
+from mmar_runner.mmar.checks.tensorflow import check_tensorflow
 from mmar_runner.mmar.checks.train import bring_up_to_date, check_train
 from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import build
+from mmar_runner.mmar.components.older_code import provided
 from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
@@ -83,6 +86,15 @@ class Validation:
         return self._check.listing
 
     @property
+    def look(self) -> Look:
+        """The MMAR as the checks saw it; what more is found goes into its ``findings``."""
+        return self._check.look
+
+    def again(self) -> Validation:
+        """Return the same check, with what was found since it was made."""
+        return Validation(self._check.report(self.report.mmar), self.spec, self._check)
+
+    @property
     def folder(self) -> MmarFolder:
         """The MMAR's folder as it was surveyed for this check."""
         return self._check.folder
@@ -124,18 +136,7 @@ def validate(
     rules = load_policy(policy) if policy is not None else None
     check = _Check(folder, catalog, side, dict(settings or {}), listing)
     spec = check.run(client_name, rules)
-    findings = check.findings.result(strict=check.says_strict)
-    valid = not any(finding.severity is Severity.ERROR for finding in findings)
-    report = Report(
-        mmar=str(folder),
-        generation=check.generation,
-        valid=valid,
-        byoc=check.byoc.present,
-        custom_datalist=check.custom_datalist,
-        digest=check.digest,
-        findings=tuple(findings),
-    )
-    return Validation(report, spec, check)
+    return Validation(check.report(str(folder)), spec, check)
 
 
 class _Check:
@@ -154,6 +155,7 @@ class _Check:
         self.says_strict = False
         self.custom_datalist = False
         self.unfilled: tuple[Finding, ...] = ()
+        self.look: Look
         self._side = side
         self._catalog = catalog
         self._settings = settings
@@ -167,11 +169,11 @@ class _Check:
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
-        self.byoc.report(self.findings)
+        self.byoc.report(self.findings, provided(self._catalog) if self.byoc.present else {})
         check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
-        look = self._look(client_name, self.findings)
+        self.look = look = self._look(client_name, self.findings)
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
@@ -183,10 +185,12 @@ class _Check:
             check_filters(look)
             check_combinations(look)
             check_budgets(look)
+            check_tensorflow(look)
             check_train(look)
             check_fit(look)
             check_held_out(look)
             check_models(look)
+            name_key_metric(look)
             check_metrics(look)
             check_expressions(look)
             bundles = check_bundles(look)
@@ -197,10 +201,24 @@ class _Check:
             check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
 
+    def report(self, mmar: str) -> Report:
+        """Return what was found so far."""
+        findings = self.findings.result(strict=self.says_strict)
+        return Report(
+            mmar=mmar,
+            generation=self.generation,
+            valid=not any(finding.severity is Severity.ERROR for finding in findings),
+            byoc=self.byoc.present,
+            custom_datalist=self.custom_datalist,
+            digest=self.digest,
+            findings=tuple(findings),
+        )
+
     def spec_for(self, client_name: str) -> MmarSpec | None:
         """Return the specification as one client sees it."""
         look = self._look(client_name, Findings())
         bring_up_to_date(look)
+        name_key_metric(look)
         return self._spec(look)
 
     def _look(self, client_name: str, findings: Findings) -> Look:

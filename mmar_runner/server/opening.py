@@ -8,7 +8,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mmar_runner.errors import DiskFullError, OrderError, StorageError, UsageError
 from mmar_runner.federation.run_status import RunStatus
@@ -22,6 +22,7 @@ from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.records.replay import replay, unrecorded_seconds
+from mmar_runner.server.records.room import files_at_once, room_needed, state_bytes
 from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
@@ -32,17 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.server.records.record import LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 
-#: The round's model, its result, and the best one.
-_MODELS_AT_ONCE: Final = 3
-#: What the aggregator keeps: as the round before found it, as this one does, as the next will.
-_STATES_AT_ONCE: Final = 3
-_FLOAT64_BYTES: Final = 8
 #: What is said of the run before a new one: how it has ended, or that it is left unfinished.
 Before: TypeAlias = RunStatus | Literal["left", ""]
 
@@ -281,8 +278,8 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
         durable=settings.durable,
     )
     model, schema = models.adopt(start, None)
-    state_bytes = _FLOAT64_BYTES * wanted.slots * schema.fractions
-    _require_room(folder, settings.server.min_num_clients, model.size, state_bytes)
+    kept = state_bytes(wanted.slots, schema.fractions)
+    _require_room(folder, settings.server, model.size, kept)
     record = RunRecord(_journal(settings, folder), RunState(past=None))
     facts = {
         "run_number": folder.number,
@@ -307,22 +304,23 @@ def _models(settings: ServerSettings, folder: RunFolder, bases: int) -> ModelSto
     return ModelStore(folder, keep=settings.keep_models, durable=durable, bases=bases)
 
 
-def _require_room(folder: RunFolder, clients: int, model_bytes: int, state_bytes: int) -> None:
+def _require_room(folder: RunFolder, server: ServerSpec, model_bytes: int, kept_bytes: int) -> None:
     """Refuse a run that would fill the disk in its first rounds.
 
     Args:
         folder: Where it would run.
-        clients: Of how many there are updates at once, at the least.
+        server: Says of how many clients there are updates, and which are filtered.
         model_bytes: Of a model, and of an update.
-        state_bytes: Of what the aggregator keeps beside a model.
+        kept_bytes: Of what the aggregator keeps beside a model.
     """
-    needed = (clients + _MODELS_AT_ONCE) * model_bytes + _STATES_AT_ONCE * state_bytes
+    updates, models = files_at_once(server, server.min_num_clients)
+    needed = room_needed(updates, models, model=model_bytes, update=model_bytes, state=kept_bytes)
     free = shutil.disk_usage(folder.path).free
     if free < needed:
-        kept = f" and what the aggregator keeps, {state_bytes >> 20} MiB" if state_bytes else ""
+        kept = f" and what the aggregator keeps, {kept_bytes >> 20} MiB" if kept_bytes else ""
         msg = (
-            f"{folder.path} has {free >> 20} MiB free; a round with {clients} updates and "
-            f"{_MODELS_AT_ONCE} models of {model_bytes >> 20} MiB{kept} needs {needed >> 20} MiB"
+            f"{folder.path} has {free >> 20} MiB free; a round with {updates} updates and "
+            f"{models} models of {model_bytes >> 20} MiB{kept} needs {needed >> 20} MiB"
         )
         raise DiskFullError(msg, hint="free some space, or choose another --workspace")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.client.tasks.encoding import EncodingChild
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mmar_runner.client.tasks.encoding import Encoder
     from mmar_runner.client.tasks.training import Trainer
     from mmar_runner.interfaces.client_trainer import TrainResult, TrainTask
+
+#: How long a child may take to say what it has taken, in seconds.
+_STATS_SECONDS: Final = 5.0
 
 
 class TrainerPool:
@@ -52,6 +55,11 @@ class TrainerPool:
         if self._encoder is None:
             self._encoder = EncodingChild(spec, log=self._logs / "codec.log", timeout=timeout)
         return _SharedEncoder(self._encoder)
+
+    async def peak_bytes(self) -> int | None:
+        """Return the most memory that a child has taken; None if none lives that says it."""
+        peaks = [await host.peak_bytes() for host in set(self._hosts.values())]
+        return max((peak for peak in peaks if peak is not None), default=None)
 
     async def close(self) -> None:
         """End all children."""
@@ -108,6 +116,16 @@ class _Host:
             child = await self._ready(spec, timeout)
             asked = {**params, "client": spec.context.client_name}
             return await child.request(method, asked, timeout=timeout)
+
+    async def peak_bytes(self) -> int | None:
+        """Return the most memory that the child has taken; None if it does not say."""
+        if self._child is None or not self._child.alive:
+            return None
+        with suppress(MmarRunnerError):
+            answer = await self._child.request("stats", {}, timeout=_STATS_SECONDS)
+            peak = answer.get("peak_rss_bytes")
+            return peak if type(peak) is int else None
+        return None
 
     async def close(self) -> None:
         """End the child, even in the middle of a task."""

@@ -46,6 +46,8 @@ class SimulationOutcome:
         run_folder: Where the run's files lie.
         summary: What its ``summary.json`` says.
         hint: Where to look if it failed, or empty.
+        trainer_peak_bytes: The most memory that a trainer's process took, in a dry run; None if
+            that is not known.
     """
 
     status: RunStatus
@@ -53,6 +55,7 @@ class SimulationOutcome:
     run_folder: Path
     summary: dict[str, Any]
     hint: str = ""
+    trainer_peak_bytes: int | None = None
 
 
 async def simulate(
@@ -93,8 +96,9 @@ async def simulate(
         stack.push_async_callback(pool.close)
         sessions = _Sessions(settings, specs, plugins, pool, failed, target=job.listen)
         end = await sessions.beside(server, stop)
+        peak = await pool.peak_bytes() if settings.synthetic else None
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
-    return SimulationOutcome(end.status, end.reason, end.run_folder, summary, end.hint)
+    return SimulationOutcome(end.status, end.reason, end.run_folder, summary, end.hint, peak)
 
 
 class _Sessions:
@@ -169,6 +173,7 @@ def _session(
         plugins_dir=settings.plugins_dir,
         task_timeout=settings.task_timeout,
         filter_key=known_key(settings, specs[name], name),
+        synthetic=settings.synthetic,
     )
 
 

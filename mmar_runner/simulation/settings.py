@@ -38,6 +38,7 @@ class SimulationSettings:
         plugins_dir: A folder of one-file plugins, or None.
         task_timeout: Seconds a task may take before its child is killed, or None.
         pool_size: Trainer children; None takes one a processor, at most one a client.
+        synthetic: Whether trainers and validators work on data that they make up: a dry run.
     """
 
     mmar: Path
@@ -55,6 +56,7 @@ class SimulationSettings:
     plugins_dir: Path | None = None
     task_timeout: float | None = None
     pool_size: int | None = None
+    synthetic: bool = False
 
     @property
     def names(self) -> list[str]:

@@ -29,12 +29,14 @@ ELSEWHERE = {
     "MMAR108": "tests/unit/mmar/test_folder.py",  # git keeps no permissions
     "MMAR116": "built below",
     "MMAR118": "tests/unit/mmar/test_bundles_checked.py",  # of a bundle in an MMAR
-    "MMAR213": "tests/unit/mmar/test_upgrades.py",  # of parts that only a framework has
     "MMAR303": "tests/unit/mmar/test_variables.py",  # of --set, not of a folder
     "MMAR305": "tests/unit/mmar/test_variables.py",
     "MMAR307": "tests/unit/mmar/test_variables.py",
     "MMAR517": "tests/unit/mmar/test_defects.py",  # needs parts that no bundled plugin has
     "MMAR518": "tests/unit/mmar/test_components.py",  # of two plugins
+    "MMAR531": "tests/unit/mmar/test_older_code.py",  # of a plugin that is not installed
+    "MMAR532": "tests/unit/mmar/test_older_code.py",  # as what is said of older code
+    "MMAR533": "tests/unit/mmar/test_older_code.py",
     "MMAR605": "tests/unit/mmar/test_defects.py",  # needs filters, of which none is bundled
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",
@@ -44,6 +46,12 @@ ELSEWHERE = {
     "MMAR652": "tests/unit/mmar/test_combinations.py",
     "MMAR653": "tests/unit/mmar/test_budgets.py",
     "MMAR661": "built below",
+    "MMAR662": "tests/unit/deep/test_deep_check.py",  # of what is built, as all that follow
+    "MMAR663": "tests/unit/deep/test_deep_check.py",
+    "MMAR664": "tests/unit/deep/test_deep_check.py",
+    "MMAR665": "tests/unit/deep/test_deep_check.py",
+    "MMAR666": "tests/unit/deep/test_deep_check.py",
+    "MMAR668": "tests/unit/deep/test_dry_run.py",
     "MMAR701": "tests/unit/mmar/test_site_policy.py",
     "MMAR702": "tests/unit/mmar/test_site_policy.py",
     "MMAR703": "tests/unit/mmar/test_site_policy.py",

@@ -131,6 +131,7 @@ def _spec(
             validation_config=dict(spec.validation_config),
             variables={**spec.variables, "CLIENT_NAME": settings.name},
             expressions=role == "client_trainer" and settings.allow_expressions,
+            synthetic=settings.synthetic,
         ),
         custom_dir=str(spec.root / "custom") if custom else None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),

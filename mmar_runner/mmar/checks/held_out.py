@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.sources.keys import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,10 @@ _DATASET = ComponentKind.DATASET
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """A place where a data set is declared, and its name and arguments; None if it is wrong."""
+    """A place where a data set is declared, its name, and all that is said of it.
+
+    None stands for what is wrong.
+    """
 
     document: Document
     path: JsonPath
@@ -75,4 +79,5 @@ def _data(look: Look, document: Document, patterns: list[str]) -> Iterator[_Data
                 continue
             known = look.resolver.properties(_DATASET, spec.name)
             defaults = {key: one["default"] for key, one in known.items() if "default" in one}
-            yield _Data(document, path, (spec.name, {**defaults, **spec.args}))
+            beside = {k: v for k, v in document.get(path).items() if k not in KEYS}
+            yield _Data(document, path, (spec.name, {**defaults, **spec.args, **beside}))

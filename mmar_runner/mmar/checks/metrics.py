@@ -2,10 +2,10 @@
 """Does anybody measure the metric by which the best model is chosen?
 
 Who measures states it in ``extras`` as ``measures``: ``parts``, a JSON pointer pattern of
-declared metrics, or several; ``prefix``, which goes before a metric's name in small letters; ``label``,
-the key that renames it; ``key``, the one that makes it the key metric; ``always``, what is
-measured besides, with the pointer of what must be declared for it. A handler states in
-``reads_metric`` which argument names its metric.
+declared metrics, or several; ``prefix``, which goes before a metric's name in small letters;
+``label``, the key that renames it; ``key``, the one that makes it the key metric; ``always``,
+what is measured besides, with the pointer of what must be declared for it. A handler states
+in ``reads_metric`` which argument names its metric.
 """
 
 from __future__ import annotations

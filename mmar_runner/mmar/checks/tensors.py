@@ -44,12 +44,14 @@ def trained_models(look: Look, train: Document) -> Iterator[tuple[JsonPath, Mapp
 
 def with_defaults(look: Look, declaration: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return name and arguments of a model, with its defaults written out."""
-    name = str(declaration.get("path", declaration.get("name")))
+    written = str(declaration.get("path", declaration.get("name")))
     args = dict(declaration.get("args", {}))
-    for key, schema in look.resolver.properties(_MODEL, name).items():
+    for key, schema in look.resolver.properties(_MODEL, written).items():
         if "default" in schema:
             args.setdefault(key, schema["default"])
-    return name, args
+    found = look.resolver.described(_MODEL, written)
+    # A class is the same one by its name and by its path.
+    return written if found is None or found.path_prefix else found.name, args
 
 
 def shapes_of(look: Look, declaration: Mapping[str, Any]) -> Shapes | None:

@@ -11,6 +11,7 @@ The files of a trainer that is not installed are checked by the general schemas 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import did_you_mean
@@ -156,17 +157,22 @@ def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
 
 
 def _references(look: Look) -> None:
-    """Check every ``{"ref": "Name"}`` against the names and ``Name#Alias`` labels."""
-    documents = [d for d in (look.files.train, look.files.validation) if d is not None]
-    labels: set[str] = set()
-    for document in documents:
-        for _, item in _objects(document.value, ()):
-            labels.update(_labels(item))
-    for document in documents:
-        for path, item in _objects(document.value, ()):
+    """Check every ``{"ref": "Name"}`` against the names and ``Name#Alias`` labels.
+
+    A reference leads to what its own file names, and from the validation file to what the
+    training file names too.
+    """
+    named: dict[str, tuple[Document, JsonPath]] = {}
+    for document in (look.files.train, look.files.validation):
+        if document is None:
+            continue
+        objects = list(_objects(document.value, ()))
+        for path, item in objects:
+            named.update(dict.fromkeys(_labels(item), (document, (*path, "name"))))
+        for path, item in objects:
             reference = item.get("ref")
             if isinstance(reference, str) and is_reference(item):
-                _reference(look, document, (*path, "ref"), reference, labels)
+                _reference(look, document, (*path, "ref"), reference, named)
 
 
 def _labels(item: Mapping[str, Any]) -> set[str]:
@@ -177,12 +183,21 @@ def _labels(item: Mapping[str, Any]) -> set[str]:
     return {name, base, alias} - {""}
 
 
-def _reference(look: Look, document: Document, path: JsonPath, name: str, labels: set[str]) -> None:
-    if name in labels or document.is_unresolved(path):
+def _reference(
+    look: Look,
+    document: Document,
+    path: JsonPath,
+    name: str,
+    named: Mapping[str, tuple[Document, JsonPath]],
+) -> None:
+    if name in named or document.is_unresolved(path):
         return
     if look.findings.has_at(document, path[:-1]):
         return  # no reference may stand there at all, which was said
-    hint = did_you_mean(name, labels)
+    near = get_close_matches(name, named, n=1)
+    if near and look.findings.is_wrong_at(*named[near[0]]):
+        return  # it is right, and the name that it means is misspelt, which was said
+    hint = did_you_mean(name, named)
     message = f"Nothing is named or labelled '{name}'."
     look.findings.at(document, path, "MMAR517", message, hint=hint)
 

@@ -16,6 +16,7 @@ from mmar_runner.mmar.code.installed_names import is_module
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_CLARA_CODE: Final = "adapters/clara_code"
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
@@ -33,6 +34,7 @@ _TORCH: Final = "trainers/torch"
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
         ComponentKind.AGGREGATOR: {
+            _CLARA_CODE: ("ClaraCodeAggregator",),
             _FEDAVG: ("FedAvg",),
             _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
             _PRIVACY: ("DPFedAvg",),
@@ -44,6 +46,7 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _SECAGG: ("SecureSum",),
         },
         ComponentKind.CLIENT_TRAINER: {
+            _CLARA_CODE: ("ClaraCodeTrainer",),
             _ECHO: ("EchoTrainer",),
             _MONAI: ("ClientAlgoTrainer", "MonaiTrainer"),
             _TORCH: ("TorchTrainer",),
@@ -63,6 +66,7 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _METRICS: ("MetricsProcessor",),
         },
         ComponentKind.FILTER: {
+            _CLARA_CODE: ("ClaraCodeFilter",),
             _PRIVACY: (
                 *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
                 *("NormClip", "PercentilePrivacy", "SVTPrivacy"),

@@ -20,7 +20,7 @@ def render_json(reports: Sequence[Report]) -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return a report as a JSON object."""
-    return {
+    shown: dict[str, Any] = {
         "mmar": report.mmar,
         "generation": report.generation,
         "valid": report.valid,
@@ -30,6 +30,12 @@ def as_json(report: Report) -> dict[str, Any]:
         "digest": report.digest,
         "findings": [finding_json(finding) for finding in report.findings],
     }
+    if report.deep is not None:
+        # Imported here because an ordinary check, which should take no time, has none.
+        from mmar_runner.mmar.reports.deep import deep_json  # noqa: PLC0415
+
+        shown["deep"] = deep_json(report.deep)
+    return shown
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

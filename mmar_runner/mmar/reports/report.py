@@ -11,6 +11,7 @@ from mmar_runner.mmar.finding import Finding
 
 if TYPE_CHECKING:
     from mmar_runner.errors import MmarUnreadableError
+    from mmar_runner.mmar.reports.deep import DeepReport
     from mmar_runner.mmar.spec import Generation
 
 
@@ -26,6 +27,7 @@ class Report:
         custom_datalist: Whether it brings its own data list.
         digest: sha256 over its manifest; None if it cannot be read.
         findings: By file and place.
+        deep: What a deep check says beside them; None if there was none.
     """
 
     mmar: str
@@ -35,6 +37,7 @@ class Report:
     custom_datalist: bool = False
     digest: str | None = None
     findings: tuple[Finding, ...] = field(default_factory=tuple)
+    deep: DeepReport | None = None
 
     @property
     def deployable(self) -> bool:

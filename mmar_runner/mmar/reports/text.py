@@ -32,6 +32,11 @@ def _report(report: Report, paint: Paint) -> str:
             lines += _finding(finding, width, paint)
     if report.findings:
         lines += ["", f"  {_counts(report)}"]
+    if report.deep is not None and (report.deep.networks or report.deep.figures):
+        # Imported here because an ordinary check, which should take no time, has none.
+        from mmar_runner.mmar.reports.deep import deep_lines  # noqa: PLC0415
+
+        lines += ["", *(f"  {printable(line)}".rstrip() for line in deep_lines(report.deep))]
     return "\n".join(lines)
 
 

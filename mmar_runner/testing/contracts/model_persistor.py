@@ -44,6 +44,16 @@ class ModelPersistorContract(ABC):
         first, second = (tensors_of(tmp_path / str(seed)) for seed in (1, 2**63 - 1))
         same("Names, shapes and element types do not depend on the seed", first, second)
 
+    def test_description_is_what_is_made(self, tmp_path: Path) -> None:
+        """What it says of its model is what the model holds; or it says nothing."""
+        facts = self.make().describe()
+        if facts is None:
+            return
+        self.make().initial_model(tmp_path / "initial", seed=1)
+        said = {name: (one.dtype, one.shape) for name, one in facts.tensors.items()}
+        law = "A persistor describes the tensors that its initial model holds"
+        same(law, said, dict(schema_of(tmp_path / "initial").tensors))
+
     def test_export_writes_into_its_folder(self, tmp_path: Path) -> None:
         """An export is a file in the folder, or nothing; the model stays as it is."""
         model, folder = tmp_path / "model.safetensors", tmp_path / "export"

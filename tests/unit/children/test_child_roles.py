@@ -107,6 +107,20 @@ def kept_by(folder):
     return {name: str(folder / name) for name in ("state", "new_state", "ledger")}
 
 
+def test_no_filter_gets_the_folder_of_another_that_is_numbered_by_its_name(tmp_path):
+    source, destination = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file({"a": np.ones(2, np.float32)}, source)
+    chain = {"filters": [{"name": "Keeping_2"}, {"name": "Keeping"}, {"name": "Keeping"}]}
+    context = {**CONTEXT, **kept_by(tmp_path), "secret": "07" * 32, "num_samples": 12.0}
+    params = {"source": str(source), "destination": str(destination), "context": context}
+    asked(tmp_path, "filter", chain, ("filter", params))
+    assert {path.parent.name for path in (tmp_path / "ledger").rglob("rounds")} == {
+        "Keeping",
+        "Keeping_2",
+        "Keeping_3",
+    }
+
+
 def test_each_filter_has_folders_and_a_secret_of_its_own(tmp_path):
     source, destination = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     save_file({"a": np.ones(2, np.float32)}, source)

@@ -42,10 +42,10 @@ class Bulyan(ByDistance):
         self,
         name: str,  # noqa: ARG002 - the interface's signature
         tensors: npt.NDArray[Any],
-        weights: npt.NDArray[np.float64],  # noqa: ARG002
+        weights: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Return the means around the medians of one block."""
-        chosen = sorted(self.chosen(len(tensors)))
+        chosen = sorted(self.decision(weights))
         result = np.empty(tensors.shape[1], dtype=np.float64)
         places = tuple(range(len(chosen)))
         for part in strides(result.size, stride_of(len(chosen))):
@@ -56,10 +56,13 @@ class Bulyan(ByDistance):
             np.add(around, 0.0, out=around)  # 0 and -0 are equal, and sorted as they come
         return result
 
-    def _choose(self, squared: npt.NDArray[np.float64]) -> list[int]:
-        left, chosen = list(range(len(squared))), list[int]()
-        for _ in range(len(squared) - 2 * self.num_malicious):
-            best = self.by_score(squared, left)[0]
+    def decide(
+        self, measured: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
+    ) -> list[int]:
+        """Return the places that Krum chooses, one after another."""
+        left, chosen = list(range(len(weights))), list[int]()
+        for _ in range(len(weights) - 2 * self.num_malicious):
+            best = self.by_score(measured, left)[0]
             chosen.append(best)
             left.remove(best)
         return chosen

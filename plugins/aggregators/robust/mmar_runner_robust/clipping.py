@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner_robust.rule import RobustRule, weighted_sum
+from mmar_runner_robust.measured import MeasuredRule
+from mmar_runner_robust.rule import weighted_sum
 from mmar_runner_robust.strides import SquaredNorms
 
-if TYPE_CHECKING:
-    from mmar_runner.interfaces.aggregator import AggregationContext
+Vector: TypeAlias = npt.NDArray[np.float64]
 
 
-class NormClipping(RobustRule):
+class NormClipping(MeasuredRule[Vector]):
     """The mean of clipped differences, weighted by samples.
 
     Args:
@@ -37,7 +37,7 @@ class NormClipping(RobustRule):
     """
 
     on_differences: ClassVar[bool] = True
-    needs_measure: ClassVar[bool] = True
+    measures = SquaredNorms
     by_samples = True
 
     def __init__(self, max_norm: float, exclude_vars: str | None = None) -> None:
@@ -45,25 +45,6 @@ class NormClipping(RobustRule):
         if not (math.isfinite(max_norm) and max_norm > 0):
             raise ValueError(f"max_norm is {max_norm}, not a finite number above 0")
         self._max_norm = float(max_norm)
-        self._squared: SquaredNorms | None = None
-        self._found: npt.NDArray[np.float64] | None = None
-
-    def begin(self, context: AggregationContext) -> None:
-        """Forget the norms of another walk."""
-        super().begin(context)
-        self._squared = self._found = None
-
-    def measure(
-        self,
-        name: str,
-        tensors: npt.NDArray[Any],
-        weights: npt.NDArray[np.float64],  # noqa: ARG002 - the interface's signature
-    ) -> None:
-        """Add a block to the norms."""
-        if self._squared is None:
-            self._squared = SquaredNorms(len(tensors))
-        if self.counts(name, tensors):
-            self._squared.see(tensors)
 
     def combine(
         self,
@@ -72,19 +53,21 @@ class NormClipping(RobustRule):
         weights: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Return the mean of one block's clipped differences."""
-        scaled = weights * self._factors(len(tensors))
+        scaled = weights * self.decision(weights)
         total = weighted_sum(tensors, scaled, tensors.shape[1])
         return np.divide(total, math.fsum(weights), out=total)
 
     def facts(self) -> Mapping[str, Any]:
         """Return by which factor updates were clipped; those that were not are left out."""
-        factors = [] if self._found is None else self._found.tolist()
+        factors = [] if self.decided is None else self.decided.tolist()
         pairs = zip(self.clients, factors, strict=False)
         return {"clipped": {client: factor for client, factor in pairs if factor < 1}}
 
-    def _factors(self, clients: int) -> npt.NDArray[np.float64]:
-        if self._found is None:
-            norms = np.sqrt((self._squared or SquaredNorms(clients)).vector())
-            # A norm beyond all numbers leaves nothing of its update.
-            self._found = self._max_norm / np.maximum(norms, self._max_norm)
-        return self._found
+    def decide(self, measured: Vector, weights: Vector) -> Vector:
+        """Return a factor for each update by its squared norm, 1 for those that are short enough.
+
+        A norm beyond all numbers leaves nothing of its update.
+        """
+        del weights
+        factors: Vector = self._max_norm / np.maximum(np.sqrt(measured), self._max_norm)
+        return factors

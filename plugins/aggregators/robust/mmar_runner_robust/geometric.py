@@ -14,16 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner_robust.rule import RobustRule, weighted_sum
-from mmar_runner_robust.strides import SquaredDistances
-
-if TYPE_CHECKING:
-    from mmar_runner.interfaces.aggregator import AggregationContext
+from mmar_runner_robust.measured import MeasuredRule
+from mmar_runner_robust.rule import weighted_sum
 
 #: How much farther away than most an update may be before float64 loses the others beside it.
 _FARTHEST: Final = 1e8
@@ -33,7 +30,7 @@ _SETTLED: Final = 1e-13
 Vector = npt.NDArray[np.float64]
 
 
-class GeometricMedian(RobustRule):
+class GeometricMedian(MeasuredRule[Vector]):
     """The geometric median of the updates, each taken as one point.
 
     Args:
@@ -46,8 +43,6 @@ class GeometricMedian(RobustRule):
     Raises:
         ValueError: An argument is outside its range.
     """
-
-    needs_measure: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -64,25 +59,6 @@ class GeometricMedian(RobustRule):
         self.by_samples = bool(weighted)
         self._iterations = iterations
         self._smoothing = float(smoothing)
-        self._distances: SquaredDistances | None = None
-        self._found: Vector | None = None
-
-    def begin(self, context: AggregationContext) -> None:
-        """Forget the distances of another walk."""
-        super().begin(context)
-        self._distances = self._found = None
-
-    def measure(
-        self,
-        name: str,
-        tensors: npt.NDArray[Any],
-        weights: Vector,  # noqa: ARG002 - the interface's signature
-    ) -> None:
-        """Add a block to the distances; memory is that of clients squared, and a stride."""
-        if self._distances is None:
-            self._distances = SquaredDistances(len(tensors))
-        if self.counts(name, tensors):
-            self._distances.see(tensors)
 
     def combine(
         self,
@@ -91,23 +67,23 @@ class GeometricMedian(RobustRule):
         weights: Vector,
     ) -> Vector:
         """Return one block of the median."""
-        shares = self._shares(weights)
+        shares = self.decision(weights)
         total = weighted_sum(tensors, shares, tensors.shape[1])
         return np.divide(total, math.fsum(shares), out=total)
 
     def facts(self) -> Mapping[str, Any]:
         """Return the share that each update has in the median."""
-        shares = [] if self._found is None else self._found.tolist()
+        shares = [] if self.decided is None else self.decided.tolist()
         return {"weights": dict(zip(self.clients, shares, strict=False))}
 
-    def _shares(self, weights: Vector) -> Vector:
-        if self._found is None:
-            measured = self._distances or SquaredDistances(len(weights))
-            shares = weights / math.fsum(weights)
-            self._found = weiszfeld(
-                measured.matrix(), shares, iterations=self._iterations, smoothing=self._smoothing
-            )
-        return self._found
+    def decide(self, measured: Vector, weights: Vector) -> Vector:
+        """Return the share of each update in the median, by their squared distances."""
+        return weiszfeld(
+            measured,
+            weights / math.fsum(weights),
+            iterations=self._iterations,
+            smoothing=self._smoothing,
+        )
 
 
 def weiszfeld(squared: Vector, shares: Vector, *, iterations: int, smoothing: float) -> Vector:

@@ -8,21 +8,17 @@ updates of the least scores, each counting once. Equal scores go by the order of
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner_robust.rule import RobustRule, malicious, weighted_sum
-from mmar_runner_robust.strides import SquaredDistances
-
-if TYPE_CHECKING:
-    from mmar_runner.interfaces.aggregator import AggregationContext
+from mmar_runner_robust.measured import MeasuredRule
+from mmar_runner_robust.rule import malicious, weighted_sum
 
 
-class ByDistance(RobustRule):
+class ByDistance(MeasuredRule[list[int]]):
     """A rule that chooses among the updates by their distances.
 
     Args:
@@ -33,45 +29,13 @@ class ByDistance(RobustRule):
         ValueError: An argument is outside its range.
     """
 
-    needs_measure: ClassVar[bool] = True
-
     def __init__(self, num_malicious: int, exclude_vars: str | None = None) -> None:
         super().__init__(exclude_vars)
         self.num_malicious = malicious(num_malicious)
-        self._distances: SquaredDistances | None = None
-        self._chosen: list[int] | None = None
-
-    def begin(self, context: AggregationContext) -> None:
-        """Forget the distances of another walk."""
-        super().begin(context)
-        self._distances = self._chosen = None
-
-    def measure(
-        self,
-        name: str,
-        tensors: npt.NDArray[Any],
-        weights: npt.NDArray[np.float64],  # noqa: ARG002 - the interface's signature
-    ) -> None:
-        """Add a block to the distances; memory is that of clients squared, and a stride."""
-        if self._distances is None:
-            self._distances = SquaredDistances(len(tensors))
-        if self.counts(name, tensors):
-            self._distances.see(tensors)
 
     def facts(self) -> Mapping[str, Any]:
         """Return whose updates were chosen."""
-        return {"chosen": [self.clients[one] for one in sorted(self._chosen or ())]}
-
-    def chosen(self, clients: int) -> list[int]:
-        """Return which updates are chosen, by place; the best first.
-
-        Args:
-            clients: How many there are.
-        """
-        if self._chosen is None:
-            measured = self._distances or SquaredDistances(clients)
-            self._chosen = self._choose(measured.matrix())
-        return self._chosen
+        return {"chosen": [self.clients[one] for one in sorted(self.decided or ())]}
 
     def by_score(self, squared: npt.NDArray[np.float64], among: Sequence[int]) -> list[int]:
         """Return places in the order of their scores among themselves, then of client names.
@@ -85,10 +49,6 @@ class ByDistance(RobustRule):
         return [
             one for *_, one in sorted((s, names[i], i) for s, i in zip(found, among, strict=True))
         ]
-
-    @abstractmethod
-    def _choose(self, squared: npt.NDArray[np.float64]) -> list[int]:
-        """Choose by the squared distances, ``[clients, clients]``."""
 
 
 class MultiKrum(ByDistance):
@@ -120,17 +80,20 @@ class MultiKrum(ByDistance):
         self,
         name: str,  # noqa: ARG002 - the interface's signature
         tensors: npt.NDArray[Any],
-        weights: npt.NDArray[np.float64],  # noqa: ARG002
+        weights: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Return the mean of the chosen updates' block."""
-        chosen = sorted(self.chosen(len(tensors)))
+        chosen = sorted(self.decision(weights))
         rows = [tensors[one] for one in chosen]
         total = weighted_sum(rows, [1.0] * len(rows), tensors.shape[1])
         return total if len(chosen) == 1 else np.divide(total, len(chosen), out=total)
 
-    def _choose(self, squared: npt.NDArray[np.float64]) -> list[int]:
-        number = self._selected or len(squared) - self.num_malicious
-        return self.by_score(squared, range(len(squared)))[:number]
+    def decide(
+        self, measured: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
+    ) -> list[int]:
+        """Return the places of those with the least scores, the best first."""
+        number = self._selected or len(weights) - self.num_malicious
+        return self.by_score(measured, range(len(weights)))[:number]
 
 
 class Krum(MultiKrum):

@@ -19,7 +19,7 @@ import numpy.typing as npt
 _STRIDE: Final = 2 * 1024
 
 
-class _Strided(ABC):
+class Strided(ABC):
     """Collects blocks into strides.
 
     Args:
@@ -49,18 +49,22 @@ class _Strided(ABC):
             self._there = 0
 
     @abstractmethod
+    def found(self) -> npt.NDArray[np.float64]:
+        """Return the sums; nothing is seen afterwards."""
+
+    @abstractmethod
     def _add(self, stride: npt.NDArray[np.float64]) -> None:
         """Add a stride, ``[clients, elements]``."""
 
 
-class SquaredDistances(_Strided):
+class SquaredDistances(Strided):
     """Squared Euclidean distances between all updates."""
 
     def __init__(self, clients: int) -> None:
         super().__init__(clients)
         self._sums = np.zeros((clients, clients), dtype=np.float64)
 
-    def matrix(self) -> npt.NDArray[np.float64]:
+    def found(self) -> npt.NDArray[np.float64]:
         """Return them, ``[clients, clients]``; nothing is seen afterwards.
 
         A distance that float64 cannot hold is infinite.
@@ -76,14 +80,14 @@ class SquaredDistances(_Strided):
             self._sums[row, row + 1 :] += _sums(scratch)
 
 
-class SquaredNorms(_Strided):
+class SquaredNorms(Strided):
     """Squared Euclidean norms of all updates."""
 
     def __init__(self, clients: int) -> None:
         super().__init__(clients)
         self._norms = np.zeros(clients, dtype=np.float64)
 
-    def vector(self) -> npt.NDArray[np.float64]:
+    def found(self) -> npt.NDArray[np.float64]:
         """Return them, ``[clients]``; nothing is seen afterwards."""
         self._flush()
         return self._norms

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmar_runner.interfaces.model_persistor import ModelPersistor
+from mmar_runner.interfaces.network_facts import NetworkFacts, TensorFacts
 from mmar_runner.storage.safetensors_format import encode_header
 from mmar_runner_echo.blocks import BLOCK_BYTES, write_all, writing
 
@@ -35,10 +37,7 @@ class EchoModelPersistor(ModelPersistor):
 
     def initial_model(self, destination: Path, *, seed: int) -> None:
         """Write the model; the same seed gives the same bytes."""
-        names = [f"array_{i:04d}" for i in range(len(self._counts))]
-        header = encode_header(
-            [(name, "F32", (count,)) for name, count in zip(names, self._counts, strict=True)]
-        )
+        header = encode_header([(name, "F32", (count,)) for name, count in self._arrays()])
         rng = np.random.default_rng(seed)
         with writing(destination) as output:
             write_all(output, memoryview(header))
@@ -46,6 +45,14 @@ class EchoModelPersistor(ModelPersistor):
                 for begin in range(0, count, BLOCK_BYTES // _ITEM):
                     block = self._block(min(BLOCK_BYTES // _ITEM, count - begin), rng)
                     write_all(output, block.view(np.uint8).data)
+
+    def describe(self) -> NetworkFacts:
+        """Return what the arrays are."""
+        return NetworkFacts({name: TensorFacts("F32", (count,)) for name, count in self._arrays()})
+
+    def _arrays(self) -> Iterator[tuple[str, int]]:
+        for index, count in enumerate(self._counts):
+            yield f"array_{index:04d}", count
 
     def _block(self, size: int, rng: np.random.Generator) -> npt.NDArray[Any]:
         if self._random:

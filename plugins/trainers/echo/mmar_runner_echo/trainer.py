@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
-from mmar_runner_echo.blocks import Change, first_value, transform
+from mmar_runner.interfaces.network_facts import NetworkFacts
+from mmar_runner_echo.blocks import BLOCK_BYTES, Change, first_value, transform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,16 @@ class EchoTrainer(ClientTrainer):
         which = f"_{context.rank}" if context.rank else ""
         self._failures = context.workspace / f"echo_failures{which}"
         self._last = context.workspace / "echo_last.safetensors" if context.keeps_best else None
+
+    def describe(self, context: TrainerContext) -> NetworkFacts:
+        """Return that any model will do: it is changed block by block."""
+        del context
+        return NetworkFacts({}, takes_any=True, memory={"blocks": 2 * BLOCK_BYTES})
+
+    def setup_synthetic(self, context: TrainerContext) -> None:
+        """Prepare for a round that takes no time: there is no data in it anyway."""
+        self._seconds = self._validate_seconds = 0.0
+        self.setup(context)
 
     def train(self, task: TrainTask) -> TrainResult:
         """Write the received model plus the constant."""

@@ -21,6 +21,7 @@ def mmar_register_components(registry: Any) -> None:
         args_schema=schemas.TRAINER_ARGS,
         aliases=(
             "ClientTrainer",
+            "FederatedLearner",
             "medl.apps.fed_learn.trainers.client_trainer.ClientTrainer",
             "medl.apps.fed_learn.client_trainer.ClientTrainer",
         ),
@@ -34,6 +35,7 @@ def mmar_register_components(registry: Any) -> None:
         args_schema=schemas.VALIDATOR_ARGS,
         aliases=(
             "ClientValidator",
+            "TFModelValidator",
             "medl.apps.fed_learn.validators.client_validator.ClientValidator",
         ),
         summary="Measures a model with the MONAI workflow of config_validation.json.",

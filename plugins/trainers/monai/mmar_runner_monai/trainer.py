@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner_monai.engines import precision
+from mmar_runner_monai.engines import keep_to_itself, precision
 from mmar_runner_monai.evaluation import Evaluation
+from mmar_runner_monai.made_up import MADE_UP_CASES, batch_shape, with_made_up_volumes
 from mmar_runner_monai.parts import Parts
 from mmar_runner_monai.training import Plan, Training
+from mmar_runner_torch.describing import activation_bytes, optimizer_bytes
 from mmar_runner_torch.kept import position_facts, position_in, read_kept, write_kept
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
 from mmar_runner_torch.order import Position
@@ -79,8 +81,32 @@ class MonaiTrainer(TorchLoopTrainer):
         network: nn.Module = self._parts.build(ComponentKind.MODEL, config["train"]["model"])
         return network
 
+    def declared_network(self, context: TrainerContext) -> nn.Module:
+        """Build the declared network, and nothing else."""
+        return self.build_network(context)
+
+    def memory(self, network: nn.Module, context: TrainerContext) -> dict[str, int]:
+        """Return what a round takes, with the optimizer and the activations of a batch of crops."""
+        train = context.train_config["train"]
+        optimizer = self._parts.build(
+            ComponentKind.OPTIMIZER, train["optimizer"], network.parameters()
+        )
+        shape = batch_shape(self._parts, train)
+        known = {
+            "optimizer": optimizer_bytes(optimizer),
+            "a batch's activations": activation_bytes(network, shape) if shape else None,
+        }
+        taken = super().memory(network, context)
+        return taken | {name: count for name, count in known.items() if count is not None}
+
+    def setup_synthetic(self, context: TrainerContext) -> None:
+        """Prepare for a short round on made-up volumes, which the declared transforms prepare."""
+        self._epochs, self._steps = 1, min(self._steps, MADE_UP_CASES)
+        self.setup(with_made_up_volumes(context))
+
     def setup(self, context: TrainerContext) -> None:
         """Build network, data, engines and handlers, once."""
+        keep_to_itself()
         super().setup(context)
         config = context.train_config
         wanted = config.get("amp") is True if self._amp is None else self._amp
@@ -115,31 +141,41 @@ class MonaiTrainer(TorchLoopTrainer):
     def train(self, task: TrainTask) -> Any:
         """Read the global model, validate it, train it, write the update."""
         self._measured = None
+        self._plan = self._planned(task)
+        if self._evaluation is not None:
+            self._evaluation.alive = lambda: self._training.still_at(self._plan)
         return super().train(task)
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a model file."""
         self._measured = None
+        if self._evaluation is not None:
+            self._evaluation.alive = lambda: None
         return super().validate(model)
 
     def train_round(self, network: nn.Module, task: TrainTask) -> LocalResult:
         """Train for the round's epochs or iterations."""
-        length = len(self._training.batches)
-        iterations = self._steps or self._epochs * length
-        kept = read_kept(task.state) if self._steps else {}
-        begin = position_in(kept, task.seed, length) if self._steps else Position(task.seed)
-        plan = Plan(begin, task.round * iterations, iterations, task.progress)
+        plan = self._plan
         seen = self._training.run(network, plan)
         # What a handler has measured last need not be measured again.
         self._measured = self._training.measured()
         if self._steps and self.team.leads:
             position = self._training.batches.position
             write_kept(task.new_state, {"position": position_facts(position)})
-        if seen.iterations < iterations:
-            _log.warning("a handler ended the round after %d of %d iterations", *_of(seen, plan))
+        if seen.iterations < plan.iterations:
+            done, planned = seen.iterations, plan.iterations
+            _log.warning("a handler ended the round after %d of %d iterations", done, planned)
         samples = seen.samples if self._steps else seen.samples / self._epochs
         loss = {"train_loss": seen.loss / seen.samples} if seen.samples else {}
         return LocalResult(samples, loss)
+
+    def _planned(self, task: TrainTask) -> Plan:
+        length = len(self._training.batches)
+        iterations = self._steps or self._epochs * length
+        begin = Position(task.seed)
+        if self._steps:
+            begin = position_in(read_kept(task.state), task.seed, length)
+        return Plan(begin, task.round * iterations, iterations, task.progress)
 
     def close(self) -> None:
         """Release what handlers hold, and the other processes."""
@@ -147,7 +183,3 @@ class MonaiTrainer(TorchLoopTrainer):
         if self._evaluation is not None:
             self._evaluation.close()
         super().close()
-
-
-def _of(seen: Any, plan: Plan) -> tuple[int, int]:
-    return seen.iterations, plan.iterations

@@ -12,6 +12,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.model_validator import ModelValidator
 from mmar_runner_monai.engines import precision
 from mmar_runner_monai.evaluation import Evaluation
+from mmar_runner_monai.made_up import with_made_up_volumes
 from mmar_runner_monai.parts import Parts
 from mmar_runner_torch.companions import parted
 from mmar_runner_torch.determinism import (
@@ -66,6 +67,10 @@ class MonaiModelValidator(ModelValidator):
             parts, section, self._network, self._device, amp=on, where=where
         )
         self._evaluation.attach_handlers()
+
+    def setup_synthetic(self, context: TrainerContext) -> None:
+        """Prepare to measure on made-up volumes."""
+        self.setup(with_made_up_volumes(context))
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a safetensors model file."""

@@ -65,7 +65,7 @@ def write_state(path: Path, state: Mapping[str, torch.Tensor]) -> None:
         FormatError: A name or an element type cannot be stored.
         StorageError: The file cannot be written.
     """
-    tensors = [(name, _dtype_name(name, t), tuple(t.shape)) for name, t in state.items()]
+    tensors = [(name, dtype_name(name, t), tuple(t.shape)) for name, t in state.items()]
     recycle = path if path.exists() else None
     with TensorWriter(path, tensors, recycle=recycle) as writer:
         for name, dtype, _ in tensors:
@@ -73,7 +73,12 @@ def write_state(path: Path, state: Mapping[str, torch.Tensor]) -> None:
         writer.commit()
 
 
-def _dtype_name(name: str, tensor: torch.Tensor) -> str:
+def dtype_name(name: str, tensor: torch.Tensor) -> str:
+    """Return how safetensors call a tensor's element type.
+
+    Raises:
+        FormatError: They have none like it.
+    """
     if tensor.dtype not in _NAMES:
         raise FormatError(f"tensor {name!r} has type {tensor.dtype}, which cannot be stored")
     return _NAMES[tensor.dtype]

@@ -12,8 +12,16 @@ import torch
 
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainerContext, TrainResult
+from mmar_runner.interfaces.network_facts import NetworkFacts
 from mmar_runner_torch.best_local import BestLocal
 from mmar_runner_torch.companions import parted
+from mmar_runner_torch.describing import (
+    built_on_meta,
+    bytes_of,
+    gradient_bytes,
+    tensor_facts,
+    weights_bytes,
+)
 from mmar_runner_torch.determinism import (
     device_named,
     seed_everything,
@@ -101,6 +109,47 @@ class TorchLoopTrainer(ClientTrainer):
         """Return metrics of the network on held-out data, such as ``val_auc``."""
         del network
         return {}
+
+    def declared_network(self, context: TrainerContext) -> nn.Module | None:
+        """Return the network alone, without data, for checks; None if that is not known.
+
+        It is called on torch's meta device, where tensors have shapes and no numbers.
+        """
+        del context
+        return None
+
+    def describe(self, context: TrainerContext) -> NetworkFacts | None:
+        """Return what the tensors of `declared_network` are, and what training takes."""
+        network, note = built_on_meta(lambda: self.declared_network(context))
+        if network is None:
+            return None
+        state = network.state_dict()
+        kept = frozenset(name for name in state if self.tensors.excludes(name))
+        memory = self.memory(network, context)
+        return NetworkFacts(
+            tensor_facts(state),
+            by_name=self.tensors.by_name,
+            kept=kept,
+            memory=memory,
+            note=note,
+        )
+
+    def memory(self, network: nn.Module, context: TrainerContext) -> dict[str, int]:
+        """Return what a round takes at most beside the libraries, in bytes, by what takes it.
+
+        Args:
+            network: On the meta device.
+            context: What the trainer would be told.
+        """
+        del context
+        model = bytes_of(network.state_dict().values())
+        # What came and what leaves lie beside the network, and with differences both twice.
+        copies = 2 if self.send is UpdateKind.WEIGHTS else 3
+        return {
+            "weights": weights_bytes(network),
+            "gradients": gradient_bytes(network),
+            "received and sent": copies * model,
+        }
 
     def setup(self, context: TrainerContext) -> None:
         """Build the network, on its device."""

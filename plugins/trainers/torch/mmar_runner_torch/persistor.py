@@ -11,7 +11,9 @@ import torch
 
 from mmar_runner.errors import FormatError
 from mmar_runner.interfaces.model_persistor import ModelPersistor
+from mmar_runner.interfaces.network_facts import NetworkFacts
 from mmar_runner_torch.companions import parted
+from mmar_runner_torch.describing import built_on_meta, tensor_facts
 from mmar_runner_torch.determinism import seed_everything
 from mmar_runner_torch.files import State, read_state, write_state
 from mmar_runner_torch.network import check_tensor
@@ -40,6 +42,14 @@ class PTFileModelPersistor(ModelPersistor):
     def initial_model(self, destination: Path, *, seed: int) -> None:
         """Write a new network's tensors; the same seed gives the same bytes."""
         write_state(destination, self._initial(seed))
+
+    def describe(self) -> NetworkFacts | None:
+        """Return what the declared network's tensors are; it is built without their numbers."""
+        network, note = built_on_meta(self._model.build)
+        if network is None:
+            return None
+        state = {n: t for n, t in network.state_dict().items() if self._shares(n)}
+        return NetworkFacts(tensor_facts(state), note=note)
 
     def convert(self, checkpoint: Path, destination: Path) -> None:
         """Write the tensors of a checkpoint that `torch.save` made.

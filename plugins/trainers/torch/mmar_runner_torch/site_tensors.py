@@ -52,6 +52,11 @@ class SiteTensors:
         self._first: State | None = None
         self._has_own = False
 
+    @property
+    def by_name(self) -> bool:
+        """Whether the global model may hold tensors that the network lacks."""
+        return self._by_name
+
     def excludes(self, name: str) -> bool:
         """Return whether a tensor of the global model is neither taken nor sent."""
         if name in self._lacking:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_torch.batches import loader
+from mmar_runner_torch.describing import activation_bytes, optimizer_bytes
 from mmar_runner_torch.fitting import require_finite
 from mmar_runner_torch.kept import position_facts, position_in, read_kept, write_kept
 from mmar_runner_torch.local_round import LocalRound
@@ -20,6 +21,7 @@ from mmar_runner_torch.private import DpSgd
 from mmar_runner_torch.proximal import Proximal
 from mmar_runner_torch.scaffold import ControlVariates, require_sgd
 from mmar_runner_torch.stepping import Correction, Stepper
+from mmar_runner_torch.synthetic import BATCHES, batch_of, with_synthetic_data, yields_of
 from mmar_runner_torch.together import require_together
 
 if TYPE_CHECKING:
@@ -83,6 +85,36 @@ class TorchTrainer(TorchLoopTrainer):
         self._scaffold = algorithm == "scaffold"
         self._dp = dp
         self._private: DpSgd | None = None
+
+    def declared_network(self, context: TrainerContext) -> nn.Module | None:
+        """Build the network that the ``train`` section declares; None if there is no section."""
+        declared = context.train_config.get("train", {}).get("model")
+        if declared is None:
+            return None
+        network: nn.Module = context.blueprint(ComponentKind.MODEL, declared).build()
+        return network
+
+    def memory(self, network: nn.Module, context: TrainerContext) -> dict[str, int]:
+        """Return what a round takes, with optimizer, control variates and a batch's activations."""
+        taken = super().memory(network, context)
+        train = context.train_config["train"]
+        batch = batch_of(context)
+        data = yields_of(context.blueprint(ComponentKind.DATASET, train["dataset"]))
+        activations = activation_bytes(network, (batch, *data[0])) if data else None
+        kept = optimizer_bytes(optimization(context, train, network, 0)[0])
+        known = {"optimizer": kept, "a batch's activations": activations}
+        taken |= {name: count for name, count in known.items() if count is not None}
+        if self._scaffold:  # received, the site's own, and sent
+            taken["control variates"] = 3 * taken["gradients"]
+        if self._dp is not None:  # a gradient for every sample
+            taken["gradients"] *= batch
+        return taken
+
+    def setup_synthetic(self, context: TrainerContext) -> None:
+        """Prepare for a short round on made-up data; whatever privacy is left may be spent."""
+        self._epochs, self._steps = 1, min(self._steps, BATCHES)
+        self._dp = None if self._dp is None else {**self._dp, "max_epsilon": None}
+        self.setup(with_synthetic_data(context))
 
     def build_network(self, context: TrainerContext) -> nn.Module:
         """Build the declared network, data, loss and metrics."""

@@ -18,6 +18,7 @@ from mmar_runner_torch.determinism import (
 from mmar_runner_torch.files import read_state
 from mmar_runner_torch.measuring import Measuring
 from mmar_runner_torch.network import load_shared
+from mmar_runner_torch.synthetic import with_synthetic_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,10 @@ class TorchModelValidator(ModelValidator):
         network = context.blueprint(ComponentKind.MODEL, train["model"]).build()
         self._network = network.to(self._device)
         self._measuring = Measuring(context, validate, train.get("loss"))
+
+    def setup_synthetic(self, context: TrainerContext) -> None:
+        """Prepare to measure on made-up data."""
+        self.setup(with_synthetic_data(context))
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a safetensors model file."""

@@ -10,6 +10,7 @@ from mmar_runner.interfaces.filter import Filter
 @hookimpl
 def mmar_register_components(registry):
     registry.add(kind="filter", name="Keeping", target=":Keeping")
+    registry.add(kind="filter", name="Keeping_2", target=":Keeping")
     registry.add(kind="filter", name="Differing", target=":Differing")
 
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an MMAR declares what a deep check finds something about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.interfaces.nested import nested_places
+from mmar_runner.mmar.checks.tensors import trained_models
+from mmar_runner.mmar.checks.train import places
+
+if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.codes import Severity
+    from mmar_runner.mmar.document import Document
+    from mmar_runner.mmar.spec import ComponentSpec
+
+_TRAINER: JsonPath = ("client_trainer",)
+_PERSISTOR: JsonPath = ("model_persistor",)
+CHECKPOINT: JsonPath = ("ckpt_preload_path",)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place of one of the MMAR's files.
+
+    Attributes:
+        document: The file.
+        path: Where in its present value.
+    """
+
+    document: Document
+    path: JsonPath
+
+    @property
+    def words(self) -> str:
+        """The place as people write it: ``config/config_train.json:12``."""
+        line, _ = self.document.source.locate(self.document.origin(self.path))
+        return f"{self.document.file}:{line}"
+
+    def find(
+        self,
+        look: Look,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        *,
+        severity: Severity | None = None,
+    ) -> None:
+        """Add a finding here."""
+        look.findings.at(self.document, self.path, code, message, hint=hint, severity=severity)
+
+
+def server_place(look: Look, path: JsonPath) -> Place | None:
+    """Return a place of the server's file; None if it was not asked for."""
+    return None if look.server is None else Place(look.server, path)
+
+
+def made_model(look: Look) -> Place | None:
+    """Return where the network stands that the persistor makes; of none, the persistor."""
+    found = look.server_parts.singles.get(_PERSISTOR)
+    if found is None or found.spec is None or found.description is None:
+        return server_place(look, _PERSISTOR)
+    nested = nested_places(found.description.args_schema, found.spec.args)
+    models = [path for path, kind in nested if kind is ComponentKind.MODEL]
+    return server_place(look, (*_PERSISTOR, "args", *models[0]) if models else _PERSISTOR)
+
+
+def trained_model(look: Look) -> Place | None:
+    """Return where the network stands that is trained; where that is not known, the trainer."""
+    train = look.files.train
+    if train is not None:
+        for path, _ in trained_models(look, train):
+            return Place(train, path)
+    return None if look.client is None else Place(look.client, _TRAINER)
+
+
+def part_named(look: Look, message: str) -> Place | None:
+    """Return where the part of the trainer stands that a sentence begins with, if it is one.
+
+    Whoever builds a part begins with its kind: ``optimizer 'SGD' cannot be built: ...``.
+    """
+    train, word = look.files.train, message.partition(" ")[0]
+    trainer = look.client_parts.singles.get(_TRAINER)
+    if train is None or trainer is None or trainer.description is None or word == "model":
+        return None
+    for pattern, kind in trainer.description.extras.get("train_parts", {}).items():
+        for path in places(train.value, pattern) if kind == word else ():
+            return Place(train, path)
+    return None
+
+
+def declaration(look: Look, component: ComponentSpec) -> Place | None:
+    """Return where a component of the server's or the client's file is declared."""
+    for document, parts in ((look.server, look.server_parts), (look.client, look.client_parts)):
+        if document is None or document.file != component.file:
+            continue
+        for path, one in parts.singles.items():
+            if one.spec == component:
+                return Place(document, path)
+        for path, several in parts.lists.items():
+            for index, one in enumerate(several):
+                if one.spec == component:
+                    return Place(document, (*path, index))
+    return None

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One round of a whole federation on made-up data: what is measured, and what fails where."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.deep.conftest import job
+
+CLIENT = "config/config_fed_client.json"
+SERVER = "config/config_fed_server.json"
+
+
+@pytest.fixture
+def tried(deeply, tmp_path, monkeypatch):
+    """Return a function that checks an MMAR and tries a round."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr("mmar_runner.deep.dry_run._MEMORY", memory)
+
+    def look(root, **options):
+        report = deeply(root, dry_run=True, **options)
+        assert list(memory.iterdir()) == [], "the round left its folder behind"
+        return report
+
+    return look
+
+
+def test_a_round_is_measured_beside_the_estimates(tmp_path, tried):
+    report = tried(job().write(tmp_path))
+
+    assert report.findings == ()
+    assert report.deep.dry_run == 2
+    figures = {one.what: one for one in report.deep.figures}
+    for what in ("model_down", "update_up"):
+        assert figures[what].estimate == figures[what].measured
+    assert figures["server_memory"].measured < figures["server_memory"].estimate
+    assert figures["trainer_memory"].measured > 0
+    assert figures["seconds"].measured >= figures["round_seconds"].measured > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "file", "pointer", "words"),
+    [
+        pytest.param(
+            lambda mmar: mmar.trainer("StatedTrainer", fails="train"),
+            CLIENT,
+            "/client_trainer",
+            "ValueError: the loss is no number",
+            id="trainer",
+        ),
+        pytest.param(
+            lambda mmar: mmar.client_filter("RefusingFilter"),
+            CLIENT,
+            "/outbound_filters/0",
+            "may not leave",
+            id="filter",
+        ),
+        pytest.param(
+            lambda mmar: mmar.aggregator("FallingRule"),
+            SERVER,
+            "/aggregator",
+            "this rule combines nothing",
+            id="aggregator",
+        ),
+        pytest.param(
+            lambda mmar: mmar.handler("FallingHandler"),
+            SERVER,
+            "/handlers/0",
+            "this handler falls",
+            id="handler",
+        ),
+    ],
+)
+def test_what_fails_is_found_where_it_is_declared(tmp_path, tried, change, file, pointer, words):
+    report = tried(change(job()).write(tmp_path))
+
+    errors = [f for f in report.findings if f.code == "MMAR668"]
+    assert [(f.severity, f.file, f.pointer) for f in errors] == [("error", file, pointer)]
+    assert words in errors[0].message
+    assert "mmar-dry-run" not in f"{errors[0].message} {errors[0].hint}"
+    assert errors[0].line > 0
+
+
+def test_a_trainer_that_makes_no_data_up_is_a_note(tmp_path, tried):
+    report = tried(job(data="real").write(tmp_path))
+
+    (found,) = report.findings
+    assert (found.code, found.severity, found.pointer) == ("MMAR669", "note", "/client_trainer")
+    assert "Trainer makes no data up for a dry run" in found.message
+    assert report.valid
+    assert report.deep.dry_run is None
+
+
+def test_no_round_is_tried_where_networks_do_not_go_together(tmp_path, tried):
+    report = tried(job(trained={"w": ["F32", [8, 3]], "b": ["F32", [4]]}).write(tmp_path))
+
+    assert [f.code for f in report.findings] == ["MMAR663"]
+    assert report.deep.dry_run is None
+
+
+def test_a_round_that_does_not_end_is_given_up(tmp_path, tried):
+    report = tried(job().write(tmp_path), dry_run_seconds=0.05)
+
+    (found,) = [f for f in report.findings if f.code == "MMAR668"]
+    assert "the round was not over within 50 ms" in found.message
