@@ -21,7 +21,7 @@ TYPED := mmar_runner benchmarks $(wildcard plugins/*/*/mmar_runner_*)
 # A worker gets neighbouring tests: what a file's tests share is made once, not by each worker.
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help venv demo demo-insecure test simulate-faults faults fuzz lint format types imports protos bench bench-trust non-iid soak robustness mutants check wheels clean
+.PHONY: help venv demo demo-insecure test test-all simulate-faults faults fuzz lint format types imports protos bench bench-trust non-iid federated-and-pooled soak robustness mutants check wheels clean
 
 help: ## List the goals
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -47,6 +47,12 @@ demo-insecure: $(STAMP) ## The same without kits, signatures and encryption: a f
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST)
+
+# Where real archives lie; what is tried with them says so where there are none.
+ARCHIVES ?= ../shared/corpus
+
+test-all: $(STAMP) ## Run all tests, those of the archives in ARCHIVES too
+	MMAR_CORPUS=$(abspath $(ARCHIVES)) $(BIN)/python -m pytest $(PYTEST)
 
 # How many simulated worlds are tried, from seed 0 on.
 SEEDS ?= 10000
@@ -93,6 +99,12 @@ NON_IID ?=
 
 non-iid: $(STAMP) ## Train sites whose data differ by four algorithms (half an hour)
 	@$(BIN)/python benchmarks/non_iid.py $(NON_IID)
+
+# What this one is told, such as FEDERATED="--write" or FEDERATED="--sites 4 --seeds 1".
+FEDERATED ?=
+
+federated-and-pooled: $(STAMP) ## Train a U-Net across sites and on all volumes at once (minutes)
+	@$(BIN)/python benchmarks/federated_and_pooled.py $(FEDERATED)
 
 soak: $(STAMP) ## Run 2,000 rounds and see that no process grows (minutes)
 	@$(BIN)/python benchmarks/soak.py $(SOAK)

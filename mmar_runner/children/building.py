@@ -41,6 +41,7 @@ def trainer_context(told: ChildContext, blueprints: Callable[..., Blueprint]) ->
         rank=told.rank,
         processes=told.processes,
         keeps_best=told.keeps_best,
+        expressions=told.expressions,
     )
 
 

@@ -36,12 +36,11 @@ def role_of(
         from mmar_runner.children.filter_role import FilterRole  # noqa: PLC0415
 
         return FilterRole(spec, workshop, ask)
-    if (hosting_none := _hosting_none(spec, workshop)) is not None:
-        return hosting_none
-    from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
+    if spec.role == "aggregator":
+        from mmar_runner.children.aggregator_role import AggregatorRole  # noqa: PLC0415
 
-    role = PersistorRole if spec.role == "model_persistor" else ValidatorRole
-    return role(spec, workshop)
+        return AggregatorRole(spec, workshop)
+    return _hosting_none(spec, workshop) or _of_models(spec, workshop)
 
 
 def _hosting_none(spec: ChildSpec, workshop: Workshop) -> Role | None:
@@ -59,3 +58,11 @@ def _hosting_none(spec: ChildSpec, workshop: Workshop) -> Role | None:
 
         return DescriptionRole(workshop)
     return None
+
+
+def _of_models(spec: ChildSpec, workshop: Workshop) -> Role:
+    """Return a role that makes or measures models."""
+    from mmar_runner.children.model_roles import PersistorRole, ValidatorRole  # noqa: PLC0415
+
+    role = PersistorRole if spec.role == "model_persistor" else ValidatorRole
+    return role(spec, workshop)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Role = Literal[
+    "aggregator",
     "client_trainer",
     "model_persistor",
     "model_validator",
@@ -71,6 +72,7 @@ class ChildContext:
         rank: Which of its processes a component is in, from 0.
         processes: In how many it is.
         keeps_best: Whether a trainer will be asked for its best model.
+        expressions: Whether expressions that the MMAR holds as text may be evaluated.
         synthetic: Whether a component works on data that it makes up.
     """
 
@@ -83,6 +85,7 @@ class ChildContext:
     rank: int = 0
     processes: int = 1
     keeps_best: bool = False
+    expressions: bool = False
     synthetic: bool = False
 
     def to_json(self) -> dict[str, Any]:

@@ -61,8 +61,14 @@ _COMMANDS: Final = {
     "init": LazyCommand(
         "mmar_runner.cli.commands.init", "Begin a new MMAR or plugin from a template."
     ),
+    "import-bundle": LazyCommand(
+        "mmar_runner.cli.commands.import_bundle", "Make an MMAR of a MONAI bundle."
+    ),
     "plugins": LazyCommand(
         "mmar_runner.cli.commands.plugins", "List, show and diagnose installed components."
+    ),
+    "upgrade-mmar": LazyCommand(
+        "mmar_runner.cli.commands.upgrade_mmar", "Write an older MMAR anew in the words of today."
     ),
     "sign-mmar": LazyCommand(
         "mmar_runner.cli.commands.sign_mmar", "Sign an MMAR as an administrator of a project."

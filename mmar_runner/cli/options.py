@@ -73,7 +73,9 @@ kit_option = click.option(
 insecure_option = click.option("--insecure", is_flag=True, help="Speak plain text; loopback only.")
 
 allow_byoc_option = click.option(
-    "--allow-byoc", is_flag=True, help="Let the MMAR's own code run, in a child process."
+    "--allow-byoc",
+    is_flag=True,
+    help="Let the MMAR's own code and expressions run, in a child process.",
 )
 
 task_timeout_option = click.option(

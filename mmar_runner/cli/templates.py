@@ -27,6 +27,11 @@ def template_folder() -> Path:
     return Path(mmar_runner.__file__).parent / "_data" / "templates"
 
 
+def template_text(name: str) -> str:
+    """Return the text of one template in which nothing is replaced."""
+    return (template_folder() / f"{name}{_SUFFIX}").read_text("utf-8")
+
+
 def plugin_kinds() -> Sequence[str]:
     """Return the kinds of components of which a plugin can be begun, sorted."""
     return sorted(path.name for path in (template_folder() / _KINDS).iterdir())

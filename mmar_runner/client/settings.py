@@ -35,6 +35,8 @@ class SessionSettings:
         name: The client's name in the federation.
         workspace: The folder that belongs to this client alone.
         allow_byoc: Code in the MMAR's ``custom/`` may run, in a child process.
+        allow_expressions: Expressions that the MMAR holds as text may be evaluated, in the
+            trainer's process alone.
         plugins_dir: A folder of one-file plugins for the children, or None.
         task_timeout: Seconds a task may take before its child is killed, or None.
         stall_seconds: Seconds a task may go without a step, once its trainer has told of one,
@@ -65,6 +67,7 @@ class SessionSettings:
     name: str
     workspace: Path
     allow_byoc: bool = False
+    allow_expressions: bool = False
     plugins_dir: Path | None = None
     task_timeout: float | None = None
     stall_seconds: float | None = None
@@ -102,6 +105,7 @@ class SessionSettings:
             threads=min(self.threads, _whole(limits, "threads") or self.threads),
             site_filters=policy.mandatory_filters,
             allowed_path_prefixes=policy.allowed_path_prefixes,
+            allow_expressions=policy.allows_expressions(self.spec.digest),
             redaction=policy.redaction,
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from mmar_runner.documents.words import counted
 from mmar_runner.interfaces.companions import companion_of
 from mmar_runner.mmar.reports.deep import Figure, NetworkSize
-from mmar_runner.server.records.room import room_needed, state_bytes
+from mmar_runner.server.records.room import files_at_once, room_needed, state_bytes
 from mmar_runner.storage.codec_names import NONE
 from mmar_runner.storage.codecs import CODECS
 from mmar_runner.storage.dtypes import DTYPE_NAMES, holds_fractions
@@ -58,6 +58,8 @@ def estimates(server: ServerSpec, answers: Answers, companions: Sequence[str]) -
     update = model.encoded(CODECS[codec]) if codec in CODECS else model
     down, up = _file_bytes(model), _file_bytes(update)
     state = state_bytes(rule.slots, model.fractions)
+    updates, models = files_at_once(server, clients)
+    kept = room_needed(0, 0, model=0, update=0, state=state)
     packed = "" if server.compression == NONE else f"before {server.compression} compresses it"
     in_codec = "" if codec == NONE else f"as {codec}"
     many = f"a round of {counted(clients, 'client')}"
@@ -75,11 +77,11 @@ def estimates(server: ServerSpec, answers: Answers, companions: Sequence[str]) -
         Figure(
             "disk",
             f"the server: disk, {many}",
-            estimate=room_needed(clients, model=down, update=up, state=state),
+            estimate=room_needed(updates, models, model=down, update=up, state=state),
             parts={
-                "updates": clients * up,
-                "models": room_needed(0, model=down, update=0, state=0),
-                **({"aggregator": room_needed(0, model=0, update=0, state=state)} if state else {}),
+                "updates": updates * up,
+                "models": models * down,
+                **({"aggregator": kept} if kept else {}),
             },
         ),
         Figure(

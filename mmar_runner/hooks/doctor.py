@@ -24,6 +24,7 @@ from mmar_runner.interfaces.handler import Handler
 from mmar_runner.interfaces.model_persistor import ModelPersistor
 from mmar_runner.interfaces.model_validator import ModelValidator
 from mmar_runner.interfaces.result_processor import ResultProcessor
+from mmar_runner.interfaces.whole_aggregator import WholeUpdateAggregator
 from mmar_runner.interfaces.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def schema_problems(description: ComponentDescription) -> Sequence[str]:
 def type_problems(description: ComponentDescription, target: Any) -> Sequence[str]:
     """Return why the imported target cannot be a component of its kind."""
     interface = INTERFACES.get(description.kind)
+    if description.kind is ComponentKind.AGGREGATOR and description.extras.get("whole_updates"):
+        interface = WholeUpdateAggregator
     if interface is None:
         return [] if callable(target) else [f"{description.target} cannot be called"]
     if not (isinstance(target, type) and issubclass(target, interface)):

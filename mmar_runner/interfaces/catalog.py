@@ -37,6 +37,7 @@ class ComponentKind(StrEnum):
     INFERER = "inferer"
     ENGINE_HANDLER = "engine_handler"
     ENGINE = "engine"
+    CLIENT_ALGO = "client_algo"
 
 
 #: Kinds that exist only as parts of a trainer (or of a model persistor).
@@ -53,6 +54,7 @@ TRAINER_PARTS = frozenset(
         ComponentKind.INFERER,
         ComponentKind.ENGINE_HANDLER,
         ComponentKind.ENGINE,
+        ComponentKind.CLIENT_ALGO,
     }
 )
 

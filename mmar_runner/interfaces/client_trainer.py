@@ -52,6 +52,9 @@ class TrainerContext:
         processes: How many there are; 1 unless the trainer works in several.
         keeps_best: Whether `ClientTrainer.best_model` will be asked for: only then is it worth
             anything to keep it.
+        expressions: Whether expressions that the MMAR holds as text may be evaluated here. A
+            trainer that hands a configuration to a library which would evaluate some refuses
+            it otherwise, with NotAuthorizedError (EXPRESSIONS_NOT_ALLOWED).
     """
 
     client_name: str
@@ -64,6 +67,7 @@ class TrainerContext:
     rank: int = 0
     processes: int = 1
     keeps_best: bool = False
+    expressions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
 from mmar_runner.documents.words import pointer_text
@@ -173,17 +172,6 @@ class Findings:
             and finding.severity is not Severity.NOTE
             and f"{finding.pointer}/".startswith(f"{place}/")
             for finding in self._found.values()
-        )
-
-    def remove_errors_in(self, document: Document, paths: Iterable[JsonPath]) -> None:
-        """Take back what cannot be at places of a document, and in what they hold."""
-        places = {pointer_text(document.origin(path)) for path in paths}
-        self.remove(
-            finding
-            for finding in self._found.values()
-            if finding.file == document.file
-            and finding.severity is Severity.ERROR
-            and not places.isdisjoint(accumulate(finding.pointer.split("/"), "{}/{}".format))
         )
 
     def is_wrong_at(self, document: Document, path: JsonPath) -> bool:

@@ -123,7 +123,18 @@ def open_folder(
     if not has_config:
         message = f"{str(folder)!r} is not an MMAR: it has no folder config/."
         raise MmarUnreadableError(message, hint=_without_config(root))
-    result = MmarFolder(root, limits=limits)
+    return survey(root, findings, limits)
+
+
+def survey(root: Path, findings: Findings, limits: ReadingLimits = DEFAULT_LIMITS) -> MmarFolder:
+    """Look at everything in a folder that need not be an MMAR.
+
+    Args:
+        root: The folder, which is there.
+        findings: Gets what must not be in it.
+        limits: What may be read.
+    """
+    result = MmarFolder(root.resolve(), limits=limits)
     _Survey(result, findings).run()
     return result
 

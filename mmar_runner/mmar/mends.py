@@ -27,6 +27,7 @@ MENDS = MappingProxyType(
         "MMAR115": "Flatten the file.",
         "MMAR116": "Keep it outside the MMAR and refer to it by a variable.",
         "MMAR117": "Sign the MMAR again with `mmar-runner sign-mmar`, or remove the file.",
+        "MMAR118": "Write plain YAML: mappings, lists, text, numbers, true, false and null.",
         "MMAR201": "Write an MMAR: `mmar-runner init mmar`.",
         "MMAR202": "Write 1.",
         "MMAR203": "Write both in the form of generation 4.",
@@ -34,6 +35,12 @@ MENDS = MappingProxyType(
         "MMAR211": "Nothing needs to be done; the key can be removed.",
         "MMAR212": "Nothing needs to be done; it can be removed.",
         "MMAR213": "Nothing needs to be done; write it so when you next edit the file.",
+        "MMAR220": (
+            "Declare the workflow with PyTorch and MONAI; the federated files, the environment and "
+            "the data list go on as they are."
+        ),
+        "MMAR221": "The hint says what to use in its place.",
+        "MMAR222": "Remove it; what it did must be done by a component that is called.",
         "MMAR301": "Define it in `config/environment.json`, or give `--set NAME=VALUE`.",
         "MMAR302": "Give one of them a value.",
         "MMAR303": "Compare its name with the variables in `config/`, or leave it out.",
@@ -79,6 +86,10 @@ MENDS = MappingProxyType(
         "MMAR519": "Mend the syntax at this place.",
         "MMAR520": "Install the package, or remove the import.",
         "MMAR521": "Derive the class from the interface and define the methods that it lacks.",
+        "MMAR530": "Nothing needs to be done; the page on older code says what differs.",
+        "MMAR531": "Install the plugin with the adapter.",
+        "MMAR532": "Use a component that is installed, or write the class to the later interface.",
+        "MMAR533": "Import one of the names that are provided, or write the code without it.",
         "MMAR601": "Write the server's name in the client file.",
         "MMAR602": "Lower the minimum or raise the maximum.",
         "MMAR603": "Raise `num_rounds`; a negative one never stops.",
@@ -102,7 +113,6 @@ MENDS = MappingProxyType(
         "MMAR621": "Add the file or correct the path.",
         "MMAR622": "Move code to `custom/`; remove what does not belong to the job.",
         "MMAR623": "Declare the same model on both sides.",
-        "MMAR624": "Declare the filter on the client's side, or remove it.",
         "MMAR625": (
             "Install the component as a plugin on the server, or put it into a folder given "
             "with `--plugins-dir`."
@@ -114,6 +124,10 @@ MENDS = MappingProxyType(
         "MMAR630": "The hint has the number.",
         "MMAR631": "Name a file that the server or the model_persistor can read.",
         "MMAR632": "Give one of them another log_label, or remove it.",
+        "MMAR633": (
+            "Sites must allow them: `--allow-byoc` on loopback, `expressions` of the policy with "
+            "a kit."
+        ),
         "MMAR634": "Write that smaller is better.",
         "MMAR640": "Name a checkpoint of this network, or declare the network it was made of.",
         "MMAR641": "Name the tensors that are to stay as they are, or remove it.",
@@ -153,5 +167,6 @@ MENDS = MappingProxyType(
             "Correct the argument in the policy; `mmar-runner plugins show` lists those that "
             "it takes."
         ),
+        "MMAR709": "Write it without; or the site says so by `expressions` in its policy.",
     }
 )

@@ -161,6 +161,7 @@ class MmarSpec:
         generation: Which archives it is like.
         digest: sha256 over the listing of all its files (see `FileListing.digest`).
         byoc: Whether it brings code of its own.
+        expressions: Whether it holds expressions that its trainer would evaluate.
         server: What the server file declares; None if it was not asked for or
             has errors.
         client: What the client file declares; likewise.
@@ -179,6 +180,7 @@ class MmarSpec:
     generation: Generation
     digest: str
     byoc: bool = False
+    expressions: bool = False
     server: ServerSpec | None = None
     client: ClientSpec | None = None
     train_config: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.mmar.checks.available import check_available
 from mmar_runner.mmar.checks.budgets import check_budgets
+from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
 from mmar_runner.mmar.checks.case import Look
 from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions
@@ -18,6 +19,7 @@ from mmar_runner.mmar.checks.files import check_files
 from mmar_runner.mmar.checks.filters import check_filters
 from mmar_runner.mmar.checks.fit import check_fit
 from mmar_runner.mmar.checks.held_out import check_held_out
+from mmar_runner.mmar.checks.key_metric import name_key_metric
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.checks.metrics import check_metrics
 from mmar_runner.mmar.checks.models import check_models
@@ -26,11 +28,13 @@ from mmar_runner.mmar.checks.policy import check_policy
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
+from mmar_runner.mmar.checks.tensorflow import check_tensorflow
 from mmar_runner.mmar.checks.train import bring_up_to_date, check_train
 from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import build
+from mmar_runner.mmar.components.older_code import provided
 from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
@@ -165,7 +169,7 @@ class _Check:
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
-        self.byoc.report(self.findings)
+        self.byoc.report(self.findings, provided(self._catalog) if self.byoc.present else {})
         check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
@@ -173,6 +177,7 @@ class _Check:
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
+        bundles = BundleFacts()
         if self.generation is not None:
             check_rounds(look)
             check_parts(look)
@@ -180,15 +185,18 @@ class _Check:
             check_filters(look)
             check_combinations(look)
             check_budgets(look)
+            check_tensorflow(look)
             check_train(look)
             check_fit(look)
             check_held_out(look)
             check_models(look)
+            name_key_metric(look)
             check_metrics(look)
             check_expressions(look)
+            bundles = check_bundles(look)
         self.custom_datalist = check_files(look)
         self.unfilled = unfilled(look)
-        self.facts = gather_facts(look, self.digest)
+        self.facts = gather_facts(look, self.digest, bundles)
         if policy is not None:
             check_policy(look, policy, self.facts, self._catalog)
         return self._spec(look)
@@ -210,6 +218,7 @@ class _Check:
         """Return the specification as one client sees it."""
         look = self._look(client_name, Findings())
         bring_up_to_date(look)
+        name_key_metric(look)
         return self._spec(look)
 
     def _look(self, client_name: str, findings: Findings) -> Look:
@@ -246,6 +255,7 @@ class _Check:
             generation=generation,
             digest=self.digest,
             byoc=self.byoc.present,
+            expressions=bool(self.facts.expressions),
             train_config=train,
             validation_config=files.validation.value if files.validation else {},
             variables=handed_over(files.variables),

@@ -21,7 +21,9 @@ from mmar_runner.server.calls.reception import Reception
 from mmar_runner.server.calls.servicer import Servicer
 from mmar_runner.server.calls.soundness import Soundness
 from mmar_runner.server.calls.windows import download_window
+from mmar_runner.server.components.aggregator_child import AggregatorChild
 from mmar_runner.server.components.building import update_codec
+from mmar_runner.server.components.filter_child import filter_child
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
 from mmar_runner.server.cross_site.best_models import BestModels
@@ -40,11 +42,14 @@ from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
 from mmar_runner.server.rounds.buffers import Buffers
 from mmar_runner.server.rounds.closing import RoundCloser
+from mmar_runner.server.rounds.combining import Combining
 from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+from mmar_runner.server.rounds.round_filters import RoundFilters
+from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
 from mmar_runner.server.status.board import Board
 from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.failures import FailureDesk
@@ -112,6 +117,7 @@ def assemble(
         present=registry.present,
         wait=settings.server.wait_after_min_clients,
     )
+    combining = _combining(settings, components, opened, aggregation)
     closer = RoundCloser(
         settings=settings,
         aggregation=aggregation,
@@ -127,6 +133,7 @@ def assemble(
         disk=disk,
         max_staleness=components.workflow.max_staleness or 0,
         exchange=exchange,
+        combining=combining,
     )
     desk = CrossSiteDesk(
         server.cross_site,
@@ -236,7 +243,26 @@ def assemble(
         ),
         _packages(settings, opened, observer, guard, reporter, window=window),
         components.workflow.max_staleness or 0,
+        combining,
     )
+
+
+def _combining(
+    settings: ServerSettings,
+    components: ServerComponents,
+    opened: OpenedRun,
+    aggregation: RoundAggregation,
+) -> Combining:
+    """Return what makes models of updates, with the children that take part in it."""
+    server, folder, whole, filters = settings.server, opened.folder, None, None
+    if components.aggregates_in_child:
+        child = AggregatorChild(settings, folder, server.aggregator)
+        whole = WholeAggregation(aggregation, child)
+    inbound = filter_child(settings, folder, "inbound_filters", server.inbound_filters)
+    outbound = filter_child(settings, folder, "outbound_filters", server.outbound_filters)
+    if inbound is not None or outbound is not None:
+        filters = RoundFilters(inbound, outbound, aggregation.contexts)
+    return Combining(aggregation, whole, filters)
 
 
 def _aggregation(

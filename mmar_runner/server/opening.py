@@ -22,7 +22,7 @@ from mmar_runner.server.records.model_file import ModelFile
 from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.record import Kind
 from mmar_runner.server.records.replay import replay, unrecorded_seconds
-from mmar_runner.server.records.room import MODELS_AT_ONCE, room_needed, state_bytes
+from mmar_runner.server.records.room import files_at_once, room_needed, state_bytes
 from mmar_runner.server.records.run_record import RunRecord
 from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+    from mmar_runner.mmar.spec import ServerSpec
     from mmar_runner.server.records.record import LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
@@ -278,7 +279,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
     )
     model, schema = models.adopt(start, None)
     kept = state_bytes(wanted.slots, schema.fractions)
-    _require_room(folder, settings.server.min_num_clients, model.size, kept)
+    _require_room(folder, settings.server, model.size, kept)
     record = RunRecord(_journal(settings, folder), RunState(past=None))
     facts = {
         "run_number": folder.number,
@@ -303,22 +304,23 @@ def _models(settings: ServerSettings, folder: RunFolder, bases: int) -> ModelSto
     return ModelStore(folder, keep=settings.keep_models, durable=durable, bases=bases)
 
 
-def _require_room(folder: RunFolder, clients: int, model_bytes: int, kept_bytes: int) -> None:
+def _require_room(folder: RunFolder, server: ServerSpec, model_bytes: int, kept_bytes: int) -> None:
     """Refuse a run that would fill the disk in its first rounds.
 
     Args:
         folder: Where it would run.
-        clients: Of how many there are updates at once, at the least.
+        server: Says of how many clients there are updates, and which are filtered.
         model_bytes: Of a model, and of an update.
         kept_bytes: Of what the aggregator keeps beside a model.
     """
-    needed = room_needed(clients, model=model_bytes, update=model_bytes, state=kept_bytes)
+    updates, models = files_at_once(server, server.min_num_clients)
+    needed = room_needed(updates, models, model=model_bytes, update=model_bytes, state=kept_bytes)
     free = shutil.disk_usage(folder.path).free
     if free < needed:
         kept = f" and what the aggregator keeps, {kept_bytes >> 20} MiB" if kept_bytes else ""
         msg = (
-            f"{folder.path} has {free >> 20} MiB free; a round with {clients} updates and "
-            f"{MODELS_AT_ONCE} models of {model_bytes >> 20} MiB{kept} needs {needed >> 20} MiB"
+            f"{folder.path} has {free >> 20} MiB free; a round with {updates} updates and "
+            f"{models} models of {model_bytes >> 20} MiB{kept} needs {needed >> 20} MiB"
         )
         raise DiskFullError(msg, hint="free some space, or choose another --workspace")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.watch import Watch
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.records.summary import Summary
+    from mmar_runner.server.rounds.combining import Combining
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.server.status.board import Board
     from mmar_runner.server.telling.events import EventDispatcher
@@ -52,6 +53,7 @@ class RunParts:
     watch: Watch
     packages: PackageDesk | None
     max_staleness: int = 0
+    combining: Combining | None = None
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
@@ -110,4 +112,6 @@ class RunParts:
         self.opened.models.close()
         if self.validator is not None:
             await self.validator.close()
+        if self.combining is not None:
+            await self.combining.close()
         await self.close_components()

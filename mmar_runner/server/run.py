@@ -74,7 +74,10 @@ async def serve_run(
     """
     require_compression(settings.server.compression)
     components = ServerComponents(
-        settings.server, plugins.registry, allowed=settings.allowed_path_prefixes
+        settings.server,
+        plugins.registry,
+        allowed=settings.allowed_path_prefixes,
+        runs_own_code=settings.runs_own_code,
     )
     digest = settings.spec.effective_digest(settings.variables, components.versions)
     wanted = Wanted(

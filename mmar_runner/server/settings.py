@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.storage.durability import Durability
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
     from mmar_runner.server.trust import ServerTrust
+
+#: How long an aggregator in a child may take for one update, or for a result, in seconds,
+#: unless whoever runs the server says otherwise.
+OWN_CODE_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,9 @@ class ServerSettings:
             allowed on loopback only.
         token_seconds: How long a session's token is good for.
         metrics: Where this process serves metrics, ``host:port``; None if nowhere.
+        allow_byoc: Code in the MMAR's ``custom/`` may run in children of the server, as far as it
+            runs any; with a kit the rules have decided that before.
+        task_timeout: Seconds that such code may take for one update, or for a result.
         known_key: What an aggregator's secrets are made of in a simulation; None takes what only
             this server knows.
         synthetic: Whether a model validator works on data that it makes up: a dry run.
@@ -55,6 +62,8 @@ class ServerSettings:
     trust: ServerTrust | None = None
     token_seconds: float = 900.0
     metrics: str | None = None
+    allow_byoc: bool = False
+    task_timeout: float = OWN_CODE_SECONDS
     known_key: bytes | None = field(default=None, repr=False)
     synthetic: bool = False
 
@@ -70,6 +79,11 @@ class ServerSettings:
     def durable(self) -> bool:
         """Whether receipts wait for the disk."""
         return self.durability is Durability.FULL
+
+    @property
+    def runs_own_code(self) -> bool:
+        """Whether code of the MMAR may run in the server's children."""
+        return self.allow_byoc or self.trust is not None
 
     @property
     def allowed_path_prefixes(self) -> tuple[str, ...] | None:

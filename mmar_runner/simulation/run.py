@@ -169,6 +169,7 @@ def _session(
         name=name,
         workspace=settings.workspace / "clients" / name,
         allow_byoc=settings.allow_byoc,
+        allow_expressions=settings.allow_byoc,
         plugins_dir=settings.plugins_dir,
         task_timeout=settings.task_timeout,
         filter_key=known_key(settings, specs[name], name),

@@ -25,7 +25,7 @@ from mmar_runner.errors import MmarInvalidError, MmarRunnerError, RunStoppedErro
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.validation import validate
 from mmar_runner.server.run import run_server
-from mmar_runner.server.settings import ServerSettings
+from mmar_runner.server.settings import OWN_CODE_SECONDS, ServerSettings
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.server_log import SentLog
 from mmar_runner.simulation.settings import known_key, simulated
@@ -103,6 +103,8 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         expected_clients=settings.clients,
         variables=settings.all_variables,
         plugins_dir=settings.plugins_dir,
+        allow_byoc=settings.allow_byoc,
+        task_timeout=settings.task_timeout or OWN_CODE_SECONDS,
         # No client has an underscore alone for its name.
         known_key=known_key(settings, validation.spec, "_"),
         synthetic=settings.synthetic,

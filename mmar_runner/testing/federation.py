@@ -28,7 +28,7 @@ from mmar_runner.interfaces.client_trainer import ClientTrainer
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.mmar.validation import Validation, validate
 from mmar_runner.server.run import run_server
-from mmar_runner.server.settings import ServerSettings
+from mmar_runner.server.settings import OWN_CODE_SECONDS, ServerSettings
 from mmar_runner.storage.durability import Durability
 from mmar_runner.testing.recorder import Recorder
 from mmar_runner.testing.trainers import ObjectTrainers
@@ -63,6 +63,7 @@ class Federation:
         task_timeout: Seconds a task may take, or None.
         durability: What a receipt of the server survives.
         new_run: A run that is unfinished is left as it is.
+        retry_failed: A run that has failed is taken up again.
 
     Attributes:
         server: What the server observed.
@@ -87,6 +88,7 @@ class Federation:
         task_timeout: float | None = None,
         durability: Durability = Durability.PROCESS,
         new_run: bool = False,
+        retry_failed: bool = False,
     ) -> None:
         self.names = _names(clients)
         self.server = Recorder()
@@ -102,6 +104,7 @@ class Federation:
         self._task_timeout = task_timeout
         self._durability = durability
         self._new_run = new_run
+        self._retry_failed = retry_failed
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="federation")
         self._socket = tempfile.TemporaryDirectory(prefix="mmar-", dir="/tmp")
@@ -154,9 +157,12 @@ class Federation:
             seed=self._seed,
             durability=self._durability,
             new_run=self._new_run,
+            retry_failed=self._retry_failed,
             expected_clients=expected_clients or len(self.names),
             variables=self._variables,
             plugins_dir=self._plugins_dir,
+            allow_byoc=self._allow_byoc,
+            task_timeout=self._task_timeout or OWN_CODE_SECONDS,
         )
         stop = asyncio.Event()
         gate = _Gate(self.server)
@@ -183,6 +189,7 @@ class Federation:
             name=name,
             workspace=workspace or self._workspace / "clients" / name,
             allow_byoc=self._allow_byoc,
+            allow_expressions=self._allow_byoc,
             task_timeout=self._task_timeout,
             plugins_dir=self._plugins_dir,
         )

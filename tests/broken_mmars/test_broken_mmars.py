@@ -28,12 +28,14 @@ ELSEWHERE = {
     "MMAR107": "built below",
     "MMAR108": "tests/unit/mmar/test_folder.py",  # git keeps no permissions
     "MMAR116": "built below",
-    "MMAR213": "tests/unit/mmar/test_upgrades.py",  # of parts that only a framework has
     "MMAR303": "tests/unit/mmar/test_variables.py",  # of --set, not of a folder
     "MMAR305": "tests/unit/mmar/test_variables.py",
     "MMAR307": "tests/unit/mmar/test_variables.py",
     "MMAR517": "tests/unit/mmar/test_defects.py",  # needs parts that no bundled plugin has
     "MMAR518": "tests/unit/mmar/test_components.py",  # of two plugins
+    "MMAR531": "tests/unit/mmar/test_older_code.py",  # of a plugin that is not installed
+    "MMAR532": "tests/unit/mmar/test_older_code.py",  # as what is said of older code
+    "MMAR533": "tests/unit/mmar/test_older_code.py",
     "MMAR605": "tests/unit/mmar/test_defects.py",  # needs filters, of which none is bundled
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",

@@ -9,6 +9,7 @@ from mmar_runner.hooks import PROJECT_NAME
 from mmar_runner.testing.contracts import RegistrationContract
 
 BUNDLED = {
+    "mmar-runner-clara-code",
     "mmar-runner-cross-site-validation",
     "mmar-runner-echo",
     "mmar-runner-fedavg",

@@ -14,18 +14,21 @@ from _pytest.outcomes import Skipped
 from mmar_runner.interfaces.admin_cmd_module import AdminCmdModule
 from mmar_runner.interfaces.admin_command import CommandSpec, Parameter, TargetKind
 from mmar_runner.interfaces.admin_event import Table, Text, Value
-from mmar_runner.interfaces.aggregator import TensorwiseAggregator
+from mmar_runner.interfaces.aggregator import TensorwiseAggregator, UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.interfaces.filter import Filter
 from mmar_runner.interfaces.model_validator import ModelValidator
 from mmar_runner.interfaces.result_processor import ResultProcessor
+from mmar_runner.interfaces.whole_aggregator import WholeResult, WholeUpdateAggregator
 from mmar_runner.interfaces.workflow import Workflow
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner.testing.contracts import (
     AdminCmdModuleContract,
     AggregatorContract,
     FilterContract,
     ModelValidatorContract,
     ResultProcessorContract,
+    WholeUpdateAggregatorContract,
     WorkflowContract,
 )
 
@@ -527,3 +530,32 @@ def test_a_processor_that_counts_twice_is_caught(tmp_path):
     attributes = {"make": lambda _: Appends(), "sample": lambda _: ("notes", {"text": "one"})}
     suite = type("Suite", (ResultProcessorContract,), attributes)
     assert failures(suite, context=context) == {"test_a_result_that_comes_twice_counts_once"}
+
+
+class _LastOne(WholeUpdateAggregator):
+    """Takes the last update for the result, in float32, and says nothing of what it left out."""
+
+    def begin(self, round_):
+        pass
+
+    def accept(self, update):
+        with TensorReader(update.file) as reader:
+            self.last = reader.read("layer.weight")
+        return ""
+
+    def aggregate(self, destination):
+        with TensorWriter(destination, [("layer.weight", "F32", (3, 4))]) as writer:
+            writer.write("layer.weight", self.last)
+            writer.commit()
+        return WholeResult(UpdateKind.WEIGHT_DIFF)
+
+
+def test_a_rule_that_takes_the_last_update_breaks_its_suite(tmp_path):
+    class Suite(WholeUpdateAggregatorContract):
+        def make(self):
+            return _LastOne()
+
+    assert failures(Suite, tmp_path=lambda: tmp_path) == {
+        "test_a_result_is_one_of_the_model",
+        "test_order_does_not_matter",
+    }

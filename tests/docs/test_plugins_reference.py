@@ -85,11 +85,22 @@ def test_every_tag(page):
     assert {str(tag) for tag in Tag} <= set(first)
 
 
-def test_the_list_of_components_is_what_the_command_prints(monkeypatch):
+def _printed(monkeypatch, *words):
     folders = {folder for kinds in BUNDLED.values() for folder in kinds}
     names = (f"mmar-runner-{f.rpartition('/')[2].replace('_', '-')}" for f in folders)
     monkeypatch.setenv("MMAR_RUNNER_PLUGINS", ",".join(sorted(names)))
-    printed = CliRunner().invoke(plugins.command, ["reference"], catch_exceptions=False).output
+    return CliRunner().invoke(plugins.command, [*words], catch_exceptions=False).output
+
+
+def test_the_list_of_components_is_what_the_command_prints(monkeypatch):
+    printed = _printed(monkeypatch, "reference")
     assert printed.splitlines() == (PAGE.parent / "components.md").read_text().splitlines(), (
         "write it anew: mmar-runner plugins reference > docs/reference/components.md"
     )
+
+
+def test_the_page_about_older_archives_is_what_the_command_prints(monkeypatch):
+    printed = _printed(monkeypatch, "compatibility")
+    assert (
+        printed.splitlines() == (PAGE.parent / "clara-compatibility.md").read_text().splitlines()
+    ), "write it anew: mmar-runner plugins compatibility > docs/reference/clara-compatibility.md"

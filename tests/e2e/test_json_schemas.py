@@ -80,6 +80,14 @@ def test_plugins(written, tmp_path):
     assert written("plugins_doctor", "plugins", "doctor", *there)["warnings"]
 
 
+def test_what_an_upgrade_changed(written, tmp_path):
+    older = ROOT / "tests" / "assets" / "mmars" / "older"
+    answer = written("upgrade_report", "upgrade-mmar", older, "--out", tmp_path / "new")
+    assert answer["changes"]
+    assert answer["remaining"]
+    assert written("plugins_compatibility", "plugins", "compatibility")["names"]
+
+
 def test_provision(written, kits, tmp_path):
     call = (kits.project_file, "--out", kits.out)
     shutil.move(kits.out / "site-1", tmp_path / "taken")

@@ -14,6 +14,7 @@ from mmar_runner.cli.groups import Group
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import Invocation, echo_hint, echo_json, echo_sentence, json_option, say
 from mmar_runner.cli.views.argument_words import argument_rows, facts, unnamed_arguments
+from mmar_runner.cli.views.compatibility import compatibility_page, compatibility_rows
 from mmar_runner.cli.views.component_reference import component_page
 from mmar_runner.cli.views.tables import table, wrapped
 from mmar_runner.documents.words import counted
@@ -103,6 +104,22 @@ def reference(plugins_dir: Path | None, as_json: bool) -> None:
         echo_json({"components": [_full(d) for d in (*found, *tabled)]})
         return
     say(*component_page(found, tabled).split("\n"))
+
+
+@command.command("compatibility")
+@plugins_dir_option
+@json_option
+def compatibility(plugins_dir: Path | None, as_json: bool) -> None:
+    """Print a page of Markdown about older archives: which names work, and how.
+
+    As JSON it is the names of federated configurations.
+    """
+    if as_json:
+        echo_json({"names": compatibility_rows()})
+        return
+    registry = load_plugins(plugins_dir=plugins_dir).registry
+    found = [*registry.descriptions(), *registry.tabled_descriptions()]
+    say(*compatibility_page(found).split("\n"))
 
 
 @command.command("kind")

@@ -40,7 +40,7 @@ from mmar_runner.errors import RunFailedError, RunStoppedError, UsageError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.hooks import load_plugins
 from mmar_runner.server.run import run_server
-from mmar_runner.server.settings import ServerSettings
+from mmar_runner.server.settings import OWN_CODE_SECONDS, ServerSettings
 from mmar_runner.storage.durability import Durability
 from mmar_runner.storage.memory import settle_memory
 
@@ -84,6 +84,19 @@ if TYPE_CHECKING:
 @new_run_option
 @retry_failed_option
 @durability_option("full")
+@click.option(
+    "--allow-byoc",
+    is_flag=True,
+    help="Let an aggregator that the MMAR brings run, in a child process; with --insecure.",
+)
+@click.option(
+    "--task-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=OWN_CODE_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long such an aggregator may take for one update, or for a result.",
+)
 @metrics_option
 @plugins_dir_option
 @json_option
@@ -103,6 +116,8 @@ def command(
     new_run: bool,
     retry_failed: bool,
     durability: str,
+    allow_byoc: bool,
+    task_timeout: float,
     metrics: str | None,
     plugins_dir: Path | None,
     as_json: bool,
@@ -119,6 +134,8 @@ def command(
     goes on with its run when it is started again.
     """
     refuse_both(new_run=new_run, retry_failed=retry_failed)
+    if kit is not None:
+        _refuse_allow_byoc(allow_byoc=allow_byoc)
     if mmar is None:
         _refuse_of_one_run(kit, seed=seed, new_run=new_run, retry_failed=retry_failed)
     elif admin_listen is not None or session_idle is not None:
@@ -177,6 +194,8 @@ def command(
         variables=variables,
         plugins_dir=None if plugins_dir is None else plugins_dir.absolute(),
         trust=trust,
+        allow_byoc=allow_byoc,
+        task_timeout=task_timeout,
     )
     with served_metrics(metrics) as served:
         settings = replace(settings, metrics=served.address)
@@ -212,6 +231,17 @@ def _refuse_of_one_run(
     if given:
         msg = f"{given[0]} is for a server of one run, and no MMAR was given"
         raise UsageError(msg, hint="administrators choose the run: set_run_number N")
+
+
+def _refuse_allow_byoc(*, allow_byoc: bool) -> None:
+    """Refuse to be told what a kit's rules decide.
+
+    Raises:
+        UsageError: It was told.
+    """
+    if allow_byoc:
+        msg = "--allow-byoc is for --insecure; with a kit the rules decide"
+        raise UsageError(msg, hint="`mmar-runner policy explain` shows which")
 
 
 def _run(settings: ServerSettings, plugins: LoadedPlugins, observer: Observer) -> RunOutcome:

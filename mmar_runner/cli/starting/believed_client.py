@@ -48,6 +48,7 @@ def believed_settings(
         name=client,
         workspace=site.workspace(spec.name, client),
         allow_byoc=allow_byoc,
+        allow_expressions=allow_byoc,
     )
 
 

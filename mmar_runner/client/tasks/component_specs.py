@@ -27,13 +27,18 @@ def check_components(settings: SessionSettings, catalog: ComponentCatalog) -> No
     Nothing is imported.
 
     Raises:
-        NotAuthorizedError: BYOC_NOT_ALLOWED, code of the MMAR is declared and not accepted.
+        NotAuthorizedError: BYOC_NOT_ALLOWED, EXPRESSIONS_NOT_ALLOWED: the MMAR holds code, or
+            expressions, that were not accepted.
         PluginError: A component is not installed.
     """
     if settings.spec.byoc and not settings.allow_byoc:
         msg = f"the MMAR {settings.spec.name!r} brings code of its own in custom/"
         hint = "read that code; --allow-byoc lets it run, in a child process"
         raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
+    if settings.spec.expressions and not settings.allow_expressions:
+        msg = f"the MMAR {settings.spec.name!r} holds expressions, which are code"
+        hint = "`mmar-runner validate-mmar` says where; --allow-byoc lets the trainer evaluate them"
+        raise NotAuthorizedError(msg, reason="EXPRESSIONS_NOT_ALLOWED", hint=hint)
     custom = settings.spec.root / "custom" if settings.spec.byoc else None
     client = settings.client
     needed = [client.client_trainer, *client.inbound_filters, *client.outbound_filters]
@@ -125,6 +130,7 @@ def _spec(
             train_config=dict(spec.train_config),
             validation_config=dict(spec.validation_config),
             variables={**spec.variables, "CLIENT_NAME": settings.name},
+            expressions=role == "client_trainer" and settings.allow_expressions,
             synthetic=settings.synthetic,
         ),
         custom_dir=str(spec.root / "custom") if custom else None,

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmar_runner.children.filter_request import context_fields, filter_params
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.results import read_metrics
-from mmar_runner.client.files.values import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mmar_runner.children.process import Asked
     from mmar_runner.children.spec import ChildSpec
@@ -74,13 +74,8 @@ class FilterChain:
         if self.is_empty:
             return source
         child = await self._living()
-        params = {
-            "source": str(source),
-            "destination": str(destination),
-            "context": _as_json(context),
-        }
-        if received is not None:
-            params |= {"received": str(received.path), "received_sha256": received.sha256}
+        known = None if received is None else (received.path, received.sha256)
+        params = filter_params(source, destination, context, known)
         answer = await child.request("filter", params, timeout=self._timeout, asked=asked)
         self._answer, self.metrics = answer, read_metrics(answer)
         return destination
@@ -92,7 +87,7 @@ class FilterChain:
             TaskError: A filter failed.
         """
         child = await self._living()
-        params = {"context": _as_json(context)}
+        params = {"context": context_fields(context)}
         await child.request("settle", params, timeout=self._timeout, asked=asked)
 
     async def _living(self) -> ChildProcess:
@@ -104,10 +99,3 @@ class FilterChain:
         """End the child."""
         if self._child is not None:
             await self._child.close()
-
-
-def _as_json(context: FilterContext) -> dict[str, Any]:
-    told = values_of(context)
-    told["secret"] = context.secret.hex()
-    del told["exchange"]  # questions go over the socket
-    return {key: str(value) if isinstance(value, Path) else value for key, value in told.items()}

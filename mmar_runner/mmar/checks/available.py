@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.interfaces.nested import is_off, nested_places
-from mmar_runner.mmar.aliases import OLDER_NAMES
+from mmar_runner.interfaces.nested import nested_places
 from mmar_runner.mmar.checks.train import places
 
 if TYPE_CHECKING:
@@ -25,32 +24,9 @@ if TYPE_CHECKING:
 def check_available(look: Look) -> None:
     """Check that nothing is declared which would be refused, or left out, at the start."""
     if look.server is not None:
-        _server_filters(look, look.server)
         _server_code(look, look.server)
     if look.client is not None:
         _client_handlers(look, look.client)
-
-
-def _server_filters(look: Look, server: Document) -> None:
-    named: dict[JsonPath, str] = {}
-    for slot in ("inbound_filters", "outbound_filters"):
-        for path, part in _placed(look.server_parts, slot):
-            declared = server.get(path)
-            if not isinstance(declared, dict) or is_off(declared):
-                continue
-            name = declared.get("path", declared.get("name"))
-            if not isinstance(name, str) or not name:
-                continue  # which was said
-            if part.description is None and name in OLDER_NAMES:
-                continue  # there is more to say of it, and was said
-            named[path] = name
-    if not named:
-        return
-    look.findings.remove_errors_in(server, named)  # whatever else is wrong with them
-    for path, name in named.items():
-        message = f"'{name}': the server applies no filters in this version."
-        hint = "Declare it on the client's side, where it protects what leaves a site."
-        look.findings.at(server, path, "MMAR624", message, hint=hint)
 
 
 def _server_code(look: Look, server: Document) -> None:
@@ -58,9 +34,15 @@ def _server_code(look: Look, server: Document) -> None:
     for document, path, part in (*_declared(look, server), *read):
         if part.spec is None or not part.spec.byoc:
             continue
+        if part.spec.kind is ComponentKind.FILTER or _takes_whole_updates(part):
+            continue  # it lives in a child, if whoever runs the server lets it
         message = f"'{part.spec.name}' is code of this MMAR, and the server runs none of it."
         hint = "Install it as a plugin on the server, or give it with --plugins-dir."
         look.findings.at(document, (*path, "path"), "MMAR625", message, hint=hint)
+
+
+def _takes_whole_updates(part: Resolved) -> bool:
+    return part.description is not None and bool(part.description.extras.get("whole_updates"))
 
 
 def _client_handlers(look: Look, client: Document) -> None:

@@ -32,8 +32,9 @@ def check_budgets(look: Look) -> None:
 def _rounds(server: Document) -> int | None:
     """Return how many rounds there are to be; None if that is not said, or said wrongly."""
     start, stop = whole(task_value(server, "start_round")), whole(task_value(server, "num_rounds"))
-    wrong = start is None or stop is None or start < 0 or stop <= start
-    return None if wrong else stop - start
+    if start is None or stop is None or start < 0 or stop <= start:
+        return None
+    return stop - start
 
 
 def _spending(look: Look, server: Document) -> Iterator[Stated]:

@@ -10,10 +10,12 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.tags import Tag
 from mmar_runner.mmar.checks.case import TASK, first_present, whole
 from mmar_runner.mmar.checks.stated import (
+    INBOUND,
     OUTBOUND,
     all_filters_known,
     client_part,
     outbound_filters,
+    server_filters,
     server_part,
 )
 from mmar_runner.mmar.components.build import takes_part, task_value
@@ -48,6 +50,7 @@ def check_combinations(look: Look) -> None:
         _not_together(look, aggregator, workflow)
         _of_older_models(look, aggregator, workflow)
     _codec(look, aggregator)
+    _masked_here(look, aggregator)
     trainer = client_part(look, "client_trainer")
     if look.both() is None or trainer is None:
         return
@@ -152,6 +155,20 @@ def _codec(look: Look, aggregator: Stated) -> None:
         hint = "Remove it: masked updates are as short as they can be."
         place = ("update_codec",)
         look.findings.at(aggregator.document, place, "MMAR650", message, hint=hint)
+
+
+def _masked_here(look: Look, aggregator: Stated) -> None:
+    """Say that a filter of the server cannot read masked updates, or masks what nobody unmasks."""
+    for slot in (INBOUND, OUTBOUND):
+        for one in server_filters(look, slot):
+            if Tag.MASKS in one.tags:
+                message = f"'{one.name}' masks what leaves a site; at the server nobody unmasks it."
+                _say(look, one, message, "Declare it in the client's outbound_filters.")
+            elif slot == INBOUND and Tag.UNMASKS in aggregator.tags:
+                message = (
+                    f"'{aggregator.name}' takes masked updates, which '{one.name}' cannot read."
+                )
+                _say(look, one, message, "Declare it at the clients, before what masks.")
 
 
 def _noise(look: Look, filters: list[Stated]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.checks.bundles import BundleFacts
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.document import Document
 
@@ -27,17 +28,22 @@ _FILE_SUFFIXES: Final = frozenset(
 )
 
 
-def gather_facts(look: Look, digest: str) -> MmarFacts:
+def gather_facts(look: Look, digest: str, bundles: BundleFacts) -> MmarFacts:
     """Return what a policy must know, as far as the side in question uses it.
 
     Args:
         look: The MMAR, after every check.
         digest: sha256 over all its files.
+        bundles: What the bundles in it ask for.
     """
     documents = [d for d in look.files.documents() if d.file not in _of_others(look)]
     named = [(dotted, place_of(d, path)) for d, path, dotted in look.resolver.paths]
     for document in documents:
         named += _unchecked_paths(look, document)
+    outside = [
+        (text, place_of(document, path))
+        for document, path, text in outside_arguments(look.files, documents)
+    ]
     return MmarFacts(
         name=look.folder.root.name,
         digest=digest,
@@ -45,11 +51,13 @@ def gather_facts(look: Look, digest: str) -> MmarFacts:
         datalists=tuple(
             Place(f.file, f.line, f.column, f.pointer) for f in look.findings.with_code("MMAR615")
         ),
-        class_paths=tuple(dict.fromkeys(named)),  # some are looked at twice
-        path_arguments=tuple(
-            (text, place_of(document, path))
-            for document, path, text in outside_arguments(look.files, documents)
+        # Some are looked at twice.
+        class_paths=tuple(dict.fromkeys([*named, *bundles.class_paths])),
+        path_arguments=(
+            *(one for one in outside if one not in bundles.expressions),  # those are judged as code
+            *bundles.path_arguments,
         ),
+        expressions=tuple(bundles.expressions),
     )
 
 

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.nested import is_off
-from mmar_runner.mmar.aliases import FILTER_PAIRS
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.components.build import Parts
     from mmar_runner.mmar.document import Document
-
-_UNDOES = {second: first for first, second in FILTER_PAIRS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +93,10 @@ def _places(document: Document, parts: Parts, slot: str, *, undoing: bool) -> li
             continue
         name = str(item.get("path") or item.get("name") or "").rpartition(".")[2]
         found = resolved[index].description if index < len(resolved) else None
-        if found is None and name not in FILTER_PAIRS and name not in _UNDOES and not _own(item):
+        if found is None and not _own(item):
             return None
         extras = found.extras if found is not None else {}
-        if undoing:
-            undo = name if name in _UNDOES or "undoes" in extras else None
-        else:
-            undo = extras.get("undone_by") or FILTER_PAIRS.get(name)
+        undo = (name if "undoes" in extras else None) if undoing else extras.get("undone_by")
         if undo:
             places.append(_Place((slot, index), name, str(undo)))
     return places

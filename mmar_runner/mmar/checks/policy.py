@@ -31,6 +31,7 @@ _CODES: Final = {
     "DIGEST_BLOCKED": "MMAR707",
     "COMPONENT_NOT_FOUND": "MMAR704",
     "COMPONENT_ARGUMENTS": "MMAR708",
+    "EXPRESSIONS_NOT_ALLOWED": "MMAR709",
     "PLUGIN_CONFLICT": "MMAR518",
 }
 #: Errors that say of a class path already that it leads nowhere.

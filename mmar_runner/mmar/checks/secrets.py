@@ -24,11 +24,10 @@ _STORES: Final = frozenset({".p12", ".pfx", ".jks", ".keystore", ".ppk"})
 def check_secrets(folder: MmarFolder, findings: Findings) -> None:
     """Say which files hold a private key; nothing else is said of these, whatever they are."""
     held = set()
-    for file, size in folder.contents.items():
-        store = posixpath.splitext(file)[1].lower() in _STORES
-        if not store and not (size <= _BYTES and _holds_key(folder, file)):
+    for file in folder.contents:
+        if not holds_key(folder, file):
             continue
-        what = "is a store of keys" if store else "holds a private key"
+        what = "is a store of keys" if _is_store(file) else "holds a private key"
         message = f"The file {what}: every site that gets the MMAR gets it."
         hint = "Remove it, and replace the key if anybody was given it: keys belong into kits."
         findings.add("MMAR645", message, file=file, hint=hint)
@@ -36,7 +35,18 @@ def check_secrets(folder: MmarFolder, findings: Findings) -> None:
     findings.remove([f for f in findings.with_code("MMAR622") if f.file in held])
 
 
-def _holds_key(folder: MmarFolder, file: str) -> bool:
+def holds_key(folder: MmarFolder, file: str) -> bool:
+    """Return True for a file that is, or holds, a private key."""
+    if _is_store(file):
+        return True
+    return folder.contents[file] <= _BYTES and _reads_as_key(folder, file)
+
+
+def _is_store(file: str) -> bool:
+    return posixpath.splitext(file)[1].lower() in _STORES
+
+
+def _reads_as_key(folder: MmarFolder, file: str) -> bool:
     try:
         with folder.open(file) as stream:
             return _KEY.search(stream.read(_BYTES)) is not None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: The list of filters that an update passes on its way out of a site.
 OUTBOUND: Final = "outbound_filters"
+#: The list of filters that what arrives passes.
+INBOUND: Final = "inbound_filters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,16 @@ def outbound_filters(look: Look) -> Iterator[Stated]:
         return
     for index, found in enumerate(look.client_parts.lists.get((OUTBOUND,), ())):
         part = _stated(look.client, (OUTBOUND, index), found)
+        if part is not None:
+            yield part
+
+
+def server_filters(look: Look, slot: str) -> Iterator[Stated]:
+    """Yield the server's filters of one direction, in order; of one that is not known, nothing."""
+    if look.server is None:
+        return
+    for index, found in enumerate(look.server_parts.lists.get((slot,), ())):
+        part = _stated(look.server, (slot, index), found)
         if part is not None:
             yield part
 

@@ -14,6 +14,9 @@ from mmar_runner.mmar.folder import is_hidden
 from mmar_runner.security.listing import FileKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mmar_runner.mmar.code.heritage import Heritage
     from mmar_runner.mmar.code.module_source import ClassSource
     from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
@@ -93,9 +96,23 @@ class ByocModules:
         module = self._sources.get(self._sources.file("/".join(package)))
         return None if module is None else module.classes.get(name)
 
-    def report(self, findings: Findings) -> None:
-        """Say which files are code, and what is wrong with it."""
-        self._sources.report(findings)
+    def heritage(self, dotted: str) -> Heritage | None:
+        """Return what a class comes from, or None if its source is not known."""
+        # Deferred: few MMARs bring any code.
+        from mmar_runner.mmar.code.heritage import heritage  # noqa: PLC0415
+
+        *package, name = dotted.split(".")
+        file = self._sources.file("/".join(package))
+        return None if file is None else heritage(self._sources, file, name)
+
+    def report(self, findings: Findings, provided: Mapping[str, Sequence[str]]) -> None:
+        """Say which files are code, and what is wrong with it.
+
+        Args:
+            findings: Gets what is found.
+            provided: Names that adapters let older code import, by module.
+        """
+        self._sources.report(findings, provided)
         for file in self.code_files:
             if is_hidden(file):
                 self._report_hidden(file, findings)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.mmar.code.installed_names import is_installed
@@ -45,11 +46,20 @@ class OwnSources:
         """Return what a file says; None if it cannot be read, or is none of these."""
         return self._sources().get(file or "")
 
-    def report(self, findings: Findings) -> None:
-        """Say which modules are not Python, and which import what is not there."""
+    def report(
+        self, findings: Findings, provided: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> None:
+        """Say which modules are not Python, and which import what is not there.
+
+        Args:
+            findings: Gets what is found.
+            provided: Names that adapters let older code import, by module.
+        """
+        adapted = {module.partition(".")[0] for module in provided}
         for file, source in self._sources().items():
+            self._report_not_provided(file, source, findings, provided, adapted)
             for package, line in source.imports.items():
-                if not self._has(package):
+                if package not in adapted and not self._has(package):
                     message = f"'{package}' is neither in custom/ nor installed here."
                     place = (line, 1)
                     findings.add("MMAR520", message, file=CUSTOM + file, position=place)
@@ -66,6 +76,28 @@ class OwnSources:
             said = f"This is not Python: {message.rstrip('.?')}."
             place = (line, max(column, 1))
             findings.add("MMAR519", said, file=CUSTOM + file, position=place, hint=hint)
+
+    def _report_not_provided(
+        self,
+        file: str,
+        source: ModuleSource,
+        findings: Findings,
+        provided: Mapping[str, Sequence[str]],
+        adapted: set[str],
+    ) -> None:
+        """Say what older code imports of the older programs that no adapter provides."""
+        for name, line in source.lines.items():
+            module, there = source.origins[name]
+            own = self.file(module.replace(".", "/")) is not None
+            if own or module.partition(".")[0] not in adapted:
+                continue
+            if there in provided.get(module, ()) or f"{module}.{there}" in provided:
+                continue
+            message = f"The adapters provide no '{there}' of '{module}'."
+            known = provided.get(module) or sorted(provided)
+            hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}."
+            place = (line, 1)
+            findings.add("MMAR533", message, file=CUSTOM + file, position=place, hint=hint)
 
     def _sources(self) -> dict[str, ModuleSource]:
         if self._parsed is None:

@@ -16,6 +16,7 @@ from mmar_runner.mmar.code.installed_names import is_module
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_CLARA_CODE: Final = "adapters/clara_code"
 _ECHO: Final = "trainers/echo"
 _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
@@ -33,6 +34,7 @@ _TORCH: Final = "trainers/torch"
 BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
         ComponentKind.AGGREGATOR: {
+            _CLARA_CODE: ("ClaraCodeAggregator",),
             _FEDAVG: ("FedAvg",),
             _FEDOPT: ("FedAdagrad", "FedAdam", "FedAvgM", "FedYogi"),
             _PRIVACY: ("DPFedAvg",),
@@ -44,11 +46,14 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _SECAGG: ("SecureSum",),
         },
         ComponentKind.CLIENT_TRAINER: {
+            _CLARA_CODE: ("ClaraCodeTrainer",),
             _ECHO: ("EchoTrainer",),
-            _MONAI: ("MonaiTrainer",),
+            _MONAI: ("ClientAlgoTrainer", "MonaiTrainer"),
             _TORCH: ("TorchTrainer",),
         },
+        ComponentKind.CLIENT_ALGO: {_MONAI: ("MonaiAlgo", "monai.fl.client.")},
         ComponentKind.MODEL_PERSISTOR: {
+            _MONAI: ("PTCheckpointPersistor",),
             _ECHO: ("EchoModelPersistor",),
             _TORCH: ("PTFileModelPersistor",),
         },
@@ -61,6 +66,7 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _METRICS: ("MetricsProcessor",),
         },
         ComponentKind.FILTER: {
+            _CLARA_CODE: ("ClaraCodeFilter",),
             _PRIVACY: (
                 *("ExcludeVars", "GaussianNoise", "LaplaceNoise", "LaplacianPrivacy", "LocalDP"),
                 *("NormClip", "PercentilePrivacy", "SVTPrivacy"),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,19 +13,23 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
-from mmar_runner.mmar import aliases
+from mmar_runner.mmar.bundle.standing import Standing, standing_in
 from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
+from mmar_runner.mmar.components.older_code import CODE, adapter_of, lacking, unadapted
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
 from mmar_runner.mmar.components.upgrades import upgrade_arguments, upgrade_identity
+from mmar_runner.mmar.older.entry import class_of
+from mmar_runner.mmar.older.federated import FEDERATED, unavailable
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.documents.json_source import JsonPath
+    from mmar_runner.mmar.bundle.standing import BundleFact
     from mmar_runner.mmar.code.byoc import ByocModules
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
@@ -65,6 +69,8 @@ class Resolver:
         #: Every class path that is named by ``path``, without the MMAR's own code and
         #: older names of registered components; installed or not.
         self.paths: list[tuple[Document, JsonPath, str]] = []
+        #: Whether what is resolved is declared for an adapter, which takes it as it is.
+        self._adapting = False
 
     def resolve(
         self,
@@ -128,6 +134,13 @@ class Resolver:
         except PluginConflictError:
             return {}
 
+    def standing(self, fact: BundleFact, name: str) -> Standing:
+        """Return what is known of what a bundle calls; nothing of a name that two claim."""
+        try:
+            return standing_in(self._catalog, fact, name)
+        except PluginConflictError:
+            return Standing.UNKNOWN
+
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""
         return bool(self._catalog.kinds_of(dotted))
@@ -152,7 +165,8 @@ class Resolver:
             self._conflict(document, where, error)
             return NOTHING
         if found is None:
-            self._not_installed(document, where, kind, name)
+            if not self._unavailable(document, path, where):
+                self._not_installed(document, where, kind, name)
             return NOTHING
         if found.path_prefix:
             message = f"'{name}' is a class path, not a name."
@@ -160,8 +174,7 @@ class Resolver:
             self._findings.at(document, where, "MMAR501", message, hint=hint)
             return NOTHING
         if found.name not in {name, label, names.get(wanted)}:
-            message = f"'{name}' is an older name of '{found.name}'."
-            self._findings.at(document, where, "MMAR515", message)
+            self._findings.at(document, where, "MMAR515", _became(name, found))
         return self._described(document, path, found, args, {"name": found.name})
 
     def _not_installed(
@@ -177,14 +190,28 @@ class Resolver:
         message = f"No installed plugin offers {with_article(kind)} named '{name}'."
         self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
 
+    def _unavailable(self, document: Document, path: JsonPath, where: JsonPath) -> bool:
+        """Return True, and say so, if an older system's component is not to be had at all."""
+        gone = unavailable(document.get(path))
+        if gone is None:
+            return False
+        why = f": there is no {gone.cause}" if gone.cause else ""
+        message = f"'{gone.name}' of older systems is not available here{why}."
+        cause = (gone.cause,) if gone.cause else None
+        hint = _capital(f"{gone.instead}.")
+        self._findings.at(document, where, "MMAR221", message, hint=hint, cause=cause)
+        return True
+
     def _conflict(self, document: Document, where: JsonPath, error: PluginConflictError) -> None:
         message = f"{_capital(error.message)}."
         self._findings.at(document, where, "MMAR518", message, hint=_capital(error.hint))
 
     def _hint(self, kind: ComponentKind, name: str, dotted: str = "") -> str:
         bundled = bundled_hint(kind, dotted or name)
-        if bundled is None and name in aliases.OLDER_NAMES:
-            return f"An older component: {aliases.OLDER_NAMES[name]}."
+        if bundled is None and name in FEDERATED and FEDERATED[name].became:
+            became = FEDERATED[name].became
+            where = bundled_hint(kind, became)
+            return f"An older name of {became}{f'. {where}' if where else '.'}"
         broken = self._catalog.broken()
         note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
         note += f" (`{self._catalog.doctor}` says why)." if broken else ""
@@ -214,15 +241,14 @@ class Resolver:
         where = (*path, "path")
         dotted = str(document.get(where))
         try:
-            found = self._catalog.find(kind, dotted)
+            found = self._catalog.find(kind, dotted) or self._of_older_system(kind, dotted)
         except PluginConflictError as error:
             self._conflict(document, where, error)
             return NOTHING
         if found is not None:
             known = {"path": dotted} if found.path_prefix else {"name": found.name}
             if not found.path_prefix and found.name != dotted:
-                message = f"'{dotted}' is an older name of '{found.name}'."
-                self._findings.at(document, where, "MMAR515", message)
+                self._findings.at(document, where, "MMAR515", _became(dotted, found))
             if found.path_prefix:
                 self.paths.append((document, where, dotted))
                 registered = self._catalog.at_target(kind, dotted)  # it says more than its prefix
@@ -236,6 +262,19 @@ class Resolver:
         problem = self._byoc.problem(dotted)
         if problem is None:
             return self._own_code(document, path, kind, dotted, args)
+        if not self._unavailable(document, path, where):
+            self._nobodys(document, where, kind, problem)
+        return NOTHING
+
+    def _nobodys(
+        self,
+        document: Document,
+        where: JsonPath,
+        kind: ComponentKind,
+        problem: tuple[str, str, str | None],
+    ) -> None:
+        """Report a class path that no plugin allows and the MMAR does not bring."""
+        dotted = str(document.get(where))
         self.paths.append((document, where, dotted))
         code, message, hint = problem
         others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
@@ -245,7 +284,12 @@ class Resolver:
         last = dotted.rpartition(".")[2]
         hint = hint or self._hint(kind, last, dotted)
         self._findings.at(document, where, code, message, hint=hint)
-        return NOTHING
+
+    def _of_older_system(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
+        """Return the component that does what a class of an older system did, by its name."""
+        name = class_of(dotted) or ""
+        found = self._catalog.find(kind, name) if name in FEDERATED else None
+        return found if found is None or not found.path_prefix else None
 
     def _not_there(
         self, document: Document, where: JsonPath, found: ComponentDescription, dotted: str
@@ -287,10 +331,51 @@ class Resolver:
         dotted: str,
         args: dict[str, Any],
     ) -> Resolved:
+        adapted = None if self._adapting else self._adapted(document, path, kind, dotted, args)
+        if adapted is not None:
+            return adapted
         declaration = {"path": dotted, "args": args}
+        if self._adapting:
+            place = _place(document, path)
+            return Resolved(ComponentSpec(kind, declaration, dotted, args, **place, byoc=True))
         check_own_class(document, path, kind, self._byoc.source(dotted), self._findings)
         place = _place(document, path)
         return Resolved(ComponentSpec(kind, declaration, dotted, args, **place, byoc=True))
+
+    def _adapted(
+        self,
+        document: Document,
+        path: JsonPath,
+        kind: ComponentKind,
+        dotted: str,
+        args: dict[str, Any],
+    ) -> Resolved | None:
+        """Return a class of older code behind its adapter; None if it is none."""
+        found = self._byoc.heritage(dotted)
+        if found is None:
+            return None
+        where = (*path, "path")
+        adapter = adapter_of(self._catalog, kind, found)
+        if adapter is None:
+            lack = unadapted(kind, found)
+            if lack is None:
+                return None
+            self._findings.at(document, where, lack.code, lack.message, hint=lack.hint)
+            return NOTHING
+        message = f"'{dotted}' is written to an older interface and runs behind '{adapter.name}'."
+        self._findings.at(document, where, "MMAR530", message)
+        if lacks_methods := lacking(adapter, found):
+            message = f"The class lacks {', '.join(lacks_methods)}."
+            hint = "Define what its interface asks for."
+            self._findings.at(document, where, "MMAR521", message, hint=hint)
+        source = self._byoc.source(dotted)
+        if source is not None:
+            check_arguments(document, path, kind, source, self._findings)
+        code = {CODE: {"path": dotted, "args": args}}
+        declaration = {"name": adapter.name, "args": code}
+        spec = ComponentSpec(kind, declaration, dotted, args, **_place(document, path), byoc=True)
+        # Its arguments are the class's own: no schema knows them.
+        return Resolved(spec, replace(adapter, args_schema={"type": "object"}))
 
     # -- arguments -------------------------------------------------------------------
 
@@ -310,13 +395,17 @@ class Resolver:
             return self.resolve(document, path, found.kind)
         args = document.get(path).get("args", args)
         sound = arguments_fit(document, path, found, self._findings)
+        adapts = "adapts" in found.extras
+        self._adapting, before = adapts, self._adapting
         canonical = self._nested(document, (*path, "args"), found.args_schema, args)
+        self._adapting = before
         if canonical is None or not sound:
             return Resolved(None, found)
         name = identity.get("path", found.name)
         declaration = {**identity, "args": canonical}
         place = _place(document, path)
-        return Resolved(ComponentSpec(found.kind, declaration, name, canonical, **place), found)
+        spec = ComponentSpec(found.kind, declaration, name, canonical, **place, byoc=adapts)
+        return Resolved(spec, found)
 
     def _nested(
         self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
@@ -359,6 +448,13 @@ class Resolver:
         message = f"'{place[0]}' is required but is empty or switched off."
         self._findings.at(document, where, "MMAR516", message, hint="Declare it.")
         return True
+
+
+def _became(name: str, found: ComponentDescription) -> str:
+    """Return what an older name became, and how that works differently."""
+    older = FEDERATED.get(class_of(name) or name)
+    differs = older.differs if older is not None and older.became == found.name else ""
+    return f"'{name}' is an older name of '{found.name}'{f': {differs}' if differs else ''}."
 
 
 def _place(document: Document, path: JsonPath) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.schema_check import show
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.document import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,6 +166,8 @@ def _joined(switch: Any, number: Any, on: Any) -> Any:
             return _UNKNOWN
         made = [_joined(one, count, on) for one, count in zip(switches, numbers, strict=True)]
         return _UNKNOWN if any(one is _UNKNOWN for one in made) else made
+    if isinstance(switch, str) and VARIABLE.fullmatch(switch):
+        return _UNKNOWN  # which may be on
     if not isinstance(switch, bool):
         return switch  # the new form already
     if switch is not on:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema
 from mmar_runner.mmar.document import Document
+from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.reading import read_document
 from mmar_runner.mmar.sources.canonical import canonical_client, canonical_server
 from mmar_runner.mmar.sources.generation import generation_of
 from mmar_runner.mmar.sources.handed_over import without_idle_parts
+from mmar_runner.mmar.sources.renewal import renew_client, renew_server
 from mmar_runner.mmar.sources.substitution import substitute
+from mmar_runner.mmar.sources.tensorflow import is_own_trainer, mark_of
 from mmar_runner.mmar.sources.upgrade import upgrade_client, upgrade_server
 from mmar_runner.mmar.sources.variables import (
     LEAST_CLIENTS,
@@ -29,8 +32,8 @@ from mmar_runner.mmar.sources.variables import (
 from mmar_runner.mmar.spec import Generation
 
 if TYPE_CHECKING:
+    from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.documents.schema_check import Fault
-    from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
 
 Side = Literal["server", "client", "all"]
@@ -67,6 +70,9 @@ class Sources:
         generation: Of the federated configuration; None if it is another system's.
         variables: What was substituted.
         parsed: Every file as it is on disk.
+        sound: The files whose shape is right.
+        tensorflow: Workflow files that are TensorFlow's, each with the place that shows it;
+            they are not among those above.
     """
 
     generation: Generation | None
@@ -77,6 +83,7 @@ class Sources:
     train: Document | None = None
     validation: Document | None = None
     sound: set[str] = field(default_factory=set)
+    tensorflow: list[tuple[Document, JsonPath]] = field(default_factory=list)
 
     def documents(self) -> list[Document]:
         """Return the files in canonical form."""
@@ -109,9 +116,9 @@ def prepare(
     sources = Sources(None, variables, parsed)
     sources.server = _open(sources, SERVER, places, findings)
     sources.client = _open(sources, CLIENT, places, findings)
-    sources.train = _open(sources, TRAIN, places, findings, override=True)
+    sources.train = _workflow(sources, TRAIN, places, findings)
     validation = VALIDATION if VALIDATION in parsed else VALIDATION_CKPT
-    sources.validation = _open(sources, validation, places, findings, override=True)
+    sources.validation = _workflow(sources, validation, places, findings)
     _to_canonical_form(sources, findings)
     for document, name in (
         (sources.server, "config_fed_server"),
@@ -250,6 +257,23 @@ def _open(
     return document
 
 
+def _workflow(
+    sources: Sources, file: str, places: Mapping[str, str], findings: Findings
+) -> Document | None:
+    """Return a workflow file, its variables replaced; None if it is TensorFlow's."""
+    original = sources.parsed.get(file)
+    if original is None:
+        return None
+    mark = None if is_own_trainer(sources.parsed.get(CLIENT)) else mark_of(original.value)
+    if mark is None:
+        return _open(sources, file, places, findings, override=True)
+    # What it uses is used, and nothing more is said of a file that nobody can run.
+    document = _open(sources, file, places, Findings(), override=True)
+    if document is not None:
+        sources.tensorflow.append((document, mark))
+    return None
+
+
 def _to_canonical_form(sources: Sources, findings: Findings) -> None:
     """Tell the generations of both federated files, and upgrade what is older."""
     found: dict[str, Generation | None] = {}
@@ -275,6 +299,7 @@ def _upgraded(
         return None
     if generation is Generation.CLARA_3:
         (upgrade_server if of_server else upgrade_client)(document, findings)
+    (renew_server if of_server else renew_client)(document, findings)
     (canonical_server if of_server else canonical_client)(document, findings)
     return document
 

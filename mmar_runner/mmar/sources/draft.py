@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.documents.words import pointer_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
@@ -29,6 +31,10 @@ class Draft:
         """Say what becomes of a key."""
         self._findings.at(self.document, path, code, message, hint=hint, key=True)
 
+    def warn(self, path: JsonPath, code: str, message: str) -> None:
+        """Say what is lost."""
+        self._findings.at(self.document, path, code, message)
+
     def drop(self, path: JsonPath) -> Any:
         """Remove a member and return its value."""
         return self.object_at(path[:-1]).pop(str(path[-1]), None)
@@ -45,6 +51,7 @@ class Draft:
         parent = self._parent(target)
         if target[-1] not in parent:
             self.put(target, value, origin)
+            self._carry(source, target)
         elif parent[str(target[-1])] != value:
             other = pointer_text(self.document.origin(target))
             message = f"'{source[-1]}' also stands at {other}, which counts."
@@ -55,6 +62,36 @@ class Draft:
         items = self._parent(path).setdefault(str(path[-1]), [])
         self.document.moves[(*path, len(items))] = origin
         items.append(value)
+
+    def keep(self, path: JsonPath, items: Sequence[JsonPath]) -> None:
+        """Leave some items of a list at a path, in their order, and drop the others."""
+        value = self.document.get(path)
+        if not isinstance(value, list) or len(items) == len(value):
+            return
+        stood = [(self.document.origin(item), value[int(item[-1])], item) for item in items]
+        inner = {item: self._inner(item) for item in items}
+        for index in range(len(value)):
+            self._forget((*path, index))
+        value[:] = [kept for _, kept, _ in stood]
+        for index, (origin, _, item) in enumerate(stood):
+            self.document.moves[(*path, index)] = origin
+            for rest, place in inner[item].items():
+                self.document.moves[(*path, index, *rest)] = place
+
+    def _inner(self, path: JsonPath) -> dict[JsonPath, JsonPath]:
+        """Return where parts of what stands at a path came from, by the rest of their path."""
+        moves, length = self.document.moves, len(path)
+        return {p[length:]: o for p, o in moves.items() if len(p) > length and p[:length] == path}
+
+    def _forget(self, path: JsonPath) -> None:
+        moves = self.document.moves
+        for known in [known for known in moves if known[: len(path)] == path]:
+            del moves[known]
+
+    def _carry(self, source: JsonPath, target: JsonPath) -> None:
+        """Have what was moved within a member be known where the member is now."""
+        for rest, origin in self._inner(source).items():
+            self.document.moves[(*target, *rest)] = origin
 
     def _parent(self, path: JsonPath) -> dict[str, Any]:
         value: Any = self.document.value

@@ -38,11 +38,6 @@ def upgrade_client(document: Document, findings: Findings) -> None:
     _filters(draft, "pre_processors", "outbound_filters")
     _filters(draft, "post_processors", "inbound_filters")
     _cross_site(draft)
-    for key in ("req_processors", "model_reader_writer"):
-        if key in draft.object_at(("client",)):
-            reason = aliases.IDLE_KEYS[key]
-            draft.note(("client", key), "MMAR211", f"'{key}' has no effect: {reason}.")
-            draft.drop(("client", key))
 
 
 def _mark(draft: Draft) -> None:
@@ -109,13 +104,7 @@ def _filters(draft: Draft, old: str, new: str) -> None:
         draft.put((new,), items, path)
         return
     for index, item in enumerate(items):
-        name = item.get("name") if isinstance(item, dict) else None
-        reason = aliases.IDLE_FILTERS.get(str(name))
-        if reason:
-            message = f"'{name}' is not needed: {reason}."
-            draft.note((*path, index, "name"), "MMAR212", message)
-        else:
-            draft.append((new,), item, (*path, index))
+        draft.append((new,), item, (*path, index))
     draft.document.value.setdefault(new, [])
 
 

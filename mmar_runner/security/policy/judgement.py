@@ -92,7 +92,7 @@ def _authorized(request: MmarRequest, policies: Policies) -> list[Step]:
     steps = _rights(request, policies.authorization, policies.site_policy)
     if request.action in _BRINGING:
         facts = request.facts
-        brought = {"byoc": facts.byoc, "custom_datalist": facts.custom_datalist}
+        brought = {"byoc": facts.runs_own_code, "custom_datalist": facts.custom_datalist}
         for content in (content for content, there in brought.items() if there):
             steps.append(site_rule(policies.authorization, content, request.site))
     return list(dict.fromkeys(steps))  # an unknown site is said once
@@ -120,7 +120,7 @@ def _rights(
 def _threshold(request: MmarRequest, policy: SitePolicy | None) -> int:
     if policy is None:
         return 1
-    return policy.signatures["byoc" if request.facts.byoc else "mmar"]
+    return policy.signatures["byoc" if request.facts.runs_own_code else "mmar"]
 
 
 def _spare(user: str, steps: tuple[Step, ...]) -> Step:

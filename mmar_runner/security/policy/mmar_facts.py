@@ -23,6 +23,8 @@ class MmarFacts:
             own nor a registered component.
         path_arguments: Every argument that names something outside the MMAR and the run
             folder, or tries to: text and place. What the site itself gave is left out.
+        expressions: Every text that the trainer would evaluate, and every name of a thing that
+            it would call and nobody registered: text and place.
     """
 
     name: str
@@ -31,11 +33,17 @@ class MmarFacts:
     datalists: tuple[Place, ...] = ()
     class_paths: tuple[tuple[str, Place], ...] = ()
     path_arguments: tuple[tuple[str, Place], ...] = ()
+    expressions: tuple[tuple[str, Place], ...] = ()
 
     @property
     def byoc(self) -> bool:
         """True if it brings code."""
         return bool(self.code)
+
+    @property
+    def runs_own_code(self) -> bool:
+        """True if it brings code, as files or as expressions."""
+        return bool(self.code or self.expressions)
 
     @property
     def custom_datalist(self) -> bool:

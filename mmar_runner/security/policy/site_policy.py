@@ -39,6 +39,8 @@ class SitePolicy:
         byoc: Whether an MMAR may bring code: never, always, or by accepted digest.
         accepted_digests: Digests of MMARs whose code was reviewed.
         blocked_digests: Digests of MMARs that never run here.
+        expressions: Whether the trainer may evaluate expressions that an MMAR holds: never,
+            always, or by accepted digest.
         signatures: How many administrators must have signed, by ``mmar`` (without code)
             and ``byoc`` (with code).
         data_folders: Absolute folders that arguments of components may name.
@@ -59,6 +61,7 @@ class SitePolicy:
     byoc: Literal["refuse", "allow", "digest"] = "refuse"
     accepted_digests: tuple[str, ...] = ()
     blocked_digests: tuple[str, ...] = ()
+    expressions: Literal["refuse", "allow", "digest"] = "refuse"
     signatures: Mapping[str, int] = field(default_factory=lambda: dict(SIGNATURES))
     data_folders: tuple[str, ...] = ()
     mandatory_filters: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
@@ -72,6 +75,11 @@ class SitePolicy:
     def allows_path(self, dotted: str) -> bool:
         """Return True if a class path may be named."""
         return spelling_allowed(dotted, self.allowed_path_prefixes)
+
+    def allows_expressions(self, digest: str) -> bool:
+        """Return True if expressions of the MMAR with a digest may be evaluated."""
+        reviewed = self.expressions == "digest" and digest in self.accepted_digests
+        return reviewed or self.expressions == "allow"
 
     def place(self, *path: str | int, key: bool = False) -> Place | None:
         """Return where something stands in the file (or its key), or the nearest around it."""
@@ -104,6 +112,7 @@ def _policy(document: PolicyDocument) -> SitePolicy:
         byoc=value.get("byoc", "refuse"),
         accepted_digests=tuple(value.get("accepted_digests", ())),
         blocked_digests=tuple(value.get("blocked_digests", ())),
+        expressions=value.get("expressions", "refuse"),
         signatures={**SIGNATURES, **value.get("signatures", {})},
         data_folders=tuple(value.get("data_folders", ())),
         mandatory_filters={way: tuple(map(_filter, named)) for way, named in filters.items()},

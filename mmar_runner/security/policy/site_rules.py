@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: The rules, in the order in which they are asked.
 BLOCKED: Final = "site_policy.blocked_digests"
 BYOC: Final = "site_policy.byoc"
+EXPRESSIONS: Final = "site_policy.expressions"
 DATALIST: Final = "site_policy.allow_custom_datalist"
 PATHS: Final = "site_policy.allowed_path_prefixes"
 ARGUMENTS: Final = "site_policy.data_folders"
@@ -47,6 +48,7 @@ def site_steps(
     return [
         _blocked(facts, policy),
         _code(facts, policy),
+        *_expressions(facts, policy),
         *_datalists(facts, policy),
         *_class_paths(facts, policy),
         *_arguments(facts, policy),
@@ -84,6 +86,31 @@ def _code(facts: MmarFacts, policy: SitePolicy) -> Step:
     hint = f"{_REVIEW[0].upper()}{_REVIEW[1:]}"
     place = policy.place("accepted_digests")
     return refuses(BYOC, "DIGEST_NOT_ACCEPTED", message, policy=place, subject=subject, hint=hint)
+
+
+def _expressions(facts: MmarFacts, policy: SitePolicy) -> list[Step]:
+    place = policy.place("expressions")
+    if not facts.expressions:
+        return [accepts(EXPRESSIONS, "The MMAR holds no expressions.", policy=place)]
+    if policy.allows_expressions(facts.digest):
+        message = "The site lets the trainer evaluate the MMAR's expressions"
+        count = f" ({counted(len(facts.expressions), 'place')})."
+        subject = facts.expressions[0][1]
+        return [accepts(EXPRESSIONS, message + count, policy=place, subject=subject)]
+    hint = "Write it without; or the site says so by expressions in its policy."
+    if policy.expressions == "digest":
+        hint = f"{_REVIEW[0].upper()}{_REVIEW[1:]}"
+    return [
+        refuses(
+            EXPRESSIONS,
+            "EXPRESSIONS_NOT_ALLOWED",
+            f"The policy allows no expressions in an MMAR: {shown(text)}.",
+            policy=place,
+            subject=where,
+            hint=hint,
+        )
+        for text, where in facts.expressions
+    ]
 
 
 def _datalists(facts: MmarFacts, policy: SitePolicy) -> list[Step]:

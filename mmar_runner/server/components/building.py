@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.documents.words import counted
-from mmar_runner.errors import PluginError, RunFailedError
+from mmar_runner.errors import NotAuthorizedError, PluginError, RunFailedError
 from mmar_runner.federation.scatter_and_gather import ScatterAndGather
-from mmar_runner.hooks.components import build_component
+from mmar_runner.hooks.components import blueprint, build_component
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.companions import SORTS
 from mmar_runner.interfaces.handler import BestModelSelector, Handler
@@ -17,6 +17,7 @@ from mmar_runner.interfaces.result_processor import ResultProcessor
 from mmar_runner.interfaces.workflow import Workflow
 from mmar_runner.server.components.exclusion import expressions
 from mmar_runner.server.components.results import by_topic
+from mmar_runner.server.components.stand import Stand
 from mmar_runner.storage.codec_names import NONE
 
 if TYPE_CHECKING:
@@ -32,16 +33,19 @@ class ServerComponents:
     ``versions`` holds the distributions they come from, and the names of files: they are part of
     what a run is.
     ``expressions`` holds what the aggregator may look for in the names of tensors, and
-    ``companions`` which tensors it wants beside those of the model.
+    ``companions`` which tensors it wants beside those of the model. ``aggregates_in_child`` says
+    that the rule wants whole updates: then it lives in a child, and here something stands for it.
 
     Args:
         server: What the MMAR declares.
         catalog: What is installed.
         allowed: The class paths that the policy allows, as prefixes; None without one.
+        runs_own_code: Whether code of the MMAR may run in the server's children.
 
     Raises:
         PluginError: One of them cannot be built, or two result processors claim one topic.
-        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them.
+        NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow one of them;
+            BYOC_NOT_ALLOWED, an aggregator is code of the MMAR's own that may not run here.
         RunFailedError: One of them is code of the MMAR's own, two select the best model, a
             round may close with fewer updates than the aggregator is defined for, or it
             foresees that the run cannot be done.
@@ -53,11 +57,17 @@ class ServerComponents:
         catalog: ComponentCatalog,
         *,
         allowed: Sequence[str] | None = None,
+        runs_own_code: bool = False,
     ) -> None:
         self._catalog = catalog
         self._allowed = allowed
         self.versions: dict[str, str] = {}
-        self.aggregator: TensorwiseAggregator = self._build(server.aggregator, TensorwiseAggregator)
+        self.aggregates_in_child = self._wants_whole(server.aggregator)
+        self.aggregator: TensorwiseAggregator = (
+            self._stand(server.aggregator, runs_own_code=runs_own_code)
+            if self.aggregates_in_child
+            else self._build(server.aggregator, TensorwiseAggregator)
+        )
         update_codec(server.update_codec, self.aggregator)  # a conflict leaves no run behind
         declared = server.aggregator
         self.expressions = tuple(expressions(catalog, declared.kind, declared.declaration))
@@ -73,21 +83,17 @@ class ServerComponents:
         ]
         by_topic(self.processors)  # two that claim one topic leave no run behind
         self.selector = _only_selector(self.handlers)
-        if server.inbound_filters or server.outbound_filters:
-            msg = "filters on the server's side are not available in this version"
-            hint = "declare them on the client's side, where they protect what leaves a site"
-            raise RunFailedError(msg, hint=hint, reason="NOT_AVAILABLE")
+        for one in server.inbound_filters:
+            self._require_readable(one)
+        for one in (*server.inbound_filters, *server.outbound_filters):
+            self._require_filter(one, runs_own_code=runs_own_code)
 
     def _build(self, spec: ComponentSpec, expected: type[Any]) -> Any:
         if spec.byoc:
             msg = f"{spec.name} is code that came in the MMAR, and the server runs none of it"
             hint = "install it as a plugin on the server"
             raise RunFailedError(msg, hint=hint, reason="BYOC")
-        found = self._catalog.find(spec.kind, spec.name)
-        if found is not None:
-            # A file is what it holds, wherever it lies and however its path was typed.
-            name = Path(found.distribution).name if found.of_file else found.distribution
-            self.versions[name] = found.version
+        self._note_version(spec)
         try:
             return build_component(
                 self._catalog, spec.kind, spec.declaration, expected, allowed=self._allowed
@@ -97,6 +103,65 @@ class ServerComponents:
             error.hint = "; ".join(filter(None, said))
             raise
 
+    def _require_readable(self, spec: ComponentSpec) -> None:
+        """Let no filter work on updates that are masked.
+
+        Raises:
+            RunFailedError: CONFLICT.
+        """
+        if self.aggregator.takes is not None:
+            msg = f"updates are masked, and {spec.name} would change them ({spec.place})"
+            hint = "declare it on the client's side, before the filter that masks"
+            raise RunFailedError(msg, hint=hint, reason="CONFLICT")
+
+    def _require_filter(self, spec: ComponentSpec, *, runs_own_code: bool) -> None:
+        """See that a filter is there and may run; it will, in a child.
+
+        Raises:
+            PluginError: It is not installed.
+            NotAuthorizedError: The policy does not allow it, or code of the MMAR's own may not run.
+        """
+        if spec.byoc:
+            _require_own_code(spec, runs_own_code=runs_own_code)
+        else:
+            blueprint(self._catalog, spec.kind, spec.declaration, allowed=self._allowed)
+        self._note_version(spec)
+
+    def _note_version(self, spec: ComponentSpec) -> None:
+        found = self._catalog.find(spec.kind, _registered(spec))
+        if found is not None:
+            # A file is what it holds, wherever it lies and however its path was typed.
+            name = Path(found.distribution).name if found.of_file else found.distribution
+            self.versions[name] = found.version
+
+    def _wants_whole(self, spec: ComponentSpec) -> bool:
+        found = self._catalog.find(spec.kind, _registered(spec))
+        return found is not None and bool(found.extras.get("whole_updates"))
+
+    def _stand(self, spec: ComponentSpec, *, runs_own_code: bool) -> Stand:
+        """Return what stands here for a rule in a child, which may not be allowed to run.
+
+        Raises:
+            NotAuthorizedError: BYOC_NOT_ALLOWED.
+        """
+        if spec.byoc:
+            _require_own_code(spec, runs_own_code=runs_own_code)
+        self._note_version(spec)
+        return Stand()
+
+
+def _require_own_code(spec: ComponentSpec, *, runs_own_code: bool) -> None:
+    if not runs_own_code:
+        msg = f"{spec.name} is code that came in the MMAR ({spec.place})"
+        hint = "read that code; --allow-byoc lets it run, in a child process of the server"
+        raise NotAuthorizedError(msg, reason="BYOC_NOT_ALLOWED", hint=hint)
+
+
+def _registered(spec: ComponentSpec) -> str:
+    """Return by which name the catalog knows a component; people may call it otherwise."""
+    declared = spec.declaration
+    return str(declared.get("path") or declared.get("name"))
+
 
 def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> tuple[str, ...]:
     """Return what companions an aggregator wants.
@@ -104,7 +169,7 @@ def wanted_companions(catalog: ComponentCatalog, aggregator: ComponentSpec) -> t
     Raises:
         RunFailedError: There are no such.
     """
-    found = catalog.find(aggregator.kind, aggregator.name)
+    found = catalog.find(aggregator.kind, _registered(aggregator))
     wanted = tuple(() if found is None else found.extras.get("companions", ()))
     if unknown := sorted(set(wanted) - SORTS):
         msg = f"{aggregator.name} wants companions that there are not: {', '.join(unknown)}"

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.spec import ChildContext, ChildSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from mmar_runner.children.spec import Role
     from mmar_runner.mmar.spec import ComponentSpec
     from mmar_runner.server.records.workspace import RunFolder
@@ -15,24 +19,70 @@ if TYPE_CHECKING:
 
 
 def child_spec(
-    settings: ServerSettings, folder: RunFolder, role: Role, component: ComponentSpec
+    settings: ServerSettings,
+    folder: RunFolder,
+    role: Role,
+    component: ComponentSpec,
+    *,
+    place: Path | None = None,
 ) -> ChildSpec:
-    """Return what a child needs to build a component of a run, and where it works."""
+    """Return what a child needs to build a component of a run, and where it works.
+
+    Args:
+        settings: Of the server.
+        folder: Of the run.
+        role: What the child is to be.
+        component: What it hosts.
+        place: The folder in which it works; None for the run's.
+    """
+    own = component.byoc and settings.runs_own_code
+    spec = _spec(settings, folder, role, component.declaration, place=place, own=own)
+    return replace(spec, label=component.label)
+
+
+def chain_spec(
+    settings: ServerSettings,
+    folder: RunFolder,
+    filters: Sequence[ComponentSpec],
+    *,
+    place: Path,
+) -> ChildSpec:
+    """Return what a child needs to build filters of one direction.
+
+    Args:
+        settings: Of the server.
+        folder: Of the run.
+        filters: Their declarations, in order.
+        place: The folder in which it works.
+    """
+    labelled = [{**one.declaration, "label": one.label} for one in filters]
+    own = any(one.byoc for one in filters) and settings.runs_own_code
+    return _spec(settings, folder, "filter", {"filters": labelled}, place=place, own=own)
+
+
+def _spec(
+    settings: ServerSettings,
+    folder: RunFolder,
+    role: Role,
+    component: Mapping[str, Any],
+    *,
+    place: Path | None,
+    own: bool,
+) -> ChildSpec:
     spec = settings.spec
     return ChildSpec(
         role=role,
-        component=component.declaration,
-        label=component.label,
+        component=component,
         context=ChildContext(
             client_name="server",
             mmar=str(folder.mmar),
-            workspace=str(folder.path),
+            workspace=str(place or folder.path),
             train_config=dict(spec.train_config),
             validation_config=dict(spec.validation_config),
             variables=dict(spec.variables),
             synthetic=settings.synthetic,
         ),
-        custom_dir=None,
+        custom_dir=str(folder.mmar / "custom") if own else None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
         allowed_path_prefixes=settings.allowed_path_prefixes,
     )

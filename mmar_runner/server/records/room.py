@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mmar_runner.mmar.spec import ServerSpec
 
 #: The round's model, its result, and the best one.
-MODELS_AT_ONCE: Final = 3
+_MODELS_AT_ONCE: Final = 3
 #: What the aggregator keeps: as the round before found it, as this one does, as the next will.
 _STATES_AT_ONCE: Final = 3
 _FLOAT64_BYTES: Final = 8
@@ -22,13 +25,25 @@ def state_bytes(slots: int, fractions: int) -> int:
     return _FLOAT64_BYTES * slots * fractions
 
 
-def room_needed(clients: int, *, model: int, update: int, state: int) -> int:
+def files_at_once(server: ServerSpec, clients: int) -> tuple[int, int]:
+    """Return how many files of updates and of models a round has at once.
+
+    Args:
+        server: What passes one of its filters lies there twice.
+        clients: Of how many there are updates.
+    """
+    updates = clients * (2 if server.inbound_filters else 1)
+    return updates, _MODELS_AT_ONCE + (2 if server.outbound_filters else 0)
+
+
+def room_needed(updates: int, models: int, *, model: int, update: int, state: int) -> int:
     """Return the bytes that a round needs on the disk.
 
     Args:
-        clients: Of how many there are updates at once.
+        updates: How many there are at once.
+        models: How many there are at once.
         model: Bytes of a model.
         update: Bytes of an update.
         state: Bytes of what the aggregator keeps beside a model.
     """
-    return clients * update + MODELS_AT_ONCE * model + _STATES_AT_ONCE * state
+    return updates * update + models * model + _STATES_AT_ONCE * state

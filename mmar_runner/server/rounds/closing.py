@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.summary import Summary
     from mmar_runner.server.rounds.best import BestModel, Scored
+    from mmar_runner.server.rounds.combining import Combining
     from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
@@ -84,6 +85,7 @@ class RoundCloser:
     disk: DiskWait
     max_staleness: int
     exchange: ExchangeDesk
+    combining: Combining
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
@@ -106,10 +108,8 @@ class RoundCloser:
             return withdrawn
         names = filter(self.exchange.counts, sorted(current.accepted))
         counted = [current.accepted[name] for name in names]
-        aggregated = await self.disk.keep_trying(
-            "aggregate",
-            lambda: loop.run_in_executor(work, self.aggregation.combine, current, counted),
-        )
+        combine = partial(self.combining.combine, current, counted, work)
+        aggregated = await self.disk.keep_trying("aggregate", combine)
         if isinstance(aggregated, Withdrawn):
             return aggregated
         model, made = aggregated

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError
 from mmar_runner.federation.fedbuff import staleness_factor
 from mmar_runner.interfaces.aggregator import UpdateKind
@@ -16,11 +18,14 @@ from mmar_runner.server.records.models import lost_error
 from mmar_runner.server.records.tracebacks import keep_traceback
 from mmar_runner.server.rounds.aggregation import aggregate
 from mmar_runner.server.rounds.overflow import find_overflowing
-from mmar_runner.server.rounds.update_blocks import Update
+from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Update, blocks
 from mmar_runner.server.rounds.walk import Combination
+from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.server.records.models import ModelStore
@@ -74,42 +79,22 @@ class RoundAggregation:
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def combine(
-        self, current: OpenRound, accepted: list[CountedUpdate]
+        self, current: OpenRound, combination: Combination, destination: Path | None = None
     ) -> tuple[ModelFile, Aggregate] | Withdrawn:
         """Return the next model and what came with it; or which updates it must be made without.
 
         Args:
             current: The round.
-            accepted: Its updates, in the order of client names.
+            combination: What it is made of.
+            destination: Where it goes; None for where the next model lies.
 
         Raises:
             RunFailedError: The rule failed, or itself gives what is not finite.
             RunStoppedError: It was given up.
-            StorageError: Something cannot be read or written, or the round's model is damaged.
+            StorageError: Something cannot be read or written.
         """
-        destination = self.folder.model(current.number + 1)
-        self._require_sound(current)
-        if (lost := self._lost_bases(accepted)) is not None:
-            return lost
-        combination = Combination(
-            self.aggregator,
-            current.model.path,
-            [self._update(counted) for counted in accepted],
-            self.contexts.of(current.number),
-            self.excluded,
-            self.given_up,
-            self.label,
-            None if self.state is None else self.state.path,
-        )
         try:
-            spare = self.models.spare()
-            found = aggregate(
-                combination,
-                destination,
-                durable=self.durable,
-                spare=spare,
-                state=self.folder.server_state(current.number + 1),
-            )
+            return self.made(current, combination, destination)
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason or self.aggregator.takes:
                 raise  # of masked updates nobody can say which it was
@@ -121,7 +106,87 @@ class RoundAggregation:
             raise
         except (Exception, SystemExit) as error:  # one that leaves would take the server along
             raise self._failure(error) from error
-        return ModelFile.load(destination, found.sha256), found
+
+    def combination(
+        self, current: OpenRound, accepted: list[CountedUpdate]
+    ) -> Combination | Withdrawn:
+        """Return what is to be combined; or which updates are not to be.
+
+        Args:
+            current: The round.
+            accepted: Its updates, in the order of client names.
+
+        Raises:
+            StorageError: The round's model is damaged.
+        """
+        self._require_sound(current)
+        if (lost := self._lost_bases(accepted)) is not None:
+            return lost
+        return Combination(
+            self.aggregator,
+            current.model.path,
+            [self._update(counted) for counted in accepted],
+            self.contexts.of(current.number),
+            self.excluded,
+            self.given_up,
+            self.label,
+            None if self.state is None else self.state.path,
+        )
+
+    def made(
+        self, current: OpenRound, combination: Combination, destination: Path | None = None
+    ) -> tuple[ModelFile, Aggregate]:
+        """Return the next model and what came with it.
+
+        Args:
+            current: The round.
+            combination: What it is made of.
+            destination: Where it goes; None for where the next model lies.
+
+        Raises:
+            RunFailedError: The rule failed, or gives what is not finite.
+            RunStoppedError: It was given up.
+            StorageError: Something cannot be read or written.
+        """
+        place = destination or self.folder.model(current.number + 1)
+        found = aggregate(
+            combination,
+            place,
+            durable=self.durable and destination is None,
+            spare=self.models.spare() if destination is None else None,
+            state=self.folder.server_state(current.number + 1),
+        )
+        return ModelFile.load(place, found.sha256), found
+
+    def published(self, current: OpenRound, draft: Path) -> ModelFile:
+        """Write a result that was changed since as the next model.
+
+        Args:
+            current: The round.
+            draft: The result: tensors as those of the round's model.
+
+        Raises:
+            StorageError: It cannot be read or written.
+        """
+        destination = self.folder.model(current.number + 1)
+        with TensorReader(current.model.path) as model, TensorReader(draft) as reader:
+            header = model.header
+            layout = [(t.name, t.dtype, t.shape) for t in header.tensors.values()]
+            with TensorWriter(
+                destination,
+                layout,
+                header.metadata,
+                durable=self.durable,
+                recycle=self.models.spare(),
+            ) as writer:
+                for info in header.tensors.values():
+                    for start, count in blocks(info, FOLD_ELEMENTS):
+                        block = np.empty(count, dtype=numpy_dtype(info.dtype))
+                        reader.read_into(info.name, start, block)
+                        writer.write(info.name, block)
+                sha256 = writer.commit()
+        draft.unlink(missing_ok=True)
+        return ModelFile.load(destination, sha256)
 
     def _update(self, counted: CountedUpdate) -> Update:
         update, opens = counted.update, partial(self.updates.open, counted)

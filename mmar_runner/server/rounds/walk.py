@@ -78,6 +78,28 @@ class Combination:
         rest = [u for u in self.updates if u.contribution.client not in clients]
         return replace(self, updates=rest)
 
+    def of_result(
+        self, rule: TensorwiseAggregator, result: Update, excluded: Collection[str]
+    ) -> Combination:
+        """Return what makes the next model of a result that was worked out elsewhere.
+
+        Args:
+            rule: Takes it.
+            result: What was worked out, as the only update.
+            excluded: Names of tensors that keep the base's values.
+        """
+        return replace(self, aggregator=rule, updates=[result], excluded=excluded)
+
+    def require_wanted(self) -> None:
+        """Leave, if nobody wants the result any more.
+
+        Raises:
+            RunStoppedError: It was given up.
+        """
+        if self.given_up is not None and self.given_up.is_set():
+            msg = "the aggregation was given up; the resumed run does it again"
+            raise RunStoppedError(msg)
+
     @contextmanager
     def walk(self) -> Iterator[Walk]:
         """Yield the walk of it, in which numbers may overflow without a word.
@@ -148,7 +170,7 @@ class Walk:
         kept: KeptState | None = None,
         older: Mapping[Path, TensorReader] = MappingProxyType({}),
     ) -> None:
-        self._given_up = combination.given_up
+        self._wanted = combination.require_wanted
         self._rule = combination.aggregator
         self._label = combination.label
         self._excluded = combination.excluded
@@ -198,9 +220,7 @@ class Walk:
         Raises:
             RunStoppedError: It was given up.
         """
-        if self._given_up is not None and self._given_up.is_set():
-            msg = "the aggregation was given up; the resumed run does it again"
-            raise RunStoppedError(msg)
+        self._wanted()
 
     def included(self) -> Iterator[TensorInfo]:
         """Yield the tensors that are combined."""

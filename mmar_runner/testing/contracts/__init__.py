@@ -22,6 +22,7 @@ from mmar_runner.testing.contracts.model_validator import ModelValidatorContract
 from mmar_runner.testing.contracts.registration import RegistrationContract
 from mmar_runner.testing.contracts.result_processor import ResultProcessorContract
 from mmar_runner.testing.contracts.stateful_aggregator import StatefulAggregatorContract
+from mmar_runner.testing.contracts.whole_update_aggregator import WholeUpdateAggregatorContract
 from mmar_runner.testing.contracts.workflow import WorkflowContract
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "RegistrationContract",
     "ResultProcessorContract",
     "StatefulAggregatorContract",
+    "WholeUpdateAggregatorContract",
     "WorkflowContract",
 ]

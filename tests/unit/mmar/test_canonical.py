@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bringing a server file into canonical form: what comes out, every note, where it stood."""
+"""What is left out and renamed in a server file: what comes out, every note, where it stood."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mmar_runner.documents.json_reader import read_json
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.finding import Findings
 from mmar_runner.mmar.sources.canonical import canonical_server
+from mmar_runner.mmar.sources.renewal import renew_server
 
 VALUES = {
     "min_num_clients": 3,
@@ -25,6 +26,7 @@ VALUES = {
 def canonical(value):
     source = read_json(json.dumps(value))
     document, findings = Document("file.json", source, source.value), Findings()
+    renew_server(document, findings)
     canonical_server(document, findings)
     notes = {f.pointer: (f.code, f.message) for f in findings.result(strict=False)}
     moves = {"/".join(map(str, k)): "/".join(map(str, v)) for k, v in document.moves.items()}

@@ -204,10 +204,10 @@ def test_a_module_with_the_name_of_another_is_told(mmar):
 def test_filters_are_undone_in_reverse_order(mmar):
     mmar.client["client"]["outbound_filters"] = [{"name": "Lock"}, {"name": "Pack"}]
     mmar.server["inbound_filters"] = [{"name": "Unpack"}, {"name": "Unlock"}]
-    assert {f.code for f in mmar.findings()} == {"MMAR624"}
+    assert mmar.findings() == ()
 
     mmar.server["inbound_filters"].reverse()
-    (finding,) = (f for f in mmar.findings() if f.code != "MMAR624")
+    finding = mmar.only()
 
     assert (finding.code, finding.file, finding.pointer) == (
         "MMAR605",
@@ -220,9 +220,9 @@ def test_filters_are_undone_in_reverse_order(mmar):
 def test_a_filter_that_undoes_needs_something_to_undo(mmar):
     mmar.server["inbound_filters"] = [{"name": "Unlock"}]
 
-    found = [(f.code, f.pointer) for f in mmar.findings()]
+    found = mmar.only()
 
-    assert found == [("MMAR605", "/inbound_filters/0"), ("MMAR624", "/inbound_filters/0")]
+    assert (found.code, found.pointer) == ("MMAR605", "/inbound_filters/0")
 
 
 def test_filters_of_a_side_may_stand_beside_client(mmar):

@@ -116,3 +116,22 @@ def test_two_metrics_of_one_name_are_found(measuring):
     measuring.train["train"]["metrics"].append({"name": "AUC"})
 
     assert [(f.code, f.pointer) for f in measuring.findings()] == [("MMAR632", "/train/metrics/1")]
+
+
+@pytest.mark.parametrize(
+    ("declared", "args", "found"),
+    [
+        ({"log_label": "val_dice", "is_key_metric": True}, {}, "val_dice"),
+        ({"log_label": "val_dice", "is_key_metric": True}, {"metric": "val_time"}, "val_time"),
+        ({"log_label": "val_dice"}, {}, None),
+        ({"is_key_metric": True}, {}, None),
+        ({"log_label": "val_dice", "is_key_metric": True, "disabled": True}, {}, None),
+    ],
+)
+def test_the_key_metric_is_read_where_none_is_named(measuring, declared, args, found):
+    metric = {"name": "AUC", **declared}
+    measuring.train["validate"] = {**measuring.train.get("validate", {}), "metrics": [metric]}
+    measuring.server["handlers"] = [{"name": "Best", "args": args}]
+    (handler,) = measuring.check().spec.server.handlers
+    assert handler.args.get("metric") == found
+    assert handler.declaration.get("args", {}).get("metric") == found

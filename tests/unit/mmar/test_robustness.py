@@ -9,6 +9,10 @@ from copy import deepcopy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.folder import open_folder
+from mmar_runner.mmar.upgrading.plan import plan_upgrade
+
 ONE_FOLDER = settings(
     deadline=None,
     max_examples=150,
@@ -97,3 +101,32 @@ def test_older_files_may_hold_junk_too(mmar, junk):
     }
 
     assert mmar.check().report.generation == "clara-3.1"
+
+
+@settings(parent=ONE_FOLDER, max_examples=60)
+@given(_JUNK, st.sampled_from([1, None]))
+def test_an_upgrade_of_junk_is_no_error_and_a_second_one_changes_nothing(mmar, junk, version):
+    older = {"name": "IntimeModelSelector", "args": junk}
+    mmar.server = {
+        "servers": [{"name": "t", "exclude_vars": junk, "validate_on_server": junk}],
+        "aggregator": junk,
+        "persistor": {"name": "PTFileModelPersistor", "args": junk},
+        "pre_processors": [{"name": "ModelEncryptor"}, junk],
+        "handlers": [junk, older],
+        "shareable_generator": junk,
+        "admin_cmd_modules": [junk],
+    }
+    mmar.client = {
+        "client": {"privacy": junk, "pre_processors": junk, "inbound_filters": [junk, older]},
+        "cross_site_validation": junk,
+        "client_trainer": {"name": "ClientTrainer", "args": junk},
+    }
+    if version:
+        mmar.server["format_version"] = mmar.client["format_version"] = version
+    plan = plan_upgrade(open_folder(mmar.save(), Findings()), mmar.catalog)
+    for file, text in plan.texts.items():
+        mmar.write(file, text)
+
+    again = plan_upgrade(open_folder(mmar.root, Findings()), mmar.catalog)
+
+    assert again.texts == {}

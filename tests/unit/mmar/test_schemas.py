@@ -48,6 +48,7 @@ def test_all_schemas_are_there():
         *("authority", "authorization", "kit", "policy_decision", "project", "revocations"),
         *("run_status", "signed_manifest", "validate_report", "error", "status_report"),
         *("plugins_doctor", "plugins_kind", "plugins_list", "plugins_show"),
+        *("plugins_compatibility", "upgrade_report"),
         *("provision_report", "provision_request", "sign_report", "verify_report", "report"),
         *("admin_event", "admin_order", "admin_result", "downloaded_file", "uploaded_mmar"),
         *("cross_site_results", "federation", "standing", "system_info"),

@@ -40,7 +40,7 @@ def test_the_older_server_file_becomes_a_specification(catalog):
     server = checked.spec.server
 
     assert checked.report.generation is Generation.CLARA_3
-    assert {f.code for f in checked.report.findings if f.severity == "error"} == {"MMAR624"}
+    assert not [f for f in checked.report.findings if f.severity == "error"]
     assert (server.task_name, server.start_round, server.num_rounds) == ("lesion", 1, 5)
     assert server.exclude_vars == "head"
     assert server.validate_every == 2
@@ -67,7 +67,7 @@ def test_every_older_key_has_its_note_where_it_stands(catalog):
     report = validate(OLDER, catalog).report
     notes = {(f.file, f.pointer) for f in report.findings if f.severity == "note"}
 
-    assert {f.code for f in report.findings if f.severity != "note"} == {"MMAR624"}
+    assert not [f for f in report.findings if f.severity != "note"]
     task = "/servers/0"
     on_server = {
         *(f"{task}/{key}" for key in ("ssl_cert", "exclude_vars", "num_server_workers")),
@@ -91,7 +91,7 @@ def test_findings_in_moved_parts_point_at_the_file_as_it_is(mmar, catalog):
     mmar.server, mmar.client, mmar.catalog = server, client, catalog
 
     wrong = [f for f in mmar.findings() if f.severity == "error"]
-    found = [(f.code, f.pointer) for f in wrong if f.code != "MMAR624"]
+    found = [(f.code, f.pointer) for f in wrong]
 
     assert found == [
         ("MMAR514", "/client/local_epochs"),
@@ -103,8 +103,7 @@ def test_findings_in_moved_parts_point_at_the_file_as_it_is(mmar, catalog):
 
 def test_an_implied_trainer_that_is_not_installed_is_named_once(mmar):
     report = validate(OLDER, mmar.catalog).report
-    wrong = [f for f in report.findings if f.severity == "error"]
-    errors = [f for f in wrong if f.code != "MMAR624"]
+    errors = [f for f in report.findings if f.severity == "error"]
 
     assert [(f.code, f.pointer) for f in errors] == [("MMAR501", "/client")]
 

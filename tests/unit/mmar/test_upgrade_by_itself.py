@@ -68,12 +68,14 @@ def test_a_client_file():
     assert value == {
         "format_version": 1,
         "servers": older["servers"],
-        "client": {"retry_timeout": 30},
+        "client": {
+            key: client[key] for key in ("req_processors", "model_reader_writer", "retry_timeout")
+        },
         "client_trainer": {
             "name": "ClientTrainer",
             "args": {"local_epochs": 5, "steps_aggregation": 0},
         },
-        "outbound_filters": [client["privacy"], {"name": "Lock"}, {"name": "Pack"}],
+        "outbound_filters": [client["privacy"], *client["pre_processors"]],
         "inbound_filters": client["post_processors"],
         "cross_validate": True,
         "cross_site_validation": {"is_participating": True, "model_validator": {"name": "Judge"}},
@@ -85,19 +87,7 @@ def test_a_client_file():
         "cross_site_validate": _now("cross_site_validate", "cross_validate"),
         "privacy": ("MMAR210", "'privacy' is now the first of 'outbound_filters'."),
         "pre_processors": _now("pre_processors", "outbound_filters"),
-        "pre_processors/0/name": (
-            "MMAR212",
-            "'IteratorNumberGenerator' is not needed: every update carries its number of samples.",
-        ),
         "post_processors": _now("post_processors", "inbound_filters"),
-        "req_processors": (
-            "MMAR211",
-            "'req_processors' has no effect: sessions answer these requests themselves.",
-        ),
-        "model_reader_writer": (
-            "MMAR211",
-            "'model_reader_writer' has no effect: the trainer reads and writes models itself.",
-        ),
         "model_validator": _now("model_validator", "cross_site_validation/model_validator"),
     }
     assert moves == {
@@ -106,8 +96,7 @@ def test_a_client_file():
         "client_trainer/args/local_epochs": "client/local_epochs",
         "client_trainer/args/steps_aggregation": "client/steps_aggregation",
         "outbound_filters/0": "client/privacy",
-        "outbound_filters/1": "client/pre_processors/1",
-        "outbound_filters/2": "client/pre_processors/2",
+        **{f"outbound_filters/{i + 1}": f"client/pre_processors/{i}" for i in range(3)},
         "inbound_filters/0": "client/post_processors/0",
         "inbound_filters/1": "client/post_processors/1",
         "cross_validate": "client/cross_site_validate",

@@ -88,6 +88,7 @@ def test_a_number_takes_the_place_of_its_switch(args, made):
         {},
         {"to_onehot": True},  # of how many classes is not known
         {"to_onehot": [True, True], "n_classes": [2, 3, 4]},
+        {"to_onehot": "{ONE_HOT}", "n_classes": 2},  # which may be on
     ],
 )
 def test_what_is_new_or_not_clear_stays_as_it_is(args):

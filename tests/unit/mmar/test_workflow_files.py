@@ -122,12 +122,8 @@ def test_a_server_that_validates_builds_no_code_of_the_mmar(mmar, fact, file, te
 
 
 def test_every_component_that_a_server_would_not_run_is_told(mmar):
-    scale = {"name": "Scale", "args": {"factor": 2}}
-    mmar.server["inbound_filters"] = [{**scale, "disabled": True}, scale, scale]
     mmar.client["handlers"] = [{"name": "Best", "disabled": True}, {"name": "Best"}]
     assert sorted(_told(mmar)) == [
-        ("MMAR624", "config/config_fed_server.json", "/inbound_filters/1"),
-        ("MMAR624", "config/config_fed_server.json", "/inbound_filters/2"),
         ("MMAR626", "config/config_fed_client.json", "/handlers/1"),
     ]
 

@@ -28,7 +28,11 @@ def test_a_round_trains_and_measures(site) -> None:
     assert result.num_samples == TRAINING
     assert 0 < result.metrics["train_loss"] < 1
     assert list(result.validation) == ["val_mean_dice", "val_accuracy"]
-    assert told == [(step, 2 * TRAINING) for step in range(1, 2 * TRAINING + 1)]
+    assert {total for _, total in told} == {2 * TRAINING}
+    steps = [step for step, _ in told]
+    assert steps == sorted(steps)
+    # Every step, and the batches of the three measurements in between.
+    assert [steps.count(step) for step in range(7)] == [2, 1, 1, 3, 1, 1, 3]
     losses = [trainer.train(site.task(n, model=task.update)).metrics["train_loss"] for n in (1, 2)]
     assert min(losses) < result.metrics["train_loss"]
     trainer.close()

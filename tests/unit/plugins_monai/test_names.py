@@ -127,6 +127,24 @@ def test_handlers_that_send_elsewhere_cannot_be_used():
     assert "outside the site" in UNFIT["engine_handler"]["monai.handlers.MLFlowHandler"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "args"),
+    [
+        ("transform", "LoadImaged", {"keys": "image", "reader": "subprocess.Popen"}),
+        ("transform", "LoadImage", {"reader": "os.system"}),
+        ("transform", "SaveImaged", {"keys": "pred", "writer": "os.system"}),
+        ("model", "FlexibleUNet", {"in_channels": 1, "out_channels": 1, "backbone": "os.path"}),
+        ("model", "SENet154", {"spatial_dims": 2, "in_channels": 3, "pretrained": True}),
+        ("dataset", "PersistentDataset", {"cache_dir": "c", "weights_only": False}),
+        ("dataset", "PersistentDataset", {"cache_dir": "c", "pickle_module": "os"}),
+    ],
+)
+def test_no_argument_leads_to_other_code_or_the_network(registry, kind, name, args):
+    found = registry.find(kind, name)
+
+    assert [fault.kind for fault in faults(found.args_schema, args)] == ["value"]
+
+
 def test_looking_names_up_imports_no_framework():
     watch = (
         "import sys; from mmar_runner.hooks import load_plugins; r = load_plugins().registry; "

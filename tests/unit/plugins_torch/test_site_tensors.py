@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from mmar_runner.errors import SchemaMismatchError
+from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner_torch.files import read_state, write_state
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
-from mmar_runner_torch.site_tensors import PERSONAL_FILE
+from mmar_runner_torch.site_tensors import PERSONAL_FILE, SiteTensors
 
 
 @pytest.mark.parametrize("send", ["weights", "weight_diff"])
@@ -120,3 +122,28 @@ def test_control_variates_that_nobody_asked_for_leave_unchanged(tiny, send):
     assert set(update) == set(read_state(task.model))
     left = update["control_variate/0.weight"]
     assert torch.equal(left, torch.full((4, 3), 2.0 if send == "weights" else 0.0))
+
+
+@pytest.mark.parametrize("kind", list(UpdateKind))
+def test_by_name_what_a_network_lacks_goes_back_as_it_came(tmp_path, caplog, kind):
+    network, tensors = nn.Linear(2, 1), SiteTensors(by_name=True)
+    model = {"weight": torch.ones(1, 2), "running": torch.full((3,), 7.0)}
+    tensors.load(network, model, tmp_path)
+    assert torch.equal(network.weight, model["weight"])
+    with torch.no_grad():
+        network.weight += 1
+    update = tensors.update(network, model, kind)
+    differs = kind is UpdateKind.WEIGHT_DIFF
+    assert torch.equal(update["running"], torch.zeros(3) if differs else model["running"])
+    assert torch.equal(update["weight"], torch.full((1, 2), 1.0 if differs else 2.0))
+    tensors.save(network, model, tmp_path)
+    assert set(read_state(tmp_path / PERSONAL_FILE)) == {"bias"}
+    tensors.load_to_measure(network, model)
+    said = [one.getMessage() for one in caplog.records]
+    assert len(said) == 1
+    assert "lacks 1 of the 2 tensors of the global model (running)" in said[0]
+
+
+def test_by_name_a_network_must_have_some_tensor(tmp_path):
+    with pytest.raises(SchemaMismatchError, match="no tensor of the global model"):
+        SiteTensors(by_name=True).load(nn.Linear(2, 1), {"other": torch.ones(1)}, tmp_path)

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.hooks import load_plugins
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner.testing.builders import MmarBuilder
 from mmar_runner.testing.federation import Federation
+from mmar_runner_echo.trainer import EchoTrainer
 
 PLUGIN = """
 import numpy as np
@@ -84,3 +88,56 @@ def test_what_a_rule_foresees_leaves_no_run_behind(tmp_path: Path, rounds: int) 
         with pytest.raises(RunFailedError, match="two rounds are all"):
             federation.serve()
     assert not (workspace / "run_1").exists()
+
+
+WHOLE = """
+from mmar_runner.hooks import hookimpl
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.whole_aggregator import WholeResult, WholeUpdateAggregator
+
+class Last(WholeUpdateAggregator):
+    def begin(self, round_):
+        pass
+
+    def accept(self, update):
+        return ""
+
+    def aggregate(self, destination):
+        import numpy as np
+        from mmar_runner.storage.tensor_files import TensorWriter
+
+        with TensorWriter(destination, [("w", "F64", (2,))]) as writer:
+            writer.write("w", np.array([1.0, 2.0]))
+            writer.commit()
+        return WholeResult(UpdateKind.WEIGHTS)
+
+@hookimpl
+def mmar_register_components(registry):
+    registry.add(
+        kind="aggregator", name="Last", target=":Last", extras={"whole_updates": True}
+    )
+"""
+
+
+def test_a_plugin_may_aggregate_whole_updates_in_a_child(tmp_path: Path) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "last.py").write_text(WHOLE)
+    mmar = MmarBuilder().server(num_rounds=2).aggregator("Last").write(tmp_path)
+    config = mmar / "config" / "config_fed_server.json"
+    server = json.loads(config.read_text())
+    config.write_text(json.dumps({**server, "ckpt_preload_path": "start.safetensors"}))
+    with TensorWriter(mmar / "start.safetensors", [("w", "F32", (2,))]) as writer:
+        writer.write("w", np.zeros(2, np.float32))
+        writer.commit()
+    workspace = tmp_path / "ws"
+    with Federation(
+        mmar,
+        workspace=workspace,
+        clients=2,
+        plugins_dir=plugins,
+        trainers=lambda _: EchoTrainer(),
+    ) as federation:
+        assert federation.run().status == "finished"
+    with TensorReader(workspace / "run_1" / "models" / "final.safetensors") as reader:
+        assert reader.read("w").tolist() == [1.0, 2.0]

@@ -21,7 +21,7 @@ from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.server.rounds.best import Scored
 from mmar_runner.server.rounds.closing import Best, ClosedRound, RoundCloser
 from mmar_runner.server.rounds.open_round import OpenRound
-from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+from mmar_runner.server.rounds.round_aggregation import RoundAggregation, Withdrawn
 from mmar_runner.server.telling.space import DiskWait
 from mmar_runner.storage.journal import Journal, read_events
 from mmar_runner.storage.tensor_files import TensorWriter
@@ -115,10 +115,13 @@ def test_an_aggregator_that_exits_fails_the_run_and_ends_no_server(tmp_path: Pat
         excluded=(),
         durable=False,
     )
+    current = OpenRound(0, ModelFile(base, "sha-0", 1, None), 0.0)
+    combination = aggregation.combination(current, ONE)
+    assert not isinstance(combination, Withdrawn)
     with pytest.raises(
         RunFailedError, match=r"the aggregator Leaving \(a:1\) failed: SystemExit: 0"
     ) as caught:
-        aggregation.combine(OpenRound(0, ModelFile(base, "sha-0", 1, None), 0.0), ONE)
+        aggregation.combine(current, combination)
     log = tmp_path / "logs" / "aggregator.log"
     assert caught.value.hint == f"the traceback is in {log}"
     assert "raise SystemExit(0)" in log.read_text()
@@ -134,11 +137,11 @@ def test_a_passing_error_of_the_disk_stops_the_run_and_ends_nothing(
     refused: list[int] = []
     combine = RoundAggregation.combine
 
-    def refuse_once(of: RoundAggregation, current: OpenRound, accepted: list[Any]) -> Any:
+    def refuse_once(of: RoundAggregation, current: OpenRound, *more: Any) -> Any:
         if current.number == 1 and not refused:
             refused.append(1)
             raise StorageError("round_0002.safetensors: Input/output error")
-        return combine(of, current, accepted)
+        return combine(of, current, *more)
 
     monkeypatch.setattr(RoundAggregation, "combine", refuse_once)
     variables = {"NUM_ROUNDS": 3, "MODEL_MB": 0.01, "MIN_NUM_CLIENTS": 1}

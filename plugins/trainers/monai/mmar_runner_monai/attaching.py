@@ -15,7 +15,7 @@ from mmar_runner.errors import DiskFullError, TaskFailedError
 from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.storage.atomic import NO_SPACE
-from mmar_runner_monai.folders import inside_workspace
+from mmar_runner_monai.folders import inside_workspace, writes
 from mmar_runner_monai.parts import name_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,12 @@ _GIVEN: Final[Mapping[str, tuple[str, ...]]] = {
     "LrScheduleHandler": ("lr_scheduler",),
     "ValidationHandler": ("validator",),
     "EarlyStopHandler": ("trainer",),
+    "SmartCacheHandler": ("smartcacher",),
 }
 #: Arguments that name objects of the workflow.
 _BY_NAME: Final = ("save_dict", "load_dict")
+#: Of several processes the first one alone measures, and writes files.
+_OF_THE_FIRST: Final = "ValidationHandler"
 #: What a federation does itself: the model is the server's.
 _LOADS: Final = "CheckpointLoader"
 
@@ -79,7 +82,7 @@ def attached(
     found = []
     for declaration in parts.all_declared(section.get("handlers")):
         name = name_of(declaration)
-        if declaration.get("rank") not in {None, rank}:
+        if declaration.get("rank") not in {None, rank} or (rank and _is_of_the_first(declaration)):
             continue
         if name == _LOADS:
             _log.warning("%s: %s has no effect: the model is the server's", where, name)
@@ -88,6 +91,10 @@ def attached(
         _attach(handler, engine, f"{where}: {name}")
         found.append(Attached(name, handler))
     return found
+
+
+def _is_of_the_first(declaration: Declaration) -> bool:
+    return name_of(declaration) == _OF_THE_FIRST or writes(declaration.get("args") or {})
 
 
 def _built(parts: Parts, declaration: Declaration, objects: Mapping[str, Any], what: str) -> Any:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Data sets that fill a cache by threads when they are built, and show how far they are.
 _CACHING: Final = ("CacheDataset", "SmartCacheDataset")
+#: Arguments that say how many threads do so.
+_THREADS: Final = ("num_workers", "num_init_workers", "num_replace_workers")
 
 
 def batches_of(parts: Parts, section: Declaration, where: str, team: Team) -> Batches:
@@ -84,5 +86,7 @@ def _extra(parts: Parts, declaration: Declaration, team: Team) -> dict[str, Any]
     extra: dict[str, Any] = dict(inside_workspace(arguments, parts.context))
     if name_of(declaration) in _CACHING:
         extra["progress"] = False
-        extra["num_workers"] = workers_for(int(arguments.get("num_workers") or 1), team.size) or 1
+    for name in _THREADS:
+        if isinstance(wanted := arguments.get(name), int):
+            extra[name] = workers_for(wanted, team.size)
     return extra

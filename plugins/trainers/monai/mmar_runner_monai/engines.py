@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import ignite.distributed.utils
 from ignite.engine import Events
 
 from mmar_runner.errors import MmarRunnerError, TaskFailedError
@@ -42,6 +43,19 @@ def guard_failures(engine: Any, where: str) -> None:
         raise TaskFailedError(f"{where}: {cause_of(error)}") from error
 
     engine.add_event_handler(Events.EXCEPTION_RAISED, come_out)
+
+
+def keep_to_itself() -> None:
+    """Keep engines from talking to the other processes of a trainer.
+
+    Those share a network and the batches; one of them measures. Ignite's metrics would wait for
+    the others, which do something else.
+
+    Raises:
+        AttributeError: This Ignite has no such switch.
+    """
+    _ = ignite.distributed.utils._need_to_sync  # noqa: SLF001 - there is no other switch
+    ignite.distributed.utils._need_to_sync = False  # noqa: SLF001
 
 
 def run(engine: Any, *arguments: Any) -> None:

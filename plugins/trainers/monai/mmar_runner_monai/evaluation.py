@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Events
@@ -38,6 +39,7 @@ class Evaluation:
     Attributes:
         engine: MONAI's evaluator.
         found: What the last measurement came to.
+        alive: Called after every batch: measuring may take longer than a site waits for a step.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Evaluation:
         where: str,
     ) -> None:
         self.found: dict[str, float] = {}
+        self.alive: Callable[[], None] = lambda: None
         self._where = where
         self._said: set[str] = set()
         self._handlers: list[Attached] = []
@@ -111,6 +114,7 @@ class Evaluation:
 
     def _advance(self) -> None:
         self._batches.done()
+        self.alive()
 
     def _read(self) -> None:
         self.found = numbers(self.engine.state.metrics, self._said)

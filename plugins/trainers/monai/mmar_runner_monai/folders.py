@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _WRITTEN: Final = ("save_dir", "log_dir", "output_dir", "cache_dir", "dirname", "folder_path")
 
 
+def writes(arguments: Mapping[str, Any]) -> bool:
+    """Return whether a part with such arguments writes files."""
+    return any(isinstance(arguments.get(name), str) for name in _WRITTEN)
+
+
 def inside_workspace(arguments: Mapping[str, Any], context: TrainerContext) -> dict[str, str]:
     """Return the arguments that name a folder to write to, leading into the workspace.
 

@@ -25,7 +25,7 @@ class Sample(dict[str, Any]):
     """A sample or a batch, in which an image's header is found under its older name."""
 
     def __missing__(self, key: str) -> Any:
-        image = key.removesuffix(_HEADER) if isinstance(key, str) else key
+        image = str(key).removesuffix(_HEADER)
         if image != key and image in self and hasattr(self[image], "meta"):
             return self[image].meta
         raise KeyError(key)

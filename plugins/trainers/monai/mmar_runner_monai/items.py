@@ -39,16 +39,19 @@ class SeededItems(Dataset[Any]):
         dataset: Map-style; a transform of it that draws has ``set_random_state``, as those of
             MONAI have.
         what: How the data set is called in messages.
+
+    Attributes:
+        dataset: The data set.
     """
 
     def __init__(self, dataset: Any, what: str) -> None:
-        self._dataset = dataset
+        self.dataset = dataset
         self._what = what
         holders = (getattr(dataset, "transform", None), dataset)
         self._drawing = next((one for one in holders if hasattr(one, "set_random_state")), None)
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self.dataset)
 
     def __getitem__(self, asked: Asked) -> Any:
         """Prepare a sample.
@@ -61,7 +64,7 @@ class SeededItems(Dataset[Any]):
             with _seeded(seed):
                 if self._drawing is not None:
                     self._drawing.set_random_state(seed=seed % _SEEDS)
-                return self._dataset[number]
+                return self.dataset[number]
         except Exception as error:
             raise TaskFailedError(f"{self._what}: sample {number}: {cause_of(error)}") from error
 

@@ -97,6 +97,8 @@ class Batches:
     Attributes:
         position: Of the batch that comes next; who takes a batch moves it on by `done`.
         size: Samples of the batch that was given out last, in this process.
+        factor: By which its mean loss is multiplied, so that the mean of all processes'
+            gradients is that of the whole batch.
     """
 
     def __init__(self, items: SeededItems, settings: LoaderSettings, team: Team) -> None:
@@ -105,6 +107,12 @@ class Batches:
         self._team = team
         self.position = Position(0)
         self.size = 0
+        self.factor = 1.0
+
+    @property
+    def dataset(self) -> Any:
+        """The data set itself."""
+        return self._items.dataset
 
     def __len__(self) -> int:
         samples, batch = len(self._items), self._settings.batch_size
@@ -120,8 +128,9 @@ class Batches:
         shares = [one[self._team.rank :: self._team.size] for one in asked]
         # A process without a share has the whole batch, and counts none of it.
         loader = self._loader([share or one for share, one in zip(shares, asked, strict=True)])
-        for share, batch in zip(shares, _plainly(loader), strict=True):
+        for whole, share, batch in zip(asked, shares, _plainly(loader), strict=True):
             self.size = len(share)
+            self.factor = self._team.size * len(share) / len(whole)
             yield batch
 
     def done(self) -> None:
@@ -164,11 +173,15 @@ class Batches:
 
 def _plainly(loader: DataLoader[Any]) -> Iterator[Any]:
     """Yield batches; what a process that prepared samples raised is said in its own words."""
+    batches = iter(loader)
     try:
-        yield from loader
+        yield from batches
     except TaskFailedError as error:
         words = error.message.rpartition(_RAISED)[2].strip()
         raise TaskFailedError(words, hint=error.hint, details=error.message) from error
+    finally:
+        # Torch ends them at once when it is told to, and waits for them when it is not.
+        getattr(batches, "_shutdown_workers", lambda: None)()
 
 
 def _free(folder: Path) -> int:

@@ -62,6 +62,11 @@ _NEEDS_MORE: Final = "the trainer drives SupervisedTrainer and SupervisedEvaluat
 #: Classes below a prefix that cannot be used, and why.
 UNFIT: Final[dict[str, dict[str, str]]] = {
     "engine_handler": _SENDERS,
+    "dataset": {
+        f"monai.data.{place}{name}": "it runs pickles that it finds"
+        for name in ("LMDBDataset", "CacheNTransDataset")
+        for place in ("", "dataset.")
+    },
     "engine": {
         f"monai.engines.{place}{name}": _NEEDS_MORE
         for name, module in (

@@ -10,6 +10,7 @@ from mmar_runner.errors import ComponentBuildError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner_monai.functions import read_functions
+from mmar_runner_monai.harmless import close_lookups, require_harmless
 from mmar_runner_monai.schemas import PART_NAMES
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Parts:
     """
 
     def __init__(self, context: TrainerContext, *configurations: Declaration) -> None:
+        close_lookups()
         self.context = context
         self._labelled: dict[str, Declaration] = {}
         for configuration in configurations:
@@ -72,9 +74,11 @@ class Parts:
 
         Raises:
             PluginError: It is not there or cannot be built.
+            NotAuthorizedError: It would do more than work on data.
             FormatError: A function as text is of another shape than the accepted ones.
         """
         found = self.blueprint(kind, declaration)
+        require_harmless(found.name, found.args)
         once = kind is ComponentKind.ENGINE_HANDLER
         return found.build(*positional, **{**read_functions(found.args, once=once), **extra})
 

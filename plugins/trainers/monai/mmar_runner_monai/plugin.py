@@ -7,12 +7,13 @@ from typing import Any
 
 from mmar_runner.hooks import hookimpl
 from mmar_runner_monai import schemas
+from mmar_runner_monai.algo import facts
 from mmar_runner_monai.names import register_names
 
 
 @hookimpl
 def mmar_register_components(registry: Any) -> None:
-    """Register the trainer, the validator, and the parts they are made of."""
+    """Register trainers, validator, and what they are made of."""
     registry.add(
         kind="client_trainer",
         name="MonaiTrainer",
@@ -20,6 +21,7 @@ def mmar_register_components(registry: Any) -> None:
         args_schema=schemas.TRAINER_ARGS,
         aliases=(
             "ClientTrainer",
+            "FederatedLearner",
             "medl.apps.fed_learn.trainers.client_trainer.ClientTrainer",
             "medl.apps.fed_learn.client_trainer.ClientTrainer",
         ),
@@ -33,9 +35,11 @@ def mmar_register_components(registry: Any) -> None:
         args_schema=schemas.VALIDATOR_ARGS,
         aliases=(
             "ClientValidator",
+            "TFModelValidator",
             "medl.apps.fed_learn.validators.client_validator.ClientValidator",
         ),
         summary="Measures a model with the MONAI workflow of config_validation.json.",
         extras=schemas.CONFIG_EXTRAS,
     )
+    facts.register(registry)
     register_names(registry)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner_monai.engines import precision
+from mmar_runner_monai.engines import keep_to_itself, precision
 from mmar_runner_monai.evaluation import Evaluation
 from mmar_runner_monai.made_up import MADE_UP_CASES, batch_shape, with_made_up_volumes
 from mmar_runner_monai.parts import Parts
@@ -106,6 +106,7 @@ class MonaiTrainer(TorchLoopTrainer):
 
     def setup(self, context: TrainerContext) -> None:
         """Build network, data, engines and handlers, once."""
+        keep_to_itself()
         super().setup(context)
         config = context.train_config
         wanted = config.get("amp") is True if self._amp is None else self._amp
@@ -140,31 +141,41 @@ class MonaiTrainer(TorchLoopTrainer):
     def train(self, task: TrainTask) -> Any:
         """Read the global model, validate it, train it, write the update."""
         self._measured = None
+        self._plan = self._planned(task)
+        if self._evaluation is not None:
+            self._evaluation.alive = lambda: self._training.still_at(self._plan)
         return super().train(task)
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return the metrics of a model file."""
         self._measured = None
+        if self._evaluation is not None:
+            self._evaluation.alive = lambda: None
         return super().validate(model)
 
     def train_round(self, network: nn.Module, task: TrainTask) -> LocalResult:
         """Train for the round's epochs or iterations."""
-        length = len(self._training.batches)
-        iterations = self._steps or self._epochs * length
-        kept = read_kept(task.state) if self._steps else {}
-        begin = position_in(kept, task.seed, length) if self._steps else Position(task.seed)
-        plan = Plan(begin, task.round * iterations, iterations, task.progress)
+        plan = self._plan
         seen = self._training.run(network, plan)
         # What a handler has measured last need not be measured again.
         self._measured = self._training.measured()
         if self._steps and self.team.leads:
             position = self._training.batches.position
             write_kept(task.new_state, {"position": position_facts(position)})
-        if seen.iterations < iterations:
-            _log.warning("a handler ended the round after %d of %d iterations", *_of(seen, plan))
+        if seen.iterations < plan.iterations:
+            done, planned = seen.iterations, plan.iterations
+            _log.warning("a handler ended the round after %d of %d iterations", done, planned)
         samples = seen.samples if self._steps else seen.samples / self._epochs
         loss = {"train_loss": seen.loss / seen.samples} if seen.samples else {}
         return LocalResult(samples, loss)
+
+    def _planned(self, task: TrainTask) -> Plan:
+        length = len(self._training.batches)
+        iterations = self._steps or self._epochs * length
+        begin = Position(task.seed)
+        if self._steps:
+            begin = position_in(read_kept(task.state), task.seed, length)
+        return Plan(begin, task.round * iterations, iterations, task.progress)
 
     def close(self) -> None:
         """Release what handlers hold, and the other processes."""
@@ -172,7 +183,3 @@ class MonaiTrainer(TorchLoopTrainer):
         if self._evaluation is not None:
             self._evaluation.close()
         super().close()
-
-
-def _of(seen: Any, plan: Plan) -> tuple[int, int]:
-    return seen.iterations, plan.iterations

@@ -8,7 +8,7 @@ import logging
 import math
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from ignite.engine import Events
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.interfaces.client_trainer import Progress
     from mmar_runner_monai.evaluation import Evaluation
+    from mmar_runner_monai.loading import Batches
     from mmar_runner_monai.parts import Declaration, Parts
     from mmar_runner_torch.order import Position
     from mmar_runner_torch.team import Team
@@ -104,9 +105,9 @@ class Training:
             ComponentKind.OPTIMIZER, section["optimizer"], network.parameters()
         )
         schedule = parts.declared(section.get("lr_scheduler"))
-        self._schedule = schedule and parts.build(
-            ComponentKind.LR_SCHEDULER, schedule, self.optimizer
-        )
+        self._schedule: Any = None
+        if schedule is not None:
+            self._schedule = parts.build(ComponentKind.LR_SCHEDULER, schedule, self.optimizer)
         self._fresh = [
             copy.deepcopy(one.state_dict()) for one in (self.optimizer, self._schedule) if one
         ]
@@ -120,7 +121,7 @@ class Training:
             train_data_loader=self.batches,
             network=network,
             optimizer=self.optimizer,
-            loss_function=parts.build(ComponentKind.LOSS, section["loss"]),
+            loss_function=_loss(parts, section, self.batches, team),
             inferer=parts.build_if_declared(ComponentKind.INFERER, section.get("inferer")),
             postprocessing=composed(parts, section, "post_transforms"),
             key_train_metric=key or None,
@@ -143,6 +144,7 @@ class Training:
             "lr_scheduler": self._schedule,
             "trainer": self.engine,
             "validator": self._evaluation and self._evaluation.engine,
+            "smartcacher": self.batches.dataset,
         }
         self._handlers: list[Attached] = attached(
             parts, section, self.engine, objects, where=_WHERE, rank=team.rank
@@ -182,6 +184,11 @@ class Training:
         self._seen.loss = float(self._total)
         self._require_sound()
         return self._seen
+
+    def still_at(self, plan: Plan) -> None:
+        """Say once more how far a round is, while something else is done for it."""
+        of_this = self._plan is plan
+        plan.progress(self._seen.iterations if of_this else 0, plan.iterations)
 
     @property
     def epoch(self) -> int:
@@ -226,8 +233,9 @@ class Training:
     def _count(self) -> None:
         """Count a batch once its loss is known."""
         self._measured = None
-        loss = self.engine.state.output["loss"].detach()
-        self._total += loss * self.batches.size
+        if self.batches.size:
+            loss = self.engine.state.output["loss"].detach() / self.batches.factor
+            self._total += loss * self.batches.size
         self._seen.samples += self.batches.size
 
     def _advance(self) -> None:
@@ -248,3 +256,15 @@ class Training:
             )
         if not self._seen.iterations:
             raise TaskFailedError("a handler ended the training before its first iteration")
+
+
+def _loss(parts: Parts, section: Declaration, batches: Batches, team: Team) -> Any:
+    """Build the loss; with several processes, of this process's share of a batch."""
+    loss = parts.build(ComponentKind.LOSS, section["loss"])
+    if team.size == 1:
+        return loss
+
+    def of_share(outputs: Any, targets: Any) -> Any:
+        return loss(outputs, targets).mean() * batches.factor
+
+    return of_share

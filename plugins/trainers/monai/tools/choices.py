@@ -6,10 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 #: Data sets that take a list of samples and transforms.
-DATASETS: Final = (
-    *("Dataset", "CacheDataset", "PersistentDataset", "CacheNTransDataset", "LMDBDataset"),
-    "SmartCacheDataset",
-)
+DATASETS: Final = (*("Dataset", "CacheDataset", "PersistentDataset", "SmartCacheDataset"),)
 DATALOADERS: Final = ("DataLoader", "ThreadDataLoader")
 ENGINES: Final = ("SupervisedTrainer", "SupervisedEvaluator")
 INFERERS: Final = (
@@ -88,6 +85,21 @@ LIMITS: Final[dict[str, dict[str, Any]]] = {
     "spatial_dims": {"minimum": 1, "maximum": 3},
     "smooth_nr": {"minimum": 0},
     "smooth_dr": {"minimum": 0},
+}
+#: A class of MONAI's own: a dotted name would be imported from wherever it leads.
+_NO_PATH: Final = {
+    "pattern": "^[^.]*$",
+    "description": "the name of one of MONAI's own classes, without a dot",
+}
+_NEVER: Final = {"const": False}
+#: What an argument of this name may not do, wherever it stands: look up what a path leads to,
+#: fetch weights from the network, or read and write pickles that run.
+CLOSED: Final[dict[str, dict[str, Any]]] = {
+    **dict.fromkeys(("reader", "writer", "backbone", "merger_cls"), _NO_PATH),
+    "pretrained": _NEVER,
+    "download": _NEVER,
+    "weights_only": {"const": True},
+    "pickle_module": {"const": "pickle"},
 }
 _REDUCTIONS: Final = ["mean", "sum", "none"]
 #: What an argument of this name can be wherever a loss or an inferer has it.

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from annotations import accepted
 from choices import (
+    CLOSED,
     DATALOADERS,
     DATASETS,
     ENGINES,
@@ -223,6 +224,7 @@ def _schema(kind: str, name: str, parameter: inspect.Parameter) -> dict[str, Any
     types = schema.get("type", ())
     if _LIMITED & ({types} if isinstance(types, str) else set(types)):
         schema.update(LIMITS.get(parameter.name, {}))
+    schema.update(CLOSED.get(parameter.name, {}))
     if (kind, parameter.name) in WORDS and types == "string":
         schema = {"enum": WORDS[kind, parameter.name]}
     if is_known and _fits(default, schema):

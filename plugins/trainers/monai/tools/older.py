@@ -222,9 +222,9 @@ OWN: Final[dict[str, dict[str, dict[str, Any]]]] = {
                 "monai.handlers.segmentation_saver.SegmentationSaver",
             ],
             "summary": "Writes what a network gives for each sample as an image of the site.",
-            "required": [],
+            "required": ["output_dir"],
             "properties": {
-                "output_dir": {**_TEXT, "default": "./"},
+                "output_dir": _TEXT,
                 "output_postfix": {**_TEXT, "default": "seg"},
                 "output_ext": {**_TEXT, "default": ".nii.gz"},
                 "resample": {"type": "boolean", "default": True},
@@ -236,8 +236,8 @@ OWN: Final[dict[str, dict[str, dict[str, Any]]]] = {
                 "squeeze_end_dims": {"type": "boolean", "default": True},
                 "data_root_dir": {**_TEXT, "default": ""},
                 "separate_folder": {"type": "boolean", "default": True},
-                "batch_transform": {**_FUNCTION, "default": "lambda x: x"},
-                "output_transform": {**_FUNCTION, "default": "lambda x: x"},
+                "batch_transform": _FUNCTION,
+                "output_transform": _FUNCTION,
                 "name": {"type": ["string", "null"], "default": None},
             },
         }

@@ -61,7 +61,7 @@ class PTFileModelPersistor(ModelPersistor):
             FormatError: It is no such file, holds no weights, or lacks a tensor.
             SchemaMismatchError: A tensor has another shape or type than declared.
         """
-        weights = _weights(checkpoint)
+        weights = weights_of(checkpoint)
         own = self._initial(0)
         missing = [name for name in own if name not in weights]
         if missing:
@@ -88,7 +88,12 @@ class PTFileModelPersistor(ModelPersistor):
         return self._excluded is None or not self._excluded.search(name)
 
 
-def _weights(checkpoint: Path) -> Mapping[str, torch.Tensor]:
+def weights_of(checkpoint: Path) -> Mapping[str, torch.Tensor]:
+    """Return the weights in a checkpoint, on the CPU.
+
+    Raises:
+        FormatError: It is no file of `torch.save`, holds more than tensors, or no weights.
+    """
     try:
         content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError) as error:

@@ -27,6 +27,7 @@ def mmar_register_components(registry: Any) -> None:
         name="PTFileModelPersistor",
         target="mmar_runner_torch.persistor:PTFileModelPersistor",
         args_schema=schemas.PERSISTOR_ARGS,
+        aliases=("TFModelSaver", "PTModelSaver"),
         summary="Makes the initial PyTorch model, reads .pt checkpoints, exports final_model.pt.",
         extras={"leaves_out": "exclude_vars"},
     )

@@ -50,7 +50,7 @@ _METRIC: Final[dict[str, Any]] = {
             "minLength": 1,
         },
         "is_key_metric": {
-            "description": "Known from older archives; the server's handler names the metric.",
+            "description": "Chooses the best model, unless the server's handler names a metric.",
             "type": "boolean",
         },
     },

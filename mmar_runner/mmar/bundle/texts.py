@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What texts of a bundle's configuration mean to MONAI, recognized and never carried out.
+
+The syntax is MONAI's (its "config syntax" page): ``$`` begins Python code, ``@`` a reference,
+``%`` what is replaced by another part; ``_target_`` names what is called with the other keys of
+its object. A key such as ``train::trainer::_target_`` (or with ``#``) stands for the place that
+it leads to, and one with ``+`` before it adds to what is there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmar_runner.documents.json_source import JsonPath
+
+EXPRESSION: Final = "$"
+REFERENCE: Final = "@"
+MACRO: Final = "%"
+TARGET: Final = "_target_"
+#: Keys that say how something is called: by one of the modes below, or nobody knows how.
+_MODES: Final = frozenset({"_mode_", "_debug_"})
+#: Arguments that MONAI takes for a class's name, or for a path if there is a dot in them.
+_NAMING: Final = frozenset({"reader", "writer", "backbone"})
+#: Arguments by which a network or data set is fetched if they are true.
+_FETCHING: Final = frozenset({"download", "pretrained"})
+_USUAL_MODES: Final = frozenset({"default", "callable"})
+#: What a macro begins with that is taken from another file.
+_OTHER_FILE: Final = re.compile(r".*\.(?:json|ya?ml)(?=$|::|#)", re.IGNORECASE | re.DOTALL)
+_SEPARATOR: Final = re.compile(r"::|#")
+
+
+class UseKind(StrEnum):
+    """What a text of a configuration asks for."""
+
+    EXPRESSION = "expression"
+    TARGET = "target"
+    MODE = "mode"
+    FILE = "file"
+    FETCH = "fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One text that asks for more than to be data.
+
+    Attributes:
+        kind: What it asks for: to be evaluated, to be called, to be called in an unusual
+            way, that another file is read, or that something is fetched.
+        text: The text; of a value that is none, what Python shows of it.
+        path: Where it stands.
+    """
+
+    kind: UseKind
+    text: str
+    path: JsonPath
+
+
+def uses(value: Any, path: JsonPath = ()) -> Iterator[Use]:
+    """Yield everything in a value that asks for more than to be data, in order."""
+    if isinstance(value, str):
+        if value.startswith(EXPRESSION):
+            yield Use(UseKind.EXPRESSION, value, path)
+        elif value.startswith(MACRO) and _OTHER_FILE.match(value):
+            yield Use(UseKind.FILE, value, path)
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from _member(key, child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from uses(child, (*path, index))
+
+
+def last_part(key: str) -> str:
+    """Return the key that a key with separators leads to."""
+    return _SEPARATOR.split(key)[-1].lstrip("+")
+
+
+def split_id(text: str) -> list[str]:
+    """Return the parts of an id, such as ``train::dataset::0``."""
+    return _SEPARATOR.split(text)
+
+
+def _member(key: str, value: Any, path: JsonPath) -> Iterator[Use]:
+    name = last_part(key)
+    is_text = isinstance(value, str)
+    if name == TARGET and not (is_text and value.startswith(EXPRESSION)):
+        yield Use(UseKind.TARGET, value if is_text else repr(value), path)
+    elif name in _MODES and not (is_text and value in _USUAL_MODES):
+        yield Use(UseKind.MODE, value if is_text else repr(value), path)
+    elif name in _FETCHING and value is not None and value is not False:
+        yield Use(UseKind.FETCH, f"{name}: {value!r}", path)
+    elif name in _NAMING:
+        for named in value if isinstance(value, list) else [value]:
+            if isinstance(named, str) and "." in named:
+                yield Use(UseKind.TARGET, named, path)
+    if not (is_text and name == TARGET and not value.startswith(EXPRESSION)):
+        yield from uses(value, path)

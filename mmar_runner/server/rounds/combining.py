@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a round's accepted updates to the next model: filters, the rule, filters."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmar_runner.server.rounds.round_aggregation import Withdrawn
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from mmar_runner.server.records.model_file import ModelFile
+    from mmar_runner.server.records.record import CountedUpdate
+    from mmar_runner.server.rounds.aggregation import Aggregate
+    from mmar_runner.server.rounds.open_round import OpenRound
+    from mmar_runner.server.rounds.round_aggregation import RoundAggregation
+    from mmar_runner.server.rounds.round_filters import RoundFilters
+    from mmar_runner.server.rounds.walk import Combination
+    from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
+
+
+@dataclass(frozen=True, slots=True)
+class Combining:
+    """Combines a round's updates.
+
+    Attributes:
+        aggregation: What is done in this process.
+        whole: Has the rule work in a child, if it wants whole updates; else None.
+        filters: The server's; None if there are none.
+    """
+
+    aggregation: RoundAggregation
+    whole: WholeAggregation | None = None
+    filters: RoundFilters | None = None
+
+    async def combine(
+        self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
+    ) -> tuple[ModelFile, Aggregate] | Withdrawn:
+        """Return the next model and what came with it; or which updates it must be made without.
+
+        Args:
+            current: The round.
+            accepted: Its updates, in the order of client names.
+            work: Does what takes time on the disk.
+
+        Raises:
+            RunFailedError: The rule or a filter failed, or gave what is not usable.
+            RunStoppedError: It was given up.
+            StorageError: Something cannot be read or written, or the round's model is damaged.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(work, self.aggregation.combination, current, accepted)
+        if isinstance(found, Withdrawn):
+            return found
+        if self.filters is None:
+            return await self._combined(current, found, work)
+        await self.filters.begin()
+        found = await self.filters.updates(found, current, work)
+        chain = self.filters.outbound
+        draft = None if chain is None else chain.place / "result.safetensors"
+        made = await self._combined(current, found, work, draft)
+        if draft is None or isinstance(made, Withdrawn):
+            return made
+        filtered = await self.filters.result(draft, current, work)
+        published = self.aggregation.published
+        return await loop.run_in_executor(work, published, current, filtered), made[1]
+
+    async def close(self) -> None:
+        """End the children."""
+        if self.whole is not None:
+            await self.whole.child.close()
+        if self.filters is not None:
+            await self.filters.close()
+
+    async def _combined(
+        self,
+        current: OpenRound,
+        combination: Combination,
+        work: Executor,
+        destination: Path | None = None,
+    ) -> tuple[ModelFile, Aggregate] | Withdrawn:
+        if self.whole is not None:
+            return await self.whole.combine(current, combination, work, destination)
+        loop = asyncio.get_running_loop()
+        combine = self.aggregation.combine
+        return await loop.run_in_executor(work, combine, current, combination, destination)

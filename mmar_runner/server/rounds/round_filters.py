@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server's filters at the close of a round: over every update, and over what came of them.
+
+One update passes at a time. Nothing here is on record: whoever is killed meanwhile begins with
+the updates as they were accepted, and as noise comes from the round's secret, the same comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmar_runner.errors import RunFailedError
+from mmar_runner.federation.seeds import derive_seed
+from mmar_runner.interfaces.aggregator import UpdateKind
+from mmar_runner.interfaces.filter import FilterContext
+from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, blocks
+from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+    from pathlib import Path
+    from typing import Any
+
+    import numpy.typing as npt
+
+    from mmar_runner.server.components.filter_child import FilterChild
+    from mmar_runner.server.rounds.contexts import RoundContexts
+    from mmar_runner.server.rounds.open_round import OpenRound
+    from mmar_runner.server.rounds.update_blocks import Update
+    from mmar_runner.server.rounds.walk import Combination
+    from mmar_runner.storage.coded_reader import BlockReader
+
+#: Whose the result is, for filters that ask.
+SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFilters:
+    """Filters of both directions.
+
+    Attributes:
+        inbound: What updates pass before they are combined; None for nothing.
+        outbound: What a round's result passes before it is a model; None for nothing.
+        contexts: Of rounds.
+    """
+
+    inbound: FilterChild | None
+    outbound: FilterChild | None
+    contexts: RoundContexts
+
+    async def begin(self) -> None:
+        """Have the children ready.
+
+        Raises:
+            RunFailedError: FILTER, a filter cannot be built.
+            StorageError: A folder cannot be made.
+        """
+        for chain in (self.inbound, self.outbound):
+            if chain is not None:
+                await chain.begin()
+
+    async def updates(
+        self, combination: Combination, current: OpenRound, work: Executor
+    ) -> Combination:
+        """Return what is to be combined, with every update filtered.
+
+        Args:
+            combination: What was to be.
+            current: The round.
+            work: Does what takes time on the disk.
+
+        Raises:
+            RunFailedError: FILTER.
+            RunStoppedError: It was given up.
+            StorageError: Something cannot be read or written.
+        """
+        chain = self.inbound
+        if chain is None:
+            return combination
+        found = [
+            await self._passed(chain, combination, update, current, work)
+            for update in combination.updates
+        ]
+        return replace(combination, updates=found)
+
+    async def result(self, source: Path, current: OpenRound, work: Executor) -> Path:
+        """Return a round's result, filtered.
+
+        Args:
+            source: As it was combined.
+            current: The round.
+            work: See `updates`.
+
+        Raises:
+            RunFailedError: FILTER.
+            StorageError: Something cannot be read or written.
+        """
+        chain = self.outbound
+        if chain is None:
+            return source
+        destination = source.with_name("filtered.safetensors")
+        context = self._context(chain, current.number, SERVER, UpdateKind.WEIGHTS)
+        received = (current.model.path, current.model.sha256)
+        await chain.apply(source, destination, context, received)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(work, _require_finite, destination, "the result")
+        return destination
+
+    async def close(self) -> None:
+        """End the children."""
+        for chain in (self.inbound, self.outbound):
+            if chain is not None:
+                await chain.close()
+
+    async def _passed(
+        self,
+        chain: FilterChild,
+        combination: Combination,
+        update: Update,
+        current: OpenRound,
+        work: Executor,
+    ) -> Update:
+        client, loop = update.contribution.client, asyncio.get_running_loop()
+        source = await loop.run_in_executor(work, _write, combination, update, chain)
+        destination = chain.place / f"{client}.filtered"
+        context = self._context(
+            chain,
+            current.number,
+            client,
+            update.contribution.kind,
+            update.contribution.num_samples,
+        )
+        received = (current.model.path, current.model.sha256)
+        if update.base is not None:
+            received = (update.base, await loop.run_in_executor(work, sha256_file, update.base))
+        await chain.apply(source, destination, context, received)
+        await loop.run_in_executor(work, _checked, source, destination, client)
+        return replace(update, open=partial(TensorReader, destination))
+
+    def _context(
+        self,
+        chain: FilterChild,
+        number: int,
+        who: str,
+        kind: UpdateKind,
+        num_samples: float = 0.0,
+    ) -> FilterContext:
+        about = self.contexts.of(number)
+        key = hmac.digest(about.secret, f"{chain.slot}\n{who}".encode(), "sha256")
+        return FilterContext(
+            client_name=who,
+            round=number,
+            kind=kind,
+            seed=derive_seed(self.contexts.state.seed, who, number),
+            num_rounds=about.num_rounds,
+            num_samples=num_samples,
+            secret=key,
+            ledger=chain.ledgers / who,
+        )
+
+
+def _write(combination: Combination, update: Update, chain: FilterChild) -> Path:
+    """Write an update as its client made it, in the model's types, block by block."""
+    path = chain.place / f"{update.contribution.client}.update"
+    with TensorReader(combination.base) as model, update.open() as reader:
+        infos = tuple(model.header.tensors.values())
+        layout = [(one.name, one.dtype, one.shape) for one in infos]
+        with TensorWriter(path, layout, {}, durable=False) as writer:
+            for name, block in _blocks(model, reader):
+                combination.require_wanted()
+                writer.write(name, block)
+            writer.commit()
+    return path
+
+
+def _blocks(model: TensorReader, reader: BlockReader) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    for info in model.header.tensors.values():
+        for start, count in blocks(info, FOLD_ELEMENTS):
+            block = np.empty(count, dtype=numpy_dtype(info.dtype))
+            reader.read_into(info.name, start, block)
+            yield info.name, block
+
+
+def _checked(source: Path, filtered: Path, client: str) -> None:
+    source.unlink(missing_ok=True)
+    _require_finite(filtered, f"the update of {client}")
+
+
+def _require_finite(path: Path, what: str) -> None:
+    """Let no filter make of finite numbers what nobody could average.
+
+    Raises:
+        RunFailedError: FILTER.
+    """
+    with TensorReader(path) as reader:
+        for name, block in _blocks(reader, reader):
+            if not np.isfinite(block).all():
+                msg = f"a filter of the server made {what} not finite, in the tensor {name!r}"
+                raise RunFailedError(msg, reason="FILTER", hint="mend the filter's plugin")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bundle may call without leave, as data: packages of classes, and functions by name.
+
+Left out is what reads a configuration itself, starts a program, calls a network or loads an
+object from a file: ``monai.bundle``, ``monai.apps``, ``monai.fl``, ``monai.utils``, ``torch.hub``
+and the like.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+#: Prefixes below which any class may be named.
+PACKAGES: Final = (
+    "ignite.handlers.",
+    "ignite.metrics.",
+    "monai.data.",
+    "monai.engines.",
+    "monai.handlers.",
+    "monai.inferers.",
+    "monai.losses.",
+    "monai.metrics.",
+    "monai.networks.blocks.",
+    "monai.networks.layers.",
+    "monai.networks.nets.",
+    "monai.optimizers.",
+    "monai.transforms.",
+    "torch.nn.",
+    "torch.optim.",
+    "torch.utils.data.",
+)
+
+#: Functions, and classes elsewhere, by the place where they are defined.
+_BY_PLACE: Final = {
+    "monai.data.decathlon_datalist": ("load_decathlon_datalist",),
+    "monai.data.utils": (
+        "decollate_batch",
+        "list_data_collate",
+        "no_collation",
+        "pad_list_data_collate",
+        "partition_dataset",
+    ),
+    "monai.engines.utils": ("default_metric_cmp_fn", "default_prepare_batch"),
+    "monai.handlers.utils": ("from_engine", "ignore_data"),
+    "monai.networks.utils": ("normal_init",),
+    "monai.optimizers.utils": ("generate_param_groups",),
+    "torch": ("device",),
+}
+
+#: Under which paths MONAI offers them besides.
+_OFFERED: Final = {
+    "monai.data.decathlon_datalist": "monai.data",
+    "monai.data.utils": "monai.data",
+    "monai.engines.utils": "monai.engines",
+    "monai.handlers.utils": "monai.handlers",
+    "monai.optimizers.utils": "monai.optimizers",
+}
+
+
+def _names() -> tuple[str, ...]:
+    found: set[str] = set()
+    for module, names in _BY_PLACE.items():
+        for name in names:
+            found |= {f"{module}.{name}", f"{_OFFERED.get(module, module)}.{name}"}
+            if module.startswith("monai."):
+                found.add(name)
+    return tuple(sorted(found))
+
+
+#: Every name under which they may be called.
+CALLABLES: Final = _names()
+
+#: The places where they are defined: ``module.name``.
+PLACES: Final = frozenset(
+    f"{module}.{name}" for module, names in _BY_PLACE.items() for name in names
+)
+
+#: Classes of the packages above that call a network, or load objects from a file.
+REFUSED: Final = frozenset(
+    {
+        *("CameraDataset", "LMDBDataset", "MLFlowHandler", "MultiModal", "Transchex"),
+        *("ClearMLHandler", "ClearMLImageHandler", "ClearMLStatsHandler"),
+        *("ClearMLLogger", "ClearMLSaver", "MLflowLogger", "NeptuneLogger", "NeptuneSaver"),
+        *("PolyaxonLogger", "VisdomLogger", "WandBLogger"),
+    }
+)
+
+#: What is stated of whoever reads a bundle.
+BUNDLE_FACT: Final[dict[str, Any]] = {
+    "root": "bundle_root",
+    "overrides": ["train_kwargs", "eval_kwargs"],
+    "packages": list(PACKAGES),
+    "callables": list(CALLABLES),
+    "refused": sorted(REFUSED),
+}

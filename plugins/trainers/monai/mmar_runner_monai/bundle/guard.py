@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guard around MONAI's reader of configurations, in a process where expressions are refused.
+
+What a bundle's files ask for was looked at as text before; this is the second wall. The reader
+composes ids, overrides and references while it runs, and what it evaluates or calls in the end
+is known only there. So the places through which it does anything are taken: where an
+expression is evaluated, where something is called or looked up by its path, where a further
+file is read, and where a file of data could hold an object that runs code.
+"""
+
+from __future__ import annotations
+
+import pydoc
+import sys
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from mmar_runner.errors import ComponentBuildError, NotAuthorizedError
+from mmar_runner_monai.bundle.callables import CALLABLES, PACKAGES, PLACES, REFUSED
+
+REASON: Final = "EXPRESSIONS_NOT_ALLOWED"
+HINT: Final = (
+    "write the configuration without expressions; or the site allows them: `expressions` of its "
+    "policy with a kit, --allow-byoc on loopback"
+)
+_MODES: Final = frozenset({"default", "callable"})
+#: Arguments by which networks and data sets fetch something if they are true.
+_FETCHING: Final = ("download", "pretrained")
+_SHOWN: Final = 120
+
+
+def refuse(what: str, text: object) -> NoReturn:
+    """Refuse what a bundle asks for.
+
+    Raises:
+        NotAuthorizedError: EXPRESSIONS_NOT_ALLOWED, always.
+    """
+    shown = ascii(str(text)[:_SHOWN])
+    message = f"the site does not let a bundle {what}: {shown}"
+    raise NotAuthorizedError(message, hint=HINT, reason=REASON)
+
+
+class Guard:
+    """Lets MONAI's reader do only what needs no leave.
+
+    Attributes:
+        folders: The folders whose configurations may be read.
+        own: Folders of code that was accepted, whose classes and functions may be called.
+    """
+
+    def __init__(self) -> None:
+        self.folders: set[Path] = set()
+        self.own: set[Path] = set()
+        self._instantiate: Any = None
+        self._load: Any = None
+
+    def install(self) -> None:
+        """Take the places.
+
+        Raises:
+            ComponentBuildError: This MONAI has another reader: nothing would be guarded.
+        """
+        config_item: Any = import_module("monai.bundle.config_item")
+        config_parser: Any = import_module("monai.bundle.config_parser")
+        try:
+            expression, parser = config_item.ConfigExpression, config_parser.ConfigParser
+            self._instantiate = config_item.instantiate
+            self._load = parser.__dict__["load_config_file"].__func__
+            _ = expression.__dict__["evaluate"], expression.__dict__["_parse_import_string"]
+        except (AttributeError, KeyError) as error:
+            msg = f"the installed MONAI reads bundles in a way that is not known here: {error}"
+            raise ComponentBuildError(msg, hint="install another version of monai") from error
+        expression.evaluate = _evaluate
+        expression._parse_import_string = _evaluate  # noqa: SLF001 - it imports by itself
+        config_item.instantiate = self._called
+        parser.load_config_file = classmethod(self._read)
+        _take_lookups()
+
+    def _called(self, path: Any, mode: Any, /, **arguments: Any) -> Any:
+        if str(mode) not in _MODES or arguments.get("_debug_"):
+            refuse("call something in the mode", mode)
+        for name in _FETCHING:
+            if arguments.get(name) is not None and arguments[name] is not False:
+                refuse("fetch anything by the argument", name)
+        component = self._located(path) if isinstance(path, str) else path
+        if not _free(component) and not self._is_own(component):
+            refuse("call", path if isinstance(path, str) else _place(path))
+        return self._instantiate(component, mode, **arguments)
+
+    def _located(self, path: str) -> Any:
+        top = path.partition(".")[0]
+        if any((own / top).is_dir() or (own / f"{top}.py").is_file() for own in self.own):
+            return pydoc.locate(path)
+        return _located(path)
+
+    def _is_own(self, component: Any) -> bool:
+        module = sys.modules.get(str(getattr(component, "__module__", "")))
+        file = getattr(module, "__file__", None)
+        return file is not None and any(Path(file).is_relative_to(own) for own in self.own)
+
+    def _read(self, parser: Any, /, filepath: Any, **options: Any) -> Any:
+        file = Path(str(filepath)).resolve()
+        if not any(file.is_relative_to(folder) for folder in self.folders):
+            refuse("read a file elsewhere", filepath)
+        return self._load(parser, filepath, **options)
+
+
+def _evaluate(self: Any, *_: Any, **__: Any) -> NoReturn:
+    refuse("evaluate", self.get_config())
+
+
+def _located(path: str) -> Any:
+    """Return what a dotted path leads to; whatever is elsewhere is not even imported.
+
+    Raises:
+        NotAuthorizedError: EXPRESSIONS_NOT_ALLOWED, it leads elsewhere.
+    """
+    if not path.startswith(PACKAGES) and path not in CALLABLES:
+        refuse("call", path)
+    found = pydoc.locate(path)
+    if found is None:
+        msg = f"there is no {path[:_SHOWN]!a} in what is installed"
+        raise ComponentBuildError(msg, hint="correct the _target_ in the bundle's configuration")
+    return found
+
+
+def _looked_up(path: str, *_: Any, **__: Any) -> Any:
+    """Stand in for `pydoc.locate` where MONAI takes an argument for a path."""
+    found = _located(path) if "." in path else None
+    if found is not None and not _free(found):
+        refuse("call", path)
+    return found
+
+
+def _free(component: Any) -> bool:
+    place = _place(component)
+    if place in PLACES:
+        return True
+    module = sys.modules.get(str(getattr(component, "__module__", "")))
+    # A class says itself where it is defined; only that place is asked, not the way to it.
+    name = str(getattr(component, "__qualname__", ""))
+    defined = isinstance(component, type) and getattr(module, name, None) is component
+    return defined and name not in REFUSED and place.startswith(PACKAGES)
+
+
+def _place(component: Any) -> str:
+    module = getattr(component, "__module__", type(component).__module__)
+    return f"{module}.{getattr(component, '__qualname__', type(component).__qualname__)}"
+
+
+def _take_lookups() -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("monai.") and getattr(module, "locate", None) is pydoc.locate:
+            module.locate = _looked_up  # type: ignore[attr-defined]
+
+
+def _take_loading() -> None:
+    """Have files of data read as data: a pickle runs code when it is loaded."""
+    for library, fixed in (("numpy", {"allow_pickle": False}), ("torch", {"weights_only": True})):
+        module: Any = import_module(library)
+        module.load = _with(module.load, **fixed)
+
+
+def _with(function: Any, **fixed: Any) -> Any:
+    @wraps(function)
+    def called(*positional: Any, **named: Any) -> Any:
+        return function(*positional, **{**named, **fixed})
+
+    return called
+
+
+#: One a process: it stands around modules that everything in it shares.
+_GUARDS: Final[list[Guard]] = []
+
+
+def guard(folder: Path, own: Path | None) -> None:
+    """Guard MONAI's reader from now on; bundles in a folder may be read.
+
+    Args:
+        folder: The folder.
+        own: A folder of code that was accepted; None if there is none. Then files of data hold
+            no objects either.
+
+    Raises:
+        ComponentBuildError: This MONAI has another reader.
+    """
+    if not _GUARDS:
+        made = Guard()
+        made.install()
+        if own is None:
+            _take_loading()
+        _GUARDS.append(made)
+    _GUARDS[0].folders.add(folder.resolve())
+    if own is not None:
+        _GUARDS[0].own.add(own.resolve())

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle in an MMAR: what sites have to allow is found before anything runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mmar_runner.hooks import load_plugins
+from mmar_runner.mmar.bundle.declared import declared
+from mmar_runner.mmar.bundle.plan import plan_import
+from mmar_runner.mmar.bundle.standing import BundleFact
+from mmar_runner.mmar.finding import Findings
+from mmar_runner.mmar.folder import survey
+from mmar_runner.mmar.validation import validate
+from tests.monai_bundles import training, with_expressions, write_bundle
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return load_plugins().registry
+
+
+@pytest.fixture
+def job(tmp_path, catalog):
+    """Write an MMAR with a bundle and return its folder."""
+
+    def job(config=None, files=(), change=None):
+        bundle = write_bundle(tmp_path / "job" / "bundle", config, files)
+        (bundle / "configs" / "inference.json").unlink()
+        fact = BundleFact.of(catalog.find("client_algo", "MonaiAlgo").extras)
+        plan = plan_import(survey(bundle, Findings()), catalog, fact, Findings())
+        values = declared(plan, "job")
+        if change is not None:
+            change(values["config/config_fed_client.json"]["client_trainer"]["args"]["algo"])
+        for file, value in values.items():
+            (tmp_path / "job" / file).parent.mkdir(exist_ok=True)
+            (tmp_path / "job" / file).write_text(json.dumps(value))
+        return tmp_path / "job"
+
+    return job
+
+
+@pytest.fixture
+def policy(tmp_path):
+    def policy(**rules):
+        path = tmp_path / "site_policy.json"
+        allowed = {"allow_custom_datalist": True, "data_folders": ["/workspace"]}
+        prefixes = {"allowed_path_prefixes": ["torch.", "ignite.metrics."]}
+        path.write_text(json.dumps({"version": 1, **allowed, **prefixes, **rules}))
+        return path
+
+    return policy
+
+
+def errors(job, catalog, **options):
+    report = validate(job, catalog, **options).report
+    return [(f.code, f.pointer) for f in report.findings if f.severity == "error"]
+
+
+def test_without_expressions_no_leave_is_needed(job, catalog, policy):
+    checked = validate(job(), catalog, policy=policy())
+
+    assert checked.report.valid
+    assert checked.facts.expressions == ()
+    assert not checked.spec.expressions
+
+
+def test_expressions_need_the_sites_word(job, catalog, policy):
+    folder = job(with_expressions())
+    places = ["/device", "/optimizer/params", "/train/dataset/data", "/imports/0"]
+    digest = validate(folder, catalog).report.digest
+
+    assert errors(folder, catalog, policy=policy()) == [("MMAR709", place) for place in places]
+    assert errors(folder, catalog, policy=policy(expressions="allow")) == []
+    assert errors(folder, catalog, policy=policy(expressions="digest"))[0][0] == "MMAR709"
+    accepted = policy(expressions="digest", accepted_digests=[digest])
+    assert errors(folder, catalog, policy=accepted) == []
+    assert validate(folder, catalog).spec.expressions
+
+
+def test_a_class_path_in_a_bundle_needs_its_prefix(job, catalog, policy):
+    found = errors(job(), catalog, policy=policy(allowed_path_prefixes=["torch."]))
+
+    assert found == [
+        ("MMAR701", "/validate/evaluator/key_val_metric/val_accuracy/_target_"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"_target_": "os.system", "command": "touch CANARY"},
+        {"_target_": "monai.bundle.ConfigWorkflow", "config_file": "other.json"},
+        {"_target_": "monai.data.LMDBDataset", "data": []},
+        {"_target_": "monai.data.utils.os.system", "command": "touch CANARY"},
+        {"_target_": "Dataset", "_mode_": "debug"},
+        {"_target_": "LoadImage", "reader": "subprocess.Popen", "args": ["touch", "CANARY"]},
+        "%/etc/other.json::x",
+        "$print(1)",
+    ],
+    ids=lambda part: str(part)[:60],
+)
+def test_what_needs_no_expression_to_run_code_needs_leave_too(job, catalog, policy, part):
+    folder = job({**training(), "extra": part})
+
+    assert {code for code, _ in errors(folder, catalog, policy=policy())} == {"MMAR709"}
+    assert errors(folder, catalog, policy=policy(expressions="allow")) == []
+
+
+@pytest.mark.parametrize(
+    "file", ["metadata.json", "other.yaml", "deep/er/more.yml", ".hidden.json"]
+)
+def test_every_configuration_of_the_bundle_counts(job, catalog, file):
+    folder = job(files={f"configs/{file}": 'a: "$print(1)"' if "y" in file[-4:] else '{"a": "$b"}'})
+
+    assert validate(folder, catalog).spec.expressions
+
+
+@pytest.mark.parametrize("key", ["train#trainer#_target_", "x"])
+def test_an_override_can_hold_an_expression_too(job, catalog, policy, key):
+    def change(algo):
+        algo["args"]["train_kwargs"] = {key: "$__import__('os')"}
+
+    folder = job(change=change)
+
+    assert {code for code, _ in errors(folder, catalog, policy=policy())} == {"MMAR709"}
+    assert errors(folder, catalog, policy=policy(expressions="allow")) == []
+
+
+def test_a_path_that_the_site_does_not_replace_is_an_argument(job, catalog, policy):
+    config = {**training(), "ckpt_dir": "/root/secrets"}
+    del config["dataset_dir"]
+
+    found = errors(job(config), catalog, policy=policy(data_folders=[]))
+
+    assert found == [("MMAR706", "/ckpt_dir")]
+
+
+@pytest.mark.parametrize(
+    ("root", "code"), [("nothing", "MMAR621"), ("../other", "MMAR610"), ("/etc", "MMAR610")]
+)
+def test_a_bundle_that_is_not_there_is_found(job, catalog, root, code):
+    def change(algo):
+        algo["args"]["bundle_root"] = root
+
+    assert [one for one, _ in errors(job(change=change), catalog)] == [code]
+
+
+def test_a_bundle_that_is_no_data_is_found(job, catalog):
+    folder = job(files={"configs/x.yaml": "a: !!python/name:os.system"})
+
+    assert errors(folder, catalog) == [("MMAR118", "")]
+
+
+def test_an_argument_of_the_algorithm_is_checked(job, catalog):
+    def change(algo):
+        algo["args"]["local_epoch"] = 1
+
+    assert [code for code, _ in errors(job(change=change), catalog)] == ["MMAR512"]
+
+
+def test_a_class_path_of_monais_algorithms_is_the_same(job, catalog, policy):
+    def change(algo):
+        algo["path"] = "monai.fl.client.MonaiAlgo"
+        del algo["name"]
+
+    folder = job(with_expressions(), change=change)
+
+    assert validate(folder, catalog).spec.expressions
+    prefixes = ["torch.", "ignite.metrics.", "monai.fl.client."]
+    assert (
+        errors(folder, catalog, policy=policy(allowed_path_prefixes=prefixes, expressions="allow"))
+        == []
+    )

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classes of older code in ``custom/``: which adapter runs them, told by their source alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.mmar.conftest import _COMPONENTS, FakeCatalog, _describe
+
+PROVIDES = {
+    "nvflare.apis.aggregator": ["Aggregator"],
+    "nvflare.apis.filter": ["Filter"],
+    "nvflare.apis.trainer": ["Trainer"],
+}
+OWN = "config/config_fed_server.json"
+
+
+def _adapter(kind, base, *methods, **more):
+    schema = {"type": "object", "properties": {"code": {"type": "object", "x-component": kind}}}
+    adapts = {"modules": ["nvflare."], "bases": [base], "methods": methods, "provides": PROVIDES}
+    return _describe(kind, f"Old{base}", schema, extras={"adapts": adapts, **more})
+
+
+ADAPTERS = (
+    _adapter("aggregator", "Aggregator", "accept", "aggregate", whole_updates=True),
+    _adapter("filter", "Filter", "process"),
+    _adapter("client_trainer", "Trainer", "train"),
+)
+BODY = "    def accept(self, s, c): ...\n    def aggregate(self, c): ...\n"
+FROM = "from nvflare.apis.aggregator import Aggregator\n"
+
+
+@pytest.fixture
+def mmar(mmar):
+    mmar.catalog = FakeCatalog((*_COMPONENTS, *ADAPTERS))
+    return mmar
+
+
+def declared(mmar, source, path="own.Own", **args):
+    """Declare a class of a text as the aggregator; return what is found, without MMAR614."""
+    mmar.write("custom/own.py", source)
+    mmar.server["aggregator"] = {"path": path, "args": args}
+    return [(f.code, f.file, f.line) for f in mmar.findings() if f.code != "MMAR614"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"{FROM}class Own(Aggregator):\n{BODY}",
+        f"from nvflare.apis.aggregator import Aggregator as A\nclass Own(A):\n{BODY}",
+        f"import nvflare.apis.aggregator\nclass Own(nvflare.apis.aggregator.Aggregator):\n{BODY}",
+        f"from nvflare.apis import aggregator\nclass Own(aggregator.Aggregator):\n{BODY}",
+        f"{FROM}class Base(Aggregator):\n{BODY}\nclass Own(Base): ...\n",
+        f"from nvflare.apis.fl_context import FLContext\nclass Own:\n{BODY}",
+        f"from medl.apps import thing\nfrom nvflare.apis import x\nclass Own(thing.Base):\n{BODY}",
+        "from other import Own\n",
+        "from other import Base\nclass Own(Base): ...\n",
+        "import other\nclass Own(other.Own): ...\n",
+    ],
+    ids=[
+        *("plain", "renamed", "dotted", "by its module", "a base of its own", "duck", "half known"),
+        *("passed on", "a base in another file", "of another file by its module"),
+    ],
+)
+def test_it_runs_behind_the_adapter(mmar, source):
+    mmar.write("custom/other.py", f"{FROM}class Base(Aggregator):\n{BODY}\nclass Own(Base): ...\n")
+    found = declared(mmar, source, weight=2)
+    assert ("MMAR530", OWN, 12) in found
+    assert {code for code, *_ in found} <= {"MMAR530", "MMAR533", "MMAR520"}
+    spec = mmar.check().spec.server.aggregator
+    assert spec.declaration == {
+        "name": "OldAggregator",
+        "args": {"code": {"path": "own.Own", "args": {"weight": 2}}},
+    }
+    assert (spec.name, spec.args, spec.byoc) == ("own.Own", {"weight": 2}, True)
+
+
+def test_an_adapter_that_is_declared_by_its_name_is_what_it_says(mmar):
+    code = {"path": "own.Own", "args": {"weight": 2}}
+    mmar.write("custom/own.py", f"{FROM}class Own(Aggregator):\n{BODY}")
+    mmar.server["aggregator"] = {"name": "OldAggregator", "args": {"code": code}}
+    validation = mmar.check()
+    assert validation.report.valid
+    spec = validation.spec.server.aggregator
+    assert spec.declaration == {"name": "OldAggregator", "args": {"code": code}}
+    assert spec.byoc
+
+
+def test_filters_and_trainers_too(mmar):
+    for name, method in (("Filter", "process"), ("Trainer", "train")):
+        lower = name.lower()
+        source = f"from nvflare.apis.{lower} import {name}\nclass Own({name}):\n"
+        mmar.write(f"custom/{lower}.py", f"{source}    def {method}(self, *a): ...\n")
+    mmar.client["client"]["outbound_filters"] = [{"path": "filter.Own"}]
+    mmar.client["client_trainer"] = {"path": "trainer.Own"}
+    validation = mmar.check()
+    assert validation.report.valid
+    client = validation.spec.client
+    assert client.outbound_filters[0].declaration["name"] == "OldFilter"
+    assert client.client_trainer.declaration["name"] == "OldTrainer"
+
+
+def test_its_arguments_are_those_of_its_constructor(mmar):
+    source = f"{FROM}class Own(Aggregator):\n    def __init__(self, weights, decay=1): ...\n{BODY}"
+    assert ("MMAR511", OWN, 13) in declared(mmar, source)
+    assert {"MMAR512"} == {c for c, *_ in declared(mmar, source, weights=1, wieghts=2)} - {
+        "MMAR530"
+    }
+    assert declared(mmar, source, weights=1) == [("MMAR530", OWN, 12)]
+
+
+def test_a_method_that_it_lacks_is_named(mmar):
+    declared(mmar, f"{FROM}class Own(Aggregator):\n    def accept(self, s, c): ...\n")
+    (found,) = [f for f in mmar.findings() if f.severity == "error"]
+    assert (found.code, found.message) == ("MMAR521", "The class lacks aggregate.")
+
+
+def test_a_class_of_ours_is_nothing_older(mmar):
+    mmar.write(
+        "custom/own.py",
+        "from mmar_runner.interfaces.filter import Filter\nfrom nvflare.apis import x\n"
+        "class Own(Filter):\n    def apply(self, n, t): ...\n    def process(self, s, c): ...\n",
+    )
+    mmar.client["client"]["outbound_filters"] = [{"path": "own.Own"}]
+    assert mmar.check().spec.client.outbound_filters[0].declaration["path"] == "own.Own"
+
+
+def test_without_an_adapter_it_is_said_what_to_install(mmar):
+    """MMAR531."""
+    mmar.catalog = FakeCatalog()
+    declared(mmar, f"{FROM}class Own(Aggregator):\n{BODY}")
+    (found,) = [f for f in mmar.findings() if f.severity == "error"]
+    assert (found.code, found.file, found.line) == ("MMAR531", OWN, 12)
+    assert "written to nvflare.apis.aggregator.Aggregator" in found.message
+    assert "mmar-runner-clara-code" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("place", "source"),
+    [
+        (
+            "aggregator",
+            "from fed_learn.x import Y\nclass Own(Y):\n    def process(self, a, c): ...",
+        ),
+        ("aggregator", f"{FROM}class Own(Aggregator):\n    def process(self, a, c): ..."),
+        ("filter", "from medl.x import PrivacyProtocol\nclass Own(PrivacyProtocol):\n    x = 1"),
+        ("filter", "from nvmidl.x import y\nclass Own:\n    def apply(self, diff, ctx): ..."),
+    ],
+)
+def test_the_first_generation_is_not_run(mmar, place, source):
+    """MMAR532."""
+    mmar.write("custom/own.py", f"{source}\n")
+    if place == "aggregator":
+        mmar.server["aggregator"] = {"path": "own.Own"}
+    else:
+        mmar.client["client"]["outbound_filters"] = [{"path": "own.Own"}]
+    errors = [f for f in mmar.findings() if f.severity == "error"]
+    assert [f.code for f in errors] == ["MMAR532"]
+    assert errors[0].hint.startswith("Use ")
+
+
+def test_what_is_imported_and_not_provided_is_said(mmar):
+    """MMAR533: a module, and a name; what is provided is not said to be missing."""
+    source = (
+        f"from nvflare.apis.engine import E\n{FROM.strip()}, Other\nclass Own(Aggregator):\n{BODY}"
+    )
+    found = declared(mmar, source)
+    assert ("MMAR533", "custom/own.py", 1) in found
+    assert ("MMAR533", "custom/own.py", 2) in found
+    assert "MMAR520" not in {code for code, *_ in found}
+    hints = {f.line: f.hint for f in mmar.findings() if f.code == "MMAR533"}
+    assert hints[2] == "There is: Aggregator."
+    assert "nvflare.apis.filter" in hints[1]
+
+
+def test_bases_in_a_circle_end(mmar):
+    mmar.write("custom/other.py", "from own import Own\nclass Base(Own): ...\n")
+    found = declared(mmar, "from other import Base\nclass Own(Base): ...\n")
+    assert "MMAR530" not in {code for code, *_ in found}
