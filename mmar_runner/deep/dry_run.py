@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -134,10 +135,14 @@ async def _tried(
     failures.on_failure = stop.set  # its clients would be waited for
     seconds = options.dry_run_seconds
     too_late = f"the round was not over within {human_seconds(seconds)}"
-    late = asyncio.get_running_loop().call_later(seconds, failures.note, too_late)
+    loop = asyncio.get_running_loop()
+    late = loop.call_later(seconds, failures.note, too_late)
+    # Whoever ends this process in order leaves nothing of it in memory.
+    loop.add_signal_handler(signal.SIGTERM, failures.note, "it was asked to stop")
     try:
         return await simulate(settings, known, plugins, failures, stop)
     finally:
+        loop.remove_signal_handler(signal.SIGTERM)
         late.cancel()
 
 

@@ -54,6 +54,7 @@ def job(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_every_sample_passes_a_deep_check():
     done = run(*SAMPLES, "--deep", "--json")
 
@@ -70,6 +71,7 @@ def test_every_sample_passes_a_deep_check():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("sample", ["breast_cancer", "digits_secure", "digits_cross_site"])
 def test_a_round_of_a_sample_on_made_up_data(sample):
     done = run(ROOT / "mmars" / sample, "--dry-run", "--json")

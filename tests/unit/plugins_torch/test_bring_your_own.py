@@ -13,6 +13,8 @@ import pytest
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.spec import ChildContext, ChildSpec
+from mmar_runner.deep.check import look_deep
+from mmar_runner.deep.options import DeepOptions
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.validation import validate
 from mmar_runner_torch.files import read_state, write_state
@@ -31,6 +33,7 @@ def mmar(tmp_path):
     (folder / "custom").mkdir()
     (folder / "custom/hospital.py").write_text(CODE[0])
     (folder / "custom/average.py").write_text(CODE[1])
+    (folder / "custom/checked.py").write_text(CODE[2])
     declaration = next(json.loads(text) for _, text in BLOCKS if "hospital.Hosp" in text[:99])
     client = folder / "config/config_fed_client.json"
     client.write_text(json.dumps({**json.loads(client.read_text()), **declaration}))
@@ -85,6 +88,23 @@ def test_the_loop_of_the_page_learns(mmar, tmp_path):
     losses = [answer["validation"]["val_loss"] for answer in answers]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.timeout(300)
+def test_a_trainer_with_the_optional_methods_is_looked_at_before_it_runs(mmar):
+    client = mmar / "config/config_fed_client.json"
+    declared = json.loads(client.read_text())
+    declared["client_trainer"]["path"] = "checked.CheckedTrainer"
+    client.write_text(json.dumps(declared))
+    plugins = load_plugins()
+    options = DeepOptions(own_code=True, dry_run=True)
+
+    with asyncio.Runner() as runner:
+        report = look_deep(validate(mmar, plugins.registry), plugins, options, runner)
+
+    assert {finding.code for finding in report.findings} == {"MMAR614"}  # it brings code
+    assert report.deep.networks["client"] == report.deep.networks["server"]
+    assert report.deep.dry_run == 2
 
 
 def test_the_trainer_without_torch_moves_every_tensor_to_its_mean(mmar, tmp_path):
