@@ -7,6 +7,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,12 @@ from safetensors.numpy import load, save
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.client.session import run_session
-from mmar_runner.client.tasks.component_specs import site_filter_spec
+from mmar_runner.client.tasks.component_specs import (
+    filter_spec,
+    site_filter_spec,
+    trainer_spec,
+    validator_spec,
+)
 from mmar_runner.errors import ComponentNotFoundError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.client_trainer import TrainResult
@@ -216,6 +222,21 @@ def test_a_policy_narrows_limits_and_never_widens_them(settings):
         under = given.under(SitePolicy(trainer=limits))
         assert (under.memory_limit_bytes, under.task_timeout, under.threads) == expected
     assert settings.under(SitePolicy(trainer=narrow)).memory_limit_bytes == 1 << 30
+
+
+def test_the_trainers_child_alone_is_told_that_expressions_may_run(settings, tmp_path):
+    files = Mock(trainer=tmp_path)
+    validator = settings.client.client_trainer
+    for policy, expected in [
+        (SitePolicy(), False),
+        (SitePolicy(expressions="digest"), False),
+        (SitePolicy(expressions="digest", accepted_digests=(settings.spec.digest,)), True),
+        (SitePolicy(expressions="allow"), True),
+    ]:
+        under = settings.under(policy)
+        assert trainer_spec(under, files).context.expressions is expected
+        assert not validator_spec(under, files, validator).context.expressions
+        assert not filter_spec(under, files, ()).context.expressions
 
 
 async def test_a_child_knows_neither_the_kits_path_nor_a_token(

@@ -138,3 +138,10 @@ async def test_code_of_the_mmar_needs_consent(session, settings):
         await session(spec=replace(settings.spec, byoc=True))
 
     assert caught.value.reason == "BYOC_NOT_ALLOWED"
+
+
+async def test_expressions_of_the_mmar_need_consent(session, settings):
+    with pytest.raises(NotAuthorizedError) as caught:
+        await session(spec=replace(settings.spec, expressions=True))
+
+    assert caught.value.reason == "EXPRESSIONS_NOT_ALLOWED"
