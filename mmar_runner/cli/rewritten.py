@@ -3,21 +3,28 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.errors import UsageError
+from mmar_runner.errors import MmarInvalidError, UsageError
 from mmar_runner.mmar.checks.secrets import holds_key
+from mmar_runner.mmar.reports.as_json import finding_json
+from mmar_runner.security.listing import SIGNATURE_FILE
 from mmar_runner.security.packages.sink import whole_folder
+from mmar_runner.storage.atomic import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from mmar_runner.mmar.finding import Findings
     from mmar_runner.mmar.folder import MmarFolder
 
 _MODELS: Final = "models/"
 _FOLDER_MODE: Final = 0o755
+#: There is more than is looked at: what was listed is not the archive.
+_TOO_MUCH: Final = "MMAR106"
 
 
 def require_free(out: Path, source: Path) -> None:
@@ -33,6 +40,17 @@ def require_free(out: Path, source: Path) -> None:
         raise UsageError(f"{out} lies within the archive", hint="name a folder outside it")
 
 
+def unlisted(survey: Findings) -> dict[str, str]:
+    """Return what of an archive is not looked at and so not copied, each with the reason.
+
+    Raises:
+        MmarInvalidError: That is not known, since there is too much.
+    """
+    for finding in survey.with_code(_TOO_MUCH):
+        raise MmarInvalidError(finding.message, hint=finding.hint, findings=[finding_json(finding)])
+    return {finding.file: finding.message for finding in survey.result(strict=False)}
+
+
 def write_upgraded(
     folder: MmarFolder, texts: Mapping[str, str], out: Path, *, models: bool
 ) -> dict[str, str]:
@@ -45,17 +63,19 @@ def write_upgraded(
         models: Whether what lies in ``models/`` is copied.
 
     Returns:
-        What was left out, each with the reason. A signature is never among the files that are
-        looked at: it would be of other content.
+        What was left out, each with the reason.
 
     Raises:
         StorageError: It cannot be written.
     """
-    left_out = {}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists():
-        out.rmdir()
-    with whole_folder(out) as new:
+    left_out: dict[str, str] = {}
+    if os.path.lexists(folder.root / SIGNATURE_FILE):
+        left_out[SIGNATURE_FILE] = "it is of the files as they were"
+    with translated(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists():
+            out.rmdir()
+    with whole_folder(out) as new, translated(out):
         new.chmod(_FOLDER_MODE)
         for file in folder.contents:
             reason = _reason(folder, file, models=models)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mmar_runner.documents.item_functions import parse_item_function
 from mmar_runner.documents.patterns import found_in, require_expression
 from mmar_runner.errors import FormatError
 
@@ -175,9 +174,16 @@ def _format(expected: Any, value: Any, *_: Any) -> bool:
     return True
 
 
+def _require_item_function(text: str) -> None:
+    # Deferred: hardly any document holds one.
+    from mmar_runner.documents.item_functions import parse_item_function  # noqa: PLC0415
+
+    parse_item_function(text)
+
+
 _FORMATS: dict[str, Callable[[str], object]] = {
     "regex": require_expression,
-    "item-function": parse_item_function,
+    "item-function": _require_item_function,
 }
 
 

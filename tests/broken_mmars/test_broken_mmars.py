@@ -28,6 +28,7 @@ ELSEWHERE = {
     "MMAR107": "built below",
     "MMAR108": "tests/unit/mmar/test_folder.py",  # git keeps no permissions
     "MMAR116": "built below",
+    "MMAR118": "tests/unit/mmar/test_bundles_checked.py",  # of a bundle in an MMAR
     "MMAR303": "tests/unit/mmar/test_variables.py",  # of --set, not of a folder
     "MMAR305": "tests/unit/mmar/test_variables.py",
     "MMAR307": "tests/unit/mmar/test_variables.py",
@@ -59,6 +60,7 @@ ELSEWHERE = {
     "MMAR706": "tests/unit/mmar/test_site_policy.py",
     "MMAR707": "tests/unit/mmar/test_site_policy.py",
     "MMAR708": "tests/unit/mmar/test_site_policy.py",
+    "MMAR709": "tests/unit/mmar/test_bundles_checked.py",
 }
 
 

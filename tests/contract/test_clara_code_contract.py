@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.testing.contracts import (
@@ -15,7 +16,13 @@ from mmar_runner_clara_code.aggregator import ClaraCodeAggregator
 from mmar_runner_clara_code.filter import ClaraCodeFilter
 from mmar_runner_clara_code.trainer import ClaraCodeTrainer
 from mmar_runner_echo.persistor import EchoModelPersistor
-from tests.unit.plugins_clara_code.older import SAMPLE, sample
+from tests.unit.plugins_clara_code.older import SAMPLE, nothing_imported, sample
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    yield
+    nothing_imported()
 
 
 class TestClaraCodeFilter(FilterContract):

@@ -61,6 +61,15 @@ def catalog():
     return load_plugins(allow=["mmar-runner-torch", "mmar-runner-monai"]).registry
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Compute by one thread: on networks this small a second one only waits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """Return a folder with three images and a first model."""

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from mmar_runner.errors import NotAuthorizedError
+from mmar_runner.interfaces.observer import Topic
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner.testing.federation import Federation
 from mmar_runner_echo.trainer import EchoTrainer
@@ -68,7 +69,13 @@ def ran(mmar, workspace, **options):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def modules():
+    """Return what this process had imported before server and sessions ran in it."""
+    return set(sys.modules)
+
+
+@pytest.fixture(scope="module")
+def finished(modules, tmp_path_factory):
     """Return how the sample ended with two clients: outcome and summary."""
     return ran(SAMPLE, tmp_path_factory.mktemp("older"))
 
@@ -101,12 +108,14 @@ def test_what_the_filter_leaves_out_never_changes(finished):
     assert last.keys() - changed == {name for name in last if "0002" in name} != set()
 
 
-def test_the_names_are_nowhere_but_in_the_children(finished):
+def test_the_names_are_nowhere_but_in_the_children(modules, finished):
     """Server and sessions of this module ran in this very process."""
     for root in ("nvflare", "medl"):
         assert importlib.util.find_spec(root) is None
         assert root not in sys.modules
-    assert not [name for name in sys.modules if "weighted_sum" in name or "mean_trainer" in name]
+    own = {file.stem for file in (SAMPLE / "custom").glob("*.py")}
+    assert not {name for name in sys.modules.keys() - modules if name.rpartition(".")[2] in own}
+    assert "mmar_runner_clara_code.aggregator" not in sys.modules.keys() - modules
 
 
 def test_nothing_of_it_runs_unless_that_is_allowed(tmp_path):
@@ -157,6 +166,45 @@ def test_a_server_is_stopped_while_a_class_hangs(tmp_path):
         assert begun.read_text() == ""  # which comes once the other end is open
         assert federation.stop().status == "stopped"
     assert not (workspace / "run_1" / "aggregator").exists()
+
+
+MEAN = """{
+            ShareableKey.MODEL_WEIGHTS: {
+                'w': sum(s[ShareableKey.MODEL_WEIGHTS]['w'] for s in self.kept) / len(self.kept)
+            }
+        }"""
+
+
+def test_a_run_that_is_taken_up_again_ends_with_the_same_model(tmp_path):
+    """A server that is stopped between two rounds builds the class anew; nothing counts twice."""
+    accept = "self.kept = [*getattr(self, 'kept', []), shareable]"
+    mmar = with_aggregator(
+        tmp_path / "mmar",
+        accept=accept,
+        aggregate=f"kept, self.kept = {MEAN}, []\n        return kept",
+    )
+    digests = []
+    for name, stops in (("straight", False), ("stopped", True)):
+        with Federation(
+            mmar,
+            workspace=tmp_path / name,
+            allow_byoc=True,
+            seed=5,
+            trainers=lambda client: EchoTrainer(constant=float(client[-1]), seconds=0.3),
+        ) as federation:
+            federation.serve()
+            for client in federation.names:
+                federation.join(client)
+            if stops:
+                federation.server.wait_for(Topic.ROUND_FINISHED, round=0)
+                assert federation.stop().status == "stopped"
+                federation.serve()
+            outcome = federation.wait()
+        summary = json.loads((outcome.run_folder / "summary.json").read_text())
+        assert outcome.run_folder.name == "run_1"
+        digests.append([entry["model_sha256"] for entry in summary["rounds"]])
+    assert len(digests[0]) == 3
+    assert digests[0] == digests[1]
 
 
 def test_an_update_that_is_not_accepted_does_not_count(tmp_path):

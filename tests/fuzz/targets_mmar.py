@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.cli.output import harmless_json
 from mmar_runner.hooks.manager import load_plugins
+from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner.mmar.bundle.declared import declared
+from mmar_runner.mmar.bundle.plan import plan_import
+from mmar_runner.mmar.bundle.standing import BundleFact
+from mmar_runner.mmar.bundle.told import as_json, as_lines, readme
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.finding import Findings
-from mmar_runner.mmar.folder import open_folder
+from mmar_runner.mmar.folder import open_folder, survey
 from mmar_runner.mmar.reports.as_json import render_json
 from mmar_runner.mmar.reports.github import render_github
 from mmar_runner.mmar.reports.sarif import render_sarif
@@ -93,7 +98,50 @@ def _environment(data: bytes) -> None:
         _told(validate(folder, _catalog(), side="server"))
 
 
+def _bundle(data: bytes) -> None:
+    """Plan an MMAR of a bundle, and say so in every form; nothing of it is evaluated."""
+    with scratch() as outer:
+        folder = outer / "bundle"
+        folder.mkdir()
+        unfold(data, folder)
+        findings = Findings()
+        found = _catalog().find(ComponentKind.CLIENT_ALGO, "MonaiAlgo")
+        fact = None if found is None else BundleFact.of(found.extras)
+        if fact is None:
+            raise FindingError("nobody reads bundles")
+        plan = plan_import(survey(folder, findings), _catalog(), fact, findings)
+        values = [*declared(plan, "study").values(), as_json(plan), readme(plan, "study")]
+        "".join([*map(harmless_json, map(json.dumps, values)), *as_lines(plan)]).encode()
+
+
 TARGETS: Final = (
+    Target(
+        "bundle",
+        _bundle,
+        "MONAI bundles",
+        (
+            *(b"=== configs/train.json\n", b"=== configs/evaluate.yaml\n"),
+            b"=== scripts/a.py\n",
+            *(
+                b'"_target_": "UNet"',
+                b'"_mode_": "debug"',
+                b"$@a",
+                b"@train::",
+                b"%a#0",
+                b'"+train#',
+            ),
+            *(
+                b'"network_def": ',
+                b"&a ",
+                b"*a",
+                b"!!python/name:os",
+                b"@##a",
+                b"monai.data.utils.os.",
+            ),
+            *JSON,
+        ),
+        longest=12_000,
+    ),
     Target("mmar", _folder, "folders of MMARs", (*WORDS, *JSON), longest=12_000),
     Target("environment", _environment, "environment.json", (b'"A": ', b"{A}", b"{B}", *JSON)),
     Target(

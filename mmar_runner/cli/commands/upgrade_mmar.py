@@ -10,7 +10,7 @@ import click
 
 from mmar_runner.cli.options import plugins_dir_option
 from mmar_runner.cli.output import echo_json, json_option, say
-from mmar_runner.cli.rewritten import require_free, write_upgraded
+from mmar_runner.cli.rewritten import require_free, unlisted, write_upgraded
 from mmar_runner.documents.words import counted
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.codes import Severity
@@ -47,10 +47,13 @@ def command(
     is listed last, and is no failure.
     """
     catalog = load_plugins(plugins_dir=plugins_dir).registry
-    folder = open_folder(mmar, Findings())
+    survey = Findings()
+    folder = open_folder(mmar, survey)
     require_free(out, folder.root)
+    not_listed = unlisted(survey)
     plan = plan_upgrade(folder, catalog)
     left_out = write_upgraded(folder, plan.texts, out, models=not without_models)
+    left_out |= not_listed
     found = validate(out, catalog).report.findings
     remaining = [finding for finding in found if finding.severity is Severity.ERROR]
     if as_json:

@@ -48,6 +48,17 @@ _ARGUMENTS: Final = """### Arguments
 
 Arguments not named here are those of the component of today."""
 
+_OWN: Final = """### Code of an archive's own
+
+- Classes of generation 4 (an aggregator with `accept` and `aggregate`, a filter, a trainer)
+  **work differently**: behind adapters, where the site lets them
+  ([what they can import](older-code.md), [how to run them](../how-to/run-old-custom-code.md)).
+- Classes of generation 3.1 (an aggregator with `process`, a `PrivacyProtocol` with `apply`, a data
+  processor) are **not available**: use a component that is installed, or write the class to
+  [an interface of today](plugins.md#kinds).
+- Shareable generators, command modules and request processors of an archive's own are **not
+  available**: nothing calls them here, and a warning says so (MMAR222)."""
+
 _PARTS: Final = """## Training and validation of generation 4
 
 The parts of `config_train.json` and `config_validation.json`. All of these **work**, by name, and
@@ -67,6 +78,10 @@ says so. The federated configuration, `environment.json` and the data list are u
 are; of the workflow, these parts have counterparts, with other arguments:"""
 
 
+#: Kinds of parts that workflow files declare.
+_WORKFLOW: Final = TRAINER_PARTS - {ComponentKind.CLIENT_ALGO}
+
+
 def compatibility_page(found: Sequence[ComponentDescription]) -> str:
     """Return the page about older archives.
 
@@ -75,7 +90,7 @@ def compatibility_page(found: Sequence[ComponentDescription]) -> str:
     """
     parts = [_HEAD, _FEDERATED, *_federated()]
     parts += [_KEYS, "\n".join(_keys()), _ARGUMENTS, "\n".join(_arguments())]
-    parts += [_PARTS, *_parts(found)]
+    parts += [_OWN, _PARTS, *_parts(found)]
     changed = list(_changed(found))
     parts += [_CHANGED, "\n".join(changed)] if changed else []
     return "\n\n".join([*parts, _TENSORFLOW, *_tensorflow()])
@@ -153,7 +168,7 @@ def _arguments() -> Iterator[str]:
 
 def _parts(found: Sequence[ComponentDescription]) -> Iterator[str]:
     order = list(ComponentKind)
-    of_trainers = [one for one in found if one.kind in TRAINER_PARTS]
+    of_trainers = [one for one in found if one.kind in _WORKFLOW]
     ranked = sorted(of_trainers, key=lambda one: (order.index(one.kind), one.name))
     for kind, members in groupby(ranked, key=lambda one: one.kind):
         named = [one for one in members if "becomes" not in one.extras]

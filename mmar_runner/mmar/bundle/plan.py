@@ -61,6 +61,7 @@ class Plan:
         copies: Files of the bundle that are taken, by what they are called in the MMAR.
         left_out: Files that are not, with the reason.
         asked: What its configurations ask for that needs a site's leave.
+        class_paths: Classes that they name by their path.
         code: Files of the MMAR that are code.
         decide: What somebody has to decide, in sentences.
         config: The configurations, merged as they are evaluated.
@@ -74,6 +75,7 @@ class Plan:
     copies: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    class_paths: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
     decide: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
@@ -126,7 +128,7 @@ def plan_import(
     plan.evaluate = files if has(plan.config, "validate::evaluator") else []
     for document in [*read, *([about] if about else [])]:
         plan.copies[f"{BUNDLE}/{document.file}"] = document.file
-        plan.asked += _asked(document, partial(standing_in, catalog, fact))
+        _look_at(document, partial(_standing, folder, catalog, fact), plan)
     _take_files(folder, plan)
     plan.network = find_network(read[0].value, catalog)
     _begin(folder, plan)
@@ -151,13 +153,23 @@ def _missing(folder: MmarFolder) -> str:
     )
 
 
-def _asked(document: Document, standing: partial[Standing]) -> list[Asked]:
-    found = []
+def _look_at(document: Document, standing: partial[Standing], plan: Plan) -> None:
     for use, known in asking(document.value, standing):
         if known is Standing.UNKNOWN:
             line, pointer = _place(document, use.path)
-            found.append(Asked(use.text, document.file, line, pointer, str(use.kind)))
-    return found
+            plan.asked.append(Asked(use.text, document.file, line, pointer, str(use.kind)))
+        elif use.text not in plan.class_paths:
+            plan.class_paths.append(use.text)
+
+
+def _standing(
+    folder: MmarFolder, catalog: ComponentCatalog, fact: BundleFact, name: str
+) -> Standing:
+    module = name.rpartition(".")[0].replace(".", "/")
+    own = {f"{module}.py", f"{module}/__init__.py"}
+    if module.startswith(_SCRIPTS.rstrip("/")) and not own.isdisjoint(folder.contents):
+        return Standing.FREE  # code, which becomes code of the MMAR's own
+    return standing_in(catalog, fact, name)
 
 
 def _place(document: Document, path: JsonPath) -> tuple[int, str]:

@@ -32,6 +32,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             }
             for one in plan.asked
         ],
+        "class_paths": sorted(plan.class_paths),
         "network": network.declaration,
         "checkpoint": plan.checkpoint,
         "decide": plan.decide,
@@ -48,6 +49,9 @@ def as_lines(plan: Plan) -> list[str]:
     if plan.code:
         lines.append(f"code: {counted(len(plan.code), 'file')} in custom/; sites must accept it")
     lines += _expressions(plan)
+    if plan.class_paths:
+        named = ", ".join(sorted(plan.class_paths))
+        lines.append(f"class paths, for allowed_path_prefixes of a site's policy: {named}")
     lines.append("to be decided:")
     lines += [f"  {sentence}" for sentence in plan.decide]
     return lines

@@ -68,30 +68,25 @@ class Draft:
         value = self.document.get(path)
         if not isinstance(value, list) or len(items) == len(value):
             return
-        stood = [(self.document.origin(item), value[int(item[-1])], item) for item in items]
-        inner = {item: self._inner(item) for item in items}
-        for index in range(len(value)):
-            self._forget((*path, index))
-        value[:] = [kept for _, kept, _ in stood]
-        for index, (origin, _, item) in enumerate(stood):
-            self.document.moves[(*path, index)] = origin
-            for rest, place in inner[item].items():
-                self.document.moves[(*path, index, *rest)] = place
-
-    def _inner(self, path: JsonPath) -> dict[JsonPath, JsonPath]:
-        """Return where parts of what stands at a path came from, by the rest of their path."""
-        moves, length = self.document.moves, len(path)
-        return {p[length:]: o for p, o in moves.items() if len(p) > length and p[:length] == path}
-
-    def _forget(self, path: JsonPath) -> None:
-        moves = self.document.moves
-        for known in [known for known in moves if known[: len(path)] == path]:
-            del moves[known]
+        now = {int(item[-1]): index for index, item in enumerate(items)}
+        moves, depth = self.document.moves, len(path)
+        # Every place is looked at once: a file may hold very many.
+        kept = {p: o for p, o in moves.items() if len(p) <= depth or p[:depth] != path}
+        for before, index in now.items():
+            kept[(*path, index)] = self.document.origin((*path, before))
+        for place, origin in moves.items():
+            if len(place) > depth + 1 and place[:depth] == path and place[depth] in now:
+                kept[(*path, now[int(place[depth])], *place[depth + 1 :])] = origin
+        value[:] = [value[before] for before in now]
+        moves.clear()
+        moves.update(kept)
 
     def _carry(self, source: JsonPath, target: JsonPath) -> None:
         """Have what was moved within a member be known where the member is now."""
-        for rest, origin in self._inner(source).items():
-            self.document.moves[(*target, *rest)] = origin
+        moves, depth = self.document.moves, len(source)
+        inner = [(p, o) for p, o in moves.items() if len(p) > depth and p[:depth] == source]
+        for place, origin in inner:
+            moves[(*target, *place[depth:])] = origin
 
     def _parent(self, path: JsonPath) -> dict[str, Any]:
         value: Any = self.document.value

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mmar_runner.interfaces.aggregator import Contribution, UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainerContext
 from mmar_runner.interfaces.whole_aggregator import WholeResult, WholeRound, WholeUpdate
+from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 from mmar_runner.testing.contracts.laws import hold, near, same
 
@@ -110,8 +111,8 @@ def _write(file: Path, seed: int) -> None:
     listed = [(name, dtype, shape) for name, (dtype, shape) in _SHAPES.items()]
     with TensorWriter(file, listed) as writer:
         for name, (dtype, shape) in _SHAPES.items():
-            drawn = np.asarray(draw.normal(size=shape))
-            writer.write(name, drawn.astype(np.float32 if dtype == "F32" else np.int64))
+            tensor = np.asarray(draw.normal(size=shape)).astype(numpy_dtype(dtype))
+            writer.write(name, tensor)
         writer.commit()
 
 

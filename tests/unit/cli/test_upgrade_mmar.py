@@ -52,6 +52,26 @@ def test_what_is_left_out_is_said(call, echo, tmp_path):
     assert not (tmp_path / "new" / "models").exists()
 
 
+def test_what_is_not_looked_at_is_said_and_not_copied(call, echo, tmp_path):
+    (echo / "config" / "out.json").symlink_to("/etc/hostname")
+
+    _, out, _ = call(echo)
+
+    said = "  left out: config/out.json: The symbolic link leaves the folder."
+    assert said in out.splitlines()
+    assert not (tmp_path / "new" / "config" / "out.json").exists()
+
+
+def test_an_archive_that_is_too_large_to_be_looked_at_is_refused(call, echo, tmp_path):
+    echo.joinpath(*"abcdefghijklmnopqr").mkdir(parents=True)
+
+    code, _, err = call(echo)
+
+    assert code == 1
+    assert "Folders are nested too deeply" in err
+    assert not (tmp_path / "new").exists()
+
+
 def test_changes_stand_with_their_lines_and_what_remains_with_its_mend(call):
     code, out, _ = call(ROOT / "tests" / "assets" / "mmars" / "older")
 

@@ -43,6 +43,12 @@ def test_an_mmar_of_a_bundle_is_valid_and_has_no_expressions(imported):
     assert report.valid
     assert {f.code for f in report.findings} == {"MMAR615"}  # its rows are samples
     assert (said["expressions"], said["code"]) == ([], [])
+    assert said["class_paths"] == [
+        "ignite.metrics.Accuracy",
+        "torch.nn.BCEWithLogitsLoss",
+        "torch.nn.Linear",
+        "torch.optim.SGD",
+    ]
     assert said["network"] == {
         "path": "torch.nn.Linear",
         "args": {"in_features": 4, "out_features": 1},
@@ -110,10 +116,15 @@ def test_what_monai_needs_is_added_where_a_bundle_lacks_it(imported):
 
 
 def test_code_of_a_bundle_becomes_code_of_the_mmar(imported):
-    mmar, said = imported(files={"scripts/net.py": "class Net: ..."})
+    config = {**training(), "extra": {"_target_": "scripts.net.Net"}, "no": {"_target_": "a.B"}}
 
+    mmar, said = imported(config, {"scripts/net.py": "class Net: ..."})
+
+    checked = validate(mmar, load_plugins().registry)
     assert said["code"] == ["custom/scripts/net.py"]
-    assert validate(mmar, load_plugins().registry).report.byoc
+    assert [one["text"] for one in said["expressions"]] == ["a.B"]
+    assert checked.report.byoc
+    assert [text for text, _ in checked.facts.expressions] == ["a.B"]
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])

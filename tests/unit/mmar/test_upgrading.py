@@ -12,7 +12,7 @@ import pytest
 
 from mmar_runner.cli.rewritten import require_free, write_upgraded
 from mmar_runner.documents.json_reader import read_json
-from mmar_runner.errors import MmarInvalidError, UsageError
+from mmar_runner.errors import MmarInvalidError, StorageError, UsageError
 from mmar_runner.hooks import load_plugins
 from mmar_runner.mmar.document import Document
 from mmar_runner.mmar.finding import Findings
@@ -212,7 +212,10 @@ def test_everything_else_is_copied_and_keys_and_signatures_are_not(mmar, tmp_pat
 
     left = write_upgraded(folder_of(mmar.root), {}, tmp_path / "new", models=True)
 
-    assert left == {"resources/certs/client.key": "it holds a private key"}
+    assert left == {
+        "resources/certs/client.key": "it holds a private key",
+        "signature.json": "it is of the files as they were",
+    }
     new = tmp_path / "new"
     expected = contents(mmar.root)
     del expected["signature.json"], expected["resources/certs/client.key"]
@@ -230,7 +233,7 @@ def test_a_failure_leaves_nothing(mmar, tmp_path):
     folder = folder_of(mmar.root)
     shutil.rmtree(mmar.root / "config")
 
-    with pytest.raises(OSError, match="config"):
+    with pytest.raises(StorageError, match="new"):
         write_upgraded(folder, {}, tmp_path / "out" / "new", models=True)
 
     assert list((tmp_path / "out").iterdir()) == []

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint
+from mmar_runner_clara_code import importing
 
 if TYPE_CHECKING:
     from mmar_runner.hooks.registry import ComponentRegistry
     from mmar_runner.interfaces.catalog import Blueprint
 
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "mmars" / "clara_code"
+
+
+def nothing_imported() -> None:
+    """Take back what adapters let this process import: a child ends, and a filter has no end."""
+    while importing._users:
+        importing.forbid_import()
 
 
 @cache

@@ -80,6 +80,7 @@ def attempts(canary):
         "breakpoint": {"x": {**net, **sizes, "_debug_": True}},
         "workflow": {"x": {"_target_": "monai.bundle.ConfigWorkflow", "config_file": "y.json"}},
         "pretrained": {"x": {"_target_": "DenseNet121", "pretrained": True}},
+        "pretrained by default": {"x": {"_target_": "MILModel", "num_classes": 2}},
         "lmdb": {"x": {"_target_": "LMDBDataset", "data": []}},
         "own": {"x": {"_target_": "nets.Net"}},
         "network": {"x": {**net, **sizes}},

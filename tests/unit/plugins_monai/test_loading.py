@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -32,6 +34,11 @@ class Spoilt(Numbers):
         if number == 5:
             raise ValueError("no such thing")
         return super().__getitem__(number)
+
+
+class Dying(Numbers):
+    def __getitem__(self, number):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def batches(dataset=None, team=None, **settings):
@@ -92,6 +99,11 @@ def test_a_sample_that_cannot_be_prepared_is_named(workers) -> None:
     with pytest.raises(TaskFailedError) as raised:
         numbers(batches(Spoilt(), workers=workers))
     assert raised.value.message == "train: sample 5: ValueError: no such thing"
+
+
+def test_a_process_that_is_killed_ends_the_round() -> None:
+    with pytest.raises(RuntimeError, match=r"killed by signal|exited unexpectedly"):
+        numbers(batches(Dying(), workers=1))
 
 
 def test_no_more_processes_than_cores(monkeypatch, tmp_path, caplog) -> None:

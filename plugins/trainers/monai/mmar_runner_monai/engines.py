@@ -59,13 +59,16 @@ def keep_to_itself() -> None:
 
 
 def run(engine: Any, *arguments: Any) -> None:
-    """Run an engine, the loggers of its handlers heard.
+    """Run an engine, the loggers of its handlers heard; its last batch does not stay in memory.
 
     Raises:
         TaskFailedError: Something failed in it.
     """
     _listen()
-    engine.run(*arguments)
+    try:
+        engine.run(*arguments)
+    finally:
+        engine.state.batch = engine.state.output = None
 
 
 def precision(*, wanted: bool, device: torch.device, where: str) -> bool:

@@ -181,6 +181,8 @@ class Training:
         self.engine.should_terminate = False  # or Ignite takes the epoch's rest for an epoch
         run(self.engine)
         self.engine.network = getattr(network, "module", network)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()  # the next round begins anew, and memory is short till then
         self._seen.loss = float(self._total)
         self._require_sound()
         return self._seen

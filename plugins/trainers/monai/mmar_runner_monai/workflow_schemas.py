@@ -79,7 +79,7 @@ _SWITCH: Final[dict[str, Any]] = {
     "description": "Of older archives, without effect here.",
     "type": "boolean",
 }
-_COMMENTS: Final = {"^(_|//|#|comment)": {}}
+_COMMENTS: Final[dict[str, Any]] = {"^(_|//|#|comment)": {}}
 _VARIABLE: Final = ["string", "number", "boolean", "null"]
 _SWITCHES: Final = {
     "amp": {

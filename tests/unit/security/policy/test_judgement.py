@@ -51,6 +51,7 @@ def test_a_plain_mmar_of_a_lead_is_accepted_and_every_rule_answers():
         "authorization.deploy",
         "site_policy.blocked_digests",
         "site_policy.byoc",
+        "site_policy.expressions",
         "site_policy.allow_custom_datalist",
         "site_policy.allowed_path_prefixes",
         "site_policy.data_folders",
@@ -85,6 +86,23 @@ def test_a_refused_signature_refuses_first():
         ask(signed=no, users=(RESEARCHER,)).require()
 
     assert caught.value.reason == "THRESHOLD"
+
+
+def test_expressions_are_code_to_the_groups_and_have_a_key_of_the_site():
+    facts = replace(PLAIN, expressions=(("$print(1)", WHERE), ("os.system", WHERE)))
+
+    refused = ask(facts)
+    assert reasons(refused) == ["EXPRESSIONS_NOT_ALLOWED", "EXPRESSIONS_NOT_ALLOWED"]
+    assert refused.refusals[0].subject == WHERE
+    assert "'os.system'" in refused.refusals[1].message
+    assert reasons(ask(facts, policy=SitePolicy(byoc="allow"))) == reasons(refused)
+    assert ask(facts, policy=SitePolicy(expressions="allow")).accepted
+    known = SitePolicy(expressions="digest", accepted_digests=(DIGEST,))
+    assert ask(facts, policy=known).accepted
+    assert reasons(ask(facts, policy=SitePolicy(expressions="digest"))) == reasons(refused)
+    allowed = SitePolicy(expressions="allow")
+    closed = ask(facts, site="south-1", users=(ROOT,), policy=allowed)
+    assert [step.rule for step in closed.refusals] == ["authorization.byoc"]
 
 
 def test_code_needs_the_groups_and_the_site():
@@ -197,6 +215,7 @@ def test_every_rule_of_a_site_says_where_it_is_written(tmp_path):
         "blocked_digests": ["b" * 64, "c" * 64],
         "accepted_digests": ["d" * 64, "e" * 64],
         "byoc": "digest",
+        "expressions": "digest",
         "allow_custom_datalist": False,
         "allowed_path_prefixes": ["torch.nn."],
         "data_folders": ["/data"],
@@ -211,13 +230,14 @@ def test_every_rule_of_a_site_says_where_it_is_written(tmp_path):
             datalists=(WHERE,),
             class_paths=(("os.system", WHERE),),
             path_arguments=(("/etc", WHERE),),
+            expressions=(("$print(1)", WHERE),),
         ),
     ):
         steps = [s for s in ask(facts, policy=policy).steps if s.rule.startswith("site_policy.")]
         assert [s.policy.pointer.split("/")[1] for s in steps] == [
             s.rule.removeprefix("site_policy.") for s in steps
         ]
-        assert len(steps) == 6
+        assert len(steps) == 7
     code = replace(PLAIN, code=("custom/net.py",))
     for digest, pointer in (
         ("a", "/accepted_digests"),

@@ -10,6 +10,7 @@ file is read, and where a file of data could hold an object that runs code.
 
 from __future__ import annotations
 
+import inspect
 import pydoc
 import sys
 from functools import wraps
@@ -81,10 +82,11 @@ class Guard:
     def _called(self, path: Any, mode: Any, /, **arguments: Any) -> Any:
         if str(mode) not in _MODES or arguments.get("_debug_"):
             refuse("call something in the mode", mode)
-        for name in _FETCHING:
-            if arguments.get(name) is not None and arguments[name] is not False:
-                refuse("fetch anything by the argument", name)
         component = self._located(path) if isinstance(path, str) else path
+        for name in _FETCHING:
+            wanted = arguments.get(name, _default(component, name))
+            if wanted is not None and wanted is not False:
+                refuse("fetch anything; it would by the argument", f"{name} of {path}")
         if not _free(component) and not self._is_own(component):
             refuse("call", path if isinstance(path, str) else _place(path))
         return self._instantiate(component, mode, **arguments)
@@ -132,6 +134,15 @@ def _looked_up(path: str, *_: Any, **__: Any) -> Any:
     if found is not None and not _free(found):
         refuse("call", path)
     return found
+
+
+def _default(component: Any, name: str) -> bool:
+    """Return whether an argument that is left out is true."""
+    try:
+        parameter = inspect.signature(component).parameters.get(name)
+    except (TypeError, ValueError):
+        return False
+    return parameter is not None and parameter.default is True
 
 
 def _free(component: Any) -> bool:
