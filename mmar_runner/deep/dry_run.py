@@ -18,10 +18,11 @@ from mmar_runner.deep.failures import Failures
 from mmar_runner.deep.measured import measured
 from mmar_runner.deep.options import CLIENTS
 from mmar_runner.deep.places import trained_model
-from mmar_runner.documents.words import human_seconds
+from mmar_runner.documents.words import counted, human_seconds
 from mmar_runner.errors import MmarRunnerError
 from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.mmar.checks.stated import outbound_filters, server_part
+from mmar_runner.mmar.finding import Finding
 from mmar_runner.mmar.validation import validate
 from mmar_runner.simulation.run import simulate
 from mmar_runner.simulation.settings import SimulationSettings
@@ -90,12 +91,24 @@ def dry_run(
         except MmarRunnerError as error:
             failures.ended(error.message, error.hint, error.reason)
             return deep
+        if isinstance(outcome, Finding):
+            _leave_out(look, outcome, clients)
+            return deep
         if outcome.status is not RunStatus.FINISHED:
             failures.ended(outcome.reason, None, "")
             return deep
         failures.report()
         figures = measured(deep.figures, outcome, failures.sent_bytes)
         return replace(deep, figures=figures, dry_run=clients)
+
+
+def _leave_out(look: Look, found: Finding, clients: int) -> None:
+    message = f"A round of {counted(clients, 'client')} cannot be tried: {found.message}"
+    place = (found.line, found.column)
+    hint = "Nothing needs to be done; mmar-runner simulate tries it with as many as you like."
+    look.findings.add(
+        "MMAR669", message, file=found.file, position=place, pointer=found.pointer, hint=hint
+    )
 
 
 def _stated(look: Look) -> list[Stated]:
@@ -127,8 +140,11 @@ async def _tried(
     plugins: LoadedPlugins,
     failures: Failures,
     options: DeepOptions,
-) -> SimulationOutcome:
+) -> SimulationOutcome | Finding:
+    """Run the round; what is valid for many clients need not be for few: that is returned."""
     validation = validate(settings.mmar, plugins.registry, settings=settings.all_variables)
+    for finding in validation.report.errors:
+        return finding
     specs = {name: validation.spec_for(name) for name in settings.names}
     known = {name: spec for name, spec in specs.items() if spec is not None}
     stop = asyncio.Event()

@@ -158,7 +158,7 @@ CODES: dict[str, Code] = {
     "MMAR666": Code(_E, "A declared component cannot be built"),
     "MMAR667": Code(_N, "A network was not compared"),
     "MMAR668": Code(_E, "The dry run failed"),
-    "MMAR669": Code(_N, "A dry run needs real data"),
+    "MMAR669": Code(_N, "No round was tried"),
     "MMAR701": Code(_E, "The policy does not allow a class path"),
     "MMAR702": Code(_E, "The policy allows no code in MMARs"),
     "MMAR703": Code(_E, "The policy does not know this code"),

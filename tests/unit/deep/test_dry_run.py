@@ -104,3 +104,14 @@ def test_a_round_that_does_not_end_is_given_up(tmp_path, tried):
 
     (found,) = [f for f in report.findings if f.code == "MMAR668"]
     assert "the round was not over within 50 ms" in found.message
+
+
+def test_an_mmar_that_few_clients_make_invalid_is_a_note(tmp_path, tried):
+    """It draws five of at least five: with two clients nothing is wrong but their number."""
+    root = job().variables(MIN_NUM_CLIENTS=5).top_level(clients_per_round=5)
+    report = tried(root.server(max_num_clients="{MIN_NUM_CLIENTS}").write(tmp_path))
+
+    (found,) = [f for f in report.findings if f.code == "MMAR669"]
+    assert (found.severity, found.pointer) == ("note", "/clients_per_round")
+    assert found.message.startswith("A round of 2 clients cannot be tried: ")
+    assert report.valid

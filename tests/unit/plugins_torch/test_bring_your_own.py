@@ -90,6 +90,7 @@ def test_the_loop_of_the_page_learns(mmar, tmp_path):
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_trainer_with_the_optional_methods_is_looked_at_before_it_runs(mmar):
     client = mmar / "config/config_fed_client.json"

@@ -70,7 +70,9 @@ def test_two_batches_of_the_stated_shape_with_every_class(tmp_path, facts, args)
 def test_a_data_set_whose_shape_nobody_knows_is_refused(tmp_path, facts):
     told = with_synthetic_data(context(tmp_path, Stated(facts)))
 
-    with pytest.raises(SyntheticDataError, match="'Table' yields is not known") as caught:
+    with pytest.raises(
+        SyntheticDataError, match="dataset 'Table': the shape of what it yields"
+    ) as caught:
         told.blueprint(ComponentKind.DATASET, {}).build()
     assert "synthetic" in caught.value.hint
 

@@ -113,7 +113,7 @@ def _datasets(context: TrainerContext) -> Iterator[Declaration]:
         if LIST_FILE not in declared:
             name = declared.get("name") or declared.get("path")
             raise SyntheticDataError(
-                f"the data set {name!r} takes its samples from no data list",
+                f"dataset {name!r} takes its samples from no data list",
                 hint="try it on real data: mmar-runner simulate",
             )
         yield declared

@@ -97,7 +97,7 @@ class SyntheticBlueprint:
         del positional, extra
         found = yields_of(self.declared)
         if found is None:
-            msg = f"the shape of what the data set {self.name!r} yields is not known"
+            msg = f"dataset {self.name!r}: the shape of what it yields is not known"
             raise SyntheticDataError(msg, hint=_HINT)
         return SyntheticDataset(*found, self.length)
 
