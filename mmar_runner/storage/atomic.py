@@ -60,7 +60,7 @@ def sync_file(path: Path) -> None:
 
 def _sync(path: Path, flags: int = 0) -> None:
     with translated(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
         try:
             os.fsync(descriptor)
         finally:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1024 * 1024
 _BUFFERS = 4
+# A link that somebody puts there meanwhile is not followed.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class HashingWriter:
@@ -50,7 +52,7 @@ class HashingWriter:
             path.unlink(missing_ok=True)
             if recycle is not None and recycle.is_file():
                 recycle.replace(path)
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+            self._descriptor = os.open(path, _NEW, 0o644)
         self._error: StorageError | None = None
         self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[tuple[memoryview, int] | None] = queue.SimpleQueue()

@@ -26,6 +26,7 @@ from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.header import Header, TensorInfo, spans_of
 from mmar_runner.storage.model_schema import ModelSchema
+from mmar_runner.storage.plain_files import open_plain
 
 __all__ = [
     "LENGTH_BYTES",
@@ -34,6 +35,7 @@ __all__ = [
     "ModelSchema",
     "TensorInfo",
     "encode_header",
+    "header_of",
     "header_size",
     "numpy_dtype",
     "parse_header",
@@ -116,18 +118,42 @@ def _parse(text: bytes, file_size: int) -> Header:
 _parse_remembered = lru_cache(maxsize=_REMEMBERED_HEADERS)(_parse)
 
 
-def read_header(path: Path, *, limit: int = MAX_HEADER_BYTES) -> Header:
+def read_header(path: Path, *, limit: int = MAX_HEADER_BYTES, links: bool = True) -> Header:
     """Read and check the header of a file.
+
+    Args:
+        path: The file.
+        limit: No longer header is accepted, in bytes.
+        links: Whether a link to a file will do; see `open_plain`.
+
+    Raises:
+        FormatError: The file is not of the profile.
+        StorageError: The file cannot be read, or is no plain file.
+    """
+    descriptor = open_plain(path, links=links)
+    try:
+        return header_of(descriptor, path, limit=limit)
+    finally:
+        os.close(descriptor)
+
+
+def header_of(descriptor: int, path: Path, *, limit: int = MAX_HEADER_BYTES) -> Header:
+    """Read and check the header of a file that is open.
+
+    Args:
+        descriptor: Reads it, from its first byte on.
+        path: What sentences call it.
+        limit: No longer header is accepted, in bytes.
 
     Raises:
         FormatError: The file is not of the profile.
         StorageError: The file cannot be read.
     """
-    with translated(path), path.open("rb", buffering=0) as file:
+    with translated(path), open(descriptor, "rb", buffering=0, closefd=False) as file:
         try:
             first = file.read(LENGTH_BYTES)
             raw = first + file.read(header_size(first, limit=limit) - LENGTH_BYTES)
-            return parse_header(raw, file_size=os.fstat(file.fileno()).st_size, limit=limit)
+            return parse_header(raw, file_size=os.fstat(descriptor).st_size, limit=limit)
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from error
 

@@ -17,7 +17,8 @@ from mmar_runner.errors import SchemaMismatchError, StorageError
 from mmar_runner.storage.atomic import publish, translated
 from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.hashing_writer import HashingWriter
-from mmar_runner.storage.safetensors_format import encode_header, parse_header, read_header
+from mmar_runner.storage.plain_files import open_plain
+from mmar_runner.storage.safetensors_format import encode_header, header_of, parse_header
 
 if TYPE_CHECKING:
     from mmar_runner.storage.header import Header, TensorInfo
@@ -32,17 +33,21 @@ class TensorReader:
 
     Args:
         path: The file.
+        links: Whether a link to one will do; see `open_plain`.
 
     Raises:
         FormatError: The file is not of the accepted profile.
-        StorageError: The file cannot be opened.
+        StorageError: The file cannot be opened, or is no plain file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, links: bool = True) -> None:
         self.path = path
-        self.header: Header = read_header(path)
-        with translated(path):
-            self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = open_plain(path, links=links)
+        try:
+            self.header: Header = header_of(self._descriptor, path)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         """Return the reader."""
@@ -159,7 +164,7 @@ class TensorWriter:
         self._pending = iter(tuple(self.header.tensors.values()))
         self._current: TensorInfo | None = None
         self._written = 0  # elements of the current tensor
-        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._temporary = temporary_of(path)
         self._output = HashingWriter(
             self._temporary, total_bytes=total, recycle=recycle, durable=durable
         )
@@ -255,15 +260,20 @@ class TensorWriter:
         self._current = None
 
 
+def temporary_of(path: Path) -> Path:
+    """Return where a file lies while a `TensorWriter` writes it."""
+    return path.with_name(f".{path.name}.tmp")
+
+
 def sha256_file(path: Path) -> str:
     """Return the sha256 (hex) of a file's bytes.
 
     Raises:
-        StorageError: The file cannot be read.
+        StorageError: The file cannot be read, or is no plain file.
     """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_READ_BYTES))
-    with translated(path), path.open("rb", buffering=0) as file:
+    with translated(path), open(open_plain(path), "rb", buffering=0) as file:  # noqa: PTH123 - it is open
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
     return digest.hexdigest()

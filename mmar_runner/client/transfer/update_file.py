@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from mmar_runner.errors import StorageError
 from mmar_runner.storage.atomic import translated
+from mmar_runner.storage.plain_files import open_plain
 from mmar_runner.wire.limits import CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class OutgoingUpdate:
         total_bytes: Its size, as it was when the update was finished.
 
     Raises:
-        StorageError: The file cannot be opened.
+        StorageError: The file cannot be opened, or is no plain file.
     """
 
     def __init__(self, path: Path, total_bytes: int) -> None:
@@ -32,8 +33,7 @@ class OutgoingUpdate:
         self._total = total_bytes
         self._hash = sha256()
         self.offset = 0
-        with translated(path):
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = open_plain(path, links=False)  # a trainer or a filter wrote it
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,8 @@ from mmar_runner.children.process import ChildProcess
 from mmar_runner.errors import RunFailedError, TaskError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.whole_aggregator import WholeResult
-from mmar_runner.server.components.component_child import child_spec
+from mmar_runner.server.components.child_file import Author, clear
+from mmar_runner.server.components.component_child import START_SECONDS, child_spec
 from mmar_runner.storage.atomic import translated
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 #: How long an aggregator that has nothing to do may take to end, in seconds.
 _CLOSE_SECONDS: Final = 2.0
-#: How long it may take to import what it needs, at the least: that is no work on an update.
-_START_SECONDS: Final = 60.0
 
 
 class AggregatorChild:
@@ -40,6 +38,7 @@ class AggregatorChild:
 
     Attributes:
         place: A folder for the files that pass between the two, and for nothing else.
+        author: Who is to blame for what lies there.
     """
 
     def __init__(self, settings: ServerSettings, folder: RunFolder, spec: ComponentSpec) -> None:
@@ -47,6 +46,7 @@ class AggregatorChild:
         self._spec = child_spec(settings, folder, "aggregator", spec, place=self.place)
         self._label = spec.label
         self._log = folder.logs / "aggregator.log"
+        self.author = Author(spec.label, "AGGREGATOR", self._log)
         self._timeout = settings.task_timeout
         self._child: ChildProcess | None = None
         self._under_way = False
@@ -97,7 +97,7 @@ class AggregatorChild:
 
     def forget(self, file: Path) -> None:
         """Remove a file that has passed between the two."""
-        file.unlink(missing_ok=True)
+        clear(file)
 
     async def close(self) -> None:
         """End the child, and remove what lies between the two."""
@@ -105,16 +105,16 @@ class AggregatorChild:
         self._under_way = False
         if child is not None:
             await child.close(grace=_CLOSE_SECONDS)
-        shutil.rmtree(self.place, ignore_errors=True)
+        clear(self.place)
 
     def _make_place(self) -> None:
-        shutil.rmtree(self.place, ignore_errors=True)  # of a server that was killed
+        clear(self.place)  # of a server that was killed
         with translated(self.place):
             self.place.mkdir(parents=True, exist_ok=True)
 
     async def _started(self) -> ChildProcess:
         try:
-            limit = max(self._timeout, _START_SECONDS)
+            limit = max(self._timeout, START_SECONDS)
             return await ChildProcess.start(self._spec, log=self._log, timeout=limit)
         except TaskError as error:
             raise self._failure(error) from error

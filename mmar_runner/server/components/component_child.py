@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.spec import ChildContext, ChildSpec
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.spec import ComponentSpec
     from mmar_runner.server.records.workspace import RunFolder
     from mmar_runner.server.settings import ServerSettings
+
+#: How long a child may take to import what it needs, at the least: that is no work on a task.
+START_SECONDS: Final = 60.0
 
 
 def child_spec(

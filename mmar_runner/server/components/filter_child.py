@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.children.filter_request import filter_params
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.errors import RunFailedError, TaskError
+from mmar_runner.server.components.child_file import Author, clear
 from mmar_runner.server.components.component_child import chain_spec
 from mmar_runner.storage.atomic import translated
 
@@ -38,6 +38,7 @@ class FilterChild:
         slot: The direction.
         place: A folder for the files that pass, and for nothing else.
         ledgers: Where what counts whatever becomes of a round is kept.
+        author: Who is to blame for what lies there.
     """
 
     def __init__(
@@ -52,6 +53,9 @@ class FilterChild:
         self.ledgers: Path = folder.path / "ledger" / slot
         self._spec = chain_spec(settings, folder, filters, place=self.place)
         self._log = folder.logs / f"{slot}.log"
+        self._labels = [one.label for one in filters]
+        who = f"the server's {slot} ({', '.join(self._labels)})"
+        self.author = Author(who, "FILTER", self._log)
         self._timeout = settings.task_timeout
         self._child: ChildProcess | None = None
 
@@ -64,7 +68,7 @@ class FilterChild:
         """
         if self._child is not None and self._child.alive:
             return
-        shutil.rmtree(self.place, ignore_errors=True)  # of a server that was killed
+        clear(self.place)  # of a server that was killed
         with translated(self.place):
             self.place.mkdir(parents=True)
         try:
@@ -102,11 +106,12 @@ class FilterChild:
         child, self._child = self._child, None
         if child is not None:
             await child.close(grace=_CLOSE_SECONDS)
-        shutil.rmtree(self.place, ignore_errors=True)
+        clear(self.place)
 
     def _failure(self, error: TaskError) -> RunFailedError:
-        msg = f"the server's {self.slot}: {error.message}"
-        return RunFailedError(msg, hint=error.hint, reason="FILTER")
+        told = any(label in error.message for label in self._labels)
+        who = f"the server's {self.slot}" if told else self.author.who
+        return RunFailedError(f"{who}: {error.message}", hint=error.hint, reason="FILTER")
 
 
 def filter_child(

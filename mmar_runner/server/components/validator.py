@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.server.components.component_child import child_spec
+from mmar_runner.server.components.component_child import START_SECONDS, child_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +25,21 @@ class ServerValidator:
     def __init__(self, settings: ServerSettings, folder: RunFolder, spec: ComponentSpec) -> None:
         self._spec = child_spec(settings, folder, "model_validator", spec)
         self._log = folder.logs / "model_validator.log"
+        self._timeout = settings.task_timeout
         self._child: ChildProcess | None = None
 
     async def validate(self, model: Path) -> dict[str, float]:
-        """Return the metrics of a model file."""
+        """Return the metrics of a model file.
+
+        Raises:
+            TaskError: It could not be built, raised, ended, or outran its time: it is gone then.
+        """
         if self._child is None or not self._child.alive:
-            self._child = await ChildProcess.start(self._spec, log=self._log)
-        answer = await self._child.request("validate", {"model": str(model)})
+            self._child = await ChildProcess.start(
+                self._spec, log=self._log, timeout=max(self._timeout, START_SECONDS)
+            )
+        params = {"model": str(model)}
+        answer = await self._child.request("validate", params, timeout=self._timeout)
         return dict(answer["metrics"])
 
     async def close(self) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from mmar_runner.errors import NonFiniteError
+from mmar_runner.server.components.child_file import clear
+from mmar_runner.server.rounds.overflow import is_finite
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
 
 if TYPE_CHECKING:
@@ -59,15 +63,18 @@ class Combining:
         if self.filters is None:
             return await self._combined(current, found, work)
         await self.filters.begin()
-        found = await self.filters.updates(found, current, work)
-        chain = self.filters.outbound
-        draft = None if chain is None else chain.place / "result.safetensors"
-        made = await self._combined(current, found, work, draft)
-        if draft is None or isinstance(made, Withdrawn):
+        filtered = await self.filters.updates(found, current, work)
+        draft, outbound = self.filters.draft(), self.filters.outbound
+        made = await self._combined(current, filtered, work, draft)
+        if isinstance(made, Withdrawn):
+            await self._require_blame(made, found, work)
             return made
-        filtered = await self.filters.result(draft, current, work)
-        published = self.aggregation.published
-        return await loop.run_in_executor(work, published, current, filtered), made[1]
+        if draft is None or outbound is None:
+            return made
+        opens = await self.filters.result(outbound, draft, current, work)
+        clear(draft)
+        published = partial(self.aggregation.published, current, opens)
+        return await loop.run_in_executor(work, published), made[1]
 
     async def close(self) -> None:
         """End the children."""
@@ -75,6 +82,21 @@ class Combining:
             await self.whole.child.close()
         if self.filters is not None:
             await self.filters.close()
+
+    async def _require_blame(
+        self, withdrawn: Withdrawn, unfiltered: Combination, work: Executor
+    ) -> None:
+        """Let no client be blamed for what became of its update here.
+
+        Raises:
+            RunFailedError: FILTER, without the filters nothing would be infinite.
+        """
+        chain = None if self.filters is None else self.filters.inbound
+        if chain is None or withdrawn.reason != NonFiniteError.default_reason:
+            return
+        loop = asyncio.get_running_loop()
+        if await loop.run_in_executor(work, is_finite, unfiltered):
+            raise chain.author.failure("made updates of which the aggregate is not finite")
 
     async def _combined(
         self,

@@ -115,12 +115,17 @@ def _largest(combination: Combination, fits: Sequence[_Fit]) -> dict[str, str]:
     most = len(combination.updates) - combination.aggregator.min_updates
     for number in range(1, most + 1):
         left_out = order[:number]
-        if _is_finite(combination.without(left_out)):
+        if is_finite(combination.without(left_out)):
             return dict.fromkeys(left_out, "the update and the others add up to infinity")
     return {}
 
 
-def _is_finite(combination: Combination) -> bool:
+def is_finite(combination: Combination) -> bool:
+    """Return whether a combination can be walked to its end: nothing of it is kept.
+
+    Raises:
+        RunStoppedError: It was given up.
+    """
     try:
         with combination.walk() as walk:
             if combination.aggregator.needs_measure:

@@ -24,7 +24,7 @@ from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.aggregation import Aggregate
     from mmar_runner.server.rounds.contexts import RoundContexts
     from mmar_runner.server.rounds.open_round import OpenRound
+    from mmar_runner.storage.coded_reader import BlockReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +157,23 @@ class RoundAggregation:
             spare=self.models.spare() if destination is None else None,
             state=self.folder.server_state(current.number + 1),
         )
+        if destination is not None:  # where a child writes, nothing is read again
+            return ModelFile(place, found.sha256, 0, None), found
         return ModelFile.load(place, found.sha256), found
 
-    def published(self, current: OpenRound, draft: Path) -> ModelFile:
+    def published(self, current: OpenRound, draft: Callable[[], BlockReader]) -> ModelFile:
         """Write a result that was changed since as the next model.
 
         Args:
             current: The round.
-            draft: The result: tensors as those of the round's model.
+            draft: Opens the result: tensors as those of the round's model.
 
         Raises:
+            RunFailedError: A filter wrote it, and it cannot be read.
             StorageError: It cannot be read or written.
         """
         destination = self.folder.model(current.number + 1)
-        with TensorReader(current.model.path) as model, TensorReader(draft) as reader:
+        with TensorReader(current.model.path) as model, draft() as reader:
             header = model.header
             layout = [(t.name, t.dtype, t.shape) for t in header.tensors.values()]
             with TensorWriter(
@@ -185,7 +189,6 @@ class RoundAggregation:
                         reader.read_into(info.name, start, block)
                         writer.write(info.name, block)
                 sha256 = writer.commit()
-        draft.unlink(missing_ok=True)
         return ModelFile.load(destination, sha256)
 
     def _update(self, counted: CountedUpdate) -> Update:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmar_runner.errors import RunFailedError
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.filter import FilterContext
+from mmar_runner.server.components.child_file import ChildFile, clear
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, blocks
 from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
     from typing import Any
@@ -91,10 +91,25 @@ class RoundFilters:
         ]
         return replace(combination, updates=found)
 
-    async def result(self, source: Path, current: OpenRound, work: Executor) -> Path:
-        """Return a round's result, filtered.
+    def draft(self) -> Path | None:
+        """Return where a round's result goes to be filtered; None if nothing filters it.
+
+        Raises:
+            RunFailedError: FILTER, the folder was taken away.
+        """
+        if self.outbound is None:
+            return None
+        file = self.outbound.place / "result.safetensors"
+        self.outbound.author.make_room(file)
+        return file
+
+    async def result(
+        self, chain: FilterChild, source: Path, current: OpenRound, work: Executor
+    ) -> Callable[[], BlockReader]:
+        """Return what opens a round's result, filtered.
 
         Args:
+            chain: The filters.
             source: As it was combined.
             current: The round.
             work: See `updates`.
@@ -103,16 +118,17 @@ class RoundFilters:
             RunFailedError: FILTER.
             StorageError: Something cannot be read or written.
         """
-        chain = self.outbound
-        if chain is None:
-            return source
         destination = source.with_name("filtered.safetensors")
+        chain.author.make_room(destination)
         context = self._context(chain, current.number, SERVER, UpdateKind.WEIGHTS)
         received = (current.model.path, current.model.sha256)
         await chain.apply(source, destination, context, received)
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(work, _require_finite, destination, "the result")
-        return destination
+        opens = partial(ChildFile, destination, chain.author)
+        await loop.run_in_executor(
+            work, _require_usable, opens, current.model.path, chain, "the result"
+        )
+        return opens
 
     async def close(self) -> None:
         """End the children."""
@@ -129,8 +145,11 @@ class RoundFilters:
         work: Executor,
     ) -> Update:
         client, loop = update.contribution.client, asyncio.get_running_loop()
-        source = await loop.run_in_executor(work, _write, combination, update, chain)
+        source = chain.place / f"{client}.update"
         destination = chain.place / f"{client}.filtered"
+        for file in (source, destination):
+            chain.author.make_room(file)
+        await loop.run_in_executor(work, _write, combination, update, source)
         context = self._context(
             chain,
             current.number,
@@ -142,8 +161,11 @@ class RoundFilters:
         if update.base is not None:
             received = (update.base, await loop.run_in_executor(work, sha256_file, update.base))
         await chain.apply(source, destination, context, received)
-        await loop.run_in_executor(work, _checked, source, destination, client)
-        return replace(update, open=partial(TensorReader, destination))
+        opens, what = partial(ChildFile, destination, chain.author), f"the update of {client}"
+        model = combination.base
+        await loop.run_in_executor(work, _require_usable, opens, model, chain, what)
+        clear(source)
+        return replace(update, open=opens)
 
     def _context(
         self,
@@ -167,9 +189,8 @@ class RoundFilters:
         )
 
 
-def _write(combination: Combination, update: Update, chain: FilterChild) -> Path:
+def _write(combination: Combination, update: Update, path: Path) -> None:
     """Write an update as its client made it, in the model's types, block by block."""
-    path = chain.place / f"{update.contribution.client}.update"
     with TensorReader(combination.base) as model, update.open() as reader:
         infos = tuple(model.header.tensors.values())
         layout = [(one.name, one.dtype, one.shape) for one in infos]
@@ -178,7 +199,6 @@ def _write(combination: Combination, update: Update, chain: FilterChild) -> Path
                 combination.require_wanted()
                 writer.write(name, block)
             writer.commit()
-    return path
 
 
 def _blocks(model: TensorReader, reader: BlockReader) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -189,19 +209,27 @@ def _blocks(model: TensorReader, reader: BlockReader) -> Iterator[tuple[str, npt
             yield info.name, block
 
 
-def _checked(source: Path, filtered: Path, client: str) -> None:
-    source.unlink(missing_ok=True)
-    _require_finite(filtered, f"the update of {client}")
+def _require_usable(
+    opens: Callable[[], BlockReader], like: Path, chain: FilterChild, what: str
+) -> None:
+    """Let no filter make of tensors others than they were, or what nobody could average.
 
-
-def _require_finite(path: Path, what: str) -> None:
-    """Let no filter make of finite numbers what nobody could average.
+    Args:
+        opens: Opens what came out.
+        like: A file of the program's own with the same tensors.
+        chain: The filters.
+        what: What they were given.
 
     Raises:
         RunFailedError: FILTER.
     """
-    with TensorReader(path) as reader:
-        for name, block in _blocks(reader, reader):
+    with TensorReader(like) as model, opens() as reader:
+        if _layout(reader) != _layout(model):
+            raise chain.author.failure(f"made {what} others than its tensors")
+        for name, block in _blocks(model, reader):
             if not np.isfinite(block).all():
-                msg = f"a filter of the server made {what} not finite, in the tensor {name!r}"
-                raise RunFailedError(msg, reason="FILTER", hint="mend the filter's plugin")
+                raise chain.author.failure(f"made {what} not finite, in the tensor {name!r}")
+
+
+def _layout(reader: BlockReader) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {one.name: (one.dtype, one.shape) for one in reader.header.tensors.values()}

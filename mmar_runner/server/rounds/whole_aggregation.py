@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.interfaces.whole_aggregator import WholeRound
+from mmar_runner.server.components.child_file import ChildFile
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
 from mmar_runner.server.rounds.whole_updates import result_of, write_whole
 
@@ -69,7 +71,8 @@ class WholeAggregation:
             return Withdrawn(REFUSED, refused)
         file = self.child.place / "result.safetensors"
         result = await self.child.aggregate(file)
-        given = result_of(combination, file, result.kind, result.left_out)
+        opens = partial(ChildFile, file, self.child.author)
+        given = result_of(combination, opens, result.kind, result.left_out)
         model, made = await loop.run_in_executor(
             work, self.aggregation.made, current, given, destination
         )
@@ -87,6 +90,7 @@ class WholeAggregation:
         file = self.child.place / "update.safetensors"
         loop = asyncio.get_running_loop()
         for update in combination.updates:
+            self.child.author.make_room(file)
             await loop.run_in_executor(work, write_whole, combination, update, wants, file)
             if why := await self._accepted(replace(update.contribution, kind=wants), file):
                 refused[update.contribution.client] = why

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,9 +11,10 @@ from mmar_runner.interfaces.aggregator import Contribution, TensorwiseAggregator
 from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Update, blocks
 from mmar_runner.server.rounds.walk import as_difference
 from mmar_runner.storage.dtypes import holds_fractions, numpy_dtype
-from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
+from mmar_runner.storage.tensor_files import TensorWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -67,17 +67,20 @@ def write_whole(combination: Combination, update: Update, wants: UpdateKind, pat
 
 
 def result_of(
-    combination: Combination, file: Path, kind: UpdateKind, left_out: tuple[str, ...]
+    combination: Combination,
+    opens: Callable[[], BlockReader],
+    kind: UpdateKind,
+    left_out: tuple[str, ...],
 ) -> Combination:
     """Return the result that a rule wrote as what is combined: one update, taken as it is.
 
     Args:
         combination: What the rule was given.
-        file: What it wrote.
+        opens: Opens what it wrote.
         kind: What that holds.
         left_out: Names of tensors that it does not hold.
     """
-    made = Update(Contribution("the aggregator", 1.0, kind), partial(TensorReader, file))
+    made = Update(Contribution("the aggregator", 1.0, kind), opens)
     excluded = frozenset(combination.excluded) | frozenset(left_out)
     return combination.of_result(Given(), made, excluded)
 

@@ -16,9 +16,13 @@ from mmar_runner.testing.federation import Federation
 PLUGINS = Path(__file__).parent / "filters_plugins"
 
 
-def ran(folder, *, inbound=(), outbound=(), work="work", **more):
+def ran(folder, *, inbound=(), outbound=(), work="work", trainer=None, rule=None, **more):
     """Run two rounds with two sites whose constants are 1 and 2; return outcome and run."""
     builder = MmarBuilder().trainer("EchoTrainer", constant="{SITE_INDEX}")
+    if trainer is not None:
+        builder.trainer(trainer)
+    if rule is not None:
+        builder.aggregator("LeavingRule", what=rule)
     builder.top_level(inbound_filters=list(inbound), outbound_filters=list(outbound))
     place = folder / work
     place.mkdir(parents=True, exist_ok=True)
@@ -94,6 +98,75 @@ def test_a_child_that_dies_loses_no_update(tmp_path):
     events = (run / "events.jsonl").read_text()
     accepted = [line for line in events.splitlines() if "update_accepted" in line]
     assert len(accepted) == 4  # two sites, two rounds: none was sent twice
+
+
+@pytest.mark.parametrize("slot", ["inbound", "outbound"])
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("fifo", "is not a plain file"),
+        ("folder", "is not a plain file"),
+        ("link", "is a link"),
+        ("shorter", "the file holds"),
+        ("no tensors", "left what cannot be read"),
+        ("other tensors", "others than its tensors"),
+    ],
+)
+def test_what_a_filter_leaves_in_its_files_place_fails_the_run_by_its_name(
+    tmp_path, slot, what, words
+):
+    outcome, run = ran(tmp_path, **{slot: [component("Leaving", what=what)]})
+    assert (outcome.status, outcome.reason.count("the filter Leaving")) == ("failed", 1)
+    assert f"the server's {slot}_filters" in outcome.reason
+    assert words in outcome.reason
+    assert "update_accepted" in (run / "events.jsonl").read_text()
+    assert len(list((run / "models").glob("round_*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize("what", ["nothing", "folder taken"])
+def test_a_filter_that_takes_its_file_away_fails_the_run(tmp_path, what):
+    outcome, _ = ran(tmp_path, inbound=[component("Leaving", what=what)])
+    assert (outcome.status, outcome.reason.count("the filter Leaving")) == ("failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("fifo", "is not a plain file"),
+        ("folder", "is not a plain file"),
+        ("link", "is a link"),
+        ("nothing", "No such file"),
+        ("folder taken", "No such file"),
+        ("shorter", "the file holds"),
+        ("no tensors", "left what cannot be read"),
+        ("other tensors", "has no tensor"),
+        ("dies", "SIGKILL"),
+        ("hangs", "aggregate did not end within 5 seconds; its process was killed"),
+    ],
+)
+def test_what_a_rule_leaves_in_its_results_place_fails_the_run_by_its_name(tmp_path, what, words):
+    outcome, run = ran(tmp_path, rule=what, task_timeout=5.0)
+    assert (outcome.status, outcome.reason.count("the aggregator LeavingRule")) == ("failed", 1)
+    assert words in outcome.reason
+    assert (run / "events.jsonl").read_text().count("update_accepted") == 2
+    assert not (run / "aggregator").exists()
+
+
+@pytest.mark.parametrize("slot", ["inbound", "outbound"])
+def test_a_filter_that_never_returns_is_ended_and_loses_no_update(tmp_path, slot):
+    outcome, run = ran(tmp_path, **{slot: [component("Hanging")]}, task_timeout=5.0)
+    assert outcome.status == "failed"
+    assert "filter did not end within 5 seconds; its process was killed" in outcome.reason
+    assert not (run / f"{slot}_filters").exists()
+    events = (run / "events.jsonl").read_text()
+    assert events.count("update_accepted") == 2
+
+
+def test_no_client_is_blamed_for_what_a_filter_made_infinite(tmp_path):
+    outcome, run = ran(tmp_path, inbound=[component("Enlarging")], trainer="Still")
+    assert outcome.status == "failed"
+    assert "the filter Enlarging" in outcome.reason
+    assert "withdrawn" not in (run / "events.jsonl").read_text()
 
 
 def test_masked_updates_pass_no_filter_of_the_server(tmp_path):

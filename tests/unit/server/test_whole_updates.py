@@ -102,7 +102,9 @@ def test_an_update_of_an_older_model_counts_less(tmp_path):
 def taken(tmp_path, result, kind, left_out=()):
     file = write(tmp_path / "result", {name: ("F64", value) for name, value in result.items()})
     update = sent(tmp_path, WEIGHTS)
-    given = result_of(combination(tmp_path, update), file, kind, tuple(left_out))
+    given = result_of(
+        combination(tmp_path, update), partial(TensorReader, file), kind, tuple(left_out)
+    )
     aggregate(given, tmp_path / "next", durable=False)
     return read(tmp_path / "next")[0]
 
