@@ -11,13 +11,26 @@ import importlib.util
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mmar_runner.mmar.code.module_source import ClassSource, ModuleSource
 
 #: Modules that take all names of one another, counted from the first.
 _DEEPEST: Final = 6
+#: Beyond it a dotted name is none: no module that anybody wrote is called by so many letters,
+#: and no system has a path that is so long.
+LETTERS: Final = 250
+#: Beyond it a dotted name has too many parts to be one.
+PARTS: Final = 20
+
+
+def is_name(dotted: str) -> bool:
+    """Return True if a dotted name is short enough to be one; no other leads anywhere."""
+    return len(dotted) <= LETTERS and dotted.count(".") < PARTS
 
 
 def lacks(dotted: str) -> bool:
@@ -25,6 +38,8 @@ def lacks(dotted: str) -> bool:
 
     Packages that are not installed at all lack nothing: whoever declares them knows better.
     """
+    if not is_name(dotted):
+        return True
     module, _, name = dotted.rpartition(".")
     known = _names(module, 0)
     if known is None or name in known:
@@ -35,8 +50,8 @@ def lacks(dotted: str) -> bool:
 def is_installed(package: str) -> bool:
     """Return True if a package or module of the top level is installed."""
     try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):
+        return is_name(package) and importlib.util.find_spec(package) is not None
+    except (ImportError, OSError, ValueError):
         return True  # it is there, whatever is wrong with it
 
 
@@ -112,15 +127,17 @@ def _file(module: str) -> Path | None:
     if base is None:
         return None
     inside, beside = base / "__init__.py", base.with_suffix(".py")
-    return next((file for file in (inside, beside) if file.is_file()), None)
+    return next((file for file in (inside, beside) if _is_there(file)), None)
 
 
 def _folder(module: str) -> Path | None:
     """Return where a module lies, if it is a package; its file has the suffix .py otherwise."""
+    if not is_name(module) or "" in module.split("."):
+        return None
     top, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(top)  # of a top level nothing is imported
-    except (ImportError, ValueError):
+    except (ImportError, OSError, ValueError):
         return None
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -134,7 +151,7 @@ def _absolute(name: str, module: str) -> str:
     if not dots:
         return name
     folder = _folder(module)
-    is_package = folder is not None and (folder / "__init__.py").is_file()
+    is_package = folder is not None and _is_there(folder / "__init__.py")
     parts = module.split(".")
     kept = len(parts) - dots + (1 if is_package else 0)
     return ".".join([*parts[:kept], *filter(None, [plain])])
@@ -143,4 +160,14 @@ def _absolute(name: str, module: str) -> str:
 def is_module(dotted: str) -> bool:
     """Return True if a dotted name is that of an installed module or package."""
     base = _folder(dotted)
-    return base is not None and (base.is_dir() or base.with_suffix(".py").is_file())
+    if base is None:
+        return False
+    return _is_there(base, S_ISDIR) or _is_there(base.with_suffix(".py"))
+
+
+def _is_there(path: Path, sort: Callable[[int], bool] = S_ISREG) -> bool:
+    """Return True if there is a file, or what else is meant; a path too long leads nowhere."""
+    try:
+        return sort(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False

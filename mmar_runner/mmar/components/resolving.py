@@ -14,7 +14,7 @@ from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescriptio
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
 from mmar_runner.mmar.bundle.standing import Standing, standing_in
-from mmar_runner.mmar.code.installed_names import definition, is_module, lacks, names_in
+from mmar_runner.mmar.code.installed_names import definition, is_module, is_name, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
@@ -57,6 +57,8 @@ class Resolved:
 NOTHING = Resolved()
 #: So many names are told in a hint.
 _MANY: Final = 30
+#: Letters that are shown of a text that is too long to be a class path.
+_SHOWN: Final = 40
 
 
 class Resolver:
@@ -104,7 +106,8 @@ class Resolver:
             self._findings.at(document, (*path, "args"), "MMAR402", "'args' must be an object.")
             return NOTHING
         if "path" in declaration:
-            return self._by_path(document, path, kind, args)
+            too_long = self._is_too_long(document, path)
+            return NOTHING if too_long else self._by_path(document, path, kind, args)
         return self._by_name(document, path, kind, args, names)
 
     def properties(self, kind: ComponentKind, name: str) -> Mapping[str, Any]:
@@ -270,6 +273,16 @@ class Resolver:
         if not self._unavailable(document, path, where):
             self._nobodys(document, where, kind, problem)
         return NOTHING
+
+    def _is_too_long(self, document: Document, path: JsonPath) -> bool:
+        """Return True, and say so, if a class path has more letters or parts than any has."""
+        where = (*path, "path")
+        dotted = str(document.get(where))
+        if is_name(dotted):
+            return False
+        message = f"'{dotted[:_SHOWN]}...' has too many letters or parts for a class path."
+        self._findings.at(document, where, "MMAR503", message, hint="Write module.Class.")
+        return True
 
     def _nobodys(
         self,

@@ -133,6 +133,24 @@ def test_a_class_is_followed_through_six_modules_and_no_ring(package):
     assert installed_names.definition(f"{package}.ring.A").required is None
 
 
+@pytest.mark.parametrize("rest", ["a." * 5000 + "Net", "x" * 300, ".".join("a" * 25)])
+def test_a_name_that_is_too_long_leads_nowhere_and_raises_nothing(package, rest):
+    path = f"{package}.{rest}"
+    assert installed_names.lacks(path)
+    assert not installed_names.is_name(path)
+    assert not installed_names.is_module(path)
+    assert installed_names.definition(path) is None
+    assert not installed_names.is_installed("x" * 5000)
+
+
+@pytest.mark.parametrize("path", ["nets..Net", ".", "", "nets.\0.Net", "\0.Net"])
+def test_a_name_that_no_path_can_have_raises_nothing(package, path):
+    assert not installed_names.is_module(f"{package}.{path}")
+    assert not installed_names.is_module(path)
+    installed_names.lacks(f"{package}.{path}")
+    installed_names.lacks(path)
+
+
 def test_a_package_that_is_not_installed_lacks_nothing():
     assert not installed_names.lacks("no_such_package.Net")
     assert not installed_names.is_installed("no_such_package")

@@ -98,6 +98,17 @@ def test_an_installed_name_that_is_no_class_is_told_what_it_is(more, path, what)
     ]
 
 
+@pytest.mark.parametrize(
+    "path", ["json." + "a." * 5000 + "B", "json." + "B" * 250, "x." * 30 + "B"]
+)
+@pytest.mark.usefixtures("installed")
+def test_a_text_that_is_too_long_is_no_class_path(more, path):
+    more.train["train"]["optimizer"] = {"path": path}
+    (found,) = said(more, "MMAR503")
+    message = f"'{path[:40]}...' has too many letters or parts for a class path."
+    assert found == ("MMAR503", "/train/optimizer/path", message, "Write module.Class.")
+
+
 @pytest.mark.usefixtures("installed")
 def test_an_installed_class_is_taken(more):
     more.train["train"]["optimizer"] = {"path": "json.JSONDecoder"}
