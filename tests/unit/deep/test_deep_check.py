@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmar_runner.deep.check import look_deep
-from mmar_runner.deep.options import DeepOptions
+from mmar_runner.deep.options import DeepOptions, memory_of_children
 from mmar_runner.mmar.validation import validate
 from mmar_runner.storage.tensor_files import TensorWriter
 from tests.unit.deep.conftest import PLUGINS, TENSORS, declared, job
@@ -149,6 +149,22 @@ def test_a_network_that_cannot_be_built_is_an_error_at_its_place(tmp_path, deepl
     assert found.hint
     assert "Traceback" not in found.message
     assert str(tmp_path) not in found.hint  # of logs that are gone when it is read
+
+
+def test_a_network_that_no_memory_holds_is_an_error_at_its_place(tmp_path, deeply):
+    report = deeply(job(trained={**TENSORS, "does": "100 GB"}).write(tmp_path))
+
+    (found,) = (f for f in report.findings if f.code == "MMAR666")
+    assert (found.file, found.pointer) == (TRAIN, "/train/model")
+    assert "Cannot allocate memory" in found.message
+    assert found.hint.startswith("Declare a smaller one: it may take ")
+
+
+@pytest.mark.parametrize(
+    ("machine", "allowed"), [(4 << 30, 16 << 30), (32 << 30, 32 << 30), (1 << 40, 64 << 30)]
+)
+def test_a_child_may_take_what_the_machine_has_within_bounds(machine, allowed):
+    assert memory_of_children(machine) == allowed
 
 
 def test_a_child_that_prints_is_understood_all_the_same(tmp_path, deeply, capfd):

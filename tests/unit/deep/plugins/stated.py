@@ -4,6 +4,7 @@
 No framework is imported: what is tried with it takes the time of a process, and no more.
 """
 
+import mmap
 import os
 import sys
 import threading
@@ -19,6 +20,8 @@ from mmar_runner.interfaces.network_facts import NetworkFacts, TensorFacts
 from mmar_runner.storage.safetensors_format import read_header
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
+NORESERVE = 0x4000  # MAP_NORESERVE of Linux, which Python names only since 3.13
+
 
 def net(does="", **tensors):
     if does == "raise":
@@ -29,6 +32,9 @@ def net(does="", **tensors):
         os._exit(3)
     if does == "hang":
         threading.Event().wait()
+    if does == "100 GB":
+        # No page of it is ever there: without a limit it would be had on any machine.
+        mmap.mmap(-1, 100 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE)
     if does == "print":
         sys.stdout.write("hello\n" * 100)
     return {name: TensorFacts(dtype, tuple(shape)) for name, (dtype, shape) in tensors.items()}
