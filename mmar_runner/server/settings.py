@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
     from mmar_runner.server.trust import ServerTrust
 
-#: How long an aggregator in a child may take for one update, or for a result, in seconds,
+#: How long a component in a child may take for one update, a result or a model, in seconds,
 #: unless whoever runs the server says otherwise.
 OWN_CODE_SECONDS: Final = 600.0
 
@@ -42,7 +42,7 @@ class ServerSettings:
         metrics: Where this process serves metrics, ``host:port``; None if nowhere.
         allow_byoc: Code in the MMAR's ``custom/`` may run in children of the server, as far as it
             runs any; with a kit the rules have decided that before.
-        task_timeout: Seconds that such code may take for one update, or for a result.
+        task_timeout: Seconds that a component in a child may take for an update, a result, a model.
         known_key: What an aggregator's secrets are made of in a simulation; None takes what only
             this server knows.
         synthetic: Whether a model validator works on data that it makes up: a dry run.

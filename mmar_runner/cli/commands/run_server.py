@@ -95,7 +95,8 @@ if TYPE_CHECKING:
     default=OWN_CODE_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="How long such an aggregator may take for one update, or for a result.",
+    help="How long an aggregator or a filter in a child may take for one update or a result, and "
+    "a validator for a model.",
 )
 @metrics_option
 @plugins_dir_option

@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.errors import RunFailedError, StorageError
+from mmar_runner.errors import RunFailedError, StorageError, TaskFailedError
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.server.components.companions import write_without_companions
 from mmar_runner.server.components.component_child import child_spec
@@ -35,7 +35,7 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
     partial = destination.with_suffix(".part")
     partial.unlink(missing_ok=True)
     checkpoint = find_checkpoint(settings)
-    if checkpoint is not None and checkpoint.suffix == ".safetensors":
+    if checkpoint is not None and _is_plain(checkpoint):
         _copy(checkpoint, partial)
     elif checkpoint is not None:
         await _persist(
@@ -49,7 +49,7 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
         await _persist(
             settings, folder, "initial_model", {"destination": str(partial), "seed": seed}
         )
-    read_header(partial)
+    _require_model(settings, partial, made=checkpoint is None or not _is_plain(checkpoint))
     durable = settings.durable
     if durable:
         sync_file(partial)  # whoever wrote it
@@ -93,6 +93,33 @@ def find_checkpoint(settings: ServerSettings) -> Path | None:
         msg = f"the checkpoint {settings.server.checkpoint!r} is not a file"
         raise RunFailedError(msg, hint="correct ckpt_preload_path", reason="CHECKPOINT")
     return path
+
+
+def _is_plain(checkpoint: Path) -> bool:
+    """Return whether a checkpoint is taken as it is, without a persistor."""
+    return checkpoint.suffix == ".safetensors"
+
+
+def _require_model(settings: ServerSettings, file: Path, *, made: bool) -> None:
+    """Look at the file of the first round's model as at a stranger's.
+
+    Args:
+        settings: Of the server.
+        file: The file.
+        made: Whether a persistor wrote it.
+
+    Raises:
+        TaskFailedError: A persistor wrote it, and it is no model.
+        StorageError: It is none, or cannot be read.
+    """
+    persistor = settings.server.model_persistor
+    try:
+        read_header(file, links=False)
+    except StorageError as error:
+        if not made or persistor is None:
+            raise
+        msg = f"{persistor.label} left what is no model: {error.message}"
+        raise TaskFailedError(msg, hint=error.hint) from error
 
 
 def _copy(source: Path, destination: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.children.process import ChildProcess
+from mmar_runner.errors import RunFailedError, TaskError
 from mmar_runner.server.components.component_child import START_SECONDS, child_spec
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class ServerValidator:
     def __init__(self, settings: ServerSettings, folder: RunFolder, spec: ComponentSpec) -> None:
         self._spec = child_spec(settings, folder, "model_validator", spec)
         self._log = folder.logs / "model_validator.log"
+        self._label = spec.label
         self._timeout = settings.task_timeout
         self._child: ChildProcess | None = None
 
@@ -32,8 +34,17 @@ class ServerValidator:
         """Return the metrics of a model file.
 
         Raises:
-            TaskError: It could not be built, raised, ended, or outran its time: it is gone then.
+            RunFailedError: It could not be built, raised, ended, or outran its time: then its
+                process is gone.
         """
+        try:
+            return await self._metrics(model)
+        except TaskError as error:
+            who = "" if self._label in error.message else f"{self._label}: "
+            msg = f"{who}{error.message}"
+            raise RunFailedError(msg, hint=error.hint, reason=error.reason) from error
+
+    async def _metrics(self, model: Path) -> dict[str, float]:
         if self._child is None or not self._child.alive:
             self._child = await ChildProcess.start(
                 self._spec, log=self._log, timeout=max(self._timeout, START_SECONDS)

@@ -127,6 +127,15 @@ def test_code_of_a_bundle_becomes_code_of_the_mmar(imported):
     assert [text for text, _ in checked.facts.expressions] == ["a.B"]
 
 
+def test_a_target_of_thousands_of_parts_is_what_nobody_knows(imported):
+    long = "monai." + "a." * 5000 + "B"
+
+    mmar, said = imported({**training(), "no": {"_target_": long}})
+
+    assert [one["text"] for one in said["expressions"]] == [long]
+    assert "MMAR633" in {f.code for f in validate(mmar, load_plugins().registry).report.findings}
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_network_that_is_no_data_begins_with_the_checkpoint(imported, suffix):
     config = training()

@@ -16,6 +16,8 @@ from mmar_runner.hooks import hookimpl
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import ClientTrainer, TrainResult
 from mmar_runner.interfaces.filter import Filter
+from mmar_runner.interfaces.model_persistor import ModelPersistor
+from mmar_runner.interfaces.model_validator import ModelValidator
 from mmar_runner.interfaces.whole_aggregator import WholeResult, WholeUpdateAggregator
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
@@ -33,6 +35,10 @@ def mmar_register_components(registry):
         kind="aggregator", name="LeavingRule", target=":Rule", args_schema=text, extras=whole
     )
     registry.add(kind="client_trainer", name="Still", target=":Still")
+    registry.add(kind="model_validator", name="Waiting", target=":Waiting")
+    registry.add(
+        kind="model_persistor", name="LeavingPersistor", target=":Persistor", args_schema=text
+    )
 
 
 class Times(Filter):
@@ -141,6 +147,25 @@ class Rule(WholeUpdateAggregator):
         leave(destination, self._what)
         Path.is_file = lambda _: True  # whoever asks in this process is told that it is there
         return WholeResult(UpdateKind.WEIGHT_DIFF)
+
+
+class Waiting(ModelValidator):
+    """Never returns."""
+
+    def validate(self, model):
+        threading.Event().wait()
+
+
+class Persistor(ModelPersistor):
+    """Makes no model: something else in its place."""
+
+    def __init__(self, what):
+        self._what = what
+
+    def initial_model(self, destination, *, seed):
+        _write(destination, {"w": np.zeros(3, np.float32)})
+        leave(destination, self._what)
+        Path.is_file = lambda _: True  # as above
 
 
 class Still(ClientTrainer):
