@@ -8,8 +8,9 @@ import os
 import pytest
 
 from mmar_runner.documents.schema_check import faults
-from mmar_runner.errors import MmarRunnerError, TaskFailedError
+from mmar_runner.errors import MmarRunnerError, NotAuthorizedError, TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner_monai.bundle.guard import Guard
 from mmar_runner_monai.folders import Place, inside_workspace
 from mmar_runner_monai.measures import metrics_of
 from mmar_runner_monai.parts import Parts
@@ -112,11 +113,42 @@ def test_no_part_writes_or_deletes_elsewhere(places, monkeypatch, kind, name, ar
     given = {"data": [], "transform": None} if kind == "dataset" else {}
     part = {"path" if "." in name else "name": name, "args": arguments}
 
-    with pytest.raises(MmarRunnerError, match=name.rpartition(".")[2]):
+    said = rf"{name.rpartition('.')[2]}( \('({'|'.join(arguments)})'\))? (would|may not) write"
+    with pytest.raises(TaskFailedError, match=said):
         Parts(site.context()).build(ComponentKind(kind), part, **given)
 
     assert content(site.folder) == before
     assert not list(work.rglob("*.py"))
+
+
+@pytest.mark.parametrize(("kind", "name", "arguments"), ATTACKS)
+def test_no_bundle_does_either(places, monkeypatch, kind, name, arguments):
+    site, data = places
+    work = site.context().workspace
+    monkeypatch.chdir(work)
+    before, called = content(site.folder), []
+    guard = Guard(Place(work))
+    guard._instantiate = lambda *given, **_: called.append(given)  # noqa: SLF001
+    known = None if "." in name else catalog().find(kind, name)
+    path = name if known is None else known.target.replace(":", ".")
+
+    with pytest.raises((TaskFailedError, NotAuthorizedError)):
+        guard._called(path, "default", **filled(arguments, data=data, work=work))  # noqa: SLF001
+
+    assert not called
+    assert content(site.folder) == before
+
+
+def test_what_a_bundle_writes_is_written_in_the_workspace(site):
+    work, called = site.context().workspace, []
+    guard = Guard(Place(work))
+    guard._instantiate = lambda *_, **given: called.append(given)  # noqa: SLF001
+    arguments = {"save_dir": str(work / "app" / "models"), "final_filename": "final.pt"}
+
+    guard._called("monai.handlers.CheckpointSaver", "default", **arguments)  # noqa: SLF001
+
+    assert called == [arguments]
+    assert (work / "app" / "models").is_dir()
 
 
 @pytest.mark.parametrize(("name", "arguments"), HARMLESS)

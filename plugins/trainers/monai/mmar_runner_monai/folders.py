@@ -147,7 +147,7 @@ def _require_plain(what: str, name: str, value: Any) -> None:
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
         names = name in FILES or name in PIECES
         message = f"{what} may not write where '{name}' leads: {_short(value)}"
-        if not names and isinstance(value, str):
+        if not names and ".." in str(value):
             message = f"{message}, outside the client's workspace"
         raise TaskFailedError(message, hint=_NAME_HINT if names else _FOLDER_HINT)
 
