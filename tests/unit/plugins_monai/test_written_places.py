@@ -34,6 +34,7 @@ ATTACKS = [
     ("transform", "SaveImaged", {**PRED, "output_dir": "x", "output_postfix": "/../../image"}),
     ("transform", "SaveImaged", {**PRED, "output_dir": "x", "output_ext": "/../../a.nii.gz"}),
     ("transform", "SaveImaged", {**PRED, "output_dir": "x", "output_ext": ".so"}),
+    ("transform", "SaveImaged", {**PRED, "output_ext": "", "output_format": "/../a.nii.gz"}),
     ("transform", "SaveImage", {"output_dir": "{data}/x"}),
     ("transform", "WriteFileMappingd", {**PRED, "mapping_file_path": "{data}/list.json"}),
     ("transform", "WriteFileMappingd", {**PRED, "mapping_file_path": "hub/hubconf.py"}),

@@ -29,7 +29,7 @@ FILES: Final = ("filename", "final_filename", "key_metric_filename", "filename_p
 #: Those that become a part of a file's name.
 PIECES: Final = (
     *("file_prefix", "filename_prefix", "filename_suffix", "output_postfix", "output_ext"),
-    *("key_metric_name", "score_name", "comment", "postfix", "extension"),
+    *("output_format", "key_metric_name", "score_name", "comment", "postfix", "extension"),
 )
 #: By which suffixes a file is data: nothing imports it, or runs it, by its name.
 SUFFIXES: Final = (
@@ -51,7 +51,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     **dict.fromkeys(FOLDERS, FOLDER_PATTERN),
     **dict.fromkeys(FILES, FILE_PATTERN),
     **dict.fromkeys(PIECES, PIECE_PATTERN),
-    **dict.fromkeys(("output_ext", "extension"), EXTENSION_PATTERN),
+    **dict.fromkeys(("output_ext", "output_format", "extension"), EXTENSION_PATTERN),
     **dict.fromkeys(PATHS, PATH_PATTERN),
 }
 _NAME_HINT: Final = f"write one name without a folder; files end in .{', .'.join(SUFFIXES)}"
