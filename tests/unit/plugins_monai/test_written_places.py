@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
+from monai.data import MetaTensor
 
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.errors import MmarRunnerError, NotAuthorizedError, TaskFailedError
@@ -129,12 +131,12 @@ def test_no_bundle_does_either(places, monkeypatch, kind, name, arguments):
     monkeypatch.chdir(work)
     before, called = content(site.folder), []
     guard = Guard(Place(work))
-    guard._instantiate = lambda *given, **_: called.append(given)  # noqa: SLF001
+    guard._instantiate = lambda *given, **_: called.append(given)
     known = None if "." in name else catalog().find(kind, name)
     path = name if known is None else known.target.replace(":", ".")
 
     with pytest.raises((TaskFailedError, NotAuthorizedError)):
-        guard._called(path, "default", **filled(arguments, data=data, work=work))  # noqa: SLF001
+        guard._called(path, "default", **filled(arguments, data=data, work=work))
 
     assert not called
     assert content(site.folder) == before
@@ -143,10 +145,10 @@ def test_no_bundle_does_either(places, monkeypatch, kind, name, arguments):
 def test_what_a_bundle_writes_is_written_in_the_workspace(site):
     work, called = site.context().workspace, []
     guard = Guard(Place(work))
-    guard._instantiate = lambda *_, **given: called.append(given)  # noqa: SLF001
+    guard._instantiate = lambda *_, **given: called.append(given)
     arguments = {"save_dir": str(work / "app" / "models"), "final_filename": "final.pt"}
 
-    guard._called("monai.handlers.CheckpointSaver", "default", **arguments)  # noqa: SLF001
+    guard._called("monai.handlers.CheckpointSaver", "default", **arguments)
 
     assert called == [arguments]
     assert (work / "app" / "models").is_dir()
@@ -186,9 +188,6 @@ def test_what_can_be_known_is_a_finding(kind, name, arguments):
 
 @pytest.mark.parametrize("root", ["{data}", "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p"])
 def test_an_image_stays_below_its_folder_wherever_its_input_is(places, root):
-    import torch  # noqa: PLC0415
-    from monai.data import MetaTensor  # noqa: PLC0415
-
     site, data = places
     before = content(site.folder)
     folder = data / "deep" if root == "{data}" else site.folder

@@ -67,7 +67,7 @@ def _dataset(parts: Parts, section: Declaration, where: str, team: Team) -> Any:
     if LIST_FILE not in declaration:  # one that knows where its data is
         own = parts.build(ComponentKind.DATASET, declaration)
         return own if transforms is None else Dataset(own, transforms)
-    extra = _extra(parts, declaration, team)
+    extra = _extra(declaration, team)
     samples = read_data_list(declaration, parts.context)
     try:
         return parts.build(
@@ -80,7 +80,7 @@ def _dataset(parts: Parts, section: Declaration, where: str, team: Team) -> Any:
         raise TaskFailedError(message, hint=error.hint) from error
 
 
-def _extra(parts: Parts, declaration: Declaration, team: Team) -> dict[str, Any]:
+def _extra(declaration: Declaration, team: Team) -> dict[str, Any]:
     arguments: Mapping[str, Any] = declaration.get("args") or {}
     extra: dict[str, Any] = {}
     if name_of(declaration) in _CACHING:
