@@ -85,7 +85,7 @@ class ClientAlgoTrainer(ClientTrainer):
         self._context = context
         app = app_folder(context.mmar, context.workspace)
         # As it was accepted: what is written beside the copy does not become code.
-        own = context.mmar / "custom"
+        own = context.mmar.resolve() / "custom"
         if not context.expressions:
             guard(app, own if own.is_dir() else None, Place(context.workspace, context.mmar))
         root = self._blueprint.args.get(_ROOT)
