@@ -116,12 +116,27 @@ def test_no_part_writes_or_deletes_elsewhere(places, monkeypatch, kind, name, ar
     given = {"data": [], "transform": None} if kind == "dataset" else {}
     part = {"path" if "." in name else "name": name, "args": arguments}
 
-    said = rf"{name.rpartition('.')[2]}( \('({'|'.join(arguments)})'\))? (would|may not) write"
-    with pytest.raises(TaskFailedError, match=said):
+    with pytest.raises(MmarRunnerError, match=name.rpartition(".")[2]):
         Parts(site.context()).build(ComponentKind(kind), part, **given)
 
     assert content(site.folder) == before
     assert not list(work.rglob("*.py"))
+
+
+@pytest.mark.parametrize(("kind", "name", "arguments"), ATTACKS)
+def test_one_function_refuses_all_of_them(places, monkeypatch, kind, name, arguments):
+    del kind
+    site, data = places
+    work = site.context().workspace
+    monkeypatch.chdir(work)
+    arguments = filled(arguments, data=data, work=work)
+    before = content(site.folder)
+
+    said = rf"{name.rpartition('.')[2]}( \('({'|'.join(arguments)})'\))? (would|may not) write"
+    with pytest.raises(TaskFailedError, match=said):
+        inside_workspace(name, arguments, Place(work, site.mmar))
+
+    assert content(site.folder) == before
 
 
 @pytest.mark.parametrize(("kind", "name", "arguments"), ATTACKS)
