@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from mmar_runner.documents.item_functions import parse_item_function
+from mmar_runner.documents.item_functions import MOST_POSITIONS, parse_item_function
 from mmar_runner.documents.patterns import found_in, require_expression
 from mmar_runner.documents.quick_schema import unknown_keys
 from mmar_runner.errors import FormatError
@@ -42,11 +42,14 @@ def _regex(value: object) -> bool:
     return True
 
 
-@_FORMATS.checks("item-function", raises=FormatError)
-def _item_function(value: object) -> bool:
-    if isinstance(value, str):
-        parse_item_function(value)
-    return True
+def _format(validator: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Errors:
+    if name == "item-function" and validator.is_type(value, "string"):
+        try:
+            parse_item_function(value, most_positions=schema.get(MOST_POSITIONS))
+        except FormatError as error:
+            yield ValidationError(f"{value!r} is not a {name!r}", cause=error)
+        return
+    yield from Draft202012Validator.VALIDATORS["format"](validator, name, value, schema)
 
 
 def _is_whole(_: Any, value: object) -> bool:
@@ -79,6 +82,7 @@ def _additional(validator: Any, rest: Any, value: Any, schema: Mapping[str, Any]
 _Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {
+        "format": _format,
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional,

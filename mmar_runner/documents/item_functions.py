@@ -6,6 +6,9 @@ text. Running such a text is running a stranger's code; what it says fits into f
 and those are read here as data: the argument, items of it to any depth, constants, and
 tuples, lists and objects of these. Nothing is evaluated, and whatever else a text holds is
 refused with its place.
+
+A position of a tensor is a voxel. Where what a function gives may leave a site, such as in a
+metric, a schema says how many positions one may hold: one is enough for a list of samples.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ SHAPES: Final = (
 #: Letters of one text, and how deeply its values lie in each other.
 MOST_LETTERS: Final = 1000
 MOST_DEPTH: Final = 32
+#: The key of a schema that says how many positions a function may hold in all.
+MOST_POSITIONS: Final = "x-most-positions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +123,12 @@ class ItemFunction:
         return self.body.of(value)
 
 
-def parse_item_function(text: str) -> ItemFunction:
+def parse_item_function(text: str, *, most_positions: int | None = None) -> ItemFunction:
     """Read a function from its text.
+
+    Args:
+        text: The function.
+        most_positions: How many items it may take by a whole number, in all; None for any.
 
     Raises:
         FormatError: It is none of the accepted shapes; with the place, counted in letters
@@ -128,7 +137,8 @@ def parse_item_function(text: str) -> ItemFunction:
     written = text.lstrip()
     try:
         function = _lambda(written)
-        return ItemFunction(text, _Reader(function.args.args[0].arg).shape(function.body, 1))
+        reader = _Reader(function.args.args[0].arg, most_positions)
+        return ItemFunction(text, reader.shape(function.body, 1))
     except _RefusalError as refusal:
         letter = len(text) - len(written) + 1
         if refusal.offset:
@@ -177,8 +187,9 @@ def _lambda(text: str) -> ast.Lambda:
 class _Reader:
     """Reads the body of a function whose argument has a name."""
 
-    def __init__(self, argument: str) -> None:
+    def __init__(self, argument: str, most_positions: int | None) -> None:
         self._argument = argument
+        self._positions_left = most_positions
 
     def shape(self, node: ast.expr, depth: int) -> Shape:
         """Return what one expression means."""
@@ -213,8 +224,18 @@ class _Reader:
 
     def item(self, node: Any, depth: int) -> Shape:
         """Return an item of something."""
-        key = self.shape(node.slice, depth)
-        return Item(self._holder(node.value, depth), _key(key, node.slice))
+        key = _key(self.shape(node.slice, depth), node.slice)
+        found = Item(self._holder(node.value, depth), key)
+        if isinstance(key, int):
+            self._take_position(node.slice)
+        return found
+
+    def _take_position(self, node: ast.expr) -> None:
+        if self._positions_left is None:
+            return
+        if not self._positions_left:
+            raise _RefusalError("here no further item is taken by its position", node.col_offset)
+        self._positions_left -= 1
 
     def _holder(self, node: ast.expr, depth: int) -> Shape:
         holder = self.shape(node, depth)

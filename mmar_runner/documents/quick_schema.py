@@ -30,6 +30,7 @@ _ANNOTATIONS = frozenset(
         "x-alternatives",
         "x-component",
         "x-known",
+        "x-most-positions",
     }
 )
 _LOCAL = "#/$defs/"
@@ -163,26 +164,29 @@ def _pattern(expected: Any, value: Any, *_: Any) -> bool:
     return not isinstance(value, str) or found_in(expected, value)
 
 
-def _format(expected: Any, value: Any, *_: Any) -> bool:
+def _format(expected: Any, value: Any, schema: Any, *_: Any) -> bool:
     check = _FORMATS.get(expected)
     if check is None or not isinstance(value, str):
         return True  # other formats only annotate
     try:
-        check(value)
+        check(value, schema)
     except (ValueError, FormatError):
         return False
     return True
 
 
-def _require_item_function(text: str) -> None:
+def _require_item_function(text: str, schema: Mapping[str, Any]) -> None:
     # Deferred: hardly any document holds one.
-    from mmar_runner.documents.item_functions import parse_item_function  # noqa: PLC0415
+    from mmar_runner.documents.item_functions import (  # noqa: PLC0415
+        MOST_POSITIONS,
+        parse_item_function,
+    )
 
-    parse_item_function(text)
+    parse_item_function(text, most_positions=schema.get(MOST_POSITIONS))
 
 
-_FORMATS: dict[str, Callable[[str], object]] = {
-    "regex": require_expression,
+_FORMATS: dict[str, Callable[[str, Mapping[str, Any]], object]] = {
+    "regex": lambda text, _: require_expression(text),
     "item-function": _require_item_function,
 }
 

@@ -81,6 +81,10 @@ def attempts(canary):
         "workflow": {"x": {"_target_": "monai.bundle.ConfigWorkflow", "config_file": "y.json"}},
         "pretrained": {"x": {"_target_": "DenseNet121", "pretrained": True}},
         "pretrained by default": {"x": {"_target_": "MILModel", "num_classes": 2}},
+        "writes elsewhere": {
+            "x": {"_target_": "CheckpointSaver", "save_dir": f"{canary}/x", "save_dict": {}}
+        },
+        "writes code": {"x": {"_target_": "LogfileHandler", "output_dir": "x", "filename": "a.py"}},
         "lmdb": {"x": {"_target_": "LMDBDataset", "data": []}},
         "own": {"x": {"_target_": "nets.Net"}},
         "network": {"x": {**net, **sizes}},
@@ -114,7 +118,10 @@ FREE = {"network", "optimizer", "literal", "inside"}
 def test_nothing_that_needs_leave_is_done(tried):
     said, canary, own = tried
 
-    ours = {"np.load", "torch.load", "own"}
+    ours = {"np.load", "torch.load", "own", "writes elsewhere", "writes code"}
+    for name in ("writes elsewhere", "writes code"):
+        assert said[name][0] != "done"
+        assert " write" in said[name][1], said[name]
     refused = {name for name, (reason, _) in said.items() if reason == "EXPRESSIONS_NOT_ALLOWED"}
     assert not canary.exists()
     assert refused | ours | FREE == set(said), said

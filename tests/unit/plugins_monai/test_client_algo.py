@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,8 +91,8 @@ def site(tmp_path):
     (tmp_path / "mmar" / "config").mkdir(parents=True)
     (tmp_path / "work").mkdir()
 
-    def trainer(algo, *, keeps_best=False, args=None, **options):
-        made = ClientAlgoTrainer(Made(algo, args=args or {}), **options)
+    def trainer(algo, *, keeps_best=False, args=None, blueprint=None, **options):
+        made = ClientAlgoTrainer(blueprint or Made(algo, args=args or {}), **options)
         made.setup(
             TrainerContext(
                 client_name="site-1",
@@ -245,6 +246,66 @@ def test_what_an_algorithm_raises_has_its_place_and_it_is_aborted(site):
         trainer(algo).train(task())
 
     assert [name for name, _ in algo.calls] == ["initialize", "abort"]
+
+
+def test_after_train_has_raised_the_next_task_has_a_new_algorithm(site):
+    trainer, task = site
+    built = []
+
+    class Once(Plain):
+        def train(self, data, extra=None):
+            if len(built) == 1:
+                raise RuntimeError("out of memory")
+            super().train(data, extra)
+
+    class Anew(Made):
+        def build(self):
+            built.append(Once())
+            return built[-1]
+
+    made = trainer(None, blueprint=Anew(None))
+    with pytest.raises(TaskFailedError, match="out of memory"):
+        made.train(task())
+
+    assert made.train(task(1)).num_samples == 5
+    made.close()
+    assert [name for name, _ in built[0].calls] == ["initialize", "abort"]
+    assert [name for name, _ in built[1].calls] == ["initialize", "train", "finalize"]
+
+
+@pytest.mark.parametrize("options", [{}, {"num_samples": 12}])
+def test_an_update_without_any_iteration_is_refused(site, options):
+    trainer, task = site
+
+    class Idle(Plain):
+        def get_weights(self, extra=None):
+            found = super().get_weights(extra)
+            found.statistics[FlStatistics.NUM_EXECUTED_ITERATIONS] = 0
+            return found
+
+    one = task()
+    with pytest.raises(TaskFailedError, match="says that it executed no iteration"):
+        trainer(Idle(), **options).train(one)
+    assert not one.update.exists()
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_own_code_is_what_was_accepted_and_not_what_was_written_beside_it(
+    site, tmp_path, monkeypatch, accepted
+):
+    trainer, _ = site
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    if accepted:
+        (tmp_path / "mmar" / "custom").mkdir()
+    trainer(Plain())
+    written = tmp_path / "work" / "app" / "custom"
+    written.mkdir(exist_ok=True)
+    (written / "mine.py").write_text("raise SystemExit('written by a bundle')\n")
+
+    trainer(Plain())  # as after a new start in the same run
+
+    assert str(written) not in sys.path
+    assert (str(tmp_path / "mmar" / "custom") in sys.path) is accepted
 
 
 def test_a_refusal_comes_out_as_it_is_however_it_was_wrapped(site):

@@ -15,7 +15,7 @@ from mmar_runner.errors import DiskFullError, TaskFailedError
 from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.storage.atomic import NO_SPACE
-from mmar_runner_monai.folders import inside_workspace, writes
+from mmar_runner_monai.folders import writes
 from mmar_runner_monai.parts import name_of
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _is_of_the_first(declaration: Declaration) -> bool:
 
 def _built(parts: Parts, declaration: Declaration, objects: Mapping[str, Any], what: str) -> Any:
     arguments: Mapping[str, Any] = declaration.get("args") or {}
-    extra: dict[str, Any] = dict(inside_workspace(arguments, parts.context))
+    extra: dict[str, Any] = {}
     for name in _GIVEN.get(name_of(declaration), ()):
         extra[name] = _object(name, objects, what)
     for name in _BY_NAME:

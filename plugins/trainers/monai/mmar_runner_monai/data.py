@@ -12,7 +12,6 @@ from monai.transforms import Compose
 from mmar_runner.errors import ComponentBuildError, TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.data_list import LIST_FILE, read_data_list
-from mmar_runner_monai.folders import inside_workspace
 from mmar_runner_monai.items import SeededItems, cause_of
 from mmar_runner_monai.loading import Batches, LoaderSettings, workers_for
 from mmar_runner_monai.parts import name_of
@@ -68,7 +67,7 @@ def _dataset(parts: Parts, section: Declaration, where: str, team: Team) -> Any:
     if LIST_FILE not in declaration:  # one that knows where its data is
         own = parts.build(ComponentKind.DATASET, declaration)
         return own if transforms is None else Dataset(own, transforms)
-    extra = _extra(parts, declaration, team)
+    extra = _extra(declaration, team)
     samples = read_data_list(declaration, parts.context)
     try:
         return parts.build(
@@ -81,9 +80,9 @@ def _dataset(parts: Parts, section: Declaration, where: str, team: Team) -> Any:
         raise TaskFailedError(message, hint=error.hint) from error
 
 
-def _extra(parts: Parts, declaration: Declaration, team: Team) -> dict[str, Any]:
+def _extra(declaration: Declaration, team: Team) -> dict[str, Any]:
     arguments: Mapping[str, Any] = declaration.get("args") or {}
-    extra: dict[str, Any] = dict(inside_workspace(arguments, parts.context))
+    extra: dict[str, Any] = {}
     if name_of(declaration) in _CACHING:
         extra["progress"] = False
     for name in _THREADS:

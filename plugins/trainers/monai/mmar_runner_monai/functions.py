@@ -19,6 +19,9 @@ from mmar_runner.documents.item_functions import ItemFunction, parse_item_functi
 
 _HEADER: Final = "_meta_dict"
 _BEGINNING: Final = "lambda"
+#: Positions that a function may hold whose results are told: of a list of samples one is
+#: taken, and never a voxel of an image.
+TOLD_POSITIONS: Final = 1
 
 
 class Sample(dict[str, Any]):
@@ -53,18 +56,21 @@ class EngineFunction:
         return _first(found) if self.once else found
 
 
-def read_functions(arguments: Mapping[str, Any], *, once: bool) -> dict[str, EngineFunction]:
+def read_functions(
+    arguments: Mapping[str, Any], *, once: bool, most_positions: int | None = None
+) -> dict[str, EngineFunction]:
     """Return those of some arguments that are functions as text, by name.
 
     Args:
         arguments: Of a component.
         once: As `EngineFunction` has it.
+        most_positions: How many items each may take by its position; None for any.
 
     Raises:
         FormatError: A text is a function of another shape than the accepted ones.
     """
     return {
-        name: EngineFunction(parse_item_function(text), once=once)
+        name: EngineFunction(parse_item_function(text, most_positions=most_positions), once=once)
         for name, text in arguments.items()
         if isinstance(text, str) and text.lstrip().startswith(_BEGINNING)
     }

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ignite.metrics import Metric
 
-from mmar_runner.errors import ComponentBuildError
+from mmar_runner.errors import ComponentBuildError, TaskFailedError
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner_monai.folders import require_plain_label
 from mmar_runner_monai.parts import name_of
+from mmar_runner_monai.workflow_schemas import MOST_METRICS
 
 if TYPE_CHECKING:
     from mmar_runner_monai.parts import Declaration, Parts
@@ -32,14 +34,20 @@ def metrics_of(parts: Parts, section: Declaration, prefix: str) -> dict[str, Met
 
     Raises:
         PluginError: One is missing, cannot be built, or is no metric of an engine.
+        TaskFailedError: There are too many, or a label is no plain name.
     """
     declared = parts.all_declared(section.get("metrics"))
+    if len(declared) > MOST_METRICS:
+        message = f"there are {len(declared)} metrics, and a site sends at most {MOST_METRICS}"
+        raise TaskFailedError(message, hint="declare fewer metrics")
     declared.sort(key=lambda one: one.get("is_key_metric") is not True)
     return {_label(one, prefix): _built(parts, one) for one in declared}
 
 
 def _label(declaration: Declaration, prefix: str) -> str:
-    return str(declaration.get("log_label") or f"{prefix}{name_of(declaration).lower()}")
+    label = str(declaration.get("log_label") or f"{prefix}{name_of(declaration).lower()}")
+    require_plain_label(f"metric '{name_of(declaration)}'", label)
+    return label
 
 
 def _built(parts: Parts, declaration: Declaration) -> Metric:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.errors import ComponentBuildError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
-from mmar_runner_monai.functions import read_functions
+from mmar_runner_monai.folders import Place, close_layouts, inside_workspace
+from mmar_runner_monai.functions import TOLD_POSITIONS, read_functions
 from mmar_runner_monai.harmless import close_lookups, require_harmless
 from mmar_runner_monai.schemas import PART_NAMES
 
@@ -33,6 +34,7 @@ class Parts:
 
     def __init__(self, context: TrainerContext, *configurations: Declaration) -> None:
         close_lookups()
+        close_layouts()
         self.context = context
         self._labelled: dict[str, Declaration] = {}
         for configuration in configurations:
@@ -76,11 +78,18 @@ class Parts:
             PluginError: It is not there or cannot be built.
             NotAuthorizedError: It would do more than work on data.
             FormatError: A function as text is of another shape than the accepted ones.
+            TaskFailedError: It would write outside the client's workspace.
         """
         found = self.blueprint(kind, declaration)
         require_harmless(found.name, found.args)
+        place = Place(self.context.workspace, self.context.mmar)
+        extra = {**inside_workspace(found.name, found.args, place), **extra}
         once = kind is ComponentKind.ENGINE_HANDLER
-        return found.build(*positional, **{**read_functions(found.args, once=once), **extra})
+        told = once or kind is ComponentKind.METRIC
+        functions = read_functions(
+            found.args, once=once, most_positions=TOLD_POSITIONS if told else None
+        )
+        return found.build(*positional, **{**functions, **extra})
 
     def build_if_declared(self, kind: ComponentKind, declaration: Any, **extra: Any) -> Any:
         """Build a part, or return None if it is absent or switched off."""

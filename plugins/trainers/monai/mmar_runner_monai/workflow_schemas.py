@@ -5,6 +5,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mmar_runner_monai.folders import LABEL_PATTERN
+
+#: Metrics of one section: each is a number that leaves the site, once a round.
+MOST_METRICS: Final = 100
+
 _PART: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -50,11 +55,14 @@ _HANDLERS: Final[dict[str, Any]] = {
 }
 _METRICS: Final[dict[str, Any]] = {
     "type": "array",
+    "maxItems": MOST_METRICS,
     "items": _part(
         log_label={
-            "description": "The name it is reported under, in place of val_NAME.",
+            "description": "The name it is reported under, in place of val_NAME; without a "
+            "folder, since files are named after it.",
             "type": "string",
             "minLength": 1,
+            "pattern": LABEL_PATTERN,
         },
         is_key_metric={
             "description": "Whether it is the first that is told; the server's handler names the "

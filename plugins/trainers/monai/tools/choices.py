@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mmar_runner_monai.folders import FILES, PATTERNS, PIECES
+
 #: Data sets that take a list of samples and transforms.
 DATASETS: Final = (*("Dataset", "CacheDataset", "PersistentDataset", "SmartCacheDataset"),)
 DATALOADERS: Final = ("DataLoader", "ThreadDataLoader")
@@ -92,6 +94,9 @@ _NO_PATH: Final = {
     "description": "the name of one of MONAI's own classes, without a dot",
 }
 _NEVER: Final = {"const": False}
+_NAMED: Final = (*FILES, *PIECES)
+_A_NAME: Final = "one name without a folder, with the suffix of a file of data"
+_A_FOLDER: Final = "a place below the client's workspace, without '..'"
 #: What an argument of this name may not do, wherever it stands: look up what a path leads to,
 #: fetch weights from the network, or read and write pickles that run.
 CLOSED: Final[dict[str, dict[str, Any]]] = {
@@ -100,7 +105,13 @@ CLOSED: Final[dict[str, dict[str, Any]]] = {
     "download": _NEVER,
     "weights_only": {"const": True},
     "pickle_module": {"const": "pickle"},
+    **{
+        name: {"pattern": pattern, "description": _A_NAME if name in _NAMED else _A_FOLDER}
+        for name, pattern in PATTERNS.items()
+    },
 }
+#: Kinds whose functions' results are told, or leave the site.
+TOLD: Final = ("metric", "engine_handler")
 _REDUCTIONS: Final = ["mean", "sum", "none"]
 #: What an argument of this name can be wherever a loss or an inferer has it.
 WORDS: Final[dict[tuple[str, str], list[str]]] = {

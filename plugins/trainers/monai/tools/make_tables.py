@@ -40,10 +40,14 @@ from choices import (
     NO_NETWORKS,
     OPTIMIZERS,
     PASSED_ON,
+    TOLD,
     WORDS,
     WRITTEN,
 )
 from older import OLDER_CLASSES, OWN, upgrades_of
+
+from mmar_runner.documents.item_functions import MOST_POSITIONS
+from mmar_runner_monai.functions import TOLD_POSITIONS
 
 TABLES: Final = Path(__file__).parents[1] / "mmar_runner_monai" / "tables"
 _LIMITED: Final = {"integer", "number"}
@@ -212,6 +216,18 @@ def _parameters(found: Any) -> tuple[list[inspect.Parameter], bool]:
 
 def _schema(kind: str, name: str, parameter: inspect.Parameter) -> dict[str, Any] | None:
     """Return the schema of an argument; None if it cannot be written in JSON."""
+    made = _unlimited(kind, name, parameter)
+    return made if made is None else limited(kind, made)
+
+
+def limited(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema, in which a function takes no more positions than its kind may."""
+    if schema.get("format") != "item-function" or kind not in TOLD:
+        return schema
+    return {**schema, MOST_POSITIONS: TOLD_POSITIONS}
+
+
+def _unlimited(kind: str, name: str, parameter: inspect.Parameter) -> dict[str, Any] | None:
     if (name, parameter.name) in WRITTEN:
         return dict(WRITTEN[name, parameter.name])
     may_be = accepted(str(parameter.annotation))

@@ -12,6 +12,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from choices import CLOSED
+
+from mmar_runner.documents.item_functions import MOST_POSITIONS
+from mmar_runner_monai.functions import TOLD_POSITIONS
+
 #: Older and present names of arguments by kind, with what is said of it.
 RENAMED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("model", "dimensions", "spatial_dims", "since MONAI 0.6"),
@@ -211,7 +216,8 @@ OLDER_CLASSES: Final[list[tuple[str, str, str, list[dict[str, Any]], list[str]]]
 ]
 
 _TEXT: Final = {"type": "string"}
-_FUNCTION: Final = {"type": "string", "format": "item-function"}
+_FUNCTION: Final = {"type": "string", "format": "item-function", MOST_POSITIONS: TOLD_POSITIONS}
+_FOLDER: Final = {**_TEXT, **CLOSED["output_dir"]}
 #: Components of this distribution's own, for names that MONAI has no class for any more.
 OWN: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "engine_handler": {
@@ -224,9 +230,9 @@ OWN: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "summary": "Writes what a network gives for each sample as an image of the site.",
             "required": ["output_dir"],
             "properties": {
-                "output_dir": _TEXT,
-                "output_postfix": {**_TEXT, "default": "seg"},
-                "output_ext": {**_TEXT, "default": ".nii.gz"},
+                "output_dir": _FOLDER,
+                "output_postfix": {**_TEXT, **CLOSED["output_postfix"], "default": "seg"},
+                "output_ext": {**_TEXT, **CLOSED["output_ext"], "default": ".nii.gz"},
                 "resample": {"type": "boolean", "default": True},
                 "mode": {**_TEXT, "default": "nearest"},
                 "padding_mode": {**_TEXT, "default": "border"},

@@ -20,6 +20,7 @@ from mmar_runner_monai.algo.app import app_folder
 from mmar_runner_monai.algo.exchange import given, numbers, update_of
 from mmar_runner_monai.bundle.guard import guard
 from mmar_runner_monai.bundle.permission import require_permission
+from mmar_runner_monai.folders import Place
 from mmar_runner_torch.best_local import BestLocal
 from mmar_runner_torch.determinism import seed_everything, use_deterministic_algorithms
 from mmar_runner_torch.files import State, read_state, write_state
@@ -83,23 +84,36 @@ class ClientAlgoTrainer(ClientTrainer):
         seed_everything(0)  # what is not shared begins alike at every site
         self._context = context
         app = app_folder(context.mmar, context.workspace)
-        own = app / "custom"
+        # As it was accepted: what is written beside the copy does not become code.
+        own = context.mmar.resolve() / "custom"
         if not context.expressions:
-            guard(app, own if own.is_dir() else None)
+            guard(app, own if own.is_dir() else None, Place(context.workspace, context.mmar))
         root = self._blueprint.args.get(_ROOT)
         if isinstance(root, str):
             require_permission(context, app / root, self._blueprint.args)
         if own.is_dir() and str(own) not in sys.path:
             sys.path.append(str(own))  # behind everything: it hides nothing that is installed
+        self._extra = {ExtraItems.CLIENT_NAME: context.client_name, ExtraItems.APP_ROOT: str(app)}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Build and initialize the algorithm, if there is none."""
+        if self._algo is not None:
+            return
         self._algo = self._blueprint.build()
         if lacks := [name for name in _NEEDED if not callable(getattr(self._algo, name, None))]:
             msg = f"{self._blueprint.name} is no ClientAlgo: it has no {lacks[0]}"
             raise TaskFailedError(msg, hint="derive it from monai.fl.client.ClientAlgo")
-        self._extra = {ExtraItems.CLIENT_NAME: context.client_name, ExtraItems.APP_ROOT: str(app)}
         self._call("initialize")
 
     def train(self, task: TrainTask) -> TrainResult:
-        """Evaluate the global model, have it trained, write the update."""
+        """Evaluate the global model, have it trained, write the update.
+
+        Raises:
+            TaskFailedError: The algorithm raised, or says that it trained nothing. Where its
+                ``train`` raised, the next task has a new one: this one may be anywhere.
+        """
+        self._begin()
         received = read_state(task.model)
         validation = self._measured(received) if task.validate else {}
         seed_everything(task.seed)
@@ -108,17 +122,20 @@ class ClientAlgoTrainer(ClientTrainer):
             self._call("train", self._exchange(received), told=extra)
         except TaskFailedError:
             self._call("abort", optional=True)
+            self._algo = None
             raise
         returned = self._call("get_weights", told=extra)
+        statistics = numbers(getattr(returned, "statistics", None))
+        self._require_trained(statistics)
         update = update_of(returned, received, self._send)
         write_state(task.update, update)
-        statistics = numbers(getattr(returned, "statistics", None))
         self._keep_best(returned, received)
         metrics = {name: value for name, value in statistics.items() if name not in _POSITIONS}
         return TrainResult(self._weight(statistics), metrics, validation, self._send)
 
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return what the algorithm's ``evaluate`` says of a model file."""
+        self._begin()
         return self._measured(read_state(model))
 
     def best_model(self, destination: Path) -> Mapping[str, float] | None:
@@ -130,11 +147,15 @@ class ClientAlgoTrainer(ClientTrainer):
         if self._algo is not None:
             self._call("finalize", optional=True)
 
+    def _require_trained(self, statistics: Mapping[str, float]) -> None:
+        if statistics.get(FlStatistics.NUM_EXECUTED_ITERATIONS, 1.0) <= 0:
+            msg = f"{self._blueprint.name} says that it executed no iteration"
+            raise TaskFailedError(msg, hint="an update without training has no weight")
+
     def _weight(self, statistics: Mapping[str, float]) -> float:
         if self._num_samples is not None:
             return self._num_samples
-        executed = statistics.get(FlStatistics.NUM_EXECUTED_ITERATIONS, 0.0)
-        return executed if executed > 0 else 1.0
+        return statistics.get(FlStatistics.NUM_EXECUTED_ITERATIONS, 1.0)
 
     def _keep_best(self, returned: Any, received: State) -> None:
         if not self._context.keeps_best:

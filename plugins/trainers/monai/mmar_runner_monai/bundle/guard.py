@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 
 from mmar_runner.errors import ComponentBuildError, NotAuthorizedError
 from mmar_runner_monai.bundle.callables import CALLABLES, PACKAGES, PLACES, REFUSED
+from mmar_runner_monai.folders import Place, close_layouts, inside_workspace
 
 REASON: Final = "EXPRESSIONS_NOT_ALLOWED"
 HINT: Final = (
@@ -49,9 +50,11 @@ class Guard:
     Attributes:
         folders: The folders whose configurations may be read.
         own: Folders of code that was accepted, whose classes and functions may be called.
+        place: Where what is called may write.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.folders: set[Path] = set()
         self.own: set[Path] = set()
         self._instantiate: Any = None
@@ -87,8 +90,11 @@ class Guard:
             wanted = arguments.get(name, _default(component, name))
             if wanted is not None and wanted is not False:
                 refuse("fetch anything; it would by the argument", f"{name} of {path}")
-        if not _free(component) and not self._is_own(component):
-            refuse("call", path if isinstance(path, str) else _place(path))
+        if not self._is_own(component):
+            name = path if isinstance(path, str) else _place(path)
+            if not _free(component):
+                refuse("call", name)
+            arguments.update(inside_workspace(name, arguments, self.place))
         return self._instantiate(component, mode, **arguments)
 
     def _located(self, path: str) -> Any:
@@ -186,11 +192,12 @@ def _with(function: Any, **fixed: Any) -> Any:
 _GUARDS: Final[list[Guard]] = []
 
 
-def guard(folder: Path, own: Path | None) -> None:
+def guard(folder: Path, own: Path | None, place: Place | None = None) -> None:
     """Guard MONAI's reader from now on; bundles in a folder may be read.
 
     Args:
         folder: The folder.
+        place: Where what they call may write; by default in that folder.
         own: A folder of code that was accepted; None if there is none. Then files of data hold
             no objects either.
 
@@ -198,8 +205,9 @@ def guard(folder: Path, own: Path | None) -> None:
         ComponentBuildError: This MONAI has another reader.
     """
     if not _GUARDS:
-        made = Guard()
+        made = Guard(place or Place(folder))
         made.install()
+        close_layouts()
         if own is None:
             _take_loading()
         _GUARDS.append(made)
