@@ -10,8 +10,8 @@ from mmar_runner.errors import ComponentBuildError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner_monai.functions import read_functions
-from mmar_runner_monai.harmless import close_lookups, require_harmless
-from mmar_runner_monai.schemas import PART_NAMES
+from mmar_runner_monai.schemas import PART_NAMES, TRAIN_PARTS, VALIDATION_PARTS
+from mmar_runner_monai.walls import WALLS, close_process
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import Blueprint
@@ -24,7 +24,7 @@ class Parts:
     """Builds what configurations declare.
 
     ``{"ref": "Name"}`` stands for the part of that name, or with the label of ``Name#Label``, in
-    the first configuration that has one.
+    the first configuration that has one; only what stands where a part stands is one.
 
     Args:
         context: Makes blueprints.
@@ -32,7 +32,10 @@ class Parts:
     """
 
     def __init__(self, context: TrainerContext, *configurations: Declaration) -> None:
-        close_lookups()
+        own = context.mmar / "custom"
+        close_process(own)
+        if not own.is_dir():
+            WALLS.load_only_data()
         self.context = context
         self._labelled: dict[str, Declaration] = {}
         for configuration in configurations:
@@ -78,7 +81,6 @@ class Parts:
             FormatError: A function as text is of another shape than the accepted ones.
         """
         found = self.blueprint(kind, declaration)
-        require_harmless(found.name, found.args)
         once = kind is ComponentKind.ENGINE_HANDLER
         return found.build(*positional, **{**read_functions(found.args, once=once), **extra})
 
@@ -106,13 +108,20 @@ def _without_ref(declaration: Declaration) -> dict[str, Any]:
     return {key: value for key, value in declaration.items() if key != "ref"}
 
 
-def _named(value: Any) -> Iterator[Declaration]:
-    """Yield every object of a configuration that has a name, in order."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("name"), str):
-            yield value
-        for one in value.values():
-            yield from _named(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _named(one)
+def _named(configuration: Declaration) -> Iterator[Declaration]:
+    """Yield every part of a configuration that has a name, in the order of the sections."""
+    for place in dict.fromkeys((*TRAIN_PARTS, *VALIDATION_PARTS)):
+        for one in _at(configuration, place.strip("/").split("/")):
+            if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+                yield one
+
+
+def _at(value: Any, steps: Sequence[str]) -> Iterator[Any]:
+    """Yield what stands at a place, whose last step may be any of a list."""
+    if not steps:
+        yield value
+    elif steps[0] == "*":
+        for one in value if isinstance(value, list) else ():
+            yield from _at(one, steps[1:])
+    elif isinstance(value, Mapping) and steps[0] in value:
+        yield from _at(value[steps[0]], steps[1:])
