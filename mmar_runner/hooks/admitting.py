@@ -11,8 +11,6 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.documents.schema_check import faults
-from mmar_runner.documents.words import pointer_text
 from mmar_runner.errors import ComponentBuildError
 
 if TYPE_CHECKING:
@@ -35,6 +33,10 @@ def require_declarable(
     Raises:
         ComponentBuildError: It does not fit.
     """
+    # Deferred: whoever only lists what is installed needs no schemas.
+    from mmar_runner.documents.schema_check import faults  # noqa: PLC0415
+    from mmar_runner.documents.words import pointer_text  # noqa: PLC0415
+
     kind, name, schema = description.kind, description.name, description.args_schema
     if description.path_prefix:
         if why := description.extras.get("unfit", {}).get(name):

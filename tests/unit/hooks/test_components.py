@@ -13,7 +13,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 NESTED = {
     "properties": {
         "model": {"x-component": "model"},
-        "transforms": {"type": "array", "x-component": "transform"},
+        "transforms": {"type": ["array", "null"], "x-component": "transform"},
         "losses": {"type": "array", "items": {"x-component": "loss"}},
         "deep": {"properties": {"inner": {"x-component": "model"}}},
         "by_name": {"additionalProperties": {"x-component": "model"}},
@@ -155,7 +155,7 @@ def test_path_goes_before_name(catalog):
         ({"name": "NoAttribute"}, "cannot be imported from fractions:Fractoin: AttributeError"),
         ({"name": "NoClass"}, "is no class"),
         ({"name": "Half", "args": {"denominator": 0}}, "ZeroDivisionError"),
-        ({"name": "Half", "args": {"wrong": 0}}, "TypeError"),
+        ({"name": "Half", "args": {"wrong": 0}}, "/args/wrong: 'wrong' is unknown here"),
     ],
 )
 def test_failures_name_component_and_cause(catalog, declaration, message):
