@@ -81,6 +81,24 @@ def attempts(canary):
         "workflow": {"x": {"_target_": "monai.bundle.ConfigWorkflow", "config_file": "y.json"}},
         "pretrained": {"x": {"_target_": "DenseNet121", "pretrained": True}},
         "pretrained by default": {"x": {"_target_": "MILModel", "num_classes": 2}},
+        "perceptual": {"x": {"_target_": "PerceptualLoss", "spatial_dims": 2}},
+        "part of it": {"x": {"_target_": "monai.losses.perceptual.MedicalNetPerceptualSimilarity"}},
+        "compiled": {"x": {"_target_": "Identity", "compile": True}},
+        "compiled so": {"x": {"_target_": "Identity", "compile_kwargs": {"options": {}}}},
+        "fetched by its address": {
+            "x": {"_target_": "HoVerNet", "pretrained_url": "http://127.0.0.1:1/x"}
+        },
+        "compiled extension": {
+            "x": {
+                "_target_": "monai.networks.layers.gmm.GaussianMixtureModel",
+                "channel_count": f"1 ; touch {canary}",
+                "mixture_count": 1,
+                "mixture_size": 1,
+            }
+        },
+        "any name as a reader": {
+            "x": {"_target_": "LoadImage", "reader": "CSVSaver", "output_dir": canary}
+        },
         "lmdb": {"x": {"_target_": "LMDBDataset", "data": []}},
         "own": {"x": {"_target_": "nets.Net"}},
         "network": {"x": {**net, **sizes}},

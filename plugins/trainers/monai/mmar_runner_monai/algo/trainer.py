@@ -20,6 +20,7 @@ from mmar_runner_monai.algo.app import app_folder
 from mmar_runner_monai.algo.exchange import given, numbers, update_of
 from mmar_runner_monai.bundle.guard import guard
 from mmar_runner_monai.bundle.permission import require_permission
+from mmar_runner_monai.walls import WALLS
 from mmar_runner_torch.best_local import BestLocal
 from mmar_runner_torch.determinism import seed_everything, use_deterministic_algorithms
 from mmar_runner_torch.files import State, read_state, write_state
@@ -84,7 +85,9 @@ class ClientAlgoTrainer(ClientTrainer):
         self._context = context
         app = app_folder(context.mmar, context.workspace)
         own = app / "custom"
-        if not context.expressions:
+        if context.expressions:
+            WALLS.allow_configurations()
+        else:
             guard(app, own if own.is_dir() else None)
         root = self._blueprint.args.get(_ROOT)
         if isinstance(root, str):
