@@ -120,3 +120,15 @@ def test_a_cache_that_changes_from_epoch_to_epoch_gets_its_handler(site) -> None
     changing = site.but(change)
     assert changing.trained(local_epochs=2)[1].num_samples == 2
     assert same(changing.trained()[0], changing.trained()[0])
+
+
+def test_a_reference_leads_to_parts_in_their_places_alone(site) -> None:
+    def hide(config):
+        config["determinism"] = {"e": {"name": "hidden", "path": "monai.handlers.StatsHandler"}}
+        config["train"]["x"] = [{"name": "beside"}]
+
+    parts = Parts(site.context(), site.but(hide).config)
+    assert parts.declared({"ref": "first"})["name"] == "EnsureChannelFirstd#first"
+    for name in ("hidden", "beside"):
+        with pytest.raises(ComponentBuildError, match=f"nothing is named or labelled '{name}'"):
+            parts.declared({"ref": name})

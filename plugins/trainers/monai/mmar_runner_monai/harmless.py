@@ -119,9 +119,9 @@ def _may_be(name: str, value: Any) -> bool:
 
 
 def _is_own(argument: str, value: Any) -> bool:
-    if value is None:
-        return True
-    return value in _CHOSEN.get(argument, (value,)) and "." not in str(value)
+    if not isinstance(value, str):
+        return True  # an object that was built by itself, or something that nothing takes
+    return value in _CHOSEN.get(argument, (value,)) and "." not in value
 
 
 def _all(value: Any) -> list[Any]:

@@ -67,7 +67,6 @@ class Walls:
         """Build them, once."""
         if self._stands:
             return
-        self._stands = True
         import_module("monai.bundle")
         replaced = dict(self._refusing(module, names) for module, names in _each())
         _replace(replaced)
@@ -75,6 +74,7 @@ class Walls:
             module: Any = import_module(name)
             module.optional_import = _among(module.optional_import)
         close_lookups()
+        self._stands = True
 
     def refuse_configurations(self) -> None:
         """Have no configuration of a bundle evaluated or called at all."""
