@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.errors import ComponentBuildError, ComponentNotFoundError, NotAuthorizedError
+from mmar_runner.hooks.admitting import require_admitted, require_declarable
 from mmar_runner.hooks.byoc import has_module
 from mmar_runner.hooks.importing import check_spelling, import_custom, import_target
 from mmar_runner.hooks.raised import told
@@ -87,6 +88,7 @@ def blueprint(
 
     Raises:
         ComponentNotFoundError: Nothing of that kind and name is there.
+        ComponentBuildError: It cannot be used, or its arguments do not fit its schema.
         NotAuthorizedError: COMPONENT_NOT_ALLOWED, the policy does not allow the path.
         PluginConflictError: Two plugins claim the name.
     """
@@ -101,9 +103,10 @@ def blueprint(
         if description.path_prefix:
             check_spelling(kind, name, allowed)
         inside = partial(blueprint, catalog, custom_dir=custom_dir, allowed=allowed)
+        require_declarable(catalog, description, args)
         nested = _with_blueprints(description.args_schema, args, inside)
         hint = f"`mmar-runner plugins show {name}` shows its arguments"
-        importer, facts = _importer(description, allowed), description.extras
+        importer, facts = _importer(description, allowed, args), description.extras
         return ComponentBlueprint(kind, name, nested, importer, hint, facts)
     if path and not (custom_dir and has_module(custom_dir, name.rpartition(".")[0])):
         check_spelling(kind, name, allowed)
@@ -157,13 +160,14 @@ def build_component(
 
 
 def _importer(
-    description: ComponentDescription, allowed: Sequence[str] | None
+    description: ComponentDescription, allowed: Sequence[str] | None, args: Mapping[str, Any]
 ) -> Callable[[], Callable[..., Any]]:
     def load() -> Callable[..., Any]:
         target: object = import_target(description, allowed=allowed)
         if not callable(target):
             message = f"{description.kind} {description.name!r}: {description.target} is no class"
             raise ComponentBuildError(message)
+        require_admitted(description, target, args)
         return target
 
     return load

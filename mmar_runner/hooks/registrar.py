@@ -98,12 +98,19 @@ class Registrar:
         self._claim(description)
         self.descriptions.append(description)
 
-    def add_table(self, *, kind: ComponentKind | str, file: Path | str) -> None:
+    def add_table(
+        self,
+        *,
+        kind: ComponentKind | str,
+        file: Path | str,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         """Register the components of one kind that stand in a file; nothing is read yet.
 
         Args:
             kind: A kind of trainers' parts.
             file: A JSON file of the plugin's own; see docs/reference/plugins.md.
+            facts: What is stated of all of them, as `extras` of one.
 
         Raises:
             PluginLoadError: The kind is no trainer's part, or there is no such file.
@@ -116,7 +123,7 @@ class Registrar:
             )
         if not path.is_file():
             raise PluginLoadError(f"there is no table of components {path}")
-        self.tables.append(ComponentTable(checked, path, self._described))
+        self.tables.append(ComponentTable(checked, path, self._described, dict(facts or {})))
 
     def _described(
         self,

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mmar_runner.errors import PluginLoadError
@@ -28,12 +29,20 @@ class ComponentTable:
         kind: What they are.
         file: A JSON object, entry by name; docs/reference/plugins.md says what is in one.
         describe: Makes a description, with the checks of every registration.
+        facts: What is stated of every entry; its own facts go before them.
     """
 
-    def __init__(self, kind: ComponentKind, file: Path, describe: Describe) -> None:
+    def __init__(
+        self,
+        kind: ComponentKind,
+        file: Path,
+        describe: Describe,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.kind = kind
         self.file = file
         self._describe = describe
+        self._facts = facts
         self._made: dict[str, ComponentDescription] = {}
 
     def find(self, name: str) -> ComponentDescription | None:
@@ -97,5 +106,5 @@ class ComponentTable:
             args_schema=schema,
             aliases=entry.get("aliases", ()),
             summary=entry.get("summary", ""),
-            extras=entry.get("facts", {}),
+            extras={**self._facts, **entry.get("facts", {})},
         )

@@ -27,8 +27,11 @@ TARGET: Final = "_target_"
 _MODES: Final = frozenset({"_mode_", "_debug_"})
 #: Arguments that MONAI takes for a class's name, or for a path if there is a dot in them.
 _NAMING: Final = frozenset({"reader", "writer", "backbone"})
-#: Arguments by which a network or data set is fetched if they are true.
-_FETCHING: Final = frozenset({"download", "pretrained"})
+#: Arguments by which something is fetched, or compiled, if they are true.
+_FETCHING: Final = frozenset(
+    {"compile", "compile_kwargs", "download", "pretrained"}
+    | {"pretrained_url", "pretrained_path", "path_or_repo_id"}
+)
 _USUAL_MODES: Final = frozenset({"default", "callable"})
 #: What a macro begins with that is taken from another file.
 _OTHER_FILE: Final = re.compile(r".*\.(?:json|ya?ml)(?=$|::|#)", re.IGNORECASE | re.DOTALL)

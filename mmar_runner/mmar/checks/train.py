@@ -160,19 +160,34 @@ def _references(look: Look) -> None:
     """Check every ``{"ref": "Name"}`` against the names and ``Name#Alias`` labels.
 
     A reference leads to what its own file names, and from the validation file to what the
-    training file names too.
+    training file names too: where a part stands, for nothing else was checked.
     """
     named: dict[str, tuple[Document, JsonPath]] = {}
-    for document in (look.files.train, look.files.validation):
+    files = {"train": look.files.train, "validation": look.files.validation}
+    for what, document in files.items():
         if document is None:
             continue
         objects = list(_objects(document.value, ()))
+        parts = _places_of_parts(look, document, what)
         for path, item in objects:
-            named.update(dict.fromkeys(_labels(item), (document, (*path, "name"))))
+            if parts is None or path in parts:
+                named.update(dict.fromkeys(_labels(item), (document, (*path, "name"))))
         for path, item in objects:
             reference = item.get("ref")
             if isinstance(reference, str) and is_reference(item):
                 _reference(look, document, (*path, "ref"), reference, named)
+
+
+def _places_of_parts(look: Look, document: Document, what: str) -> set[JsonPath] | None:
+    """Return where a file holds parts; None if no reader of it says where they stand."""
+    stated = [
+        reader.extras[f"{what}_parts"]
+        for reader in _readers(look)
+        if reader.extras.get(f"{what}_parts")
+    ]
+    if not stated:
+        return None
+    return {path for patterns in stated for one in patterns for path in places(document.value, one)}
 
 
 def _labels(item: Mapping[str, Any]) -> set[str]:

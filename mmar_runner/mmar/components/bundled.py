@@ -22,6 +22,10 @@ _FEDAVG: Final = "aggregators/fedavg"
 _CROSS_SITE: Final = "processors/cross_site_validation"
 _FEDOPT: Final = "aggregators/fedopt"
 _METRICS: Final = "processors/metrics"
+#: MONAI's applications that bring transforms.
+_APPS: Final = (
+    *("deepedit", "deepgrow", "detection", "nuclick", "pathology", "reconstruction", "vista3d"),
+)
 _MONAI: Final = "trainers/monai"
 _PRIVACY: Final = "filters/privacy"
 _ROBUST: Final = "aggregators/robust"
@@ -104,7 +108,12 @@ BUNDLED: Final[Mapping[ComponentKind, Mapping[str, tuple[str, ...]]]] = MappingP
             _TORCH: ("AUC", "Accuracy"),
             _MONAI: ("ignite.metrics.", "monai.handlers."),
         },
-        ComponentKind.TRANSFORM: {_MONAI: ("monai.apps.", "monai.transforms.")},
+        ComponentKind.TRANSFORM: {
+            _MONAI: (
+                *(f"monai.apps.{app}.transforms." for app in _APPS),
+                "monai.transforms.",
+            )
+        },
         ComponentKind.DATALOADER: {_MONAI: ("monai.data.",)},
         ComponentKind.INFERER: {_MONAI: ("monai.inferers.",)},
         ComponentKind.ENGINE_HANDLER: {_MONAI: ("ignite.handlers.", "monai.handlers.")},

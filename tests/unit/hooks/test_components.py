@@ -13,7 +13,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 NESTED = {
     "properties": {
         "model": {"x-component": "model"},
-        "transforms": {"type": "array", "x-component": "transform"},
+        "transforms": {"type": ["array", "null"], "x-component": "transform"},
         "losses": {"type": "array", "items": {"x-component": "loss"}},
         "deep": {"properties": {"inner": {"x-component": "model"}}},
         "by_name": {"additionalProperties": {"x-component": "model"}},
@@ -155,7 +155,7 @@ def test_path_goes_before_name(catalog):
         ({"name": "NoAttribute"}, "cannot be imported from fractions:Fractoin: AttributeError"),
         ({"name": "NoClass"}, "is no class"),
         ({"name": "Half", "args": {"denominator": 0}}, "ZeroDivisionError"),
-        ({"name": "Half", "args": {"wrong": 0}}, "TypeError"),
+        ({"name": "Half", "args": {"wrong": 0}}, "/args/wrong: 'wrong' is unknown here"),
     ],
 )
 def test_failures_name_component_and_cause(catalog, declaration, message):
@@ -362,3 +362,48 @@ class TestAllowedPaths:
 def build_its_part(part):
     """Build what was declared inside, as a component does."""
     return part.build()
+
+
+def _asked(kind, name, target, args):
+    if args.get("numerator") == 13:
+        raise NotAuthorizedError(f"{kind} {name} {target.__name__} is refused")
+
+
+ASKING_SCHEMA = {"properties": {"numerator": {"maximum": 20}, "denominator": {}}}
+
+
+class TestAdmitting:
+    """What is asked once more where a component is built."""
+
+    @pytest.fixture
+    def asking(self):
+        made = ComponentRegistry()
+        stated = {"admitted_by": f"{__name__}:_asked", "unfit": {"fractions.Decimal": "it is none"}}
+        made.add(kind="metric", name="fractions.", path_prefix=True, extras=stated)
+        made.add(kind="metric", name="Half", target="fractions:Fraction",
+                 args_schema=ASKING_SCHEMA, extras=stated)  # fmt: skip
+        return made
+
+    @pytest.mark.parametrize("named", [{"name": "Half"}, {"path": "fractions.Fraction"}])
+    def test_a_plugin_is_asked_before_its_class_is_called(self, asking, named):
+        assert build_component(asking, "metric", {**named, "args": {"numerator": 1}}) == 1
+        # It would be a ZeroDivisionError if it were called.
+        declared = {**named, "args": {"numerator": 13, "denominator": 0}}
+        with pytest.raises(NotAuthorizedError, match=r"metric .* Fraction is refused"):
+            build_component(asking, "metric", declared)
+
+    @pytest.mark.parametrize("named", [{"name": "Half"}, {"path": "fractions.Fraction"}])
+    def test_a_path_to_a_registered_class_has_its_schema(self, asking, named):
+        with pytest.raises(ComponentBuildError, match="/args/numerator: 21"):
+            blueprint(asking, "metric", {**named, "args": {"numerator": 21}})
+
+    def test_an_unfit_class_is_not_built(self, asking):
+        with pytest.raises(ComponentBuildError, match="cannot be used here: it is none"):
+            blueprint(asking, "metric", {"path": "fractions.Decimal"})
+
+    def test_a_plugin_without_its_function_builds_nothing(self):
+        made = ComponentRegistry()
+        made.add(kind="metric", name="Half", target="fractions:Fraction",
+                 extras={"admitted_by": "fractions:nobody"})  # fmt: skip
+        with pytest.raises(ComponentBuildError, match="there is no fractions:nobody"):
+            build_component(made, "metric", {"name": "Half"})

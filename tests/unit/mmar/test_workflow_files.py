@@ -54,6 +54,14 @@ def test_a_reference_may_name_a_part_or_its_label(mmar):
     assert _told(mmar) == [("MMAR517", TRAIN, "/train/post/4/ref")]
 
 
+def test_a_reference_leads_to_no_object_that_is_no_part(mmar):
+    mmar.train["determinism"] = {"x": {"name": "hidden", "path": "os.system"}}
+    mmar.train["train"]["post"] = [{"ref": "hidden"}]
+    mmar.catalog = _catalog(mmar, "client_trainer", "Reader", train_parts={"/train/post/*": "loss"})
+    mmar.client["client_trainer"] = {"name": "Reader"}
+    assert ("MMAR517", TRAIN, "/train/post/0/ref") in _told(mmar)
+
+
 def test_what_refers_and_what_is_referred_to_may_be_in_two_files(mmar):
     mmar.write(VALIDATION, '{"use": {"ref": "Net"}, "other": {"ref": "Nat"}}')
     (finding,) = mmar.findings()

@@ -85,6 +85,24 @@ def attempts(canary):
             "x": {"_target_": "CheckpointSaver", "save_dir": f"{canary}/x", "save_dict": {}}
         },
         "writes code": {"x": {"_target_": "LogfileHandler", "output_dir": "x", "filename": "a.py"}},
+        "perceptual": {"x": {"_target_": "PerceptualLoss", "spatial_dims": 2}},
+        "part of it": {"x": {"_target_": "monai.losses.perceptual.MedicalNetPerceptualSimilarity"}},
+        "compiled": {"x": {"_target_": "Identity", "compile": True}},
+        "compiled so": {"x": {"_target_": "Identity", "compile_kwargs": {"options": {}}}},
+        "fetched by its address": {
+            "x": {"_target_": "HoVerNet", "pretrained_url": "http://127.0.0.1:1/x"}
+        },
+        "compiled extension": {
+            "x": {
+                "_target_": "monai.networks.layers.gmm.GaussianMixtureModel",
+                "channel_count": f"1 ; touch {canary}",
+                "mixture_count": 1,
+                "mixture_size": 1,
+            }
+        },
+        "any name as a reader": {
+            "x": {"_target_": "LoadImage", "reader": "CSVSaver", "output_dir": canary}
+        },
         "lmdb": {"x": {"_target_": "LMDBDataset", "data": []}},
         "own": {"x": {"_target_": "nets.Net"}},
         "network": {"x": {**net, **sizes}},

@@ -28,6 +28,9 @@ def test_files_are_written_in_the_workspace_alone(site) -> None:
     assert sorted(site.mmar.rglob("*")) == before
 
 
+PLANE = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2}
+
+
 @pytest.mark.parametrize("folder", ["../elsewhere", "/tmp/elsewhere"])  # noqa: S108
 def test_no_other_folder_is_written_to(site, folder) -> None:
     other = site.but(lambda c: c["train"]["handlers"][2]["args"].update(save_dir=folder))
@@ -89,17 +92,19 @@ def test_what_a_handler_ends_early_is_a_shorter_round(site, caplog, monkeypatch)
     ("kind", "part"),
     [
         ("transform", {"name": "LoadImaged", "args": {"keys": "image", "allow_pickle": True}}),
-        ("model", {"name": "DenseNet121", "args": {"pretrained": True}}),
+        ("model", {"name": "DenseNet121", "args": {**PLANE, "pretrained": True}}),
     ],
 )
 def test_a_part_neither_fetches_nor_loads_objects(site, kind, part) -> None:
-    with pytest.raises(NotAuthorizedError):
+    with pytest.raises(
+        (NotAuthorizedError, ComponentBuildError), match=next(reversed(part["args"]))
+    ):
         Parts(site.context()).build(ComponentKind(kind), part)
 
 
 def test_a_reader_by_its_path_is_one_of_monai(site, tmp_path) -> None:
     ran = tmp_path / "ran"
-    arguments = {"keys": "image", "reader": "subprocess.Popen", "args": ["touch", str(ran)]}
+    arguments = {"keys": "image", "reader": "subprocess.Popen"}
     harmful = {"name": "LoadImaged", "args": arguments}
     with pytest.raises(ComponentBuildError, match="subprocess"):
         Parts(site.context()).build(ComponentKind.TRANSFORM, harmful)
@@ -115,3 +120,15 @@ def test_a_cache_that_changes_from_epoch_to_epoch_gets_its_handler(site) -> None
     changing = site.but(change)
     assert changing.trained(local_epochs=2)[1].num_samples == 2
     assert same(changing.trained()[0], changing.trained()[0])
+
+
+def test_a_reference_leads_to_parts_in_their_places_alone(site) -> None:
+    def hide(config):
+        config["determinism"] = {"e": {"name": "hidden", "path": "monai.handlers.StatsHandler"}}
+        config["train"]["x"] = [{"name": "beside"}]
+
+    parts = Parts(site.context(), site.but(hide).config)
+    assert parts.declared({"ref": "first"})["name"] == "EnsureChannelFirstd#first"
+    for name in ("hidden", "beside"):
+        with pytest.raises(ComponentBuildError, match=f"nothing is named or labelled '{name}'"):
+            parts.declared({"ref": name})

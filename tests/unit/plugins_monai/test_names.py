@@ -16,7 +16,7 @@ from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.doctor import schema_problems
 from mmar_runner.interfaces.catalog import TRAINER_PARTS
 from mmar_runner.mmar.components.upgrades import upgrade_arguments
-from mmar_runner_monai.names import KINDS, PREFIXES, TABLES, UNFIT
+from mmar_runner_monai.names import FETCHED, KINDS, PERCEPTUAL, PREFIXES, TABLES, UNFIT
 from mmar_runner_monai.schemas import PART_NAMES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,10 +116,18 @@ def test_class_paths_lead_to_entries(registry, kind, path):
     assert registry.find(kind, path).path_prefix
 
 
-@pytest.mark.parametrize("path", ["monai.bundle.scripts.run", "monai.apps.download_url", "os.path"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "monai.bundle.scripts.run",
+        "monai.apps.download_url",
+        "monai.apps.auto3dseg.bundle_gen.BundleGen",
+        "os.path",
+    ],
+)
 def test_other_packages_are_not_open(registry, path):
     kinds = [kind for kind in KINDS if registry.find(kind, path) is not None]
-    assert kinds in ([], ["transform"])  # of apps, whose functions are no classes
+    assert kinds == []
 
 
 def test_handlers_that_send_elsewhere_cannot_be_used():
@@ -135,6 +143,12 @@ def test_handlers_that_send_elsewhere_cannot_be_used():
         ("transform", "SaveImaged", {"keys": "pred", "writer": "os.system"}),
         ("model", "FlexibleUNet", {"in_channels": 1, "out_channels": 1, "backbone": "os.path"}),
         ("model", "SENet154", {"spatial_dims": 2, "in_channels": 3, "pretrained": True}),
+        ("transform", "LoadImaged", {"keys": "image", "reader": "CSVSaver"}),
+        ("transform", "LoadImage", {"reader": ["CSVSaver"]}),
+        ("transform", "SaveImaged", {"keys": "pred", "writer": "CSVSaver"}),
+        ("model", "HoVerNet", {"pretrained_url": "http://127.0.0.1:1/x"}),
+        ("engine", "SupervisedEvaluator", {"compile": True}),
+        ("engine", "SupervisedTrainer", {"max_epochs": 1, "compile_kwargs": {"options": {}}}),
         ("dataset", "PersistentDataset", {"cache_dir": "c", "weights_only": False}),
         ("dataset", "PersistentDataset", {"cache_dir": "c", "pickle_module": "os"}),
     ],
@@ -143,6 +157,17 @@ def test_no_argument_leads_to_other_code_or_the_network(registry, kind, name, ar
     found = registry.find(kind, name)
 
     assert [fault.kind for fault in faults(found.args_schema, args)] == ["value"]
+
+
+def test_what_fetches_or_compiles_has_no_name(registry):
+    for name in (*PERCEPTUAL, *FETCHED):
+        assert all(registry.find(kind, name) is None for kind in KINDS)
+
+
+def test_everything_says_by_whom_it_is_admitted(registry):
+    stated = {d.extras.get("admitted_by") for d in registry.tabled_descriptions()}
+    assert stated == {"mmar_runner_monai.harmless:require_admitted"}
+    assert {registry.find(k, f"{p}X").extras["admitted_by"] for k, p in PREFIXES} == stated
 
 
 def test_looking_names_up_imports_no_framework():

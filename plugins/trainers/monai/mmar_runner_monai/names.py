@@ -21,7 +21,13 @@ PREFIXES: Final = (
     ("model", "monai.networks."),
     ("loss", "monai.losses."),
     ("transform", "monai.transforms."),
-    ("transform", "monai.apps."),
+    ("transform", "monai.apps.deepedit.transforms."),
+    ("transform", "monai.apps.deepgrow.transforms."),
+    ("transform", "monai.apps.detection.transforms."),
+    ("transform", "monai.apps.nuclick.transforms."),
+    ("transform", "monai.apps.pathology.transforms."),
+    ("transform", "monai.apps.reconstruction.transforms."),
+    ("transform", "monai.apps.vista3d.transforms."),
     ("dataset", "monai.data."),
     ("dataloader", "monai.data."),
     ("inferer", "monai.inferers."),
@@ -33,6 +39,8 @@ PREFIXES: Final = (
     ("optimizer", "monai.optimizers."),
     ("lr_scheduler", "monai.optimizers."),
 )
+#: Asked before a part is called, whoever builds it.
+ADMITTED_BY: Final = "mmar_runner_monai.harmless:require_admitted"
 _SENDS: Final = "it sends what it sees to a service outside the site"
 _SENDERS: Final = {
     **{
@@ -58,14 +66,47 @@ _SENDERS: Final = {
         for place in ("", module)
     },
 }
+_WRITES: Final = "it writes wherever it is told to"
+_WRITERS: Final = {
+    f"ignite.handlers.{place}{name}": _WRITES
+    for name, module in (
+        ("DiskSaver", "checkpoint."),
+        ("TensorboardLogger", "tensorboard_logger."),
+    )
+    for place in ("", module)
+}
+_FETCHES: Final = "it fetches a network, and the code of one"
+#: Losses that compare by a network that somebody else trained.
+PERCEPTUAL: Final = (
+    *("MedicalNetPerceptualSimilarity", "PerceptualLoss", "RadImageNetPerceptualSimilarity"),
+    "TorchvisionModelPerceptualSimilarity",
+)
+#: Networks that fetch the weights of another one when they are built.
+FETCHED: Final = ("MultiModal", "Transchex")
 _NEEDS_MORE: Final = "the trainer drives SupervisedTrainer and SupervisedEvaluator alone"
 #: Classes below a prefix that cannot be used, and why.
 UNFIT: Final[dict[str, dict[str, str]]] = {
-    "engine_handler": _SENDERS,
+    "engine_handler": {**_SENDERS, **_WRITERS},
+    "loss": {
+        f"monai.losses.{place}{name}": _FETCHES
+        for name in PERCEPTUAL
+        for place in ("", "perceptual.")
+    },
+    "model": {
+        f"monai.networks.nets.{place}{name}": _FETCHES
+        for name in FETCHED
+        for place in ("", "transchex.")
+    },
     "dataset": {
-        f"monai.data.{place}{name}": "it runs pickles that it finds"
-        for name in ("LMDBDataset", "CacheNTransDataset")
-        for place in ("", "dataset.")
+        **{
+            f"monai.data.{place}{name}": "it runs pickles that it finds"
+            for name in ("LMDBDataset", "CacheNTransDataset")
+            for place in ("", "dataset.")
+        },
+        **{
+            f"monai.data.{place}CameraDataset": "it opens a camera"
+            for place in ("", "video_dataset.")
+        },
     },
     "engine": {
         f"monai.engines.{place}{name}": _NEEDS_MORE
@@ -82,12 +123,14 @@ UNFIT: Final[dict[str, dict[str, str]]] = {
 def register_names(registry: Any) -> None:
     """Register the tables and the prefixes."""
     for kind in KINDS:
-        registry.add_table(kind=kind, file=TABLES / f"{kind}.json")
+        registry.add_table(
+            kind=kind, file=TABLES / f"{kind}.json", facts={"admitted_by": ADMITTED_BY}
+        )
     for kind, prefix in PREFIXES:
         registry.add(
             kind=kind,
             name=prefix,
             path_prefix=True,
             summary=f"Any class under {prefix[:-1]}, named by its path.",
-            extras={"unfit": UNFIT.get(kind, {})},
+            extras={"unfit": UNFIT.get(kind, {}), "admitted_by": ADMITTED_BY},
         )

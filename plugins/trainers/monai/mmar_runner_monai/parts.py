@@ -11,8 +11,8 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner_monai.folders import Place, close_layouts, inside_workspace
 from mmar_runner_monai.functions import TOLD_POSITIONS, read_functions
-from mmar_runner_monai.harmless import close_lookups, require_harmless
-from mmar_runner_monai.schemas import PART_NAMES
+from mmar_runner_monai.schemas import PART_NAMES, TRAIN_PARTS, VALIDATION_PARTS
+from mmar_runner_monai.walls import WALLS, close_process
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import Blueprint
@@ -25,7 +25,7 @@ class Parts:
     """Builds what configurations declare.
 
     ``{"ref": "Name"}`` stands for the part of that name, or with the label of ``Name#Label``, in
-    the first configuration that has one.
+    the first configuration that has one; only what stands where a part stands is one.
 
     Args:
         context: Makes blueprints.
@@ -33,8 +33,11 @@ class Parts:
     """
 
     def __init__(self, context: TrainerContext, *configurations: Declaration) -> None:
-        close_lookups()
+        own = context.mmar / "custom"
+        close_process(own)
         close_layouts()
+        if not own.is_dir():
+            WALLS.load_only_data()
         self.context = context
         self._labelled: dict[str, Declaration] = {}
         for configuration in configurations:
@@ -81,7 +84,6 @@ class Parts:
             TaskFailedError: It would write outside the client's workspace.
         """
         found = self.blueprint(kind, declaration)
-        require_harmless(found.name, found.args)
         place = Place(self.context.workspace, self.context.mmar)
         extra = {**inside_workspace(found.name, found.args, place), **extra}
         once = kind is ComponentKind.ENGINE_HANDLER
@@ -115,13 +117,20 @@ def _without_ref(declaration: Declaration) -> dict[str, Any]:
     return {key: value for key, value in declaration.items() if key != "ref"}
 
 
-def _named(value: Any) -> Iterator[Declaration]:
-    """Yield every object of a configuration that has a name, in order."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("name"), str):
-            yield value
-        for one in value.values():
-            yield from _named(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _named(one)
+def _named(configuration: Declaration) -> Iterator[Declaration]:
+    """Yield every part of a configuration that has a name, in the order of the sections."""
+    for place in dict.fromkeys((*TRAIN_PARTS, *VALIDATION_PARTS)):
+        for one in _at(configuration, place.strip("/").split("/")):
+            if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+                yield one
+
+
+def _at(value: Any, steps: Sequence[str]) -> Iterator[Any]:
+    """Yield what stands at a place, whose last step may be any of a list."""
+    if not steps:
+        yield value
+    elif steps[0] == "*":
+        for one in value if isinstance(value, list) else ():
+            yield from _at(one, steps[1:])
+    elif isinstance(value, Mapping) and steps[0] in value:
+        yield from _at(value[steps[0]], steps[1:])

@@ -6,6 +6,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mmar_runner_monai.folders import FILES, PATTERNS, PIECES
+from mmar_runner_monai.harmless import PASSED_ON as PASSED_ON_TO_TORCH
+from mmar_runner_monai.harmless import READERS, WRITERS
+from mmar_runner_monai.names import FETCHED, PERCEPTUAL
 
 #: Data sets that take a list of samples and transforms.
 DATASETS: Final = (*("Dataset", "CacheDataset", "PersistentDataset", "SmartCacheDataset"),)
@@ -60,8 +63,9 @@ OPTIMIZERS: Final = ("Novograd",)
 LR_SCHEDULERS: Final = ("WarmupCosineSchedule",)
 #: Parts of networks that stand among them.
 NO_NETWORKS: Final = frozenset(
-    {"BertAttention", "BertMixedLayer", "BertOutput", "BertPreTrainedModel", "BlockArgs"}
-    | {"EfficientNetEncoder", "FlexUNetEncoderRegister", "HighResBlock", "MultiModal"}
+    {*PERCEPTUAL, *FETCHED}
+    | {"BertAttention", "BertMixedLayer", "BertOutput", "BertPreTrainedModel", "BlockArgs"}
+    | {"EfficientNetEncoder", "FlexUNetEncoderRegister", "HighResBlock"}
     | {"PatchMerging", "PatchMergingV2", "Pooler", "ResNetBlock", "ResNetBottleneck"}
     | {"ResNetEncoder", "TopologyConstruction", "TopologyInstance", "TopologySearch"}
 )
@@ -97,12 +101,29 @@ _NEVER: Final = {"const": False}
 _NAMED: Final = (*FILES, *PIECES)
 _A_NAME: Final = "one name without a folder, with the suffix of a file of data"
 _A_FOLDER: Final = "a place below the client's workspace, without '..'"
+_NOTHING: Final = {"const": None}
 #: What an argument of this name may not do, wherever it stands: look up what a path leads to,
-#: fetch weights from the network, or read and write pickles that run.
+#: fetch weights from the network, compile, or read and write pickles that run.
 CLOSED: Final[dict[str, dict[str, Any]]] = {
-    **dict.fromkeys(("reader", "writer", "backbone", "merger_cls"), _NO_PATH),
-    "pretrained": _NEVER,
-    "download": _NEVER,
+    **dict.fromkeys(("backbone", "merger_cls"), _NO_PATH),
+    **dict.fromkeys(("download", "pretrained", "compile"), _NEVER),
+    **dict.fromkeys(("pretrained_url", "pretrained_path", "path_or_repo_id"), _NOTHING),
+    "compile_kwargs": _NOTHING,
+    "reader": {
+        "anyOf": [
+            {"enum": [*READERS, None]},
+            {"type": "array", "items": {"enum": list(READERS)}},
+        ]
+    },
+    "writer": {"enum": [*WRITERS, None]},
+    **{
+        name: {
+            "type": ["object", "null"],
+            "properties": {one: {"type": "boolean"} for one in inside},
+            "additionalProperties": False,
+        }
+        for name, inside in PASSED_ON_TO_TORCH.items()
+    },
     "weights_only": {"const": True},
     "pickle_module": {"const": "pickle"},
     **{

@@ -119,7 +119,8 @@ def _losses() -> list[str]:
     return [
         name
         for name, found in vars(losses).items()
-        if inspect.isclass(found) and issubclass(found, module) and name == found.__name__
+        if inspect.isclass(found) and issubclass(found, module)
+        if name == found.__name__ and name not in NO_NETWORKS
     ]
 
 

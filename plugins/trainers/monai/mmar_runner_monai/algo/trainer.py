@@ -21,6 +21,7 @@ from mmar_runner_monai.algo.exchange import given, numbers, update_of
 from mmar_runner_monai.bundle.guard import guard
 from mmar_runner_monai.bundle.permission import require_permission
 from mmar_runner_monai.folders import Place
+from mmar_runner_monai.walls import WALLS
 from mmar_runner_torch.best_local import BestLocal
 from mmar_runner_torch.determinism import seed_everything, use_deterministic_algorithms
 from mmar_runner_torch.files import State, read_state, write_state
@@ -86,7 +87,9 @@ class ClientAlgoTrainer(ClientTrainer):
         app = app_folder(context.mmar, context.workspace)
         # As it was accepted: what is written beside the copy does not become code.
         own = context.mmar.resolve() / "custom"
-        if not context.expressions:
+        if context.expressions:
+            WALLS.allow_configurations()
+        else:
             guard(app, own if own.is_dir() else None, Place(context.workspace, context.mmar))
         root = self._blueprint.args.get(_ROOT)
         if isinstance(root, str):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mmar_runner_monai.names import FETCHED, PERCEPTUAL
+
 #: Prefixes below which any class may be named.
 PACKAGES: Final = (
     "ignite.handlers.",
@@ -75,10 +77,11 @@ PLACES: Final = frozenset(
     f"{module}.{name}" for module, names in _BY_PLACE.items() for name in names
 )
 
-#: Classes of the packages above that call a network, or load objects from a file.
+#: Classes of the packages above that call a network or a compiler, or load objects from a file.
 REFUSED: Final = frozenset(
     {
-        *("CameraDataset", "LMDBDataset", "MLFlowHandler", "MultiModal", "Transchex"),
+        *("CacheNTransDataset", "CameraDataset", "GaussianMixtureModel", "LMDBDataset"),
+        *("MLFlowHandler", *FETCHED, *PERCEPTUAL),
         *("ClearMLHandler", "ClearMLImageHandler", "ClearMLStatsHandler"),
         *("ClearMLLogger", "ClearMLSaver", "MLflowLogger", "NeptuneLogger", "NeptuneSaver"),
         *("PolyaxonLogger", "VisdomLogger", "WandBLogger"),

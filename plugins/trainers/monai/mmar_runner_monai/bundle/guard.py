@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 import pydoc
 import sys
-from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -21,6 +20,8 @@ from typing import Any, Final, NoReturn
 from mmar_runner.errors import ComponentBuildError, NotAuthorizedError
 from mmar_runner_monai.bundle.callables import CALLABLES, PACKAGES, PLACES, REFUSED
 from mmar_runner_monai.folders import Place, close_layouts, inside_workspace
+from mmar_runner_monai.harmless import refused_in
+from mmar_runner_monai.walls import WALLS, close_process
 
 REASON: Final = "EXPRESSIONS_NOT_ALLOWED"
 HINT: Final = (
@@ -28,7 +29,7 @@ HINT: Final = (
     "policy with a kit, --allow-byoc on loopback"
 )
 _MODES: Final = frozenset({"default", "callable"})
-#: Arguments by which networks and data sets fetch something if they are true.
+#: Arguments by which networks and data sets fetch something if they are left out, by their default.
 _FETCHING: Final = ("download", "pretrained")
 _SHOWN: Final = 120
 
@@ -86,14 +87,16 @@ class Guard:
         if str(mode) not in _MODES or arguments.get("_debug_"):
             refuse("call something in the mode", mode)
         component = self._located(path) if isinstance(path, str) else path
-        for name in _FETCHING:
-            wanted = arguments.get(name, _default(component, name))
-            if wanted is not None and wanted is not False:
-                refuse("fetch anything; it would by the argument", f"{name} of {path}")
         if not self._is_own(component):
             name = path if isinstance(path, str) else _place(path)
             if not _free(component):
                 refuse("call", name)
+            by_default = (n for n in _FETCHING if n not in arguments and _default(component, n))
+            for one in (*refused_in(_with_texts(arguments)), *by_default):
+                refuse(
+                    "fetch, compile or look up anything; it would by the argument",
+                    f"{one} of {path}",
+                )
             arguments.update(inside_workspace(name, arguments, self.place))
         return self._instantiate(component, mode, **arguments)
 
@@ -173,19 +176,10 @@ def _take_lookups() -> None:
             module.locate = _looked_up  # type: ignore[attr-defined]
 
 
-def _take_loading() -> None:
-    """Have files of data read as data: a pickle runs code when it is loaded."""
-    for library, fixed in (("numpy", {"allow_pickle": False}), ("torch", {"weights_only": True})):
-        module: Any = import_module(library)
-        module.load = _with(module.load, **fixed)
-
-
-def _with(function: Any, **fixed: Any) -> Any:
-    @wraps(function)
-    def called(*positional: Any, **named: Any) -> Any:
-        return function(*positional, **{**named, **fixed})
-
-    return called
+def _with_texts(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments without objects that a configuration has built, such as a reader."""
+    plain = (str, bool, int, float, list, dict, type(None))
+    return {name: value for name, value in arguments.items() if isinstance(value, plain)}
 
 
 #: One a process: it stands around modules that everything in it shares.
@@ -204,12 +198,13 @@ def guard(folder: Path, own: Path | None, place: Place | None = None) -> None:
     Raises:
         ComponentBuildError: This MONAI has another reader.
     """
+    close_process(own, configurations=True)
     if not _GUARDS:
         made = Guard(place or Place(folder))
         made.install()
         close_layouts()
         if own is None:
-            _take_loading()
+            WALLS.load_only_data()
         _GUARDS.append(made)
     _GUARDS[0].folders.add(folder.resolve())
     if own is not None:
