@@ -31,10 +31,10 @@ MENDS = MappingProxyType(
         "MMAR201": "Write an MMAR: `mmar-runner init mmar`.",
         "MMAR202": "Write 1.",
         "MMAR203": "Write both in the form of generation 4.",
-        "MMAR210": "Nothing needs to be done; write the new key when you next edit the file.",
+        "MMAR210": "Nothing needs to be done; `mmar-runner upgrade-mmar` writes it as it is today.",
         "MMAR211": "Nothing needs to be done; the key can be removed.",
         "MMAR212": "Nothing needs to be done; it can be removed.",
-        "MMAR213": "Nothing needs to be done; write it so when you next edit the file.",
+        "MMAR213": "Nothing needs to be done; `mmar-runner upgrade-mmar` writes it so.",
         "MMAR220": (
             "Declare the workflow with PyTorch and MONAI; the federated files, the environment and "
             "the data list go on as they are."

@@ -129,7 +129,12 @@ def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, Mm
     # What the numbers of clients are in the MMAR: the findings may be about them.
     also = "".join(f" --set {name}={value}" for name, value in settings.numbers.items())
     validation = checked(
-        settings.mmar, plugins, side="all", settings=settings.all_variables, also=also
+        settings.mmar,
+        plugins,
+        side="all",
+        settings=settings.all_variables,
+        also=also,
+        unasked=settings.numbers.keys() - settings.variables.keys(),
     )
     specs = {}
     for name in settings.names:

@@ -9,13 +9,14 @@ from mmar_runner.cli.logging import apply_log_levels
 from mmar_runner.cli.output import say
 from mmar_runner.documents.words import counted
 from mmar_runner.errors import MmarInvalidError, MmarUnreadableError
+from mmar_runner.mmar.checks.settings import unused_words
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.reports.as_json import finding_json
 from mmar_runner.mmar.sources.variables import ANY_CLIENT, parse_setting
 from mmar_runner.mmar.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from mmar_runner.hooks import LoadedPlugins
@@ -68,7 +69,13 @@ def validated(
 
 
 def checked(
-    folder: Path, plugins: LoadedPlugins, *, side: Side, settings: Mapping[str, Any], also: str = ""
+    folder: Path,
+    plugins: LoadedPlugins,
+    *,
+    side: Side,
+    settings: Mapping[str, Any],
+    also: str = "",
+    unasked: Collection[str] = (),
 ) -> Validation:
     """Return a validation without errors, or say on stderr what is wrong.
 
@@ -78,23 +85,27 @@ def checked(
         side: Which side must be runnable.
         settings: The ``--set`` values.
         also: What `validate-mmar` must be told beside the folder to find the same.
+        unasked: Settings that nobody gave: if no file uses one, nothing is said.
 
     Raises:
         MmarUnreadableError: The folder cannot be read.
         MmarInvalidError: It has findings of severity error, which were printed.
     """
     validation = validate(folder, plugins.registry, side=side, settings=settings)
-    require_valid(folder, validation, also=also)
+    require_valid(folder, validation, also=also, unasked=unasked)
     return validation
 
 
-def require_valid(folder: Path, validation: Validation, *, also: str = "") -> None:
+def require_valid(
+    folder: Path, validation: Validation, *, also: str = "", unasked: Collection[str] = ()
+) -> None:
     """Say on stderr what is wrong with an MMAR, and set the log levels that it asks for.
 
     Args:
         folder: The MMAR.
         validation: Of it.
         also: What `validate-mmar` must be told beside the folder to find the same.
+        unasked: See `checked`.
 
     Raises:
         MmarInvalidError: It has findings of severity error, or holds variables that nobody
@@ -112,16 +123,17 @@ def require_valid(folder: Path, validation: Validation, *, also: str = "") -> No
         raise MmarInvalidError(
             msg, hint=f"mmar-runner validate-mmar {folder}{also}", findings=found
         )
-    say_settings(validation)
+    say_settings(validation, unasked)
     say_warnings(folder, validation)
     if validation.spec is not None:
         apply_log_levels(validation.spec.log_levels)
 
 
-def say_settings(validation: Validation) -> None:
+def say_settings(validation: Validation, unasked: Collection[str] = ()) -> None:
     """Say on stderr which ``--set`` does nothing here, or not what it should: nobody sees that."""
+    idle = {unused_words(name) for name in unasked}
     for finding in validation.report.findings:
-        if finding.code in _SETTINGS:
+        if finding.code in _SETTINGS and finding.message not in idle:
             hint = f" {finding.hint}" if finding.hint else ""
             say(f"warning: --set: {finding.message}{hint}", err=True)
 

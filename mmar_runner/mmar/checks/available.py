@@ -34,6 +34,8 @@ def _server_code(look: Look, server: Document) -> None:
     for document, path, part in (*_declared(look, server), *read):
         if part.spec is None or not part.spec.byoc:
             continue
+        if look.byoc.is_unreadable(part.spec.name):
+            continue  # which was said; what it is, nobody knows
         if part.spec.kind is ComponentKind.FILTER or _takes_whole_updates(part):
             continue  # it lives in a child, if whoever runs the server lets it
         message = f"'{part.spec.name}' is code of this MMAR, and the server runs none of it."

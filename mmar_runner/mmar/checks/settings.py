@@ -104,9 +104,13 @@ def known_names(look: Look) -> set[str]:
     return _closed(found, scope)
 
 
+def unused_words(name: str) -> str:
+    """Return what is said of a setting that no file uses."""
+    return f"No file uses the setting {name}."
+
+
 def _unused(look: Look, name: str, known: set[str]) -> None:
-    message = f"No file uses the setting {name}."
-    look.findings.add("MMAR303", message, hint=did_you_mean(name, known))
+    look.findings.add("MMAR303", unused_words(name), hint=did_you_mean(name, known))
 
 
 def _takes(look: Look, *files: str) -> set[str]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.tags import least_clients, tags_of
+from mmar_runner.mmar.components.build import takes_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
+    from mmar_runner.mmar.components.build import Parts
     from mmar_runner.mmar.components.resolving import Resolved
     from mmar_runner.mmar.document import Document
 
@@ -63,20 +65,30 @@ def client_part(look: Look, slot: str) -> Stated | None:
 
 def outbound_filters(look: Look) -> Iterator[Stated]:
     """Yield the filters of what leaves a site, in order; of one that is not known, nothing."""
-    if look.client is None:
-        return
-    for index, found in enumerate(look.client_parts.lists.get((OUTBOUND,), ())):
-        part = _stated(look.client, (OUTBOUND, index), found)
-        if part is not None:
-            yield part
+    return client_filters(look, OUTBOUND)
+
+
+def client_filters(look: Look, *slot: str) -> Iterator[Stated]:
+    """Yield the filters of a list of the client's file, in order; likewise."""
+    if look.client is not None:
+        yield from _listed(look.client, slot, look.client_parts)
+
+
+def cross_site_filters(look: Look) -> Iterator[Stated]:
+    """Yield the filters of a best local model, which leaves for cross-site validation."""
+    if look.client is not None and takes_part(look.client):
+        yield from client_filters(look, "cross_site_validation", OUTBOUND)
 
 
 def server_filters(look: Look, slot: str) -> Iterator[Stated]:
     """Yield the server's filters of one direction, in order; of one that is not known, nothing."""
-    if look.server is None:
-        return
-    for index, found in enumerate(look.server_parts.lists.get((slot,), ())):
-        part = _stated(look.server, (slot, index), found)
+    if look.server is not None:
+        yield from _listed(look.server, (slot,), look.server_parts)
+
+
+def _listed(document: Document, slot: tuple[str, ...], parts: Parts) -> Iterator[Stated]:
+    for index, found in enumerate(parts.lists.get(slot, ())):
+        part = _stated(document, (*slot, index), found)
         if part is not None:
             yield part
 

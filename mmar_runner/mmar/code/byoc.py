@@ -96,6 +96,11 @@ class ByocModules:
         module = self._sources.get(self._sources.file("/".join(package)))
         return None if module is None else module.classes.get(name)
 
+    def is_unreadable(self, dotted: str) -> bool:
+        """Return True if a class would be in a file that is not Python."""
+        file = self._sources.file(dotted.rpartition(".")[0].replace(".", "/"))
+        return file is not None and self._sources.get(file) is None
+
     def heritage(self, dotted: str) -> Heritage | None:
         """Return what a class comes from, or None if its source is not known."""
         # Deferred: few MMARs bring any code.

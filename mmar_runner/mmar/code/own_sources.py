@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mmar_runner.mmar.code.installed_names import is_installed
 from mmar_runner.mmar.codes import Severity
+from mmar_runner.mmar.older.entry import PACKAGES
 
 if TYPE_CHECKING:
     from mmar_runner.mmar.code.module_source import ModuleSource
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CUSTOM: Final = "custom/"
 _ENCODING: Final = "Save it as UTF-8, or say its encoding in the first line."
+#: A mend for what cannot be installed any more.
+_OF_THAT_TIME: Final = "It was a part of the older program: write the module without it."
 
 
 class OwnSources:
@@ -62,7 +65,8 @@ class OwnSources:
                 if package not in adapted and not self._has(package):
                     message = f"'{package}' is neither in custom/ nor installed here."
                     place = (line, 1)
-                    findings.add("MMAR520", message, file=CUSTOM + file, position=place)
+                    hint = _OF_THAT_TIME if package in PACKAGES else None
+                    findings.add("MMAR520", message, file=CUSTOM + file, position=place, hint=hint)
             for message, line in self._lacking(file, source):
                 findings.add(
                     "MMAR520",

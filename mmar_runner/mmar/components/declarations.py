@@ -47,7 +47,7 @@ def check_keys(document: Document, path: JsonPath, kind: ComponentKind, findings
             hint = 'Remove it; "disabled": true switches a component off.'
             findings.at(document, where, "MMAR506", message, hint=hint, key=True)
         else:
-            hint = did_you_mean(key, KEYS) or "A component has name or path, args, disabled."
+            hint = did_you_mean(key, (*KEYS, *extra)) or _has(extra)
             message = f"A component has no key '{key}'."
             findings.at(document, where, "MMAR507", message, hint=hint, key=True)
     if "name" in declaration and "path" in declaration:
@@ -55,6 +55,11 @@ def check_keys(document: Document, path: JsonPath, kind: ComponentKind, findings
         hint = "Remove one of them."
         where = (*path, "name")
         findings.at(document, where, "MMAR505", message, hint=hint, key=True)
+
+
+def _has(extra: frozenset[str]) -> str:
+    further = f"; for whoever reads it {', '.join(sorted(extra))}" if extra else ""
+    return f"A component has name or path, args, disabled{further}."
 
 
 def has_identity(document: Document, path: JsonPath, findings: Findings) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 #: Packages of the older systems: what lies below them is known by its class name alone.
-_PACKAGES: Final = ("medl", "nvflare", "fed_learn", "ai4med", "dlmed", "nvmidl")
-_CLASS_PATH: Final = re.compile(rf"(?:{'|'.join(_PACKAGES)})(?:\.[A-Za-z_]\w*)*\.([A-Za-z_]\w*)")
+PACKAGES: Final = ("medl", "nvflare", "fed_learn", "ai4med", "dlmed", "nvmidl")
+_CLASS_PATH: Final = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)*\.([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,13 +107,13 @@ _FILTERS: Final = (
 _TRAINERS: Final = (
     Older(
         *("ClientTrainer", "client_trainer", _BOTH, "MonaiTrainer"),
-        differs="PyTorch and MONAI of today; a TensorFlow workflow of 3.1 is refused",
+        differs="it runs workflows of MONAI, such as those of 4.x; none of TensorFlow",
     ),
     Older("FederatedLearner", "client_trainer", "4", "MonaiTrainer"),
     Older("ClientValidator", "model_validator", "4", "MonaiModelValidator"),
     Older(
         *("TFModelValidator", "model_validator", "3.1", "MonaiModelValidator"),
-        differs="PyTorch and MONAI of today; a TensorFlow workflow of 3.1 is refused",
+        differs="it runs workflows of MONAI, such as those of 4.x; none of TensorFlow",
     ),
     *(
         Older(name, "optimizer", "3.1", instead=_DP)

@@ -48,7 +48,7 @@ def test_a_filter_whose_budget_ends_before_the_run(job):
     found = job.only()
 
     assert (found.code, found.pointer) == ("MMAR653", "/client/outbound_filters/0/args/epsilon")
-    assert "30 rounds of 'Private' spend an epsilon of 14.8, and it is given 10" in found.message
+    assert "30 rounds of 'Private' spend an epsilon of 14.83, and it is given 10" in found.message
     assert "It lasts for 16 rounds." in found.hint
 
 
@@ -87,6 +87,34 @@ def test_an_aggregator_spends_in_every_round_unless_it_counts_the_sampling(job):
     assert job.findings() == ()
 
 
-def test_a_run_that_never_stops_is_not_judged(job):
+def test_a_run_that_never_stops_spends_everything(job):
     job.task["num_rounds"] = -1
-    assert "MMAR653" not in {finding.code for finding in job.findings()}
+    assert "A run without an end spends any budget" in job.only().message
+
+
+@pytest.mark.parametrize("slot", ["inbound_filters", "outbound_filters"])
+def test_filters_of_the_server_spend_too(job, slot):
+    job.server[slot] = job.client["client"].pop("outbound_filters")
+    job.client["client"]["outbound_filters"] = []
+    assert (job.only().code, job.only().pointer) == ("MMAR653", f"/{slot}/0/args/epsilon")
+    job.server["clients_per_round"] = 2  # the result passes in every round, an update does not
+    assert [f.code for f in job.findings()] == (["MMAR653"] if slot.startswith("out") else [])
+
+
+def test_filters_of_what_arrives_at_a_client_spend_too(job):
+    job.client["client"]["inbound_filters"] = job.client["client"]["outbound_filters"]
+    job.client["client"]["outbound_filters"] = []
+    assert job.only().pointer == "/client/inbound_filters/0/args/epsilon"
+
+
+def test_a_best_local_model_leaves_once(job):
+    private = {"name": "Private", "args": {"noise": 4, "epsilon": 10}}
+    job.client["client"]["outbound_filters"] = []
+    job.client["cross_validate"] = True
+    section = {"is_participating": True, "outbound_filters": [private]}
+    job.client["cross_site_validation"] = section
+    assert "MMAR653" not in {f.code for f in job.findings()}
+    private["args"]["epsilon"] = 1.0
+    found = [f for f in job.findings() if f.code == "MMAR653"]
+    assert found[0].pointer == "/cross_site_validation/outbound_filters/0/args/epsilon"
+    assert found[0].message.startswith("1 round of 'Private'")

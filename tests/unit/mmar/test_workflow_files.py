@@ -140,3 +140,18 @@ def test_a_trainer_that_is_switched_off_is_missed(mmar):
     mmar.client["client_trainer"]["disabled"] = True
     finding = mmar.only()
     assert (finding.code, finding.pointer) == ("MMAR516", "/client_trainer")
+
+
+def test_of_code_that_is_not_python_nothing_else_is_said(mmar):
+    mmar.write("custom/mean.py", "class Mean(\n")
+    mmar.server["aggregator"] = OWN
+    assert [told for told in _told(mmar) if told[0] in {"MMAR519", "MMAR625"}] == [
+        ("MMAR519", "custom/mean.py", "")
+    ]
+
+
+def test_what_belonged_to_an_older_program_is_not_to_be_installed(mmar):
+    mmar.write("custom/mean.py", "import medl\nimport somewhere\n")
+    hints = {f.message: f.hint for f in mmar.findings() if f.code == "MMAR520"}
+    assert "older program" in hints["'medl' is neither in custom/ nor installed here."]
+    assert "older program" not in hints["'somewhere' is neither in custom/ nor installed here."]

@@ -30,6 +30,12 @@ def read(tmp_path):
     return reading
 
 
+@pytest.mark.parametrize("key", [None, ""])
+def test_a_list_whose_key_is_not_named_is_not_guessed(read, key) -> None:
+    with pytest.raises(TaskFailedError, match="names no 'data_list_key'"):
+        read({"training": [{"image": "a.nii", "label": "b.nii"}]}, data_list_key=key)
+
+
 def test_files_are_of_the_base_folder(read, tmp_path) -> None:
     (found,) = read({"training": [{"image": "./a.nii", "label": "b.nii", "fold": 1}]})
     assert Path(found["image"]) == tmp_path / "a.nii"

@@ -110,9 +110,9 @@ class LocalDP(NoisyFilter):
         if spent > self._budget:
             raise PrivacyBudgetError(
                 f"the update of round {self._round} would bring the privacy that is spent to an"
-                f" epsilon of {spent:.3g}; LocalDP was given {self._budget:g} (delta"
+                f" epsilon of {spent:.4g}; LocalDP was given {self._budget:g} (delta"
                 f" {self._delta:g}, {len(before)} releases on record)",
-                hint="nothing has left; this site's part in the training is over, unless its"
-                " owner decides on a larger epsilon",
+                hint="nothing has passed; whoever declared the budget decides whether there is"
+                " a larger one",
             )
         self._ledger.record(name, self._round, self._multiplier)

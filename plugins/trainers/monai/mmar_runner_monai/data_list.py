@@ -41,7 +41,7 @@ def read_data_list(declaration: Mapping[str, Any], context: TrainerContext) -> S
     Raises:
         TaskFailedError: The file, the key or a sample's file is missing, or is something else.
     """
-    place = _List(_file(declaration, context), str(declaration.get(LIST_KEY) or "training"))
+    place = _List(_file(declaration, context), _key(declaration))
     base = declaration.get(BASE_FOLDER)
     folder = context.mmar / str(base) if base else place.file.parent
     labels_are_files = context.variables.get("PROCESSING_TASK") != _CLASSIFICATION
@@ -61,6 +61,19 @@ def _file(declaration: Mapping[str, Any], context: TrainerContext) -> Path:
     if not isinstance(written, str) or not written:
         raise TaskFailedError(f"the data set names no '{LIST_FILE}'", hint=_HINT)
     return context.mmar / written
+
+
+def _key(declaration: Mapping[str, Any]) -> str:
+    """Return which list is meant: a site must not measure on what it trains because of a slip.
+
+    Raises:
+        TaskFailedError: Nothing says it.
+    """
+    key = declaration.get(LIST_KEY)
+    if not isinstance(key, str) or not key:
+        hint = f'write "{LIST_KEY}": "training" or "validation" beside "{LIST_FILE}"'
+        raise TaskFailedError(f"the data set names no '{LIST_KEY}'", hint=hint)
+    return key
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,9 @@ _DATASET: Final = _part(
         "type": "string",
     },
     data_list_key={
-        "description": "Which list of the file.",
+        "description": "Which list of the file; needed if there is one.",
         "type": "string",
         "minLength": 1,
-        "default": "training",
     },
 )
 _HANDLERS: Final[dict[str, Any]] = {

@@ -31,6 +31,12 @@ BETAS: Final[dict[str, Any]] = {
     "minItems": 2,
     "maxItems": 2,
 }
+BY_CLASS: Final[dict[str, Any]] = {
+    "type": ["array", "null"],
+    "items": NOT_NEGATIVE,
+    "minItems": 1,
+    "maxItems": 1 << 16,
+}
 REDUCTION: Final[dict[str, Any]] = {"enum": ["mean", "sum"]}
 
 

@@ -13,6 +13,7 @@ from mmar_runner.errors import ComponentBuildError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_torch.batches import loader, matched, pair_of
 from mmar_runner_torch.fitting import loss_of, outputs_of
+from mmar_runner_torch.losses import built_loss
 from mmar_runner_torch.metrics import Metric
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Measuring:
     ) -> None:
         dataset = context.blueprint(ComponentKind.DATASET, validate["dataset"]).build()
         self._batches = loader(dataset, validate.get("dataloader", {}), 0, batch_size=BATCH)
-        self._loss = context.blueprint(ComponentKind.LOSS, loss).build() if loss else None
+        self._loss = built_loss(context.blueprint(ComponentKind.LOSS, loss)) if loss else None
         declared = [m for m in validate.get("metrics", []) if not m.get("disabled")]
         # The key metric first: by the first one a site chooses its best local model.
         declared.sort(key=lambda metric: not metric.get("is_key_metric"))
@@ -59,6 +60,8 @@ class Measuring:
         """
         for metric in self._metrics.values():
             metric.reset()
+        if isinstance(self._loss, torch.nn.Module):
+            self._loss.to(device)
         loss_sum, seen = 0.0, 0
         with torch.no_grad():
             for batch in self._batches:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from mmar_runner_torch.argument_types import (
     BELOW_ONE,
+    BY_CLASS,
     COUNT,
     INT,
     NOT_NEGATIVE,
@@ -25,6 +26,9 @@ from mmar_runner_torch.parts_optim import OPTIMIZERS, SCHEDULES
 
 _LOSS: Final[dict[str, Any]] = {
     "reduction": arg(REDUCTION, "What is made of the values of a batch.", "mean")
+}
+_CLASS_WEIGHTS: Final[dict[str, Any]] = {
+    "weight": arg(BY_CLASS, "What a sample of each class counts; null for 1.", None)
 }
 _IGNORED: Final[dict[str, Any]] = arg(INT, "Class number whose samples do not count.", -100)
 
@@ -61,6 +65,7 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "torch.nn:CrossEntropyLoss",
         {
             **_LOSS,
+            **_CLASS_WEIGHTS,
             "label_smoothing": arg(SHARE, "Share of a label that is spread evenly.", 0.0),
             "ignore_index": _IGNORED,
         },
@@ -71,7 +76,12 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "loss",
         "BCEWithLogitsLoss",
         "torch.nn:BCEWithLogitsLoss",
-        _LOSS,
+        {
+            **_LOSS,
+            "pos_weight": arg(
+                BY_CLASS, "What a positive label counts, by output; null for 1.", None
+            ),
+        },
         [],
         "Binary cross entropy of logits.",
     ),
@@ -89,7 +99,7 @@ PARTS: Final[tuple[tuple[str, str, str, dict[str, Any], list[str], str], ...]] =
         "loss",
         "NLLLoss",
         "torch.nn:NLLLoss",
-        {**_LOSS, "ignore_index": _IGNORED},
+        {**_LOSS, **_CLASS_WEIGHTS, "ignore_index": _IGNORED},
         [],
         "Negative log likelihood of log probabilities and class numbers.",
     ),

@@ -14,6 +14,7 @@ from mmar_runner_torch.fitting import require_finite
 from mmar_runner_torch.kept import position_facts, position_in, read_kept, write_kept
 from mmar_runner_torch.local_round import LocalRound
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
+from mmar_runner_torch.losses import built_loss
 from mmar_runner_torch.measuring import Measuring
 from mmar_runner_torch.optimization import optimization
 from mmar_runner_torch.order import Order
@@ -124,7 +125,8 @@ class TorchTrainer(TorchLoopTrainer):
         if self._amp is None:
             self._amp = context.train_config.get("amp") is True and self._dp is None
         self._dataset = self._built(ComponentKind.DATASET)
-        self._loss = self._built(ComponentKind.LOSS)
+        declared = context.blueprint(ComponentKind.LOSS, self._train["loss"])
+        self._loss = built_loss(declared, self.device)
         validate = context.train_config.get("validate")
         self._measuring = Measuring(context, validate, self._train["loss"]) if validate else None
         network: nn.Module = self._built(ComponentKind.MODEL)
