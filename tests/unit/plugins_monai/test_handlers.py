@@ -8,7 +8,7 @@ import sys
 import pytest
 from monai.handlers import StatsHandler
 
-from mmar_runner.errors import ComponentBuildError, NotAuthorizedError, TaskFailedError
+from mmar_runner.errors import MmarRunnerError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.parts import Parts
 
@@ -35,7 +35,7 @@ PLANE = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2}
 def test_no_other_folder_is_written_to(site, folder) -> None:
     other = site.but(lambda c: c["train"]["handlers"][2]["args"].update(save_dir=folder))
     # By its schema if that can tell, else by where it leads to.
-    with pytest.raises(MmarRunnerError, match="outside the client's workspace|/args/save_dir"):
+    with pytest.raises(MmarRunnerError, match=r"outside the client's workspace|/args/save_dir"):
         other.trainer()
 
 
