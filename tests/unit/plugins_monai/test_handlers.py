@@ -8,7 +8,12 @@ import sys
 import pytest
 from monai.handlers import StatsHandler
 
-from mmar_runner.errors import MmarRunnerError
+from mmar_runner.errors import (
+    ComponentBuildError,
+    MmarRunnerError,
+    NotAuthorizedError,
+    TaskFailedError,
+)
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.parts import Parts
 
