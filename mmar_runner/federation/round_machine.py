@@ -280,7 +280,8 @@ class RoundMachine:
 
     def _aggregated(self, number: int) -> None:
         if self._open is not None and self._open.closed and number == self._next_round:
-            self._opening.last_turn = max(self._open.accepted)
+            # Where turns are taken there is one, and elsewhere nobody asks.
+            *_, self._opening.last_turn = sorted(self._open.accepted)
             self._open = None
             self._timer = None
             self._next_round += 1

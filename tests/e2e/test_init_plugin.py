@@ -22,7 +22,10 @@ pytestmark = [pytest.mark.timeout(300)]
 
 PIP = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target")
 #: Kinds that a group takes from PyTorch, and one that nobody asks yet.
-NOT_BEGUN = {"optimizer", "lr_scheduler", "transform"}
+NOT_BEGUN = {
+    *("optimizer", "lr_scheduler", "transform", "dataloader", "inferer"),
+    *("engine", "engine_handler", "client_algo"),
+}
 #: What no MMAR names.
 OF_NO_MMAR = {"admin_cmd_module"}
 #: What needs no PyTorch, all of it in one MMAR; the rest is in another.

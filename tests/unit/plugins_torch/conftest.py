@@ -103,6 +103,7 @@ class Tiny:
 @dataclass
 class _Part:
     build: Any
+    args: dict[str, Any] = field(default_factory=dict)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from mmar_runner.server.records.models import ModelStore
 from mmar_runner.server.records.workspace import RunFolder
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.open_round import OpenRound
+from mmar_runner.storage import plain_files
 from mmar_runner.testing.federation import Federation
 
 ECHO = Path(__file__).parents[3] / "mmars" / "echo"
@@ -111,7 +112,7 @@ async def test_a_process_without_files_left_finds_no_damage(
     def many(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(Path, "open", many)
+    monkeypatch.setattr(plain_files.os, "open", many)
     with pytest.raises(StorageError, match="cannot be read now: Too many open files"):
         await scene.soundness.doubt(3, scene.model)
     assert not scene.interrupted
