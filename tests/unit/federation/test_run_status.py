@@ -37,3 +37,7 @@ def test_an_end_is_read_from_its_word(status: RunStatus) -> None:
 def test_another_word_is_no_end(word: str) -> None:
     with pytest.raises(ValueError, match=repr(word)):
         run_end(word)
+
+
+def test_the_words_of_summary_json() -> None:
+    assert {status.value for status in RunStatus} == {"running", "finished", "stopped", "failed"}
