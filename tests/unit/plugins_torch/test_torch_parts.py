@@ -90,7 +90,7 @@ def test_a_metric_that_is_left_out_says_what_it_needs_once(caplog):
 
     class Context:
         def blueprint(self, kind, declaration):
-            return SimpleNamespace(name=declaration["name"], build=lambda: made[kind])
+            return SimpleNamespace(name=declaration["name"], args={}, build=lambda: made[kind])
 
     measuring = Measuring(
         Context(), {"dataset": {"name": "data"}, "metrics": [{"name": "AUC"}]}, {"name": "loss"}
