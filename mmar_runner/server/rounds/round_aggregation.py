@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError
 from mmar_runner.federation.fedbuff import staleness_factor
 from mmar_runner.interfaces.aggregator import UpdateKind
@@ -18,9 +16,8 @@ from mmar_runner.server.records.models import lost_error
 from mmar_runner.server.records.tracebacks import keep_traceback
 from mmar_runner.server.rounds.aggregation import aggregate
 from mmar_runner.server.rounds.overflow import find_overflowing
-from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, Update, blocks
+from mmar_runner.server.rounds.update_blocks import Update, read_blocks
 from mmar_runner.server.rounds.walk import Combination
-from mmar_runner.storage.dtypes import numpy_dtype
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
 
 if TYPE_CHECKING:
@@ -183,11 +180,8 @@ class RoundAggregation:
                 durable=self.durable,
                 recycle=self.models.spare(),
             ) as writer:
-                for info in header.tensors.values():
-                    for start, count in blocks(info, FOLD_ELEMENTS):
-                        block = np.empty(count, dtype=numpy_dtype(info.dtype))
-                        reader.read_into(info.name, start, block)
-                        writer.write(info.name, block)
+                for name, block in read_blocks(model, reader):
+                    writer.write(name, block)
                 sha256 = writer.commit()
         return ModelFile.load(destination, sha256)
 

@@ -19,17 +19,13 @@ from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.filter import FilterContext
 from mmar_runner.server.components.child_file import ChildFile, clear
-from mmar_runner.server.rounds.update_blocks import FOLD_ELEMENTS, blocks
-from mmar_runner.storage.dtypes import numpy_dtype
+from mmar_runner.server.rounds.update_blocks import read_blocks
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter, sha256_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
-    from typing import Any
-
-    import numpy.typing as npt
 
     from mmar_runner.server.components.filter_child import FilterChild
     from mmar_runner.server.rounds.contexts import RoundContexts
@@ -195,18 +191,10 @@ def _write(combination: Combination, update: Update, path: Path) -> None:
         infos = tuple(model.header.tensors.values())
         layout = [(one.name, one.dtype, one.shape) for one in infos]
         with TensorWriter(path, layout, {}, durable=False) as writer:
-            for name, block in _blocks(model, reader):
+            for name, block in read_blocks(model, reader):
                 combination.require_wanted()
                 writer.write(name, block)
             writer.commit()
-
-
-def _blocks(model: TensorReader, reader: BlockReader) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    for info in model.header.tensors.values():
-        for start, count in blocks(info, FOLD_ELEMENTS):
-            block = np.empty(count, dtype=numpy_dtype(info.dtype))
-            reader.read_into(info.name, start, block)
-            yield info.name, block
 
 
 def _require_usable(
@@ -226,7 +214,7 @@ def _require_usable(
     with TensorReader(like) as model, opens() as reader:
         if _layout(reader) != _layout(model):
             raise chain.author.failure(f"made {what} others than its tensors")
-        for name, block in _blocks(model, reader):
+        for name, block in read_blocks(model, reader):
             if not np.isfinite(block).all():
                 raise chain.author.failure(f"made {what} not finite, in the tensor {name!r}")
 

@@ -7,6 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
+import numpy as np
+
+from mmar_runner.storage.dtypes import numpy_dtype
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from mmar_runner.interfaces.aggregator import Contribution
     from mmar_runner.storage.coded_reader import BlockReader
     from mmar_runner.storage.header import TensorInfo
+    from mmar_runner.storage.tensor_files import TensorReader
 
     Block: TypeAlias = npt.NDArray[Any]
 
@@ -78,3 +83,17 @@ def blocks(info: TensorInfo, elements: int) -> Iterator[tuple[int, int]]:
     """Yield start and length of every block of a tensor."""
     for start in range(0, info.count, elements):
         yield start, min(elements, info.count - start)
+
+
+def read_blocks(model: TensorReader, reader: BlockReader) -> Iterator[tuple[str, Block]]:
+    """Yield all of a file block by block, in the order and the types of a model.
+
+    Args:
+        model: Says which tensors there are.
+        reader: Of the file.
+    """
+    for info in model.header.tensors.values():
+        for start, count in blocks(info, FOLD_ELEMENTS):
+            block = np.empty(count, dtype=numpy_dtype(info.dtype))
+            reader.read_into(info.name, start, block)
+            yield info.name, block
