@@ -273,7 +273,7 @@ def sha256_file(path: Path) -> str:
     """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(_READ_BYTES))
-    with translated(path), open(open_plain(path), "rb", buffering=0) as file:  # noqa: PTH123 - it is open
+    with translated(path), os.fdopen(open_plain(path), "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
     return digest.hexdigest()

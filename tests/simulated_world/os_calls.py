@@ -83,8 +83,11 @@ class OsCalls:
         _REAL["close"](descriptor)
 
     def fdopen(self, descriptor: int, mode: str = "r", *args: Any, **options: Any) -> Any:
-        if self._process("fdopen") is not None and "w" in mode:
+        process = self._process("fdopen")
+        if process is not None and "w" in mode:
             return _Written(descriptor)
+        if process is not None and options.get("closefd", True):
+            process.descriptors.discard(descriptor)  # the file closes it, by no call of ours
         return _REAL["fdopen"](descriptor, mode, *args, **options)
 
     def io_open(self, file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
