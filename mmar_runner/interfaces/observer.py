@@ -32,6 +32,7 @@ class Topic(StrEnum):
     UPDATE_ACCEPTED = "update_accepted"  # client, round, bytes, num_samples, seconds_train, metrics
     UPDATE_REFUSED = "update_refused"  # client, round, reason, message, again
     ROUND_FINISHED = "round_finished"  # round, num_rounds, seconds, metrics, model_sha256, clients
+    OUTLIER = "outlier"  # client, round, times, cosine, message; an accepted update is odd
     WAITING = "waiting"  # message, since_seconds
     MODEL_LOST = "model_lost"  # round, file, reason, expected, found, kept, message
     # the server says whose; at a client these are its own, and CROSS_SITE_STARTED says nothing

@@ -16,6 +16,7 @@ from mmar_runner.reporting.history import (
     Best,
     Broken,
     History,
+    Odd,
     Open,
     Refusal,
     Registered,
@@ -73,6 +74,7 @@ class Folding:
             Kind.BEST_MODEL_LOST: self._best_model_lost,
             Kind.CHECKPOINT_LOST: self._checkpoint_lost,
             Kind.COMPONENT_FAILED: self._component_failed,
+            Kind.OUTLIER: self._outlier,
             Kind.RUN_ENDED: self._run_ended,
         }
         self._silent = {
@@ -276,6 +278,15 @@ class Folding:
             known.times, known.last, known.message = known.times + 1, at, message
         elif len(broken) < _MOST_NAMES:
             broken[which] = Broken(*which, 1, at, at, message)
+
+    def _outlier(self, event: JournalEvent) -> None:
+        data, odd = event.data, self.history.odd_sites
+        name, at, message = str(data["client"]), _whole(data["round"]), str(data["message"])
+        if name in odd:
+            known = odd[name]
+            known.times, known.last, known.message = known.times + 1, at, message
+        elif len(odd) < _MOST_NAMES:
+            odd[name] = Odd(name, 1, at, at, message)
 
     def _run_ended(self, event: JournalEvent) -> None:
         data, history = event.data, self.history

@@ -142,6 +142,17 @@ class Broken:
     message: str
 
 
+@dataclass(slots=True)
+class Odd:
+    """A client whose updates were unlike the others'."""
+
+    client: str
+    times: int
+    first: int
+    last: int
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Registered:
     """What is known of a client's registration.
@@ -206,6 +217,7 @@ class History:
         refusals: What did not count, in order; at most so many as `folding` keeps.
         reasons: How often each reason was given, for updates and for tasks.
         broken: Components that failed.
+        odd_sites: Clients whose updates were unlike the others', by name.
         lost: Models that were lost; the run went back a round for each.
         again: When servers went on with the run, and how: ``resumed`` or ``retried``.
         registered: Clients that registered, by name.
@@ -235,6 +247,7 @@ class History:
     refusals: list[Refusal] = field(default_factory=list)
     reasons: dict[tuple[str, bool], int] = field(default_factory=dict)
     broken: dict[tuple[str, str], Broken] = field(default_factory=dict)
+    odd_sites: dict[str, Odd] = field(default_factory=dict)
     lost: list[dict[str, Any]] = field(default_factory=list)
     again: list[tuple[float, str]] = field(default_factory=list)
     registered: dict[str, Registered] = field(default_factory=dict)

@@ -56,6 +56,15 @@ def incident_tables(history: History) -> Iterator[Table]:
                 for one in history.broken.values()
             ],
         )
+    if history.odd_sites:
+        yield table(
+            "Sites whose updates were unlike the others'",
+            [("Site", "t"), ("Times", "n"), ("Rounds", "n"), ("Said last", "m")],
+            [
+                (one.client, count_text(one.times), _span(one.first, one.last), one.message)
+                for one in history.odd_sites.values()
+            ],
+        )
     if history.lost:
         yield table(
             "Models that were lost; the run went back a round for each",

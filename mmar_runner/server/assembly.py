@@ -47,6 +47,7 @@ from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
 from mmar_runner.server.rounds.minimum import MinimumBounds
+from mmar_runner.server.rounds.outliers import OutlierWatch
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.rounds.round_filters import RoundFilters
 from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
@@ -134,6 +135,7 @@ def assemble(
         max_staleness=components.workflow.max_staleness or 0,
         exchange=exchange,
         combining=combining,
+        outliers=OutlierWatch(aggregation=aggregation, record=opened.record, observer=observer),
     )
     desk = CrossSiteDesk(
         server.cross_site,
@@ -174,6 +176,7 @@ def assemble(
         num_rounds=server.num_rounds,
         declined=lambda: reporter.who_declined,
         failed=opened.record.state.components_failed,
+        outliers=opened.record.state.outliers,
         aggregation=lambda: opened.record.state.aggregation,
     )
     soundness = Soundness(opened.models, assignments, coordinator.interrupt)

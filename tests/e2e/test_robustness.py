@@ -43,6 +43,34 @@ def test_two_of_seven_that_turn_their_updates_round_harm_a_mean_and_no_robust_ru
     assert robustness.as_it_should(robust, clean, attacked), (clean, attacked)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_who_attacks_a_mean_is_named_while_it_runs_and_afterwards(
+    robustness: Any, tmp_path: Path
+) -> None:
+    archive, workspace = tmp_path / "mmar", tmp_path / "ws"
+    robustness.write_archive(archive, robustness.CASES["FedAvg"], attacked=True)
+    command = [sys.executable, "-m", "mmar_runner", "--log-format", "json", "simulate"]
+    command += [str(archive), "--clients", "7", "--rounds", "2", "--workspace", str(workspace)]
+    command += ["--plugins-dir", str(robustness.ATTACKERS)]
+    for variable in ("POOLED=true", "LOCAL_EPOCHS=1", "learning_rate=0.02", "NUM_SITES=7"):
+        command += ["--set", variable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    attackers = {"site-6", "site-7"}
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    said = [event["data"] for event in events if event["topic"] == "outlier"]
+    assert {one["client"] for one in said if one["round"] == 0} == attackers
+    shown = subprocess.run(
+        [sys.executable, "-m", "mmar_runner", "status", str(workspace)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "site-7 is unlike the others in " in shown
+    assert "times as long as the middle one" in shown
+
+
 def test_what_is_to_hold_is_judged(robustness: Any) -> None:
     holds, shows = robustness.CASES["Median"], robustness.CASES["FedAvg"]
     assert robustness.as_it_should(holds, 0.97, 0.951)

@@ -22,7 +22,7 @@ from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.server.status.status_reading import read_status
 
 if TYPE_CHECKING:
-    from mmar_runner.server.status.facts import ClientFacts, FailureFacts
+    from mmar_runner.server.status.facts import ClientFacts, FailureFacts, OutlierFacts
     from mmar_runner.server.status.results import RunResults
     from mmar_runner.server.status.status_reading import WorkspaceStatus
 
@@ -74,7 +74,7 @@ def _lines(status: WorkspaceStatus) -> list[str]:
     run = status.run
     notes = [f"note: {status.note}"] if status.note else []
     if status.pid is None:
-        ended = [*_results(status.results), *_failed(status)]
+        ended = [*_results(status.results), *_failed(status), *_odd(status)]
         return [_without_server(status), *notes, *ended]
     reason = f": {run['reason']}" if run["reason"] else ""
     where = round_of(run["round"], run["num_rounds"])
@@ -85,6 +85,7 @@ def _lines(status: WorkspaceStatus) -> list[str]:
         f"the server listens on {status.listen} (process {status.pid})",
         *notes,
         *_failed(status),
+        *_odd(status),
     ]
     if said := human_metrics(run.get("aggregation")):
         lines.append(f"the aggregator says of the last finished round: {said}")
@@ -108,6 +109,17 @@ def _failures(failed: FailureFacts) -> str:
     often = f" {failed['times']} times" if failed["times"] > 1 else ""
     when = "" if last is None else f"{', last in' if often else ' in'} round {last}"
     return f"{failed['component']} failed{often} at {failed['event']}{when}: {failed['message']}"
+
+
+def _odd(status: WorkspaceStatus) -> list[str]:
+    """Return whose updates were unlike the others': a rule may have taken them all the same."""
+    return list(map(_outlier, status.run.get("outliers", [])))
+
+
+def _outlier(outlier: OutlierFacts) -> str:
+    often = counted(outlier["times"], "round")
+    when = f"in {often}, last in round {outlier['last_round']}"
+    return f"{outlier['client']} is unlike the others {when}: {outlier['message']}"
 
 
 def _silence(status: WorkspaceStatus) -> list[str]:

@@ -58,6 +58,7 @@ _KEPT: Final = frozenset(
         Topic.MIN_CLIENTS,
         Topic.TASK_GIVEN_AGAIN,
         Topic.TURN_PASSED,
+        Topic.OUTLIER,
         Topic.CROSS_SITE_STARTED,
         Topic.CROSS_SITE_MODEL,
         Topic.COMPONENT_FAILED,

@@ -305,6 +305,7 @@ _FOLDS: Final[Mapping[Topic, Callable[[RunView, Mapping[str, Any]], None]]] = {
     Topic.UPDATE_ACCEPTED: _update_accepted,
     Topic.UPDATE_REFUSED: _update_refused,
     Topic.ROUND_FINISHED: _round_finished,
+    Topic.OUTLIER: _nothing,
     Topic.WAITING: _say,
     Topic.MODEL_LOST: _say,
     Topic.CROSS_SITE_STARTED: _cross_site_started,

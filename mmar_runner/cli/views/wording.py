@@ -279,6 +279,7 @@ _SENTENCES: Final[Mapping[Topic, Callable[[Mapping[str, Any]], str]]] = {
         d, f"update of {d['client']} for round {d.get('round')} refused"
     ),
     Topic.ROUND_FINISHED: _round_finished,
+    Topic.OUTLIER: lambda d: f"round {d.get('round')}: {d['client']} is odd: {d.get('message')}",
     Topic.WAITING: _waiting,
     Topic.MODEL_LOST: lambda d: str(d.get("message")),
     Topic.CROSS_SITE_STARTED: _cross_site_started,

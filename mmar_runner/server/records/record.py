@@ -34,6 +34,7 @@ class Kind(StrEnum):
     UPDATE_REFUSED = "update_refused"
     TASK_FAILED = "task_failed"
     ROUND_CLOSED = "round_closed"
+    OUTLIER = "outlier"
     BEST_MODEL = "best_model"
     CHECKPOINT_LOST = "checkpoint_lost"
     BEST_MODEL_LOST = "best_model_lost"

@@ -10,6 +10,7 @@ from mmar_runner.federation.fedbuff import MAX_STALENESS
 from mmar_runner.federation.run_status import RunStatus, run_end
 from mmar_runner.server.records.cross_site_state import BestLocalModel, CrossSiteState, Validated
 from mmar_runner.server.records.failed_components import Failures
+from mmar_runner.server.records.outlying import Outlying
 from mmar_runner.server.records.record import (
     AcceptedUpdate,
     CountedUpdate,
@@ -245,6 +246,11 @@ def _component_failed(state: RunState, data: Mapping[str, Any], _number: Numbere
     state.failed[which] = Failures.after(state.failed.get(which), data)
 
 
+def _outlier(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
+    client = data["client"]
+    state.outlying[client] = Outlying.after(state.outlying.get(client), data)
+
+
 def _cross_site_begun(state: RunState, data: Mapping[str, Any], _number: Numbered) -> None:
     """Cross-site validation begins, or somebody else takes part from now on."""
     known = state.cross_site = state.cross_site or CrossSiteState()
@@ -303,6 +309,7 @@ _APPLY = {
     Kind.UPDATE_REFUSED: _update_refused,
     Kind.TASK_FAILED: _rejected,
     Kind.ROUND_CLOSED: _round_closed,
+    Kind.OUTLIER: _outlier,
     Kind.BEST_MODEL: _best_model,
     Kind.BEST_MODEL_LOST: _best_model_lost,
     Kind.CHECKPOINT_LOST: _checkpoint_lost,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.records.cross_site_state import CrossSiteState
     from mmar_runner.server.records.failed_components import Failures
+    from mmar_runner.server.records.outlying import Outlying
     from mmar_runner.server.records.record import CountedUpdate, LostModel, Rejected, Removed
 
 
@@ -117,6 +118,7 @@ class RunState:
         closed: The round closed last, if the run has not gone back since.
         lost: Models that were lost, in order.
         failed: Components that failed while the run went on, by component and event.
+        outlying: Clients whose updates were unlike the others'.
         cross_site: How far cross-site validation is; None before it has begun.
         wall_seconds: How long the run had been worked on, by all servers together.
         past: What the run may have to go back to; None once nobody looks back any more.
@@ -147,6 +149,7 @@ class RunState:
     closed: RoundInputs | None = None
     lost: list[LostModel] = field(default_factory=list)
     failed: dict[tuple[str, str], Failures] = field(default_factory=dict)
+    outlying: dict[str, Outlying] = field(default_factory=dict)
     cross_site: CrossSiteState | None = None
     wall_seconds: float = 0.0
     past: Past | None = field(default_factory=Past)
@@ -164,6 +167,10 @@ class RunState:
     def components_failed(self) -> list[Any]:
         """Return what the summary and the status say of components that failed."""
         return [failures.to_json() for failures in self.failed.values()]
+
+    def outliers(self) -> list[Any]:
+        """Return what the status says of clients whose updates were unlike the others'."""
+        return [self.outlying[name].to_json() for name in sorted(self.outlying)]
 
     @property
     def known_past(self) -> Past:

@@ -17,7 +17,7 @@ from mmar_runner.server.records.summary import round_summary, weighted_metrics
 from mmar_runner.server.rounds.round_aggregation import Withdrawn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from mmar_runner.server.components.validator import ServerValidator
     from mmar_runner.server.records.model_file import ModelFile
     from mmar_runner.server.records.models import ModelStore
-    from mmar_runner.server.records.record import AcceptedUpdate
+    from mmar_runner.server.records.record import AcceptedUpdate, CountedUpdate
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.summary import Summary
     from mmar_runner.server.rounds.best import BestModel, Scored
     from mmar_runner.server.rounds.combining import Combining
     from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.server.rounds.open_round import OpenRound
+    from mmar_runner.server.rounds.outliers import OutlierWatch
     from mmar_runner.server.rounds.round_aggregation import RoundAggregation
     from mmar_runner.server.settings import ServerSettings
     from mmar_runner.server.telling.events import EventDispatcher
@@ -56,9 +57,10 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class ClosedRound:
-    """What a closed round leaves: the next round's model, the journal's number, the best."""
+    """What a closed round leaves: the next model, what it was made of, its number, the best."""
 
     model: ModelFile
+    counted: Sequence[CountedUpdate]
     recorded: asyncio.Future[int]
     best: Best | None
 
@@ -86,6 +88,7 @@ class RoundCloser:
     max_staleness: int
     exchange: ExchangeDesk
     combining: Combining
+    outliers: OutlierWatch
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def give_up(self) -> None:
@@ -130,7 +133,7 @@ class RoundCloser:
         recorded = self._record(current.number, entry, best, made.state_sha256)
         self.aggregation.go_on(current.number + 1, made.state_sha256)
         self._tell(current.number, entry, model)
-        return ClosedRound(model, recorded, best)
+        return ClosedRound(model, counted, recorded, best)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
         """Once the result is on record: name the best, delete what is no longer needed.
@@ -150,6 +153,7 @@ class RoundCloser:
                 raise
             if closed.best is not None:
                 await self._name_best(current, closed, closed.best)
+            await self.outliers.look(current, closed.counted, work)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(work, self._delete, current, recorded)
             await self.exchange.forget(current.number)

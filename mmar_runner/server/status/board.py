@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.registry import Client
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.server.rounds.open_round import OpenRound
-    from mmar_runner.server.status.facts import ClientFacts, FailureFacts, MissingFacts, RunFacts
+    from mmar_runner.server.status.facts import (
+        ClientFacts,
+        FailureFacts,
+        MissingFacts,
+        OutlierFacts,
+        RunFacts,
+    )
     from mmar_runner.server.telling.events import EventDispatcher
     from mmar_runner.server.telling.space import DiskWait
 
@@ -45,6 +51,7 @@ class Board:
         num_rounds: The round to stop at.
         declined: Gives a sentence about the sites that declined; empty if none did.
         failed: Gives the components that failed while the run went on.
+        outliers: Gives the clients whose updates were unlike the others'.
         aggregation: Gives what the aggregator said last.
         clock: Seconds since 1970.
     """
@@ -61,6 +68,7 @@ class Board:
         num_rounds: int,
         declined: Callable[[], str] = str,
         failed: Callable[[], list[FailureFacts]] = list,
+        outliers: Callable[[], list[OutlierFacts]] = list,
         aggregation: Callable[[], Mapping[str, Any]] = dict,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -73,6 +81,7 @@ class Board:
         self._num_rounds = num_rounds
         self._declined = declined
         self._failed = failed
+        self._outliers = outliers
         self._aggregation = aggregation
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -100,6 +109,7 @@ class Board:
             "clients": clients,
             "missing": [self._one_missing(name, since) for name, since in self._missing()],
             "components_failed": self._failed(),
+            "outliers": self._outliers(),
         }
         if said := self._aggregation():
             facts["aggregation"] = dict(said)

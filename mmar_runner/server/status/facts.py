@@ -48,6 +48,16 @@ class FailureFacts(TypedDict):
     message: str
 
 
+class OutlierFacts(TypedDict):
+    """A client whose updates were unlike the others', and in which rounds."""
+
+    client: str
+    times: int
+    first_round: int
+    last_round: int
+    message: str
+
+
 class RunFacts(TypedDict):
     """What a run is at, and what it waits for since when."""
 
@@ -62,6 +72,7 @@ class RunFacts(TypedDict):
     clients: list[ClientFacts]
     missing: list[MissingFacts]
     components_failed: NotRequired[list[FailureFacts]]  # an earlier program wrote none
+    outliers: NotRequired[list[OutlierFacts]]  # an earlier program wrote none
     aggregation: NotRequired[Mapping[str, Any]]  # if the aggregator says something
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.federation.run_status import RunStatus
-    from mmar_runner.server.status.facts import FailureFacts
+    from mmar_runner.server.status.facts import FailureFacts, OutlierFacts
 
 
 class RecordedFacts(TypedDict):
@@ -28,6 +28,7 @@ class RecordedFacts(TypedDict):
     reason: str
     round: int
     components_failed: list[FailureFacts]
+    outliers: list[OutlierFacts]
 
 
 def read_recorded(journal: Path) -> RecordedFacts:
@@ -48,4 +49,5 @@ def read_recorded(journal: Path) -> RecordedFacts:
         "reason": state.reason,
         "round": number,
         "components_failed": state.components_failed(),
+        "outliers": state.outliers(),
     }

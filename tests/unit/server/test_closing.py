@@ -57,6 +57,7 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
         "summary": SimpleNamespace(set_best=lambda _: None),
         "dispatcher": silent,
         "observer": silent,
+        "outliers": SimpleNamespace(look=AsyncMock()),
         "disk": DiskWait(lambda _: None),
         "max_staleness": 0,
     }
@@ -67,7 +68,7 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
             asyncio.create_task(
                 closer.forget(
                     OpenRound(number, model(number), 0.0),
-                    ClosedRound(model(number + 1), recorded, Best(Scored(number - 1, 0.5), {})),
+                    ClosedRound(model(number + 1), [], recorded, Best(Scored(number - 1, 0.5), {})),
                     work,
                 )
             )
