@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.folder import MmarFolder
 
 JSON: Final = ".json"
-SUFFIXES: Final = frozenset({JSON, ".yaml", ".yml"})
+SUFFIXES: Final = (JSON, ".yaml", ".yml")
 #: The most configuration files of one bundle; those of the model zoo hold a dozen.
 MOST_FILES: Final = 200
 #: Values in one YAML file: aliases make many of few characters.
@@ -27,6 +26,8 @@ _YAML_VALUES: Final = 100_000
 def configuration_files(folder: MmarFolder, root: str) -> list[str]:
     """Return every file below a folder that MONAI could read as a configuration, sorted.
 
+    MONAI goes by how a name ends: ``..yaml``, which has no suffix elsewhere, is one.
+
     Args:
         folder: What was surveyed; hidden files and those below ``models/`` count too.
         root: The bundle's folder in it; empty for the folder itself.
@@ -35,7 +36,7 @@ def configuration_files(folder: MmarFolder, root: str) -> list[str]:
     return sorted(
         file
         for file in folder.contents
-        if file.startswith(below) and posixpath.splitext(file)[1].lower() in SUFFIXES
+        if file.startswith(below) and file.lower().endswith(SUFFIXES)
     )
 
 
@@ -52,7 +53,7 @@ def read_configurations(folder: MmarFolder, root: str, findings: Findings) -> li
 
 def read_configuration(folder: MmarFolder, file: str, findings: Findings) -> Document | None:
     """Read one; None, and a finding, if it is not one object of plain data."""
-    if posixpath.splitext(file)[1].lower() == JSON:
+    if file.lower().endswith(JSON):
         return read_document(folder, file, findings)
     text = read_text(folder, file, findings, folder.limits.text_bytes)
     if text is None:

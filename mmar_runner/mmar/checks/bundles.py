@@ -159,12 +159,17 @@ def _place(document: Document, path: JsonPath) -> Place:
 
 
 def _texts(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:
-    """Yield every text that stands for itself."""
+    """Yield every text that stands for itself, and every key: metrics and files are named by some.
+
+    Only a text that is a reference and nothing else stands for what it leads to.
+    """
     if isinstance(value, str):
-        if not value.startswith((EXPRESSION, MACRO, REFERENCE)):
+        refers = value.startswith(REFERENCE) and "/" not in value
+        if not (refers or value.startswith((EXPRESSION, MACRO))):
             yield path, value
     elif isinstance(value, dict):
         for key, child in value.items():
+            yield (*path, key), key
             yield from _texts(child, (*path, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):

@@ -13,6 +13,7 @@ from mmar_runner_monai.folders import Place, close_layouts, inside_workspace
 from mmar_runner_monai.functions import TOLD_POSITIONS, read_functions
 from mmar_runner_monai.schemas import PART_NAMES, TRAIN_PARTS, VALIDATION_PARTS
 from mmar_runner_monai.walls import WALLS, close_process
+from mmar_runner_monai.writing import WRITING
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import Blueprint
@@ -38,6 +39,8 @@ class Parts:
         close_layouts()
         if not own.is_dir():
             WALLS.load_only_data()
+            if context.alone:
+                WRITING.allow(context.workspace)
         self.context = context
         self._labelled: dict[str, Declaration] = {}
         for configuration in configurations:

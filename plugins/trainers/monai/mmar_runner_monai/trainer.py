@@ -14,6 +14,7 @@ from mmar_runner_monai.evaluation import Evaluation
 from mmar_runner_monai.made_up import MADE_UP_CASES, batch_shape, with_made_up_volumes
 from mmar_runner_monai.parts import Parts
 from mmar_runner_monai.training import Plan, Training
+from mmar_runner_monai.writing import WRITING
 from mmar_runner_torch.describing import activation_bytes, optimizer_bytes
 from mmar_runner_torch.kept import position_facts, position_in, read_kept, write_kept
 from mmar_runner_torch.loop import LocalResult, TorchLoopTrainer
@@ -140,6 +141,7 @@ class MonaiTrainer(TorchLoopTrainer):
 
     def train(self, task: TrainTask) -> Any:
         """Read the global model, validate it, train it, write the update."""
+        WRITING.expect(task.update, folder=task.new_state)
         self._measured = None
         self._plan = self._planned(task)
         if self._evaluation is not None:
@@ -152,6 +154,11 @@ class MonaiTrainer(TorchLoopTrainer):
         if self._evaluation is not None:
             self._evaluation.alive = lambda: None
         return super().validate(model)
+
+    def best_model(self, destination: Path) -> Mapping[str, float] | None:
+        """Write the best model that was trained here, by this site's own metrics."""
+        WRITING.expect(destination)
+        return super().best_model(destination)
 
     def train_round(self, network: nn.Module, task: TrainTask) -> LocalResult:
         """Train for the round's epochs or iterations."""

@@ -22,6 +22,7 @@ from mmar_runner_monai.bundle.guard import guard
 from mmar_runner_monai.bundle.permission import require_permission
 from mmar_runner_monai.folders import Place
 from mmar_runner_monai.walls import WALLS
+from mmar_runner_monai.writing import WRITING
 from mmar_runner_torch.best_local import BestLocal
 from mmar_runner_torch.determinism import seed_everything, use_deterministic_algorithms
 from mmar_runner_torch.files import State, read_state, write_state
@@ -91,6 +92,8 @@ class ClientAlgoTrainer(ClientTrainer):
             WALLS.allow_configurations()
         else:
             guard(app, own if own.is_dir() else None, Place(context.workspace, context.mmar))
+            if context.alone and not own.is_dir():
+                WRITING.allow(context.workspace)
         root = self._blueprint.args.get(_ROOT)
         if isinstance(root, str):
             require_permission(context, app / root, self._blueprint.args)
@@ -116,6 +119,7 @@ class ClientAlgoTrainer(ClientTrainer):
             TaskFailedError: The algorithm raised, or says that it trained nothing. Where its
                 ``train`` raised, the next task has a new one: this one may be anywhere.
         """
+        WRITING.expect(task.update, folder=task.new_state)
         self._begin()
         received = read_state(task.model)
         validation = self._measured(received) if task.validate else {}
@@ -143,6 +147,7 @@ class ClientAlgoTrainer(ClientTrainer):
 
     def best_model(self, destination: Path) -> Mapping[str, float] | None:
         """Write the best model that was trained here, by the algorithm's own metrics."""
+        WRITING.expect(destination)
         return BestLocal(self._context.workspace).write(destination)
 
     def close(self) -> None:

@@ -29,7 +29,6 @@ PACKAGES: Final = (
     "monai.transforms.",
     "torch.nn.",
     "torch.optim.",
-    "torch.utils.data.",
 )
 
 #: Functions, and classes elsewhere, by the place where they are defined.
@@ -47,6 +46,14 @@ _BY_PLACE: Final = {
     "monai.networks.utils": ("normal_init",),
     "monai.optimizers.utils": ("generate_param_groups",),
     "torch": ("device",),
+    # One by one: other classes there read archives and pickles.
+    "torch.utils.data.dataloader": ("DataLoader",),
+    "torch.utils.data.dataset": ("ChainDataset", "ConcatDataset", "Subset", "TensorDataset"),
+    "torch.utils.data.distributed": ("DistributedSampler",),
+    "torch.utils.data.sampler": (
+        *("BatchSampler", "RandomSampler", "SequentialSampler", "SubsetRandomSampler"),
+        "WeightedRandomSampler",
+    ),
 }
 
 #: Under which paths MONAI offers them besides.
@@ -56,7 +63,16 @@ _OFFERED: Final = {
     "monai.engines.utils": "monai.engines",
     "monai.handlers.utils": "monai.handlers",
     "monai.optimizers.utils": "monai.optimizers",
+    "torch.utils.data.dataloader": "torch.utils.data",
+    "torch.utils.data.dataset": "torch.utils.data",
+    "torch.utils.data.distributed": "torch.utils.data",
+    "torch.utils.data.sampler": "torch.utils.data",
 }
+
+#: Functions that are not handed on uncalled: what calls them would name a file to be read.
+READING: Final = frozenset({"monai.data.decathlon_datalist.load_decathlon_datalist"})
+#: Below which classes may be handed on uncalled: whoever calls them chooses their arguments.
+HANDED: Final = ("torch.nn.",)
 
 
 def _names() -> tuple[str, ...]:

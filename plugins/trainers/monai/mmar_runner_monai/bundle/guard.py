@@ -10,16 +10,31 @@ file is read, and where a file of data could hold an object that runs code.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import pydoc
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from mmar_runner.errors import ComponentBuildError, NotAuthorizedError
-from mmar_runner_monai.bundle.callables import CALLABLES, PACKAGES, PLACES, REFUSED
-from mmar_runner_monai.folders import Place, close_layouts, inside_workspace
+from mmar_runner.mmar.bundle.reading import SUFFIXES
+from mmar_runner_monai.bundle.callables import (
+    CALLABLES,
+    HANDED,
+    PACKAGES,
+    PLACES,
+    READING,
+    REFUSED,
+)
+from mmar_runner_monai.folders import (
+    Place,
+    close_layouts,
+    inside_workspace,
+    require_plain_label,
+)
 from mmar_runner_monai.harmless import refused_in
 from mmar_runner_monai.walls import WALLS, close_process
 
@@ -31,6 +46,8 @@ HINT: Final = (
 _MODES: Final = frozenset({"default", "callable"})
 #: Arguments by which networks and data sets fetch something if they are left out, by their default.
 _FETCHING: Final = ("download", "pretrained")
+#: Arguments that name metrics by their keys.
+_METRICS: Final = ("key_val_metric", "key_train_metric", "key_metric", "additional_metrics")
 _SHOWN: Final = 120
 
 
@@ -49,14 +66,14 @@ class Guard:
     """Lets MONAI's reader do only what needs no leave.
 
     Attributes:
-        folders: The folders whose configurations may be read.
+        files: The configurations that may be read, with the sha256 of each as it was judged.
         own: Folders of code that was accepted, whose classes and functions may be called.
         place: Where what is called may write.
     """
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.folders: set[Path] = set()
+        self.files: dict[Path, bytes] = {}
         self.own: set[Path] = set()
         self._instantiate: Any = None
         self._load: Any = None
@@ -91,6 +108,8 @@ class Guard:
             name = path if isinstance(path, str) else _place(path)
             if not _free(component):
                 refuse("call", name)
+            if str(mode) == "callable" and not _may_be_handed_on(component):
+                refuse("hand on, for others to call with arguments of their own,", name)
             by_default = (n for n in _FETCHING if n not in arguments and _default(component, n))
             for one in (*refused_in(_with_texts(arguments)), *by_default):
                 refuse(
@@ -98,6 +117,8 @@ class Guard:
                     f"{one} of {path}",
                 )
             arguments.update(inside_workspace(name, arguments, self.place))
+            for label in _labels(arguments):
+                require_plain_label(f"a metric of {name}", label)
         return self._instantiate(component, mode, **arguments)
 
     def _located(self, path: str) -> Any:
@@ -113,9 +134,38 @@ class Guard:
 
     def _read(self, parser: Any, /, filepath: Any, **options: Any) -> Any:
         file = Path(str(filepath)).resolve()
-        if not any(file.is_relative_to(folder) for folder in self.folders):
-            refuse("read a file elsewhere", filepath)
-        return self._load(parser, filepath, **options)
+        known = self.files.get(file)
+        if known is None or known != _digest(file):
+            refuse("read a file that is not as it was looked at before", filepath)
+        return self._load(parser, file, **options)
+
+    def accept(self, folder: Path) -> None:
+        """Let the configurations be read that lie below a folder now, as they are.
+
+        Whatever a part of the bundle writes there later was looked at by nobody.
+        """
+        for file in sorted(folder.resolve().rglob("*")):
+            if file.name.lower().endswith(SUFFIXES) and file.is_file() and not file.is_symlink():
+                self.files[file] = _digest(file)
+
+
+def _digest(file: Path) -> bytes:
+    return hashlib.sha256(file.read_bytes()).digest()
+
+
+def _labels(arguments: dict[str, Any]) -> Iterator[str]:
+    """Yield what metrics are called, which becomes a part of files' names."""
+    for argument in _METRICS:
+        if isinstance(named := arguments.get(argument), dict):
+            yield from map(str, named)
+
+
+def _may_be_handed_on(component: Any) -> bool:
+    """Return whether something may be called later, with arguments that nobody looks at."""
+    place = _place(component)
+    if isinstance(component, type):
+        return place.startswith(HANDED)
+    return place in PLACES and place not in READING
 
 
 def _evaluate(self: Any, *_: Any, **__: Any) -> NoReturn:
@@ -206,6 +256,6 @@ def guard(folder: Path, own: Path | None, place: Place | None = None) -> None:
         if own is None:
             WALLS.load_only_data()
         _GUARDS.append(made)
-    _GUARDS[0].folders.add(folder.resolve())
+    _GUARDS[0].accept(folder)
     if own is not None:
         _GUARDS[0].own.add(own.resolve())
