@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import nested_places
+from mmar_runner.mmar.checks.places import places
 from mmar_runner.mmar.checks.tensors import trained_models
-from mmar_runner.mmar.checks.train import places
 
 if TYPE_CHECKING:
     from mmar_runner.documents.json_source import JsonPath

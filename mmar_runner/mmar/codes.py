@@ -137,6 +137,7 @@ CODES: dict[str, Code] = {
     "MMAR632": Code(_W, "Two metrics have one label"),
     "MMAR633": Code(_N, "The MMAR holds expressions"),
     "MMAR634": Code(_W, "The largest loss is to be the best"),
+    "MMAR635": Code(_E, "A part works on what is not there"),
     "MMAR640": Code(_E, "The checkpoint does not fit the network"),
     "MMAR641": Code(_W, "Every tensor is excluded"),
     "MMAR642": Code(_W, "Models are measured on the data they are trained on"),

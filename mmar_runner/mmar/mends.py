@@ -129,6 +129,7 @@ MENDS = MappingProxyType(
             "a kit."
         ),
         "MMAR634": "Write that smaller is better.",
+        "MMAR635": "Declare what it works on, or remove it.",
         "MMAR640": "Name a checkpoint of this network, or declare the network it was made of.",
         "MMAR641": "Name the tensors that are to stay as they are, or remove it.",
         "MMAR642": "Declare data that is held out.",

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "MMAR605": "tests/unit/mmar/test_defects.py",  # needs filters, of which none is bundled
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",
+    "MMAR635": "tests/unit/plugins_monai/test_needs.py",  # of parts that no bundled plugin has
     "MMAR647": "tests/unit/mmar/test_defects.py",  # of handlers only a selector is bundled
     "MMAR650": "tests/unit/mmar/test_combinations.py",
     "MMAR651": "tests/unit/mmar/test_combinations.py",

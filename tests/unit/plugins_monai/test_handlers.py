@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+import torch
 from monai.handlers import StatsHandler
 
 from mmar_runner.errors import (
@@ -42,6 +43,15 @@ def test_no_other_folder_is_written_to(site, folder) -> None:
     # By its schema if that can tell, else by where it leads to.
     with pytest.raises(MmarRunnerError, match=r"outside the client's workspace|/args/save_dir"):
         other.trainer()
+
+
+def test_what_is_saved_may_have_other_names(site) -> None:
+    def change(config):
+        config["train"]["handlers"][2]["args"]["save_dict"] = {"net": "model", "opt": "optimizer"}
+
+    site.but(change).trained()
+    (file,) = (site.folder / "workspace" / "models").iterdir()
+    assert set(torch.load(file, weights_only=True)) == {"net", "opt"}
 
 
 def test_a_handler_that_is_off_or_for_another_process_is_not_there(site) -> None:

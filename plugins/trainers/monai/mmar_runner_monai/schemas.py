@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mmar_runner_monai.needs import TRAIN_NEEDS, VALIDATION_NEEDS
 from mmar_runner_monai.workflow_schemas import TRAIN_SCHEMA, VALIDATION_SCHEMA
 
 DEVICE: Final[dict[str, Any]] = {
@@ -100,8 +101,10 @@ PART_NAMES: Final[dict[str, dict[str, str]]] = {"metric": {"Accuracy": "IgniteAc
 #: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.
 CONFIG_EXTRAS: Final[dict[str, Any]] = {
     "train_parts": TRAIN_PARTS,
+    "train_needs": TRAIN_NEEDS,
     "train_schema": TRAIN_SCHEMA,
     "validation_parts": VALIDATION_PARTS,
+    "validation_needs": VALIDATION_NEEDS,
     "validation_schema": VALIDATION_SCHEMA,
     "part_names": PART_NAMES,
     "measures": {

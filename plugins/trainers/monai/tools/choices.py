@@ -139,11 +139,24 @@ WORDS: Final[dict[tuple[str, str], list[str]]] = {
     ("loss", "reduction"): _REDUCTIONS,
     ("inferer", "mode"): ["constant", "gaussian"],
 }
-_NAMES: Final = {"type": ["array", "object"], "items": {"type": "string"}}
+_NAME: Final = {"type": "string"}
+_NAMES: Final = {"type": ["array", "object"], "items": _NAME, "additionalProperties": _NAME}
+#: What a summary of a metric's details can be made of.
+_SUMMARY: Final = {
+    "pattern": r"^(\*|mean|median|max|min|std|notnans|(100|[1-9]?[0-9])percentile)$",
+    "description": "mean, median, max, min, std, notnans, a percentile such as 90percentile, or * "
+    "for all of them",
+}
 #: Arguments that a configuration writes in another way than the constructor takes them.
 WRITTEN: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("CheckpointLoader", "load_dict"): _NAMES,
     ("CheckpointSaver", "save_dict"): _NAMES,
+    ("MetricsSaver", "summary_ops"): {
+        "type": ["string", "array", "null"],
+        **_SUMMARY,
+        "items": {"type": "string", **_SUMMARY},
+        "default": None,
+    },
     ("Lambdad", "func"): {
         "type": ["string", "array"],
         "format": "item-function",
