@@ -146,6 +146,11 @@ LACKS = {
         ("MMAR628", "/validate/handlers/1/args/key_metric_name"),
         "What is measured: val_mean_dice, val_acc.",
     ),
+    "a handler that cannot be attached": (
+        lambda v: v["train"]["handlers"].append({"path": "ignite.handlers.TerminateOnNan"}),
+        ("MMAR503", "/train/handlers/4/path"),
+        "the handler that its bare name means can",
+    ),
     "a summary of no known kind": (
         _metrics("validate", metrics="*", summary_ops=["mean", "average"]),
         ("MMAR514", "/validate/handlers/2/args/summary_ops/1"),

@@ -58,7 +58,7 @@ HANDLERS: Final = (
     *("ParamSchedulerHandler", "SmartCacheHandler", "StatsHandler", "TensorBoardImageHandler"),
     *("TensorBoardStatsHandler", "ValidationHandler"),
 )
-IGNITE_HANDLERS: Final = ("EpochOutputStore", "TerminateOnNan", "TimeLimit")
+IGNITE_HANDLERS: Final = ("EpochOutputStore",)
 OPTIMIZERS: Final = ("Novograd",)
 LR_SCHEDULERS: Final = ("WarmupCosineSchedule",)
 #: Parts of networks that stand among them.
