@@ -208,3 +208,28 @@ def test_a_loss_that_is_not_finite_fails_the_round(site) -> None:
     wild = site.but(lambda c: c["train"]["optimizer"]["args"].update(lr=1e30))
     with pytest.raises(TaskFailedError, match="the loss became nan"):
         wild.trained(local_epochs=3)
+
+
+_SHARED = {"to_onehot_y": True, "softmax": True}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"name": "DiceCELoss", "args": {**_SHARED, "weight": [0.2, 1.0], "lambda_ce": 0.5}},
+        {"name": "DiceLoss", "args": {**_SHARED, "weight": [0.2, 1.0]}},
+        {"name": "DiceFocalLoss", "args": {**_SHARED, "weight": [0.2, 1.0]}},
+        {"name": "FocalLoss", "args": {"to_onehot_y": True, "weight": [0.2, 1.0]}},
+        {"name": "GeneralizedWassersteinDiceLoss", "args": {"dist_matrix": [[0, 1], [1, 0]]}},
+    ],
+    ids=lambda loss: loss["name"],
+)
+def test_a_loss_takes_its_weights_as_lists(site, loss):
+    weighted = site.but(lambda c: c["train"].update(loss=loss)).trained(site.task(validate=False))
+    assert weighted[1].num_samples == 3
+
+
+def test_distances_that_are_no_matrix_are_said(site):
+    loss = {"name": "GeneralizedWassersteinDiceLoss", "args": {"dist_matrix": [[0, 1], [1]]}}
+    with pytest.raises(ComponentBuildError, match="'dist_matrix' is no row or matrix of numbers"):
+        site.but(lambda c: c["train"].update(loss=loss)).trainer()

@@ -220,3 +220,11 @@ def test_where_nothing_is_trained_no_handler_works_on_a_training(found):
     (one,) = found(early, VALIDATION)
 
     assert (one.code, one.file, one.hint) == ("MMAR635", VALIDATION, "Remove it.")
+
+
+def test_an_older_weight_of_a_loss_is_brought_up_to_date(found):
+    def weighted(value):
+        args = {"softmax": True, "to_onehot_y": True, "ce_weight": [0.2, 1], "lambda_ce": 0.5}
+        value["train"]["loss"] = {"name": "DiceCELoss", "args": args}
+
+    assert found(weighted) == []

@@ -9,6 +9,7 @@ from mmar_runner_monai.folders import FILES, PATTERNS, PIECES
 from mmar_runner_monai.harmless import PASSED_ON as PASSED_ON_TO_TORCH
 from mmar_runner_monai.harmless import READERS, WRITERS
 from mmar_runner_monai.names import FETCHED, PERCEPTUAL
+from mmar_runner_torch.argument_types import BY_CLASS, NOT_NEGATIVE
 
 #: Data sets that take a list of samples and transforms.
 DATASETS: Final = (*("Dataset", "CacheDataset", "PersistentDataset", "SmartCacheDataset"),)
@@ -151,6 +152,12 @@ _SUMMARY: Final = {
 WRITTEN: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("CheckpointLoader", "load_dict"): _NAMES,
     ("CheckpointSaver", "save_dict"): _NAMES,
+    ("DiceCELoss", "weight"): {**BY_CLASS, "default": None},
+    ("GeneralizedWassersteinDiceLoss", "dist_matrix"): {
+        "type": "array",
+        "items": {"type": "array", "items": NOT_NEGATIVE, "minItems": 1},
+        "minItems": 1,
+    },
     ("MetricsSaver", "summary_ops"): {
         "type": ["string", "array", "null"],
         **_SUMMARY,
