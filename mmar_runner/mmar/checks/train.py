@@ -19,6 +19,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.checks.elsewhere import elsewhere
 from mmar_runner.mmar.checks.needs import check_needs
+from mmar_runner.mmar.checks.packages import check_packages
 from mmar_runner.mmar.checks.places import children, is_reference, places
 from mmar_runner.mmar.sources.configuration import TRAIN, VALIDATION, check_shape
 
@@ -71,6 +72,7 @@ def _check_file(look: Look, document: Document, reader: ComponentDescription, wh
         if is_off(document.get(path)) and _required(schema, path):
             _switched_off(look, document, path, reader)
     check_needs(look, document, reader.extras.get(f"{what}_needs", ()), parts)
+    check_packages(look, document, parts)
 
 
 def resolve_parts(
