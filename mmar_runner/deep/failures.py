@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.deep.places import declaration, part_named, server_place
+from mmar_runner.deep.places import declaration, part_named, part_placed, server_place
 from mmar_runner.errors import SyntheticDataError
 from mmar_runner.interfaces.observer import Topic
 
@@ -106,7 +106,8 @@ class Failures:
 
     def _say(self, code: str, message: str, hint: str, *, name: str = "") -> None:
         """Add a finding at the declaration that a sentence names, or at the trainer's."""
-        place = self._named(f"{message} {hint} {name}") or part_named(self._look, message)
+        place = part_placed(self._look, message) or self._named(f"{message} {hint} {name}")
+        place = place or part_named(self._look, message)
         place = place or self._trainer() or server_place(self._look, ())
         if place is None:
             return

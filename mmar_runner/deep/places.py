@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import nested_places
+from mmar_runner.mmar.checks.places import places
 from mmar_runner.mmar.checks.tensors import trained_models
-from mmar_runner.mmar.checks.train import places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.codes import Severity
@@ -91,6 +94,24 @@ def part_named(look: Look, message: str) -> Place | None:
         for path in places(train.value, pattern) if kind == word else ():
             return Place(train, path)
     return None
+
+
+def part_placed(look: Look, text: str) -> Place | None:
+    """Return the part of a workflow file whose place stands in a text."""
+    for place in _parts_of_workflows(look):
+        if re.search(rf"{re.escape(place.words)}\b", text):
+            return place
+    return None
+
+
+def _parts_of_workflows(look: Look) -> Iterator[Place]:
+    files = {"train_parts": look.files.train, "validation_parts": look.files.validation}
+    for reader in (*look.server_parts.every(), *look.client_parts.every()):
+        for fact, document in files.items():
+            if reader.description is None or document is None:
+                continue
+            for pattern in reader.description.extras.get(fact, ()):
+                yield from (Place(document, path) for path in places(document.value, pattern))
 
 
 def declaration(look: Look, component: ComponentSpec) -> Place | None:

@@ -86,6 +86,7 @@ MENDS = MappingProxyType(
         "MMAR519": "Mend the syntax at this place.",
         "MMAR520": "Install the package, or remove the import.",
         "MMAR521": "Derive the class from the interface and define the methods that it lacks.",
+        "MMAR522": "Install it at every site that trains; the hint has the name.",
         "MMAR530": "Nothing needs to be done; the page on older code says what differs.",
         "MMAR531": "Install the plugin with the adapter.",
         "MMAR532": "Use a component that is installed, or write the class to the later interface.",
@@ -129,6 +130,7 @@ MENDS = MappingProxyType(
             "a kit."
         ),
         "MMAR634": "Write that smaller is better.",
+        "MMAR635": "Declare what it works on, or remove it.",
         "MMAR640": "Name a checkpoint of this network, or declare the network it was made of.",
         "MMAR641": "Name the tensors that are to stay as they are, or remove it.",
         "MMAR642": "Declare data that is held out.",

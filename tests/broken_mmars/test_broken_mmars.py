@@ -34,12 +34,14 @@ ELSEWHERE = {
     "MMAR307": "tests/unit/mmar/test_variables.py",
     "MMAR517": "tests/unit/mmar/test_defects.py",  # needs parts that no bundled plugin has
     "MMAR518": "tests/unit/mmar/test_components.py",  # of two plugins
+    "MMAR522": "tests/unit/plugins_monai/test_packages.py",  # of the machine's packages
     "MMAR531": "tests/unit/mmar/test_older_code.py",  # of a plugin that is not installed
     "MMAR532": "tests/unit/mmar/test_older_code.py",  # as what is said of older code
     "MMAR533": "tests/unit/mmar/test_older_code.py",
     "MMAR605": "tests/unit/mmar/test_defects.py",  # needs filters, of which none is bundled
     "MMAR606": "tests/unit/mmar/test_site_policy.py",  # of a policy, as all that follow
     "MMAR607": "tests/unit/mmar/test_defects.py",
+    "MMAR635": "tests/unit/plugins_monai/test_needs.py",  # of parts that no bundled plugin has
     "MMAR647": "tests/unit/mmar/test_defects.py",  # of handlers only a selector is bundled
     "MMAR650": "tests/unit/mmar/test_combinations.py",
     "MMAR651": "tests/unit/mmar/test_combinations.py",

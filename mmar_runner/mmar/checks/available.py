@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import nested_places
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.places import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

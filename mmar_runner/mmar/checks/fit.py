@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.places import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.places import places
 from mmar_runner.mmar.sources.keys import KEYS
 
 if TYPE_CHECKING:

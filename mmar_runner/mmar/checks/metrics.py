@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.nested import is_off
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.places import places
 from mmar_runner.mmar.sources.configuration import TRAIN
 
 if TYPE_CHECKING:
@@ -95,6 +95,17 @@ def _declared(
             yield path, label
         elif isinstance(name, str):
             yield path, f"{facts.get('prefix', '')}{name.rpartition('.')[2].lower()}"
+
+
+def metrics_at(document: Document, pattern: str, facts: Mapping[str, Any]) -> list[str]:
+    """Return under which names metrics are reported.
+
+    Args:
+        document: Where they are declared.
+        pattern: Their places.
+        facts: ``prefix`` and ``label``, as ``measures`` has them.
+    """
+    return [name for _, name in _declared({**facts, "parts": pattern}, document)]
 
 
 def _kept(look: Look, trainer: Resolved | None, training: Document | None) -> None:

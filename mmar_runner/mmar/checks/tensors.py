@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.checks.case import whole
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.places import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,6 +18,9 @@ from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.checks.elsewhere import elsewhere
+from mmar_runner.mmar.checks.needs import check_needs
+from mmar_runner.mmar.checks.packages import check_packages
+from mmar_runner.mmar.checks.places import children, is_reference, places
 from mmar_runner.mmar.sources.configuration import TRAIN, VALIDATION, check_shape
 
 if TYPE_CHECKING:
@@ -64,9 +67,12 @@ def _check_file(look: Look, document: Document, reader: ComponentDescription, wh
     schema = reader.extras.get(f"{what}_schema")
     if schema:
         check_shape(document, schema, look.findings)
-    for path, _ in resolve_parts(look.resolver, document, reader, what):
+    parts = resolve_parts(look.resolver, document, reader, what)
+    for path, _ in parts:
         if is_off(document.get(path)) and _required(schema, path):
             _switched_off(look, document, path, reader)
+    check_needs(look, document, reader.extras.get(f"{what}_needs", ()), parts)
+    check_packages(look, document, parts)
 
 
 def resolve_parts(
@@ -87,15 +93,6 @@ def resolve_parts(
         for path in places(document.value, pattern)
         if not is_reference(document.get(path))
     ]
-
-
-def is_reference(declaration: Any) -> bool:
-    """Return True for ``{"ref": "Name"}``, which stands for what is declared elsewhere."""
-    return (
-        isinstance(declaration, Mapping)
-        and "ref" in declaration
-        and not declaration.keys() & {"name", "path"}
-    )
 
 
 def _switched_off(
@@ -134,26 +131,6 @@ def _missing(look: Look, reader: ComponentDescription) -> None:
     look.findings.add(
         "MMAR609", message, file=TRAIN, hint=elsewhere(look, TRAIN) or "Add the file."
     )
-
-
-def places(value: Any, pattern: str) -> list[JsonPath]:
-    """Return every path in ``value`` that a JSON pointer pattern with ``*`` names."""
-    found: list[tuple[JsonPath, Any]] = [((), value)]
-    for step in pattern.removeprefix("/").split("/"):
-        found = [
-            ((*path, part), child)
-            for path, parent in found
-            for part, child in _children(parent)
-            if step in {"*", str(part)}
-        ]
-    return [path for path, _ in found]
-
-
-def _children(value: Any) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(value, Mapping):
-        yield from value.items()
-    elif isinstance(value, list):
-        yield from enumerate(value)
 
 
 def _references(look: Look) -> None:
@@ -221,5 +198,5 @@ def _objects(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, Mapping[str
     """Yield every object of a value, with its path."""
     if isinstance(value, dict):
         yield path, value
-    for part, child in _children(value):
+    for part, child in children(value):
         yield from _objects(child, (*path, part))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import nested_places
-from mmar_runner.mmar.checks.train import places, resolve_parts
+from mmar_runner.mmar.checks.places import places
+from mmar_runner.mmar.checks.train import resolve_parts
 from mmar_runner.mmar.older.entry import class_of
 from mmar_runner.mmar.older.federated import FEDERATED
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import pytest
 
+from mmar_runner.deep.failures import Failures
+from mmar_runner.mmar.validation import validate
 from tests.unit.deep.conftest import job
 
 CLIENT = "config/config_fed_client.json"
 SERVER = "config/config_fed_server.json"
+TRAIN = "config/config_train.json"
 
 
 @pytest.fixture
@@ -115,3 +118,18 @@ def test_an_mmar_that_few_clients_make_invalid_is_a_note(tmp_path, tried):
     assert (found.severity, found.pointer) == ("note", "/clients_per_round")
     assert found.message.startswith("A round of 2 clients cannot be tried: ")
     assert report.valid
+
+
+def test_a_part_whose_place_is_told_is_found_there(tmp_path, plugins):
+    root = job().write(tmp_path)
+    checked = validate(root, plugins.registry)
+    lines = (root / TRAIN).read_text("utf-8").splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if '"model"' in text)
+    failures = Failures(checked.look, checked.spec)
+
+    failures.note(f"train: the part ({TRAIN}:{line}) failed: KeyError: 'pred'")
+    failures.note(f"StatedTrainer: the part ({TRAIN}:{line}0) is of no such line")
+    failures.report()
+
+    errors = [f for f in checked.again().report.findings if f.code == "MMAR668"]
+    assert [(f.file, f.line) for f in errors] == [(CLIENT, errors[0].line), (TRAIN, line)]

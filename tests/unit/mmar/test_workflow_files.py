@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
-from mmar_runner.mmar.checks.train import places
+from mmar_runner.mmar.checks.places import places
 
 TRAIN, VALIDATION = "config/config_train.json", "config/config_validation.json"
 OWN = {"path": "mean.Mean"}

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import sys
+from threading import Event
 
 import pytest
+import torch
+from ignite.engine import Engine
 from monai.handlers import StatsHandler
 
 from mmar_runner.errors import (
@@ -16,6 +19,7 @@ from mmar_runner.errors import (
 )
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner_monai.parts import Parts
+from mmar_runner_monai.stopping import TerminateOnNan, TimeLimit
 
 from .conftest import same
 
@@ -42,6 +46,15 @@ def test_no_other_folder_is_written_to(site, folder) -> None:
     # By its schema if that can tell, else by where it leads to.
     with pytest.raises(MmarRunnerError, match=r"outside the client's workspace|/args/save_dir"):
         other.trainer()
+
+
+def test_what_is_saved_may_have_other_names(site) -> None:
+    def change(config):
+        config["train"]["handlers"][2]["args"]["save_dict"] = {"net": "model", "opt": "optimizer"}
+
+    site.but(change).trained()
+    (file,) = (site.folder / "workspace" / "models").iterdir()
+    assert set(torch.load(file, weights_only=True)) == {"net", "opt"}
 
 
 def test_a_handler_that_is_off_or_for_another_process_is_not_there(site) -> None:
@@ -92,6 +105,33 @@ def test_what_a_handler_ends_early_is_a_shorter_round(site, caplog, monkeypatch)
     task = site.task(validate=False)
     assert quiet.trained(task)[1].num_samples == 1
     assert "a handler ended the round after 1 of 3 iterations" in caplog.text
+
+
+def test_what_ignite_cannot_attach_is_attached(site) -> None:
+    named = [{"name": "TerminateOnNan"}, {"name": "TimeLimit", "args": {"limit_sec": 600}}]
+    trained = site.but(lambda c: c["train"]["handlers"].extend(named)).trained()
+    assert trained[1].num_samples == 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_ends_the_round(caplog, value) -> None:
+    outputs = [[{"loss": torch.tensor(1.0), "pred": (1, "text")}], [{"loss": torch.tensor(value)}]]
+    engine = Engine(lambda _, output: output)
+    TerminateOnNan().attach(engine)
+    engine.run([*outputs, *outputs], max_epochs=1)
+    assert engine.state.iteration == 2
+    assert "iteration 2: a value is not finite" in caplog.text
+
+
+def test_a_time_limit_is_that_of_a_run(caplog) -> None:
+    handler, clock = TimeLimit(limit_sec=1), Event()
+    engine = Engine(lambda _, seconds: clock.wait(seconds))
+    handler.attach(engine)
+    engine.run([1.1, 0.0, 0.0], max_epochs=1)
+    assert engine.state.iteration == 1
+    assert "the time limit of 1 seconds is reached" in caplog.text
+    engine.run([0.0, 0.0], max_epochs=1)
+    assert engine.state.iteration == 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,12 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import re
+import shutil
+from dataclasses import replace
+
 import pytest
 import torch
 from ignite.engine import Events
@@ -208,3 +214,80 @@ def test_a_loss_that_is_not_finite_fails_the_round(site) -> None:
     wild = site.but(lambda c: c["train"]["optimizer"]["args"].update(lr=1e30))
     with pytest.raises(TaskFailedError, match="the loss became nan"):
         wild.trained(local_epochs=3)
+
+
+@pytest.fixture
+def written(site, tmp_path):
+    """Return a function that changes the configuration, in an MMAR that holds it as a file."""
+
+    def changed(change):
+        made = replace(site.but(change), mmar=shutil.copytree(site.mmar, tmp_path / "mmar"))
+        path = made.mmar / "config" / "config_train.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(made.config, indent=1))
+        return made, path.read_text().splitlines()
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("section", "number", "change", "said"),
+    [
+        ("validate", 1, {"output_transform": "lambda x: (x['nothing'], x['label'])"}, "KeyError"),
+        ("validate", 1, {"output_transform": "lambda x: x['pred']"}, "failed: "),
+        ("train", 0, {"output_transform": "lambda x: (x['pred'], x['nothing'])"}, "KeyError"),
+    ],
+)
+def test_a_metric_that_fails_is_named_with_its_place(written, section, number, change, said):
+    wrong, lines = written(lambda c: c[section]["metrics"][number]["args"].update(change))
+    with pytest.raises(TaskFailedError, match=said) as failed:
+        wrong.trained()
+    told = re.compile(r"metric '(\w+)' \(config/config_train.json:(\d+)\) failed")
+    found = told.search(str(failed.value))
+    assert f'"name": "{found[1]}"' in lines[int(found[2])]
+
+
+def test_a_metric_that_cannot_be_built_is_named_with_its_place(written):
+    def change(config):
+        metric = {"path": "ignite.metrics.Precision", "args": {"x": 1}}
+        config["validate"]["metrics"][0] = metric
+
+    wrong, _ = written(change)
+    with pytest.raises(ComponentBuildError, match=r"'Precision' \(config/config_train.json:\d+\)"):
+        wrong.trainer()
+
+
+def test_a_metric_of_the_validation_file_is_named_with_its_place(site):
+    wrong = replace(site, validation=copy.deepcopy(site.config["validate"]))
+    del wrong.validation["handlers"]
+    wrong.validation["metrics"][0]["args"]["output_transform"] = "lambda x: x['nothing']"
+    validator = wrong.validator()
+    with pytest.raises(
+        TaskFailedError, match=r"\(config/config_validation.json/metrics/0\) failed"
+    ):
+        validator.validate(wrong.model())
+
+
+_SHARED = {"to_onehot_y": True, "softmax": True}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"name": "DiceCELoss", "args": {**_SHARED, "weight": [0.2, 1.0], "lambda_ce": 0.5}},
+        {"name": "DiceLoss", "args": {**_SHARED, "weight": [0.2, 1.0]}},
+        {"name": "DiceFocalLoss", "args": {**_SHARED, "weight": [0.2, 1.0]}},
+        {"name": "FocalLoss", "args": {"to_onehot_y": True, "weight": [0.2, 1.0]}},
+        {"name": "GeneralizedWassersteinDiceLoss", "args": {"dist_matrix": [[0, 1], [1, 0]]}},
+    ],
+    ids=lambda loss: loss["name"],
+)
+def test_a_loss_takes_its_weights_as_lists(site, loss):
+    weighted = site.but(lambda c: c["train"].update(loss=loss)).trained(site.task(validate=False))
+    assert weighted[1].num_samples == 3
+
+
+def test_distances_that_are_no_matrix_are_said(site):
+    loss = {"name": "GeneralizedWassersteinDiceLoss", "args": {"dist_matrix": [[0, 1], [1]]}}
+    with pytest.raises(ComponentBuildError, match="'dist_matrix' is no row or matrix of numbers"):
+        site.but(lambda c: c["train"].update(loss=loss)).trainer()

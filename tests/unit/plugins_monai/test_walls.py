@@ -106,7 +106,7 @@ def declared(canary):
                                "args": gmm}),
         "no transform": ("transform", {"path": "monai.transforms.utils.allow_missing_keys_mode"}),
         "no metric": ("metric", {"path": "monai.handlers.StatsHandler"}),
-        "no handler": ("engine_handler", {"path": "ignite.handlers.TerminateOnNan"}),
+        "no handler": ("engine_handler", {"path": "ignite.handlers.BaseParamScheduler"}),
         "saver": ("engine_handler", {"path": "ignite.handlers.DiskSaver",
                                      "args": {"dirname": canary}}),
         "logger": ("engine_handler", {"path": "ignite.handlers.TensorboardLogger",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,11 +103,22 @@ def _built(parts: Parts, declaration: Declaration, objects: Mapping[str, Any], w
     for name in _GIVEN.get(name_of(declaration), ()):
         extra[name] = _object(name, objects, what)
     for name in _BY_NAME:
-        if isinstance(names := arguments.get(name), list | str):
-            listed = [names] if isinstance(names, str) else names
-            there = [one for one in listed if objects.get(one, one) is not None]
-            extra[name] = {one: _object(one, objects, what) for one in there}
+        if isinstance(names := arguments.get(name), list | str | Mapping):
+            extra[name] = _objects(names, objects, what)
     return parts.build(ComponentKind.ENGINE_HANDLER, declaration, **extra)
+
+
+def _objects(
+    names: Sequence[str] | Mapping[str, str] | str, objects: Mapping[str, Any], what: str
+) -> dict[str, Any]:
+    """Return what is named, under its own names or those that a mapping gives it."""
+    listed = [names] if isinstance(names, str) else names
+    called = listed if isinstance(listed, Mapping) else {one: one for one in listed}
+    return {
+        key: _object(one, objects, what)
+        for key, one in called.items()
+        if objects.get(one, one) is not None
+    }
 
 
 def _object(name: str, objects: Mapping[str, Any], what: str) -> Any:

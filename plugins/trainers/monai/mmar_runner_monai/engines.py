@@ -22,7 +22,7 @@ _LOGGERS: Final = ("monai", "ignite")
 #: As in the archives' own log.config.
 _FORMAT: Final = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 #: What data, network and transforms raise where they do not fit each other.
-_UNFIT: Final = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+UNFIT: Final = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 def guard_failures(engine: Any, where: str) -> None:
@@ -36,13 +36,18 @@ def guard_failures(engine: Any, where: str) -> None:
     """
 
     def come_out(_: Any, error: BaseException) -> None:
-        if isinstance(error, MmarRunnerError) or not isinstance(error, _UNFIT):
+        if isinstance(error, MmarRunnerError) or not isinstance(error, UNFIT):
             raise error
-        if "allocate" in str(error):  # a lack of memory has its own words
+        if lacks_memory(error):
             raise error
         raise TaskFailedError(f"{where}: {cause_of(error)}") from error
 
     engine.add_event_handler(Events.EXCEPTION_RAISED, come_out)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error says that there is no more memory, which has its own words."""
+    return "allocate" in str(error)
 
 
 def keep_to_itself() -> None:

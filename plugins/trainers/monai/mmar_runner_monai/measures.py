@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from ignite.metrics import Metric
 
 from mmar_runner.errors import ComponentBuildError, TaskFailedError
+from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.catalog import ComponentKind
+from mmar_runner_monai.declared_at import declared_at
+from mmar_runner_monai.engines import UNFIT, lacks_memory
 from mmar_runner_monai.folders import require_plain_label
 from mmar_runner_monai.parts import name_of
 from mmar_runner_monai.workflow_schemas import MOST_METRICS
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
     from mmar_runner_monai.parts import Declaration, Parts
 
 _log = logging.getLogger(__name__)
+
+#: What an engine calls of a metric.
+_STEPS: Final = ("started", "iteration_completed", "completed")
+_HINT: Final = "compare its output_transform and arguments with what post_transforms give"
 
 
 def metrics_of(parts: Parts, section: Declaration, prefix: str) -> dict[str, Metric]:
@@ -36,12 +44,22 @@ def metrics_of(parts: Parts, section: Declaration, prefix: str) -> dict[str, Met
         PluginError: One is missing, cannot be built, or is no metric of an engine.
         TaskFailedError: There are too many, or a label is no plain name.
     """
-    declared = parts.all_declared(section.get("metrics"))
+    declared = [
+        (one, _called(parts, section, number, one))
+        for number, given in enumerate(section.get("metrics") or ())
+        if (one := parts.declared(given)) is not None
+    ]
     if len(declared) > MOST_METRICS:
         message = f"there are {len(declared)} metrics, and a site sends at most {MOST_METRICS}"
         raise TaskFailedError(message, hint="declare fewer metrics")
-    declared.sort(key=lambda one: one.get("is_key_metric") is not True)
-    return {_label(one, prefix): _built(parts, one) for one in declared}
+    declared.sort(key=lambda one: one[0].get("is_key_metric") is not True)
+    return {_label(one, prefix): _built(parts, one, called) for one, called in declared}
+
+
+def _called(parts: Parts, section: Declaration, number: int, declaration: Declaration) -> str:
+    """Return what a metric is called in messages: by its class and its place."""
+    place = declared_at(parts.context, section, "metrics", number)
+    return f"metric '{name_of(declaration)}'{f' ({place})' if place else ''}"
 
 
 def _label(declaration: Declaration, prefix: str) -> str:
@@ -50,14 +68,36 @@ def _label(declaration: Declaration, prefix: str) -> str:
     return label
 
 
-def _built(parts: Parts, declaration: Declaration) -> Metric:
-    metric = parts.build(ComponentKind.METRIC, declaration)
+def _built(parts: Parts, declaration: Declaration, called: str) -> Metric:
+    try:
+        metric = parts.build(ComponentKind.METRIC, declaration)
+    except ComponentBuildError as error:
+        # It says itself what is wrong; where, it does not know.
+        raise ComponentBuildError(f"{called}: {error.message}", hint=error.hint) from error
     if not isinstance(metric, Metric):
         raise ComponentBuildError(
-            f"metric '{name_of(declaration)}' is a {type(metric).__name__}",
+            f"{called} is a {type(metric).__name__}",
             hint="a metric of an engine derives from ignite.metrics.Metric",
         )
+    for step in _STEPS:
+        setattr(metric, step, _telling(getattr(metric, step), called))
     return metric
+
+
+def _telling(step: Callable[..., Any], called: str) -> Callable[..., Any]:
+    """Return a step of a metric, whose failures say which metric it is of."""
+
+    def telling(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return step(*args, **kwargs)
+        except UNFIT as error:
+            if lacks_memory(error):
+                raise
+            raise TaskFailedError(f"{called} failed: {told(error)}", hint=_HINT) from error
+
+    # By it Ignite sees what a step takes.
+    telling.__signature__ = inspect.signature(step)  # type: ignore[attr-defined]
+    return telling
 
 
 def numbers(metrics: Mapping[str, Any], said: set[str]) -> dict[str, float]:

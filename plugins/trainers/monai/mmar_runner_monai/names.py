@@ -75,6 +75,18 @@ _WRITERS: Final = {
     )
     for place in ("", module)
 }
+_SAVES: Final = "it cannot be attached by itself; CheckpointSaver can"
+_BY_NAME: Final = "it cannot be attached by itself; the handler that its bare name means can"
+_UNATTACHED: Final = {
+    f"ignite.handlers.{place}{name}": why
+    for name, module, why in (
+        ("Checkpoint", "checkpoint.", _SAVES),
+        ("ModelCheckpoint", "checkpoint.", _SAVES),
+        ("TerminateOnNan", "terminate_on_nan.", _BY_NAME),
+        ("TimeLimit", "time_limit.", _BY_NAME),
+    )
+    for place in ("", module)
+}
 _FETCHES: Final = "it fetches a network, and the code of one"
 #: Losses that compare by a network that somebody else trained.
 PERCEPTUAL: Final = (
@@ -86,7 +98,7 @@ FETCHED: Final = ("MultiModal", "Transchex")
 _NEEDS_MORE: Final = "the trainer drives SupervisedTrainer and SupervisedEvaluator alone"
 #: Classes below a prefix that cannot be used, and why.
 UNFIT: Final[dict[str, dict[str, str]]] = {
-    "engine_handler": {**_SENDERS, **_WRITERS},
+    "engine_handler": {**_SENDERS, **_WRITERS, **_UNATTACHED},
     "loss": {
         f"monai.losses.{place}{name}": _FETCHES
         for name in PERCEPTUAL

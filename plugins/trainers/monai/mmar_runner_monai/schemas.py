@@ -5,46 +5,39 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mmar_runner_monai.needs import TRAIN_NEEDS, VALIDATION_NEEDS
 from mmar_runner_monai.workflow_schemas import TRAIN_SCHEMA, VALIDATION_SCHEMA
+from mmar_runner_torch.common_schemas import (
+    DEVICE,
+    DROPS,
+    EXCLUDE_VARS,
+    LOCAL_EPOCHS,
+    SEND,
+    SENDS,
+    TRAINER_FACTS,
+    VALIDATOR_ARGS,
+    steps_aggregation,
+)
 
-DEVICE: Final[dict[str, Any]] = {
-    "description": "Where to compute; auto takes a GPU if there is one.",
-    "enum": ["auto", "cpu", "cuda"],
-    "default": "auto",
-}
+__all__ = [
+    "CONFIG_EXTRAS",
+    "PART_NAMES",
+    "TRAINER_ARGS",
+    "TRAINER_EXTRAS",
+    "TRAIN_PARTS",
+    "VALIDATION_PARTS",
+    "VALIDATOR_ARGS",
+]
 
 TRAINER_ARGS: Final[dict[str, Any]] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "local_epochs": {
-            "description": "Passes over the site's data in a round.",
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 1_000_000,
-            "default": 1,
-        },
-        "steps_aggregation": {
-            "description": "Iterations in a round; if positive, it goes before local_epochs.",
-            "type": "integer",
-            "minimum": 0,
-            "maximum": 2**31 - 1,
-            "default": 0,
-        },
-        "send": {
-            "description": "Whether the update holds weights or differences to the round's model.",
-            "enum": ["weights", "weight_diff"],
-            "default": "weights",
-        },
+        "local_epochs": LOCAL_EPOCHS,
+        "steps_aggregation": steps_aggregation("Iterations"),
+        "send": SEND,
         "device": DEVICE,
-        "exclude_vars": {
-            "description": "Regular expression of tensor names that a site neither takes from the "
-            'global model, once it has its own, nor sends; "dummy" excludes nothing.',
-            "type": ["string", "null"],
-            "format": "regex",
-            "maxLength": 1000,
-            "default": None,
-        },
+        "exclude_vars": EXCLUDE_VARS,
         "amp": {
             "description": "Mixed precision on CUDA; null for what 'amp' of config_train.json "
             "says. A CPU computes in full precision whatever is said.",
@@ -57,12 +50,6 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
             "default": None,
         },
     },
-}
-
-VALIDATOR_ARGS: Final[dict[str, Any]] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {"device": DEVICE},
 }
 
 #: Where parts stand in a workflow section, and of what kind each is.
@@ -100,8 +87,10 @@ PART_NAMES: Final[dict[str, dict[str, str]]] = {"metric": {"Accuracy": "IgniteAc
 #: Told to the MMAR validator: where parts stand, by JSON pointer, and what is allowed.
 CONFIG_EXTRAS: Final[dict[str, Any]] = {
     "train_parts": TRAIN_PARTS,
+    "train_needs": TRAIN_NEEDS,
     "train_schema": TRAIN_SCHEMA,
     "validation_parts": VALIDATION_PARTS,
+    "validation_needs": VALIDATION_NEEDS,
     "validation_schema": VALIDATION_SCHEMA,
     "part_names": PART_NAMES,
     "measures": {
@@ -114,13 +103,8 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
 
 TRAINER_EXTRAS: Final[dict[str, Any]] = {
     **CONFIG_EXTRAS,
-    "produces": {"argument": "send"},
-    "parallel": {"launcher": "mmar_runner_torch.launch", "own_code": True},
-    "tags": [
-        {"tag": "sends_differences", "if": "send", "is": "weight_diff"},
-        {"tag": "sends_weights", "if": "send", "is": "weights"},
-        {"tag": "drops_tensors", "if": "exclude_vars"},
-    ],
+    **TRAINER_FACTS,
+    "tags": [*SENDS, DROPS],
     "memory": "the network, its gradients and the optimizer's state, besides what the data set "
     "caches",
 }

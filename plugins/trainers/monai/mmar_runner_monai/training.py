@@ -21,6 +21,7 @@ from mmar_runner_monai.attaching import Attached, attached, close_all
 from mmar_runner_monai.data import batches_of, composed
 from mmar_runner_monai.engines import guard_failures, run
 from mmar_runner_monai.measures import metrics_of
+from mmar_runner_torch.losses import weights_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,7 +122,7 @@ class Training:
             train_data_loader=self.batches,
             network=network,
             optimizer=self.optimizer,
-            loss_function=_loss(parts, section, self.batches, team),
+            loss_function=_loss(parts, section, self.batches, team, device),
             inferer=parts.build_if_declared(ComponentKind.INFERER, section.get("inferer")),
             postprocessing=composed(parts, section, "post_transforms"),
             key_train_metric=key or None,
@@ -260,9 +261,14 @@ class Training:
             raise TaskFailedError("a handler ended the training before its first iteration")
 
 
-def _loss(parts: Parts, section: Declaration, batches: Batches, team: Team) -> Any:
+def _loss(
+    parts: Parts, section: Declaration, batches: Batches, team: Team, device: torch.device
+) -> Any:
     """Build the loss; with several processes, of this process's share of a batch."""
-    loss = parts.build(ComponentKind.LOSS, section["loss"])
+    weights = weights_of(parts.blueprint(ComponentKind.LOSS, section["loss"]))
+    loss = parts.build(ComponentKind.LOSS, section["loss"], **weights)
+    if isinstance(loss, torch.nn.Module):
+        loss = loss.to(device)  # its weights are compared with what is there
     if team.size == 1:
         return loss
 

@@ -6,24 +6,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mmar_runner_monai.folders import LABEL_PATTERN
+from mmar_runner_torch.common_schemas import COMMENTS, EPOCHS, NO_EFFECT, VARIABLE, part
 
 #: Metrics of one section: each is a number that leaves the site, once a round.
 MOST_METRICS: Final = 100
 
-_PART: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string"},
-        "path": {"type": "string"},
-        "args": {"type": "object"},
-        "disabled": {"type": "boolean"},
-        "ref": {"type": "string", "minLength": 1},
-    },
-}
+_REF: Final = {"type": "string", "minLength": 1}
+_PART: Final[dict[str, Any]] = part(ref=_REF)
 
 
 def _part(**more: Any) -> dict[str, Any]:
-    return {**_PART, "properties": {**_PART["properties"], **more}}
+    return part(ref=_REF, **more)
 
 
 _PARTS: Final[dict[str, Any]] = {"type": "array", "items": _PART}
@@ -82,12 +75,6 @@ _SECTION: Final[dict[str, Any]] = {
     "metrics": _METRICS,
 }
 _VALIDATE: Final[dict[str, Any]] = {**_SECTION, "evaluator": _PART}
-_SWITCH: Final[dict[str, Any]] = {
-    "description": "Of older archives, without effect here.",
-    "type": "boolean",
-}
-_COMMENTS: Final[dict[str, Any]] = {"^(_|//|#|comment)": {}}
-_VARIABLE: Final = ["string", "number", "boolean", "null"]
 _SWITCHES: Final = {
     "amp": {
         "description": "Whether to compute in mixed precision, on CUDA.",
@@ -97,7 +84,7 @@ _SWITCHES: Final = {
         "description": "Whether a site trains on all its accelerators, if nobody says on how many.",
         "type": "boolean",
     },
-    **dict.fromkeys(("use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
+    **NO_EFFECT,
 }
 
 #: What `MonaiTrainer` reads of config_train.json; other keys are variables.
@@ -117,25 +104,21 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
                 **_SECTION,
                 "trainer": _PART,
             },
-            "patternProperties": _COMMENTS,
+            "patternProperties": COMMENTS,
         },
         "validate": {
             "type": "object",
             "required": ["dataset"],
             "additionalProperties": False,
             "properties": _VALIDATE,
-            "patternProperties": _COMMENTS,
+            "patternProperties": COMMENTS,
         },
         "determinism": {"type": "object"},
-        "epochs": {
-            "description": "Of older archives, without effect here: local_epochs counts.",
-            "type": "integer",
-            "minimum": 1,
-        },
+        "epochs": EPOCHS,
         **_SWITCHES,
     },
-    "patternProperties": _COMMENTS,
-    "additionalProperties": {"type": _VARIABLE, "x-known": ["train", "validate", "determinism"]},
+    "patternProperties": COMMENTS,
+    "additionalProperties": {"type": VARIABLE, "x-known": ["train", "validate", "determinism"]},
 }
 
 _MODEL_FILE: Final[dict[str, Any]] = {
@@ -168,14 +151,14 @@ VALIDATION_SCHEMA: Final[dict[str, Any]] = {
             "required": ["dataset"],
             "additionalProperties": False,
             "properties": _VALIDATE,
-            "patternProperties": _COMMENTS,
+            "patternProperties": COMMENTS,
         },
         "determinism": {"type": "object"},
         **_SWITCHES,
     },
-    "patternProperties": _COMMENTS,
+    "patternProperties": COMMENTS,
     "additionalProperties": {
-        "type": _VARIABLE,
+        "type": VARIABLE,
         "x-known": ["model", *_VALIDATE, "validate", "determinism"],
     },
 }

@@ -9,6 +9,7 @@ from mmar_runner_monai.folders import FILES, PATTERNS, PIECES
 from mmar_runner_monai.harmless import PASSED_ON as PASSED_ON_TO_TORCH
 from mmar_runner_monai.harmless import READERS, WRITERS
 from mmar_runner_monai.names import FETCHED, PERCEPTUAL
+from mmar_runner_torch.argument_types import BY_CLASS, NOT_NEGATIVE
 
 #: Data sets that take a list of samples and transforms.
 DATASETS: Final = (*("Dataset", "CacheDataset", "PersistentDataset", "SmartCacheDataset"),)
@@ -58,7 +59,7 @@ HANDLERS: Final = (
     *("ParamSchedulerHandler", "SmartCacheHandler", "StatsHandler", "TensorBoardImageHandler"),
     *("TensorBoardStatsHandler", "ValidationHandler"),
 )
-IGNITE_HANDLERS: Final = ("EpochOutputStore", "TerminateOnNan", "TimeLimit")
+IGNITE_HANDLERS: Final = ("EpochOutputStore",)
 OPTIMIZERS: Final = ("Novograd",)
 LR_SCHEDULERS: Final = ("WarmupCosineSchedule",)
 #: Parts of networks that stand among them.
@@ -139,11 +140,30 @@ WORDS: Final[dict[tuple[str, str], list[str]]] = {
     ("loss", "reduction"): _REDUCTIONS,
     ("inferer", "mode"): ["constant", "gaussian"],
 }
-_NAMES: Final = {"type": ["array", "object"], "items": {"type": "string"}}
+_NAME: Final = {"type": "string"}
+_NAMES: Final = {"type": ["array", "object"], "items": _NAME, "additionalProperties": _NAME}
+#: What a summary of a metric's details can be made of.
+_SUMMARY: Final = {
+    "pattern": r"^(\*|mean|median|max|min|std|notnans|(100|[1-9]?[0-9])percentile)$",
+    "description": "mean, median, max, min, std, notnans, a percentile such as 90percentile, or * "
+    "for all of them",
+}
 #: Arguments that a configuration writes in another way than the constructor takes them.
 WRITTEN: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("CheckpointLoader", "load_dict"): _NAMES,
     ("CheckpointSaver", "save_dict"): _NAMES,
+    ("DiceCELoss", "weight"): {**BY_CLASS, "default": None},
+    ("GeneralizedWassersteinDiceLoss", "dist_matrix"): {
+        "type": "array",
+        "items": {"type": "array", "items": NOT_NEGATIVE, "minItems": 1},
+        "minItems": 1,
+    },
+    ("MetricsSaver", "summary_ops"): {
+        "type": ["string", "array", "null"],
+        **_SUMMARY,
+        "items": {"type": "string", **_SUMMARY},
+        "default": None,
+    },
     ("Lambdad", "func"): {
         "type": ["string", "array"],
         "format": "item-function",

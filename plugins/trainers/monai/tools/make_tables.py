@@ -45,6 +45,7 @@ from choices import (
     WRITTEN,
 )
 from older import OLDER_CLASSES, OWN, upgrades_of
+from packages import PACKAGES
 
 from mmar_runner.documents.item_functions import MOST_POSITIONS
 from mmar_runner_monai.functions import TOLD_POSITIONS
@@ -191,8 +192,9 @@ def entry_of(kind: str, name: str, found: Any, path: str) -> dict[str, Any]:
     if is_open:
         entry["together"] = {"additionalProperties": True}
     upgrades = upgrades_of(kind, name, properties, is_open=is_open)
-    if upgrades:
-        entry["facts"] = {"upgrades": upgrades}
+    facts = {"upgrades": upgrades, "packages": PACKAGES.get((kind, name))}
+    if any(facts.values()):
+        entry["facts"] = {fact: value for fact, value in facts.items() if value}
     return entry
 
 

@@ -218,9 +218,22 @@ OLDER_CLASSES: Final[list[tuple[str, str, str, list[dict[str, Any]], list[str]]]
 _TEXT: Final = {"type": "string"}
 _FUNCTION: Final = {"type": "string", "format": "item-function", MOST_POSITIONS: TOLD_POSITIONS}
 _FOLDER: Final = {**_TEXT, **CLOSED["output_dir"]}
-#: Components of this distribution's own, for names that MONAI has no class for any more.
+#: Components of this distribution's own, for names that MONAI has no class for any more, or whose
+#: class cannot be attached to an engine.
 OWN: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "engine_handler": {
+        "TerminateOnNan": {
+            "target": "mmar_runner_monai.stopping:TerminateOnNan",
+            "summary": "Ends a round once a value is not finite.",
+            "required": [],
+            "properties": {"output_transform": _FUNCTION},
+        },
+        "TimeLimit": {
+            "target": "mmar_runner_monai.stopping:TimeLimit",
+            "summary": "Ends a round that takes too long.",
+            "required": [],
+            "properties": {"limit_sec": {"type": "integer", "minimum": 1, "default": 28800}},
+        },
         "SegmentationSaver": {
             "target": "mmar_runner_monai.segmentation_saver:SegmentationSaver",
             "paths": [
@@ -246,6 +259,6 @@ OWN: Final[dict[str, dict[str, dict[str, Any]]]] = {
                 "output_transform": _FUNCTION,
                 "name": {"type": ["string", "null"], "default": None},
             },
-        }
+        },
     }
 }

@@ -5,7 +5,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mmar_runner_torch.trainer_args import DEVICE, TRAINER_ARGS
+from mmar_runner_torch.common_schemas import (
+    COMMENTS,
+    DROPS,
+    EPOCHS,
+    EXCLUDE_VARS,
+    NO_EFFECT,
+    PART,
+    SENDS,
+    TRAINER_FACTS,
+    VALIDATOR_ARGS,
+    VARIABLE,
+    part,
+)
+from mmar_runner_torch.trainer_args import TRAINER_ARGS
 
 PERSISTOR_ARGS: Final[dict[str, Any]] = {
     "type": "object",
@@ -14,47 +27,24 @@ PERSISTOR_ARGS: Final[dict[str, Any]] = {
     "properties": {
         "model": {"description": "The network.", "type": "object", "x-component": "model"},
         "exclude_vars": {
+            **EXCLUDE_VARS,
             "description": "Regular expression of tensor names that are not shared: the federation "
             "never sees them, and every site keeps its own.",
-            "type": ["string", "null"],
-            "format": "regex",
-            "maxLength": 1000,
-            "default": None,
         },
     },
 }
 
-VALIDATOR_ARGS: Final[dict[str, Any]] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {"device": DEVICE},
-}
-
-_COMPONENT: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string"},
-        "path": {"type": "string"},
-        "args": {"type": "object"},
-        "disabled": {"type": "boolean"},
+_METRIC: Final[dict[str, Any]] = part(
+    log_label={
+        "description": "The name it is reported under, in place of val_NAME.",
+        "type": "string",
+        "minLength": 1,
     },
-}
-
-_METRIC: Final[dict[str, Any]] = {
-    **_COMPONENT,
-    "properties": {
-        **_COMPONENT["properties"],
-        "log_label": {
-            "description": "The name it is reported under, in place of val_NAME.",
-            "type": "string",
-            "minLength": 1,
-        },
-        "is_key_metric": {
-            "description": "Chooses the best model, unless the server's handler names a metric.",
-            "type": "boolean",
-        },
+    is_key_metric={
+        "description": "Chooses the best model, unless the server's handler names a metric.",
+        "type": "boolean",
     },
-}
+)
 
 #: What torch's DataLoader takes of what JSON can say; any other argument would end a task.
 _DATALOADER: Final[dict[str, Any]] = {
@@ -84,15 +74,10 @@ _VALIDATE: Final[dict[str, Any]] = {
     "required": ["dataset"],
     "additionalProperties": False,
     "properties": {
-        "dataset": _COMPONENT,
+        "dataset": PART,
         "dataloader": _DATALOADER,
         "metrics": {"type": "array", "items": _METRIC},
     },
-}
-
-_SWITCH: Final[dict[str, Any]] = {
-    "description": "Of older archives, without effect here.",
-    "type": "boolean",
 }
 
 #: What `TorchTrainer` reads of config_train.json; other keys are variables.
@@ -105,21 +90,17 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             "required": ["model", "loss", "optimizer", "dataset"],
             "additionalProperties": False,
             "properties": {
-                "model": _COMPONENT,
-                "loss": _COMPONENT,
-                "optimizer": _COMPONENT,
-                "lr_scheduler": _COMPONENT,
-                "dataset": _COMPONENT,
+                "model": PART,
+                "loss": PART,
+                "optimizer": PART,
+                "lr_scheduler": PART,
+                "dataset": PART,
                 "dataloader": _DATALOADER,
             },
         },
         "validate": _VALIDATE,
         "determinism": {"type": "object"},
-        "epochs": {
-            "description": "Of older archives, without effect here: local_epochs counts.",
-            "type": "integer",
-            "minimum": 1,
-        },
+        "epochs": EPOCHS,
         "multi_gpu": {
             "description": "Whether it trains on all accelerators of a site, if nobody says how "
             "many processes there are to be.",
@@ -130,11 +111,11 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             "stronger.",
             "type": "boolean",
         },
-        **dict.fromkeys(("use_gpu", "tf32", "cudnn_benchmark"), _SWITCH),
+        **NO_EFFECT,
     },
-    "patternProperties": {"^(_|//|#|comment)": {}},
+    "patternProperties": COMMENTS,
     "additionalProperties": {
-        "type": ["string", "number", "boolean", "null"],
+        "type": VARIABLE,
         "x-known": ["train", "validate", "determinism"],
     },
 }
@@ -144,9 +125,9 @@ VALIDATION_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["validate"],
     "properties": {"validate": _VALIDATE},
-    "patternProperties": {"^(_|//|#|comment)": {}},
+    "patternProperties": COMMENTS,
     "additionalProperties": {
-        "type": ["string", "number", "boolean", "null"],
+        "type": VARIABLE,
         "x-known": ["validate"],
     },
 }
@@ -190,13 +171,11 @@ CONFIG_EXTRAS: Final[dict[str, Any]] = {
 #: What the trainer states besides: which kind of update it sends is an argument.
 TRAINER_EXTRAS: Final[dict[str, Any]] = {
     **CONFIG_EXTRAS,
-    "produces": {"argument": "send"},
-    "parallel": {"launcher": "mmar_runner_torch.launch", "own_code": True},
+    **TRAINER_FACTS,
     "tags": [
-        {"tag": "sends_differences", "if": "send", "is": "weight_diff"},
-        {"tag": "sends_weights", "if": "send", "is": "weights"},
+        *SENDS,
         {"tag": "sends_control_variates", "if": "algorithm", "is": "scaffold"},
-        {"tag": "drops_tensors", "if": "exclude_vars"},
+        DROPS,
         {"tag": "adds_noise", "if": "dp"},
     ],
     "paper": "FedProx: Li et al. 2020, arXiv:1812.06127. FedBN: Li et al. 2021, "

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mmar_runner_torch.common_schemas import (
+    DEVICE,
+    EXCLUDE_VARS,
+    LOCAL_EPOCHS,
+    SEND,
+    steps_aggregation,
+)
 from mmar_runner_torch.together import TOGETHER
-
-DEVICE: Final[dict[str, Any]] = {
-    "description": "Where to compute; auto takes a GPU if there is one.",
-    "enum": ["auto", "cpu", "cuda"],
-    "default": "auto",
-}
 
 _DP: Final[dict[str, Any]] = {
     "description": "DP-SGD by Opacus (the extra dp); null for none.",
@@ -54,34 +55,11 @@ TRAINER_ARGS: Final[dict[str, Any]] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "local_epochs": {
-            "description": "Passes over the site's data in a round.",
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 1_000_000,
-            "default": 1,
-        },
-        "steps_aggregation": {
-            "description": "Optimizer steps in a round; if positive, it goes before local_epochs.",
-            "type": "integer",
-            "minimum": 0,
-            "maximum": 2**31 - 1,
-            "default": 0,
-        },
-        "send": {
-            "description": "Whether the update holds weights or differences to the round's model.",
-            "enum": ["weights", "weight_diff"],
-            "default": "weights",
-        },
+        "local_epochs": LOCAL_EPOCHS,
+        "steps_aggregation": steps_aggregation("Optimizer steps"),
+        "send": SEND,
         "device": DEVICE,
-        "exclude_vars": {
-            "description": "Regular expression of tensor names that a site neither takes from the "
-            'global model, once it has its own, nor sends; "dummy" excludes nothing.',
-            "type": ["string", "null"],
-            "format": "regex",
-            "maxLength": 1000,
-            "default": None,
-        },
+        "exclude_vars": EXCLUDE_VARS,
         "accumulate_steps": {
             "description": "Batches whose gradients make one optimizer step; a group ends with its "
             "epoch.",
