@@ -37,9 +37,8 @@ class Place:
 
     @property
     def words(self) -> str:
-        """The place as people write it: ``config/config_train.json:12``."""
-        line, _ = self.document.source.locate(self.document.origin(self.path))
-        return f"{self.document.file}:{line}"
+        """The place as people write it."""
+        return self.document.words(self.path)
 
     def find(
         self,

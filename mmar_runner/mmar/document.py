@@ -69,6 +69,11 @@ class Document:
                 return (*moved, *path[length:])
         return path
 
+    def words(self, path: JsonPath) -> str:
+        """Return a present place as people write it: ``config/config_train.json:12``."""
+        line, _ = self.source.locate(self.origin(path))
+        return f"{self.file}:{line}"
+
     def in_doubt(self, origin: JsonPath) -> bool:
         """Return True if the value there, or around it, could not be read."""
         doubtful = self.source.doubtful

@@ -25,6 +25,7 @@ from mmar_runner.mmar.checks.metrics import check_metrics
 from mmar_runner.mmar.checks.models import check_models
 from mmar_runner.mmar.checks.parts import check_parts
 from mmar_runner.mmar.checks.policy import check_policy
+from mmar_runner.mmar.checks.references import check_references
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
@@ -187,6 +188,7 @@ class _Check:
             check_budgets(look)
             check_tensorflow(look)
             check_train(look)
+            check_references(look)
             check_fit(look)
             check_held_out(look)
             check_models(look)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _TASK: Final[JsonPath] = ("servers", 0)
 _CROSS_SITE: Final[JsonPath] = ("cross_site_validation",)
 _FILTERS: Final = ("inbound_filters", "outbound_filters")
-#: Keys of the top level that need nothing in their place.
-_IDLE_OF_SERVER: Final = ("shareable_generator", "server_trainer", "admin_cmd_modules", "platform")
+#: Keys of the top level that mean something there, though they are idle further down.
+_OWN_KEYS: Final = frozenset({"compression"})
 #: Keys that hold components: whatever is declared there is not called.
 _CALLED_NO_MORE: Final = frozenset(
     {"shareable_generator", "server_trainer", "admin_cmd_modules", "req_processors"}
@@ -43,9 +43,8 @@ def renew_server(document: Document, findings: Findings) -> None:
         draft.note(("persistor",), "MMAR210", "'persistor' is an older name of 'model_persistor'.")
         draft.move(("persistor",), ("model_persistor",))
     _validation_on_server(draft)
-    for key in _IDLE_OF_SERVER:
-        _idle(draft, (key,))
-    _idle_members(draft, _TASK)
+    for section in ((), _TASK):
+        _idle_members(draft, section)
     for key in _FILTERS:
         _filters(draft, (key,))
     for path in (("aggregator",), ("model_persistor",), *_items(draft, ("handlers",))):
@@ -55,8 +54,8 @@ def renew_server(document: Document, findings: Findings) -> None:
 def renew_client(document: Document, findings: Findings) -> None:
     """Bring a client file of either generation into words of today."""
     draft = Draft(document, findings)
-    _idle(draft, ("platform",))
-    _idle_members(draft, ("client",))
+    for section in ((), _TASK, ("client",)):
+        _idle_members(draft, section)
     for section in ((), ("client",), _CROSS_SITE):
         for key in _FILTERS:
             _filters(draft, (*section, key))
@@ -69,7 +68,8 @@ def renew_client(document: Document, findings: Findings) -> None:
 
 def _idle_members(draft: Draft, parent: JsonPath) -> None:
     for key in list(draft.object_at(parent)):
-        _idle(draft, (*parent, key))
+        if parent or key not in _OWN_KEYS:
+            _idle(draft, (*parent, key))
     for key in aliases.CERTIFICATE_KEYS:
         if key in draft.object_at(parent):
             message = f"'{key}' has no effect: certificates come from the start-up kit."
