@@ -19,6 +19,7 @@ from mmar_runner.mmar.checks.files import check_files
 from mmar_runner.mmar.checks.filters import check_filters
 from mmar_runner.mmar.checks.fit import check_fit
 from mmar_runner.mmar.checks.held_out import check_held_out
+from mmar_runner.mmar.checks.idle import check_idle
 from mmar_runner.mmar.checks.key_metric import name_key_metric
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.checks.metrics import check_metrics
@@ -188,6 +189,7 @@ class _Check:
             check_budgets(look)
             check_tensorflow(look)
             check_train(look)
+            check_idle(look)
             check_references(look)
             check_fit(look)
             check_held_out(look)

@@ -74,7 +74,7 @@ def _idle_members(draft: Draft, parent: JsonPath) -> None:
         if key in draft.object_at(parent):
             message = f"'{key}' has no effect: certificates come from the start-up kit."
             draft.note((*parent, key), "MMAR612", message)
-            draft.drop((*parent, key))
+            draft.leave_out((*parent, key))
 
 
 def _idle(draft: Draft, path: JsonPath) -> None:
@@ -89,7 +89,7 @@ def _idle(draft: Draft, path: JsonPath) -> None:
         draft.warn(where, "MMAR222", message)
     if not own:
         draft.note(path, "MMAR211", f"'{key}' has no effect: {reason}.")
-    draft.drop(path)
+    draft.leave_out(path)
 
 
 def _own(draft: Draft, path: JsonPath) -> Iterable[tuple[JsonPath, str]]:
@@ -143,6 +143,7 @@ def _filters(draft: Draft, path: JsonPath) -> None:
         key = "path" if "path" in draft.object_at(where) else "name"
         name = older_name(draft.document.get(where))
         draft.note((*where, key), "MMAR212", f"'{name}' is not needed: {reason}.")
+        draft.unread(where)
     draft.keep(path, kept)
     for where in _items(draft, path):
         _arguments(draft, where)
@@ -179,7 +180,7 @@ def _arguments(draft: Draft, path: JsonPath) -> None:
         if argument in args:
             where = (*path, "args", argument)
             draft.note(where, "MMAR211", f"'{argument}' has no effect: {reason}.")
-            draft.drop(where)
+            draft.leave_out(where)
     for argument, key in rules.to_top.items():
         if args.get(argument) is not None:
             where = (*path, "args", argument)

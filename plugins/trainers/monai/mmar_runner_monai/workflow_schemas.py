@@ -10,6 +10,10 @@ from mmar_runner_monai.folders import LABEL_PATTERN
 #: Metrics of one section: each is a number that leaves the site, once a round.
 MOST_METRICS: Final = 100
 
+_SEARCH: Final[dict[str, Any]] = {
+    "description": "Of AutoML in older archives, without effect here.",
+    "x-idle": "hyperparameters are not searched for: they stay as they are declared",
+}
 _PART: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -18,6 +22,7 @@ _PART: Final[dict[str, Any]] = {
         "args": {"type": "object"},
         "disabled": {"type": "boolean"},
         "ref": {"type": "string", "minLength": 1},
+        "search": _SEARCH,
     },
 }
 
@@ -80,6 +85,7 @@ _SECTION: Final[dict[str, Any]] = {
     "handlers": _HANDLERS,
     "post_transforms": _PARTS,
     "metrics": _METRICS,
+    "search": _SEARCH,
 }
 _VALIDATE: Final[dict[str, Any]] = {**_SECTION, "evaluator": _PART}
 _SWITCH: Final[dict[str, Any]] = {
@@ -127,6 +133,7 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             "patternProperties": _COMMENTS,
         },
         "determinism": {"type": "object"},
+        "search": _SEARCH,
         "epochs": {
             "description": "Of older archives, without effect here: local_epochs counts.",
             "type": "integer",
@@ -138,11 +145,12 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": {"type": _VARIABLE, "x-known": ["train", "validate", "determinism"]},
 }
 
+_FILE_OF_ONE: Final = {"type": "string", "x-idle": "the model that is measured takes its place"}
 _MODEL_FILE: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "ts_path": {"type": "string"},
-        "ckpt_path": {"type": "string"},
+        "ts_path": _FILE_OF_ONE,
+        "ckpt_path": _FILE_OF_ONE,
         "disabled": {"type": "boolean"},
     },
 }
