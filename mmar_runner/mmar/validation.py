@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.mmar.checks.available import check_available
 from mmar_runner.mmar.checks.budgets import check_budgets
 from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
-from mmar_runner.mmar.checks.case import Look
+from mmar_runner.mmar.checks.case import Asked, Look
 from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions
 from mmar_runner.mmar.checks.facts import gather_facts
@@ -119,6 +119,7 @@ def validate(
     policy: Path | None = None,
     client_name: str = ANY_CLIENT,
     listing: Callable[[], FileListing] | None = None,
+    asked: Asked | None = None,
 ) -> Validation:
     """Check an MMAR completely.
 
@@ -130,13 +131,14 @@ def validate(
         policy: A site policy to judge it by.
         client_name: The client whose variables are put in.
         listing: Gives the folder's listing, if it was hashed before.
+        asked: What the run is asked for in place of what the server file says.
 
     Raises:
         MmarUnreadableError: There is nothing to check at that path.
         UsageError: The policy cannot be read.
     """
     rules = load_policy(policy) if policy is not None else None
-    check = _Check(folder, catalog, side, dict(settings or {}), listing)
+    check = _Check(folder, catalog, side, dict(settings or {}), listing=listing, asked=asked)
     spec = check.run(client_name, rules)
     return Validation(check.report(str(folder)), spec, check)
 
@@ -150,7 +152,9 @@ class _Check:
         catalog: ComponentCatalog,
         side: Side,
         settings: dict[str, Any],
+        *,
         listing: Callable[[], FileListing] | None,
+        asked: Asked | None,
     ) -> None:
         self.findings = Findings()
         self.generation: Generation | None = None
@@ -161,6 +165,7 @@ class _Check:
         self._side = side
         self._catalog = catalog
         self._settings = settings
+        self._asked = asked or Asked()
         self.folder = open_folder(folder, self.findings)
         self.byoc = ByocModules(self.folder)
         self.listing = list_files(self.folder) if listing is None else listing()
@@ -228,7 +233,9 @@ class _Check:
     def _look(self, client_name: str, findings: Findings) -> Look:
         files = sources.prepare(self._parsed, self._settings, client_name, findings)
         resolver = Resolver(self._catalog, self.byoc, findings)
-        look = Look(self.folder, files, self.byoc, resolver, self._side, findings)
+        look = Look(
+            self.folder, files, self.byoc, resolver, self._side, findings, asked=self._asked
+        )
         if look.server is not None:
             look.server_parts = build.resolve_server(look.server, resolver)
         if look.client is not None:
