@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.interfaces.nested import nested_places
+from mmar_runner.interfaces.nested import is_off, nested_places
 from mmar_runner.mmar.checks.tensors import trained_models
 from mmar_runner.mmar.checks.train import places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mmar_runner.documents.json_source import JsonPath
     from mmar_runner.mmar.checks.case import Look
     from mmar_runner.mmar.codes import Severity
@@ -90,6 +93,47 @@ def part_named(look: Look, message: str) -> Place | None:
         for path in places(train.value, pattern) if kind == word else ():
             return Place(train, path)
     return None
+
+
+def part_mentioned(look: Look, text: str) -> Place | None:
+    """Return where the part of the trainer stands that a text says something of, if it does.
+
+    That is written ``Name: ...``, or the name stands in quotes; of several parts of that name
+    it is the first of the section that the text begins with: ``validate: sample 3: Name: ...``.
+    """
+    section = text.partition(":")[0]
+    found = [
+        (match.start(), place.path[0] != section, index, place)
+        for index, (name, place) in enumerate(_parts(look))
+        if (match := re.search(rf"(?<![\w.]){re.escape(name)}(?=: |['`])", text))
+    ]
+    return min(found, key=lambda one: one[:3])[-1] if found else None
+
+
+def _parts(look: Look) -> Iterator[tuple[str, Place]]:
+    """Yield name and place of every part that the trainer reads."""
+    trainer = look.client_parts.singles.get(_TRAINER)
+    if trainer is None or trainer.description is None:
+        return
+    extras = trainer.description.extras
+    for key, document in (
+        ("train_parts", look.files.train),
+        ("validation_parts", look.files.validation),
+    ):
+        if document is None:
+            continue
+        for path in (p for pattern in extras.get(key, {}) for p in places(document.value, pattern)):
+            name = _class_name(document.get(path))
+            if name:
+                yield name, Place(document, path)
+
+
+def _class_name(declared: object) -> str:
+    """Return a declared class's name without package and label; empty if there is none."""
+    if not isinstance(declared, dict) or is_off(declared):
+        return ""
+    written = str(declared.get("path") or declared.get("name") or "")
+    return written.rpartition(".")[2].partition("#")[0]
 
 
 def declaration(look: Look, component: ComponentSpec) -> Place | None:

@@ -9,6 +9,7 @@ from tests.unit.deep.conftest import job
 
 CLIENT = "config/config_fed_client.json"
 SERVER = "config/config_fed_server.json"
+TRAIN = "config/config_train.json"
 
 
 @pytest.fixture
@@ -48,6 +49,20 @@ def test_a_round_is_measured_beside_the_estimates(tmp_path, tried):
             "/client_trainer",
             "ValueError: the loss is no number",
             id="trainer",
+        ),
+        pytest.param(
+            lambda mmar: mmar.trainer("StatedTrainer", fails="train: sample 0: Stated: no key"),
+            TRAIN,
+            "/train/model",
+            "train: sample 0: Stated: no key",
+            id="part",
+        ),
+        pytest.param(
+            lambda mmar: mmar.trainer("StatedTrainer", fails="train: use Stated upstream"),
+            CLIENT,
+            "/client_trainer",
+            "use Stated upstream",
+            id="part in passing",
         ),
         pytest.param(
             lambda mmar: mmar.client_filter("RefusingFilter"),
