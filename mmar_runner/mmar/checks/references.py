@@ -17,7 +17,7 @@ from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.checks.train import children, is_reference, places, readers, required
 from mmar_runner.mmar.codes import Severity
-from mmar_runner.mmar.components.resolving import with_article
+from mmar_runner.mmar.components.absent import with_article
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
