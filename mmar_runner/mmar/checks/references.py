@@ -193,7 +193,7 @@ def _ambiguous(look: Look, reference: _Named, found: Sequence[_Named]) -> None:
     shown = some_of([one.words for one in found], _NAMED)
     message = f"'{name}' may mean {counted(len(found), 'part')} ({shown}); the first one is taken."
     where = (*reference.path, "ref")
-    look.findings.at(reference.document, where, "MMAR522", message)
+    look.findings.at(reference.document, where, "MMAR523", message)
 
 
 def _replaced_arguments(look: Look, reference: _Named, target: _Named) -> None:

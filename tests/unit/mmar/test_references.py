@@ -125,7 +125,7 @@ def test_a_label_that_stands_twice_is_ambiguous_where_it_is_used(job):
     _refer(job)
     found = job.only()
 
-    assert (found.code, found.severity) == ("MMAR522", "warning")
+    assert (found.code, found.severity) == ("MMAR523", "warning")
     assert found.pointer == "/validate/pre_transforms/0/ref"
     assert "may mean 2 parts" in found.message
     assert "the first one is taken" in found.message
