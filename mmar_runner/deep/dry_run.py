@@ -142,7 +142,12 @@ async def _tried(
     options: DeepOptions,
 ) -> SimulationOutcome | Finding:
     """Run the round; what is valid for many clients need not be for few: that is returned."""
-    validation = validate(settings.mmar, plugins.registry, settings=settings.all_variables)
+    validation = validate(
+        settings.mmar,
+        plugins.registry,
+        settings=settings.all_variables,
+        asked=settings.asked,
+    )
     for finding in validation.report.errors:
         return finding
     specs = {name: validation.spec_for(name) for name in settings.names}

@@ -6,7 +6,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from mmar_runner.deep.places import declaration, part_named, part_placed, server_place
+from mmar_runner.deep.places import (
+    declaration,
+    part_mentioned,
+    part_named,
+    part_placed,
+    server_place,
+)
 from mmar_runner.errors import SyntheticDataError
 from mmar_runner.interfaces.observer import Topic
 
@@ -108,6 +114,8 @@ class Failures:
         """Add a finding at the declaration that a sentence names, or at the trainer's."""
         place = part_placed(self._look, message) or self._named(f"{message} {hint} {name}")
         place = place or part_named(self._look, message)
+        if place is None or place == self._trainer():  # whose part says more than it does
+            place = part_mentioned(self._look, message) or place
         place = place or self._trainer() or server_place(self._look, ())
         if place is None:
             return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmar_runner.interfaces.catalog import ComponentKind
-from mmar_runner.interfaces.nested import nested_places
+from mmar_runner.interfaces.nested import is_off, nested_places
 from mmar_runner.mmar.checks.places import places
 from mmar_runner.mmar.checks.tensors import trained_models
 
@@ -40,9 +40,8 @@ class Place:
 
     @property
     def words(self) -> str:
-        """The place as people write it: ``config/config_train.json:12``."""
-        line, _ = self.document.source.locate(self.document.origin(self.path))
-        return f"{self.document.file}:{line}"
+        """The place as people write it."""
+        return self.document.words(self.path)
 
     def find(
         self,
@@ -98,20 +97,45 @@ def part_named(look: Look, message: str) -> Place | None:
 
 def part_placed(look: Look, text: str) -> Place | None:
     """Return the part of a workflow file whose place stands in a text."""
-    for place in _parts_of_workflows(look):
+    for _, place in _parts(look):
         if re.search(rf"{re.escape(place.words)}\b", text):
             return place
     return None
 
 
-def _parts_of_workflows(look: Look) -> Iterator[Place]:
+def part_mentioned(look: Look, text: str) -> Place | None:
+    """Return where the part stands that a text says something of, if it does.
+
+    That is written ``Name: ...``, or the name stands in quotes; of several parts of that name
+    it is the first of the section that the text begins with: ``validate: sample 3: Name: ...``.
+    """
+    section = text.partition(":")[0]
+    found = [
+        (match.start(), place.path[0] != section, index, place)
+        for index, (name, place) in enumerate(_parts(look))
+        if name and (match := re.search(rf"(?<![\w.]){re.escape(name)}(?=: |['`])", text))
+    ]
+    return min(found, key=lambda one: one[:3])[-1] if found else None
+
+
+def _parts(look: Look) -> Iterator[tuple[str, Place]]:
+    """Yield name and place of every part of a workflow that anybody reads."""
     files = {"train_parts": look.files.train, "validation_parts": look.files.validation}
     for reader in (*look.server_parts.every(), *look.client_parts.every()):
         for fact, document in files.items():
             if reader.description is None or document is None:
                 continue
             for pattern in reader.description.extras.get(fact, ()):
-                yield from (Place(document, path) for path in places(document.value, pattern))
+                for path in places(document.value, pattern):
+                    yield _class_name(document.get(path)), Place(document, path)
+
+
+def _class_name(declared: object) -> str:
+    """Return a declared class's name without package and label; empty if there is none."""
+    if not isinstance(declared, dict) or is_off(declared):
+        return ""
+    written = str(declared.get("path") or declared.get("name") or "")
+    return written.rpartition(".")[2].partition("#")[0]
 
 
 def declaration(look: Look, component: ComponentSpec) -> Place | None:

@@ -29,6 +29,7 @@ _ANNOTATIONS = frozenset(
         "writeOnly",
         "x-alternatives",
         "x-component",
+        "x-idle",
         "x-known",
         "x-most-positions",
     }

@@ -20,6 +20,9 @@ IDLE_KEYS = MappingProxyType(
         "req_processors": "sessions answer these requests themselves",
         "model_reader_writer": "the trainer reads and writes models itself",
         "server_trainer": "only clients train",
+        "multi_gpu": "'multi_gpu' of config_train.json, or --processes of a client, says it",
+        "search": "hyperparameters are not searched for: they stay as they are declared",
+        "enable_byoc": "each site's policy, or --allow-byoc, says whether code of an MMAR runs",
     }
 )
 

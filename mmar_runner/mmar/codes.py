@@ -101,6 +101,7 @@ CODES: dict[str, Code] = {
     "MMAR520": Code(_W, "Code in custom/ imports what is not installed"),
     "MMAR521": Code(_E, "A class in custom/ is not what its slot asks for"),
     "MMAR522": Code(_W, "A package that a part needs is not installed"),
+    "MMAR523": Code(_W, "A reference may mean several parts"),
     "MMAR530": Code(_N, "A class in custom/ runs behind an adapter"),
     "MMAR531": Code(_E, "Nothing that is installed adapts a class in custom/"),
     "MMAR532": Code(_E, "A class in custom/ is of the TensorFlow generation"),

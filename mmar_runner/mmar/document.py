@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Document:
         own: Names of variables that the file's own top level defines, and nothing stronger.
         site_parts: What strings (by path in the file) were put together from, if a
             setting of the site is among it.
+        idle: Pointers (in the file) of what nobody reads, with all that it holds.
     """
 
     file: str
@@ -60,6 +62,7 @@ class Document:
     defined_at: Mapping[str, str] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     site_parts: dict[JsonPath, tuple[TextPart, ...]] = field(default_factory=dict)
+    idle: set[str] = field(default_factory=set)
 
     def origin(self, path: JsonPath) -> JsonPath:
         """Return where a part of the present value stands in the file."""
@@ -68,6 +71,17 @@ class Document:
             if moved is not None:
                 return (*moved, *path[length:])
         return path
+
+    def words(self, path: JsonPath) -> str:
+        """Return a present place as people write it: ``config/config_train.json:12``."""
+        line, _ = self.source.locate(self.origin(path))
+        return f"{self.file}:{line}"
+
+    def is_idle(self, pointer: str) -> bool:
+        """Return True if nobody reads what stands at a pointer in the file."""
+        return bool(self.idle) and any(
+            around in self.idle for around in accumulate(pointer.split("/"), "{}/{}".format)
+        )
 
     def in_doubt(self, origin: JsonPath) -> bool:
         """Return True if the value there, or around it, could not be read."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What makes two findings the same one.
 _Key: TypeAlias = tuple[str, str, int, int, str, str]
+#: A code, a file, and a pointer in it.
+_Place: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,10 @@ class Findings:
         # By file and pointer: a hostile file has so many that nobody may look through all.
         self._at: dict[str, dict[str, list[_Key]]] = {}
         #: Where a cause was found first, and which places follow from that one.
-        self._first: dict[tuple[str, ...], tuple[str, str, str]] = {}
-        self._follows: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        self._first: dict[tuple[str, ...], _Place] = {}
+        self._follows: dict[_Place, _Place] = {}
+        #: What follows from a place, in the order in which it was found.
+        self._waiting: dict[_Place, list[tuple[Document, JsonPath]]] = {}
 
     def add(
         self,
@@ -120,7 +124,8 @@ class Findings:
             return
         place = (code, document.file, pointer_text(origin))
         if cause is not None and self._first.setdefault((code, *cause), place) != place:
-            self._follows[place] = self._first[(code, *cause)]
+            first = self._follows[place] = self._first[(code, *cause)]
+            self._waiting.setdefault(first, []).append((document, origin))
             return
         self.add(
             code,
@@ -139,6 +144,47 @@ class Findings:
         for key in self._at.get(file, {}).get(pointer, ()):
             if (finding := self._found[key]).code == code:
                 self._found[key] = replace(finding, severity=Severity.ERROR)
+
+    def forget_unread(self, document: Document, code: str) -> None:
+        """Take back what was found where nobody reads a document (`Document.idle`).
+
+        What has the same cause elsewhere is told there.
+        """
+        if not document.idle:
+            return
+        gone = [
+            found
+            for found in self.with_code(code)
+            if found.file == document.file and document.is_idle(found.pointer)
+        ]
+        self.remove(gone)
+        now = {(one.code, one.file, one.pointer): self._told_elsewhere(one) for one in gone}
+        if now:
+            first = {cause: now.get(at, at) for cause, at in self._first.items()}
+            self._first = {cause: at for cause, at in first.items() if at is not None}
+            self._follows = {at: now.get(of) or of for at, of in self._follows.items()}
+
+    def _told_elsewhere(self, finding: Finding) -> _Place | None:
+        """Put a finding where what follows from its place stands and is read, if it does."""
+        code, message, hint = finding.code, finding.message, finding.hint
+        waiting = self._waiting.pop((code, finding.file, finding.pointer), [])
+        for index, (document, origin) in enumerate(waiting):
+            pointer = pointer_text(origin)
+            if document.is_idle(pointer):
+                continue
+            self.add(
+                code,
+                message,
+                file=document.file,
+                position=document.source.locate(origin),
+                pointer=pointer,
+                hint=hint,
+                severity=finding.severity,
+            )
+            place = (code, document.file, pointer)
+            self._waiting[place] = waiting[index + 1 :]
+            return place
+        return None
 
     def with_code(self, code: str) -> list[Finding]:
         """Return all findings with a code."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmar_runner.mmar.checks.available import check_available
 from mmar_runner.mmar.checks.budgets import check_budgets
 from mmar_runner.mmar.checks.bundles import BundleFacts, check_bundles
-from mmar_runner.mmar.checks.case import Look
+from mmar_runner.mmar.checks.case import Asked, Look
 from mmar_runner.mmar.checks.combinations import check_combinations
 from mmar_runner.mmar.checks.expressions import check_expressions
 from mmar_runner.mmar.checks.facts import gather_facts
@@ -19,12 +19,14 @@ from mmar_runner.mmar.checks.files import check_files
 from mmar_runner.mmar.checks.filters import check_filters
 from mmar_runner.mmar.checks.fit import check_fit
 from mmar_runner.mmar.checks.held_out import check_held_out
+from mmar_runner.mmar.checks.idle import check_idle
 from mmar_runner.mmar.checks.key_metric import name_key_metric
 from mmar_runner.mmar.checks.logging_config import read_levels
 from mmar_runner.mmar.checks.metrics import check_metrics
 from mmar_runner.mmar.checks.models import check_models
 from mmar_runner.mmar.checks.parts import check_parts
 from mmar_runner.mmar.checks.policy import check_policy
+from mmar_runner.mmar.checks.references import check_references
 from mmar_runner.mmar.checks.rounds import check_rounds
 from mmar_runner.mmar.checks.secrets import check_secrets
 from mmar_runner.mmar.checks.signature import check_signature
@@ -117,6 +119,7 @@ def validate(
     policy: Path | None = None,
     client_name: str = ANY_CLIENT,
     listing: Callable[[], FileListing] | None = None,
+    asked: Asked | None = None,
 ) -> Validation:
     """Check an MMAR completely.
 
@@ -128,13 +131,14 @@ def validate(
         policy: A site policy to judge it by.
         client_name: The client whose variables are put in.
         listing: Gives the folder's listing, if it was hashed before.
+        asked: What the run is asked for in place of what the server file says.
 
     Raises:
         MmarUnreadableError: There is nothing to check at that path.
         UsageError: The policy cannot be read.
     """
     rules = load_policy(policy) if policy is not None else None
-    check = _Check(folder, catalog, side, dict(settings or {}), listing)
+    check = _Check(folder, catalog, side, dict(settings or {}), listing=listing, asked=asked)
     spec = check.run(client_name, rules)
     return Validation(check.report(str(folder)), spec, check)
 
@@ -148,7 +152,9 @@ class _Check:
         catalog: ComponentCatalog,
         side: Side,
         settings: dict[str, Any],
+        *,
         listing: Callable[[], FileListing] | None,
+        asked: Asked | None,
     ) -> None:
         self.findings = Findings()
         self.generation: Generation | None = None
@@ -159,6 +165,7 @@ class _Check:
         self._side = side
         self._catalog = catalog
         self._settings = settings
+        self._asked = asked or Asked()
         self.folder = open_folder(folder, self.findings)
         self.byoc = ByocModules(self.folder)
         self.listing = list_files(self.folder) if listing is None else listing()
@@ -187,6 +194,8 @@ class _Check:
             check_budgets(look)
             check_tensorflow(look)
             check_train(look)
+            check_idle(look)
+            check_references(look)
             check_fit(look)
             check_held_out(look)
             check_models(look)
@@ -224,7 +233,9 @@ class _Check:
     def _look(self, client_name: str, findings: Findings) -> Look:
         files = sources.prepare(self._parsed, self._settings, client_name, findings)
         resolver = Resolver(self._catalog, self.byoc, findings)
-        look = Look(self.folder, files, self.byoc, resolver, self._side, findings)
+        look = Look(
+            self.folder, files, self.byoc, resolver, self._side, findings, asked=self._asked
+        )
         if look.server is not None:
             look.server_parts = build.resolve_server(look.server, resolver)
         if look.client is not None:

@@ -9,10 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import DiskFullError
-from mmar_runner.federation.plan import RunPlan
-from mmar_runner.federation.round_machine import RoundMachine
 from mmar_runner.federation.run_status import RunStatus
-from mmar_runner.federation.sites import NO_SITES, Sites
+from mmar_runner.federation.sites import NO_SITES
 from mmar_runner.interfaces.exchange import ExchangeHandler
 from mmar_runner.security.tokens import TokenMint, workspace_secret
 from mmar_runner.server.calls.downloads import Downloads
@@ -21,9 +19,7 @@ from mmar_runner.server.calls.reception import Reception
 from mmar_runner.server.calls.servicer import Servicer
 from mmar_runner.server.calls.soundness import Soundness
 from mmar_runner.server.calls.windows import download_window
-from mmar_runner.server.components.aggregator_child import AggregatorChild
 from mmar_runner.server.components.building import update_codec
-from mmar_runner.server.components.filter_child import filter_child
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.components.validator import ServerValidator
 from mmar_runner.server.cross_site.best_models import BestModels
@@ -38,19 +34,19 @@ from mmar_runner.server.records.cross_site_results import CrossSiteResults
 from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.records.summary import Summary
 from mmar_runner.server.records.update_bytes import UpdateBytes
+from mmar_runner.server.round_parts import (
+    make_aggregation,
+    make_bounds,
+    make_buffers,
+    make_combining,
+    make_machine,
+)
 from mmar_runner.server.rounds.assignments import Assignments
 from mmar_runner.server.rounds.best import BestModel
-from mmar_runner.server.rounds.buffers import Buffers
 from mmar_runner.server.rounds.closing import RoundCloser
-from mmar_runner.server.rounds.combining import Combining
-from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
-from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.outliers import OutlierWatch
-from mmar_runner.server.rounds.round_aggregation import RoundAggregation
-from mmar_runner.server.rounds.round_filters import RoundFilters
-from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
 from mmar_runner.server.status.board import Board
 from mmar_runner.server.telling.events import EventDispatcher
 from mmar_runner.server.telling.failures import FailureDesk
@@ -94,7 +90,7 @@ def assemble(
     handlers = list(zip(labels, components.handlers, strict=True))
     dispatcher = EventDispatcher(handlers, plugins, folder, failures.note)
     sites = NO_SITES if settings.trust is None else settings.trust.sites
-    machine = _machine(settings, components, opened, sites)
+    machine = make_machine(settings, components, opened, sites)
     results = ResultDesk(
         components.processors, folder, newest_round=lambda: machine.round, note=failures.note
     )
@@ -104,7 +100,7 @@ def assemble(
     updates = UpdateBytes(folder.updates, journal, codec)
     reporter = Reporter(dispatcher, observer, num_rounds=server.num_rounds)
     disk = DiskWait(reporter.disk_full)
-    aggregation = _aggregation(settings, components, opened, updates, sites=sites)
+    aggregation = make_aggregation(settings, components, opened, updates, sites=sites)
     assignments = Assignments()
     lease = min(server.heart_beat_timeout, _LEASE_SECONDS)
     registry = ClientRegistry(max_clients=server.max_num_clients, lease_seconds=lease, sites=sites)
@@ -118,7 +114,7 @@ def assemble(
         present=registry.present,
         wait=settings.server.wait_after_min_clients,
     )
-    combining = _combining(settings, components, opened, aggregation)
+    combining = make_combining(settings, components, opened, aggregation)
     closer = RoundCloser(
         settings=settings,
         aggregation=aggregation,
@@ -159,9 +155,9 @@ def assemble(
         note_refusal=LateRefusals(guard.audit, registry, sites).record_refusal,
         disk=disk,
         spool=spool,
-        bounds=_bounds(settings, components, sites),
+        bounds=make_bounds(settings, components, sites),
         after=desk,
-        buffers=_buffers(components, opened, assignments),
+        buffers=make_buffers(components, opened, assignments),
     )
     members = _members(settings, opened, coordinator, observer, guard, registry=registry)
     desk.members = members
@@ -250,65 +246,6 @@ def assemble(
     )
 
 
-def _combining(
-    settings: ServerSettings,
-    components: ServerComponents,
-    opened: OpenedRun,
-    aggregation: RoundAggregation,
-) -> Combining:
-    """Return what makes models of updates, with the children that take part in it."""
-    server, folder, whole, filters = settings.server, opened.folder, None, None
-    if components.aggregates_in_child:
-        child = AggregatorChild(settings, folder, server.aggregator)
-        whole = WholeAggregation(aggregation, child)
-    inbound = filter_child(settings, folder, "inbound_filters", server.inbound_filters)
-    outbound = filter_child(settings, folder, "outbound_filters", server.outbound_filters)
-    if inbound is not None or outbound is not None:
-        filters = RoundFilters(inbound, outbound, aggregation.contexts)
-    return Combining(aggregation, whole, filters)
-
-
-def _aggregation(
-    settings: ServerSettings,
-    components: ServerComponents,
-    opened: OpenedRun,
-    updates: UpdateBytes,
-    *,
-    sites: Sites,
-) -> RoundAggregation:
-    server, state = settings.server, opened.record.state
-    aggregation = RoundAggregation(
-        aggregator=components.aggregator,
-        label=server.aggregator.label,
-        folder=opened.folder,
-        updates=updates,
-        contexts=RoundContexts(
-            state=state,
-            num_rounds=server.num_rounds,
-            start_round=server.start_round,
-            minimum=server.min_num_clients,
-            sites=sites,
-            workspace_secret=workspace_secret(settings.workspace / "token.key"),
-            known_key=settings.known_key,
-        ),
-        models=opened.models,
-        excluded=opened.excluded,
-        durable=settings.durable,
-    )
-    if not opened.ended:
-        aggregation.resume(state.aggregation)
-        aggregation.go_on(state.round, state.state_sha256)
-    return aggregation
-
-
-def _buffers(
-    components: ServerComponents, opened: OpenedRun, assignments: Assignments
-) -> Buffers | None:
-    """Return what says which updates count where clients do not wait for each other."""
-    most = components.workflow.max_staleness
-    return None if most is None else Buffers(assignments, opened.record.state, most)
-
-
 def _packages(
     settings: ServerSettings,
     opened: OpenedRun,
@@ -351,50 +288,6 @@ def _members(
         task_name=settings.server.task_name,
         run_number=opened.folder.number,
         epoch=opened.record.state.epoch,
-    )
-
-
-def _machine(
-    settings: ServerSettings, components: ServerComponents, opened: OpenedRun, sites: Sites
-) -> RoundMachine:
-    server, state = settings.server, opened.record.state
-    plan = RunPlan(
-        start_round=server.start_round,
-        num_rounds=server.num_rounds,
-        min_num_clients=state.min_clients or server.min_num_clients,
-        max_num_clients=server.max_num_clients,
-        # A buffer is full with its last update, and waits for nobody else.
-        wait_after_min_clients=(
-            server.wait_after_min_clients if components.workflow.max_staleness is None else 0.0
-        ),
-        clients_per_round=server.clients_per_round,
-        round_deadline=server.round_deadline,
-        seed=state.seed,
-        expected_clients=settings.expected_clients,
-    )
-    return RoundMachine(
-        plan,
-        components.workflow,
-        sites=sites,
-        first_round=state.round,
-        accepted=state.accepted.keys(),
-        active=state.clients.keys(),
-        participants=state.participants,
-        failures=state.failures(),
-        again=state.again,
-        removed=state.out(),
-        last_turn=state.last_turn(),
-    )
-
-
-def _bounds(settings: ServerSettings, components: ServerComponents, sites: Sites) -> MinimumBounds:
-    server = settings.server
-    return MinimumBounds(
-        min_updates=components.aggregator.min_updates,
-        max_num_clients=server.max_num_clients,
-        clients_per_round=server.clients_per_round,
-        sites=len(sites.admitted),
-        aggregator=server.aggregator.label,
     )
 
 

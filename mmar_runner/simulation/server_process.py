@@ -86,7 +86,11 @@ async def _serve(job: Job) -> dict[str, str]:
 def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
     settings = job.settings
     validation = validate(
-        settings.mmar, plugins.registry, side="server", settings=settings.all_variables
+        settings.mmar,
+        plugins.registry,
+        side="server",
+        settings=settings.all_variables,
+        asked=settings.asked,
     )
     if validation.spec is None or not validation.report.valid:
         msg = f"{settings.mmar} is not a valid MMAR"

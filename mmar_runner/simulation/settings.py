@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import UsageError
+from mmar_runner.mmar.checks.case import Asked
 from mmar_runner.storage.durability import Durability
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class SimulationSettings:
         same data in both.
         """
         return {**self.numbers, **self.variables}
+
+    @property
+    def asked(self) -> Asked:
+        """What the run is asked for in place of what the MMAR says."""
+        return Asked(self.rounds, self.clients_per_round)
 
     @property
     def numbers(self) -> dict[str, int]:

@@ -70,9 +70,20 @@ def test_rounds_that_do_not_fit_the_budget_are_refused_before_anybody_trains(tmp
     workspace = tmp_path / "ws"
     command = ("simulate", mmar, "--clients", 3, "--rounds", 4, "--workspace", workspace)
     said = program(*command, code=1)
-    assert "4 rounds would bring the privacy that is spent to an epsilon" in said
-    assert "it allows 2 more rounds like this one" in said
-    assert not (workspace / "run_1").exists()
+    assert "MMAR653: 4 rounds of 'DPFedAvg' spend an epsilon of 9.997, and it is given 8" in said
+    assert "It lasts for 2 rounds." in said
+    assert not workspace.exists()
+
+
+@pytest.mark.timeout(120)
+def test_rounds_that_a_sites_own_budget_does_not_last_for_are_refused_too(tmp_path):
+    args = {"max_norm": 1, "noise_multiplier": 4, "epsilon": 10}
+    mmar = MmarBuilder().trainer("EchoTrainer").client_filter("LocalDP", **args).write(tmp_path)
+    workspace = tmp_path / "ws"
+    command = ("simulate", mmar, "--clients", 1, "--rounds", 90, "--workspace", workspace)
+    said = program(*command, code=1)
+    assert "MMAR653: 90 rounds of 'LocalDP' spend an epsilon of" in said
+    assert not workspace.exists()
 
 
 @pytest.mark.timeout(180)

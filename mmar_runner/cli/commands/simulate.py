@@ -135,6 +135,7 @@ def _specs(settings: SimulationSettings, plugins: LoadedPlugins) -> dict[str, Mm
         settings=settings.all_variables,
         also=also,
         unasked=settings.numbers.keys() - settings.variables.keys(),
+        asked=settings.asked,
     )
     specs = {}
     for name in settings.names:

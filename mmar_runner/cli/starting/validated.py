@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmar_runner.hooks import LoadedPlugins
+    from mmar_runner.mmar.checks.case import Asked
     from mmar_runner.mmar.sources.configuration import Side
     from mmar_runner.mmar.spec import MmarSpec
     from mmar_runner.mmar.validation import Validation
@@ -76,6 +77,7 @@ def checked(
     settings: Mapping[str, Any],
     also: str = "",
     unasked: Collection[str] = (),
+    asked: Asked | None = None,
 ) -> Validation:
     """Return a validation without errors, or say on stderr what is wrong.
 
@@ -86,12 +88,13 @@ def checked(
         settings: The ``--set`` values.
         also: What `validate-mmar` must be told beside the folder to find the same.
         unasked: Settings that nobody gave: if no file uses one, nothing is said.
+        asked: What the run is asked for in place of what the MMAR says.
 
     Raises:
         MmarUnreadableError: The folder cannot be read.
         MmarInvalidError: It has findings of severity error, which were printed.
     """
-    validation = validate(folder, plugins.registry, side=side, settings=settings)
+    validation = validate(folder, plugins.registry, side=side, settings=settings, asked=asked)
     require_valid(folder, validation, also=also, unasked=unasked)
     return validation
 

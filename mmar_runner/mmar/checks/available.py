@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import nested_places
 from mmar_runner.mmar.checks.places import places
+from mmar_runner.mmar.checks.train import resolve_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ def _read_by_validator(look: Look) -> Iterator[_Place]:
             continue
         for pattern, kind in extras.get(key, {}).items():
             for path in places(document.value, pattern):
-                found = look.resolver.resolve(document, path, ComponentKind(kind))
+                found = resolve_part(look.resolver, document, path, ComponentKind(kind))
                 yield from _with_inner(look, document, path, found)
 
 

@@ -32,7 +32,10 @@ _NOT_IN_EVERY_ROUND = {Tag.ONE_AT_A_TIME, Tag.ASYNCHRONOUS}
 
 def check_budgets(look: Look) -> None:
     """Say that the rounds of the run would spend more than a component was given."""
-    if look.server is None or (rounds := _rounds(look.server)) is None:
+    if look.server is None:
+        return
+    rounds = look.asked.rounds if look.asked.rounds is not None else _rounds(look.server)
+    if rounds is None:
         return
     for part in _spending(look, look.server):
         _check(look, part, rounds)
@@ -57,7 +60,8 @@ def _spending(look: Look, server: Document) -> Iterator[Stated]:
         yield aggregator
     yield from server_filters(look, OUTBOUND)
     tags = workflow.tags if workflow is not None else frozenset()
-    if server.value.get("clients_per_round") is None and not tags & _NOT_IN_EVERY_ROUND:
+    drawn = look.asked.clients_per_round or server.value.get("clients_per_round")
+    if drawn is None and not tags & _NOT_IN_EVERY_ROUND:
         yield from server_filters(look, INBOUND)
         yield from client_filters(look, INBOUND)
         yield from client_filters(look, OUTBOUND)

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 TASK: JsonPath = ("servers", 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run is asked for in place of what the server file says, where that is not None.
+
+    Attributes:
+        rounds: How many rounds there are to be.
+        clients_per_round: How many clients are drawn for each.
+    """
+
+    rounds: int | None = None
+    clients_per_round: int | None = None
+
+
 @dataclass(slots=True)
 class Look:
     """One MMAR as far as it is known, and where findings go.
@@ -33,6 +46,7 @@ class Look:
         findings: Gets what is found.
         server_parts: Components of the server file; empty on the client's side.
         client_parts: Components of the client file; empty on the server's side.
+        asked: What the run is asked for in place of what the server file says.
     """
 
     folder: MmarFolder
@@ -43,6 +57,7 @@ class Look:
     findings: Findings
     server_parts: Parts = field(default_factory=Parts)
     client_parts: Parts = field(default_factory=Parts)
+    asked: Asked = field(default_factory=Asked)
 
     @property
     def server(self) -> Document | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.checks.places import places
+from mmar_runner.mmar.checks.train import resolve_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +78,7 @@ def _parts(look: Look, document: Document, kinds: Mapping[str, str]) -> Iterator
     for pattern, name in kinds.items():
         kind = ComponentKind(name)
         for path in places(document.value, pattern) if kind in _COMPARED else ():
-            part = look.resolver.resolve(document, path, kind)
+            part = resolve_part(look.resolver, document, path, kind)
             if part.spec is not None:
                 yield path, part
 

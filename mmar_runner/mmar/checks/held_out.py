@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.checks.places import places
+from mmar_runner.mmar.checks.train import resolve_part
 from mmar_runner.mmar.sources.keys import KEYS
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _data(look: Look, document: Document, patterns: list[str]) -> Iterator[_Data
     """Yield every place of a data set, with what is declared there and its defaults."""
     for pattern in patterns:
         for path in places(document.value, pattern):
-            spec = look.resolver.resolve(document, path, _DATASET).spec
+            spec = resolve_part(look.resolver, document, path, _DATASET).spec
             if spec is None:
                 yield _Data(document, path, None)
                 continue

@@ -10,7 +10,8 @@ difference is an error.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.documents.schema_check import show
 from mmar_runner.interfaces.catalog import ComponentKind
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
 
 _MODEL = ComponentKind.MODEL
+_DEEP: Final = "`mmar-runner validate-mmar --deep` builds both and says whether their tensors fit."
 
 
 def check_models(look: Look) -> None:
@@ -51,7 +53,7 @@ def check_models(look: Look) -> None:
             continue  # what is wrong with it may be why they differ
         pair = _Pair(both[0], *made, train, path, declaration)
         if with_defaults(look, pair.made) != with_defaults(look, pair.trained):
-            _differ(look, pair, severity=_severity(look, pair, persistor))
+            _differ(look, pair, _verdict(look, pair, persistor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +68,39 @@ class _Pair:
     trained: Mapping[str, Any]
 
 
-def _severity(look: Look, pair: _Pair, persistor: Resolved) -> Severity | None:
-    """Return ERROR if the trainer certainly cannot load the server's model."""
+class _Verdict(Enum):
+    """What it means that declarations differ."""
+
+    MISFIT = "the trainer certainly cannot load the server's model"
+    FIT = "it certainly can, or need not"
+    UNKNOWN = "only whoever builds both networks knows"
+
+    @property
+    def severity(self) -> Severity | None:
+        """In place of the code's own."""
+        return Severity.ERROR if self is _Verdict.MISFIT else None
+
+    def mend(self, hint: str) -> str:
+        """Return a hint with what is to be done besides."""
+        return f"{hint} {_DEEP}" if self is _Verdict.UNKNOWN else hint
+
+
+def _verdict(look: Look, pair: _Pair, persistor: Resolved) -> _Verdict:
+    """Return what it means that the declarations of two models differ."""
     checkpoint = pair.server.value.get("ckpt_preload_path")
     if isinstance(checkpoint, str) and checkpoint.endswith(".safetensors"):
-        return None  # the run begins with that, whatever the server would make
+        return _Verdict.FIT  # the run begins with that, whatever the server would make
     extras = persistor.description.extras if persistor.description is not None else {}
     if persistor.spec is not None and persistor.spec.args.get(extras.get("leaves_out", "")):
-        return None  # which of its tensors are shared is not known
+        return _Verdict.UNKNOWN  # which of its tensors are shared is not known
     made, trained = shapes_of(look, pair.made), shapes_of(look, pair.trained)
     if made is None or trained is None:
-        return None
+        return _Verdict.UNKNOWN
     fits = all(trained.get(name) == shape for name, shape in made.items())
-    return None if fits else Severity.ERROR
+    return _Verdict.FIT if fits else _Verdict.MISFIT
 
 
-def _differ(look: Look, pair: _Pair, *, severity: Severity | None) -> None:
+def _differ(look: Look, pair: _Pair, verdict: _Verdict) -> None:
     """Say in which argument the models differ, at the side that is wrong if that is known."""
     made, theirs = with_defaults(look, pair.made)
     trained, ours = with_defaults(look, pair.trained)
@@ -89,8 +108,9 @@ def _differ(look: Look, pair: _Pair, *, severity: Severity | None) -> None:
     if made != trained or len(names) != 1 or names[0] not in ours.keys() & theirs.keys():
         message = "This is not the model that the server's model_persistor makes."
         hint = "Declare the same model with the same arguments on both sides."
-        path = pair.trained_at
-        look.findings.at(pair.train, path, "MMAR623", message, hint=hint, severity=severity)
+        path, told = pair.trained_at, verdict.mend(hint)
+        severity = verdict.severity
+        look.findings.at(pair.train, path, "MMAR623", message, hint=told, severity=severity)
         return
     name = names[0]
     fitted = name in fitted_arguments(look)  # data and loss say that the trained one is right
@@ -99,9 +119,10 @@ def _differ(look: Look, pair: _Pair, *, severity: Severity | None) -> None:
     value, wanted = (one[name] for one in ((theirs, ours) if fitted else (ours, theirs)))
     message = f"'{name}' is {show(value)} here and {show(wanted)} in {other.file}."
     also = "" if fitted else ", or change the other file"
-    hint = f"Declare the same model on both sides: write {show(wanted)}{also}."
+    hint = verdict.mend(f"Declare the same model on both sides: write {show(wanted)}{also}.")
     path = first_present(document, (*at, "args", name), at)
     hint = document.explain(path, hint) or hint
+    severity = verdict.severity
     look.findings.at(document, path, "MMAR623", message, hint=hint, severity=severity)
 
 

@@ -10,8 +10,8 @@ from mmar_runner.documents.words import did_you_mean, pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off, nested_places, value_at
+from mmar_runner.mmar.components.absent import with_article
 from mmar_runner.mmar.components.arguments import argument_sentence
-from mmar_runner.mmar.components.resolving import with_article
 from mmar_runner.security.policy.own_filters import FilterFault
 
 if TYPE_CHECKING:

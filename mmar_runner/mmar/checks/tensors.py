@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.mmar.checks.case import whole
 from mmar_runner.mmar.checks.places import places
+from mmar_runner.mmar.checks.train import resolve_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ def trained_models(look: Look, train: Document) -> Iterator[tuple[JsonPath, Mapp
         return
     for pattern, kind in trainer.description.extras.get("train_parts", {}).items():
         for path in places(train.value, pattern) if kind == _MODEL else ():
-            found = look.resolver.resolve(train, path, _MODEL).spec
+            found = resolve_part(look.resolver, train, path, _MODEL).spec
             if found is not None:
                 yield path, found.declaration
 

@@ -10,17 +10,15 @@ The files of a trainer that is not installed are checked by the general schemas 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from mmar_runner.documents.words import did_you_mean
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.nested import is_off
 from mmar_runner.mmar.checks.elsewhere import elsewhere
 from mmar_runner.mmar.checks.needs import check_needs
 from mmar_runner.mmar.checks.packages import check_packages
-from mmar_runner.mmar.checks.places import children, is_reference, places
+from mmar_runner.mmar.checks.places import is_reference, places
+from mmar_runner.mmar.components.resolving import NOTHING
 from mmar_runner.mmar.sources.configuration import TRAIN, VALIDATION, check_shape
 
 if TYPE_CHECKING:
@@ -33,21 +31,21 @@ if TYPE_CHECKING:
 
 def check_train(look: Look) -> None:
     """Check training and validation files."""
-    for reader in _readers(look):
+    for reader in readers(look):
         _check_for(look, reader)
-    _references(look)
 
 
 def bring_up_to_date(look: Look) -> None:
     """Bring older arguments in training and validation files up to date, as `check_train` does."""
     files = {"train": look.files.train, "validation": look.files.validation}
-    for reader in _readers(look):
+    for reader in readers(look):
         for what, document in files.items():
             if document is not None:
                 resolve_parts(look.resolver, document, reader, what)
 
 
-def _readers(look: Look) -> list[ComponentDescription]:
+def readers(look: Look) -> list[ComponentDescription]:
+    """Return what is known of every component that may read the workflow files."""
     every = (*look.server_parts.every(), *look.client_parts.every())
     return [part.description for part in every if part.description is not None]
 
@@ -69,7 +67,7 @@ def _check_file(look: Look, document: Document, reader: ComponentDescription, wh
         check_shape(document, schema, look.findings)
     parts = resolve_parts(look.resolver, document, reader, what)
     for path, _ in parts:
-        if is_off(document.get(path)) and _required(schema, path):
+        if is_off(document.get(path)) and required(schema, path):
             _switched_off(look, document, path, reader)
     check_needs(look, document, reader.extras.get(f"{what}_needs", ()), parts)
     check_packages(look, document, parts)
@@ -95,6 +93,14 @@ def resolve_parts(
     ]
 
 
+def resolve_part(
+    resolver: Resolver, document: Document, path: JsonPath, kind: ComponentKind
+) -> Resolved:
+    """Resolve a part of a workflow file; a reference is nothing by itself."""
+    found = document.get(path)
+    return NOTHING if is_reference(found) else resolver.resolve(document, path, kind)
+
+
 def _switched_off(
     look: Look, document: Document, path: JsonPath, reader: ComponentDescription
 ) -> None:
@@ -104,7 +110,7 @@ def _switched_off(
     look.findings.at(document, path, "MMAR516", message, hint="Declare it.")
 
 
-def _required(schema: Any, path: JsonPath) -> bool:
+def required(schema: Any, path: JsonPath) -> bool:
     """Return True if a schema requires the last key of a path."""
     for part in path[:-1]:
         schema = (schema or {}).get("properties", {}).get(part)
@@ -114,10 +120,10 @@ def _required(schema: Any, path: JsonPath) -> bool:
 def _missing_section(look: Look, reader: ComponentDescription) -> None:
     """A validator without a file of its own reads the section of the training file."""
     train = look.files.train
-    required = reader.extras.get("validation_schema", {}).get("required", ())
+    keys = reader.extras.get("validation_schema", {}).get("required", ())
     if train is None or VALIDATION in look.folder.files:
         return
-    for key in required:
+    for key in keys:
         if key not in train.value:
             message = f"'{reader.name}' needs '{key}', and there is no {VALIDATION}."
             hint = f"Add {VALIDATION}, or '{key}' to {TRAIN}."
@@ -131,72 +137,3 @@ def _missing(look: Look, reader: ComponentDescription) -> None:
     look.findings.add(
         "MMAR609", message, file=TRAIN, hint=elsewhere(look, TRAIN) or "Add the file."
     )
-
-
-def _references(look: Look) -> None:
-    """Check every ``{"ref": "Name"}`` against the names and ``Name#Alias`` labels.
-
-    A reference leads to what its own file names, and from the validation file to what the
-    training file names too: where a part stands, for nothing else was checked.
-    """
-    named: dict[str, tuple[Document, JsonPath]] = {}
-    files = {"train": look.files.train, "validation": look.files.validation}
-    for what, document in files.items():
-        if document is None:
-            continue
-        objects = list(_objects(document.value, ()))
-        parts = _places_of_parts(look, document, what)
-        for path, item in objects:
-            if parts is None or path in parts:
-                named.update(dict.fromkeys(_labels(item), (document, (*path, "name"))))
-        for path, item in objects:
-            reference = item.get("ref")
-            if isinstance(reference, str) and is_reference(item):
-                _reference(look, document, (*path, "ref"), reference, named)
-
-
-def _places_of_parts(look: Look, document: Document, what: str) -> set[JsonPath] | None:
-    """Return where a file holds parts; None if no reader of it says where they stand."""
-    stated = [
-        reader.extras[f"{what}_parts"]
-        for reader in _readers(look)
-        if reader.extras.get(f"{what}_parts")
-    ]
-    if not stated:
-        return None
-    return {path for patterns in stated for one in patterns for path in places(document.value, one)}
-
-
-def _labels(item: Mapping[str, Any]) -> set[str]:
-    name = item.get("name")
-    if not isinstance(name, str):
-        return set()
-    base, _, alias = name.partition("#")
-    return {name, base, alias} - {""}
-
-
-def _reference(
-    look: Look,
-    document: Document,
-    path: JsonPath,
-    name: str,
-    named: Mapping[str, tuple[Document, JsonPath]],
-) -> None:
-    if name in named or document.is_unresolved(path):
-        return
-    if look.findings.has_at(document, path[:-1]):
-        return  # no reference may stand there at all, which was said
-    near = get_close_matches(name, named, n=1)
-    if near and look.findings.is_wrong_at(*named[near[0]]):
-        return  # it is right, and the name that it means is misspelt, which was said
-    hint = did_you_mean(name, named)
-    message = f"Nothing is named or labelled '{name}'."
-    look.findings.at(document, path, "MMAR517", message, hint=hint)
-
-
-def _objects(value: Any, path: JsonPath) -> Iterator[tuple[JsonPath, Mapping[str, Any]]]:
-    """Yield every object of a value, with its path."""
-    if isinstance(value, dict):
-        yield path, value
-    for part, child in children(value):
-        yield from _objects(child, (*path, part))

@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.documents.schema_check import declaration_of, show
-from mmar_runner.documents.words import did_you_mean, pointer_text
+from mmar_runner.documents.words import pointer_text
 from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
-from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
+from mmar_runner.interfaces.nested import is_off, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
 from mmar_runner.mmar.bundle.standing import Standing, standing_in
-from mmar_runner.mmar.code.installed_names import definition, is_module, is_name, lacks, names_in
+from mmar_runner.mmar.code.installed_names import is_name
+from mmar_runner.mmar.components.absent import Absent, became
 from mmar_runner.mmar.components.arguments import arguments_fit
-from mmar_runner.mmar.components.bundled import bundled_hint
 from mmar_runner.mmar.components.declarations import check_keys, has_identity, is_switched_off
+from mmar_runner.mmar.components.inner import declares_all, is_missed
+from mmar_runner.mmar.components.installed_class import is_constructed, is_not_there
 from mmar_runner.mmar.components.older_code import CODE, adapter_of, lacking, unadapted
 from mmar_runner.mmar.components.own_code import check_arguments, check_own_class
 from mmar_runner.mmar.components.upgrades import upgrade_arguments, upgrade_identity
 from mmar_runner.mmar.older.entry import class_of
-from mmar_runner.mmar.older.federated import FEDERATED, unavailable
+from mmar_runner.mmar.older.federated import FEDERATED
 from mmar_runner.mmar.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -33,12 +34,6 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.code.byoc import ByocModules
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
-
-
-def with_article(kind: ComponentKind) -> str:
-    """Return a kind in words: 'an aggregator'."""
-    words = kind.value.replace("_", " ")
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +50,6 @@ class Resolved:
 
 
 NOTHING = Resolved()
-#: So many names are told in a hint.
-_MANY: Final = 30
 #: Letters that are shown of a text that is too long to be a class path.
 _SHOWN: Final = 40
 
@@ -68,6 +61,7 @@ class Resolver:
         self._catalog = catalog
         self._byoc = byoc
         self._findings = findings
+        self._absent = Absent(catalog, findings)
         #: Every class path that is named by ``path``, without the MMAR's own code and
         #: older names of registered components; installed or not.
         self.paths: list[tuple[Document, JsonPath, str]] = []
@@ -170,11 +164,11 @@ class Resolver:
         try:
             found = self._catalog.find(kind, names.get(wanted, wanted))
         except PluginConflictError as error:
-            self._conflict(document, where, error)
+            self._absent.conflict(document, where, error)
             return NOTHING
         if found is None:
-            if not self._unavailable(document, path, where):
-                self._not_installed(document, where, kind, name)
+            if not self._absent.unavailable(document, path, where):
+                self._absent.not_installed(document, where, kind, name)
             return NOTHING
         if found.path_prefix:
             message = f"'{name}' is a class path, not a name."
@@ -182,64 +176,8 @@ class Resolver:
             self._findings.at(document, where, "MMAR501", message, hint=hint)
             return NOTHING
         if found.name not in {name, label, names.get(wanted)}:
-            self._findings.at(document, where, "MMAR515", _became(name, found))
+            self._findings.at(document, where, "MMAR515", became(name, found))
         return self._described(document, path, found, args, {"name": found.name})
-
-    def _not_installed(
-        self, document: Document, where: JsonPath, kind: ComponentKind, name: str
-    ) -> None:
-        others = [k for k in self._catalog.kinds_of(name) if k is not kind]
-        if others:
-            is_a = " and ".join(with_article(k) for k in others)
-            message = f"'{name}' is {is_a}, not {with_article(kind)}."
-            hint = self._available(kind)
-            self._findings.at(document, where, "MMAR502", message, hint=hint)
-            return
-        message = f"No installed plugin offers {with_article(kind)} named '{name}'."
-        self._findings.at(document, where, "MMAR501", message, hint=self._hint(kind, name))
-
-    def _unavailable(self, document: Document, path: JsonPath, where: JsonPath) -> bool:
-        """Return True, and say so, if an older system's component is not to be had at all."""
-        gone = unavailable(document.get(path))
-        if gone is None:
-            return False
-        why = f": there is no {gone.cause}" if gone.cause else ""
-        message = f"'{gone.name}' of older systems is not available here{why}."
-        cause = (gone.cause,) if gone.cause else None
-        hint = _capital(f"{gone.instead}.")
-        self._findings.at(document, where, "MMAR221", message, hint=hint, cause=cause)
-        return True
-
-    def _conflict(self, document: Document, where: JsonPath, error: PluginConflictError) -> None:
-        message = f"{_capital(error.message)}."
-        self._findings.at(document, where, "MMAR518", message, hint=_capital(error.hint))
-
-    def _hint(self, kind: ComponentKind, name: str, dotted: str = "") -> str:
-        bundled = bundled_hint(kind, dotted or name)
-        if bundled is None and name in FEDERATED and FEDERATED[name].became:
-            became = FEDERATED[name].became
-            where = bundled_hint(kind, became)
-            return f"An older name of {became}{f'. {where}' if where else '.'}"
-        broken = self._catalog.broken()
-        note = f" Plugins that cannot be loaded: {', '.join(sorted(broken))}" if broken else ""
-        note += f" (`{self._catalog.doctor}` says why)." if broken else ""
-        known = [*self._catalog.names(kind), *self._catalog.tabled(kind)]
-        near = bundled or did_you_mean(name.partition("#")[0], known)
-        return (near or self._available(kind)) + note
-
-    def _available(self, kind: ComponentKind) -> str:
-        names = self._catalog.names(kind)
-        words = kind.value.replace("_", " ")
-        several = f"{words}es" if words.endswith("s") else f"{words}s"
-        if names:
-            return f"Installed {several}: {', '.join(names)}."
-        tabled = self._catalog.tabled(kind)
-        if len(tabled) > _MANY:
-            return f"`mmar-runner plugins list --kind {kind}` shows the {len(tabled)} {several}."
-        if tabled:
-            return f"Known {several}: {', '.join(tabled)}."
-        mend = "install the plugin, or give the folder of a one-file plugin with --plugins-dir"
-        return f"No {words} is installed: {mend}."
 
     # -- by path ---------------------------------------------------------------------
 
@@ -251,27 +189,30 @@ class Resolver:
         try:
             found = self._catalog.find(kind, dotted) or self._of_older_system(kind, dotted)
         except PluginConflictError as error:
-            self._conflict(document, where, error)
+            self._absent.conflict(document, where, error)
             return NOTHING
         if found is not None:
             known = {"path": dotted} if found.path_prefix else {"name": found.name}
             if not found.path_prefix and found.name != dotted:
-                self._findings.at(document, where, "MMAR515", _became(dotted, found))
+                self._findings.at(document, where, "MMAR515", became(dotted, found))
             if found.path_prefix:
                 self.paths.append((document, where, dotted))
                 registered = self._catalog.at_target(kind, dotted)  # it says more than its prefix
                 older = registered is not None and "becomes" in registered.extras
-                if not older and self._not_there(document, where, found, dotted):
+                if not older and is_not_there(document, where, found, dotted, self._absent):
                     return NOTHING
-                if registered is None and not self._constructed(document, path, kind, dotted):
+                if registered is None and not is_constructed(
+                    document, path, kind, dotted, self._absent
+                ):
                     return NOTHING
                 found = registered or found
             return self._described(document, path, found, args, known)
         problem = self._byoc.problem(dotted)
         if problem is None:
             return self._own_code(document, path, kind, dotted, args)
-        if not self._unavailable(document, path, where):
-            self._nobodys(document, where, kind, problem)
+        if not self._absent.unavailable(document, path, where):
+            self.paths.append((document, where, dotted))
+            self._absent.nobodys(document, where, kind, problem)
         return NOTHING
 
     def _is_too_long(self, document: Document, path: JsonPath) -> bool:
@@ -284,62 +225,11 @@ class Resolver:
         self._findings.at(document, where, "MMAR503", message, hint="Write module.Class.")
         return True
 
-    def _nobodys(
-        self,
-        document: Document,
-        where: JsonPath,
-        kind: ComponentKind,
-        problem: tuple[str, str, str | None],
-    ) -> None:
-        """Report a class path that no plugin allows and the MMAR does not bring."""
-        dotted = str(document.get(where))
-        self.paths.append((document, where, dotted))
-        code, message, hint = problem
-        others = [k for k in self._catalog.kinds_of(dotted) if k is not kind]
-        if others:
-            is_a = " and ".join(with_article(k) for k in others)
-            code, message = "MMAR502", f"'{dotted}' is {is_a}, not {with_article(kind)}."
-        last = dotted.rpartition(".")[2]
-        hint = hint or self._hint(kind, last, dotted)
-        self._findings.at(document, where, code, message, hint=hint)
-
     def _of_older_system(self, kind: ComponentKind, dotted: str) -> ComponentDescription | None:
         """Return the component that does what a class of an older system did, by its name."""
         name = class_of(dotted) or ""
         found = self._catalog.find(kind, name) if name in FEDERATED else None
         return found if found is None or not found.path_prefix else None
-
-    def _not_there(
-        self, document: Document, where: JsonPath, found: ComponentDescription, dotted: str
-    ) -> bool:
-        """Return True, and say so, if an allowed package has no such class, or none that fits."""
-        module, _, name = dotted.rpartition(".")
-        unfit = found.extras.get("unfit", {}).get(dotted)
-        if unfit:
-            message = f"'{dotted}' cannot be used here: {unfit}."
-            hint = self._available(found.kind)
-            self._findings.at(document, where, "MMAR503", message, hint=hint)
-            return True
-        if not lacks(dotted):
-            return False
-        hint = did_you_mean(name, names_in(module)) or self._available(found.kind)
-        message = f"The installed {module} has no '{name}'."
-        self._findings.at(document, where, "MMAR503", message, hint=hint)
-        return True
-
-    def _constructed(
-        self, document: Document, path: JsonPath, kind: ComponentKind, dotted: str
-    ) -> bool:
-        """Compare the arguments of an installed class with its source; False for a function."""
-        source = definition(dotted)
-        if source == "function" or (source is None and is_module(dotted)):
-            message = f"'{dotted}' is a {source or 'module'}, and a class is needed."
-            hint = self._available(kind)
-            self._findings.at(document, (*path, "path"), "MMAR503", message, hint=hint)
-            return False
-        if source is not None:
-            check_arguments(document, path, kind, source, self._findings)
-        return True
 
     def _own_code(
         self,
@@ -430,56 +320,20 @@ class Resolver:
     ) -> dict[str, Any] | None:
         """Return the arguments with canonical inner declarations; None if one is wrong."""
         parts, off = {}, []
-        sound = self._declared(document, path, schema, args)
+        sound = declares_all(document, path, schema, args, self._findings)
         for place, kind in nested_places(schema, args):
             inner = self.resolve(document, (*path, *place), kind)
             if inner.spec is not None:
                 parts[place] = dict(inner.spec.declaration)
             elif is_off(document.get((*path, *place))):
                 off.append(place)
-                sound &= not self._missed(document, (*path, *place), schema, place)
+                sound &= not is_missed(document, (*path, *place), schema, place, self._findings)
             else:
                 sound = False
         return with_parts(args, parts, off) if sound else None
-
-    def _declared(
-        self, document: Document, path: JsonPath, schema: Mapping[str, Any], args: dict[str, Any]
-    ) -> bool:
-        """Return False, and say so, if a component's place holds anything but declarations."""
-        sound = True
-        for place, kind, value in misplaced(schema, args):
-            where = (*path, *place)
-            if not self._findings.has_at(document, where):
-                message = f"'{place[-1]}' must declare {with_article(kind)}, found {show(value)}."
-                named = declaration_of(value) if isinstance(value, str) else None
-                hint = named or 'Write {"name": ..., "args": {...}}.'
-                self._findings.at(document, where, "MMAR513", message, hint=hint)
-            sound = False
-        return sound
-
-    def _missed(
-        self, document: Document, where: JsonPath, schema: Mapping[str, Any], place: JsonPath
-    ) -> bool:
-        """Return True, and say so, if what is switched off cannot be done without."""
-        if len(place) != 1 or place[0] not in schema.get("required", ()):
-            return False
-        message = f"'{place[0]}' is required but is empty or switched off."
-        self._findings.at(document, where, "MMAR516", message, hint="Declare it.")
-        return True
-
-
-def _became(name: str, found: ComponentDescription) -> str:
-    """Return what an older name became, and how that works differently."""
-    older = FEDERATED.get(class_of(name) or name)
-    differs = older.differs if older is not None and older.became == found.name else ""
-    return f"'{name}' is an older name of '{found.name}'{f': {differs}' if differs else ''}."
 
 
 def _place(document: Document, path: JsonPath) -> dict[str, Any]:
     origin = document.origin(path)
     line, _ = document.source.locate(origin)
     return {"file": document.file, "pointer": pointer_text(origin), "line": line}
-
-
-def _capital(text: str | None) -> str | None:
-    return None if text is None else f"{text[:1].upper()}{text[1:]}"

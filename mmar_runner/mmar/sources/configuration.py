@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mmar_runner.documents.schema_check import faults
 from mmar_runner.documents.schema_store import load_schema
@@ -57,6 +57,8 @@ _OWN_KEYS = frozenset(
 )
 
 
+#: The code of a variable that nothing defines.
+UNDEFINED: Final = "MMAR301"
 _SITES = "NUM_SITES"
 #: Keys of older client files that are arguments of the trainer now.
 _TRAINER_KEYS = frozenset({"local_epochs", "steps_aggregation"})
@@ -120,6 +122,8 @@ def prepare(
     validation = VALIDATION if VALIDATION in parsed else VALIDATION_CKPT
     sources.validation = _workflow(sources, validation, places, findings)
     _to_canonical_form(sources, findings)
+    for one in sources.documents():
+        findings.forget_unread(one, UNDEFINED)
     for document, name in (
         (sources.server, "config_fed_server"),
         (sources.client, "config_fed_client"),

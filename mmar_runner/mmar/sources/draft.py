@@ -39,6 +39,15 @@ class Draft:
         """Remove a member and return its value."""
         return self.object_at(path[:-1]).pop(str(path[-1]), None)
 
+    def leave_out(self, path: JsonPath) -> None:
+        """Remove a member that nobody reads."""
+        self.unread(path)
+        self.drop(path)
+
+    def unread(self, path: JsonPath) -> None:
+        """Remember that nobody reads what stands at a path, and is left out."""
+        self.document.idle.add(pointer_text(self.document.origin(path)))
+
     def put(self, path: JsonPath, value: Any, origin: JsonPath) -> None:
         """Set a member, made from what stands at ``origin`` in the file."""
         self._parent(path)[str(path[-1])] = value

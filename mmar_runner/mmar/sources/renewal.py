@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _TASK: Final[JsonPath] = ("servers", 0)
 _CROSS_SITE: Final[JsonPath] = ("cross_site_validation",)
 _FILTERS: Final = ("inbound_filters", "outbound_filters")
-#: Keys of the top level that need nothing in their place.
-_IDLE_OF_SERVER: Final = ("shareable_generator", "server_trainer", "admin_cmd_modules", "platform")
+#: Keys of the top level that mean something there, though they are idle further down.
+_OWN_KEYS: Final = frozenset({"compression"})
 #: Keys that hold components: whatever is declared there is not called.
 _CALLED_NO_MORE: Final = frozenset(
     {"shareable_generator", "server_trainer", "admin_cmd_modules", "req_processors"}
@@ -43,9 +43,8 @@ def renew_server(document: Document, findings: Findings) -> None:
         draft.note(("persistor",), "MMAR210", "'persistor' is an older name of 'model_persistor'.")
         draft.move(("persistor",), ("model_persistor",))
     _validation_on_server(draft)
-    for key in _IDLE_OF_SERVER:
-        _idle(draft, (key,))
-    _idle_members(draft, _TASK)
+    for section in ((), _TASK):
+        _idle_members(draft, section)
     for key in _FILTERS:
         _filters(draft, (key,))
     for path in (("aggregator",), ("model_persistor",), *_items(draft, ("handlers",))):
@@ -55,8 +54,8 @@ def renew_server(document: Document, findings: Findings) -> None:
 def renew_client(document: Document, findings: Findings) -> None:
     """Bring a client file of either generation into words of today."""
     draft = Draft(document, findings)
-    _idle(draft, ("platform",))
-    _idle_members(draft, ("client",))
+    for section in ((), _TASK, ("client",)):
+        _idle_members(draft, section)
     for section in ((), ("client",), _CROSS_SITE):
         for key in _FILTERS:
             _filters(draft, (*section, key))
@@ -69,12 +68,13 @@ def renew_client(document: Document, findings: Findings) -> None:
 
 def _idle_members(draft: Draft, parent: JsonPath) -> None:
     for key in list(draft.object_at(parent)):
-        _idle(draft, (*parent, key))
+        if parent or key not in _OWN_KEYS:
+            _idle(draft, (*parent, key))
     for key in aliases.CERTIFICATE_KEYS:
         if key in draft.object_at(parent):
             message = f"'{key}' has no effect: certificates come from the start-up kit."
             draft.note((*parent, key), "MMAR612", message)
-            draft.drop((*parent, key))
+            draft.leave_out((*parent, key))
 
 
 def _idle(draft: Draft, path: JsonPath) -> None:
@@ -89,7 +89,7 @@ def _idle(draft: Draft, path: JsonPath) -> None:
         draft.warn(where, "MMAR222", message)
     if not own:
         draft.note(path, "MMAR211", f"'{key}' has no effect: {reason}.")
-    draft.drop(path)
+    draft.leave_out(path)
 
 
 def _own(draft: Draft, path: JsonPath) -> Iterable[tuple[JsonPath, str]]:
@@ -143,6 +143,7 @@ def _filters(draft: Draft, path: JsonPath) -> None:
         key = "path" if "path" in draft.object_at(where) else "name"
         name = older_name(draft.document.get(where))
         draft.note((*where, key), "MMAR212", f"'{name}' is not needed: {reason}.")
+        draft.unread(where)
     draft.keep(path, kept)
     for where in _items(draft, path):
         _arguments(draft, where)
@@ -179,7 +180,7 @@ def _arguments(draft: Draft, path: JsonPath) -> None:
         if argument in args:
             where = (*path, "args", argument)
             draft.note(where, "MMAR211", f"'{argument}' has no effect: {reason}.")
-            draft.drop(where)
+            draft.leave_out(where)
     for argument, key in rules.to_top.items():
         if args.get(argument) is not None:
             where = (*path, "args", argument)

@@ -127,10 +127,15 @@ class _Substitution:
                 switch = self._whole_text(switch, (*path, "disabled"), quiet=True)
             inner = quiet or switch is True
             return {
-                k: self._walk(v, (*path, k), quiet=inner and k != "disabled")
+                k: self._walk(v, (*path, k), quiet=self._is_quiet(path, k, quiet=inner))
                 for k, v in value.items()
             }
         return value
+
+    @staticmethod
+    def _is_quiet(path: JsonPath, key: str, *, quiet: bool) -> bool:
+        """Return True if nobody reads a member: of what is switched off, or a comment."""
+        return key != "disabled" and (quiet or ("args" not in path and key.startswith(COMMENT)))
 
     def _plain(self, text: str, path: JsonPath) -> str:
         if _EXPRESSION.match(text):

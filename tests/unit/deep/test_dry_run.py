@@ -53,6 +53,20 @@ def test_a_round_is_measured_beside_the_estimates(tmp_path, tried):
             id="trainer",
         ),
         pytest.param(
+            lambda mmar: mmar.trainer("StatedTrainer", fails="train: sample 0: Stated: no key"),
+            TRAIN,
+            "/train/model",
+            "train: sample 0: Stated: no key",
+            id="part",
+        ),
+        pytest.param(
+            lambda mmar: mmar.trainer("StatedTrainer", fails="train: use Stated upstream"),
+            CLIENT,
+            "/client_trainer",
+            "use Stated upstream",
+            id="part in passing",
+        ),
+        pytest.param(
             lambda mmar: mmar.client_filter("RefusingFilter"),
             CLIENT,
             "/outbound_filters/0",

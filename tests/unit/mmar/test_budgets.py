@@ -7,6 +7,7 @@ import pytest
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
 from mmar_runner.interfaces.tags import Tag
+from mmar_runner.mmar.checks.case import Asked
 from tests.unit.mmar.conftest import _COMPONENTS, FakeCatalog
 
 _NUMBER = {"type": "number", "exclusiveMinimum": 0}
@@ -118,3 +119,11 @@ def test_a_best_local_model_leaves_once(job):
     found = [f for f in job.findings() if f.code == "MMAR653"]
     assert found[0].pointer == "/cross_site_validation/outbound_filters/0/args/epsilon"
     assert found[0].message.startswith("1 round of 'Private'")
+
+
+def test_the_rounds_that_are_asked_for_count_and_not_those_of_the_file(job):
+    assert job.findings(asked=Asked(rounds=16)) == ()
+    assert "17 rounds of 'Private' spend" in job.only(asked=Asked(rounds=17)).message
+    job.task["num_rounds"] = -1
+    assert job.findings(asked=Asked(rounds=16)) == ()
+    assert job.findings(asked=Asked(rounds=17, clients_per_round=2)) == ()

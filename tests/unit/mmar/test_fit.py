@@ -104,3 +104,4 @@ def test_another_model_is_found_wherever_the_trainer_names_it(mmar):
 
     found = mmar.only()
     assert (found.code, found.pointer) == ("MMAR623", "/train/model/args/width")
+    assert "validate-mmar --deep" in found.hint  # no plugin states the tensors of 'Net'

@@ -191,3 +191,50 @@ def test_what_is_nobodys_or_ill_formed_stays_as_it_is(declared):
 
     assert document.value == value
     assert said == {}
+
+
+_KIT_KEYS = {
+    "admin_host": "localhost",
+    "admin_port": 8003,
+    "admin_storage": "transfer",
+    "retry_timeout": 30,
+    "num_server_workers": 20,
+    "req_processors": [{"name": "StartClientProcessor"}],
+    "multi_gpu": True,
+    "search": {"type": "rl"},
+    "enable_byoc": True,
+}
+
+
+@pytest.mark.parametrize("step", [renew_server, renew_client])
+@pytest.mark.parametrize("section", [(), ("servers", 0)])
+def test_keys_that_do_nothing_here_are_notes_wherever_they_stand(step, section):
+    value = {"servers": [dict(_KIT_KEYS)]} if section else dict(_KIT_KEYS)
+    document, said = renewed(value, step)
+
+    assert document.get(section) == {}
+    assert {pointer.rpartition("/")[2] for pointer in said} == _KIT_KEYS.keys()
+    assert {code for code, _ in said.values()} == {"MMAR211"}
+
+
+def test_keys_of_a_client_that_do_nothing_here_are_notes():
+    document, said = renewed({"client": {"multi_gpu": True, "search": []}}, renew_client)
+
+    assert document.value == {"client": {}}
+    assert said["/client/multi_gpu"][0] == said["/client/search"][0] == "MMAR211"
+    assert "--processes" in said["/client/multi_gpu"][1]
+
+
+def test_certificates_at_the_top_are_notes_and_own_components_there_are_warnings():
+    value = {"ssl_cert": "a.pem", "req_processors": [{"path": "mine.Answers"}]}
+    document, said = renewed(value, renew_client)
+
+    assert document.value == {}
+    assert said["/ssl_cert"][0] == "MMAR612"
+    assert said["/req_processors/0"][0] == "MMAR222"
+
+
+def test_the_codec_at_the_top_of_the_server_file_counts():
+    document, said = renewed({"compression": "none"}, renew_server)
+
+    assert (document.value, said) == ({"compression": "none"}, {})

@@ -9,7 +9,7 @@ import pytest
 
 from mmar_runner.interfaces.catalog import ComponentDescription, ComponentKind
 from mmar_runner.mmar.code import installed_names
-from mmar_runner.mmar.components import resolving
+from mmar_runner.mmar.components import installed_class
 
 
 def described(kind, name, schema=None, **more):
@@ -50,7 +50,7 @@ def more(mmar):
 def installed(monkeypatch):
     """What is installed is looked at, as it is outside of these tests."""
     for name in ("lacks", "is_module", "definition"):
-        monkeypatch.setattr(resolving, name, getattr(installed_names, name))
+        monkeypatch.setattr(installed_class, name, getattr(installed_names, name))
 
 
 def said(mmar, *codes):

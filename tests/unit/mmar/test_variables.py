@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from mmar_runner.errors import UsageError
 from mmar_runner.mmar.sources.variables import circles, client_variables, parse_setting
+from tests.unit.mmar.conftest import _COMPONENTS, FakeCatalog
 
 
 @pytest.mark.parametrize(
@@ -296,3 +299,74 @@ def test_a_setting_that_is_a_relative_path_is_told_with_the_whole_one(mmar, monk
     mmar.write("resources/list.txt", "")
     monkeypatch.chdir(mmar.root)
     assert mmar.findings(settings={"TABLES": "resources/list.txt"}) == ()  # relative to the MMAR
+
+
+_GIVES_NOTHING = "{NOT_DEFINED}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mmar: mmar.server.update(admin_host=_GIVES_NOTHING),
+        lambda mmar: mmar.task.update(ssl_cert=f"{_GIVES_NOTHING}/a.pem"),
+        lambda mmar: mmar.server.update(shareable_generator={"args": {"a": _GIVES_NOTHING}}),
+        lambda mmar: mmar.client["client"].update(retry_timeout=_GIVES_NOTHING),
+        lambda mmar: mmar.server["inbound_filters"].append(
+            {"name": "DataDeCompressor", "args": {"level": _GIVES_NOTHING}}
+        ),
+        lambda mmar: mmar.train.update(_comment=f"as in {_GIVES_NOTHING}"),
+        lambda mmar: mmar.train["train"].update({"//": [_GIVES_NOTHING]}),
+    ],
+)
+def test_where_nobody_reads_it_a_variable_needs_no_value(mmar, change):
+    change(mmar)
+    assert {f.severity for f in mmar.findings()} <= {"note"}
+
+
+def test_what_is_not_defined_is_told_where_it_is_read(mmar):
+    mmar.server["admin_host"] = "{HOST}"
+    mmar.client["client"]["retry_timeout"] = "{HOST}"
+    mmar.train["train"]["optimizer"]["args"]["lr"] = "{HOST}"
+    mmar.train["train"]["batch_size"] = "{HOST}"
+    found = [f for f in mmar.findings() if f.severity != "note"]
+
+    # An error, since the other place wants a number.
+    assert [(f.code, f.severity, f.pointer) for f in found] == [
+        ("MMAR301", "error", "/train/optimizer/args/lr")
+    ]
+    assert found[0].line == 1 + (mmar.root / "config/config_train.json").read_text(
+        "utf-8"
+    ).splitlines().index('        "lr": "{HOST}"')
+
+
+def test_arguments_are_no_comments(mmar):
+    mmar.train["train"]["optimizer"]["args"]["_lr"] = "{HOST}"
+    assert mmar.only().code == "MMAR301"
+
+
+def _idle_trainer(component):
+    if component.kind != "client_trainer":
+        return component
+    model = {"properties": {"ts_path": {"x-idle": "the measured one takes its place"}}}
+    schema = {"properties": {"model": {"items": model}}}
+    return replace(component, extras={**component.extras, "validation_schema": schema})
+
+
+def test_what_its_readers_call_idle_is_a_note(mmar):
+    mmar.catalog = FakeCatalog(tuple(map(_idle_trainer, _COMPONENTS)))
+    idle = {"ts_path": "{MMAR_TORCHSCRIPT}"}
+    mmar.write("config/config_validation.json", json.dumps({"model": [idle]}))
+    found = mmar.only()
+
+    assert (found.code, found.pointer) == ("MMAR211", "/model/0/ts_path")
+    assert "the measured one takes its place" in found.message
+    mmar.write("config/config_validation.json", json.dumps({"model": [{**idle, "disabled": True}]}))
+    assert mmar.findings() == ()
+
+
+def test_code_of_its_own_may_read_anything(mmar):
+    mmar.catalog = FakeCatalog(tuple(map(_idle_trainer, _COMPONENTS)))
+    mmar.write("config/config_validation.json", '{"model": [{"ts_path": "{MMAR_TORCHSCRIPT}"}]}')
+    mmar.write("custom/mine.py", "class Scale:\n    def process(self): pass\n")
+    mmar.client["client"]["outbound_filters"] = [{"path": "mine.Scale"}]
+    assert "MMAR301" in {f.code for f in mmar.findings()}

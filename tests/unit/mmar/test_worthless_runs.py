@@ -221,3 +221,16 @@ def test_a_file_of_another_name_is_no_copy(folder, name):
 )
 def test_a_plain_class_has_what_its_body_defines(head, plain):
     assert parse_module(f"{head}\n    x = 1".encode()).classes["A"].plain == plain
+
+
+def test_the_deep_check_is_named_only_where_nothing_else_tells(folder):
+    def edit(server):
+        _hidden(server)
+        server["model_persistor"]["args"]["exclude_vars"] = "^0"
+
+    registry = load_plugins().registry
+    change(folder, SERVER, _hidden)
+    (known,) = validate(folder, registry).report.errors
+    change(folder, SERVER, edit)
+    (unknown,) = [f for f in validate(folder, registry).report.findings if f.code == "MMAR623"]
+    assert ("--deep" in known.hint, "--deep" in unknown.hint) == (False, True)

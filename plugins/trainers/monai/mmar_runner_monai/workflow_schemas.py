@@ -11,8 +11,12 @@ from mmar_runner_torch.common_schemas import COMMENTS, EPOCHS, NO_EFFECT, VARIAB
 #: Metrics of one section: each is a number that leaves the site, once a round.
 MOST_METRICS: Final = 100
 
+_SEARCH: Final[dict[str, Any]] = {
+    "description": "Of AutoML in older archives, without effect here.",
+    "x-idle": "hyperparameters are not searched for: they stay as they are declared",
+}
 _REF: Final = {"type": "string", "minLength": 1}
-_PART: Final[dict[str, Any]] = part(ref=_REF)
+_PART: Final[dict[str, Any]] = part(ref=_REF, search=_SEARCH)
 
 
 def _part(**more: Any) -> dict[str, Any]:
@@ -73,6 +77,7 @@ _SECTION: Final[dict[str, Any]] = {
     "handlers": _HANDLERS,
     "post_transforms": _PARTS,
     "metrics": _METRICS,
+    "search": _SEARCH,
 }
 _VALIDATE: Final[dict[str, Any]] = {**_SECTION, "evaluator": _PART}
 _SWITCHES: Final = {
@@ -114,6 +119,7 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
             "patternProperties": COMMENTS,
         },
         "determinism": {"type": "object"},
+        "search": _SEARCH,
         "epochs": EPOCHS,
         **_SWITCHES,
     },
@@ -121,11 +127,12 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": {"type": VARIABLE, "x-known": ["train", "validate", "determinism"]},
 }
 
+_FILE_OF_ONE: Final = {"type": "string", "x-idle": "the model that is measured takes its place"}
 _MODEL_FILE: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "ts_path": {"type": "string"},
-        "ckpt_path": {"type": "string"},
+        "ts_path": _FILE_OF_ONE,
+        "ckpt_path": _FILE_OF_ONE,
         "disabled": {"type": "boolean"},
     },
 }

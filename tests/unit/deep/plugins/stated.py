@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 
+from mmar_runner.errors import TaskFailedError
 from mmar_runner.hooks import hookimpl
 from mmar_runner.interfaces.aggregator import TensorwiseAggregator
 from mmar_runner.interfaces.catalog import ComponentKind
@@ -86,6 +87,8 @@ class Trainer(ClientTrainer):
     def train(self, task):
         if self._fails == "train":
             raise ValueError("the loss is no number")
+        if self._fails:
+            raise TaskFailedError(self._fails)
         with TensorReader(task.model) as reader:
             tensors = [(i.name, i.dtype, i.shape) for i in read_header(task.model).tensors.values()]
             with TensorWriter(task.update, tensors) as writer:
