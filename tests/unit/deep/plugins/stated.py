@@ -86,6 +86,8 @@ class Trainer(ClientTrainer):
     def train(self, task):
         if self._fails == "train":
             raise ValueError("the loss is no number")
+        if self._fails == "100 GB":
+            net(self._fails)
         with TensorReader(task.model) as reader:
             tensors = [(i.name, i.dtype, i.shape) for i in read_header(task.model).tensors.values()]
             with TensorWriter(task.update, tensors) as writer:
