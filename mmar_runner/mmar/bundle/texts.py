@@ -89,6 +89,26 @@ def split_id(text: str) -> list[str]:
     return _SEPARATOR.split(text)
 
 
+def absolute(text: str, place: tuple[str, ...]) -> tuple[str, ...]:
+    """Return where a reference or a macro leads, of what stands at a place.
+
+    Each separator before its first name goes up by one.
+
+    Args:
+        text: ``@a::b``, ``%a`` or ``@##a``.
+        place: The keys, and positions, that lead to it.
+    """
+    names = split_id(text[1:])
+    upwards = next((i for i, name in enumerate(names) if name), len(names))
+    return (*place[: len(place) - upwards], *names[upwards:]) if upwards else tuple(names)
+
+
+def other_file(text: str) -> str | None:
+    """Return the file that a macro takes something from; None if it is of the same one."""
+    found = _OTHER_FILE.match(text) if text.startswith(MACRO) else None
+    return None if found is None else found.group()[len(MACRO) :]
+
+
 def _member(key: str, value: Any, path: JsonPath) -> Iterator[Use]:
     name = last_part(key)
     is_text = isinstance(value, str)

@@ -13,7 +13,7 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, misplaced, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
-from mmar_runner.mmar.bundle.standing import Standing, standing_in
+from mmar_runner.mmar.bundle.standing import Standing, no_such_target, standing_in
 from mmar_runner.mmar.code.installed_names import definition, is_module, is_name, lacks, names_in
 from mmar_runner.mmar.components.arguments import arguments_fit
 from mmar_runner.mmar.components.bundled import bundled_hint
@@ -148,6 +148,15 @@ class Resolver:
             return standing_in(self._catalog, fact, name)
         except PluginConflictError:
             return Standing.UNKNOWN
+
+    def no_such_target(self, fact: BundleFact, name: str) -> tuple[str, str | None] | None:
+        """Return a sentence and a mend, or None, of what a bundle calls and nothing has."""
+        if self._byoc.problem(name) is None:
+            return None
+        try:
+            return no_such_target(self._catalog, fact, name)
+        except PluginConflictError:
+            return None
 
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""
