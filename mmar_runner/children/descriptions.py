@@ -42,10 +42,15 @@ class RuleFacts:
     least: int = 1
 
 
-def facts_to_json(facts: NetworkFacts | None) -> dict[str, Any]:
-    """Return the facts as a JSON object; ``known`` says whether there are any."""
+def facts_to_json(facts: NetworkFacts | None, *, why: str = "") -> dict[str, Any]:
+    """Return the facts as a JSON object; ``known`` says whether there are any.
+
+    Args:
+        facts: What is known.
+        why: Why nothing is, or empty.
+    """
     if facts is None:
-        return {"known": False}
+        return {"known": False, "why": why}
     return {
         "known": True,
         "tensors": [[name, one.dtype, list(one.shape)] for name, one in facts.tensors.items()],
@@ -91,6 +96,20 @@ def read_facts(answer: Mapping[str, Any]) -> NetworkFacts | None:
                 note=note[:_NOTE],
             )
     raise TaskFailedError("the child answered with what describes no network")
+
+
+def read_reason(answer: Mapping[str, Any]) -> str:
+    """Return why an answer that `facts_to_json` made holds no facts; empty if it does not say.
+
+    Raises:
+        TaskFailedError: What stands there is no text.
+    """
+    match answer:
+        case {"known": False, "why": str(why)} if is_name(why):
+            return why[:_NOTE]
+        case {"known": False, "why": _}:
+            raise TaskFailedError("the child gave a reason that is no text")
+    return ""
 
 
 def read_rule(answer: Mapping[str, Any]) -> RuleFacts:

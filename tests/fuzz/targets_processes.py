@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from mmar_runner.children.descriptions import facts_to_json, read_facts, read_rule
+from mmar_runner.children.descriptions import facts_to_json, read_facts, read_reason, read_rule
 from mmar_runner.children.parent_line import ParentLine
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.starting import StartedProcess
@@ -108,6 +108,7 @@ def _described(data: bytes) -> None:
         return
     facts = read_facts(answer)
     if facts is None:
+        read_reason(answer).encode()
         return
     if read_facts(json.loads(json.dumps(facts_to_json(facts)))) != facts:
         raise FindingError("what was read is something else when it is told again")

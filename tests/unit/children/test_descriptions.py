@@ -7,7 +7,13 @@ import json
 
 import pytest
 
-from mmar_runner.children.descriptions import RuleFacts, facts_to_json, read_facts, read_rule
+from mmar_runner.children.descriptions import (
+    RuleFacts,
+    facts_to_json,
+    read_facts,
+    read_reason,
+    read_rule,
+)
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.network_facts import NetworkFacts, TensorFacts
 
@@ -53,6 +59,14 @@ def test_what_is_said_arrives(facts):
 def test_whatever_else_is_said_is_refused(change):
     with pytest.raises(TaskFailedError):
         read_facts({**facts_to_json(FACTS), **change})
+
+
+def test_why_nothing_is_known_arrives():
+    assert read_reason(facts_to_json(None, why="it builds it itself")) == "it builds it itself"
+    assert read_reason(facts_to_json(FACTS)) == ""
+    for why in (3, "\ud800", None):
+        with pytest.raises(TaskFailedError):
+            read_reason({"known": False, "why": why})
 
 
 def test_a_note_of_any_length_is_cut():

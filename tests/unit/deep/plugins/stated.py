@@ -76,6 +76,9 @@ class Trainer(ClientTrainer):
             tensors.build(), kept=frozenset(self._kept), memory={"weights": 10}, note=""
         )
 
+    def unknown_network(self):
+        return "it builds its network by itself" if self._says is None else ""
+
     def setup_synthetic(self, context):
         if self._data != "made up":
             super().setup_synthetic(context)
