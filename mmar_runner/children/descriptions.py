@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mmar_runner.children.results import is_name
+from mmar_runner.children.messages import is_name
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.network_facts import NetworkFacts, TensorFacts
 
