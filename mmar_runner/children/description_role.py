@@ -52,7 +52,8 @@ class DescriptionRole(Role):
         kind = ComponentKind.CLIENT_TRAINER
         trainer: ClientTrainer = self._workshop.build(kind, params["component"], ClientTrainer)
         context = self._workshop.context(ChildContext(**params["context"]))
-        return facts_to_json(trainer.describe(context))
+        facts = trainer.describe(context)
+        return facts_to_json(facts, why="" if facts is not None else trainer.unknown_network())
 
     def _aggregator(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Say what becomes of tensors in an aggregation: ``component``, ``names``, ``expression``.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mmar_runner.children.messages import is_name
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.network_facts import NetworkFacts, TensorFacts
 
@@ -15,6 +16,11 @@ _TENSORS: Final = 1_000_000
 _DIMENSIONS: Final = 32
 #: Numbers beyond it are no sizes of anything.
 _LARGEST: Final = 1 << 62
+#: More clients than any aggregator is defined for, and more tensors than it keeps for one.
+_CLIENTS: Final = 1_000_000
+_SLOTS: Final = 1000
+#: What an update can be made whole numbers of.
+_WHOLE: Final = (None, "I32", "I64")
 #: Letters of a note that are kept.
 _NOTE: Final = 1000
 
@@ -36,10 +42,15 @@ class RuleFacts:
     least: int = 1
 
 
-def facts_to_json(facts: NetworkFacts | None) -> dict[str, Any]:
-    """Return the facts as a JSON object; ``known`` says whether there are any."""
+def facts_to_json(facts: NetworkFacts | None, *, why: str = "") -> dict[str, Any]:
+    """Return the facts as a JSON object; ``known`` says whether there are any.
+
+    Args:
+        facts: What is known.
+        why: Why nothing is, or empty.
+    """
     if facts is None:
-        return {"known": False}
+        return {"known": False, "why": why}
     return {
         "known": True,
         "tensors": [[name, one.dtype, list(one.shape)] for name, one in facts.tensors.items()],
@@ -68,8 +79,14 @@ def read_facts(answer: Mapping[str, Any]) -> NetworkFacts | None:
             "kept": list(kept),
             "memory": dict(memory),
             "note": str(note),
-        } if len(tensors) <= _TENSORS and _are_names(kept) and all(map(_size, memory.values())):
+        } if (
+            len(tensors) <= _TENSORS
+            and _are_names([*kept, *memory, note])
+            and all(map(_size, memory.values()))
+        ):
             found = dict(_tensor(one) for one in tensors)
+            if len(found) < len(tensors):
+                raise TaskFailedError("the child described two tensors of one name")
             return NetworkFacts(
                 found,
                 takes_any=takes_any,
@@ -81,6 +98,20 @@ def read_facts(answer: Mapping[str, Any]) -> NetworkFacts | None:
     raise TaskFailedError("the child answered with what describes no network")
 
 
+def read_reason(answer: Mapping[str, Any]) -> str:
+    """Return why an answer that `facts_to_json` made holds no facts; empty if it does not say.
+
+    Raises:
+        TaskFailedError: What stands there is no text.
+    """
+    match answer:
+        case {"known": False, "why": str(why)} if is_name(why):
+            return why[:_NOTE]
+        case {"known": False, "why": _}:
+            raise TaskFailedError("the child gave a reason that is no text")
+    return ""
+
+
 def read_rule(answer: Mapping[str, Any]) -> RuleFacts:
     """Return what an aggregator said.
 
@@ -89,27 +120,32 @@ def read_rule(answer: Mapping[str, Any]) -> RuleFacts:
     """
     match answer:
         case {
-            "takes": (str() | None) as takes,
-            "slots": int(slots),
+            "takes": takes,
+            "slots": slots,
             "excluded": list(excluded),
-            "least": int(least),
-        } if _size(slots) and _are_names(excluded):
+            "least": least,
+        } if (
+            takes in _WHOLE
+            and _size(slots, _SLOTS)
+            and _size(least, _CLIENTS)
+            and _are_names(excluded)
+        ):
             return RuleFacts(takes, slots, frozenset(excluded), least)
     raise TaskFailedError("the child answered with what says nothing of an aggregator")
 
 
 def _tensor(stated: object) -> tuple[str, TensorFacts]:
     match stated:
-        case [str(name), str(dtype), list(shape)] if len(shape) <= _DIMENSIONS and all(
-            map(_size, shape)
+        case [str(name), str(dtype), list(shape)] if (
+            len(shape) <= _DIMENSIONS and _are_names([name, dtype]) and all(map(_size, shape))
         ):
             return name, TensorFacts(dtype, tuple(shape))
     raise TaskFailedError(f"the child answered with {str(stated)[:80]!a}, which is no tensor")
 
 
 def _are_names(found: list[Any]) -> bool:
-    return all(isinstance(name, str) for name in found)
+    return all(isinstance(name, str) and is_name(name) for name in found)
 
 
-def _size(value: object) -> bool:
-    return type(value) is int and 0 <= value < _LARGEST
+def _size(value: object, most: int = _LARGEST) -> bool:
+    return type(value) is int and 0 <= value < most

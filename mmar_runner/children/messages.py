@@ -46,3 +46,8 @@ def decode(line: bytes) -> dict[str, Any]:
         text = f"the child's control socket carried {line[:80]!r}, which is not a message"
         raise ChildDiedError(text)
     return message
+
+
+def is_name(text: str) -> bool:
+    """Return True for what can be written as UTF-8: half of a surrogate pair cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from mmar_runner.children.messages import is_name
 from mmar_runner.errors import TaskFailedError
 from mmar_runner.interfaces.aggregator import UpdateKind
 from mmar_runner.interfaces.client_trainer import TrainResult
@@ -76,14 +77,9 @@ def read_metrics(answer: Mapping[str, Any], key: str = "metrics") -> dict[str, f
         TaskFailedError: There are none, a name cannot be sent, or a value is not finite.
     """
     metrics = answer.get(key)
-    if not isinstance(metrics, dict) or not all(map(_is_name, metrics)):
+    if not isinstance(metrics, dict) or not all(map(is_name, metrics)):
         raise TaskFailedError(f"the child answered with {key} that are no metrics by name")
     return {name: _plain_number(f"metric {name!r}", value) for name, value in metrics.items()}
-
-
-def _is_name(text: str) -> bool:
-    """Return True for what can be written as UTF-8: half of a surrogate pair cannot."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _plain_number(name: str, value: object) -> float:

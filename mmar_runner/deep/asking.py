@@ -7,9 +7,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from mmar_runner.children.descriptions import RuleFacts, read_facts, read_rule
+from mmar_runner.children.descriptions import RuleFacts, read_facts, read_reason, read_rule
 from mmar_runner.deep.places import CHECKPOINT, made_model, server_place, trained_model
 from mmar_runner.deep.questions import Questions
+from mmar_runner.documents.words import printable
 from mmar_runner.errors import FormatError, StorageError
 from mmar_runner.interfaces.network_facts import NetworkFacts, TensorFacts
 from mmar_runner.storage.safetensors_format import read_header
@@ -117,17 +118,22 @@ class Asking:
         async with self._questions.child("client") as child:
             context = child.spec.context.to_json()
             asked = {"component": client.client_trainer.declaration, "context": context}
-            answer = await self._questions.answer(child, place, ("trainer", asked), _described)
+            answer = await self._questions.answer(child, place, ("trainer", asked), _explained)
             if answer is None:
                 return None, None
             libraries = await self._questions.answer(child, place, ("stats", {}), _peak)
-        self._remark(place, client, answer[0])
-        return answer[0], libraries
+        facts, why = answer
+        self._remark(place, client, facts, why)
+        return facts, libraries
 
-    def _remark(self, place: Place | None, client: ClientSpec, facts: NetworkFacts | None) -> None:
+    def _remark(
+        self, place: Place | None, client: ClientSpec, facts: NetworkFacts | None, why: str
+    ) -> None:
         if facts is None:
             name = client.client_trainer.name
             message = f"'{name}' does not say what its network is: it was not compared."
+            if why:
+                message = f"{message[:-1]}, and nothing estimated of it; {printable(why)}."
             hint = "Nothing needs to be done; a trainer says it by its method describe."
             self._note(place, message, hint)
         elif facts.note:
@@ -178,6 +184,11 @@ class Asking:
 def _described(answer: Mapping[str, Any]) -> tuple[NetworkFacts | None]:
     """Return the facts in an answer, in a box: that none are known is an answer too."""
     return (read_facts(answer),)
+
+
+def _explained(answer: Mapping[str, Any]) -> tuple[NetworkFacts | None, str]:
+    """Return the facts in an answer, and why there are none."""
+    return read_facts(answer), read_reason(answer)
 
 
 def _peak(answer: Mapping[str, Any]) -> int | None:

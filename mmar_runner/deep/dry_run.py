@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.client.settings import smaller
 from mmar_runner.deep.failures import Failures
 from mmar_runner.deep.measured import measured
 from mmar_runner.deep.options import CLIENTS
@@ -24,6 +25,7 @@ from mmar_runner.federation.run_status import RunStatus
 from mmar_runner.mmar.checks.stated import outbound_filters, server_part
 from mmar_runner.mmar.finding import Finding
 from mmar_runner.mmar.validation import validate
+from mmar_runner.security.policy.site_policy import load_policy
 from mmar_runner.simulation.run import simulate
 from mmar_runner.simulation.settings import SimulationSettings
 
@@ -84,7 +86,7 @@ def dry_run(
     clients = max(CLIENTS, least, *(one.least for one in _stated(look)))
     with tempfile.TemporaryDirectory(prefix="mmar-dry-run-", dir=_in_memory(deep)) as folder:
         settings = _settings(spec, options, clients, Path(folder) / "workspace")
-        failures = Failures(look, spec)
+        failures = Failures(look, spec, _memory_of_clients(options))
         try:
             with _quiet():
                 outcome = runner.run(_tried(settings, plugins, failures, options))
@@ -117,6 +119,13 @@ def _stated(look: Look) -> list[Stated]:
     return [*([] if rule is None else [rule]), *outbound_filters(look)]
 
 
+def _memory_of_clients(options: DeepOptions) -> int | None:
+    """Return the address space that a client's child may take; None for no limit."""
+    limits = {} if options.policy is None else load_policy(options.policy).trainer
+    stated = limits.get("memory_bytes")
+    return smaller(options.dry_run_bytes, None if stated is None else int(stated))
+
+
 def _settings(
     spec: MmarSpec, options: DeepOptions, clients: int, workspace: Path
 ) -> SimulationSettings:
@@ -131,6 +140,8 @@ def _settings(
         allow_byoc=options.own_code,
         plugins_dir=options.plugins_dir,
         task_timeout=options.dry_run_seconds,
+        memory_limit_bytes=options.dry_run_bytes,
+        policy=options.policy,
         synthetic=True,
     )
 

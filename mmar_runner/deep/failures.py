@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from mmar_runner.deep.options import memory_mend
 from mmar_runner.deep.places import (
     declaration,
     part_mentioned,
@@ -50,13 +51,15 @@ class Failures:
     Args:
         look: The MMAR, and where findings go.
         spec: What it says.
+        memory: Address space that a client's child may take, in bytes; None for no limit.
     """
 
-    def __init__(self, look: Look, spec: MmarSpec) -> None:
+    def __init__(self, look: Look, spec: MmarSpec, memory: int | None = None) -> None:
         self.sent_bytes: int | None = None
         self.on_failure: Callable[[], None] = _nothing
         self._look = look
         self._spec = spec
+        self._memory = memory
         self._seen: dict[tuple[str, str], None] = {}
         self._components: dict[tuple[str, str, str], None] = {}
         self._lacks_data: dict[tuple[str, str], None] = {}
@@ -120,7 +123,7 @@ class Failures:
         if place is None:
             return
         told = _CLIENT.sub("a client", _GONE.sub("", message)).strip("; ")
-        mend = _GONE.sub("", hint).strip("; ") or _HINT
+        mend = memory_mend(message, self._memory) or _GONE.sub("", hint).strip("; ") or _HINT
         sentence = told if told.endswith(".") else f"{told}."
         what = "A dry run needs real data" if code == _REAL_DATA else "The dry run failed"
         place.find(self._look, code, f"{what}: {sentence}", mend)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.spec import ChildContext, ChildSpec
+from mmar_runner.deep.options import memory_mend
 from mmar_runner.deep.places import part_named
-from mmar_runner.documents.words import human_bytes
 from mmar_runner.errors import ChildDiedError, TaskError, TaskTimeoutError
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ _T = TypeVar("_T")
 _LAST_LINES: Final = 1
 _BUILD: Final = "Correct the arguments, or the class: its constructor raised this."
 _DIED: Final = "Look for what ends the process in the constructor, or for memory that ran out."
-_LARGE: Final = "Declare a smaller one: it may take {} here, and a site may have less."
-#: What errors say of memory that could not be had.
-_NO_MEMORY: Final = ("MemoryError", "allocate memory")
 _SLOW: Final = "Look for what the constructor waits for; it should load no data."
 
 
@@ -143,10 +140,9 @@ class Questions:
         mend = _DIED if isinstance(error, ChildDiedError) else _BUILD
         mend = _SLOW if isinstance(error, TaskTimeoutError) else mend
         hint = without_log(error.hint, log) or (mend if code == "MMAR666" else None)
-        if any(words in error.message for words in _NO_MEMORY):
-            hint = _LARGE.format(human_bytes(self._options.memory_bytes))
         last = "; ".join(error.log[-_LAST_LINES:]) if isinstance(error, ChildDiedError) else ""
         said = f"{error.message}; it last said: {last}" if last.strip() else error.message
+        hint = memory_mend(said, self._options.memory_bytes) or hint
         place.find(self._look, code, f"{_begun(said)}.", hint)
 
 

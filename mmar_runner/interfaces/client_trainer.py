@@ -143,6 +143,13 @@ class ClientTrainer(ABC):
         del context
         return None
 
+    def unknown_network(self) -> str:
+        """Return why `describe` knows nothing, for the note of ``validate-mmar --deep``.
+
+        Whoever never describes a network says so here, in a clause without a full stop.
+        """
+        return ""
+
     def setup_synthetic(self, context: TrainerContext) -> None:
         """Prepare as `setup` does, but on made-up data of the declared shapes, for a dry run.
 

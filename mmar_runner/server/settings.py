@@ -43,6 +43,7 @@ class ServerSettings:
         allow_byoc: Code in the MMAR's ``custom/`` may run in children of the server, as far as it
             runs any; with a kit the rules have decided that before.
         task_timeout: Seconds that a component in a child may take for an update, a result, a model.
+        memory_limit_bytes: Address space that a component in a child may take; None for no limit.
         known_key: What an aggregator's secrets are made of in a simulation; None takes what only
             this server knows.
         synthetic: Whether a model validator works on data that it makes up: a dry run.
@@ -64,6 +65,7 @@ class ServerSettings:
     metrics: str | None = None
     allow_byoc: bool = False
     task_timeout: float = OWN_CODE_SECONDS
+    memory_limit_bytes: int | None = None
     known_key: bytes | None = field(default=None, repr=False)
     synthetic: bool = False
 

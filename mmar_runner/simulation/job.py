@@ -37,11 +37,12 @@ class Job:
     def from_json(cls, value: Mapping[str, Any]) -> Job:
         """Return the job in a JSON object that `to_json` made."""
         fields = dict(value["settings"])
-        plugins_dir = fields["plugins_dir"]
+        plugins_dir, policy = fields["plugins_dir"], fields["policy"]
         fields |= {
             "mmar": Path(fields["mmar"]),
             "workspace": Path(fields["workspace"]),
             "plugins_dir": None if plugins_dir is None else Path(plugins_dir),
+            "policy": None if policy is None else Path(policy),
             "durability": Durability(fields["durability"]),
         }
         return cls(SimulationSettings(**fields), value["listen"], value["log_level"])

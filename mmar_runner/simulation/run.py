@@ -9,13 +9,16 @@ import logging
 import os
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.client.session import run_session
 from mmar_runner.client.settings import SessionSettings
 from mmar_runner.client.tasks.component_specs import check_components
+from mmar_runner.security.policy.site_policy import load_policy
+from mmar_runner.security.redaction import Redaction
 from mmar_runner.simulation.failed_tasks import FailedTasks
 from mmar_runner.simulation.job import Job
 from mmar_runner.simulation.pool import TrainerPool
@@ -24,12 +27,13 @@ from mmar_runner.simulation.settings import check_settings, known_key
 from mmar_runner.storage.atomic import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mmar_runner.federation.run_status import RunStatus
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.mmar.spec import MmarSpec
+    from mmar_runner.security.policy.site_policy import SitePolicy
     from mmar_runner.simulation.settings import SimulationSettings
 
 #: The longest path of a Unix socket that every system accepts, in bytes.
@@ -75,12 +79,13 @@ async def simulate(
         stop: Once set, the server stops; the same settings resume the run.
 
     Raises:
-        UsageError: The settings make no sense; nothing was started.
+        UsageError: The settings, or the policy, make no sense; nothing was started.
         NotAuthorizedError: The MMAR brings code that is not accepted; likewise.
         RunFailedError: The server could not begin.
         MmarRunnerError: A session could not go on.
     """
     check_settings(settings)
+    policy = None if settings.policy is None else load_policy(settings.policy)
     with translated(settings.workspace):
         settings.workspace.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
@@ -88,13 +93,14 @@ async def simulate(
             tempfile.TemporaryDirectory(prefix="mmar-", dir=_socket_folder())
         )
         job = Job(settings, f"unix:{sockets}/server", logging.getLogger().getEffectiveLevel())
-        check_components(_session(settings, specs, settings.names[0], job.listen), plugins.registry)
+        session_of = partial(_session, settings, specs, policy, job.listen)
+        check_components(session_of(settings.names[0]), plugins.registry)
         failed = FailedTasks(observer)
         server = await ServerChild.start(job, failed)
         stack.push_async_callback(server.close)
         pool = TrainerPool(settings.names, settings.children, settings.workspace / "logs")
         stack.push_async_callback(pool.close)
-        sessions = _Sessions(settings, specs, plugins, pool, failed, target=job.listen)
+        sessions = _Sessions(settings.names, session_of, plugins, pool, failed)
         end = await sessions.beside(server, stop)
         peak = await pool.peak_bytes() if settings.synthetic else None
     summary = json.loads((end.run_folder / "summary.json").read_bytes())
@@ -106,20 +112,17 @@ class _Sessions:
 
     def __init__(
         self,
-        settings: SimulationSettings,
-        specs: Mapping[str, MmarSpec],
+        names: list[str],
+        settings_of: Callable[[str], SessionSettings],
         plugins: LoadedPlugins,
         pool: TrainerPool,
         failed: FailedTasks,
-        *,
-        target: str,
     ) -> None:
-        self._settings = settings
-        self._specs = specs
+        self._names = names
+        self._settings_of = settings_of
         self._plugins = plugins
         self._pool = pool
         self._failed = failed
-        self._target = target
         self._stop = asyncio.Event()
 
     async def beside(self, server: ServerChild, stop: asyncio.Event) -> ServerEnd:
@@ -145,7 +148,7 @@ class _Sessions:
 
     async def _run(self, server: ServerChild) -> None:
         await server.listening.wait()
-        tasks = [asyncio.create_task(self._session(name)) for name in self._settings.names]
+        tasks = [asyncio.create_task(self._session(name)) for name in self._names]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
@@ -155,15 +158,21 @@ class _Sessions:
         await asyncio.gather(*tasks)
 
     async def _session(self, name: str) -> None:
-        settings = _session(self._settings, self._specs, name, self._target)
         observer = self._failed.of(name)
-        await run_session(settings, self._plugins, observer, self._stop, children=self._pool)
+        await run_session(
+            self._settings_of(name), self._plugins, observer, self._stop, children=self._pool
+        )
 
 
 def _session(
-    settings: SimulationSettings, specs: Mapping[str, MmarSpec], name: str, target: str
+    settings: SimulationSettings,
+    specs: Mapping[str, MmarSpec],
+    policy: SitePolicy | None,
+    target: str,
+    name: str,
 ) -> SessionSettings:
-    return SessionSettings(
+    """Return what a client's session is started with."""
+    session = SessionSettings(
         spec=specs[name],
         target=target,
         name=name,
@@ -173,8 +182,13 @@ def _session(
         plugins_dir=settings.plugins_dir,
         task_timeout=settings.task_timeout,
         filter_key=known_key(settings, specs[name], name),
+        memory_limit_bytes=settings.memory_limit_bytes,
         synthetic=settings.synthetic,
     )
+    # Nobody else is told of what fails: it is this machine's own.
+    if policy is None:
+        return session
+    return replace(session.under(policy), redaction=Redaction.NOTHING)
 
 
 def _socket_folder() -> str:

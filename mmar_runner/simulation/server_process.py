@@ -109,6 +109,7 @@ def _server_settings(job: Job, plugins: LoadedPlugins) -> ServerSettings:
         plugins_dir=settings.plugins_dir,
         allow_byoc=settings.allow_byoc,
         task_timeout=settings.task_timeout or OWN_CODE_SECONDS,
+        memory_limit_bytes=settings.memory_limit_bytes,
         # No client has an underscore alone for its name.
         known_key=known_key(settings, validation.spec, "_"),
         synthetic=settings.synthetic,

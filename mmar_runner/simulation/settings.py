@@ -38,6 +38,10 @@ class SimulationSettings:
         allow_byoc: Code in the MMAR's ``custom/`` may run, in child processes.
         plugins_dir: A folder of one-file plugins, or None.
         task_timeout: Seconds a task may take before its child is killed, or None.
+        memory_limit_bytes: Address space that a child of either side may take, or None for no
+            limit.
+        policy: The policy of a site that every client goes by: its limits and its own filters;
+            None for none. Nothing leaves this machine, so nothing is hidden of what fails.
         pool_size: Trainer children; None takes one a processor, at most one a client.
         synthetic: Whether trainers and validators work on data that they make up: a dry run.
     """
@@ -56,6 +60,8 @@ class SimulationSettings:
     allow_byoc: bool = False
     plugins_dir: Path | None = None
     task_timeout: float | None = None
+    memory_limit_bytes: int | None = None
+    policy: Path | None = None
     pool_size: int | None = None
     synthetic: bool = False
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from mmar_runner.children.descriptions import facts_to_json
 from mmar_runner.client.files.pending import PendingUpdate
+from mmar_runner.interfaces.network_facts import NetworkFacts, TensorFacts
 from mmar_runner.security.audit.log import AuditLog
 from mmar_runner.storage.journal import Journal
 from tests.fuzz.folders import as_bytes
@@ -127,11 +129,22 @@ def _said() -> dict[str, dict[str, bytes]]:
     answer = {"num_samples": 2.0, "metrics": {"loss": 0.5}, "validation": {}, "kind": "weights"}
     error = {"message": "m", "hint": None, "reason": "TASK_FAILED", "details": "d"}
     result = {"round": 1, "train": {"loss": 0.5}, "validation": {"acc": 1}, "num_samples": 3}
+    network = NetworkFacts(
+        {"w": TensorFacts("F32", (2, 3)), "n": TensorFacts("I64")},
+        kept=frozenset({"n"}),
+        memory={"weights": 32},
+        note="n",
+    )
+    rule = {"takes": "I32", "slots": 2, "excluded": ["w"], "least": 3}
     steps = _json({"id": 1, "step": [1, 2]}) + b"\n"
     return {
         "child": {
             "answer": steps + _json({"id": 1, "result": answer}) + b"\n",
             "error": _json({"id": 1, "error": error}) + b"\n",
+        },
+        "described": {
+            "network": _json({"id": 1, "result": facts_to_json(network)}) + b"\n",
+            "rule": _json({"id": 1, "result": rule}) + b"\n",
         },
         "parent": {"request": _json({"id": 1, "method": "train", "params": {}}) + b"\n"},
         "result": {"metrics": _json(result)},

@@ -10,15 +10,21 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
+from mmar_runner.children.descriptions import facts_to_json, read_facts, read_reason, read_rule
 from mmar_runner.children.parent_line import ParentLine
 from mmar_runner.children.process import ChildProcess
 from mmar_runner.children.starting import StartedProcess
 from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.files.workspace import RunFiles
 from mmar_runner.client.tasks.training import train_result
+from mmar_runner.deep.comparing import differences
+from mmar_runner.deep.estimates import schema_of, size_of
+from mmar_runner.documents.words import human_bytes
+from mmar_runner.interfaces.network_facts import TensorFacts
 from mmar_runner.interfaces.update import UpdateFacts
 from mmar_runner.server.components.results import ResultDesk
 from mmar_runner.server.records.workspace import RunFolder
+from mmar_runner.storage.safetensors_format import encode_header
 from mmar_runner.wire.messages import UpdateBegin
 from mmar_runner.wire.update_facts import announce, announced_facts
 from mmar_runner_metrics.processor import MetricsProcessor
@@ -92,6 +98,29 @@ def _child(data: bytes) -> None:
         raise FindingError("what is announced of the update is something else")
 
 
+def _described(data: bytes) -> None:
+    """A child describes a network, or an aggregator; what is said of it can be shown."""
+    answer = _run(_asked(data))
+    if "excluded" in answer:
+        rule = read_rule(answer)
+        if not 0 <= rule.least <= 1_000_000 or not 0 <= rule.slots <= 1_000_000:
+            raise FindingError(f"nobody has so many clients, or states: {rule!r:.200}")
+        return
+    facts = read_facts(answer)
+    if facts is None:
+        read_reason(answer).encode()
+        return
+    if read_facts(json.loads(json.dumps(facts_to_json(facts)))) != facts:
+        raise FindingError("what was read is something else when it is told again")
+    size = size_of(facts)
+    encode_header(list(schema_of(facts)))
+    other = {"weight": TensorFacts("F32", (2, 3))}
+    found = [*differences(facts.tensors, other), *differences(other, facts.tensors)]
+    said = [one.sentence("the model", "the network") for one in found]
+    memory = human_bytes(sum(facts.memory.values()))
+    " ".join([*said, human_bytes(size.bytes), memory, *facts.memory, facts.note]).encode()
+
+
 def _run(asked: Coroutine[Any, Any, Any]) -> Any:
     unseen: list[dict[str, Any]] = []
 
@@ -149,6 +178,18 @@ TARGETS: Final = (
         _child,
         "what a child writes to its parent",
         (b'{"id":1,"result":{', b'{"id":1,"step":[', b'{"id":1,"error":{', b'"hint":', *JSON),
+    ),
+    Target(
+        "described",
+        _described,
+        "what a child says of a network or an aggregator",
+        (
+            b'{"id":1,"result":{',
+            b'"known":true',
+            b'"tensors":[["w","F32",[2,3]]]',
+            b'"least":',
+            *JSON,
+        ),
     ),
     Target("parent", _parent, "what a parent writes to its child", (b'{"id":1,', *JSON)),
     Target("result", _result, "results of clients", (b'"round":', b'"train":{', *JSON)),

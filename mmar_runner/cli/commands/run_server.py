@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="SECONDS",
     help="How long an aggregator or a filter in a child may take for one update or a result, and "
-    "a validator for a model.",
+    "a validator or the persistor for a model.",
 )
 @metrics_option
 @plugins_dir_option

@@ -155,6 +155,7 @@ def _options(
         allowed_path_prefixes=None if rules is None else rules.allowed_path_prefixes,
         variables=values,
         dry_run=dry_run,
+        policy=policy,
     )
 
 

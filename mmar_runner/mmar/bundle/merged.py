@@ -11,7 +11,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
 from mmar_runner.errors import FormatError
-from mmar_runner.mmar.bundle.texts import EXPRESSION, MACRO, REFERENCE, split_id
+from mmar_runner.mmar.bundle.texts import EXPRESSION, MACRO, REFERENCE, absolute, split_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,8 +137,6 @@ class _Reading:
             raise NotDataError(f"'{'::'.join(place)}' is an expression: {text[:120]!a}")
         if not text.startswith((REFERENCE, MACRO)):
             return text
-        names = split_id(text[1:])
-        upwards = next((i for i, name in enumerate(names) if name), len(names))
-        way = (*place[: len(place) - upwards], *names[upwards:]) if upwards else tuple(names)
+        way = absolute(text, place)
         found = _descend(self._config, way, text)
         return self.value(found, way, depth + 1)

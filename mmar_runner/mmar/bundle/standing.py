@@ -9,13 +9,22 @@ is a class path as any other. Everything else asks for the leave that expression
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from mmar_runner.documents.words import did_you_mean, printable
 from mmar_runner.interfaces.catalog import TRAINER_PARTS, ComponentCatalog
 from mmar_runner.mmar.bundle.texts import Use, UseKind, uses
-from mmar_runner.mmar.code.installed_names import definition
+from mmar_runner.mmar.code.installed_names import (
+    definition,
+    holds,
+    is_installed,
+    lacks,
+    names_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +43,32 @@ class Standing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """One configuration that a reader of bundles makes of files and overrides.
+
+    Attributes:
+        files: The argument that names its files, relative to the bundle.
+        default: What that is if it is left out.
+        overrides: The argument whose members replace parts of it.
+        resolves: Ids of what is resolved in it.
+        given: Names at its top level that the reader adds itself.
+    """
+
+    files: str
+    default: tuple[str, ...]
+    overrides: str
+    resolves: tuple[str, ...]
+    given: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, stated: Mapping[str, Any]) -> Configuration:
+        """Return what stands in a fact."""
+        files, overrides = stated["files"], stated["overrides"]
+        default, resolves = tuple(stated["default"]), tuple(stated["resolves"])
+        return cls(files, default, overrides, resolves, tuple(stated.get("given", ())))
+
+
+@dataclass(frozen=True, slots=True)
 class BundleFact:
     """What a component that reads bundles states of itself, as its fact ``bundle``.
 
@@ -43,6 +78,7 @@ class BundleFact:
         packages: Prefixes of class paths that a configuration may name.
         callables: Names of functions and further classes that it may name, short and dotted.
         refused: Names of classes in the packages that it may not name.
+        configurations: What it makes of which files.
     """
 
     root: str
@@ -50,6 +86,7 @@ class BundleFact:
     packages: tuple[str, ...] = ()
     callables: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
+    configurations: tuple[Configuration, ...] = ()
 
     @classmethod
     def of(cls, extras: Mapping[str, Any]) -> BundleFact | None:
@@ -60,7 +97,9 @@ class BundleFact:
         packages = tuple(stated.get("packages", ()))
         callables = frozenset(stated.get("callables", ()))
         refused = frozenset(stated.get("refused", ()))
-        return cls(stated["root"], tuple(stated.get("overrides", ())), packages, callables, refused)
+        overrides = tuple(stated.get("overrides", ()))
+        made = tuple(map(Configuration.of, stated.get("configurations", ())))
+        return cls(stated["root"], overrides, packages, callables, refused, made)
 
 
 def asking(value: Any, standing: Callable[[str], Standing]) -> Iterator[tuple[Use, Standing]]:
@@ -92,6 +131,35 @@ def is_own_class(fact: BundleFact, name: str) -> bool:
     """Return True if MONAI's packages certainly define a class of a short name."""
     own = (package for package in fact.packages if package.startswith(_OWN))
     return any(known_class(fact, f"{package}{name}") is Standing.CLASS_PATH for package in own)
+
+
+def no_such_target(
+    catalog: ComponentCatalog, fact: BundleFact, name: str
+) -> tuple[str, str | None] | None:
+    """Return a sentence and a mend, or None, of a name to call that certainly nothing has.
+
+    It is looked for in the sources of what is installed; nothing is imported.
+
+    Args:
+        catalog: What is installed.
+        fact: What the bundle's reader states.
+        name: The name, short or dotted.
+    """
+    module, _, last = name.rpartition(".")
+    if module:
+        if not lacks(name):
+            return None
+        return f"The installed {printable(module)} has no '{printable(last)}'.", did_you_mean(
+            last, names_in(module)
+        )
+    package = _OWN.rstrip(".")
+    # A name that merely stands in its sources may be one that it makes in another way.
+    if not name or hasattr(builtins, name) or not is_installed(package) or holds(package, name):
+        return None
+    known = [[*catalog.names(kind), *catalog.tabled(kind)] for kind in TRAINER_PARTS]
+    known.append([one for one in fact.callables if "." not in one])
+    near = [one for names in known for one in get_close_matches(name, names)]
+    return f"The installed {package} has no '{printable(name)}'.", did_you_mean(name, near)
 
 
 def known_class(fact: BundleFact, name: str) -> Standing:

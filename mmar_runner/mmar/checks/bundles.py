@@ -19,6 +19,7 @@ from mmar_runner.interfaces.nested import nested_places, value_at
 from mmar_runner.mmar.bundle.reading import read_configurations
 from mmar_runner.mmar.bundle.standing import BundleFact, Standing, asking
 from mmar_runner.mmar.bundle.texts import EXPRESSION, MACRO, REFERENCE
+from mmar_runner.mmar.checks.bundle_ways import Ways
 from mmar_runner.mmar.sources.site_text import mmar_leaves
 from mmar_runner.security.decision import Place
 
@@ -106,7 +107,10 @@ class _Bundle:
         if root is None:
             return
         replaced = self._replaced()
-        for document in read_configurations(self._look.folder, root, self._look.findings):
+        documents = read_configurations(self._look.folder, root, self._look.findings)
+        named = {posixpath.relpath(one.file, root): one for one in documents}
+        Ways(self._look, self._client, self._path, self._fact, named).check()
+        for document in documents:
             self._asked(document, document.value, ())
             for path, text in _texts(document.value, ()):
                 if (not path or path[0] not in replaced) and mmar_leaves(text):

@@ -81,6 +81,7 @@ class ByocModules:
         file = self._sources.file("/".join(package))
         if file is None:
             return self._no_module(dotted, package)
+        self._sources.named.add(file)
         source = self._sources.get(file)
         if source is None or source.all_of or source.makes_names:
             return None  # it cannot be read, which is said; or nobody knows what it has

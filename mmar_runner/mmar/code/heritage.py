@@ -77,18 +77,11 @@ def _base(sources: OwnSources, file: str, base: str, found: Heritage, depth: int
         place, _, last = f"{origin}.{dotted}".rpartition(".")
     else:
         place, _, last = base.rpartition(".")
-    other = sources.file(_slashed(file, place))
+    other = sources.file(sources.slashed(file, place))
     if other is not None:
         _follow(sources, other, last, found, depth - 1)
     elif place and not place.startswith("."):
         found.bases.add((place, last))
-
-
-def _slashed(file: str, module: str) -> str:
-    """Return where a module would lie in ``custom/`` that a file names, relative or not."""
-    dots = len(module) - len(module.lstrip("."))
-    folder = file.split("/")[:-dots] if dots else []
-    return "/".join([*folder, *filter(None, module.lstrip(".").split("."))])
 
 
 def _imported(module: ModuleSource) -> set[str]:

@@ -60,6 +60,27 @@ def names_in(module: str) -> list[str]:
     return sorted(name for name in _names(module, 0) or () if not name.startswith("_"))
 
 
+def holds(package: str, word: str) -> bool:
+    """Return True unless no Python file of an installed package has a word anywhere in it.
+
+    What has no Python file at all is believed to have every word.
+    """
+    text = _text(package)
+    return text is None or (word.isidentifier() and word.encode() in text)
+
+
+@cache
+def _text(package: str) -> bytes | None:
+    """Return all Python of an installed package; None if it has none, or it cannot be read."""
+    folder = _folder(package)
+    if folder is None:
+        return None
+    try:
+        return b"\n".join(file.read_bytes() for file in folder.rglob("*.py"))
+    except OSError:
+        return None
+
+
 def definition(dotted: str) -> ClassSource | Literal["function"] | None:
     """Return what the source says of an installed class; None if that is not known."""
     module, _, name = dotted.rpartition(".")

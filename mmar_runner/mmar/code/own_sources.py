@@ -33,6 +33,8 @@ class OwnSources:
         self.files = sorted(file[len(CUSTOM) :] for file in own)
         self._parsed: dict[str, ModuleSource] | None = None
         self._faults: dict[str, tuple[str, int, int, str | None]] = {}
+        #: Those of them that a declaration names: they will be imported.
+        self.named: set[str] = set()
 
     def file(self, slashed: str) -> str | None:
         """Return the file of a module whose parts are parted by slashes, or None."""
@@ -40,6 +42,13 @@ class OwnSources:
             if candidate in self.files:
                 return candidate
         return None
+
+    @staticmethod
+    def slashed(file: str, module: str) -> str:
+        """Return where a module would lie in ``custom/`` that a file names, relative or not."""
+        dots = len(module) - len(module.lstrip("."))
+        folder = file.split("/")[:-dots] if dots else []
+        return "/".join([*folder, *filter(None, module.lstrip(".").split("."))])
 
     def top_names(self) -> set[str]:
         """Return the names of the modules and packages directly in ``custom/``."""
@@ -101,7 +110,31 @@ class OwnSources:
             known = provided.get(module) or sorted(provided)
             hint = f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}."
             place = (line, 1)
-            findings.add("MMAR533", message, file=CUSTOM + file, position=place, hint=hint)
+            # Who has the program itself installed has its names too, as far as anybody knows.
+            certain = file in self._imported() and not is_installed(module.partition(".")[0])
+            severity = None if certain else Severity.WARNING
+            findings.add(
+                "MMAR533",
+                message,
+                file=CUSTOM + file,
+                position=place,
+                hint=hint,
+                severity=severity,
+            )
+
+    def _imported(self) -> set[str]:
+        """Return the files that are imported by what is declared, one by the other too."""
+        waiting, found = list(self.named), set[str]()
+        while waiting:
+            file = waiting.pop()
+            source = self.get(file)
+            if file in found or source is None:
+                continue
+            found.add(file)
+            wanted = [*source.imports, *(source.origins[name][0] for name in source.lines)]
+            others = (self.file(self.slashed(file, module)) for module in wanted)
+            waiting += [other for other in others if other is not None]
+        return found
 
     def _sources(self) -> dict[str, ModuleSource]:
         if self._parsed is None:
@@ -142,9 +175,8 @@ class OwnSources:
 
     def _missing(self, file: str, module: str, name: str) -> str | None:
         dots = len(module) - len(module.lstrip("."))
-        folder = file.split("/")[:-dots] if dots else []
-        parts = [*folder, *filter(None, module.lstrip(".").split("."))]
-        slashed = "/".join(parts)
+        slashed = self.slashed(file, module)
+        parts = slashed.split("/") if slashed else []
         other = self.file(slashed)
         if other is None:
             plain_folder = any(known.startswith(f"{slashed}/") for known in self.files)

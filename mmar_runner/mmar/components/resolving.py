@@ -12,7 +12,7 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
-from mmar_runner.mmar.bundle.standing import Standing, standing_in
+from mmar_runner.mmar.bundle.standing import Standing, no_such_target, standing_in
 from mmar_runner.mmar.code.installed_names import is_name
 from mmar_runner.mmar.components.absent import Absent, became
 from mmar_runner.mmar.components.arguments import arguments_fit
@@ -142,6 +142,15 @@ class Resolver:
             return standing_in(self._catalog, fact, name)
         except PluginConflictError:
             return Standing.UNKNOWN
+
+    def no_such_target(self, fact: BundleFact, name: str) -> tuple[str, str | None] | None:
+        """Return a sentence and a mend, or None, of what a bundle calls and nothing has."""
+        if self._byoc.problem(name) is None:
+            return None
+        try:
+            return no_such_target(self._catalog, fact, name)
+        except PluginConflictError:
+            return None
 
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""

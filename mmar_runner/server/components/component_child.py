@@ -87,5 +87,6 @@ def _spec(
         ),
         custom_dir=str(folder.mmar / "custom") if own else None,
         plugins_dir=None if settings.plugins_dir is None else str(settings.plugins_dir),
+        memory_limit_bytes=settings.memory_limit_bytes,
         allowed_path_prefixes=settings.allowed_path_prefixes,
     )

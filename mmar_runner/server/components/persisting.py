@@ -7,10 +7,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.children.process import ChildProcess
-from mmar_runner.errors import RunFailedError, StorageError, TaskFailedError
+from mmar_runner.errors import RunFailedError, StorageError, TaskFailedError, TaskTimeoutError
 from mmar_runner.federation.seeds import derive_seed
 from mmar_runner.server.components.companions import write_without_companions
-from mmar_runner.server.components.component_child import child_spec
+from mmar_runner.server.components.component_child import START_SECONDS, child_spec
 from mmar_runner.storage.atomic import publish, sync_file, sync_folder
 from mmar_runner.storage.safetensors_format import read_header
 
@@ -28,7 +28,7 @@ async def make_initial_model(settings: ServerSettings, folder: RunFolder) -> Non
 
     Raises:
         RunFailedError: The MMAR declares neither, or the result is no model.
-        TaskError: The persistor failed.
+        TaskError: The persistor failed, or outran its time: then its process is gone.
     """
     server = settings.server
     destination = folder.model(server.start_round)
@@ -60,6 +60,9 @@ async def export_model(settings: ServerSettings, folder: RunFolder, model: Path)
     """Export the final model in the framework's own format, if the persistor does.
 
     Its companions are no tensors of the network: they are left out.
+
+    Raises:
+        TaskError: As `make_initial_model`.
     """
     if settings.server.model_persistor is None:
         return None
@@ -141,8 +144,13 @@ async def _persist(
         hint = "declare model_persistor in config_fed_server.json, or a .safetensors checkpoint"
         raise RunFailedError(msg, hint=hint, reason="NO_MODEL")
     spec = child_spec(settings, folder, "model_persistor", persistor)
-    child = await ChildProcess.start(spec, log=folder.logs / "model_persistor.log")
+    log, limit = folder.logs / "model_persistor.log", settings.task_timeout
     try:
-        return await child.request(method, params)
-    finally:
-        await child.close()
+        child = await ChildProcess.start(spec, log=log, timeout=max(limit, START_SECONDS))
+        try:
+            return await child.request(method, params, timeout=limit)
+        finally:
+            await child.close()
+    except TaskTimeoutError as error:
+        hint = f"--task-timeout gives it more time; {error.hint}"
+        raise TaskTimeoutError(f"{persistor.label}: {error.message}", hint=hint) from error

@@ -187,6 +187,13 @@ def test_a_trainer_that_says_nothing_is_a_note(tmp_path, deeply):
     ]
 
 
+def test_a_trainer_that_cannot_say_anything_says_why(tmp_path, deeply):
+    report = deeply(job(says=None).write(tmp_path))
+
+    (note,) = [f for f in report.findings if f.code == "MMAR667"]
+    assert "it was not compared, and nothing estimated of it; it builds its" in note.message
+
+
 def test_own_code_is_built_only_with_permission(tmp_path, deeply):
     code = (
         "from mmar_runner.interfaces.client_trainer import ClientTrainer\n"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mmar_runner.deep.failures import Failures
@@ -147,3 +149,37 @@ def test_a_part_whose_place_is_told_is_found_there(tmp_path, plugins):
 
     errors = [f for f in checked.again().report.findings if f.code == "MMAR668"]
     assert [(f.file, f.line) for f in errors] == [(CLIENT, errors[0].line), (TRAIN, line)]
+
+
+def test_a_round_that_takes_more_memory_than_it_may_says_so(tmp_path, tried):
+    builder = job().trainer("StatedTrainer", fails="100 GB")
+    report = tried(builder.write(tmp_path), dry_run_bytes=16 << 30)
+
+    (found,) = [f for f in report.findings if f.code == "MMAR668"]
+    assert (found.severity, found.file, found.pointer) == ("error", CLIENT, "/client_trainer")
+    assert "allocate memory" in found.message
+    assert "it may take 16.0 GiB here" in found.hint
+
+
+def policy(folder, **keys):
+    file = folder / "site_policy.json"
+    file.write_text(json.dumps({"version": 1, **keys}))
+    return file
+
+
+def test_a_sites_own_filters_run_in_the_round(tmp_path, tried):
+    own = {"name": "LocalDP", "args": {"epsilon": 0.01, "clip": 1.0, "noise_multiplier": 0.5}}
+    site = policy(tmp_path, mandatory_filters={"outbound": [own]})
+    report = tried(job().write(tmp_path), policy=site)
+
+    (found,) = [f for f in report.findings if f.code == "MMAR668"]
+    assert "LocalDP" in found.message
+
+
+def test_a_sites_limit_of_memory_holds_in_the_round(tmp_path, tried):
+    builder = job().trainer("StatedTrainer", fails="100 GB")
+    site = policy(tmp_path, trainer={"memory_bytes": 8 << 30})
+    report = tried(builder.write(tmp_path), policy=site)
+
+    (found,) = [f for f in report.findings if f.code == "MMAR668"]
+    assert "it may take 8.0 GiB here" in found.hint

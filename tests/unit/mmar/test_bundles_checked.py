@@ -174,3 +174,144 @@ def test_a_class_path_of_monais_algorithms_is_the_same(job, catalog, policy):
         errors(folder, catalog, policy=policy(allowed_path_prefixes=prefixes, expressions="allow"))
         == []
     )
+
+
+def ways(folder, catalog):
+    """Return what is said of what leads nowhere: severity, place, message and mend."""
+    report = validate(folder, catalog).report
+    codes = {"MMAR503", "MMAR517"}
+    return [
+        (f.severity, f.code, f"{f.file}:{f.pointer}", f.message, f.hint)
+        for f in report.findings
+        if f.code in codes
+    ]
+
+
+TRAIN = "bundle/configs/train.json"
+
+
+@pytest.mark.parametrize(
+    ("written", "missing", "near"),
+    [
+        ("@optimiser", "optimiser", "optimizer"),
+        ("@train::dataloadr", "dataloadr", "dataloader"),
+        ("@train#dataloadr", "dataloadr", "dataloader"),
+        ("@##preprocesing", "preprocesing", "preprocessing"),
+        ("%train::inferrer", "inferrer", "inferer"),
+        ("$list(@network_deff.parameters())", "network_deff", "network_def"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_an_error_with_the_nearest_name(
+    job, catalog, written, missing, near
+):
+    config = training()
+    config["train"]["trainer"]["optimizer"] = written
+
+    (found,) = ways(job(config), catalog)
+
+    assert found[:3] == ("error", "MMAR517", f"{TRAIN}:/train/trainer/optimizer")
+    assert f"there is no '{missing}'." in found[3]
+    assert found[4] == f"Did you mean '{near}'?"
+
+
+def test_a_reference_beyond_the_end_of_a_list_leads_nowhere(job, catalog):
+    config = {**training(), "two": [1, 2]}
+    config["network_def"]["out_features"] = "@two::2"
+
+    (found,) = ways(job(config), catalog)
+
+    assert "there is no '2'" in found[3]
+
+
+def test_what_nobody_asks_for_is_a_warning(job, catalog):
+    config = {**training(), "spare": {"_target_": "monai.networks.nets.UNett", "a": "@nothing"}}
+
+    found = ways(job(config), catalog)
+
+    assert [one[:3] for one in found] == [
+        ("warning", "MMAR503", f"{TRAIN}:/spare/_target_"),
+        ("warning", "MMAR517", f"{TRAIN}:/spare/a"),
+    ]
+    assert all(one[3].endswith("asks for it.") for one in found)
+    assert "'UNETR'" in found[0][4]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"x": "@train::trainer::max_epochs", "y": "$@run_name + '.pt'", "z": "@_meta_::version"},
+        {"list": [{"a": 1}, "@#0::a"], "text": "mail@example.org", "one": "@list::0::a"},
+        {"base": {"a": {"b": 1}}, "copy": "%base", "x": "@copy::a::b"},
+        {"x": "%configs/metadata.json::version"},
+        {"x": {"_target_": "monai.utils.set_determinism"}, "y": {"_target_": "dict"}},
+        {"x": {"_target_": "scripts.net.Net"}, "y": {"_target_": "one_hot"}},
+    ],
+    ids=lambda one: next(iter(one.values())) if isinstance(next(iter(one.values())), str) else None,
+)
+def test_what_may_lead_somewhere_is_not_said_to_lead_nowhere(job, catalog, more):
+    assert ways(job({**training(), **more}), catalog) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "words", "near"),
+    [
+        ("%configs/metadata.json::verson", "has no 'verson'", "version"),
+        ("%configs/meta.json::version", "the bundle has no 'configs/meta.json'", "metadata"),
+    ],
+)
+def test_a_macro_of_another_file_that_leads_nowhere_is_an_error(job, catalog, written, words, near):
+    (found,) = ways(job({**training(), "extra": written}), catalog)
+
+    assert found[:3] == ("error", "MMAR517", f"{TRAIN}:/extra")
+    assert words in found[3]
+    assert near in found[4]
+
+
+@pytest.mark.parametrize(
+    ("written", "near"),
+    [
+        ("SupervisedTrainr", "SupervisedTrainer"),
+        ("monai.engines.SupervisedTrainr", "SupervisedTrainer"),
+    ],
+)
+def test_a_target_that_nothing_has_is_an_error_with_the_nearest_name(job, catalog, written, near):
+    config = training()
+    config["train"]["trainer"]["_target_"] = written
+
+    (found,) = ways(job(config), catalog)
+
+    assert found[:3] == ("error", "MMAR503", f"{TRAIN}:/train/trainer/_target_")
+    assert near in found[4]
+
+
+def test_an_override_counts_as_a_part_and_is_looked_at_itself(job, catalog):
+    config = training()
+    config["train"]["trainer"]["optimizer"] = "@another"
+
+    def change(algo):
+        for overrides in ("train_kwargs", "eval_kwargs"):
+            algo["args"].setdefault(overrides, {})["another"] = "@optimiser"
+
+    found = ways(job(config, change=change), catalog)
+
+    assert {one[1] for one in found} == {"MMAR517"}
+    assert {one[2].partition(":")[0] for one in found} == {"config/config_fed_client.json"}
+    assert {"'@optimiser' leads nowhere: there is no 'optimiser'." in one[3] for one in found}
+
+
+def test_an_override_of_what_is_not_there_is_an_error(job, catalog):
+    def change(algo):
+        algo["args"]["train_kwargs"] = {"trian::trainer::max_epochs": 2}
+
+    (found,) = ways(job(change=change), catalog)
+
+    assert found[:2] == ("error", "MMAR517")
+    assert "'trian::trainer::max_epochs' leads nowhere" in found[3]
+
+
+def test_thousands_of_references_that_lead_nowhere_are_told_in_time(job, catalog):
+    """A chain of parts that all hold each other is walked once."""
+    config = {**training(), **{f"p{i}": [f"@p{i + 1}", f"@no{i}"] * 5 for i in range(2000)}}
+    config["initialize"] = ["@p0"]
+
+    assert len(ways(job(config), catalog)) == 50

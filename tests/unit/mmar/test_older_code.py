@@ -168,9 +168,19 @@ def test_what_is_imported_and_not_provided_is_said(mmar):
     assert ("MMAR533", "custom/own.py", 1) in found
     assert ("MMAR533", "custom/own.py", 2) in found
     assert "MMAR520" not in {code for code, *_ in found}
+    assert {f.severity for f in mmar.findings() if f.code == "MMAR533"} == {"error"}
     hints = {f.line: f.hint for f in mmar.findings() if f.code == "MMAR533"}
     assert hints[2] == "There is: Aggregator."
     assert "nvflare.apis.filter" in hints[1]
+
+
+def test_what_is_not_provided_to_code_that_nobody_names_is_a_warning(mmar):
+    """MMAR533: the code that is named imports another file, and not the spare one."""
+    for name in ("spare", "helper"):
+        mmar.write(f"custom/{name}.py", "from nvflare.apis.engine import E\n")
+    declared(mmar, f"{FROM}import helper\nclass Own(Aggregator):\n{BODY}")
+    found = {f.file: f.severity for f in mmar.findings() if f.code == "MMAR533"}
+    assert found == {"custom/spare.py": "warning", "custom/helper.py": "error"}
 
 
 def test_bases_in_a_circle_end(mmar):

@@ -126,3 +126,7 @@ def test_the_sample_stops_when_it_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr("mmar_runner_clara_code.trainer.Signal", lambda: signal)
     with pytest.raises(TaskFailedError, match=r"mean_trainer\.MeanTrainer .*: aborted"):
         trained(sample("client_trainer", "mean_trainer.MeanTrainer"), tmp_path)
+
+
+def test_why_nothing_is_known_of_its_network_is_said():
+    assert "by itself" in ClaraCodeTrainer.unknown_network(object())

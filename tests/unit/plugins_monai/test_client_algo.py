@@ -346,3 +346,10 @@ def test_the_app_folder_is_a_writable_copy_that_outlives_the_process(tmp_path):
     assert (folder / "bundle/configs/saved.pt").read_text() == "mine"
     assert not (folder / "models").exists()
     assert not (folder / "bundle/link").exists()
+
+
+def test_nothing_is_known_of_the_network_and_that_is_said():
+    trainer = ClientAlgoTrainer(None)
+
+    assert trainer.describe(None) is None
+    assert "before it is initialized" in trainer.unknown_network()

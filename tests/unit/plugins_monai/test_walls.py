@@ -13,6 +13,9 @@ import sys
 
 import pytest
 
+from mmar_runner.mmar.bundle.texts import uses
+from mmar_runner_monai.harmless import FETCHING, PASSED_ON, refused_in
+
 SCRIPT = """
 import json, sys
 from functools import partial
@@ -182,3 +185,16 @@ def test_a_wall_names_what_it_refuses(tried):
     for name, what in named.items():
         how, words = said[f"wall: {name}"]
         assert (how, what in words) == ("COMPONENT_NOT_ALLOWED", True), (name, words)
+
+
+def test_the_look_at_a_bundle_and_the_wall_at_the_site_refuse_the_same_arguments():
+    """What the wall refuses, a check of the bundle says before."""
+    asked = dict.fromkeys((*FETCHING, "allow_pickle", "weights_only", "pickle_module"), "x")
+    asked |= {name: {"dtype": "x"} for name in PASSED_ON}
+    for name, value in asked.items():
+        assert list(refused_in({name: value})) == [name]
+        assert [use.kind for use in uses({name: value})] == ["fetch"], name
+    for name, inside in PASSED_ON.items():
+        value = dict.fromkeys(inside, True)
+        assert list(refused_in({name: value})) == []
+        assert list(uses({name: value})) == []

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmar_runner.errors import NotAuthorizedError
 from mmar_runner.interfaces.catalog import ComponentKind
 from mmar_runner.interfaces.network_facts import TensorFacts
 from mmar_runner_torch.describing import (
@@ -71,6 +72,25 @@ def test_a_network_that_reads_numbers_is_built_in_memory_and_that_is_said():
     built, note = built_on_meta(ReadsNumbers)
 
     assert (built.layer.weight.device.type, note) == ("meta", BUILT_FOR_REAL)
+
+
+def test_why_a_network_was_built_in_memory_is_in_the_log(caplog):
+    with caplog.at_level("INFO", "mmar_runner_torch.describing"):
+        built_on_meta(ReadsNumbers)
+
+    assert "built in memory, since the network cannot be built without memory" in caplog.text
+
+
+def test_a_refusal_is_no_reason_to_build_a_network_in_memory():
+    tried = []
+
+    def refused():
+        tried.append("once")
+        raise NotAuthorizedError("the policy says no")
+
+    with pytest.raises(NotAuthorizedError):
+        built_on_meta(refused)
+    assert tried == ["once"]
 
 
 def test_what_cannot_be_built_at_all_raises_what_its_constructor_raised():

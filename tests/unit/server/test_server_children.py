@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmar_runner.errors import TaskFailedError
+from mmar_runner.errors import TaskFailedError, TaskTimeoutError
 from mmar_runner.testing.builders import MmarBuilder, component
 from mmar_runner.testing.federation import Federation
 
@@ -34,3 +34,14 @@ def test_a_persistor_that_leaves_no_model_is_named(tmp_path, what):
     builder = MmarBuilder().model_persistor("LeavingPersistor", what=what)
     with pytest.raises(TaskFailedError, match="the model persistor LeavingPersistor"):
         ran(builder, tmp_path)
+
+
+@pytest.mark.parametrize(("what", "asked"), [("hangs", "initial_model"), ("hangs later", "export")])
+def test_a_persistor_that_never_returns_is_ended_and_named(tmp_path, what, asked):
+    builder = MmarBuilder().model_persistor("LeavingPersistor", what=what)
+    with pytest.raises(TaskTimeoutError) as raised:
+        ran(builder, tmp_path, task_timeout=6.0)
+    named = "the model persistor LeavingPersistor (config/config_fed_server.json:"
+    assert raised.value.message.startswith(named)
+    assert f"{asked} did not end within 6 seconds" in raised.value.message
+    assert "--task-timeout" in raised.value.hint

@@ -59,6 +59,10 @@ class ClaraCodeTrainer(ClientTrainer):
         self._context = FLContext()
         self._leads = True
 
+    def unknown_network(self) -> str:
+        """Return why nothing is said of the network."""
+        return "older code builds its network by itself, and its interface has no question about it"
+
     def setup(self, context: TrainerContext) -> None:
         """Tell of the run's begin."""
         self._context = run_context(context)

@@ -36,10 +36,11 @@ FETCHING: Final = (
 _REFUSED: Final = (*FETCHING, "allow_pickle")
 #: What an argument may be, and nothing else.
 _ONLY: Final = {"weights_only": True, "pickle_module": "pickle"}
-#: Arguments that are handed on to PyTorch, and what may stand in them.
+#: Arguments that are handed on to PyTorch, and what may stand in them. An engine's `non_blocking`
+#: is an argument of its own: beside it, one of ``to_kwargs`` is given twice, and fails.
 PASSED_ON: Final[dict[str, tuple[str, ...]]] = {
-    "amp_kwargs": ("cache_enabled",),
-    "to_kwargs": ("copy", "non_blocking"),
+    "amp_kwargs": ("cache_enabled", "enabled"),
+    "to_kwargs": ("copy",),
 }
 #: What a part of a kind is derived from.
 BASES: Final[dict[str, tuple[str, str]]] = {

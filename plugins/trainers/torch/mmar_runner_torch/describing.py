@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from mmar_runner.errors import ComponentBuildError, ComponentFailedError, MmarRunnerError
+from mmar_runner.hooks.raised import told
 from mmar_runner.interfaces.network_facts import TensorFacts
 from mmar_runner_torch.files import dtype_name
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
     from mmar_runner_torch.files import State
 
+_LOG: Final = logging.getLogger(__name__)
 _META: Final = torch.device("meta")
 #: What is said of a network whose constructor looks at numbers.
 BUILT_FOR_REAL: Final = "it cannot be built on torch's meta device, and was built in memory"
@@ -34,13 +39,29 @@ def built_on_meta(build: Callable[[], nn.Module | None]) -> tuple[nn.Module | No
         Exception: Whatever that raises when it builds in memory.
     """
     try:
-        with _META:
+        with _translated(ComponentBuildError, "the network cannot be built without memory"), _META:
             network = build()
-    except Exception:  # noqa: BLE001 - whatever it is, the attempt in memory says it better
-        network = build()
+    except ComponentBuildError as error:
+        _LOG.info("built in memory, since %s", error.message)
+        network = build()  # what is wrong with it in any case, this says better
         return (network if network is None else network.to(_META)), BUILT_FOR_REAL
     # What is made without a device, such as a buffer of numpy's, lies in memory.
     return (network if network is None else network.to(_META)), ""
+
+
+@contextmanager
+def _translated(kind: type[MmarRunnerError], what: str) -> Iterator[None]:
+    """Have what a network raises be an error of the one tree.
+
+    Raises:
+        MmarRunnerError: Of the kind; or one that was raised itself, such as a refusal.
+    """
+    try:
+        yield
+    except MmarRunnerError:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {told(error)}") from error
 
 
 def tensor_facts(state: Mapping[str, torch.Tensor]) -> dict[str, TensorFacts]:
@@ -110,8 +131,13 @@ def activation_bytes(network: nn.Module, shape: tuple[int, ...]) -> int | None:
 
     network.train()
     try:
-        with torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor):
+        with (
+            _translated(ComponentFailedError, "activations cannot be counted"),
+            torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor),
+        ):
             network(torch.empty(shape, device=_META))
-    except Exception:  # noqa: BLE001 - it does not fit, or knows no meta device: a round says which
+    except ComponentFailedError as error:
+        # It does not take such inputs, or knows no meta device: a round says which.
+        _LOG.info("%s", error.message)
         return None
     return bytes_of(kept.values())

@@ -77,6 +77,9 @@ class Trainer(ClientTrainer):
             tensors.build(), kept=frozenset(self._kept), memory={"weights": 10}, note=""
         )
 
+    def unknown_network(self):
+        return "it builds its network by itself" if self._says is None else ""
+
     def setup_synthetic(self, context):
         if self._data != "made up":
             super().setup_synthetic(context)
@@ -87,6 +90,8 @@ class Trainer(ClientTrainer):
     def train(self, task):
         if self._fails == "train":
             raise ValueError("the loss is no number")
+        if self._fails == "100 GB":
+            net(self._fails)
         if self._fails:
             raise TaskFailedError(self._fails)
         with TensorReader(task.model) as reader:

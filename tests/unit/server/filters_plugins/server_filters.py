@@ -157,15 +157,22 @@ class Waiting(ModelValidator):
 
 
 class Persistor(ModelPersistor):
-    """Makes no model: something else in its place."""
+    """Makes no model: something else in its place, or nothing ever."""
 
     def __init__(self, what):
         self._what = what
 
     def initial_model(self, destination, *, seed):
+        if self._what == "hangs":
+            threading.Event().wait()
         _write(destination, {"w": np.zeros(3, np.float32)})
+        if self._what == "hangs later":
+            return
         leave(destination, self._what)
         Path.is_file = lambda _: True  # as above
+
+    def export(self, model, folder):
+        threading.Event().wait()
 
 
 class Still(ClientTrainer):

@@ -75,6 +75,13 @@ class ClientAlgoTrainer(ClientTrainer):
         self._algo: Any = None
         self._extra: dict[str, Any] = {}
 
+    def unknown_network(self) -> str:
+        """Return why nothing is said of the network."""
+        return (
+            "an algorithm says nothing of its network before it is initialized, which reads data; "
+            "a bundle's network is known to the algorithm alone"
+        )
+
     def setup(self, context: TrainerContext) -> None:
         """Build and initialize the algorithm.
 

@@ -108,6 +108,22 @@ REFUSED: Final = frozenset(
 BUNDLE_FACT: Final[dict[str, Any]] = {
     "root": "bundle_root",
     "overrides": ["train_kwargs", "eval_kwargs"],
+    "configurations": [
+        {
+            "files": "config_train_filename",
+            "default": ["configs/train.json"],
+            "overrides": "train_kwargs",
+            "resolves": ["initialize", "train::trainer"],
+            "given": ["run_name"],
+        },
+        {
+            "files": "config_evaluate_filename",
+            "default": ["configs/train.json", "configs/evaluate.json"],
+            "overrides": "eval_kwargs",
+            "resolves": ["initialize", "validate::evaluator"],
+            "given": ["run_name"],
+        },
+    ],
     "packages": list(PACKAGES),
     "callables": list(CALLABLES),
     "refused": sorted(REFUSED),
