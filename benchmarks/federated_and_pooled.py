@@ -15,20 +15,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from comparison import ROOT, on_machine, seeds_table, simulated, write_between
 from mmar_runner_monai.synthetic import HELD_OUT, LIST, Plan, write_sites
 from page import machine
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 ARCHIVE: Final = ROOT / "mmars" / "spheres_unet"
 PAGE: Final = ROOT / "docs" / "explanation" / "federated-and-pooled.md"
 BEGIN: Final = "<!-- written by make federated-and-pooled: begin -->\n"
@@ -54,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = table(rows)
     sys.stdout.write(text)
     if asked.write:
-        _write(f"{_said(asked, machine())}\n\n{text}")
+        write_between(PAGE, f"{_said(asked, machine())}\n\n{text}", BEGIN, END)
     return int(apart(rows) > BOUND)
 
 
@@ -106,12 +104,10 @@ def dice_of(name: str, seed: int, folder: Path, asked: argparse.Namespace) -> fl
     archive, workspace = folder / name / "mmar", folder / name / "workspace"
     copy_archive(archive, asked.steps)
     clients = asked.sites if name == "federated" else 1
-    command = [sys.executable, "-m", "mmar_runner", "simulate", str(archive)]
-    command += ["--clients", str(clients), "--rounds", str(asked.rounds)]
-    command += ["--seed", str(seed), "--workspace", str(workspace), "--json"]
-    command += ["--set", f"DATA={folder / 'data' / name}", "--set", f"MIN_NUM_CLIENTS={clients}"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    settings = {"DATA": folder / "data" / name, "MIN_NUM_CLIENTS": clients}
+    simulated(
+        archive, workspace, settings, clients=clients, rounds=asked.rounds, seed=seed
+    ).check_returncode()
     results = workspace / "run_1" / "cross_site_validation" / "results.json"
     measured = json.loads(results.read_bytes())["site-1"]["FL_global_model"]
     return float(measured[_METRIC])
@@ -125,13 +121,8 @@ def apart(rows: dict[str, list[float]]) -> float:
 
 def table(rows: dict[str, list[float]]) -> str:
     """Return mean Dice as Markdown: mean, least and greatest over the seeds."""
-    head = "| training | mean | least | greatest | of each seed |\n|---|---|---|---|---|\n"
-    lines = "".join(
-        f"| {name} | {statistics.mean(found):.3f} | {min(found):.3f} | {max(found):.3f} |"
-        f" {', '.join(f'{one:.3f}' for one in found)} |\n"
-        for name, found in rows.items()
-    )
-    return f"{head}{lines}\nThe means are {apart(rows):.3f} apart; at most {BOUND} is asked for.\n"
+    lines = seeds_table("training", rows, "{:.3f}".format)
+    return f"{lines}\nThe means are {apart(rows):.3f} apart; at most {BOUND} is asked for.\n"
 
 
 def _said(asked: argparse.Namespace, about: dict[str, Any]) -> str:
@@ -141,14 +132,8 @@ def _said(asked: argparse.Namespace, about: dict[str, Any]) -> str:
         f'`make federated-and-pooled FEDERATED="{options}"`, at commit {about["commit"]}:'
         f" {asked.sites} sites of {asked.volumes} volumes, {asked.rounds} rounds of"
         f" {asked.steps} steps, measured on {asked.held_out} volumes, {asked.seeds} seeds;"
-        f" {about['cores']} cores, {about['machine']}, Python {about['python']}."
+        f" {on_machine(about)}."
     )
-
-
-def _write(text: str) -> None:
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def _parser() -> argparse.ArgumentParser:

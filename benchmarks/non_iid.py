@@ -13,26 +13,27 @@ sites. Nothing is tuned: arguments are those of the papers, or the plain ones.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch.utils.data import DataLoader
 
-from mmar_runner_sklearn.digits import DigitsDataset
-from mmar_runner_torch.files import read_state
-from mmar_runner_torch.models import SmallConvNet
+from comparison import (
+    ROOT,
+    Results,
+    digits_accuracy,
+    digits_archive,
+    on_machine,
+    seeds_table,
+    simulated,
+    write_between,
+)
 from page import machine
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-ARCHIVE: Final = ROOT / "mmars" / "digits_cnn"
 PAGE: Final = ROOT / "docs" / "explanation" / "non-iid.md"
 BEGIN: Final = "<!-- written by make non-iid: begin -->\n"
 END: Final = "<!-- written by make non-iid: end -->\n"
@@ -56,18 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for and print a table; return the exit code."""
     asked = _parser().parse_args(arguments)
     about = machine()
-    kept = _Results(asked.results)
+    results = Results(asked.results)
+    results.load()
+    rows: dict[str, list[float]] = {name: [] for name in asked.only or ALGORITHMS}
     for seed in range(asked.seeds):
-        for name in asked.only or ALGORITHMS:
+        for name, found in rows.items():
             key = [name, seed, asked.clients, asked.rounds, asked.epochs, asked.alpha]
-            if kept.find(key) is None:
-                kept.add(key, accuracy_of(name, seed, asked))
-                sys.stderr.write(f"{name}, seed {seed}: {kept.find(key):.4f}\n")
-    rows = {name: list(_found(kept, name, asked)) for name in asked.only or ALGORITHMS}
-    text = table(rows)
+            found.append(results.of(key, partial(accuracy_of, name, seed, asked)))
+    text = seeds_table("algorithm", rows, "{:.1%}".format)
     sys.stdout.write(text)
     if asked.write:
-        _write(f"{_said(asked, about)}\n\n{text}")
+        write_between(PAGE, f"{_said(asked, about)}\n\n{text}", BEGIN, END)
     return 0
 
 
@@ -84,89 +84,23 @@ def accuracy_of(name: str, seed: int, asked: argparse.Namespace) -> float:
     """
     with tempfile.TemporaryDirectory(prefix="non-iid-") as temporary:
         archive, workspace = Path(temporary, "mmar"), Path(temporary, "workspace")
-        _copy(archive, *ALGORITHMS[name])
+        write_archive(archive, name)
         settings = {
             "ALPHA": asked.alpha,
             "DATA_SEED": seed,
             "LOCAL_EPOCHS": asked.epochs,
             "NUM_SITES": asked.clients,
         }
-        command = [sys.executable, "-m", "mmar_runner", "simulate", str(archive)]
-        command += ["--clients", str(asked.clients), "--rounds", str(asked.rounds)]
-        command += ["--seed", str(seed), "--workspace", str(workspace), "--json"]
-        for variable, value in settings.items():
-            command += ["--set", f"{variable}={value}"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-        return _accuracy(workspace / "run_1" / "models" / "final.safetensors", seed)
+        simulated(
+            archive, workspace, settings, clients=asked.clients, rounds=asked.rounds, seed=seed
+        ).check_returncode()
+        return digits_accuracy(workspace / "run_1" / "models" / "final.safetensors", seed)
 
 
-def table(rows: dict[str, list[float]]) -> str:
-    """Return accuracies as Markdown: mean, least and greatest over the seeds."""
-    head = "| algorithm | mean | least | greatest | of each seed |\n|---|---|---|---|---|\n"
-    return head + "".join(
-        f"| {name} | {statistics.mean(found):.1%} | {min(found):.1%} | {max(found):.1%} |"
-        f" {', '.join(f'{one:.1%}' for one in found)} |\n"
-        for name, found in rows.items()
-        if found
-    )
-
-
-class _Results:
-    """Accuracies by what they are of; in a file, if there is one, so that none is run twice."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        lines = path.read_text().splitlines() if path is not None and path.exists() else []
-        self._all = {line["key"]: line["accuracy"] for line in map(_line, lines)}
-
-    def find(self, key: list[Any]) -> float | None:
-        return self._all.get(json.dumps(key))
-
-    def add(self, key: list[Any], accuracy: float) -> None:
-        self._all[json.dumps(key)] = accuracy
-        if self._path is not None:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"key": key, "accuracy": accuracy}) + "\n")
-
-
-def _line(text: str) -> dict[str, Any]:
-    told = json.loads(text)
-    return {"key": json.dumps(told["key"]), "accuracy": told["accuracy"]}
-
-
-def _found(kept: _Results, name: str, asked: argparse.Namespace) -> Iterable[float]:
-    for seed in range(asked.seeds):
-        key = [name, seed, asked.clients, asked.rounds, asked.epochs, asked.alpha]
-        found = kept.find(key)
-        if found is not None:
-            yield found
-
-
-def _copy(archive: Path, aggregator: dict[str, Any], trainer: dict[str, Any]) -> None:
-    """Write the sample MMAR with another aggregator and other arguments of the trainer."""
-    (archive / "config").mkdir(parents=True)
-    for source in (ARCHIVE / "config").iterdir():
-        config = json.loads(source.read_text())
-        if source.name == "config_fed_server.json":
-            config["aggregator"] = aggregator
-            del config["handlers"]
-        if source.name == "config_fed_client.json":
-            config["client_trainer"]["args"] |= trainer
-        (archive / "config" / source.name).write_text(json.dumps(config, indent=2))
-
-
-def _accuracy(model: Path, seed: int) -> float:
-    network = SmallConvNet(in_channels=1, num_classes=10, width=16)
-    state = read_state(model)
-    network.load_state_dict({name: state[name] for name in network.state_dict()})
-    network.eval()
-    held_out: Any = DigitsDataset(partition="held_out", num_sites=1, seed=seed)
-    right = 0
-    with torch.no_grad():
-        for inputs, targets in DataLoader(held_out, batch_size=256):
-            right += int((network(inputs).argmax(1) == targets).sum())
-    return right / len(held_out)
+def write_archive(archive: Path, name: str) -> None:
+    """Write the sample MMAR with what makes it an algorithm."""
+    aggregator, trainer = ALGORITHMS[name]
+    digits_archive(archive, aggregator, trainer=trainer)
 
 
 def _said(asked: argparse.Namespace, about: dict[str, Any]) -> str:
@@ -175,15 +109,9 @@ def _said(asked: argparse.Namespace, about: dict[str, Any]) -> str:
     return (
         f'`make non-iid NON_IID="{options}"`, at commit {about["commit"]}: {asked.clients} sites,'
         f" all in every round, {asked.rounds} rounds of {asked.epochs} local epochs,"
-        f" alpha {asked.alpha:g}, {asked.seeds} seeds; {about['cores']} cores,"
-        f" {about['machine']}, Python {about['python']}, torch {torch.__version__}."
+        f" alpha {asked.alpha:g}, {asked.seeds} seeds; {on_machine(about)},"
+        f" torch {torch.__version__}."
     )
-
-
-def _write(text: str) -> None:
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,26 +15,27 @@ rules' papers assume, or each has its own.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch.utils.data import DataLoader
 
-from mmar_runner_sklearn.digits import DigitsDataset
-from mmar_runner_torch.files import read_state
-from mmar_runner_torch.models import SmallConvNet
+from comparison import (
+    ROOT,
+    Results,
+    digits_accuracy,
+    digits_archive,
+    on_machine,
+    simulated,
+    write_between,
+)
 from page import machine
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-ARCHIVE: Final = ROOT / "mmars" / "digits_cnn"
 ATTACKERS: Final = ROOT / "benchmarks" / "attackers"
 PAGE: Final = ROOT / "docs" / "explanation" / "robust-aggregation.md"
 #: Around the table of sites with the same images, and of sites with their own.
@@ -86,34 +87,6 @@ CASES: Final[dict[str, Case]] = {
 }
 
 
-@dataclass(slots=True)
-class Results:
-    """Accuracies by what they are of; in a file, if there is one, so that none is run twice."""
-
-    path: Path | None = None
-    known: dict[str, float] = field(default_factory=dict)
-
-    def load(self) -> None:
-        """Read what the file holds."""
-        if self.path is not None and self.path.exists():
-            for line in self.path.read_text().splitlines():
-                told = json.loads(line)
-                self.known[json.dumps(told["key"])] = told["accuracy"]
-
-    def of(self, case: Case, *, attacked: bool, asked: argparse.Namespace) -> float:
-        """Return the accuracy of one simulation, which is run if it is not known."""
-        settings = [asked.rounds, asked.epochs, asked.rate, asked.alpha, asked.seed, asked.pooled]
-        key = [case.aggregator, case.clients, case.factor if attacked else 1, *settings]
-        name = json.dumps(key)
-        if name not in self.known:
-            self.known[name] = accuracy_of(case, attacked=attacked, asked=asked)
-            sys.stderr.write(f"{name}: {self.known[name]:.4f}\n")
-            if self.path is not None:
-                with self.path.open("a") as file:
-                    file.write(json.dumps({"key": key, "accuracy": self.known[name]}) + "\n")
-        return self.known[name]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for and print a table; 1 if a rule that is to hold does not."""
     asked = _parser().parse_args(arguments)
@@ -122,16 +95,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results.load()
     rows = {
         name: (
-            results.of(CASES[name], attacked=False, asked=asked),
-            results.of(CASES[name], attacked=True, asked=asked),
+            _known(results, CASES[name], attacked=False, asked=asked),
+            _known(results, CASES[name], attacked=True, asked=asked),
         )
         for name in asked.only or CASES
     }
     text = table(rows)
     sys.stdout.write(text)
     if asked.write:
-        _write(f"{_said(asked, about)}\n\n{text}", *MARKS[asked.pooled])
+        write_between(PAGE, f"{_said(asked, about)}\n\n{text}", *MARKS[asked.pooled])
     return int(any(not as_it_should(CASES[name], *row) for name, row in rows.items()))
+
+
+def _known(results: Results, case: Case, *, attacked: bool, asked: argparse.Namespace) -> float:
+    """Return the accuracy of one simulation, which is run if it is not known."""
+    settings = [asked.rounds, asked.epochs, asked.rate, asked.alpha, asked.seed, asked.pooled]
+    key = [case.aggregator, case.clients, case.factor if attacked else 1, *settings]
+    return results.of(key, partial(accuracy_of, case, attacked=attacked, asked=asked))
 
 
 def as_it_should(case: Case, clean: float, attacked: float) -> bool:
@@ -163,34 +143,31 @@ def accuracy_of(case: Case, *, attacked: bool, asked: argparse.Namespace) -> flo
             "NUM_SITES": case.clients,
             "MIN_NUM_CLIENTS": case.clients,
         }
-        command = [sys.executable, "-m", "mmar_runner", "simulate", str(archive)]
-        command += ["--clients", str(case.clients), "--rounds", str(asked.rounds), "--json"]
-        command += ["--seed", str(asked.seed), "--workspace", str(workspace)]
-        command += ["--plugins-dir", str(ATTACKERS)]
-        for variable, value in settings.items():
-            command += ["--set", f"{variable}={value}"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, env=environment)
+        done = simulated(
+            archive,
+            workspace,
+            settings,
+            *("--plugins-dir", str(ATTACKERS)),
+            clients=case.clients,
+            rounds=asked.rounds,
+            seed=asked.seed,
+        )
         models = sorted((workspace / "run_1" / "models").glob("round_*.safetensors"))
         if not models or done.returncode not in {0, 1}:
             done.check_returncode()
-        return _accuracy(models[-1])
+        return digits_accuracy(models[-1])
 
 
 def write_archive(archive: Path, case: Case, *, attacked: bool) -> None:
     """Write the sample MMAR with a case's aggregator, and its attackers if it is attacked."""
-    (archive / "config").mkdir(parents=True)
     sites = [f"site-{number}" for number in range(case.clients - FAULTY + 1, case.clients + 1)]
     attacker = {"name": "Attacker", "args": {"sites": sites, "factor": case.factor}}
-    for source in (ARCHIVE / "config").iterdir():
-        config = json.loads(source.read_text())
-        if source.name == "config_fed_server.json":
-            config["aggregator"] = case.aggregator
-            del config["handlers"]
-        if source.name == "config_fed_client.json":
-            config["client_trainer"]["args"]["send"] = "weight_diff"
-            config["client"]["outbound_filters"] = [attacker] if attacked else []
-        (archive / "config" / source.name).write_text(json.dumps(config, indent=2))
+    digits_archive(
+        archive,
+        case.aggregator,
+        trainer={"send": "weight_diff"},
+        outbound_filters=[attacker] if attacked else [],
+    )
 
 
 def table(rows: Mapping[str, tuple[float, float]]) -> str:
@@ -204,18 +181,6 @@ def table(rows: Mapping[str, tuple[float, float]]) -> str:
     )
 
 
-def _accuracy(model: Path) -> float:
-    network = SmallConvNet(in_channels=1, num_classes=10, width=16)
-    network.load_state_dict(read_state(model))
-    network.eval()
-    held_out: Any = DigitsDataset(partition="held_out", num_sites=1)
-    right = 0
-    with torch.no_grad():
-        for inputs, targets in DataLoader(held_out, batch_size=256):
-            right += int((network(inputs).argmax(1) == targets).sum())
-    return right / len(held_out)
-
-
 def _said(asked: argparse.Namespace, about: Mapping[str, Any]) -> str:
     options = "" if asked.pooled else "--own "
     options += f"--rounds {asked.rounds} --epochs {asked.epochs} --rate {asked.rate:g}"
@@ -223,15 +188,9 @@ def _said(asked: argparse.Namespace, about: Mapping[str, Any]) -> str:
     return (
         f'`make robustness ROBUSTNESS="{options}"`, at commit {about["commit"]}: all sites in'
         f" every round, {asked.rounds} rounds of {asked.epochs} local epochs, learning rate"
-        f" {asked.rate:g}, alpha {asked.alpha:g}, seed {asked.seed}; {about['cores']} cores,"
-        f" {about['machine']}, Python {about['python']}, torch {torch.__version__}."
+        f" {asked.rate:g}, alpha {asked.alpha:g}, seed {asked.seed}; {on_machine(about)},"
+        f" torch {torch.__version__}."
     )
-
-
-def _write(text: str, begin: str, end: str) -> None:
-    before, _, rest = PAGE.read_text().partition(begin)
-    _, _, after = rest.partition(end)
-    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def _parser() -> argparse.ArgumentParser:
