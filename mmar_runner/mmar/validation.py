@@ -176,12 +176,12 @@ class _Check:
 
     def run(self, client_name: str, policy: SitePolicy | None) -> MmarSpec | None:
         """Look at everything and return the specification."""
-        check_secrets(self.folder, self.findings)
         check_signature(self.folder, self.listing, self.findings)
         self._log_levels = read_levels(self.folder, self.findings)
         self.look = look = self._look(client_name, self.findings)
         # After what is declared: what code it names is known then.
         self.byoc.report(self.findings, provided(self._catalog) if self.byoc.present else {})
+        check_secrets(self.folder, self.findings)  # which takes back what was said of its files
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True
