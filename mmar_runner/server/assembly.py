@@ -32,6 +32,7 @@ from mmar_runner.server.cross_site.models_out import ModelsToValidate
 from mmar_runner.server.members.members import Members
 from mmar_runner.server.members.refusals import LateRefusals
 from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.members.tree import Tree, obstacle
 from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
@@ -39,7 +40,7 @@ from mmar_runner.server.records.replay import closed_rounds
 from mmar_runner.server.records.summary import Summary
 from mmar_runner.server.records.update_bytes import UpdateBytes
 from mmar_runner.server.rounds.assignments import Assignments
-from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.rounds.best import BestModel, NobodysBest
 from mmar_runner.server.rounds.buffers import Buffers
 from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.server.rounds.combining import Combining
@@ -49,6 +50,7 @@ from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.rounds.round_filters import RoundFilters
+from mmar_runner.server.rounds.upward import Upward
 from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
 from mmar_runner.server.status.board import Board
 from mmar_runner.server.telling.events import EventDispatcher
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.components.building import ServerComponents
     from mmar_runner.server.gate.guard import Guard
     from mmar_runner.server.opening import OpenedRun
+    from mmar_runner.server.rounds.combining import Combines
     from mmar_runner.server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
@@ -124,7 +127,7 @@ def assemble(
         record=opened.record,
         spool=spool,
         models=opened.models,
-        best=BestModel(components.selector, failures.note, start_round=server.start_round),
+        best=_best(settings, components, failures),
         summary=summary,
         dispatcher=dispatcher,
         observer=observer,
@@ -161,7 +164,8 @@ def assemble(
         after=desk,
         buffers=_buffers(components, opened, assignments),
     )
-    members = _members(settings, opened, coordinator, observer, guard, registry=registry)
+    tree = _tree(settings, components, opened)
+    members = _members(settings, opened, coordinator, observer, guard, registry=registry, tree=tree)
     desk.members = members
     reporter.expect(sites, members.present)
     board = Board(
@@ -194,6 +198,7 @@ def assemble(
         sample_rule=server.max_num_samples,
         sites=sites,
         exchange=exchange,
+        rule=None if tree.obstacle else rule,
     )
     best_models = BestModels(
         desk,
@@ -244,6 +249,7 @@ def assemble(
         _packages(settings, opened, observer, guard, reporter, window=window),
         components.workflow.max_staleness or 0,
         combining,
+        settings.upstream,
     )
 
 
@@ -252,8 +258,16 @@ def _combining(
     components: ServerComponents,
     opened: OpenedRun,
     aggregation: RoundAggregation,
-) -> Combining:
+) -> Combines:
     """Return what makes models of updates, with the children that take part in it."""
+    if settings.upstream is not None:
+        return Upward(
+            aggregation=aggregation,
+            record=opened.record,
+            upstream=settings.upstream,
+            models=opened.models,
+            schema=opened.schema,
+        )
     server, folder, whole, filters = settings.server, opened.folder, None, None
     if components.aggregates_in_child:
         child = AggregatorChild(settings, folder, server.aggregator)
@@ -292,7 +306,7 @@ def _aggregation(
         excluded=opened.excluded,
         durable=settings.durable,
     )
-    if not opened.ended:
+    if not opened.ended and settings.upstream is None:
         aggregation.resume(state.aggregation)
         aggregation.go_on(state.round, state.state_sha256)
     return aggregation
@@ -336,6 +350,7 @@ def _members(
     guard: Guard,
     *,
     registry: ClientRegistry,
+    tree: Tree,
 ) -> Members:
     secret = workspace_secret(settings.workspace / "token.key")
     return Members(
@@ -348,7 +363,27 @@ def _members(
         task_name=settings.server.task_name,
         run_number=opened.folder.number,
         epoch=opened.record.state.epoch,
+        tree=tree,
     )
+
+
+def _tree(settings: ServerSettings, components: ServerComponents, opened: OpenedRun) -> Tree:
+    """Return what this server is in a tree."""
+    accepted = opened.record.state.accepted.values()
+    return Tree(
+        obstacle(settings.server, components.aggregator, components.workflow),
+        is_combiner=settings.upstream is not None,
+        had_combiners=any(one.update.facts.parts for one in accepted),
+    )
+
+
+def _best(
+    settings: ServerSettings, components: ServerComponents, failures: FailureDesk
+) -> BestModel:
+    if settings.upstream is not None:
+        return NobodysBest()
+    start = settings.server.start_round
+    return BestModel(components.selector, failures.note, start_round=start)
 
 
 def _machine(
@@ -381,6 +416,7 @@ def _machine(
         again=state.again,
         removed=state.out(),
         last_turn=state.last_turn(),
+        sealed=state.sealed,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mmar_runner.errors import NonFiniteError
 from mmar_runner.server.components.child_file import clear
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.round_filters import RoundFilters
     from mmar_runner.server.rounds.walk import Combination
     from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
+
+
+class Combines(Protocol):
+    """Has the next model come of a round's updates: made of them here, or by a parent."""
+
+    async def combine(
+        self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
+    ) -> tuple[ModelFile, Aggregate] | Withdrawn:
+        """Return the next model and what came with it; see `Combining.combine`."""
+        ...
+
+    async def close(self) -> None:
+        """End what takes part in it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

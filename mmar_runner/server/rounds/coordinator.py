@@ -149,6 +149,14 @@ class Coordinator:
             return  # the last round's files are being settled, before its end is on record
         self._workbench.give_up()
 
+    def pass_round(self) -> None:
+        """A combiner's parent has gone on without it: nobody waits for the round's updates."""
+        self._handle(events.RoundPassed(self._machine.round))
+
+    def end(self, status: RunEndStatus, reason: str) -> None:
+        """A combiner's parent has ended the run."""
+        self._finish(status, reason)
+
     def fail(self, reason: str, hint: str | None = None) -> None:
         """The run cannot go on."""
         if not self.ended.done():
@@ -328,7 +336,7 @@ class Coordinator:
             await self._withdraw(current, closed)
             return
         self._model = closed.model
-        self._handle(events.Aggregated(current.number))
+        self._handle(events.Aggregated(current.number, closed.following))
         try:
             await self._closer.forget(current, closed, self._workbench.thread)
         except StorageError as error:
