@@ -14,7 +14,7 @@ from mmar_runner.errors import RunFailedError
 from mmar_runner.federation.run_status import RunStatus, run_end
 from mmar_runner.interfaces.observer import Topic
 from mmar_runner.server.components.building import ServerComponents
-from mmar_runner.server.members.tree import DOES_NOT_COMPOSE, obstacle
+from mmar_runner.server.members.tree import obstacle
 
 if TYPE_CHECKING:
     import asyncio
@@ -122,7 +122,7 @@ def require_composing(settings: ServerSettings, plugins: LoadedPlugins) -> None:
     if why:
         msg = f"no combiner can work for {settings.spec.name}: {why}"
         hint = "let its sites come to the server itself, or choose a rule such as FedAvg"
-        raise RunFailedError(msg, hint=hint, reason=DOES_NOT_COMPOSE)
+        raise RunFailedError(msg, hint=hint, reason="DOES_NOT_COMPOSE")
 
 
 def _work(

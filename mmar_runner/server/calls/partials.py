@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from mmar_runner.storage.model_schema import ModelSchema
     from mmar_runner.wire.messages import UpdateBegin
 
-#: The reason of a partial sum of which something cannot be so.
-PARTS: Final = "PARTS"
-#: The reason of an update in which a site counts that counts in another one already.
-COUNTED_TWICE: Final = "COUNTED_TWICE"
 #: Levels of combiners below one another, and letters of a path through them.
 MOST_LEVELS: Final = 8
 #: Names of sites that are told.
@@ -72,7 +68,7 @@ def check_partial(
     """
     if facts.codec != PARTIAL or not facts.parts:
         msg = "a combiner sends partial sums, and says which sites count in them"
-        raise RefusedError(msg, reason=PARTS, hint="install a runner of the server's version")
+        raise RefusedError(msg, reason="PARTS", hint="install a runner of the server's version")
     check_size(begin, schema)
     _check_names(facts.parts)
     for part in facts.parts:
@@ -101,7 +97,7 @@ def refuse_parts(facts: UpdateFacts) -> None:
     """
     if facts.parts:
         msg = "an update of a site has no parts: it speaks for itself alone"
-        raise RefusedError(msg, reason=PARTS)
+        raise RefusedError(msg, reason="PARTS")
 
 
 def require_counted_once(
@@ -126,7 +122,7 @@ def require_counted_once(
                 f"that of {other.client} already"
             )
             hint = "a site works below one server or combiner at a time: stop it at the other"
-            raise RefusedError(msg, reason=COUNTED_TWICE, hint=hint)
+            raise RefusedError(msg, reason="COUNTED_TWICE", hint=hint)
 
 
 def _check_names(parts: tuple[Part, ...]) -> None:
@@ -134,11 +130,11 @@ def _check_names(parts: tuple[Part, ...]) -> None:
         names = part.path.split(SEPARATOR)
         if len(names) > MOST_LEVELS or not all(map(is_client_name, names)):
             msg = f"{part.path[:_SHOWN]!r} is no path to a site"
-            raise RefusedError(msg, reason=PARTS)
+            raise RefusedError(msg, reason="PARTS")
     sites = Counter(part.site for part in parts)
     if twice := sorted(site for site, times in sites.items() if times > 1):
         msg = f"a site counts twice in one partial sum: {some_of(twice, _MOST_NAMES)}"
-        raise RefusedError(msg, reason=PARTS)
+        raise RefusedError(msg, reason="PARTS")
 
 
 def _check_sums(facts: UpdateFacts, rule: TensorwiseAggregator) -> None:
@@ -148,18 +144,18 @@ def _check_sums(facts: UpdateFacts, rule: TensorwiseAggregator) -> None:
     """
     if facts.num_samples != math.fsum(part.facts.num_samples for part in facts.parts):
         msg = f"the samples of its sites do not add up to the {facts.num_samples:g} it claims"
-        raise RefusedError(msg, reason=PARTS)
+        raise RefusedError(msg, reason="PARTS")
     try:
         weights = [float(w) for w in rule.weigh([part.contribution for part in facts.parts])]
     except RunFailedError as error:
-        raise RefusedError(error.message, reason=PARTS, hint=error.hint) from error
+        raise RefusedError(error.message, reason="PARTS", hint=error.hint) from error
     for part, weight in zip(facts.parts, weights, strict=True):
         if part.weight != weight:
             msg = f"{part.path} weighs {weight:g} by the rule of this run, not {part.weight:g}"
             hint = "server and combiner must run the same MMAR: compare their digests"
-            raise RefusedError(msg, reason=PARTS, hint=hint)
+            raise RefusedError(msg, reason="PARTS", hint=hint)
     if not math.fsum(weights) > 0:
-        raise RefusedError("its sites weigh nothing together", reason=PARTS)
+        raise RefusedError("its sites weigh nothing together", reason="PARTS")
 
 
 @contextmanager

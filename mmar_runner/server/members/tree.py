@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mmar_runner.wire.gate import Peer
     from mmar_runner.wire.messages import RegisterRequest
 
-#: The reason of a run whose updates cannot be added up below it.
-DOES_NOT_COMPOSE: Final = "DOES_NOT_COMPOSE"
 #: What a run does to its updates cannot be done to sums of them.
 _MEND: Final = "let its sites come to the server itself, without a combiner"
 
@@ -46,7 +44,7 @@ class Tree:
         _require_role(request, peer)
         if request.combines and self.obstacle:
             msg = f"no combiner can work for this run: {self.obstacle}"
-            raise RefusedError(msg, reason=DOES_NOT_COMPOSE, hint=_MEND)
+            raise RefusedError(msg, reason="DOES_NOT_COMPOSE", hint=_MEND)
         if self.is_combiner and request.cross_validate:
             msg = "cross-site validation is not done below a combiner, and the MMAR asks for it"
             hint = "remove cross_site_validation from config_fed_client.json, or leave the tree"
