@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmar_runner.errors import CertificateError, RefusedError
+from mmar_runner.security.identity import Role
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.aggregator import TensorwiseAggregator
@@ -76,7 +77,10 @@ def obstacle(server: ServerSpec, rule: TensorwiseAggregator, workflow: Workflow)
 
 
 def _require_role(request: RegisterRequest, peer: Peer) -> None:
-    # In plain text, on loopback, whoever comes is believed.
-    if request.combines and peer.certificate is not None:
-        msg = f"the certificate of {peer.who} is no combiner's: there are none yet"
-        raise CertificateError(msg, reason="ROLE", hint="run the tree with --insecure on loopback")
+    if peer.certificate is None:
+        return  # in plain text, on loopback, whoever comes is believed
+    role = peer.certificate.identity.role
+    if request.combines is not (role is Role.COMBINER):
+        msg = f"the certificate of {peer.who} is that of a {role}"
+        hint = "a combiner is started with run-combiner, and a client with run-client"
+        raise CertificateError(msg, reason="ROLE", hint=hint)

@@ -59,11 +59,14 @@ def test_three_levels_make_them_too_and_the_root_names_every_site(
 def test_whoever_is_killed_comes_back_and_nothing_is_lost(
     tree: Tree, flat_models: list[str]
 ) -> None:
-    """A combiner with updates that count, one whose sum is with its parent, and the root."""
-    here, there = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    """A combiner with updates that count, one whose sum is with its parent, and the root.
+
+    One that is asked to stop says that it goes on, and does.
+    """
+    here, there, yonder = (f"127.0.0.1:{free_port()}" for _ in range(3))
     root = tree.server(2, listen=there)
     east = tree.combiner("east", root, 2, listen=here)
-    west = tree.combiner("west", root, 2)
+    west = tree.combiner("west", root, 2, listen=yonder)
     places = {"site-1": (east, 0), "site-2": (east, 1), "site-3": (west, 3), "site-4": (west, 3)}
     clients = [tree.client(name, at, SECONDS=s) for name, (at, s) in places.items()]
 
@@ -73,6 +76,9 @@ def test_whoever_is_killed_comes_back_and_nothing_is_lost(
     east.wait_for(Topic.SUBMITTED, round=1)
     east.kill()  # west is still at work
     east = tree.combiner("east", root, 2, listen=here)
+    west.terminate()
+    assert west.wait() == 3, west.stderr
+    west = tree.combiner("west", root, 2, listen=yonder)
     root.wait_for(Topic.UPDATE_ACCEPTED, round=2)
     root.kill()
     root = tree.server(2, listen=there)
@@ -84,3 +90,25 @@ def test_whoever_is_killed_comes_back_and_nothing_is_lost(
     journal = (run / "events.jsonl").read_text().splitlines()
     made = [event for event in map(json.loads, journal) if event["kind"] == "partial_made"]
     assert [event["data"]["round"] for event in made] == [0, 1, 2]
+
+
+def test_a_combiner_that_was_away_goes_on_with_the_newest_round(tree: Tree) -> None:
+    """The root closes two rounds without it; what its site does for the first counts nowhere."""
+    yonder = f"127.0.0.1:{free_port()}"
+    root = tree.server(1)
+    east, west = tree.combiner("east", root, 1), tree.combiner("west", root, 1, listen=yonder)
+    clients = [tree.client("site-1", east), tree.client("site-3", west, SECONDS=3)]
+    west.wait_for(Topic.ROUND_STARTED, round=0)
+    west.kill()
+    root.wait_for(Topic.ROUND_STARTED, round=2)
+    west = tree.combiner("west", root, 1, listen=yonder)
+
+    assert root.wait(timeout=_SECONDS) == 0, root.stderr
+    assert [one.wait() for one in (east, west, *clients)] == [0] * 4
+    counted = [
+        [share["client"] for share in entry["contributions"]] for entry in root.summary()["rounds"]
+    ]
+    assert counted == [["east/site-1"], ["east/site-1"], ["east/site-1", "west/site-3"]]
+    (passed,) = west.summary()["rounds"]  # the last one's model is the root's alone
+    assert passed["round"] == 0
+    assert "passed" in passed["aggregation"]

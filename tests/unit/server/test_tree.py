@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from mmar_runner.cli.main import main
 from mmar_runner.cli.starting.validated import validated
-from mmar_runner.errors import RefusedError
+from mmar_runner.errors import CertificateError, RefusedError
 from mmar_runner.hooks import load_plugins
+from mmar_runner.security.identity import Identity, PeerCertificate, Role
 from mmar_runner.server.components.building import ServerComponents
 from mmar_runner.server.members.tree import Tree, obstacle
 from mmar_runner.wire.gate import Peer
@@ -58,6 +60,26 @@ def test_cross_site_validation_is_refused_below_a_combiner() -> None:
         Tree(is_combiner=True).admit(RegisterRequest(cross_validate=True), PEER)
     assert refused.value.reason == "NOT_BELOW_COMBINERS"
     Tree().admit(RegisterRequest(cross_validate=True), PEER)
+
+
+def certified(role: Role) -> Peer:
+    now = datetime.now(UTC)
+    shown = PeerCertificate(Identity("demo", role, "east"), "f" * 64, "1", now, now)
+    return Peer("10.0.0.1:1", shown)
+
+
+@pytest.mark.parametrize(
+    ("role", "combines"), [(Role.CLIENT, True), (Role.COMBINER, False), (Role.ADMIN, True)]
+)
+def test_a_certificate_says_who_combines(role: Role, combines: bool) -> None:
+    with pytest.raises(CertificateError) as refused:
+        Tree().admit(RegisterRequest(combines=combines), certified(role))
+    assert refused.value.reason == "ROLE"
+
+
+def test_a_combiner_and_a_client_come_as_what_they_are() -> None:
+    Tree().admit(RegisterRequest(combines=True), certified(Role.COMBINER))
+    Tree().admit(RegisterRequest(), certified(Role.CLIENT))
 
 
 def test_a_tree_remembers_that_combiners_came() -> None:
