@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mmar_runner.client.files.pending import PendingUpdate
 from mmar_runner.client.tasks.failure_words import failure_words
@@ -20,6 +20,8 @@ from mmar_runner.storage.atomic import translated
 from mmar_runner.storage.codec_names import PARTIAL
 from mmar_runner.storage.tensor_files import sha256_file
 from mmar_runner.waiting.threads import in_thread
+from mmar_runner.wire.limits import CHUNK_BYTES
+from mmar_runner.wire.update_facts import announce
 
 if TYPE_CHECKING:
     from mmar_runner.client.files.pending import Unsettled
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from mmar_runner.server.settling import RunOutcome
     from mmar_runner.server.upstream import SumMade
     from mmar_runner.wire.messages import RegisterReply, TaskFailure
+
+#: The most bytes that may be said of the sites in one sum: what a server reads as one message,
+#: but for the sum itself, if that is small, and what is said of the call.
+MOST_SAID_BYTES: Final = 2 * CHUNK_BYTES - (16 << 10)
 
 
 class CombinerWork:
@@ -73,7 +79,8 @@ class CombinerWork:
         """Have the federation below work on a model; its sum lies in the run's folder.
 
         Raises:
-            TaskFailedError: BELOW_FAILED, the run below has failed.
+            TaskFailedError: BELOW_FAILED, the run below has failed; TOO_LARGE, there are too many
+                sites.
             RunStoppedError: It was stopped.
             MmarRunnerError: It could not begin, or go on.
         """
@@ -124,7 +131,7 @@ class CombinerWork:
             codec=PARTIAL,
             parts=made.parts,
         )
-        return PendingUpdate(
+        update = PendingUpdate(
             facts=facts,
             run_number=self._files.number,
             base_sha256=model.sha256,
@@ -132,6 +139,35 @@ class CombinerWork:
             file=path.name,
             mmar_digest=self._settings.work_digest,
         )
+        require_sayable(update)
+        return update
+
+
+def require_sayable(update: PendingUpdate) -> None:
+    """Refuse to say more of sites than one message holds.
+
+    Args:
+        update: A sum, with its parts.
+
+    Raises:
+        TaskFailedError: TOO_LARGE.
+    """
+    number = update.run_number
+    said = announce(
+        update.facts,
+        token="",
+        run_number=number,
+        base_sha256=update.base_sha256,
+        update_id=update.update_id,
+    )
+    if said.ByteSize() > MOST_SAID_BYTES:
+        sites = len(update.facts.parts)
+        msg = f"what is to be said of {sites} sites is {said.ByteSize()} bytes long"
+        hint = (
+            f"a message holds {MOST_SAID_BYTES}: let fewer sites, which may say less (metrics), "
+            "work below one combiner"
+        )
+        raise TaskFailedError(msg, hint=hint, reason="TOO_LARGE")
 
 
 def _raise_end(outcome: RunOutcome) -> NoReturn:

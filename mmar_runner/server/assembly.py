@@ -63,6 +63,8 @@ from mmar_runner.storage.spool import Spool
 from mmar_runner.wire.messages import RegisterReply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mmar_runner.hooks import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
     from mmar_runner.server.calls.windows import SharedWindow
@@ -120,7 +122,7 @@ def assemble(
         present=registry.present,
         wait=settings.server.wait_after_min_clients,
     )
-    combining = _combining(settings, components, opened, aggregation)
+    combining = _combining(settings, components, opened, aggregation, reporter.waiting)
     closer = RoundCloser(
         settings=settings,
         aggregation=aggregation,
@@ -258,6 +260,7 @@ def _combining(
     components: ServerComponents,
     opened: OpenedRun,
     aggregation: RoundAggregation,
+    tell: Callable[[str], None],
 ) -> Combines:
     """Return what makes models of updates, with the children that take part in it."""
     if settings.upstream is not None:
@@ -267,6 +270,7 @@ def _combining(
             upstream=settings.upstream,
             models=opened.models,
             schema=opened.schema,
+            tell=tell,
         )
     server, folder, whole, filters = settings.server, opened.folder, None, None
     if components.aggregates_in_child:

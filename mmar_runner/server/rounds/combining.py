@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 class Combines(Protocol):
     """Has the next model come of a round's updates: made of them here, or by a parent."""
 
+    @property
+    def waiting(self) -> str:
+        """What is waited for that nothing here can hasten, in a sentence; else empty."""
+        ...
+
     async def combine(
         self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
     ) -> tuple[ModelFile, Aggregate] | Withdrawn:
@@ -54,6 +59,11 @@ class Combining:
     aggregation: RoundAggregation
     whole: WholeAggregation | None = None
     filters: RoundFilters | None = None
+
+    @property
+    def waiting(self) -> str:
+        """Nothing is waited for: a model is made here."""
+        return ""
 
     async def combine(
         self, current: OpenRound, accepted: list[CountedUpdate], work: Executor

@@ -16,6 +16,7 @@ from mmar_runner.server.rounds.round_aggregation import Withdrawn
 from mmar_runner.server.upstream import SumMade, SumWanted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from mmar_runner.server.records.model_file import ModelFile
@@ -39,6 +40,8 @@ class Upward:
         upstream: The way up.
         models: The run's models.
         schema: The tensors of every one of them.
+        tell: Tells what is waited for.
+        waiting: That, in a sentence; empty before the sum has gone up.
     """
 
     aggregation: RoundAggregation
@@ -46,6 +49,8 @@ class Upward:
     upstream: Upstream
     models: ModelStore
     schema: ModelSchema
+    tell: Callable[[str], None]
+    waiting: str = ""
     _weights: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
     async def combine(
@@ -65,7 +70,17 @@ class Upward:
             RunStoppedError: It was given up, or the run has ended above.
             StorageError: Something cannot be read or written, or a model is damaged.
         """
+        try:
+            return await self._combine(current, accepted, work)
+        finally:
+            self.waiting = ""
+
+    async def _combine(
+        self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
+    ) -> tuple[ModelFile, Aggregate] | Withdrawn:
         loop, unkept = asyncio.get_running_loop(), None
+        if self.record.state.sealed:
+            self._wait(current)
         while True:
             news = await self.upstream.news(current.number)
             if not isinstance(news, SumWanted):
@@ -80,6 +95,11 @@ class Upward:
             if isinstance(made, Withdrawn):
                 return made
             self.upstream.hand_up(made)
+            self._wait(current)
+
+    def _wait(self, current: OpenRound) -> None:
+        self.waiting = f"round {current.number}: the parent, which has the sum of its updates"
+        self.tell(self.waiting)
 
     async def close(self) -> None:
         """Nothing takes part in it that would have to end."""
