@@ -98,7 +98,7 @@ class ModelStore:
         with translated(target):
             shutil.copyfile(source, partial)
         if sha256_file(partial) != sha256:
-            msg = f"the model of round {round_number} changed while it was copied from {source}"
+            msg = f"{source}, the model of round {round_number}, changed while it was taken over"
             raise DigestError(msg)
         schema.check(read_header(partial))
         if self._durable:

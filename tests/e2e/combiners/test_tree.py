@@ -112,3 +112,14 @@ def test_a_combiner_that_was_away_goes_on_with_the_newest_round(tree: Tree) -> N
     (passed,) = west.summary()["rounds"]  # the last one's model is the root's alone
     assert passed["round"] == 0
     assert "passed" in passed["aggregation"]
+
+
+def test_a_run_that_fails_below_is_a_failed_task_above(tree: Tree) -> None:
+    root = tree.server(1)
+    east = tree.combiner("east", root, 1)
+    tree.client("site-1", east, FAIL_IN_ROUND=0, FAIL_TIMES=9)
+
+    assert root.wait(timeout=_SECONDS) == 1, root.stderr
+    assert "east: BELOW_FAILED: the run below has failed" in root.summary()["reason"]
+    assert "site-1" in root.summary()["reason"]
+    assert east.wait() == 1, east.stderr
