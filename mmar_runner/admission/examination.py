@@ -52,6 +52,7 @@ class Question:
         asker: For whom if nobody signed it; None for nobody.
         must_be_signed: Whether a folder without signatures is refused, or judged as if
             it will be signed.
+        serves: Whether the site is a combiner, which uses the MMAR's server part.
     """
 
     action: str
@@ -63,16 +64,17 @@ class Question:
     users: tuple[str, ...] | None = None
     asker: str | None = None
     must_be_signed: bool = True
+    serves: bool = False
 
     @property
     def side(self) -> Side:
         """Whose part of the MMAR is looked at."""
-        return "server" if self.site == SERVER_SITE else "client"
+        return "server" if self.site == SERVER_SITE or self.serves else "client"
 
     @property
     def seen_by(self) -> str:
         """The client whose variables are put in."""
-        return ANY_CLIENT if self.site == SERVER_SITE else self.client_name or self.site
+        return ANY_CLIENT if self.side == "server" else self.client_name or self.site
 
     def for_whom(self, signers: tuple[str, ...]) -> tuple[str, ...]:
         """Return the users whose rights count, given those whose signatures do."""

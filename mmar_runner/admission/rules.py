@@ -39,6 +39,7 @@ class SiteRules:
         authorization: The project's policy.
         policy: The site's own.
         versions: The highest versions that were accepted here.
+        serves: Whether it is a combiner's, which uses the MMAR's server part.
     """
 
     site: str
@@ -47,6 +48,7 @@ class SiteRules:
     authorization: Authorization
     policy: SitePolicy
     versions: VersionMemory
+    serves: bool = False
 
     def question(
         self,
@@ -90,6 +92,7 @@ class SiteRules:
             context=context,
             settings=settings or {},
             client_name=client_name,
+            serves=self.serves and where == self.site,
         )
 
 
@@ -113,6 +116,7 @@ def rules_of(kit: StartupKit) -> SiteRules:
         authorization=load_authorization(kit.authorization),
         policy=policy,
         versions=VersionMemory(kit.state_folder / "versions.json"),
+        serves=kit.identity.role is Role.COMBINER,
     )
 
 

@@ -49,6 +49,10 @@ _COMMANDS: Final = {
         "mmar_runner.cli.commands.run_client",
         "Join a run, train on this site's data, submit updates.",
     ),
+    "run-combiner": LazyCommand(
+        "mmar_runner.cli.commands.run_combiner",
+        "Stand between clients and a server, and add up for it.",
+    ),
     "status": LazyCommand(
         "mmar_runner.cli.commands.status", "Say what a run is at, and what it waits for since when."
     ),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.connection.connection import Connection
     from mmar_runner.client.connection.heartbeat import Heartbeat
     from mmar_runner.client.files.workspace import RunFiles
-    from mmar_runner.client.tasks.local_work import LocalWork
+    from mmar_runner.client.tasks.work import Work
     from mmar_runner.client.transfer.validation_models import ModelToValidate
     from mmar_runner.interfaces.observer import Observer
 
@@ -46,7 +46,7 @@ class CrossSiteWalk:
         self,
         connection: Connection,
         files: RunFiles,
-        work: LocalWork,
+        work: Work,
         heartbeat: Heartbeat,
         observer: Observer,
     ) -> None:

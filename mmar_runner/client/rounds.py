@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mmar_runner.client.connection.heartbeat import Heartbeat
     from mmar_runner.client.files.pending import PendingUpdate
     from mmar_runner.client.files.workspace import RunFiles
-    from mmar_runner.client.tasks.local_work import LocalWork
+    from mmar_runner.client.tasks.work import Work
     from mmar_runner.client.transfer.downloads import ReceivedModel, RoundTask
     from mmar_runner.errors import MmarRunnerError
     from mmar_runner.interfaces.observer import Observer
@@ -57,7 +57,7 @@ class ClientRounds:
         self,
         connection: Connection,
         files: RunFiles,
-        work: LocalWork,
+        work: Work,
         heartbeat: Heartbeat,
         observer: Observer,
     ) -> None:
@@ -146,11 +146,19 @@ class ClientRounds:
         await self._settling.stop()
         while True:
             try:
-                return await self._work.perform(task, self._heartbeat.stepped)
+                return await self._performed(task)
             except (TaskError, StorageError) as error:
                 if not await self._waited(task, error):
                     await self._report_failure(task, error)
                     return None
+
+    async def _performed(self, task: ReceivedModel) -> PendingUpdate | None:
+        """Have a task done; None if it was left because there is a newer one."""
+        doing = self._work.perform(task, self._heartbeat.stepped)
+        if not self._work.leaves_older:
+            return await doing
+        done = await unless(doing, self._newest.newer())
+        return None if done.cancelled() else done.result()
 
     async def _waited(self, task: RoundTask, error: MmarRunnerError) -> bool:
         """Wait a while for space on this site's disk, if that is what a task lacks again.

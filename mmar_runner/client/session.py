@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from mmar_runner.client.files.workspace import RunFiles
     from mmar_runner.client.settings import SessionSettings
     from mmar_runner.client.tasks.training import TrainerHosts
+    from mmar_runner.client.tasks.work import Work, WorkFactory
     from mmar_runner.hooks.manager import LoadedPlugins
     from mmar_runner.interfaces.observer import Observer
+    from mmar_runner.wire.messages import RegisterReply
 
 #: How often a new run's folder is tried again that the disk had no space for, in seconds.
 _DISK_SECONDS: Final = 3.0
@@ -75,6 +77,7 @@ async def run_session(
     stop: asyncio.Event,
     *,
     children: TrainerHosts | None = None,
+    work: WorkFactory | None = None,
 ) -> SessionOutcome:
     """Join a run and work for it until it is over, or until told to stop.
 
@@ -85,6 +88,8 @@ async def run_session(
         stop: Once set, the session leaves and ends its children.
         children: Where trainers live; None gives the client a child of its own. Only that one
             works in several processes.
+        work: Does the tasks; None has the MMAR's trainer and filters do them. Nothing that the
+            MMAR declares for clients is looked at otherwise.
 
     Raises:
         PluginError: A component is not installed.
@@ -98,14 +103,16 @@ async def run_session(
         AuditError: An event cannot be written down.
         StorageError: The client's folder cannot be used.
     """
-    check_components(settings, plugins.registry)
-    if children is None:
-        settings = await with_processes(settings, plugins.registry)
+    if work is None:
+        check_components(settings, plugins.registry)
+        if children is None:
+            settings = await with_processes(settings, plugins.registry)
     workspace = ClientWorkspace(settings.workspace)
     with workspace.locked(settings.name):
         connection = Connection(settings, workspace.session_key(), observer)
         tally = Tally(observer)
-        session = _Session(settings, workspace, connection, tally, children or OwnChildren())
+        hosts = children or OwnChildren()
+        session = _Session(settings, workspace, connection, tally, hosts, factory=work)
         try:
             return await first_of(session.work(), _stopped(stop)) or await session.leave()
         except (RefusedError, CertificateError, SignatureError, NotAuthorizedError) as error:
@@ -127,12 +134,15 @@ class _Session:
         connection: Connection,
         observer: Tally,
         hosts: TrainerHosts,
+        *,
+        factory: WorkFactory | None,
     ) -> None:
         self._settings = settings
         self._workspace = workspace
         self._connection = connection
         self._observer = observer
         self._hosts = hosts
+        self._factory = factory
         self._begun = time.monotonic()
         self._run_number = 0
         self._run_folder: Path | None = None
@@ -162,8 +172,7 @@ class _Session:
             return RunEnded(RunStatus.STOPPED, reason)
         files = await self._run_files(registration.run_number, registration.run_id)
         self._run_number, self._run_folder = files.number, files.folder
-        exchanges = Exchanges(self._connection, files.number)
-        work = LocalWork(self._settings, files, registration, self._hosts, exchanges.carry)
+        work = self._work(files, registration)
         heartbeat = Heartbeat(self._connection, self._settings)
         rounds = ClientRounds(self._connection, files, work, heartbeat, self._observer)
         work.prepare()
@@ -177,6 +186,12 @@ class _Session:
             return ended
         finally:
             await uninterrupted(work.close())
+
+    def _work(self, files: RunFiles, registration: RegisterReply) -> Work:
+        if self._factory is not None:
+            return self._factory(files, registration)
+        exchanges = Exchanges(self._connection, files.number)
+        return LocalWork(self._settings, files, registration, self._hosts, exchanges.carry)
 
     async def _run_files(self, number: int, run_id: str) -> RunFiles:
         """Return a run's files; a full disk ends a session that begins, and none that goes on."""

@@ -60,6 +60,8 @@ class SessionSettings:
         filter_key: What the secrets of filters are made of; None takes the key that the client's
             workspace keeps. A simulation, which deceives nobody and can be repeated, gives one.
         synthetic: Whether trainer and validator work on data that they make up: a dry run.
+        combines: Whether the session is a combiner's: it sends sums of what comes from below, and
+            its MMAR was validated with its server part.
     """
 
     spec: MmarSpec
@@ -84,6 +86,19 @@ class SessionSettings:
     launcher: str = ""
     filter_key: bytes | None = None
     synthetic: bool = False
+    combines: bool = False
+
+    @property
+    def task_name(self) -> str:
+        """The federated task."""
+        if self.combines and self.spec.server is not None:
+            return self.spec.server.task_name
+        return self.client.task_name
+
+    @property
+    def cross_validates(self) -> bool:
+        """Whether the client takes part in cross-site validation."""
+        return not self.combines and self.client.cross_validate
 
     @property
     def work_digest(self) -> str:

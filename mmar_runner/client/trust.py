@@ -123,6 +123,8 @@ def judge_server(
 ) -> None:
     """Refuse a server that has no certificate of the project's server, or a revoked one.
 
+    A combiner answers as a server does; TLS has seen that it is the one that was called.
+
     Args:
         certificate: What the server showed, PEM; the authority issued it.
         kit: Whoever asks.
@@ -141,7 +143,7 @@ def judge_server(
     if shown.identity.project != kit.identity.project:
         msg = f"{who}, of the project {shown.identity.project!r}"
         raise CertificateError(msg, reason="CERT_PROJECT", hint="is it the right server?")
-    if shown.identity.role is not Role.SERVER:
+    if shown.identity.role not in {Role.SERVER, Role.COMBINER}:
         msg = f"{who}, which is no server"
         raise CertificateError(msg, reason="ROLE", hint="is it the right server?")
     if revocations.current.revokes_certificate(shown.serial):

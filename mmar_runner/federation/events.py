@@ -76,7 +76,24 @@ class UpdatesWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Aggregated:
-    """The round that was closed has become the next model."""
+    """The round that was closed has become the next model.
+
+    Attributes:
+        round: The round.
+        following: Whose model that is; None for the next round's. A combiner's parent may have
+            closed rounds without it.
+    """
+
+    round: int
+    following: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPassed:
+    """What a round was opened for has gone on without it: nobody waits for its updates.
+
+    It happens to combiners alone, whose rounds are their parents'.
+    """
 
     round: int
 
@@ -103,6 +120,7 @@ Event: TypeAlias = (
     | UpdateFailed
     | UpdatesWithdrawn
     | Aggregated
+    | RoundPassed
     | Tick
     | StopRequested
 )

@@ -38,7 +38,7 @@ Phase: TypeAlias = Literal["clients", "updates", "aggregation", "validation", "o
 class RoundMachine:
     """Decides the rounds of one run.
 
-    The last eight arguments are for a server that takes up an unfinished run.
+    The last nine arguments are for a server that takes up an unfinished run.
 
     Args:
         plan: What the run is to do.
@@ -54,6 +54,8 @@ class RoundMachine:
         again: How often their tasks were given again for another reason, likewise.
         removed: Who was removed from the run by an administrator, and has not come anew.
         last_turn: Whose update the round before was made of, where turns are taken.
+        sealed: Whether what its updates add up to has left a combiner: the round opens closed,
+            with these updates alone.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class RoundMachine:
         again: Mapping[str, int] = MappingProxyType({}),
         removed: Collection[str] = (),
         last_turn: str | None = None,
+        sealed: bool = False,
     ) -> None:
         self._plan = plan
         self._opening = Opening(
@@ -86,6 +89,7 @@ class RoundMachine:
         self._next_round = plan.start_round if first_round is None else first_round
         self._active: set[str] = set(active)
         self._open: RoundBook | None = None
+        self._sealed = sealed
         self._timer: float | None = None
         self._ended = False
 
@@ -189,8 +193,10 @@ class RoundMachine:
                 return self._failed(client, number, reason)
             case events.UpdatesWithdrawn(number, reasons):
                 return self._withdrawn(number, reasons)
-            case events.Aggregated(number):
-                self._aggregated(number)
+            case events.Aggregated(number, following):
+                self._aggregated(number, following)
+            case events.RoundPassed(number):
+                return self._passed(number, now)
             case events.Tick():
                 self._timer = None  # it may have come a moment early; then it is set again
             case _:
@@ -278,13 +284,30 @@ class RoundMachine:
                 again += self._try_again(book, client, reason)
         return again
 
-    def _aggregated(self, number: int) -> None:
+    def _passed(self, number: int, now: float) -> list[actions.Action]:
+        """Close a round as it is, though it be short of updates, or not even open."""
+        if number != self._next_round or (self._open is not None and self._open.closed):
+            return []
+        return self._closed_at_once(now) if self._open is None else [self._close(self._open)]
+
+    def _closed_at_once(self, now: float) -> list[actions.Action]:
+        """Open a round for nobody else than those whose updates count, and close it."""
+        book = self._open = self._opening.book(self._next_round, self._active, now)
+        book.invited = set(book.accepted)
+        opened = actions.OpenRound(self._next_round, tuple(sorted(book.accepted)))
+        return [opened, self._close(book)]
+
+    def _close(self, book: RoundBook) -> actions.Action:
+        book.closed = True
+        return actions.CloseRound(self._next_round, tuple(sorted(book.accepted)))
+
+    def _aggregated(self, number: int, following: int | None) -> None:
         if self._open is not None and self._open.closed and number == self._next_round:
             # Where turns are taken there is one, and elsewhere nobody asks.
-            *_, self._opening.last_turn = sorted(self._open.accepted)
+            self._opening.last_turn = max(self._open.accepted, default=None)
             self._open = None
             self._timer = None
-            self._next_round += 1
+            self._next_round = number + 1 if following is None else following
 
     def _open_for(self, number: int) -> RoundBook | None:
         """Return the open round, if it is that one and takes answers."""
@@ -301,6 +324,9 @@ class RoundMachine:
         return self._open_round(now) if self._opening.is_due(self._next_round, self._active) else []
 
     def _open_round(self, now: float) -> list[actions.Action]:
+        if self._sealed:
+            self._sealed = False
+            return self._closed_at_once(now)
         book = self._open = self._opening.book(self._next_round, self._active, now)
         again = [c for c in book.missing_clients() if book.attempt(c) > 1]
         opening: list[actions.Action] = [
@@ -320,8 +346,7 @@ class RoundMachine:
             return [self._give_up(book)] if book.is_hopeless(self._active) else replacements
         if book.awaited(self._active) and now < closes_at:
             return self._set_timer(closes_at)
-        book.closed = True
-        return [actions.CloseRound(self._next_round, tuple(sorted(book.accepted)))]
+        return [self._close(book)]
 
     def _replacements(self, book: RoundBook) -> list[actions.Action]:
         """Invite others if those who may still answer are too few."""

@@ -97,6 +97,11 @@ class TensorwiseAggregator(ABC):
         foldable: True if `fold` and `finish` are implemented, so that any number of
             updates is combined with memory for one. The result must equal
             `combine`'s, bit for bit.
+        composes: True if combiners may add updates up for the rule: it is foldable, `fold` adds
+            weight times the block to the accumulator and does nothing else, and `weigh` weighs
+            each contribution by itself, whatever others there are. `finish` then sees sums of
+            sums, and the weights of all sites. A rule that looks at updates one by one, or at
+            their norms, does not compose. A subclass that changes one of them says so.
         min_updates: The smallest number of updates the rule is defined for; no run begins that
             has a smaller ``min_num_clients``. It may depend on the rule's arguments.
         takes: ``I32`` or ``I64`` if updates are differences that a filter of each client has
@@ -107,6 +112,7 @@ class TensorwiseAggregator(ABC):
     on_differences: ClassVar[bool] = False
     needs_measure: ClassVar[bool] = False
     foldable: ClassVar[bool] = False
+    composes: ClassVar[bool] = False
     min_updates: int = 1
     takes: str | None = None
 

@@ -25,6 +25,7 @@ class Role(StrEnum):
     """What a participant is in a project."""
 
     SERVER = "server"
+    COMBINER = "combiner"
     CLIENT = "client"
     ADMIN = "admin"
 

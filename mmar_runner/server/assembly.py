@@ -28,6 +28,7 @@ from mmar_runner.server.cross_site.models_out import ModelsToValidate
 from mmar_runner.server.members.members import Members
 from mmar_runner.server.members.refusals import LateRefusals
 from mmar_runner.server.members.registry import ClientRegistry
+from mmar_runner.server.members.tree import Tree, obstacle
 from mmar_runner.server.members.watch import Watch
 from mmar_runner.server.parts import RunParts
 from mmar_runner.server.records.cross_site_results import CrossSiteResults
@@ -42,7 +43,7 @@ from mmar_runner.server.round_parts import (
     make_machine,
 )
 from mmar_runner.server.rounds.assignments import Assignments
-from mmar_runner.server.rounds.best import BestModel
+from mmar_runner.server.rounds.best import BestModel, NobodysBest
 from mmar_runner.server.rounds.closing import RoundCloser
 from mmar_runner.server.rounds.coordinator import Coordinator
 from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
@@ -114,14 +115,14 @@ def assemble(
         present=registry.present,
         wait=settings.server.wait_after_min_clients,
     )
-    combining = make_combining(settings, components, opened, aggregation)
+    combining = make_combining(settings, components, opened, aggregation, reporter.waiting)
     closer = RoundCloser(
         settings=settings,
         aggregation=aggregation,
         record=opened.record,
         spool=spool,
         models=opened.models,
-        best=BestModel(components.selector, failures.note, start_round=server.start_round),
+        best=_best(settings, components, failures),
         summary=summary,
         dispatcher=dispatcher,
         observer=observer,
@@ -159,7 +160,8 @@ def assemble(
         after=desk,
         buffers=make_buffers(components, opened, assignments),
     )
-    members = _members(settings, opened, coordinator, observer, guard, registry=registry)
+    tree = _tree(settings, components, opened)
+    members = _members(settings, opened, coordinator, observer, guard, registry=registry, tree=tree)
     desk.members = members
     reporter.expect(sites, members.present)
     board = Board(
@@ -193,6 +195,7 @@ def assemble(
         sample_rule=server.max_num_samples,
         sites=sites,
         exchange=exchange,
+        rule=None if tree.obstacle else rule,
     )
     best_models = BestModels(
         desk,
@@ -243,6 +246,7 @@ def assemble(
         _packages(settings, opened, observer, guard, reporter, window=window),
         components.workflow.max_staleness or 0,
         combining,
+        settings.upstream,
     )
 
 
@@ -276,6 +280,7 @@ def _members(
     guard: Guard,
     *,
     registry: ClientRegistry,
+    tree: Tree,
 ) -> Members:
     secret = workspace_secret(settings.workspace / "token.key")
     return Members(
@@ -288,7 +293,27 @@ def _members(
         task_name=settings.server.task_name,
         run_number=opened.folder.number,
         epoch=opened.record.state.epoch,
+        tree=tree,
     )
+
+
+def _tree(settings: ServerSettings, components: ServerComponents, opened: OpenedRun) -> Tree:
+    """Return what this server is in a tree."""
+    accepted = opened.record.state.accepted.values()
+    return Tree(
+        obstacle(settings.server, components.aggregator, components.workflow),
+        is_combiner=settings.upstream is not None,
+        had_combiners=any(one.update.facts.parts for one in accepted),
+    )
+
+
+def _best(
+    settings: ServerSettings, components: ServerComponents, failures: FailureDesk
+) -> BestModel:
+    if settings.upstream is not None:
+        return NobodysBest()
+    start = settings.server.start_round
+    return BestModel(components.selector, failures.note, start_round=start)
 
 
 def _summary(settings: ServerSettings, opened: OpenedRun) -> Summary:

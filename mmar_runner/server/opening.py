@@ -28,6 +28,7 @@ from mmar_runner.server.records.run_state import RunState
 from mmar_runner.storage.journal import Journal
 from mmar_runner.storage.journal_reading import JournalEvent, read_events
 from mmar_runner.storage.model_schema import ModelSchema
+from mmar_runner.storage.safetensors_format import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.record import LostModel, Rejected
     from mmar_runner.server.records.workspace import RunFolder, Workspace
     from mmar_runner.server.settings import ServerSettings
+    from mmar_runner.server.upstream import GivenModel
 
 _log = logging.getLogger(__name__)
 
@@ -180,7 +182,7 @@ async def open_numbered(settings: ServerSettings, folder: RunFolder, wanted: Wan
 
 async def _resume(
     settings: ServerSettings, folder: RunFolder, wanted: Wanted
-) -> OpenedRun | RunStatus | None:
+) -> OpenedRun | RunStatus | Literal["left"] | None:
     """Return the run to go on with, or how it has ended; None if it has not begun."""
     journal = _journal(settings, folder)
     try:
@@ -188,6 +190,9 @@ async def _resume(
             journal.close()
             return None
         state = replay(events)
+        if _belongs_elsewhere(settings, state):
+            journal.close()
+            return "left" if state.resumable else state.status
         retried = settings.retry_failed and state.status is RunStatus.FAILED
         if not state.resumable and not retried:
             if state.untold and _is_same(settings, folder, state, wanted):
@@ -200,6 +205,12 @@ async def _resume(
     except BaseException:
         journal.close()
         raise
+
+
+def _belongs_elsewhere(settings: ServerSettings, state: RunState) -> bool:
+    """Whether a run is a part of another one above than the one that is worked for now."""
+    run = "" if settings.upstream is None else settings.upstream.run
+    return state.parent_run != run
 
 
 def _taken_up(
@@ -263,11 +274,18 @@ async def _resumed(
 
 async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) -> OpenedRun:
     """Prepare a run; it has begun once all of it is on the disk and that is on record."""
-    find_checkpoint(settings)  # a wrong path leaves no run behind
+    above = settings.upstream
+    if above is None:
+        find_checkpoint(settings)  # a wrong path leaves no run behind
     folder.create(settings.spec.root, durable=settings.durable)
-    await make_initial_model(settings, folder)
     models = _models(settings, folder, wanted.max_staleness)
-    start = settings.server.start_round
+    if above is None:
+        start = settings.server.start_round
+        await make_initial_model(settings, folder)
+    else:
+        first = await above.first_model()
+        start = first.round
+        await asyncio.to_thread(_take_first, models, first)
     model, schema = models.adopt(start, None)
     excluded = await _excluded(settings, folder, schema, wanted.expressions)
     await asyncio.to_thread(
@@ -290,6 +308,7 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
         "seed": settings.run_seed,
         "round": start,
         "model_sha256": model.sha256,
+        **({} if above is None else {"parent_run": above.run}),
     }
     try:
         await asyncio.wrap_future(record.append(Kind.RUN_STARTED, facts))
@@ -297,6 +316,11 @@ async def _begin(settings: ServerSettings, folder: RunFolder, wanted: Wanted) ->
         record.journal.close()
         raise
     return OpenedRun(folder, record, model, schema, models, excluded, resumed=False)
+
+
+def _take_first(models: ModelStore, first: GivenModel) -> None:
+    schema = ModelSchema.from_header(read_header(first.path, links=False))
+    models.take(first.path, first.round, first.sha256, schema)
 
 
 def _models(settings: ServerSettings, folder: RunFolder, bases: int) -> ModelStore:

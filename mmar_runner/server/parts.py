@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from mmar_runner.server.members.watch import Watch
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.records.summary import Summary
-    from mmar_runner.server.rounds.combining import Combining
+    from mmar_runner.server.rounds.combining import Combines
     from mmar_runner.server.rounds.coordinator import Coordinator
     from mmar_runner.server.status.board import Board
     from mmar_runner.server.telling.events import EventDispatcher
     from mmar_runner.server.telling.space import DiskWait
+    from mmar_runner.server.upstream import Upstream
     from mmar_runner.storage.spool import Spool
 
 
@@ -53,7 +54,8 @@ class RunParts:
     watch: Watch
     packages: PackageDesk | None
     max_staleness: int = 0
-    combining: Combining | None = None
+    combining: Combines | None = None
+    upstream: Upstream | None = None
 
     def begin(self) -> None:
         """Take back what an earlier process left, and begin."""
@@ -67,6 +69,8 @@ class RunParts:
         self.members.start_sweeping()
         self.watch.begin()
         self.coordinator.begin()
+        if self.upstream is not None:
+            self.upstream.attach(self.coordinator)
 
     def conclude(self) -> None:
         """Take back that an earlier process ended the run, and who may not know of it."""

@@ -16,14 +16,18 @@ from mmar_runner.server.rounds.contexts import RoundContexts
 from mmar_runner.server.rounds.minimum import MinimumBounds
 from mmar_runner.server.rounds.round_aggregation import RoundAggregation
 from mmar_runner.server.rounds.round_filters import RoundFilters
+from mmar_runner.server.rounds.upward import Upward
 from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mmar_runner.federation.sites import Sites
     from mmar_runner.server.components.building import ServerComponents
     from mmar_runner.server.opening import OpenedRun
     from mmar_runner.server.records.update_bytes import UpdateBytes
     from mmar_runner.server.rounds.assignments import Assignments
+    from mmar_runner.server.rounds.combining import Combines
     from mmar_runner.server.settings import ServerSettings
 
 
@@ -32,8 +36,26 @@ def make_combining(
     components: ServerComponents,
     opened: OpenedRun,
     aggregation: RoundAggregation,
-) -> Combining:
-    """Return what makes models of updates, with the children that take part in it."""
+    tell: Callable[[str], None],
+) -> Combines:
+    """Return what makes models of updates, with the children that take part in it.
+
+    Args:
+        settings: Of the server.
+        components: What the MMAR declares for it.
+        opened: The run.
+        aggregation: What is done in this process.
+        tell: Says what is waited for.
+    """
+    if settings.upstream is not None:
+        return Upward(
+            aggregation=aggregation,
+            record=opened.record,
+            upstream=settings.upstream,
+            models=opened.models,
+            schema=opened.schema,
+            tell=tell,
+        )
     server, folder, whole, filters = settings.server, opened.folder, None, None
     if components.aggregates_in_child:
         child = AggregatorChild(settings, folder, server.aggregator)
@@ -73,7 +95,7 @@ def make_aggregation(
         excluded=opened.excluded,
         durable=settings.durable,
     )
-    if not opened.ended:
+    if not opened.ended and settings.upstream is None:
         aggregation.resume(state.aggregation)
         aggregation.go_on(state.round, state.state_sha256)
     return aggregation
@@ -118,6 +140,7 @@ def make_machine(
         again=state.again,
         removed=state.out(),
         last_turn=state.last_turn(),
+        sealed=state.sealed,
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mmar_runner.mmar.spec import MmarSpec, ServerSpec
     from mmar_runner.server.trust import ServerTrust
+    from mmar_runner.server.upstream import Upstream
 
 #: How long a component in a child may take for one update, a result or a model, in seconds,
 #: unless whoever runs the server says otherwise.
@@ -47,6 +48,7 @@ class ServerSettings:
         known_key: What an aggregator's secrets are made of in a simulation; None takes what only
             this server knows.
         synthetic: Whether a model validator works on data that it makes up: a dry run.
+        upstream: The way up, if this server is a combiner; None for one that makes the models.
     """
 
     spec: MmarSpec
@@ -68,6 +70,7 @@ class ServerSettings:
     memory_limit_bytes: int | None = None
     known_key: bytes | None = field(default=None, repr=False)
     synthetic: bool = False
+    upstream: Upstream | None = None
 
     @property
     def server(self) -> ServerSpec:

@@ -179,6 +179,8 @@ class Settling:
 
     async def _publish_final(self) -> str | None:
         parts, opened = self._parts, self._parts.opened
+        if self._settings.upstream is not None:
+            return None  # the last round's model is made above, and nobody below is given it
         last = parts.coordinator.next_round - 1
         if last < self._settings.server.start_round:
             return None

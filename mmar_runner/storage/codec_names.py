@@ -14,7 +14,10 @@ BF16: Final = "bf16"
 I32: Final = "i32"
 I64: Final = "i64"
 WHOLE_CODECS: Final = (I32, I64)
-#: All of them that this version knows.
+#: How a combiner's partial sum travels, every tensor in float64. It is no run's codec: whoever
+#: has registered as a combiner sends it, and nobody else.
+PARTIAL: Final = "partial"
+#: All of them that this version knows, for a run to agree on.
 UPDATE_CODECS: Final = (NONE, FP16, BF16, *WHOLE_CODECS)
 
 #: Compressions of chunks, as ``compression`` and Register name them.

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mmar_runner.storage.codec_names import BF16, FP16, I32, I64, NONE
+from mmar_runner.storage.codec_names import BF16, FP16, I32, I64, NONE, PARTIAL
 from mmar_runner.storage.dtypes import DTYPE_NAMES, numpy_dtype
 
 
@@ -77,7 +77,7 @@ def _whole(name: str, dtype: str) -> Codec:
     return Codec(name, MappingProxyType(dict.fromkeys(DTYPE_NAMES, dtype)))
 
 
-#: Every codec that this version knows, by name.
+#: Every codec that a run may agree on and this version knows, by name.
 CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
     {
         NONE: Codec(NONE),
@@ -87,3 +87,5 @@ CODECS: Final[Mapping[str, Codec]] = MappingProxyType(
         I64: _whole(I64, "I64"),
     }
 )
+#: In which a combiner's partial sum travels, whatever the run's updates do.
+PARTIAL_SUM: Final = _whole(PARTIAL, "F64")

@@ -53,6 +53,7 @@ def make_kits(
     orgs: Mapping[str, str] | None = None,
     authorization: Mapping[str, Any] | None = None,
     life: timedelta = DEFAULT_LIFE,
+    combiners: Sequence[str] = (),
 ) -> Kits:
     """Provision a project whose server is ``localhost``.
 
@@ -65,6 +66,7 @@ def make_kits(
             named is in ``org-`` and its own name, administrators in the server's.
         authorization: What ``authorization.json`` is to say; generated if None.
         life: For how long the certificates hold.
+        combiners: Names of combiners on ``localhost``.
     """
     given = orgs or {}
     server_org = given.get("server", "org-server")
@@ -76,6 +78,10 @@ def make_kits(
             "min_num_clients": 1,
             "max_num_clients": max(100, len(clients)),
         },
+        "combiners": [
+            {"name": name, "cn": "localhost", "org": given.get(name, server_org)}
+            for name in combiners
+        ],
         "fl_clients": [
             {"client_name": name, "org": given.get(name, f"org-{name}")} for name in clients
         ],

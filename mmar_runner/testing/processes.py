@@ -169,15 +169,18 @@ class RunningServer(RunningProgram):
         label: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.workspace = workspace
-        self._endpoint = workspace / "endpoint.json"
-        with suppress(FileNotFoundError):
-            self._endpoint.unlink()  # of a server that was killed
+        self._take(workspace)
         what = ["--admin-listen", "127.0.0.1:0"] if mmar is None else [str(mmar)]
         arguments = ["run-server", *what, "--workspace", str(workspace)]
         arguments += ["--listen", listen, *_kit(kit), *_settings(variables), *options]
         label = label or f"{workspace.name}-server"
         super().__init__(arguments, folder=workspace.parent, label=label, environment=environment)
+
+    def _take(self, workspace: Path) -> None:
+        self.workspace = workspace
+        self._endpoint = workspace / "endpoint.json"
+        with suppress(FileNotFoundError):
+            self._endpoint.unlink()  # of a server that was killed
 
     def address(self, *, timeout: float = _TIMEOUT_SECONDS) -> str:
         """Wait until it accepts connections and return where.
@@ -202,6 +205,39 @@ class RunningServer(RunningProgram):
         path = self.workspace / f"run_{run_number}" / "summary.json"
         summary: dict[str, Any] = json.loads(path.read_bytes())
         return summary
+
+
+class RunningCombiner(RunningServer):
+    """``run-combiner`` on loopback: its clients come to its `address`, as to a server's.
+
+    Args:
+        mmar: The MMAR's folder.
+        parent: Where its parent listens.
+        name: Its name; with a kit, the kit's.
+        folder: Where its workspace and output files lie, under its name.
+        options: Further arguments.
+        variables: ``--set`` values.
+        listen: Where to listen; port 0 picks a free one.
+        kit: Its start-up kit; None speaks plain text.
+    """
+
+    def __init__(
+        self,
+        mmar: Path,
+        parent: str,
+        name: str,
+        folder: Path,
+        *options: str,
+        variables: Mapping[str, Any] | None = None,
+        listen: str = "127.0.0.1:0",
+        kit: Path | None = None,
+    ) -> None:
+        self._take(folder / name)
+        arguments = ["run-combiner", str(mmar), "--parent", parent, "--listen", listen]
+        arguments += [*_kit(kit), *([] if kit else ["--name", name])]
+        arguments += ["--workspace", str(self.workspace), *_settings(variables), *options]
+        label = f"{name}-{time.monotonic_ns()}"
+        RunningProgram.__init__(self, arguments, folder=folder, label=label)
 
 
 class RunningClient(RunningProgram):

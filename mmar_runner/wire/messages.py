@@ -60,6 +60,7 @@ from mmar_runner.wire.proto.federated_training_pb2 import (
     UpdateReady,
     UpdateReceipt,
     UpdateReply,
+    UpdateShare,
 )
 
 __all__ = [
@@ -108,6 +109,7 @@ __all__ = [
     "UpdateReady",
     "UpdateReceipt",
     "UpdateReply",
+    "UpdateShare",
     "UploadBegin",
     "UploadCommit",
     "UploadCredit",

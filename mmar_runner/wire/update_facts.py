@@ -7,9 +7,9 @@ from typing import Final
 
 from mmar_runner.errors import RefusedError
 from mmar_runner.interfaces.aggregator import UpdateKind
-from mmar_runner.interfaces.update import UpdateFacts
+from mmar_runner.interfaces.update import Part, UpdateFacts
 from mmar_runner.storage.codec_names import NONE
-from mmar_runner.wire.messages import UpdateBegin
+from mmar_runner.wire.messages import UpdateBegin, UpdateShare
 
 #: Letters of an unknown kind that are shown.
 _SHOWN_KIND: Final = 64
@@ -41,6 +41,7 @@ def announce(
         seconds_train=facts.seconds_train,
         codec="" if facts.codec == NONE else facts.codec,
         codec_error=facts.codec_error,
+        parts=map(_share, facts.parts),
     )
 
 
@@ -50,16 +51,56 @@ def announced_facts(begin: UpdateBegin) -> UpdateFacts:
     Raises:
         RefusedError: KIND; there is none of that name.
     """
+    kind = _kind(begin.kind)
     return UpdateFacts(
         round=begin.round,
         bytes=begin.total_bytes,
         num_samples=begin.num_samples,
-        kind=_kind(begin.kind),
+        kind=kind,
         metrics=dict(begin.metrics),
         validation=dict(begin.validation),
         seconds_train=begin.seconds_train,
         codec=begin.codec or NONE,
         codec_error=begin.codec_error,
+        parts=tuple(_part(share, begin.round, kind) for share in begin.parts),
+    )
+
+
+def _share(part: Part) -> UpdateShare:
+    facts = part.facts
+    return UpdateShare(
+        path=part.path,
+        weight=part.weight,
+        num_samples=facts.num_samples,
+        metrics=facts.metrics,
+        validation=facts.validation,
+        seconds_train=facts.seconds_train,
+        seconds_upload=part.seconds_upload,
+        bytes=facts.bytes,
+        wire_bytes=part.wire_bytes,
+        codec="" if facts.codec == NONE else facts.codec,
+        codec_error=facts.codec_error,
+    )
+
+
+def _part(share: UpdateShare, round_number: int, kind: UpdateKind) -> Part:
+    facts = UpdateFacts(
+        round=round_number,
+        bytes=share.bytes,
+        num_samples=share.num_samples,
+        kind=kind,
+        metrics=dict(share.metrics),
+        validation=dict(share.validation),
+        seconds_train=share.seconds_train,
+        codec=share.codec or NONE,
+        codec_error=share.codec_error,
+    )
+    return Part(
+        path=share.path,
+        weight=share.weight,
+        facts=facts,
+        seconds_upload=share.seconds_upload,
+        wire_bytes=share.wire_bytes,
     )
 
 

@@ -254,7 +254,7 @@ def _record(digest: str, kit_folder: Path, verdict: Verdict, *, as_json: bool) -
     from mmar_runner.security.kits.roles import role_of  # noqa: PLC0415
     from mmar_runner.security.policy.edit import record_digest  # noqa: PLC0415 - as above
 
-    if role_of(kit_folder) not in {Role.SERVER, Role.CLIENT}:
+    if role_of(kit_folder) not in {Role.SERVER, Role.COMBINER, Role.CLIENT}:
         msg = f"{kit_folder} is not the start-up kit of a site"
         raise UsageError(msg, hint="only a site, or the server, has a policy of its own")
     change = record_digest(kit_folder / _POLICY_FILE, digest, verdict)

@@ -110,7 +110,7 @@ def make(
 @click.option(
     "--role",
     required=True,
-    type=click.Choice(["server", "client", "admin"]),
+    type=click.Choice(["server", "combiner", "client", "admin"]),
     help="What the participant is.",
 )
 @click.option(

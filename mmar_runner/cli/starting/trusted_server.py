@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def open_trust(
-    kit_folder: Path, mmar: LocalMmar, plugins: LoadedPlugins
+    kit_folder: Path, mmar: LocalMmar, plugins: LoadedPlugins, role: Role = Role.SERVER
 ) -> tuple[MmarSpec, ServerTrust]:
     """Return what a server may run under its kit, and for which sites.
 
@@ -34,13 +34,14 @@ def open_trust(
         kit_folder: The server's start-up kit.
         mmar: What it is asked to run.
         plugins: The plugins in force.
+        role: Whose kit it is: a server's, or a combiner's.
 
     Raises:
         MmarError: The MMAR cannot be read, or has findings of severity error.
         TrustError: The kit does not hold, a rule refuses the MMAR here, or too few sites
             may run it.
     """
-    kit = open_kit(kit_folder, Role.SERVER)
+    kit = open_kit(kit_folder, role)
     say_lost_policy(kit)
     admission, rules = admitted(
         mmar, plugins.registry, kit, lambda found: require_valid(mmar.folder, found.validation)

@@ -137,10 +137,11 @@ class Registration:
         request = RegisterRequest(
             client_name=self._settings.name,
             session_key=self._key,
-            task_name=self._settings.client.task_name,
+            task_name=self._settings.task_name,
             mmar_digest=self._settings.spec.digest,
             runner_version=__version__,
-            cross_validate=self._settings.client.cross_validate,
+            cross_validate=self._settings.cross_validates,
+            combines=self._settings.combines,
             update_codecs=[name for name in UPDATE_CODECS if name != NONE],
             compressions=compressions(),
         )

@@ -101,6 +101,11 @@ class LocalWork:
         self._contexts = FilterContexts(settings, files, registration)
 
     @property
+    def leaves_older(self) -> bool:
+        """Whether a task is left for a newer one: the trainer has each done."""
+        return False
+
+    @property
     def cross_validates(self) -> bool:
         """Whether the site takes part in cross-site validation; nobody else decides that."""
         return self._settings.client.cross_validate

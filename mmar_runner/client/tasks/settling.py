@@ -13,7 +13,7 @@ from mmar_runner.waiting.races import end
 if TYPE_CHECKING:
     from mmar_runner.client.files.pending import Unsettled
     from mmar_runner.client.files.workspace import RunFiles
-    from mmar_runner.client.tasks.local_work import LocalWork
+    from mmar_runner.client.tasks.work import Work
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Settling:
         work: Has the filters.
     """
 
-    def __init__(self, files: RunFiles, work: LocalWork) -> None:
+    def __init__(self, files: RunFiles, work: Work) -> None:
         self._files = files
         self._work = work
         self._task: asyncio.Task[None] | None = None

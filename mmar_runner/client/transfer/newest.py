@@ -65,6 +65,10 @@ class NewestTask:
         self._hold()
         return task
 
+    async def newer(self) -> None:
+        """Wait until there is something newer than the task that was taken last."""
+        await self._news.wait()
+
     def ask_anew(self) -> None:
         """The server did not take the task that was done: it may not know that it gave it.
 

@@ -80,6 +80,9 @@ class KitFiles:
 
 KIT_FILES: Final[Mapping[Role, KitFiles]] = {
     Role.SERVER: KitFiles("server.key", "server.crt", "fed_server.json", "site_policy.json"),
+    Role.COMBINER: KitFiles(
+        "combiner.key", "combiner.crt", "fed_combiner.json", "site_policy.json"
+    ),
     Role.CLIENT: KitFiles("client.key", "client.crt", "fed_client.json", "site_policy.json"),
     Role.ADMIN: KitFiles(
         "client.key",

@@ -48,8 +48,10 @@ class StartupKit:
         cert_file: The certificate, PEM.
         key_file: Its private key, PEM.
         root_file: The certificate of the project's authority, PEM.
-        config: What ``fed_server.json``, ``fed_client.json`` or ``fed_admin.json`` says.
-        target: Where the server answers clients, ``host:port``.
+        config: What ``fed_server.json``, ``fed_combiner.json``, ``fed_client.json`` or
+            ``fed_admin.json`` says.
+        target: Where the server answers clients, ``host:port``; of whoever works below a combiner,
+            where that does.
         trust_root: Whose signatures are known.
         authorization: The project's policy.
         policy: The site's own policy; where it is missing, whoever judges by it refuses
@@ -81,6 +83,12 @@ class StartupKit:
             if "admin_port" in server and self.target is not None:
                 return f"{self.target.rpartition(':')[0]}:{server['admin_port']}"
         return None
+
+    @property
+    def own_target(self) -> str | None:
+        """Where a combiner answers its clients, ``host:port``; None for everybody else."""
+        own = self.config.get("combiner")
+        return None if own is None else str(own["service"]["target"])
 
     def revocation_memory(self) -> RevocationMemory:
         """Return the newest list that is known here: the kit's, or a newer one from a server.

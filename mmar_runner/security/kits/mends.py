@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CONFIGS: Final = frozenset({"fed_server.json", "fed_client.json", "fed_admin.json"})
-_SERVERS: Final = ("server.key", "server.crt", "fed_server.json")
+_CONFIGS: Final = frozenset(
+    {"fed_server.json", "fed_combiner.json", "fed_client.json", "fed_admin.json"}
+)
+#: Keys by files that nobody but their role has; whoever has none of these has a client's.
+_KEYS: Final = {
+    "server.key": ("server.key", "server.crt", "fed_server.json"),
+    "combiner.key": ("combiner.key", "combiner.crt", "fed_combiner.json"),
+}
 _ADMINS: Final = ("release.key", "release.pub", "fed_admin.json")
 _AUTHORIZATION: Final = "authorization.json"
 
@@ -33,6 +39,6 @@ def _own(path: Path) -> str:
     """Return what of a kit is its owner's alone."""
     # Any of its files may be the one that is missing.
     admin = any(path.with_name(name).exists() for name in _ADMINS)
-    server = any(path.with_name(name).exists() for name in _SERVERS)
-    key = "server.key" if server else "client.key"
+    keys = (key for key, names in _KEYS.items() if any(path.with_name(n).exists() for n in names))
+    key = next(keys, "client.key")
     return f"{key}, {'release.key' if admin else 'site_policy.json'} and state/"

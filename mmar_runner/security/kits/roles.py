@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 #: Which file of a kit nobody has but the role.
 MARKS: Final = {
     Role.SERVER: "fed_server.json",
+    Role.COMBINER: "fed_combiner.json",
     Role.ADMIN: "release.pub",
     Role.CLIENT: "fed_client.json",
 }

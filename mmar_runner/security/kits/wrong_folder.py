@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 _KINDS: Final = {
     Role.SERVER: "a server",
+    Role.COMBINER: "a combiner",
     Role.CLIENT: "a client",
     Role.ADMIN: "an administrator",
 }
 _COMMANDS: Final = {
     Role.SERVER: "run-server",
+    Role.COMBINER: "run-combiner",
     Role.CLIENT: "run-client",
     Role.ADMIN: "sign-mmar",
 }

@@ -2,7 +2,7 @@
 """Making certificates: the root's and the participants'.
 
 Everything is ECDSA P-256 with SHA-256. A participant's certificate holds its identity
-as one URI, and can speak for a server or for a client of TLS, never for both.
+as one URI, and can speak for a server or for a client of TLS; only a combiner's for both.
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 CLOCK_MARGIN: Final = timedelta(minutes=5)
 _COMMON_NAME: Final = 64  # the most characters that X.520 allows
 _LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
+
+
+#: What a certificate is for; that of whoever is not named, for calling alone.
+_USAGES: Final = {
+    Role.SERVER: [ExtendedKeyUsageOID.SERVER_AUTH],
+    Role.COMBINER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +83,13 @@ def issue(
         identity: Whose it is.
         public_key: The participant's key.
         period: From when until when it holds; it never outlives the root.
-        hosts: Host names and addresses; of a server only.
+        hosts: Host names and addresses; of a server or combiner only.
     """
     root = x509.load_pem_x509_certificate(issuer.certificate)
     end = min(period[1], root.not_valid_after_utc)
-    kind = ExtendedKeyUsageOID.SERVER_AUTH
-    if identity.role is not Role.SERVER:
-        kind, hosts = ExtendedKeyUsageOID.CLIENT_AUTH, ()
+    usages = _USAGES.get(identity.role, [ExtendedKeyUsageOID.CLIENT_AUTH])
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usages:
+        hosts = ()
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.uri)]
     names += [_general_name(host) for host in with_local_addresses(hosts)]
     authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
@@ -90,7 +97,7 @@ def issue(
         _begun(subject(identity), root.subject, public_key, (period[0], end))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([kind]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(authority_id, critical=False)
     )

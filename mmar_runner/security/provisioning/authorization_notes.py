@@ -41,8 +41,9 @@ def authorization_notes(project: Project, authority: Authority, out: Path) -> li
 
 def _sites(project: Project) -> dict[str, str]:
     """Return the organisation of every site, as the project file has it."""
-    clients = {client.name: client.org for client in project.clients}
-    return {SERVER_SITE: project.server.org, **clients}
+    combiners = [combiner.participant for combiner in project.combiners]
+    sites = {one.name: one.org for one in (*combiners, *project.clients)}
+    return {SERVER_SITE: project.server.org, **sites}
 
 
 def _unnamed(project: Project, given: Authorization) -> list[str]:

@@ -178,8 +178,7 @@ class Enrolment:
         self.changes[known.name] = "rekeyed"
 
     def _hosts(self, known: Known) -> tuple[str, ...]:
-        own = known.name == self._project.server.name
-        return self._project.settings.host_names if own else ()
+        return self._project.host_names(known.name)
 
 
 def unknown_participant(name: str, known: Iterable[str]) -> UsageError:

@@ -57,6 +57,7 @@ def authorization(project: Project) -> bytes:
         "orgs": {org: [_STRICT, _GENERAL] for org in orgs},
         "sites": {
             "server": project.server.org,
+            **{one.participant.name: one.participant.org for one in project.combiners},
             **{client.name: client.org for client in project.clients},
         },
     }
@@ -64,10 +65,12 @@ def authorization(project: Project) -> bytes:
 
 
 def config(project: Project, participant: Participant) -> bytes:
-    """Return ``fed_server.json``, ``fed_client.json`` or ``fed_admin.json``."""
+    """Return the ``fed_*.json`` of a participant's role."""
     role = participant.identity.role
     if role is Role.SERVER:
         return _json(_server(project))
+    if role is Role.COMBINER:
+        return _json(_combiner(project, participant))
     if role is Role.CLIENT:
         return _json(_client(project, participant))
     return _json(_admin(project, participant))
@@ -123,8 +126,30 @@ def _server(project: Project) -> dict[str, Any]:
 
 def _client(project: Project, participant: Participant) -> dict[str, Any]:
     client = {"name": participant.name, "retry_timeout": _RETRY_SECONDS, **_ssl(Role.CLIENT)}
-    server = {"name": project.name, "service": {"target": _target(project)}}
+    server = {"name": project.name, "service": {"target": _above(project, participant)}}
     return {**_head(project), "servers": [server], "client": client}
+
+
+def _combiner(project: Project, participant: Participant) -> dict[str, Any]:
+    combiner = project.combiner(participant.name)
+    assert combiner is not None  # noqa: S101 - it is a participant of that role
+    least = combiner.min_num_clients
+    server = {"name": project.name, "service": {"target": _above(project, participant)}}
+    own = {
+        "name": participant.name,
+        "service": {"target": _address(combiner.host_names[0], combiner.fed_learn_port)},
+        **({} if least is None else {"min_num_clients": least}),
+        **_ssl(Role.COMBINER),
+    }
+    return {**_head(project), "servers": [server], "combiner": own}
+
+
+def _above(project: Project, participant: Participant) -> str:
+    """Return where whoever a participant works below answers."""
+    combiner = project.combiner(participant.below)
+    if combiner is None:
+        return _target(project)
+    return _address(combiner.host_names[0], combiner.fed_learn_port)
 
 
 def _admin(project: Project, participant: Participant) -> dict[str, Any]:
@@ -156,12 +181,15 @@ def _ssl(role: Role) -> dict[str, str]:
 
 
 def _target(project: Project) -> str:
-    host = project.server.name
+    return _address(project.server.name, project.settings.fed_learn_port)
+
+
+def _address(host: str, port: int) -> str:
     try:
         bracketed = isinstance(ip_address(host), IPv6Address)
     except ValueError:
         bracketed = False
-    return f"{f'[{host}]' if bracketed else host}:{project.settings.fed_learn_port}"
+    return f"{f'[{host}]' if bracketed else host}:{port}"
 
 
 def _roles(project: Project, admin: Participant) -> list[str]:
@@ -185,6 +213,7 @@ _USES: Final = {
         "",
         *_SITE,
     ),
+    Role.COMBINER: ("    mmar-runner run-combiner MMAR --kit THIS_FOLDER", "", *_SITE),
     Role.CLIENT: ("    mmar-runner run-client --kit THIS_FOLDER", "", *_SITE),
     Role.ADMIN: (
         "    mmar-runner sign-mmar MMAR --kit THIS_FOLDER",

@@ -90,17 +90,19 @@ def _behind(out: Path, outcomes: Iterable[Outcome]) -> Iterator[str]:
 
 
 def _hosts(project: Project, authority: Authority, out: Path) -> Iterator[str]:
-    """Say which names of the server its certificate is not for."""
-    known = authority.state.known.get(project.server.name)
-    if known is None or known.revoked:
-        return
-    there = certificate_hosts(load_certificate(known.newest.pem.encode()))
-    lacks = [host for host in project.settings.host_names if _normal(host) not in there]
-    if lacks:
-        yield (
-            f"the certificate of {known.name} lacks {', '.join(lacks)}: "
-            f"{_call('renew', known.name, out)}"
-        )
+    """Say which names of the server, or of a combiner, its certificate is not for."""
+    for participant in project.participants:
+        known = authority.state.known.get(participant.name)
+        wanted = project.host_names(participant.name)
+        if known is None or known.revoked or not wanted:
+            continue
+        there = certificate_hosts(load_certificate(known.newest.pem.encode()))
+        lacks = [host for host in wanted if _normal(host) not in there]
+        if lacks:
+            yield (
+                f"the certificate of {known.name} lacks {', '.join(lacks)}: "
+                f"{_call('renew', known.name, out)}"
+            )
 
 
 def _departed(project: Project, authority: Authority, out: Path) -> Iterator[str]:

@@ -37,6 +37,7 @@ def project_faults(document: PolicyDocument) -> list[PolicyFault]:
     return [
         *_texts(document, value),
         *_server(document, server if isinstance(server, dict) else {}),
+        *_combiners(document, value),
         *_names(document, value),
     ]
 
@@ -58,7 +59,7 @@ def name_fault(role: str, name: str) -> str | None:
     """Return what makes a name unusable as a participant's, or None.
 
     Args:
-        role: ``server``, ``client`` or ``admin``.
+        role: ``server``, ``combiner``, ``client`` or ``admin``.
         name: The name, which also becomes a folder.
     """
     if name_key(name) in RESERVED and (role, name) != ("server", "server"):
@@ -70,7 +71,7 @@ def name_fault(role: str, name: str) -> str | None:
         return None if sound else f"{name!r} is no e-mail address that can name a folder."
     if not _CLIENT.fullmatch(name):
         return (
-            f"{name!r} cannot be a client's name: a letter or digit begins it, letters, "
+            f"{name!r} cannot be a {role}'s name: a letter or digit begins it, letters, "
             "digits, '_', '-' and '.' follow, 64 in all."
         )
     return None
@@ -93,7 +94,7 @@ def _clean(text: str) -> bool:
 def _texts(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
     """Names of project and organisations, which are shown and stand in certificates."""
     places: list[JsonPath] = [("name",), ("server", "org")]
-    for part in ("fl_clients", "admin_clients"):
+    for part in ("combiners", "fl_clients", "admin_clients"):
         places += [(part, index, "org") for index, _ in _entries(value, part)]
     for place in places:
         text = _at(value, place)
@@ -113,11 +114,53 @@ def _server(document: PolicyDocument, server: dict[str, Any]) -> Iterator[Policy
         at = _CLIENTS[0] if _CLIENTS[0] in server else _CLIENTS[1]
         message = f"min_num_clients ({least}) is above max_num_clients ({most})."
         yield document.fault(("server", at), message)
-    hosts = server.get("host_names")
+    yield from _host_names(document, ("server",), server)
+
+
+def _host_names(
+    document: PolicyDocument, at: JsonPath, entry: dict[str, Any]
+) -> Iterator[PolicyFault]:
+    hosts = entry.get("host_names")
     for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
         if isinstance(host, str) and not is_host(host):
             message = f"{host!r} is neither a host name nor an IP address."
-            yield document.fault(("server", "host_names", index), message, _bare_host(host))
+            yield document.fault((*at, "host_names", index), message, _bare_host(host))
+
+
+def _combiners(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
+    """Hosts of combiners, and who works below whom: every way up ends at the server."""
+    above = {
+        entry["name"]: entry.get("combiner")
+        for _, entry in _entries(value, "combiners")
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str)
+    }
+    for index, entry in _entries(value, "combiners"):
+        if not isinstance(entry, dict):
+            continue
+        yield from _host_names(document, ("combiners", index), entry)
+        host = entry.get("cn")
+        if isinstance(host, str) and not is_host(host):
+            message = f"{host!r} is neither a host name nor an IP address."
+            yield document.fault(("combiners", index, "cn"), message, _bare_host(host))
+    for part in ("combiners", "fl_clients"):
+        for index, entry in _entries(value, part):
+            name = entry.get("combiner") if isinstance(entry, dict) else None
+            if isinstance(name, str) and (why := _no_way_up(name, above)):
+                yield document.fault((part, index, "combiner"), why)
+
+
+def _no_way_up(name: str, above: dict[str, Any]) -> str | None:
+    """Return why nobody can work below a combiner, or None."""
+    if name not in above:
+        return f"{name!r} is no combiner of this project."
+    passed: list[str] = []
+    at: Any = name
+    while isinstance(at, str) and at in above:
+        if at in passed:
+            return f"{at!r} would work below itself."
+        passed.append(at)
+        at = above[at]
+    return None
 
 
 def _names(document: PolicyDocument, value: dict[str, Any]) -> Iterator[PolicyFault]:
@@ -149,6 +192,8 @@ def _bare_host(text: str) -> str | None:
 
 def _named(value: dict[str, Any]) -> Iterator[tuple[str, JsonPath]]:
     yield "server", ("server", "cn")
+    for index, _ in _entries(value, "combiners"):
+        yield "combiner", ("combiners", index, "name")
     for index, _ in _entries(value, "fl_clients"):
         yield "client", ("fl_clients", index, "client_name")
     for index, _ in _entries(value, "admin_clients"):

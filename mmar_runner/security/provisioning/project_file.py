@@ -35,12 +35,14 @@ class Participant:
         org: Its organisation.
         own_keys: True if it makes its own keys and sends a request.
         roles: An administrator's roles, if the file gives any.
+        below: The combiner that a client, or a combiner, works below; None for the server.
     """
 
     identity: Identity
     org: str
     own_keys: bool = False
     roles: tuple[str, ...] = ()
+    below: str | None = None
 
     @property
     def name(self) -> str:
@@ -70,6 +72,24 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Combiner:
+    """What the file says of a combiner.
+
+    Attributes:
+        participant: Who it is.
+        host_names: Every name and address that its certificate is to hold; the first is the one
+            that its clients call.
+        fed_learn_port: Where they connect.
+        min_num_clients: Of how many of them a round needs updates; None leaves it to the MMAR.
+    """
+
+    participant: Participant
+    host_names: tuple[str, ...]
+    fed_learn_port: int
+    min_num_clients: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A project file that was read and checked.
 
@@ -78,6 +98,7 @@ class Project:
         config_folder: The folder of an MMAR that holds its configuration.
         server: The server.
         settings: What is said of it.
+        combiners: The combiners, in the file's order.
         clients: The clients, in the file's order.
         admins: The administrators, in the file's order.
         notes: What was read and is left alone, in sentences.
@@ -90,11 +111,24 @@ class Project:
     clients: tuple[Participant, ...]
     admins: tuple[Participant, ...]
     notes: tuple[str, ...]
+    combiners: tuple[Combiner, ...] = ()
 
     @property
     def participants(self) -> tuple[Participant, ...]:
-        """Everybody: the server, the clients, the administrators."""
-        return (self.server, *self.clients, *self.admins)
+        """Everybody: the server, the combiners, the clients, the administrators."""
+        combiners = (one.participant for one in self.combiners)
+        return (self.server, *combiners, *self.clients, *self.admins)
+
+    def combiner(self, name: str | None) -> Combiner | None:
+        """Return the combiner of a name; None if there is none."""
+        return next((one for one in self.combiners if one.participant.name == name), None)
+
+    def host_names(self, name: str) -> tuple[str, ...]:
+        """Return the names and addresses that a participant's certificate is to hold."""
+        if name == self.server.name:
+            return self.settings.host_names
+        combiner = self.combiner(name)
+        return () if combiner is None else combiner.host_names
 
 
 def load_project(path: Path) -> Project:
@@ -142,6 +176,7 @@ def _project(document: PolicyDocument) -> Project:
         config_folder=value.get("config_folder", "config"),
         server=_participant(name, Role.SERVER, server, "cn"),
         settings=_settings(server),
+        combiners=tuple(_combiner(name, entry) for entry in value.get("combiners", ())),
         clients=tuple(
             _participant(name, Role.CLIENT, entry, "client_name")
             for entry in value.get("fl_clients", ())
@@ -157,7 +192,17 @@ def _project(document: PolicyDocument) -> Project:
 def _participant(project: str, role: Role, entry: dict[str, Any], key: str) -> Participant:
     identity = Identity(project, role, entry[key])
     roles = tuple(entry.get("roles", ()))
-    return Participant(identity, entry["org"], entry.get("own_keys", False), roles)
+    own_keys, below = entry.get("own_keys", False), entry.get("combiner")
+    return Participant(identity, entry["org"], own_keys, roles, below)
+
+
+def _combiner(project: str, entry: dict[str, Any]) -> Combiner:
+    return Combiner(
+        _participant(project, Role.COMBINER, entry, "name"),
+        host_names=tuple(dict.fromkeys((entry["cn"], *entry.get("host_names", ())))),
+        fed_learn_port=entry.get("fed_learn_port", 8002),
+        min_num_clients=entry.get("min_num_clients"),
+    )
 
 
 def _settings(server: dict[str, Any]) -> ServerSettings:

@@ -38,7 +38,7 @@ UNUSABLE: Final = (FormatError, SchemaMismatchError, NonFiniteError)
 UNUSABLE_REASONS: Final = frozenset(
     {
         *(error.default_reason for error in UNUSABLE),
-        *("WEIGHT", "KIND", "CODEC", "METRICS", "TOO_LARGE"),
+        *("WEIGHT", "KIND", "CODEC", "METRICS", "TOO_LARGE", "PARTS", "COUNTED_TWICE"),
     }
 )
 #: Letters of the name that a client gives an update.
@@ -69,14 +69,14 @@ def check_announcement(
         RefusedError: WEIGHT, CODEC, KIND, METRICS or TOO_LARGE.
         ProtocolError: The update's id is too long.
     """
-    _check_samples(facts.num_samples, cap)
+    check_samples(facts.num_samples, cap)
     _check_codec(facts, codec)
     if len(begin.update_id) > _MAX_UPDATE_ID:
         msg = f"an update's id has at most {_MAX_UPDATE_ID} letters"
         raise ProtocolError(msg)
     for metrics in (facts.metrics, facts.validation):
-        _check_metrics(metrics)
-    _check_size(begin, schema)
+        check_metrics(metrics)
+    check_size(begin, schema)
 
 
 def check_inline(begin: UpdateBegin, schema: ModelSchema, *, packed: bool = False) -> bytes:
@@ -124,19 +124,23 @@ def accepted(
         inline: Whether it came with what was said of it.
         wire_bytes: How many bytes it had on its way.
     """
-    believed = replace(
-        facts,
-        metrics=_finite(facts.metrics),
-        validation=_finite(facts.validation),
-        seconds_train=_seconds(facts.seconds_train),
-    )
     return AcceptedUpdate(
         client=client,
-        facts=believed,
+        facts=believed(facts),
         sha256=digest,
         seconds_upload=seconds_upload,
         inline=inline,
         wire_bytes=wire_bytes,
+    )
+
+
+def believed(facts: UpdateFacts) -> UpdateFacts:
+    """Return what is kept of checked facts: no metric or duration that is none."""
+    return replace(
+        facts,
+        metrics=_finite(facts.metrics),
+        validation=_finite(facts.validation),
+        seconds_train=known_seconds(facts.seconds_train),
     )
 
 
@@ -149,7 +153,12 @@ def _inline_bytes(begin: UpdateBegin, *, packed: bool) -> bytes:
     return bytes(unpack(Packed(begin.total_bytes, begin.inline)))
 
 
-def _check_samples(samples: float, cap: float) -> None:
+def check_samples(samples: float, cap: float) -> None:
+    """Believe a number of samples up to a cap.
+
+    Raises:
+        RefusedError: WEIGHT.
+    """
     if not math.isfinite(samples) or not 0 < samples <= cap:
         msg = f"num_samples is {samples:g}; it must be positive and at most {cap:g}"
         hint = "the MMAR's max_num_samples says what a client may claim"
@@ -160,21 +169,40 @@ def _check_codec(facts: UpdateFacts, codec: str) -> None:
     if facts.codec != codec:
         msg = f"an update of this run travels in codec {codec}, not {facts.codec[:_SHOWN_CODEC]!r}"
         raise RefusedError(msg, reason="CODEC", hint="register again, and send what is agreed on")
-    if not (math.isfinite(facts.codec_error) and facts.codec_error >= 0):
-        msg = f"codec_error is {facts.codec_error:g}; it must be finite and not negative"
-        raise RefusedError(msg, reason="CODEC")
+    check_codec_error(facts.codec_error)
     if codec in WHOLE_CODECS and facts.kind is not UpdateKind.WEIGHT_DIFF:
         # Differences are subtracted from such updates, and what is left is no masked number.
         msg = f"an update in codec {codec} is of kind weight_diff, not {facts.kind.value}"
         raise RefusedError(msg, reason="KIND")
 
 
-def _check_metrics(metrics: Mapping[str, float]) -> None:
+def check_codec_error(lost: float) -> None:
+    """Refuse what no codec can have lost.
+
+    Raises:
+        RefusedError: CODEC.
+    """
+    if not (math.isfinite(lost) and lost >= 0):
+        msg = f"codec_error is {lost:g}; it must be finite and not negative"
+        raise RefusedError(msg, reason="CODEC")
+
+
+def check_metrics(metrics: Mapping[str, float]) -> None:
+    """Refuse metrics of which names or number are none.
+
+    Raises:
+        RefusedError: METRICS.
+    """
     if not are_metric_names(metrics):
         raise RefusedError(f"these are no metrics: {METRICS_RULE}", reason="METRICS")
 
 
-def _check_size(begin: UpdateBegin, schema: ModelSchema) -> None:
+def check_size(begin: UpdateBegin, schema: ModelSchema) -> None:
+    """Refuse an update that is longer than any of this model, or came in the wrong way.
+
+    Raises:
+        RefusedError: TOO_LARGE.
+    """
     if len(begin.inline) > INLINE_BYTES or (begin.packed and begin.total_bytes > INLINE_BYTES):
         msg = f"an update of more than {INLINE_BYTES} bytes is sent in chunks"
         raise RefusedError(msg, reason="TOO_LARGE")
@@ -184,7 +212,7 @@ def _check_size(begin: UpdateBegin, schema: ModelSchema) -> None:
         raise RefusedError(msg, reason="TOO_LARGE")
 
 
-def _seconds(seconds: float) -> float:
+def known_seconds(seconds: float) -> float:
     """Return a duration that can be counted with; what no clock can say becomes 0."""
     return seconds if 0 <= seconds <= _MAX_SECONDS else 0.0
 

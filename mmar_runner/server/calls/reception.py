@@ -27,12 +27,13 @@ from mmar_runner.server.calls.announcement import (
 from mmar_runner.server.calls.attempts import TOO_MANY_ATTEMPTS, Attempts
 from mmar_runner.server.calls.failure_logs import FailureLogs
 from mmar_runner.server.calls.paced_stream import PacedStream, message_paces
+from mmar_runner.server.calls.partials import check_partial, refuse_parts, require_counted_once
 from mmar_runner.server.calls.streaming import ChunkReceiver
 from mmar_runner.server.calls.turns import Turns
 from mmar_runner.server.calls.windows import SharedWindow
 from mmar_runner.server.wording import plain
 from mmar_runner.storage.codec_names import NONE
-from mmar_runner.storage.codecs import CODECS
+from mmar_runner.storage.codecs import CODECS, PARTIAL_SUM
 from mmar_runner.storage.spool_file import SpoolFile
 from mmar_runner.waiting.races import unless
 from mmar_runner.waiting.threads import DiskThreads
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmar_runner.federation.sites import Sites
+    from mmar_runner.interfaces.aggregator import TensorwiseAggregator
     from mmar_runner.interfaces.update import UpdateFacts
     from mmar_runner.server.members.members import Members
     from mmar_runner.server.members.registry import Client
@@ -96,6 +98,7 @@ class Reception:
         sample_rule: What an update may claim at most (see `sample_cap`).
         sites: Of the federation.
         exchange: Knows whose updates can be used, where clients exchange something before them.
+        rule: Weighs what combiners say of their sites; None where no combiner can come.
     """
 
     def __init__(
@@ -112,12 +115,15 @@ class Reception:
         sample_rule: float | Mapping[str, float] | None = None,
         sites: Sites = NO_SITES,
         exchange: ExchangeDesk | None = None,
+        rule: TensorwiseAggregator | None = None,
     ) -> None:
         self._answers = answers
         self._members = members
         self._spool = spool
         self._codec = codec
         self._packed = packed
+        self._rule = rule
+        self._sums = schema.encoded(PARTIAL_SUM)
         schema = self._schema = schema.encoded(codec)
         self._durable = durable
         self._run_number = run_number
@@ -125,7 +131,9 @@ class Reception:
         self._sites = sites
         self._exchange = exchange
         self._turns = Turns(BULK_UPLOADS, most=BULK_UPLOADS_OF_ONE)
-        self._attempts = Attempts(schema.data_bytes + schema.header_limit)
+        # A partial sum may be longer than any update: float64, whatever the model is.
+        longest = max(schema.data_bytes, 0 if rule is None else self._sums.data_bytes)
+        self._attempts = Attempts(longest + schema.header_limit)
         self._window = SharedWindow(UPLOAD_CHUNKS, least=1, most=UPLOAD_WINDOW_CHUNKS)
         self._disk = DiskThreads(_DISK_THREADS, name="spool")
         self._logs = FailureLogs()
@@ -174,9 +182,7 @@ class Reception:
             self._check_invited(session.name, begin)
             await self._check_member(session.name, begin)
             try:
-                cap = sample_cap(self._sample_rule, session.name, self._sites)
-                facts = announced_facts(begin)
-                check_announcement(begin, facts, self._schema, cap, self._codec.name)
+                facts = self._checked(session, begin)
                 sender = _Sender(session, begin, facts, began)
                 await self._answers.until_open(session.name, begin.round)
                 if begin.inline:
@@ -193,6 +199,30 @@ class Reception:
         # The same bytes may come twice at once; no receipt precedes the record.
         await self._answers.ledger.until_recorded(session.name)
         await stream.write(UpdateReceipt(duplicate=duplicate, round=begin.round))
+
+    def _checked(self, session: Client, begin: UpdateBegin) -> UpdateFacts:
+        """Return what is said of an update, checked: a site's own, or a combiner's sum."""
+        facts = announced_facts(begin)
+        cap = partial(sample_cap, self._sample_rule, sites=self._sites)
+        if session.combines and self._rule is not None:
+            facts = check_partial(begin, facts, self._sums, cap, self._rule)
+            self._require_counted_once(session, begin, facts)
+            return facts
+        refuse_parts(facts)
+        check_announcement(begin, facts, self._schema, cap(session.name), self._codec.name)
+        self._require_counted_once(session, begin, facts)
+        return facts
+
+    def _require_counted_once(
+        self, session: Client, begin: UpdateBegin, facts: UpdateFacts
+    ) -> None:
+        """Let no site count twice in a round; without combiners, names are looked at already."""
+        if self._members.tree.had_combiners or facts.parts:
+            current = self._answers.round_for(session.name, begin.round)
+            require_counted_once(session.name, facts.parts, current.accepted.values())
+
+    def _schema_of(self, session: Client) -> ModelSchema:
+        return self._sums if session.combines else self._schema
 
     def _check_run(self, run_number: int) -> None:
         if run_number != self._run_number:
@@ -223,7 +253,7 @@ class Reception:
 
     def _accept_inline(self, sender: _Sender) -> bool:
         begin = sender.begin
-        data = check_inline(begin, self._schema, packed=self._packed)
+        data = check_inline(begin, self._schema_of(sender.session), packed=self._packed)
         return self._accept(sender, begin.sha256, data, wire_bytes=len(begin.inline))
 
     # Large updates
@@ -273,7 +303,7 @@ class Reception:
             sender.client,
             begin.update_id,
             begin.total_bytes,
-            self._schema,
+            self._schema_of(sender.session),
             undo=SpoolFile.close,
         )
         before, spoiled = file.offset, False
@@ -308,6 +338,7 @@ class Reception:
         self._members.require_session(sender.session)
         if not self._answers.ledger.already_counted(sender.client, sender.begin.round):
             self._check_invited(sender.client, sender.begin)  # a turn may have passed
+            self._require_counted_once(sender.session, sender.begin, sender.facts)
         seconds = asyncio.get_running_loop().time() - sender.began
         update = accepted(
             sender.client,

@@ -39,6 +39,8 @@ ROLE_OF_METHOD: Final = {
     "Retrieve": Role.CLIENT,
     "SendReply": Role.CLIENT,
 }
+#: What a combiner calls at its parent, for which it stands as a client does.
+COMBINER_METHODS: Final = frozenset({"Register", "Quit", "Heartbeat", "GetModel", "SubmitUpdate"})
 #: The same of the port for administrators.
 ROLE_OF_ADMIN_METHOD: Final = dict.fromkeys(
     ("Login", "Logout", "Execute", "Upload", "Download"), Role.ADMIN
@@ -154,7 +156,8 @@ class CertificateGate(AuditedGate):
         needed, role = self._roles.get(method), certificate.identity.role
         if needed is None:
             raise CertificateError(f"nobody may call {method}", reason="ROLE")
-        if role is not needed:
+        combines = role is Role.COMBINER and method in COMBINER_METHODS
+        if role is not needed and not (combines and needed is Role.CLIENT):
             msg = f"{method} may be called with the role {needed} only, not {role}"
             raise CertificateError(msg, reason="ROLE")
 

@@ -59,6 +59,7 @@ class Attendance:
             "fingerprint": client.fingerprint,
             "host": client.host,
             **({"cross_validates": True} if client.cross_validates else {}),
+            **({"combines": True} if client.combines else {}),
         }
         self._record.append(Kind.CLIENT_REGISTERED, facts)
 

@@ -16,6 +16,7 @@ from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.server.members.attendance import Attendance
 from mmar_runner.server.members.registry import Client
 from mmar_runner.server.members.session_tokens import SessionTokens
+from mmar_runner.server.members.tree import Tree
 from mmar_runner.server.rounds.administration import unknown_client
 from mmar_runner.server.wording import plain
 from mmar_runner.wire.messages import ClientState
@@ -61,6 +62,10 @@ class Members:
         task_name: The federated task that clients must name.
         run_number: The run that tokens are good for.
         epoch: What the run has done so far, likewise: see `RunState`.
+        tree: Says whether combiners may come, and what is not done below one.
+
+    Attributes:
+        tree: The same.
     """
 
     def __init__(
@@ -75,10 +80,12 @@ class Members:
         task_name: str,
         run_number: int,
         epoch: str = "",
+        tree: Tree | None = None,
     ) -> None:
         self._registry = registry
         self._tokens = SessionTokens(mint, run_number=run_number, epoch=epoch)
         self._names = guard.names
+        self.tree = tree or Tree("it knows of none")
         self._gate = guard.gate
         self._attendance = Attendance(record, guard.audit)
         self._coordinator = coordinator
@@ -105,10 +112,12 @@ class Members:
             Client(
                 *(c.name, c.key_sha256, deadline, c.mmar_digest, c.fingerprint, c.host),
                 cross_validates=c.cross_validates,
+                combines=c.combines,
             )
             for c in recorded
         ]
         self._registry.restore(clients)
+        self.tree.had_combiners |= any(client.combines for client in clients)
         for name in self._registry.present():
             self._coordinator.client_joined(name)
 
@@ -117,11 +126,13 @@ class Members:
 
         Raises:
             RefusedError: TASK_MISMATCH, NAME_INVALID, NAME_MISMATCH, NAME_TAKEN,
-                TOO_MANY_INSTANCES, TOO_MANY_CLIENTS, RATE_LIMITED or CLIENT_REMOVED.
+                TOO_MANY_INSTANCES, TOO_MANY_CLIENTS, RATE_LIMITED, CLIENT_REMOVED,
+                DOES_NOT_COMPOSE, NOT_BELOW_COMBINERS or ROLE.
             NotAuthorizedError: The client's site may not run this MMAR.
             AuditError: It cannot be written down; whoever was not there has not come.
         """
         self._names.check(request.client_name, peer, self._registry.instances(peer.fingerprint))
+        self.tree.admit(request, peer)
         if request.task_name != self._task_name:
             named = request.task_name[:_MAX_COMMENT]
             msg = f"this server runs the task {self._task_name!r}, not {named!r}"
@@ -137,6 +148,7 @@ class Members:
             fingerprint=peer.fingerprint,
             host=peer.host,
             cross_validates=request.cross_validate,
+            combines=request.combines,
             now=now,
         )
         try:

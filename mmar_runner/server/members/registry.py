@@ -46,6 +46,7 @@ class Client:
         fingerprint: sha256 of the certificate it came with, hex; empty without TLS.
         host: The address it came from, without the port.
         cross_validates: Whether it takes part in cross-site validation.
+        combines: Whether it is a combiner, and its updates are partial sums.
         state: What it last said it was doing.
         progress: How far it is with that; None if unknown.
         since: Since when it is in that state, on the server's clock.
@@ -63,6 +64,7 @@ class Client:
     fingerprint: str = ""
     host: str = ""
     cross_validates: bool = False
+    combines: bool = False
     state: ClientStatus = ClientStatus.IDLE
     progress: Progress | None = None
     since: float = 0.0
@@ -78,7 +80,7 @@ class Client:
     @property
     def _recorded(self) -> tuple[object, ...]:
         who = (self.name, self.key_sha256, self.fingerprint, self.host)
-        return (*who, self.mmar_digest, self.cross_validates)
+        return (*who, self.mmar_digest, self.cross_validates, self.combines)
 
 
 class ClientRegistry:
@@ -108,6 +110,7 @@ class ClientRegistry:
         fingerprint: str = "",
         host: str = "",
         cross_validates: bool = False,
+        combines: bool = False,
     ) -> tuple[Client, bool]:
         """Let a client in, or back in.
 
@@ -133,7 +136,11 @@ class ClientRegistry:
         if known is None:
             self._check_place(name)
         lease = now + self.lease_seconds
-        client = Client(name, key, lease, mmar_digest, fingerprint, host, cross_validates)
+        client = Client(
+            *(name, key, lease, mmar_digest, fingerprint, host),
+            cross_validates=cross_validates,
+            combines=combines,
+        )
         if known is None or not known.is_as(client):
             self._check_pace(client, now)
         # Also of one that was there: what another process of it did before is done by nobody.
@@ -224,8 +231,13 @@ class ClientRegistry:
             raise RefusedError(msg, reason="RATE_LIMITED", hint="try again a little later")
 
 
+def is_client_name(name: str) -> bool:
+    """Whether a name could be a client's."""
+    return _NAME.fullmatch(name) is not None
+
+
 def _check_name(name: str) -> None:
-    if _NAME.fullmatch(name) is None:
+    if not is_client_name(name):
         msg = "a client name has 1 to 64 letters, digits, '_', '-' or '.', a letter or digit first"
         raise RefusedError(msg, reason="NAME_INVALID", hint="choose another --name")
     if name in {FINAL_MODEL, BEST_MODEL}:

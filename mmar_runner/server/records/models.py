@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections import Counter
 from contextlib import contextmanager
 from itertools import count
@@ -15,9 +16,10 @@ from mmar_runner.errors import DigestError, RefusedError, StorageError
 from mmar_runner.server.records.losses import condition
 from mmar_runner.server.records.model_file import Digests, ModelFile
 from mmar_runner.server.records.record import LostModel
-from mmar_runner.storage.atomic import publish, sync_folder, translated
+from mmar_runner.storage.atomic import publish, sync_file, sync_folder, translated
 from mmar_runner.storage.model_schema import ModelSchema
 from mmar_runner.storage.safetensors_format import read_header
+from mmar_runner.storage.tensor_files import sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,6 +78,33 @@ class ModelStore:
         with translated(path):
             found = self._digests.of(path)
         return ModelFile.load(path, found), ModelSchema.from_header(read_header(path))
+
+    def take(self, source: Path, round_number: int, sha256: str, schema: ModelSchema) -> ModelFile:
+        """Take a copy of a model that was made elsewhere as that of a round.
+
+        Args:
+            source: The file.
+            round_number: The round in which clients receive it.
+            sha256: What its digest must be, hex.
+            schema: The tensors that it must hold.
+
+        Raises:
+            DigestError: It is another file.
+            SchemaMismatchError: It holds other tensors.
+            StorageError: It cannot be read or written.
+        """
+        target = self._folder.model(round_number)
+        partial = target.with_suffix(".part")
+        with translated(target):
+            shutil.copyfile(source, partial)
+        if sha256_file(partial) != sha256:
+            msg = f"{source}, the model of round {round_number}, changed while it was taken over"
+            raise DigestError(msg)
+        schema.check(read_header(partial))
+        if self._durable:
+            sync_file(partial)
+        publish(partial, target, durable=self._durable)
+        return ModelFile.load(target, sha256)
 
     def loss_of(self, round_number: int, sha256: str) -> LostModel | None:
         """Say what is wrong with the model file of a round; None if it is the recorded one.

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     UPDATE_ACCEPTED = "update_accepted"
     UPDATE_REFUSED = "update_refused"
     TASK_FAILED = "task_failed"
+    PARTIAL_MADE = "partial_made"
     ROUND_CLOSED = "round_closed"
     OUTLIER = "outlier"
     BEST_MODEL = "best_model"
@@ -85,6 +86,16 @@ class AcceptedUpdate:
         """What an aggregator sees of it."""
         facts, stale = self.facts, self.staleness
         return Contribution(self.client, facts.num_samples, facts.kind, facts.reported, stale)
+
+    @property
+    def said(self) -> tuple[UpdateFacts, ...]:
+        """What sites said of their updates: this one's own, or those of a combiner's parts."""
+        return tuple(part.facts for part in self.facts.parts) or (self.facts,)
+
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """What an aggregator weighs: this one, or each of a combiner's parts."""
+        return tuple(part.contribution for part in self.facts.parts) or (self.contribution,)
 
     def counted_in(self, round_number: int) -> AcceptedUpdate:
         """Return it as an update that counts in a round, which may be a later one than its own."""

@@ -96,6 +96,7 @@ def _run_started(state: RunState, data: Mapping[str, Any], _number: Numbered) ->
     state.digest = data["digest"]
     state.identity = data.get("identity", {})
     state.epoch = state.run_id = data.get("epoch", "")
+    state.parent_run = data.get("parent_run", "")
     state.seed = data["seed"]
     state.round = data["round"]
     state.model_sha256 = data["model_sha256"]
@@ -124,6 +125,7 @@ def _client_registered(state: RunState, data: Mapping[str, Any], _number: Number
         data.get("fingerprint", ""),
         data.get("host", ""),
         data.get("cross_validates", False),
+        data.get("combines", False),
     )
     state.clients[client.name] = client
 
@@ -174,7 +176,13 @@ def _update_refused(state: RunState, data: Mapping[str, Any], number: Numbered) 
     _rejected(state, data, number)
 
 
+def _partial_made(state: RunState, _data: Mapping[str, Any], _number: Numbered) -> None:
+    """From here on nothing is added to the open round's updates."""
+    state.sealed = True
+
+
 def _withdraw(state: RunState, client: str) -> None:
+    state.sealed = False
     if state.accepted.pop(client, None) is not None:
         del state.last_round[client]
 
@@ -184,7 +192,7 @@ def _rejected(state: RunState, data: Mapping[str, Any], _number: Numbered) -> No
 
 
 def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) -> None:
-    state.round = data["round"] + 1
+    state.round = data.get("following", data["round"] + 1)
     state.model_sha256 = data["summary"]["model_sha256"]
     state.state_sha256 = data.get("state_sha256", "")
     _add_base(state)
@@ -197,7 +205,7 @@ def _round_closed(state: RunState, data: Mapping[str, Any], number: Numbered) ->
         _best_model(state, data["best"], number)
     state.closed = RoundInputs(state.accepted, state.rejected, state.participants)
     state.accepted, state.rejected, state.participants = {}, [], ()
-    state.again = {}
+    state.again, state.sealed = {}, False
 
 
 def _add_base(state: RunState) -> None:
@@ -236,6 +244,7 @@ def _checkpoint_lost(state: RunState, data: Mapping[str, Any], _number: Numbered
     state.accepted, state.participants = kept, closed.participants
     state.rejected = closed.rejected if kept else []
     state.again = {}  # in another epoch nobody knows of an attempt
+    state.sealed = False
     state.closed = state.cross_site = None
     state.epoch = data["epoch"]
     state.lost.append(lost)
@@ -308,6 +317,7 @@ _APPLY = {
     Kind.UPDATE_ACCEPTED: _update_accepted,
     Kind.UPDATE_REFUSED: _update_refused,
     Kind.TASK_FAILED: _rejected,
+    Kind.PARTIAL_MADE: _partial_made,
     Kind.ROUND_CLOSED: _round_closed,
     Kind.OUTLIER: _outlier,
     Kind.BEST_MODEL: _best_model,

@@ -33,6 +33,7 @@ class RecordedClient:
     fingerprint: str
     host: str
     cross_validates: bool = False
+    combines: bool = False
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ class RunState:
         epoch: Names what clients may know of the run: it changes when the run goes back, or
             goes on although clients were told that it had failed.
         run_id: Names the run for good: its first epoch.
+        parent_run: Of a combiner: names the run above that it is a part of.
         seed: Its seed.
         status: Running until a RUN_ENDED says otherwise.
         reason: Why it ended, if it did not finish.
@@ -112,6 +114,8 @@ class RunState:
         rejected: Of the round to go on with.
         again: How often tasks of that round were given again that had not failed, by client.
         participants: Who was given that round's model, if it was open.
+        sealed: Of a combiner: whether the sum of that round's updates was made, and may be with
+            the parent.
         best: The best round and its score.
         aggregation: What the aggregator put on record last. It stays when the run goes back: what
             was spent on a result that is lost, was spent.
@@ -128,6 +132,7 @@ class RunState:
     identity: Mapping[str, Any] = field(default_factory=dict)
     epoch: str = ""
     run_id: str = ""
+    parent_run: str = ""
     seed: int = 0
     status: RunStatus = RunStatus.RUNNING
     reason: str = ""
@@ -144,6 +149,7 @@ class RunState:
     rejected: list[Rejected] = field(default_factory=list)
     again: dict[str, int] = field(default_factory=dict)
     participants: tuple[str, ...] = ()
+    sealed: bool = False
     best: tuple[int, float] | None = None
     aggregation: Mapping[str, Any] = field(default_factory=dict)
     closed: RoundInputs | None = None

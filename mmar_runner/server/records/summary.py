@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmar_runner.federation.run_status import RunStatus
+from mmar_runner.interfaces.update import Part
 from mmar_runner.storage.atomic import write_json_atomic
 from mmar_runner.storage.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mmar_runner.interfaces.update import UpdateFacts
     from mmar_runner.server.records.record import AcceptedUpdate, LostModel, Rejected
@@ -59,19 +61,10 @@ def round_summary(
         "round": number,
         "seconds": round(seconds, 6),
         "contributions": [
-            {
-                "client": update.client,
-                "num_samples": update.facts.num_samples,
-                "weight": weight,
-                "bytes": update.facts.bytes,
-                "wire_bytes": update.wire_bytes,
-                "codec": update.facts.codec,
-                "codec_error": update.facts.codec_error,
-                "seconds_train": round(update.facts.seconds_train, 6),
-                "seconds_upload": round(update.seconds_upload, 6),
-                **({"staleness": update.staleness} if update.staleness else {}),
-            }
-            for update, weight in zip(updates, weights, strict=True)
+            _contribution(part, staleness)
+            for part, staleness in zip(
+                shares_of(updates, weights), _staleness(updates), strict=True
+            )
         ],
         "received_bytes": sum(update.facts.bytes for update in updates),
         "received_wire_bytes": sum(update.wire_bytes for update in updates),
@@ -79,6 +72,51 @@ def round_summary(
         "metrics": dict(metrics),
         "model_sha256": model_sha256,
         **said,
+    }
+
+
+def shares_of(updates: Sequence[AcceptedUpdate], weights: Sequence[float]) -> list[Part]:
+    """Return every site's share in a round; those of a combiner one by one.
+
+    Args:
+        updates: Of the round, in order.
+        weights: Of the sites, in the same order.
+    """
+    shares = (share for update in updates for share in _shares(update))
+    return [replace(one, weight=w) for one, w in zip(shares, weights, strict=True)]
+
+
+def _staleness(updates: Sequence[AcceptedUpdate]) -> Iterator[int]:
+    return (update.staleness for update in updates for _ in update.said)
+
+
+def _shares(update: AcceptedUpdate) -> list[Part]:
+    if update.facts.parts:
+        return [part.below(update.client) for part in update.facts.parts]
+    seconds, wire_bytes = update.seconds_upload, update.wire_bytes
+    own = Part(
+        path=update.client,
+        weight=0.0,
+        facts=update.facts,
+        seconds_upload=seconds,
+        wire_bytes=wire_bytes,
+    )
+    return [own]
+
+
+def _contribution(part: Part, staleness: int) -> dict[str, Any]:
+    facts = part.facts
+    return {
+        "client": part.path,
+        "num_samples": facts.num_samples,
+        "weight": part.weight,
+        "bytes": facts.bytes,
+        "wire_bytes": part.wire_bytes,
+        "codec": facts.codec,
+        "codec_error": facts.codec_error,
+        "seconds_train": round(facts.seconds_train, 6),
+        "seconds_upload": round(part.seconds_upload, 6),
+        **({"staleness": staleness} if staleness else {}),
     }
 
 

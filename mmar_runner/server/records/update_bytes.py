@@ -61,14 +61,15 @@ class UpdateBytes:
         self._at_hand, self._room = {}, _AT_HAND
 
     def open(self, counted: CountedUpdate) -> BlockReader:
-        """Open an update to read its tensors, in the model's dtypes.
+        """Open an update to read its tensors, in the model's dtypes; a partial sum's in float64.
 
         Raises:
             StorageError: It cannot be read.
             FormatError: It is no safetensors file.
         """
         reader = self._opened(counted)
-        return CodedReader(reader, self._codec) if self._codec.wire else reader
+        coded = self._codec.wire and not counted.update.facts.parts
+        return CodedReader(reader, self._codec) if coded else reader
 
     def _opened(self, counted: CountedUpdate) -> BlockReader:
         update = counted.update

@@ -34,12 +34,14 @@ class Aggregate:
         weights: That were used, in the order of the updates.
         facts: What the rule says of it.
         state_sha256: Of what the rule keeps for the next round, hex; empty if that is nothing.
+        following: The round whose model the result is; None for the next one.
     """
 
     sha256: str
     weights: list[float]
     facts: dict[str, Any] = field(default_factory=dict)
     state_sha256: str = ""
+    following: int | None = None
 
 
 def aggregate(

@@ -92,6 +92,27 @@ class BestModel:
         return metrics[names[0]] if names else None
 
 
+class NobodysBest(BestModel):
+    """Finds no result the best: at a combiner, which has seen the metrics of its own sites alone.
+
+    Its parent, who has all of them, does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None, _note_nothing, start_round=0)
+
+    def consider(
+        self, round_number: int, metrics: Mapping[str, float], best: tuple[int, float] | None
+    ) -> Scored | None:
+        """Find none."""
+        del round_number, metrics, best
+        return None
+
+
+def _note_nothing(_failure: ComponentFailure, _raised: BaseException | str | None) -> None:
+    """Take no note: no selector is asked."""
+
+
 def _weight(selector: BestModelSelector, one: Contribution) -> float:
     name = type(selector).__name__
     try:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from mmar_runner.server.records.record import AcceptedUpdate, CountedUpdate
     from mmar_runner.server.records.run_record import RunRecord
     from mmar_runner.server.records.summary import Summary
+    from mmar_runner.server.rounds.aggregation import Aggregate
     from mmar_runner.server.rounds.best import BestModel, Scored
-    from mmar_runner.server.rounds.combining import Combining
+    from mmar_runner.server.rounds.combining import Combines
     from mmar_runner.server.rounds.exchange_desk import ExchangeDesk
     from mmar_runner.server.rounds.open_round import OpenRound
     from mmar_runner.server.rounds.outliers import OutlierWatch
@@ -57,12 +58,21 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class ClosedRound:
-    """What a closed round leaves: the next model, what it was made of, its number, the best."""
+    """What a closed round leaves.
+
+    Attributes:
+        model: The next round's model.
+        counted: What it was made of.
+        recorded: The number of the journal's event.
+        best: The best result, if it is another one from now on.
+        following: The next round.
+    """
 
     model: ModelFile
     counted: Sequence[CountedUpdate]
     recorded: asyncio.Future[int]
     best: Best | None
+    following: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +97,7 @@ class RoundCloser:
     disk: DiskWait
     max_staleness: int
     exchange: ExchangeDesk
-    combining: Combining
+    combining: Combines
     outliers: OutlierWatch
     forgetting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -117,7 +127,7 @@ class RoundCloser:
             return aggregated
         model, made = aggregated
         updates = [one.update for one in counted]
-        metrics = weighted_metrics(update.facts for update in updates)
+        metrics = weighted_metrics(said for update in updates for said in update.said)
         validated = await self._validate(current.number, model)
         best = self._scored(current.number, updates, validated)
         entry = round_summary(
@@ -130,10 +140,11 @@ class RoundCloser:
             model_sha256=model.sha256,
             aggregation=made.facts,
         )
-        recorded = self._record(current.number, entry, best, made.state_sha256)
-        self.aggregation.go_on(current.number + 1, made.state_sha256)
+        recorded = self._record(current.number, entry, best, made)
+        following = current.number + 1 if made.following is None else made.following
+        self.aggregation.go_on(following, made.state_sha256)
         self._tell(current.number, entry, model)
-        return ClosedRound(model, counted, recorded, best)
+        return ClosedRound(model, counted, recorded, best, following)
 
     async def forget(self, current: OpenRound, closed: ClosedRound, work: Executor) -> None:
         """Once the result is on record: name the best, delete what is no longer needed.
@@ -155,7 +166,7 @@ class RoundCloser:
                 await self._name_best(current, closed, closed.best)
             await self.outliers.look(current, closed.counted, work)
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(work, self._delete, current, recorded)
+            await loop.run_in_executor(work, self._delete, current, closed.following, recorded)
             await self.exchange.forget(current.number)
 
     async def _validate(self, number: int, model: ModelFile) -> dict[str, float]:
@@ -165,13 +176,15 @@ class RoundCloser:
         return await self.validator.validate(model.path)
 
     def _record(
-        self, number: int, entry: dict[str, Any], best: Best | None, state_sha256: str
+        self, number: int, entry: dict[str, Any], best: Best | None, made: Aggregate
     ) -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
         wall = loop.time() - self.started_at
         record = {"round": number, "summary": entry, "wall_seconds": round(wall, 6)}
-        if state_sha256:
-            record["state_sha256"] = state_sha256
+        if made.state_sha256:
+            record["state_sha256"] = made.state_sha256
+        if made.following is not None:
+            record["following"] = made.following
         if best is not None:
             record["best"] = best.facts
         recorded = self.record.append(Kind.ROUND_CLOSED, record)
@@ -195,8 +208,9 @@ class RoundCloser:
         else:
             # What a client measured is of the model that it trained, which may be an older one.
             fresh = [update for update in updates if not update.staleness]
-            weights = self.best.weights(number, [update.contribution for update in fresh])
-            facts = (update.facts for update in fresh)
+            contributions = [one for update in fresh for one in update.contributions]
+            weights = self.best.weights(number, contributions)
+            facts = (said for update in fresh for said in update.said)
             metrics = weighted_metrics(facts, validation_only=True, weights=weights)
             scored = number - 1
         found = self.best.consider(scored, metrics, self.record.state.best)
@@ -235,7 +249,7 @@ class RoundCloser:
         }
         self.observer.observe(Observation(Topic.ROUND_FINISHED, data))
 
-    def _delete(self, current: OpenRound, seq: int) -> None:
+    def _delete(self, current: OpenRound, following: int, seq: int) -> None:
         number = current.number
         try:
             if self.max_staleness:  # of rounds whose model is not too old, updates may still come
@@ -243,6 +257,6 @@ class RoundCloser:
                     self.spool.release(counted.update.base, counted.update.client)
             self.spool.delete_round(number - self.max_staleness)
             self.record.journal.drop_blobs(seq)
-            self.models.discard_older(number + 1)
+            self.models.discard_older(following)
         except (OSError, StorageError) as error:
             _log.warning("files of round %d could not be deleted: %s", number, error)

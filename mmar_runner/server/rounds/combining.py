@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mmar_runner.errors import NonFiniteError
 from mmar_runner.server.components.child_file import clear
@@ -27,6 +27,25 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.whole_aggregation import WholeAggregation
 
 
+class Combines(Protocol):
+    """Has the next model come of a round's updates: made of them here, or by a parent."""
+
+    @property
+    def waiting(self) -> str:
+        """What is waited for that nothing here can hasten, in a sentence; else empty."""
+        ...
+
+    async def combine(
+        self, current: OpenRound, accepted: list[CountedUpdate], work: Executor
+    ) -> tuple[ModelFile, Aggregate] | Withdrawn:
+        """Return the next model and what came with it; see `Combining.combine`."""
+        ...
+
+    async def close(self) -> None:
+        """End what takes part in it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Combining:
     """Combines a round's updates.
@@ -40,6 +59,11 @@ class Combining:
     aggregation: RoundAggregation
     whole: WholeAggregation | None = None
     filters: RoundFilters | None = None
+
+    @property
+    def waiting(self) -> str:
+        """Nothing is waited for: a model is made here."""
+        return ""
 
     async def combine(
         self, current: OpenRound, accepted: list[CountedUpdate], work: Executor

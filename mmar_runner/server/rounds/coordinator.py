@@ -149,6 +149,14 @@ class Coordinator:
             return  # the last round's files are being settled, before its end is on record
         self._workbench.give_up()
 
+    def pass_round(self) -> None:
+        """A combiner's parent has gone on without it: nobody waits for the round's updates."""
+        self._handle(events.RoundPassed(self._machine.round))
+
+    def end(self, status: RunEndStatus, reason: str) -> None:
+        """A combiner's parent has ended the run."""
+        self._finish(status, reason)
+
     def fail(self, reason: str, hint: str | None = None) -> None:
         """The run cannot go on."""
         if not self.ended.done():
@@ -232,7 +240,7 @@ class Coordinator:
         """Say what the run waits for; see `RoundMachine.waiting_for`."""
         if self._validating:
             return self._after.waiting_for()
-        return self._machine.waiting_for(describe)
+        return self._closer.combining.waiting or self._machine.waiting_for(describe)
 
     @property
     def next_round(self) -> int:
@@ -274,7 +282,8 @@ class Coordinator:
             return
         # A round that is closing is the machine's until its models are added up.
         closing = self.round is not None and self.round.number == self._machine.round
-        self._reporter.waiting(self._machine.waiting_for(), for_clients=stalled or not closing)
+        what = self._closer.combining.waiting or self._machine.waiting_for()
+        self._reporter.waiting(what, for_clients=stalled or not closing)
 
     def _carry_out(self, action: actions.Action) -> None:
         match action:
@@ -328,7 +337,7 @@ class Coordinator:
             await self._withdraw(current, closed)
             return
         self._model = closed.model
-        self._handle(events.Aggregated(current.number))
+        self._handle(events.Aggregated(current.number, closed.following))
         try:
             await self._closer.forget(current, closed, self._workbench.thread)
         except StorageError as error:

@@ -127,11 +127,13 @@ class OutlierWatch:
         """
         loop = asyncio.get_running_loop()
         masked = self.aggregation.aggregator.takes
+        # A combiner looks at its sites' updates by itself; here there is only their sum.
+        counted = [one for one in counted if not one.update.facts.parts]
         if masked or len(counted) < _LEAST_UPDATES or loop.time() - self._looked < _PAUSE_SECONDS:
             return
         self._looked = loop.time()
         try:
-            found = await loop.run_in_executor(work, self._find, current, list(counted))
+            found = await loop.run_in_executor(work, self._find, current, counted)
         except (OSError, MmarRunnerError) as error:
             _log.warning("updates of round %d were not compared: %s", current.number, error)
             return

@@ -9,7 +9,7 @@ to blame; if each of them fits, the largest ones are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from mmar_runner.server.rounds.update_blocks import Block, Update
     from mmar_runner.server.rounds.walk import Combination, Walk
+
+    Below: TypeAlias = npt.NDArray[np.float64] | float
 
 
 @dataclass(slots=True)
@@ -71,10 +73,15 @@ def _fits(combination: Combination) -> list[_Fit]:
                 base_block = walk.base(info, start, count).astype(np.float64)
                 block = np.empty(count, dtype=numpy_dtype(info.dtype))
                 for index, update in enumerate(updates):
-                    files.reader(index).read_into(info.name, start, block)
-                    own = walk.base_of(update, info, start, base_block)
-                    seen, below = _seen(walk, update, block, own, base_block)
-                    dtype, weight = block.dtype, walk.weights[index]
+                    dtype, weight = block.dtype, walk.shares[index]
+                    if update.parts:  # what its sites would make alone
+                        seen = walk.read_sum(files, index, info, (start, count)) / weight
+                        difference = update.contribution.kind is UpdateKind.WEIGHT_DIFF
+                        below: Below = base_block if difference else 0.0
+                    else:
+                        files.reader(index).read_into(info.name, start, block)
+                        own = walk.base_of(update, info, start, base_block)
+                        seen, below = _seen(walk, update, block, own, base_block)
                     _look(fits[index], info.name, seen, weight, base=below, dtype=dtype)
     return fits
 
@@ -85,7 +92,7 @@ def _seen(
     block: Block,
     own: npt.NDArray[np.float64],
     base: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | float]:
+) -> tuple[npt.NDArray[np.float64], Below]:
     """Return an update's block as the rule sees it, in float64, and what lies below it."""
     if walk.on_differences:
         return as_difference(block, own, update), base
@@ -99,7 +106,7 @@ def _look(
     values: npt.NDArray[np.float64],
     weight: float,
     *,
-    base: npt.NDArray[np.float64] | float,
+    base: Below,
     dtype: np.dtype[Any],
 ) -> None:
     """Note how a block fits, and whether the model's dtype holds it on top of the base."""

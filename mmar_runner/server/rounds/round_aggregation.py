@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmar_runner.errors import MmarRunnerError, NonFiniteError, RunFailedError
 from mmar_runner.federation.fedbuff import staleness_factor
@@ -16,6 +16,7 @@ from mmar_runner.server.records.models import lost_error
 from mmar_runner.server.records.tracebacks import keep_traceback
 from mmar_runner.server.rounds.aggregation import aggregate
 from mmar_runner.server.rounds.overflow import find_overflowing
+from mmar_runner.server.rounds.partial_sum import write_partial_sum
 from mmar_runner.server.rounds.update_blocks import Update, read_blocks
 from mmar_runner.server.rounds.walk import Combination
 from mmar_runner.storage.tensor_files import TensorReader, TensorWriter
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from mmar_runner.server.rounds.aggregation import Aggregate
     from mmar_runner.server.rounds.contexts import RoundContexts
     from mmar_runner.server.rounds.open_round import OpenRound
+    from mmar_runner.server.rounds.partial_sum import PartialSum
     from mmar_runner.storage.coded_reader import BlockReader
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,32 @@ class RoundAggregation:
             RunStoppedError: It was given up.
             StorageError: Something cannot be read or written.
         """
+        return self._unless_withdrawn(
+            combination, partial(self.made, current, combination, destination)
+        )
+
+    def partial_sum(self, combination: Combination, destination: Path) -> PartialSum | Withdrawn:
+        """Return what a combiner sends of a round; or which updates that must be made without.
+
+        Args:
+            combination: What it is made of.
+            destination: Where it goes.
+
+        Raises:
+            RunFailedError: The rule failed, or itself gives what is not finite.
+            RunStoppedError: It was given up.
+            StorageError: Something cannot be read or written.
+        """
+        return self._unless_withdrawn(
+            combination, partial(write_partial_sum, combination, destination)
+        )
+
+    def _unless_withdrawn(
+        self, combination: Combination, make: Callable[[], _Made]
+    ) -> _Made | Withdrawn:
+        """Return what is made of updates; or which of them are to blame that it is not finite."""
         try:
-            return self.made(current, combination, destination)
+            return make()
         except RunFailedError as error:
             if error.reason != NonFiniteError.default_reason or self.aggregator.takes:
                 raise  # of masked updates nobody can say which it was
@@ -187,6 +215,8 @@ class RoundAggregation:
 
     def _update(self, counted: CountedUpdate) -> Update:
         update, opens = counted.update, partial(self.updates.open, counted)
+        if update.facts.parts:
+            return Update(update.contribution, opens, parts=update.contributions)
         if not update.staleness:
             return Update(update.contribution, opens)
         holds_weights = update.facts.kind is UpdateKind.WEIGHTS

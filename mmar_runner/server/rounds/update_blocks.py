@@ -39,12 +39,20 @@ class Update:
         open: Opens its file.
         factor: What its difference counts: less than 1 if it was made from an older model.
         base: That model, if the update holds weights; None for the round's own.
+        parts: Of a combiner's partial sum what the sites said that count in it; none of a
+            site's own update.
     """
 
     contribution: Contribution
     open: Callable[[], BlockReader]
     factor: float = 1.0
     base: Path | None = None
+    parts: tuple[Contribution, ...] = ()
+
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """What the rule weighs: this update, or each of its parts."""
+        return self.parts or (self.contribution,)
 
     @property
     def is_stale(self) -> bool:

@@ -8,6 +8,7 @@ treats them alike.
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -129,7 +130,8 @@ class Combination:
 
 def _require_enough(combination: Combination) -> None:
     """Hold the rule to what it is defined for, whatever else let the round close."""
-    least, number = combination.aggregator.min_updates, len(combination.updates)
+    least = combination.aggregator.min_updates
+    number = sum(len(update.contributions) for update in combination.updates)
     if number < least:
         msg = f"{combination.label} needs {counted(least, 'update')}, and the round has {number}"
         hint = f"raise min_num_clients to {least}, or choose another aggregator"
@@ -137,14 +139,24 @@ def _require_enough(combination: Combination) -> None:
 
 
 def _weights(combination: Combination) -> npt.NDArray[np.float64]:
-    updates = combination.updates
-    given = combination.aggregator.weigh([u.contribution for u in updates])
+    contributions = [one for update in combination.updates for one in update.contributions]
+    given = combination.aggregator.weigh(contributions)
     weights = np.asarray(given, dtype=np.float64)
-    if weights.shape != (len(updates),) or not np.isfinite(weights).all() or (weights < 0).any():
+    expected = (len(contributions),)
+    if weights.shape != expected or not np.isfinite(weights).all() or (weights < 0).any():
         msg = f"{combination.label} gave weights that are not usable: {weights.tolist()}"
-        hint = f"weigh must return {counted(len(updates), 'finite number')}, none below 0"
+        hint = f"weigh must return {counted(len(contributions), 'finite number')}, none below 0"
         raise RunFailedError(msg, hint=hint, reason="AGGREGATOR")
     return weights
+
+
+def _shares(updates: Sequence[Update], weights: npt.NDArray[np.float64]) -> list[float]:
+    shares, first = [], 0
+    for update in updates:
+        last = first + len(update.contributions)
+        shares.append(math.fsum(weights[first:last]))
+        first = last
+    return shares
 
 
 class Walk:
@@ -153,12 +165,13 @@ class Walk:
     Args:
         combination: What is combined.
         model: The base, open.
-        weights: Of the updates.
+        weights: Of the sites: one for each update, and for each part of a partial sum.
         kept: What the rule keeps from round to round; None if it keeps nothing.
         older: Models that updates were made from and that are older than the base, open.
 
     Attributes:
         on_differences: Whether the rule sees float64 differences to the base, of every update.
+        shares: What each update weighs: a partial sum as much as its parts together.
     """
 
     def __init__(
@@ -177,10 +190,12 @@ class Walk:
         self.model = model
         self._updates = combination.updates
         self.weights = weights
+        self.shares = _shares(combination.updates, weights)
         self.kept = kept
         self._older = older
         kinds = {u.contribution.kind for u in combination.updates}
         self._mixed = len(kinds) > 1
+        self._has_sums = any(u.parts for u in combination.updates)
         # Differences to several models have nothing in common but that they are differences.
         as_differences = self._rule.on_differences or any(u.is_stale for u in combination.updates)
         self.on_differences = as_differences or self._mixed
@@ -214,6 +229,41 @@ class Walk:
                     else:
                         yield info.name, self._combined(files, info, start, count, keep)
 
+    @property
+    def sums_kind(self) -> UpdateKind:
+        """What `sums` are sums of."""
+        return UpdateKind.WEIGHT_DIFF if self._difference else UpdateKind.WEIGHTS
+
+    def sums(self) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+        """Yield the blocks of what the rule folds, not finished; 0 where it leaves a tensor alone.
+
+        Raises:
+            RunFailedError: NON_FINITE, the updates of this sum would make a model that is not;
+                AGGREGATOR, the rule gave a block that is not usable.
+        """
+        with Opened(self._updates) as files:
+            for info in self.model.header.tensors.values():
+                excluded = self._excludes(info.name)
+                for start, count in blocks(info, FOLD_ELEMENTS):
+                    self.require_wanted()
+                    if excluded:
+                        yield info.name, np.zeros(count, dtype=np.float64)
+                        continue
+                    accumulator = self._accumulated(files, info, start, count)
+                    self._require_mean(accumulator.copy(), info, start)
+                    yield info.name, accumulator
+
+    def _require_mean(
+        self, accumulator: npt.NDArray[np.float64], info: TensorInfo, start: int
+    ) -> None:
+        """Hold what these updates alone would make to what the model's type holds."""
+        count = accumulator.size
+        mean = self._rule.finish(accumulator, info.name, self.weights)
+        self._require_block(mean, info, count, "finish")
+        if self._difference:
+            mean = self.base(info, start, count).astype(np.float64) + mean
+        self._cast(mean, info)
+
     def require_wanted(self) -> None:
         """Leave, if nobody wants the result any more.
 
@@ -241,7 +291,8 @@ class Walk:
 
     @property
     def _folds(self) -> bool:
-        return self._rule.foldable and (self._rule.on_differences or not self._mixed)
+        one_kind = self._rule.on_differences or not self._mixed
+        return self._rule.foldable and (one_kind or self._has_sums)
 
     def _combined(
         self, files: Opened, info: TensorInfo, start: int, count: int, keep: Keep
@@ -270,10 +321,21 @@ class Walk:
             raise RunFailedError(msg, hint=hint, reason="AGGREGATOR")
 
     def _folded(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
-        accumulator = np.zeros(count, dtype=np.float64)
-        for row, weight in zip(self._rows(files, info, start, count), self.weights, strict=True):
-            self._rule.fold(accumulator, info.name, row, float(weight))
+        accumulator = self._accumulated(files, info, start, count)
         return self._rule.finish(accumulator, info.name, self.weights)
+
+    def _accumulated(
+        self, files: Opened, info: TensorInfo, start: int, count: int
+    ) -> npt.NDArray[np.float64]:
+        """Return a block of what the rule folds; partial sums are added as they are."""
+        accumulator = np.zeros(count, dtype=np.float64)
+        rows = self._rows(files, info, start, count)
+        for update, row, weight in zip(self._updates, rows, self.shares, strict=True):
+            if update.parts:
+                np.add(accumulator, row, out=accumulator)
+            else:
+                self._rule.fold(accumulator, info.name, row, weight)
+        return accumulator
 
     def _stacked(self, files: Opened, info: TensorInfo, start: int, count: int) -> Block:
         whole = numpy_dtype(self._rule.takes or info.dtype)
@@ -294,11 +356,43 @@ class Walk:
         buffer = np.empty(count, dtype=numpy_dtype(info.dtype))
         base = self.base(info, start, count).astype(np.float64) if self.on_differences else None
         for index, update in enumerate(self._updates):
+            if update.parts:
+                yield self._sum_row(files, index, info, (start, count), base)
+                continue
             files.reader(index).read_into(info.name, start, buffer)
             if base is None:
                 yield buffer
             else:
                 yield as_difference(buffer, self.base_of(update, info, start, base), update)
+
+    def _sum_row(
+        self,
+        files: Opened,
+        index: int,
+        info: TensorInfo,
+        part: tuple[int, int],
+        base: npt.NDArray[np.float64] | None,
+    ) -> npt.NDArray[np.float64]:
+        """Return a block of a partial sum: of weights, or of differences where those are summed."""
+        row = self.read_sum(files, index, info, part)
+        if base is not None and self._updates[index].contribution.kind is UpdateKind.WEIGHTS:
+            row -= self.shares[index] * base
+        return row
+
+    def read_sum(
+        self, files: Opened, index: int, info: TensorInfo, part: tuple[int, int]
+    ) -> npt.NDArray[np.float64]:
+        """Return a block of the index-th update, a partial sum, as it came.
+
+        Args:
+            files: The updates.
+            index: Which of them.
+            info: The tensor.
+            part: The block's first element, and how many there are.
+        """
+        row = np.empty(part[1], dtype=np.float64)
+        files.reader(index).read_into(info.name, part[0], row)
+        return row
 
     def base_of(
         self, update: Update, info: TensorInfo, start: int, base: npt.NDArray[np.float64]

@@ -18,6 +18,7 @@ from mmar_runner.testing.contracts.combining import (
     DTYPES,
     Updates,
     combined,
+    context,
     drawn,
     folded,
     frozen,
@@ -85,6 +86,27 @@ class AggregatorContract(ABC):
         whole = combined(self.make(), updates)
         law = "A rule that says it is foldable folds, bit for bit, to what it combines"
         same(law, whole, folded(self.make(), updates, block=block))
+
+    @_every_dtype
+    def test_sums_of_sums_are_sums(self, dtype: npt.DTypeLike) -> None:
+        """Combiners add up for a rule that composes: each update by itself, in any grouping."""
+        rule = self.make()
+        if not rule.composes:
+            pytest.skip("the rule does not compose")
+        updates = self._drawn(dtype)
+        rule.begin(context(participants=len(updates.contributions)))
+        weights = [float(weight) for weight in rule.weigh(updates.contributions)]
+        law = "A rule that composes weighs each contribution by itself"
+        for index in range(self.clients if self.clients > 1 else 0):
+            without = [*updates.contributions[:index], *updates.contributions[index + 1 :]]
+            rest = [float(weight) for weight in rule.weigh(without)]
+            expected = [*weights[:index], *weights[index + 1 :]]
+            hold(law, rest == expected, expected=f"{expected} without one of them", got=rest)
+        law = "A rule that composes adds weight times block, and nothing else"
+        for row, weight in zip(updates.tensors, weights, strict=True):
+            added = np.ones(_ELEMENTS, dtype=np.float64)
+            rule.fold(added, "weight", row, weight)
+            same(law, np.ones(_ELEMENTS) + row.astype(np.float64) * weight, added)
 
     @_every_dtype
     def test_inputs_are_left_alone(self, dtype: npt.DTypeLike) -> None:

@@ -19,7 +19,7 @@ CLIENT_STATE_TRAINING: ClientState
 CLIENT_STATE_VALIDATING: ClientState
 
 class RegisterRequest(_message.Message):
-    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version", "cross_validate", "update_codecs", "compressions")
+    __slots__ = ("client_name", "session_key", "task_name", "mmar_digest", "runner_version", "revocations_version", "cross_validate", "update_codecs", "compressions", "combines")
     CLIENT_NAME_FIELD_NUMBER: _ClassVar[int]
     SESSION_KEY_FIELD_NUMBER: _ClassVar[int]
     TASK_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class RegisterRequest(_message.Message):
     CROSS_VALIDATE_FIELD_NUMBER: _ClassVar[int]
     UPDATE_CODECS_FIELD_NUMBER: _ClassVar[int]
     COMPRESSIONS_FIELD_NUMBER: _ClassVar[int]
+    COMBINES_FIELD_NUMBER: _ClassVar[int]
     client_name: str
     session_key: bytes
     task_name: str
@@ -38,7 +39,8 @@ class RegisterRequest(_message.Message):
     cross_validate: bool
     update_codecs: _containers.RepeatedScalarFieldContainer[str]
     compressions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., cross_validate: _Optional[bool] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ...) -> None: ...
+    combines: bool
+    def __init__(self, client_name: _Optional[str] = ..., session_key: _Optional[bytes] = ..., task_name: _Optional[str] = ..., mmar_digest: _Optional[str] = ..., runner_version: _Optional[str] = ..., revocations_version: _Optional[int] = ..., cross_validate: _Optional[bool] = ..., update_codecs: _Optional[_Iterable[str]] = ..., compressions: _Optional[_Iterable[str]] = ..., combines: _Optional[bool] = ...) -> None: ...
 
 class RegisterReply(_message.Message):
     __slots__ = ("token", "run_number", "seed", "num_rounds", "start_round", "lease_seconds", "result_topics", "server_mmar_digest", "inline_bytes", "current_round", "token_seconds", "revocations", "epoch", "run_id", "update_codec", "compression", "validate_every")
@@ -225,8 +227,48 @@ class ModelPart(_message.Message):
     packed: PackedChunk
     def __init__(self, header: _Optional[_Union[ModelHeader, _Mapping]] = ..., data: _Optional[bytes] = ..., packed: _Optional[_Union[PackedChunk, _Mapping]] = ...) -> None: ...
 
+class UpdateShare(_message.Message):
+    __slots__ = ("path", "weight", "num_samples", "metrics", "validation", "seconds_train", "seconds_upload", "bytes", "wire_bytes", "codec", "codec_error")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class ValidationEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    NUM_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_TRAIN_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_UPLOAD_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    WIRE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    CODEC_ERROR_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    weight: float
+    num_samples: float
+    metrics: _containers.ScalarMap[str, float]
+    validation: _containers.ScalarMap[str, float]
+    seconds_train: float
+    seconds_upload: float
+    bytes: int
+    wire_bytes: int
+    codec: str
+    codec_error: float
+    def __init__(self, path: _Optional[str] = ..., weight: _Optional[float] = ..., num_samples: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., validation: _Optional[_Mapping[str, float]] = ..., seconds_train: _Optional[float] = ..., seconds_upload: _Optional[float] = ..., bytes: _Optional[int] = ..., wire_bytes: _Optional[int] = ..., codec: _Optional[str] = ..., codec_error: _Optional[float] = ...) -> None: ...
+
 class UpdateBegin(_message.Message):
-    __slots__ = ("token", "run_number", "round", "base_sha256", "total_bytes", "update_id", "num_samples", "kind", "metrics", "validation", "seconds_train", "inline", "sha256", "codec", "codec_error", "packed")
+    __slots__ = ("token", "run_number", "round", "base_sha256", "total_bytes", "update_id", "num_samples", "kind", "metrics", "validation", "seconds_train", "inline", "sha256", "codec", "codec_error", "packed", "parts")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +299,7 @@ class UpdateBegin(_message.Message):
     CODEC_FIELD_NUMBER: _ClassVar[int]
     CODEC_ERROR_FIELD_NUMBER: _ClassVar[int]
     PACKED_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     token: str
     run_number: int
     round: int
@@ -273,7 +316,8 @@ class UpdateBegin(_message.Message):
     codec: str
     codec_error: float
     packed: bool
-    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., base_sha256: _Optional[str] = ..., total_bytes: _Optional[int] = ..., update_id: _Optional[str] = ..., num_samples: _Optional[float] = ..., kind: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., validation: _Optional[_Mapping[str, float]] = ..., seconds_train: _Optional[float] = ..., inline: _Optional[bytes] = ..., sha256: _Optional[str] = ..., codec: _Optional[str] = ..., codec_error: _Optional[float] = ..., packed: _Optional[bool] = ...) -> None: ...
+    parts: _containers.RepeatedCompositeFieldContainer[UpdateShare]
+    def __init__(self, token: _Optional[str] = ..., run_number: _Optional[int] = ..., round: _Optional[int] = ..., base_sha256: _Optional[str] = ..., total_bytes: _Optional[int] = ..., update_id: _Optional[str] = ..., num_samples: _Optional[float] = ..., kind: _Optional[str] = ..., metrics: _Optional[_Mapping[str, float]] = ..., validation: _Optional[_Mapping[str, float]] = ..., seconds_train: _Optional[float] = ..., inline: _Optional[bytes] = ..., sha256: _Optional[str] = ..., codec: _Optional[str] = ..., codec_error: _Optional[float] = ..., packed: _Optional[bool] = ..., parts: _Optional[_Iterable[_Union[UpdateShare, _Mapping]]] = ...) -> None: ...
 
 class UpdateCommit(_message.Message):
     __slots__ = ("sha256",)

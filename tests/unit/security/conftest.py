@@ -12,7 +12,8 @@ from mmar_runner.testing.kits import Kits, make_kits
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    return make_kits(tmp_path_factory.mktemp("demo"), clients=("site-1", "site-2"))
+    folder, clients = tmp_path_factory.mktemp("demo"), ("site-1", "site-2")
+    return make_kits(folder, combiners=("east",), clients=clients)
 
 
 @pytest.fixture

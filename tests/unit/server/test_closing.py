@@ -68,7 +68,13 @@ async def test_rounds_on_record_at_once_are_settled_in_their_order() -> None:
             asyncio.create_task(
                 closer.forget(
                     OpenRound(number, model(number), 0.0),
-                    ClosedRound(model(number + 1), [], recorded, Best(Scored(number - 1, 0.5), {})),
+                    ClosedRound(
+                        model(number + 1),
+                        [],
+                        recorded,
+                        Best(Scored(number - 1, 0.5), {}),
+                        number + 1,
+                    ),
                     work,
                 )
             )

@@ -38,6 +38,7 @@ class FedAvg(TensorwiseAggregator):
     """
 
     foldable: ClassVar[bool] = True
+    composes: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mmar_runner.errors import RunFailedError
 from mmar_runner.interfaces.aggregator import AggregationContext, Contribution, UpdateKind
@@ -45,6 +45,9 @@ class Scaffold(FedAvg, StatefulAggregator):
     Raises:
         ValueError: An argument is outside its range.
     """
+
+    # Its second mean is over all clients, not over those of a round.
+    composes: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -11,7 +11,12 @@ from mmar_runner.security.identity import Role
 from mmar_runner.security.kits.kit import load_kit
 
 LEAD = "lead@example.org"
-FOLDERS = {Role.SERVER: "localhost", Role.CLIENT: "site-1", Role.ADMIN: LEAD}
+FOLDERS = {
+    Role.SERVER: "localhost",
+    Role.COMBINER: "east",
+    Role.CLIENT: "site-1",
+    Role.ADMIN: LEAD,
+}
 
 
 def load(folder, role=Role.CLIENT, **later):

@@ -42,7 +42,9 @@ def test_a_kit_says_who_somebody_is_and_whom_it_trusts(kits, role):
     assert {kit.cert_file.parent, kit.key_file.parent, kit.root_file.parent} == {folder}
     assert json.loads(kit.authorization.read_bytes())["sites"]["site-1"] == "org-site-1"
     assert kit.target == "localhost:8002"
-    assert kit.admin_target == (None if role is Role.CLIENT else "localhost:8003")
+    told = role in {Role.SERVER, Role.ADMIN}
+    assert kit.admin_target == ("localhost:8003" if told else None)
+    assert kit.own_target == ("localhost:8002" if role is Role.COMBINER else None)
     assert (kit.policy is None) == (role is Role.ADMIN)
     assert (kit.release_key_file is None) == (role is not Role.ADMIN)
     assert kit.revocation_memory().current.version == 1

@@ -74,6 +74,7 @@ def test_a_site_is_told_whom_to_ask_for_a_file_and_what_to_keep(kits, name, hint
     ("role", "own"),
     [
         (Role.SERVER, "server.key, site_policy.json and state/"),
+        (Role.COMBINER, "combiner.key, site_policy.json and state/"),
         (Role.CLIENT, "client.key, site_policy.json and state/"),
         (Role.ADMIN, "client.key, release.key and state/"),
     ],
