@@ -187,6 +187,7 @@ def test_a_table_is_an_entry_a_line():
 
 
 @pytest.mark.slow  # imports all of MONAI
+@pytest.mark.timeout(300)
 def test_the_tables_are_what_is_installed():
     made = subprocess.run(
         [sys.executable, str(MAKE), "--check"],

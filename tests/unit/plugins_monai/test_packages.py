@@ -50,7 +50,9 @@ def test_a_package_that_is_not_there_is_said_at_its_transform(
     config["train"]["pre_transforms"].append({"name": name, "args": args})
     (archive / TRAIN).write_text(json.dumps(config, indent=2))
 
-    found = [f for f in validate(archive, catalog).report.findings if f.severity != "note"]
+    findings = validate(archive, catalog).report.findings
+    # A second LoadImaged is one too many for who refers to it, and that is said besides.
+    found = [f for f in findings if f.severity != "note" and f.code != "MMAR523"]
 
     if find_spec(_needed("transform", name, project)["module"]) is not None:
         assert found == []
