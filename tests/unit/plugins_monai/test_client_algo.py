@@ -273,6 +273,33 @@ def test_after_train_has_raised_the_next_task_has_a_new_algorithm(site):
     assert [name for name, _ in built[1].calls] == ["initialize", "train", "finalize"]
 
 
+@pytest.mark.parametrize("method", ["evaluate", "get_weights"])
+def test_an_algorithm_that_raised_anywhere_is_not_asked_again(site, method):
+    trainer, task = site
+    built = []
+
+    class Once(Plain):
+        def abort(self, extra=None):
+            raise RuntimeError("there is nothing to abort")
+
+    def broken(*_, **__):
+        raise RuntimeError("a spent engine")
+
+    class Anew(Made):
+        def build(self):
+            built.append(Once())
+            if len(built) == 1:
+                setattr(built[0], method, broken)
+            return built[-1]
+
+    made = trainer(None, blueprint=Anew(None))
+    with pytest.raises(TaskFailedError, match=f"{method} raised RuntimeError: a spent engine"):
+        made.train(task())
+
+    assert made.train(task(1)).num_samples == 5
+    assert len(built) == 2
+
+
 @pytest.mark.parametrize("options", [{}, {"num_samples": 12}])
 def test_an_update_without_any_iteration_is_refused(site, options):
     trainer, task = site

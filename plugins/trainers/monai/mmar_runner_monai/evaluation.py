@@ -110,6 +110,7 @@ class Evaluation:
         close_all(self._handlers)
 
     def _begin(self) -> None:
+        self.found = {}  # a run that fails leaves none of an earlier one
         self._batches.position = Position(0)
 
     def _advance(self) -> None:
