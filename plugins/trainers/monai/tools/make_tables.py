@@ -34,9 +34,11 @@ from choices import (
     IGNITE_HANDLERS,
     IGNITE_METRICS,
     INFERERS,
+    INSTEAD,
     LIMITS,
     LR_SCHEDULERS,
     METRICS,
+    NO_ITEM_FUNCTIONS,
     NO_NETWORKS,
     OPTIMIZERS,
     PASSED_ON,
@@ -192,10 +194,35 @@ def entry_of(kind: str, name: str, found: Any, path: str) -> dict[str, Any]:
     if is_open:
         entry["together"] = {"additionalProperties": True}
     upgrades = upgrades_of(kind, name, properties, is_open=is_open)
-    facts = {"upgrades": upgrades, "packages": PACKAGES.get((kind, name))}
+    facts = {
+        "upgrades": upgrades,
+        "packages": PACKAGES.get((kind, name)),
+        "undeclarable": _undeclarable(kind, name, found),
+    }
     if any(facts.values()):
         entry["facts"] = {fact: value for fact, value in facts.items() if value}
     return entry
+
+
+def _undeclarable(kind: str, name: str, found: Any) -> dict[str, str] | None:
+    """Return what a class needs that no JSON value gives, and what to use instead.
+
+    Raises:
+        SystemExit: Nobody has said what to use instead.
+    """
+    given = GIVEN.get(kind, frozenset())
+    needed = [
+        one
+        for one in inspect.signature(found).parameters.values()
+        if one.default is one.empty and one.kind not in {one.VAR_KEYWORD, one.VAR_POSITIONAL}
+        if one.name not in given and not str(one.annotation).startswith("type[")
+    ]
+    for one in needed:
+        if (name, one.name) in NO_ITEM_FUNCTIONS or _schema(kind, name, one) is None:
+            if name not in INSTEAD:
+                sys.exit(f"choices.INSTEAD has no row for {name}: nothing gives its {one.name!r}")
+            return {"argument": one.name, "instead": INSTEAD[name]}
+    return None
 
 
 def _parameters(found: Any) -> tuple[list[inspect.Parameter], bool]:
