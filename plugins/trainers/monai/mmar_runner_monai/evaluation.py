@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mmar_runner_monai.parts import Declaration, Parts
 
+#: Where a section declares no evaluator.
 _EVALUATOR = {"name": "SupervisedEvaluator"}
 
 

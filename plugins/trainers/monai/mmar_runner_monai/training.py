@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _WHERE = "train"
-_TRAINER = {"name": "SupervisedTrainer"}
+#: Where a section declares no trainer; how long a round is, the round says.
+_TRAINER = {"name": "SupervisedTrainer", "args": {"max_epochs": 1}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,17 @@ from choices import (
 )
 from older import OLDER_CLASSES, OWN, upgrades_of
 from packages import PACKAGES
+from words import closed, words_of
 
 from mmar_runner.documents.item_functions import MOST_POSITIONS
 from mmar_runner_monai.functions import TOLD_POSITIONS
 
 TABLES: Final = Path(__file__).parents[1] / "mmar_runner_monai" / "tables"
+#: Types of arguments that may be words of an enumeration.
+_WORDS: Final = (
+    *("string", ["string", "null"], ["string", "integer"], ["string", "array"]),
+    ["string", "array", "null"],
+)
 _LIMITED: Final = {"integer", "number"}
 
 
@@ -273,6 +279,11 @@ def _unlimited(kind: str, name: str, parameter: inspect.Parameter) -> dict[str, 
     schema.update(CLOSED.get(parameter.name, {}))
     if (kind, parameter.name) in WORDS and types == "string":
         schema = {"enum": WORDS[kind, parameter.name]}
+    elif types in _WORDS:
+        words = words_of(
+            *(kind, name, parameter.name, str(parameter.annotation), parameter.default)
+        )
+        schema = schema if words is None else closed(schema, words)
     if is_known and _fits(default, schema):
         schema["default"] = default
     return schema
