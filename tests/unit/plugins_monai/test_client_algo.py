@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.fl.client import ClientAlgo
 from monai.fl.utils.constants import ExtraItems, FlStatistics, WeightType
@@ -246,6 +247,19 @@ def test_what_an_algorithm_raises_has_its_place_and_it_is_aborted(site):
         trainer(algo).train(task())
 
     assert [name for name, _ in algo.calls] == ["initialize", "abort"]
+
+
+def test_what_monai_wraps_is_told_with_its_cause(site):
+    trainer, _ = site
+
+    class Wrapping(Plain):
+        def initialize(self, extra=None):
+            ConfigParser({"net": {"_target_": "UNet", "dimensions": 3}}).get_parsed_content("net")
+
+    with pytest.raises(
+        TaskFailedError, match=r"(?s)Failed to instantiate .*TypeError: .*dimensions"
+    ):
+        trainer(Wrapping())
 
 
 def test_after_train_has_raised_the_next_task_has_a_new_algorithm(site):

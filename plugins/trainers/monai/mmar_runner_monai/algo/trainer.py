@@ -245,4 +245,14 @@ def _place(method: str) -> Iterator[None]:
             if isinstance(cause, MmarRunnerError):
                 raise cause from error
             cause = cause.__cause__ or cause.__context__
-        raise TaskFailedError(f"{method} raised {raised.told(error)}") from error
+        raise TaskFailedError(f"{method} raised {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """Return what was raised; MONAI wraps what a class of a bundle raised and leaves out why."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if cause is error or str(cause) in str(error):
+        return raised.told(error)
+    return f"{raised.told(error)}: {raised.told(cause)}"
