@@ -46,7 +46,10 @@ def require_declarable(
         registered = catalog.at_target(kind, name)
         if registered is None:
             return  # nothing is known of its arguments
-        schema = registered.args_schema
+        description, schema = registered, registered.args_schema
+    if stated := description.extras.get("undeclarable"):
+        message = f"{kind} {name!r} needs {stated['argument']!r}, which cannot be written in JSON"
+        raise ComponentBuildError(message, hint=stated["instead"])
     for fault in faults(schema, args):
         where = pointer_text(("args", *fault.path))
         raise ComponentBuildError(

@@ -102,6 +102,7 @@ CODES: dict[str, Code] = {
     "MMAR521": Code(_E, "A class in custom/ is not what its slot asks for"),
     "MMAR522": Code(_W, "A package that a part needs is not installed"),
     "MMAR523": Code(_W, "A reference may mean several parts"),
+    "MMAR524": Code(_E, "A component cannot be declared"),
     "MMAR530": Code(_N, "A class in custom/ runs behind an adapter"),
     "MMAR531": Code(_E, "Nothing that is installed adapts a class in custom/"),
     "MMAR532": Code(_E, "A class in custom/ is of the TensorFlow generation"),

@@ -88,6 +88,7 @@ MENDS = MappingProxyType(
         "MMAR521": "Derive the class from the interface and define the methods that it lacks.",
         "MMAR522": "Install it at every site that trains; the hint has the name.",
         "MMAR523": "Give each a label of its own, as in Name#Label, and refer to that.",
+        "MMAR524": "Use another component; the hint has its name.",
         "MMAR530": "Nothing needs to be done; the page on older code says what differs.",
         "MMAR531": "Install the plugin with the adapter.",
         "MMAR532": "Use a component that is installed, or write the class to the later interface.",

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "MMAR518": "tests/unit/mmar/test_components.py",  # of two plugins
     "MMAR522": "tests/unit/plugins_monai/test_packages.py",  # of the machine's packages
     "MMAR523": "tests/unit/mmar/test_references.py",
+    "MMAR524": "tests/unit/plugins_monai/test_undeclarable.py",  # of no bundled plugin
     "MMAR531": "tests/unit/mmar/test_older_code.py",  # of a plugin that is not installed
     "MMAR532": "tests/unit/mmar/test_older_code.py",  # as what is said of older code
     "MMAR533": "tests/unit/mmar/test_older_code.py",

@@ -66,6 +66,10 @@ by `path` every class below the prefixes too; arguments are those of the MONAI, 
 PyTorch of today. Functions as text (`"lambda x: x['pred']"`) are read as the few shapes they take,
 and never evaluated."""
 
+_UNDECLARABLE: Final = """### Parts that cannot be declared
+
+They are **not available** (MMAR524): each needs an object that no JSON value gives."""
+
 _CHANGED: Final = """### Parts that were renamed, or whose arguments were
 
 They **work differently**: what older archives declare is read as what it is called today, each with
@@ -91,6 +95,8 @@ def compatibility_page(found: Sequence[ComponentDescription]) -> str:
     parts = [_HEAD, _FEDERATED, *_federated()]
     parts += [_KEYS, "\n".join(_keys()), _ARGUMENTS, "\n".join(_arguments())]
     parts += [_OWN, _PARTS, *_parts(found)]
+    lost = list(_undeclarable(found))
+    parts += [_UNDECLARABLE, "\n".join(lost)] if lost else []
     changed = list(_changed(found))
     parts += [_CHANGED, "\n".join(changed)] if changed else []
     return "\n\n".join([*parts, _TENSORFLOW, *_tensorflow()])
@@ -171,7 +177,7 @@ def _parts(found: Sequence[ComponentDescription]) -> Iterator[str]:
     of_trainers = [one for one in found if one.kind in _WORKFLOW]
     ranked = sorted(of_trainers, key=lambda one: (order.index(one.kind), one.name))
     for kind, members in groupby(ranked, key=lambda one: one.kind):
-        named = [one for one in members if "becomes" not in one.extras]
+        named = [one for one in members if not {"becomes", "undeclarable"} & one.extras.keys()]
         prefixes = [f"`{one.name}`" for one in named if one.path_prefix]
         names = [f"`{one.name}`" for one in named if not one.path_prefix]
         yield f"### {_heading(str(kind))} of generation 4"
@@ -180,9 +186,20 @@ def _parts(found: Sequence[ComponentDescription]) -> Iterator[str]:
         yield "\n\n".join(lines)
 
 
+def _undeclarable(found: Sequence[ComponentDescription]) -> Iterator[str]:
+    rows = [
+        f"| `{one.name}` | {one.kind} | `{stated['argument']}` | {_cell(stated['instead'])} |"
+        for one in sorted(found, key=lambda one: (one.kind, one.name))
+        if (stated := one.extras.get("undeclarable"))
+    ]
+    if rows:
+        yield from ("| name | kind | needs | instead |", "|---|---|---|---|", *rows)
+
+
 def _changed(found: Sequence[ComponentDescription]) -> Iterator[str]:
     rows = []
-    for one in sorted(found, key=lambda one: (one.kind, one.name)):
+    declarable = [one for one in found if "undeclarable" not in one.extras]
+    for one in sorted(declarable, key=lambda one: (one.kind, one.name)):
         told = [f"as `{one.extras['becomes']}`"] if "becomes" in one.extras else []
         told += [words for rule in one.extras.get("upgrades", ()) for words in _rule(rule)]
         if told:

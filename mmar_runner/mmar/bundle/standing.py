@@ -177,3 +177,29 @@ def _registered(catalog: ComponentCatalog, fact: BundleFact, name: str) -> bool:
         if found is not None and found.target.replace(":", ".").startswith(fact.packages):
             return True
     return False
+
+
+def older_arguments(
+    catalog: ComponentCatalog, fact: BundleFact, name: str, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield arguments that a class does not take any more: old name, present one, since when.
+
+    Whoever reads a bundle calls its classes as they stand there, and nobody mends them on the way.
+
+    Args:
+        catalog: What is installed.
+        fact: What the bundle's reader states.
+        name: Of the class, short or dotted.
+        arguments: As they stand beside it.
+    """
+    for kind in TRAINER_PARTS:
+        found = catalog.at_target(kind, name) if "." in name else catalog.find(kind, name)
+        if found is None or not found.target.replace(":", ".").startswith(fact.packages):
+            continue
+        if found.args_schema.get("additionalProperties", True):
+            continue  # it takes any argument
+        for rule in found.extras.get("upgrades", ()):
+            for old, new in rule.get("rename", {}).items():
+                if old in arguments:
+                    yield old, new, str(rule.get("note", ""))
+        return

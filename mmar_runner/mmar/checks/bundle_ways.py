@@ -133,6 +133,7 @@ class Ways:
             self._of_file(text, spot)
             if way and split_id(way[-1])[-1] == TARGET:
                 self._target(text, spot, certain=way in needed)
+                self._arguments(text, spot, certain=way in needed)
 
     @property
     def _is_full(self) -> bool:
@@ -172,6 +173,17 @@ class Ways:
         fault = self._look.resolver.no_such_target(self._fact, name)
         if fault is not None:
             self._find(spot, *fault, code="MMAR503", certain=certain)
+
+    def _arguments(self, name: str, spot: _Spot | None, *, certain: bool) -> None:
+        """Say which arguments a class does not take any more under their names."""
+        beside = None if spot is None else spot.document.get(spot.path[:-1])
+        if spot is None or not isinstance(beside, dict) or self._is_full:
+            return
+        for old, new, since in self._look.resolver.older_arguments(self._fact, name, beside):
+            what = f"'{_shown(name)}' takes no '{old}' any more: it is '{new}' ({since})."
+            hint = f"Write '{new}' in its place: a bundle is read as it stands."
+            at = _Spot(spot.document, (*spot.path[:-1], old))
+            self._find(at, what, hint, code="MMAR512", certain=certain)
 
     def _find(
         self,

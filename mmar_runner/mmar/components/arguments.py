@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mmar_runner.mmar.document import Document
     from mmar_runner.mmar.finding import Findings
 
+#: The fact that names an argument which no JSON value gives, and what to use instead.
+UNDECLARABLE: Final = "undeclarable"
 _CODES: Final = {
     "required": "MMAR511",
     "unknown": "MMAR512",
@@ -33,6 +35,9 @@ def arguments_fit(
         found: What the catalog says of the component.
         findings: Gets what is wrong with them.
     """
+    if UNDECLARABLE in found.extras:
+        _say_undeclarable(document, path, found, findings)
+        return False
     wrong = faults(found.args_schema, document.get(path, {}).get("args", {}))
     for fault in wrong:
         where = (*path, "args", *fault.path)
@@ -41,6 +46,15 @@ def arguments_fit(
         else:
             _say(document, path, found, fault, findings)
     return not wrong
+
+
+def _say_undeclarable(
+    document: Document, path: JsonPath, found: ComponentDescription, findings: Findings
+) -> None:
+    stated = found.extras[UNDECLARABLE]
+    message = f"'{found.name}' needs '{stated['argument']}', which cannot be written in JSON."
+    where = (*path, "path" if "path" in document.get(path, {}) else "name")
+    findings.at(document, where, "MMAR524", message, hint=stated["instead"])
 
 
 def _say(

@@ -12,7 +12,12 @@ from mmar_runner.errors import PluginConflictError
 from mmar_runner.interfaces.catalog import ComponentCatalog, ComponentDescription, ComponentKind
 from mmar_runner.interfaces.nested import is_off, nested_places, with_parts
 from mmar_runner.interfaces.tags import tags_of
-from mmar_runner.mmar.bundle.standing import Standing, no_such_target, standing_in
+from mmar_runner.mmar.bundle.standing import (
+    Standing,
+    no_such_target,
+    older_arguments,
+    standing_in,
+)
 from mmar_runner.mmar.code.installed_names import is_name
 from mmar_runner.mmar.components.absent import Absent, became
 from mmar_runner.mmar.components.arguments import arguments_fit
@@ -151,6 +156,17 @@ class Resolver:
             return no_such_target(self._catalog, fact, name)
         except PluginConflictError:
             return None
+
+    def older_arguments(
+        self, fact: BundleFact, name: str, arguments: Mapping[str, Any]
+    ) -> list[tuple[str, str, str]]:
+        """Return what a bundle's class does not take any more; nothing of the MMAR's own code."""
+        if self._byoc.problem(name) is None:
+            return []
+        try:
+            return list(older_arguments(self._catalog, fact, name, arguments))
+        except PluginConflictError:
+            return []
 
     def knows(self, dotted: str) -> bool:
         """Return True if a text is a name, or an older name, of a registered component."""

@@ -87,7 +87,7 @@ TENSORFLOW: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
                 "ArgmaxAcrossChannels": "AsDiscreted with argmax",
                 "KeepLargestCC": "KeepLargestConnectedComponentd",
                 "CopyProperties": "nothing: MetaTensor keeps them",
-                "RestoreOriginalShape": "Invertd",
+                "RestoreOriginalShape": "nothing: SegmentationSaver resamples to it",
                 "SaveAsNifti": "SaveImaged",
             }
         ),

@@ -284,6 +284,25 @@ def test_a_target_that_nothing_has_is_an_error_with_the_nearest_name(job, catalo
     assert near in found[4]
 
 
+@pytest.mark.parametrize("written", ["UNet", "monai.networks.nets.UNet"])
+def test_an_argument_that_was_renamed_is_an_error_since_nobody_mends_a_bundle(
+    job, catalog, written
+):
+    config = training()
+    shape = {"in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2]}
+    config["network_def"] = {"_target_": written, "dimensions": 3, **shape}
+
+    def of_bundle(folder):
+        return [f for f in validate(folder, catalog).report.findings if f.file == TRAIN]
+
+    (found,) = [f for f in of_bundle(job(config)) if f.severity == "error"]
+
+    assert (found.code, found.pointer) == ("MMAR512", "/network_def/dimensions")
+    assert found.line
+    assert "since MONAI 0.6" in found.message
+    assert "Write 'spatial_dims'" in found.hint
+
+
 def test_an_override_counts_as_a_part_and_is_looked_at_itself(job, catalog):
     config = training()
     config["train"]["trainer"]["optimizer"] = "@another"

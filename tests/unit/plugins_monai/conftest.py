@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -18,10 +19,12 @@ import torch
 from mmar_runner.hooks import load_plugins
 from mmar_runner.hooks.components import blueprint
 from mmar_runner.interfaces.client_trainer import TrainerContext, TrainTask
+from mmar_runner.mmar.validation import validate
 from mmar_runner_monai.trainer import MonaiTrainer
 from mmar_runner_monai.validator import MonaiModelValidator
 from mmar_runner_torch.files import read_state, write_state
 
+SAMPLE = Path(__file__).resolve().parents[3] / "mmars" / "spheres_unet"
 TRAINING, VALIDATION, SIDE = 3, 2, 8
 #: With dropout, so that every draw from torch's generator shows in the weights.
 NETWORK = {
@@ -248,6 +251,32 @@ def volumes(tmp_path_factory):
 def site(volumes, tmp_path):
     """Return the maker of trainers."""
     return Site(volumes, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def installed():
+    return load_plugins().registry
+
+
+@pytest.fixture
+def found(tmp_path, installed):
+    """Return a function that gives what is found in the sample once a file of it was edited."""
+    archive = Path(shutil.copytree(SAMPLE, tmp_path / "archive"))
+
+    def findings(edit, file="config/config_train.json"):
+        path = archive / file
+        value = json.loads(path.read_text())
+        edit(value)
+        path.write_text(json.dumps(value, indent=2))
+        report = validate(archive, installed).report
+        lines = path.read_text().splitlines()
+        for finding in report.findings:
+            if finding.file == file and finding.severity == "error":
+                assert finding.line, finding
+                assert finding.line <= len(lines)
+        return [one for one in report.findings if one.severity != "note"]
+
+    return findings
 
 
 def same(one, other):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.fl.client import ClientAlgo
 from monai.fl.utils.constants import ExtraItems, FlStatistics, WeightType
@@ -248,6 +249,19 @@ def test_what_an_algorithm_raises_has_its_place_and_it_is_aborted(site):
     assert [name for name, _ in algo.calls] == ["initialize", "abort"]
 
 
+def test_what_monai_wraps_is_told_with_its_cause(site):
+    trainer, _ = site
+
+    class Wrapping(Plain):
+        def initialize(self, extra=None):
+            ConfigParser({"net": {"_target_": "UNet", "dimensions": 3}}).get_parsed_content("net")
+
+    with pytest.raises(
+        TaskFailedError, match=r"(?s)Failed to instantiate .*TypeError: .*dimensions"
+    ):
+        trainer(Wrapping())
+
+
 def test_after_train_has_raised_the_next_task_has_a_new_algorithm(site):
     trainer, task = site
     built = []
@@ -271,6 +285,33 @@ def test_after_train_has_raised_the_next_task_has_a_new_algorithm(site):
     made.close()
     assert [name for name, _ in built[0].calls] == ["initialize", "abort"]
     assert [name for name, _ in built[1].calls] == ["initialize", "train", "finalize"]
+
+
+@pytest.mark.parametrize("method", ["evaluate", "get_weights"])
+def test_an_algorithm_that_raised_anywhere_is_not_asked_again(site, method):
+    trainer, task = site
+    built = []
+
+    class Once(Plain):
+        def abort(self, extra=None):
+            raise RuntimeError("there is nothing to abort")
+
+    def broken(*_, **__):
+        raise RuntimeError("a spent engine")
+
+    class Anew(Made):
+        def build(self):
+            built.append(Once())
+            if len(built) == 1:
+                setattr(built[0], method, broken)
+            return built[-1]
+
+    made = trainer(None, blueprint=Anew(None))
+    with pytest.raises(TaskFailedError, match=f"{method} raised RuntimeError: a spent engine"):
+        made.train(task())
+
+    assert made.train(task(1)).num_samples == 5
+    assert len(built) == 2
 
 
 @pytest.mark.parametrize("options", [{}, {"num_samples": 12}])

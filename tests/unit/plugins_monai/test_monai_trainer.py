@@ -210,6 +210,18 @@ def test_what_is_wrong_is_said(site, change, error, said) -> None:
         wrong.trained()
 
 
+def test_engines_that_are_not_declared_are_the_usual_ones(site):
+    def change(config):
+        del config["train"]["trainer"]
+        del config["validate"]["evaluator"]
+
+    expected, said = site.trained()
+    update, result = site.but(change).trained()
+
+    assert same(update, expected)
+    assert result == said
+
+
 def test_a_loss_that_is_not_finite_fails_the_round(site) -> None:
     wild = site.but(lambda c: c["train"]["optimizer"]["args"].update(lr=1e30))
     with pytest.raises(TaskFailedError, match="the loss became nan"):

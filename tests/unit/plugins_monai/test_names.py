@@ -159,6 +159,64 @@ def test_no_argument_leads_to_other_code_or_the_network(registry, kind, name, ar
     assert [fault.kind for fault in faults(found.args_schema, args)] == ["value"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "argument", "right", "wrong"),
+    [
+        ("transform", "Spacing", "mode", ["bilinear", "3", 3], ["bilinaer", 7]),
+        (
+            "transform",
+            "Spacingd",
+            "mode",
+            ["bilinear", ["bilinear", "nearest"], [3, 0]],
+            ["linaer"],
+        ),
+        (
+            "transform",
+            "Spacingd",
+            "padding_mode",
+            ["border", ["zeros", "border"]],
+            ["bordr", ["x"]],
+        ),
+        (
+            "transform",
+            "Resized",
+            "mode",
+            ["area", "nearest-exact", ["area"]],
+            ["Area", ["area", 9]],
+        ),
+        ("transform", "Resized", "size_mode", ["all", "longest"], ["shortest"]),
+        ("transform", "SpatialPadd", "mode", ["edge", "wrap", ["reflect"]], ["edges"]),
+        ("transform", "SpatialPadd", "method", ["symmetric", "end"], ["begin"]),
+        ("transform", "GridPatchd", "pad_mode", [None, "constant"], ["none"]),
+        ("loss", "DiceLoss", "reduction", ["mean", "none"], ["average"]),
+        ("loss", "GeneralizedDiceLoss", "w_type", ["simple"], ["plain"]),
+        ("metric", "MeanDice", "reduction", ["mean_batch", "none"], ["mean_class"]),
+        ("metric", "ROCAUC", "average", ["micro"], ["mini"]),
+        ("inferer", "SlidingWindowInferer", "padding_mode", ["circular"], ["edge"]),
+        ("model", "SegResNet", "upsample_mode", ["deconv"], ["deconvolve"]),
+        ("model", "HoVerNet", "mode", ["FAST", "fast"], ["quick"]),
+        ("engine_handler", "SegmentationSaver", "mode", ["nearest"], ["nearst"]),
+    ],
+)
+def test_an_argument_of_fixed_words_takes_no_other(registry, kind, name, argument, right, wrong):
+    schema = registry.find(kind, name).args_schema["properties"][argument]
+
+    assert not [value for value in right if faults(schema, value)]
+    assert not [value for value in wrong if not faults(schema, value)]
+
+
+@pytest.mark.parametrize("mode", ["bilinaer", ["bilinaer", "nearest"]])
+def test_a_misspelt_mode_is_found_with_the_word_that_was_meant(found, mode):
+    def change(value):
+        [spacing] = [t for t in value["train"]["pre_transforms"] if t["name"] == "Spacingd"]
+        spacing["args"]["mode"] = mode
+
+    [said] = found(change)
+
+    assert (said.code, said.hint) == ("MMAR514", "Did you mean 'bilinear'?")
+    assert "/args/mode" in said.pointer
+
+
 def test_what_fetches_or_compiles_has_no_name(registry):
     for name in (*PERCEPTUAL, *FETCHED):
         assert all(registry.find(kind, name) is None for kind in KINDS)

@@ -3,44 +3,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from mmar_runner.hooks import load_plugins
-from mmar_runner.mmar.validation import validate
-
 SAMPLE = Path(__file__).resolve().parents[3] / "mmars" / "spheres_unet"
 TRAIN = "config/config_train.json"
 VALIDATION = "config/config_validation.json"
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    return load_plugins().registry
-
-
-@pytest.fixture
-def found(tmp_path, catalog):
-    """Return a function that gives what is found in the sample once a file of it was edited."""
-    archive = Path(shutil.copytree(SAMPLE, tmp_path / "archive"))
-
-    def findings(edit, file=TRAIN):
-        path = archive / file
-        value = json.loads(path.read_text())
-        edit(value)
-        path.write_text(json.dumps(value, indent=2))
-        report = validate(archive, catalog).report
-        lines = path.read_text().splitlines()
-        for finding in report.findings:
-            if finding.file == file and finding.severity == "error":
-                assert finding.line, finding
-                assert finding.line <= len(lines)
-        return [one for one in report.findings if one.severity != "note"]
-
-    return findings
 
 
 def _handler(name, **args):

@@ -28,7 +28,9 @@ UNFIT: Final = (RuntimeError, ValueError, TypeError, LookupError, AttributeError
 def guard_failures(engine: Any, where: str) -> None:
     """See to it that what goes wrong in an engine ends its run with a sentence.
 
-    Handlers for that event come later, and none of them can keep an error to itself.
+    Handlers for that event come later, and none of them can keep an error to itself. The next run
+    of the engine begins anew, whoever calls it: a run that may be resumed keeps its generator,
+    which is spent after an error, and what comes next would end at once and as if in order.
 
     Args:
         engine: Newly built.
@@ -42,6 +44,7 @@ def guard_failures(engine: Any, where: str) -> None:
             raise error
         raise TaskFailedError(f"{where}: {cause_of(error)}") from error
 
+    engine.interrupt_resume_enabled = False
     engine.add_event_handler(Events.EXCEPTION_RAISED, come_out)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mmar_runner_monai.parts import Declaration, Parts
 
+#: Where a section declares no evaluator.
 _EVALUATOR = {"name": "SupervisedEvaluator"}
 
 
@@ -110,6 +111,7 @@ class Evaluation:
         close_all(self._handlers)
 
     def _begin(self) -> None:
+        self.found = {}  # a run that fails leaves none of an earlier one
         self._batches.position = Position(0)
 
     def _advance(self) -> None:

@@ -21,7 +21,7 @@ from mmar_runner_monai.attaching import Attached, attached, close_all
 from mmar_runner_monai.data import batches_of, composed
 from mmar_runner_monai.engines import guard_failures, run
 from mmar_runner_monai.measures import metrics_of
-from mmar_runner_torch.losses import weights_of
+from mmar_runner_torch.losses import made_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _WHERE = "train"
-_TRAINER = {"name": "SupervisedTrainer"}
+#: Where a section declares no trainer; how long a round is, the round says.
+_TRAINER = {"name": "SupervisedTrainer", "args": {"max_epochs": 1}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +266,8 @@ def _loss(
     parts: Parts, section: Declaration, batches: Batches, team: Team, device: torch.device
 ) -> Any:
     """Build the loss; with several processes, of this process's share of a batch."""
-    weights = weights_of(parts.blueprint(ComponentKind.LOSS, section["loss"]))
-    loss = parts.build(ComponentKind.LOSS, section["loss"], **weights)
+    made = made_for(parts.blueprint(ComponentKind.LOSS, section["loss"]))
+    loss = parts.build(ComponentKind.LOSS, section["loss"], **made)
     if isinstance(loss, torch.nn.Module):
         loss = loss.to(device)  # its weights are compared with what is there
     if team.size == 1:

@@ -79,7 +79,12 @@ _SECTION: Final[dict[str, Any]] = {
     "metrics": _METRICS,
     "search": _SEARCH,
 }
-_VALIDATE: Final[dict[str, Any]] = {**_SECTION, "evaluator": _PART}
+_EVALUATOR: Final = {**_PART, "description": "The engine; without it a SupervisedEvaluator."}
+_TRAINER: Final = {
+    **_PART,
+    "description": "The engine; without it a SupervisedTrainer. A round says how long it trains.",
+}
+_VALIDATE: Final[dict[str, Any]] = {**_SECTION, "evaluator": _EVALUATOR}
 _SWITCHES: Final = {
     "amp": {
         "description": "Whether to compute in mixed precision, on CUDA.",
@@ -107,7 +112,7 @@ TRAIN_SCHEMA: Final[dict[str, Any]] = {
                 "lr_scheduler": _PART,
                 "model": _PART,
                 **_SECTION,
-                "trainer": _PART,
+                "trainer": _TRAINER,
             },
             "patternProperties": COMMENTS,
         },

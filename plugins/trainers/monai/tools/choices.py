@@ -148,11 +148,19 @@ _SUMMARY: Final = {
     "description": "mean, median, max, min, std, notnans, a percentile such as 90percentile, or * "
     "for all of them",
 }
+_LOSS: Final = {
+    "type": "object",
+    "description": "The loss that is computed.",
+    "x-component": "loss",
+}
 #: Arguments that a configuration writes in another way than the constructor takes them.
 WRITTEN: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("CheckpointLoader", "load_dict"): _NAMES,
     ("CheckpointSaver", "save_dict"): _NAMES,
     ("DiceCELoss", "weight"): {**BY_CLASS, "default": None},
+    **dict.fromkeys(
+        ((name, "loss") for name in ("DeepSupervisionLoss", "MaskedLoss", "MultiScaleLoss")), _LOSS
+    ),
     ("GeneralizedWassersteinDiceLoss", "dist_matrix"): {
         "type": "array",
         "items": {"type": "array", "items": NOT_NEGATIVE, "minItems": 1},
@@ -169,6 +177,20 @@ WRITTEN: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "format": "item-function",
         "items": {"type": "string", "format": "item-function"},
     },
+}
+#: Arguments that a part needs and a function as text cannot be: it would have to do something.
+NO_ITEM_FUNCTIONS: Final = frozenset({("ParamSchedulerHandler", "parameter_setter")})
+#: What to use in place of a class that needs an object which no JSON value gives, by its name. The
+#: script asks for a row here where a signature shows such a class.
+INSTEAD: Final[dict[str, str]] = {
+    "BatchInverseTransform": "Leave it out: SegmentationSaver resamples to the image's own grid.",
+    "Cropd": "Use SpatialCropd, CenterSpatialCropd or CropForegroundd.",
+    "Invertd": "Leave it out: SegmentationSaver resamples to the image's own grid.",
+    "NetAdapter": "Use TorchVisionFCModel, or declare a class of custom/ by its path.",
+    "Padd": "Use SpatialPadd, BorderPadd or DivisiblePadd.",
+    "ParamSchedulerHandler": "Declare an lr_scheduler, which LrScheduleHandler steps.",
+    "RandCropd": "Use RandSpatialCropd, RandScaleCropd or RandCropByPosNegLabeld.",
+    "VISTA3D": "Use SegResNetDS2, or declare a class of custom/ by its path.",
 }
 _BOOL: Final = {"type": "boolean"}
 #: Arguments that a class takes by keyword and passes on, and that are known.

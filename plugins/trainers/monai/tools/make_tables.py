@@ -34,9 +34,11 @@ from choices import (
     IGNITE_HANDLERS,
     IGNITE_METRICS,
     INFERERS,
+    INSTEAD,
     LIMITS,
     LR_SCHEDULERS,
     METRICS,
+    NO_ITEM_FUNCTIONS,
     NO_NETWORKS,
     OPTIMIZERS,
     PASSED_ON,
@@ -46,11 +48,17 @@ from choices import (
 )
 from older import OLDER_CLASSES, OWN, upgrades_of
 from packages import PACKAGES
+from words import closed, words_of
 
 from mmar_runner.documents.item_functions import MOST_POSITIONS
 from mmar_runner_monai.functions import TOLD_POSITIONS
 
 TABLES: Final = Path(__file__).parents[1] / "mmar_runner_monai" / "tables"
+#: Types of arguments that may be words of an enumeration.
+_WORDS: Final = (
+    *("string", ["string", "null"], ["string", "integer"], ["string", "array"]),
+    ["string", "array", "null"],
+)
 _LIMITED: Final = {"integer", "number"}
 
 
@@ -192,10 +200,35 @@ def entry_of(kind: str, name: str, found: Any, path: str) -> dict[str, Any]:
     if is_open:
         entry["together"] = {"additionalProperties": True}
     upgrades = upgrades_of(kind, name, properties, is_open=is_open)
-    facts = {"upgrades": upgrades, "packages": PACKAGES.get((kind, name))}
+    facts = {
+        "upgrades": upgrades,
+        "packages": PACKAGES.get((kind, name)),
+        "undeclarable": _undeclarable(kind, name, found),
+    }
     if any(facts.values()):
         entry["facts"] = {fact: value for fact, value in facts.items() if value}
     return entry
+
+
+def _undeclarable(kind: str, name: str, found: Any) -> dict[str, str] | None:
+    """Return what a class needs that no JSON value gives, and what to use instead.
+
+    Raises:
+        SystemExit: Nobody has said what to use instead.
+    """
+    given = GIVEN.get(kind, frozenset())
+    needed = [
+        one
+        for one in inspect.signature(found).parameters.values()
+        if one.default is one.empty and one.kind not in {one.VAR_KEYWORD, one.VAR_POSITIONAL}
+        if one.name not in given and not str(one.annotation).startswith("type[")
+    ]
+    for one in needed:
+        if (name, one.name) in NO_ITEM_FUNCTIONS or _schema(kind, name, one) is None:
+            if name not in INSTEAD:
+                sys.exit(f"choices.INSTEAD has no row for {name}: nothing gives its {one.name!r}")
+            return {"argument": one.name, "instead": INSTEAD[name]}
+    return None
 
 
 def _parameters(found: Any) -> tuple[list[inspect.Parameter], bool]:
@@ -246,6 +279,11 @@ def _unlimited(kind: str, name: str, parameter: inspect.Parameter) -> dict[str, 
     schema.update(CLOSED.get(parameter.name, {}))
     if (kind, parameter.name) in WORDS and types == "string":
         schema = {"enum": WORDS[kind, parameter.name]}
+    elif types in _WORDS:
+        words = words_of(
+            *(kind, name, parameter.name, str(parameter.annotation), parameter.default)
+        )
+        schema = schema if words is None else closed(schema, words)
     if is_known and _fits(default, schema):
         schema["default"] = default
     return schema

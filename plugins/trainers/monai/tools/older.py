@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from choices import CLOSED
+from words import interpolation, padding
 
 from mmar_runner.documents.item_functions import MOST_POSITIONS
 from mmar_runner_monai.functions import TOLD_POSITIONS
@@ -247,8 +248,8 @@ OWN: Final[dict[str, dict[str, dict[str, Any]]]] = {
                 "output_postfix": {**_TEXT, **CLOSED["output_postfix"], "default": "seg"},
                 "output_ext": {**_TEXT, **CLOSED["output_ext"], "default": ".nii.gz"},
                 "resample": {"type": "boolean", "default": True},
-                "mode": {**_TEXT, "default": "nearest"},
-                "padding_mode": {**_TEXT, "default": "border"},
+                "mode": {"enum": interpolation(), "default": "nearest"},
+                "padding_mode": {"enum": padding(), "default": "border"},
                 "scale": {"type": ["integer", "null"], "enum": [255, 65535, None], "default": None},
                 "dtype": {**_TEXT, "default": "float64"},
                 "output_dtype": {**_TEXT, "default": "float32"},

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mmar_runner.errors import ComponentBuildError
+from mmar_runner.interfaces.catalog import ComponentKind
 
 if TYPE_CHECKING:
     from mmar_runner.interfaces.catalog import Blueprint
@@ -17,18 +18,27 @@ if TYPE_CHECKING:
 _WEIGHTS: Final = ("weight", "pos_weight", "ce_weight", "dist_matrix")
 
 
-def weights_of(blueprint: Blueprint) -> dict[str, torch.Tensor]:
-    """Return the declared weights and distances of classes as tensors, by argument.
+def made_for(blueprint: Blueprint) -> dict[str, Any]:
+    """Return what a loss is given in place of what is declared, by argument.
+
+    The weights and distances of classes are tensors, and a loss that another one computes is built.
 
     Raises:
-        ComponentBuildError: A list is no row or matrix of numbers.
+        ComponentBuildError: A list is no row or matrix of numbers, or the inner loss cannot be
+            built.
     """
     listed = {name: blueprint.args.get(name) for name in _WEIGHTS}
-    return {
+    tensors = {
         name: _tensor(blueprint.name, name, value)
         for name, value in listed.items()
         if isinstance(value, list)
     }
+    inner = {
+        name: built_loss(value)
+        for name, value in blueprint.args.items()
+        if getattr(value, "kind", None) is ComponentKind.LOSS
+    }
+    return {**tensors, **inner}
 
 
 def _tensor(loss: str, argument: str, value: list[Any]) -> torch.Tensor:
@@ -49,5 +59,5 @@ def built_loss(blueprint: Blueprint, device: torch.device | None = None) -> Any:
     Raises:
         ComponentBuildError: It cannot be built.
     """
-    loss = blueprint.build(**weights_of(blueprint))
+    loss = blueprint.build(**made_for(blueprint))
     return loss.to(device) if isinstance(loss, nn.Module) else loss

@@ -123,22 +123,18 @@ class ClientAlgoTrainer(ClientTrainer):
         """Evaluate the global model, have it trained, write the update.
 
         Raises:
-            TaskFailedError: The algorithm raised, or says that it trained nothing. Where its
-                ``train`` raised, the next task has a new one: this one may be anywhere.
+            TaskFailedError: The algorithm raised, or says that it trained nothing. Where it raised,
+                the next task has a new one: this one may be anywhere.
         """
         WRITING.expect(task.update, folder=task.new_state)
         self._begin()
         received = read_state(task.model)
-        validation = self._measured(received) if task.validate else {}
-        seed_everything(task.seed)
         extra = {"current_round": task.round, "total_rounds": task.num_rounds, "seed": task.seed}
-        try:
+        with self._given_up_if_it_raises():
+            validation = self._measured(received) if task.validate else {}
+            seed_everything(task.seed)
             self._call("train", self._exchange(received), told=extra)
-        except TaskFailedError:
-            self._call("abort", optional=True)
-            self._algo = None
-            raise
-        returned = self._call("get_weights", told=extra)
+            returned = self._call("get_weights", told=extra)
         statistics = numbers(getattr(returned, "statistics", None))
         self._require_trained(statistics)
         update = update_of(returned, received, self._send)
@@ -150,7 +146,8 @@ class ClientAlgoTrainer(ClientTrainer):
     def validate(self, model: Path) -> Mapping[str, float]:
         """Return what the algorithm's ``evaluate`` says of a model file."""
         self._begin()
-        return self._measured(read_state(model))
+        with self._given_up_if_it_raises():
+            return self._measured(read_state(model))
 
     def best_model(self, destination: Path) -> Mapping[str, float] | None:
         """Write the best model that was trained here, by the algorithm's own metrics."""
@@ -161,6 +158,23 @@ class ClientAlgoTrainer(ClientTrainer):
         """Have the algorithm finalized."""
         if self._algo is not None:
             self._call("finalize", optional=True)
+
+    @contextmanager
+    def _given_up_if_it_raises(self) -> Iterator[None]:
+        """Let go of an algorithm that raised: an engine of it would go on where it stopped.
+
+        Raises:
+            TaskFailedError: What was raised, whatever becomes of ``abort``.
+        """
+        try:
+            yield
+        except TaskFailedError:
+            try:
+                self._call("abort", optional=True)
+            except TaskFailedError as error:
+                _LOG.warning("%s", error.message)
+            self._algo = None
+            raise
 
     def _require_trained(self, statistics: Mapping[str, float]) -> None:
         if statistics.get(FlStatistics.NUM_EXECUTED_ITERATIONS, 1.0) <= 0:
@@ -176,7 +190,9 @@ class ClientAlgoTrainer(ClientTrainer):
         if not self._context.keeps_best:
             return
         trained = update_of(returned, received, UpdateKind.WEIGHTS)
-        BestLocal(self._context.workspace).consider(trained, self._measured(trained))
+        with self._given_up_if_it_raises():
+            measured = self._measured(trained)
+        BestLocal(self._context.workspace).consider(trained, measured)
 
     def _measured(self, state: State) -> Mapping[str, float]:
         if not self._evaluates:
@@ -229,4 +245,14 @@ def _place(method: str) -> Iterator[None]:
             if isinstance(cause, MmarRunnerError):
                 raise cause from error
             cause = cause.__cause__ or cause.__context__
-        raise TaskFailedError(f"{method} raised {raised.told(error)}") from error
+        raise TaskFailedError(f"{method} raised {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """Return what was raised; MONAI wraps what a class of a bundle raised and leaves out why."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if cause is error or str(cause) in str(error):
+        return raised.told(error)
+    return f"{raised.told(error)}: {raised.told(cause)}"
