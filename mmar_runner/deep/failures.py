@@ -37,7 +37,7 @@ _GONE: Final = re.compile(
 _CLIENT: Final = re.compile(r"\bsite-\d+\b")
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Do nothing: nobody wants to know."""
 
 
@@ -52,20 +52,29 @@ class Failures:
         look: The MMAR, and where findings go.
         spec: What it says.
         memory: Address space that a client's child may take, in bytes; None for no limit.
+        seen: Called with everything that is observed.
     """
 
-    def __init__(self, look: Look, spec: MmarSpec, memory: int | None = None) -> None:
+    def __init__(
+        self,
+        look: Look,
+        spec: MmarSpec,
+        memory: int | None = None,
+        seen: Callable[[Observation], None] = _nothing,
+    ) -> None:
         self.sent_bytes: int | None = None
         self.on_failure: Callable[[], None] = _nothing
         self._look = look
         self._spec = spec
         self._memory = memory
+        self._watched_by = seen
         self._seen: dict[tuple[str, str], None] = {}
         self._components: dict[tuple[str, str, str], None] = {}
         self._lacks_data: dict[tuple[str, str], None] = {}
 
     def observe(self, observation: Observation) -> None:
         """See what the server observes."""
+        self._watched_by(observation)
         data = observation.data
         said = str(data.get("message") or data.get("reason") or ""), str(data.get("hint") or "")
         match observation.topic:
