@@ -12,7 +12,7 @@ from mmar_runner.deep.asking import Asking
 from mmar_runner.deep.dry_run import dry_run
 from mmar_runner.deep.estimates import estimates, round_clients, size_of
 from mmar_runner.deep.networks import compare
-from mmar_runner.deep.watching import Nobody, run_watched
+from mmar_runner.deep.watching import Nobody, interruptible, run_watched
 from mmar_runner.mmar.reports.deep import DeepReport
 
 if TYPE_CHECKING:
@@ -52,15 +52,18 @@ def look_deep(
     if not validation.report.valid or spec is None:
         return validation.report
     watcher = watcher or Nobody()
-    watcher.stage("the declared networks are built and compared")
-    with tempfile.TemporaryDirectory(prefix="mmar-deep-") as folder:
-        asking = Asking(validation.look, spec, options, Path(folder))
-        answers = run_watched(runner, asking.ask(), watcher)
-    compare(validation.look, spec, answers)
-    deep = _said(spec, answers, plugins)
-    if options.dry_run and validation.again().report.valid:
-        least = answers.rule.least
-        deep = dry_run(validation, plugins, options, deep, runner, least=least, watcher=watcher)
+    with interruptible():
+        watcher.stage("the declared networks are built and compared")
+        with tempfile.TemporaryDirectory(prefix="mmar-deep-") as folder:
+            asking = Asking(validation.look, spec, options, Path(folder))
+            answers = run_watched(runner, asking.ask(), watcher)
+        compare(validation.look, spec, answers)
+        deep = _said(spec, answers, plugins)
+        if options.dry_run and validation.again().report.valid:
+            least = answers.rule.least
+            deep = dry_run(
+                validation, plugins, options, deep, runner, least=least, watcher=watcher
+            )
     return replace(validation.again().report, deep=deep)
 
 

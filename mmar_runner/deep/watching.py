@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
+    from types import FrameType
     from typing import Any
 
     from mmar_runner.interfaces.observer import Observation
@@ -47,6 +49,23 @@ class Nobody:
         """Say nothing."""
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have SIGTERM interrupt this process as Ctrl-C does, instead of ending it at once.
+
+    So whoever ends it leaves nothing of it in memory. Called in the main thread.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def run_watched(
     runner: asyncio.Runner, work: Coroutine[Any, Any, _Result], watcher: Watcher
 ) -> _Result:
@@ -56,12 +75,15 @@ def run_watched(
         KeyboardInterrupt: It was interrupted.
     """
     told: list[signal.Signals] = []
+    before = signal.getsignal(signal.SIGTERM)
     try:
         return runner.run(_watched(work, watcher, told))
     except asyncio.CancelledError:
         if told:
             raise KeyboardInterrupt from None
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _watched(
@@ -74,7 +96,6 @@ async def _watched(
         if task is not None:
             task.cancel()
 
-    # Whoever ends this process in order leaves nothing of it in memory.
     loop.add_signal_handler(signal.SIGTERM, end)
     ticking = asyncio.create_task(_tick(watcher))
     try:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -123,6 +125,40 @@ def test_a_round_that_does_not_end_is_given_up(tmp_path, tried):
 
     (found,) = [f for f in report.findings if f.code == "MMAR668"]
     assert "the round was not over within 50 ms" in found.message
+
+
+class Ends:
+    """Ends this process in order, once something is begun or seen."""
+
+    def __init__(self, moment):
+        self.moment = moment
+
+    def stage(self, text):
+        self.hears(text)
+
+    def observe(self, observation):
+        self.hears(str(observation.topic))
+
+    def waits(self):
+        pass
+
+    def hears(self, text):
+        if self.moment in text:
+            self.moment = "no other"
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("moment", ["networks are built", "one round of 2 clients", "model_sent"])
+def test_a_check_that_is_interrupted_finds_nothing_and_leaves_nothing(tmp_path, tried, moment):
+    before = signal.getsignal(signal.SIGTERM)
+    watcher = Ends(moment)
+
+    with pytest.raises(KeyboardInterrupt):
+        tried(job(fails="hang").write(tmp_path), watcher=watcher)
+
+    assert watcher.moment == "no other"
+    assert list((tmp_path / "memory").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_mmar_that_few_clients_make_invalid_is_a_note(tmp_path, tried):
