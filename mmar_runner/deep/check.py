@@ -61,9 +61,7 @@ def look_deep(
         deep = _said(spec, answers, plugins)
         if options.dry_run and validation.again().report.valid:
             least = answers.rule.least
-            deep = dry_run(
-                validation, plugins, options, deep, runner, least=least, watcher=watcher
-            )
+            deep = dry_run(validation, plugins, options, deep, runner, least=least, watcher=watcher)
     return replace(validation.again().report, deep=deep)
 
 

@@ -36,7 +36,7 @@ from mmar_runner.mmar.checks.unfilled import unfilled
 from mmar_runner.mmar.code.byoc import ByocModules
 from mmar_runner.mmar.codes import Severity
 from mmar_runner.mmar.components import build
-from mmar_runner.mmar.components.older_code import provided
+from mmar_runner.mmar.components.older_code import constants, provided
 from mmar_runner.mmar.components.resolving import Resolver
 from mmar_runner.mmar.finding import Finding, Findings
 from mmar_runner.mmar.folder import open_folder
@@ -181,7 +181,10 @@ class _Check:
         self._log_levels = read_levels(self.folder, self.findings)
         self.look = look = self._look(client_name, self.findings)
         # After what is declared: what code it names is known then.
-        self.byoc.report(self.findings, provided(self._catalog) if self.byoc.present else {})
+        there = (
+            (provided(self._catalog), constants(self._catalog)) if self.byoc.present else ({}, {})
+        )
+        self.byoc.report(self.findings, *there)
         self.generation = look.files.generation
         server = look.files.server
         self.says_strict = server is not None and server.value.get("strict") is True

@@ -136,7 +136,7 @@ def _key_metric(plan: Plan) -> str | None:
     if not isinstance(evaluator, dict) or key not in evaluator:
         return None
     stated = _followed(plan, _METRIC)
-    names = list(stated) if isinstance(stated, dict) else []
+    names: list[str] = list(stated) if isinstance(stated, dict) else []
     if len(names) == 1 and not names[0].startswith(("_", EXPRESSION, REFERENCE, MACRO)):
         return names[0]
     plan.decide.append(
