@@ -33,6 +33,8 @@ _GONE: Final = re.compile(
     r"(?:; )?(?:the traceback is in|its log is|it is in|see) \S*mmar-dry-run-\S*"
     r"|(?:; )?it is declared in \S+; -v shows where it raised"
 )
+#: What a cross-site validation says that found nothing, and does not know why.
+_NO_METRICS: Final = "NO_METRICS"
 #: The number that a task's sentence may begin with, which differs from client to client.
 _CLIENT: Final = re.compile(r"\bsite-\d+\b")
 
@@ -69,6 +71,7 @@ class Failures:
         self._memory = memory
         self._watched_by = seen
         self._seen: dict[tuple[str, str], None] = {}
+        self._cross_site: dict[tuple[str, str], None] = {}
         self._components: dict[tuple[str, str, str], None] = {}
         self._lacks_data: dict[tuple[str, str], None] = {}
 
@@ -89,7 +92,7 @@ class Failures:
             case Topic.COMPONENT_FAILED:
                 self._components[(str(data.get("component")), *said)] = None
             case Topic.CROSS_SITE_MODEL | Topic.CROSS_SITE_RESULT if data.get("reason"):
-                self._seen[said] = None
+                self._cross_site[said] = None
 
     def note(self, message: str) -> None:
         """Take note of what failed, and end the round."""
@@ -110,13 +113,16 @@ class Failures:
             for message, mend in self._lacks_data:
                 self._say(_REAL_DATA, message, mend)
             return
-        if not self._seen and not self._components:
+        if not self._seen and not self._components and not self._cross_site:
             self._seen[(reason, hint or "")] = None
         self.report()
 
     def report(self) -> None:
-        """Say what failed."""
-        for message, hint in self._seen:
+        """Say what failed; that there are no metrics only where nothing says why."""
+        caused = [one for one in self._cross_site if not one[0].startswith(_NO_METRICS)]
+        others = bool(self._seen or self._components)
+        cross_site = caused or ([] if others else self._cross_site)
+        for message, hint in (*self._seen, *cross_site):
             self._say(_FAILED, message, hint)
         for component, message, hint in self._components:
             said = message if component in message else f"{component}: {message}"

@@ -116,7 +116,7 @@ class OwnSources:
             known = provided.get(module) or sorted(provided)
             near = did_you_mean(there if module in provided else module, known)
             hint = near or f"There {'are' if len(known) > 1 else 'is'}: {', '.join(known)}."
-            self._not_provided(findings, file, line, module, message, hint)
+            self._not_provided(findings, (file, line), module, message, hint)
 
     def _report_no_constant(
         self,
@@ -134,11 +134,12 @@ class OwnSources:
                 continue
             message = f"'{there}' of '{module}' has no '{asked}' here."
             hint = did_you_mean(asked, known) or f"There are: {', '.join(known)}."
-            self._not_provided(findings, file, line, module, message, hint)
+            self._not_provided(findings, (file, line), module, message, hint)
 
     def _not_provided(
-        self, findings: Findings, file: str, line: int, module: str, message: str, hint: str
+        self, findings: Findings, place: tuple[str, int], module: str, message: str, hint: str
     ) -> None:
+        file, line = place
         # Who has the program itself installed has its names too, as far as anybody knows.
         certain = file in self._imported() and not is_installed(module.partition(".")[0])
         findings.add(

@@ -5,8 +5,9 @@ An adapter's plugin states in the fact ``adapts`` what it is for: ``modules``, p
 modules that such code imports; ``bases``, the names of the classes there; ``methods``, what a
 class has that derives from none of them; and ``provides``, the names that can be imported, by
 module; ``arguments``, what each of the methods is given, and ``constants``, the names that
-classes of constants have, by class. The declaration of such a class becomes, in memory, that of the adapter with the class
-as its argument ``code``. Nothing is imported: the source is read as text.
+classes of constants have, by class. The declaration of such a class becomes, in memory, that of
+the adapter with the class as its argument ``code``. Nothing is imported: the source is read as
+text.
 """
 
 from __future__ import annotations
