@@ -158,7 +158,13 @@ def _stands_under_an_unknown_key(look: Look, document: Document, name: str) -> b
                 look.findings.remove([found])
                 message = f"{found.message.rstrip('.')}; references lead to what stands there."
                 look.findings.at(
-                    one, path, found.code, message, hint=found.hint, key=True, severity=Severity.ERROR
+                    one,
+                    path,
+                    found.code,
+                    message,
+                    hint=found.hint,
+                    key=True,
+                    severity=Severity.ERROR,
                 )
             return True
     return False

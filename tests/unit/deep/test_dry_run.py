@@ -10,6 +10,7 @@ import signal
 import pytest
 
 from mmar_runner.deep.failures import Failures
+from mmar_runner.interfaces.observer import Observation, Topic
 from mmar_runner.mmar.validation import validate
 from tests.unit.deep.conftest import job
 
@@ -219,3 +220,25 @@ def test_a_sites_limit_of_memory_holds_in_the_round(tmp_path, tried):
 
     (found,) = [f for f in report.findings if f.code == "MMAR668"]
     assert "it may take 8.0 GiB here" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("observed", "told"),
+    [
+        (["NO_METRICS: nothing validates", "TASK_FAILED: a key is missing"], ["a key is missing"]),
+        (["NO_METRICS: nothing validates"], ["nothing validates"]),
+    ],
+)
+def test_that_there_are_no_metrics_is_said_where_nothing_says_why(
+    tmp_path, plugins, observed, told
+):
+    checked = validate(job().write(tmp_path), plugins.registry)
+    failures = Failures(checked.look, checked.spec)
+
+    for reason in observed:
+        failures.observe(Observation(Topic.CROSS_SITE_RESULT, {"reason": reason}))
+    failures.report()
+
+    errors = [f for f in checked.again().report.findings if f.code == "MMAR668"]
+    assert len(errors) == len(told)
+    assert all(words in error.message for error, words in zip(errors, told, strict=True))
